@@ -1,0 +1,228 @@
+/**
+ * The one contract between TypeScript and the addon: every name here is exported by
+ * native/binding (held equal by test/contract/native.test.ts). TypeScript validates and fills in
+ * defaults before a call; the native side has none.
+ *
+ * Asynchronous methods return a {@link NativeJob}: they never throw for bad data, the promise
+ * rejects with an Error that carries `code` (see lib/errors.ts) and `details`.
+ */
+
+/** Work under way on the engine thread. `cancel()` is idempotent and stops within one step. */
+export interface NativeJob<T> {
+  readonly promise: Promise<T>;
+  cancel(): void;
+}
+
+export interface NativeGpuInfo {
+  readonly name: string;
+  readonly computeMajor: number;
+  readonly computeMinor: number;
+  readonly memoryBytes: number;
+}
+
+export interface NativeRuntimeInfo {
+  readonly version: string;
+  readonly libtorch: string;
+  readonly isCudaBuild: boolean;
+  readonly cudaArchs: readonly string[];
+  readonly cpuCapability: string;
+  readonly hasAvx512Bf16: boolean;
+  readonly hasAmxBf16: boolean;
+  readonly threads: number;
+  readonly gpus: readonly NativeGpuInfo[];
+  readonly gpuProblem: string;
+}
+
+export interface NativeVisionConfig {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly imageSize: number;
+  readonly patchSize: number;
+  readonly hasQkvBias: boolean;
+  readonly hasQkNorm: boolean;
+  readonly isRmsNorm: boolean;
+  readonly normEps: number;
+  readonly hasFinalNorm: boolean;
+}
+
+export interface NativeTextConfig {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+  readonly vocabSize: number;
+  readonly maxPositionEmbeddings: number;
+  readonly rmsNormEps: number;
+  readonly ropeTheta: number;
+  /** 0: plain RoPE; above 0: the factor of "dynamic" scaling. */
+  readonly ropeDynamicFactor: number;
+}
+
+export interface NativeModelConfig {
+  readonly vision: NativeVisionConfig;
+  readonly text: NativeTextConfig;
+  readonly downsampleRatio: number;
+  readonly imageSeqLength: number;
+  readonly imageTokenId: number;
+  readonly visionFeatureLayer: number;
+  readonly keepsClsToken: boolean;
+}
+
+export interface NativePreprocessing {
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+  readonly rescaleFactor: number;
+}
+
+export interface NativeLoadRequest {
+  readonly config: NativeModelConfig;
+  readonly preprocessing: NativePreprocessing;
+  readonly files: readonly string[];
+  /** Tensor name and index into `files`, from the shard index; empty for a single file. */
+  readonly weightMap: readonly (readonly [string, number])[];
+  readonly device: string;
+  readonly dtype: 'fp32' | 'bf16';
+  readonly imageCacheBytes: number;
+  readonly prefixCacheBytes: number;
+}
+
+export interface NativeImageInput {
+  readonly key: string;
+  /** `[height, width, 3]` uint8; copied by the addon before the call returns. */
+  readonly rgb: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly columns: number;
+  readonly rows: number;
+  readonly hasThumbnail: boolean;
+}
+
+export interface NativePrompt {
+  readonly ids: Int32Array;
+  readonly images: readonly NativeImageInput[];
+}
+
+export interface NativeSampling {
+  readonly isGreedy: boolean;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  /** Non-negative safe integer. */
+  readonly seed: number;
+}
+
+export interface NativeGenerateRequest {
+  readonly prompts: readonly NativePrompt[];
+  readonly sampling: NativeSampling;
+  readonly maxNewTokens: number;
+  readonly eosIds: readonly number[];
+  readonly usesPrefixCache: boolean;
+}
+
+/** Tokens of one decode step, parallel arrays. */
+export interface NativeTokenBatch {
+  readonly rows: Int32Array;
+  readonly ids: Int32Array;
+  readonly logProbs: Float32Array;
+}
+
+export interface NativeTimings {
+  readonly preprocess: number;
+  readonly vision: number;
+  readonly prefill: number;
+  readonly decode: number;
+}
+
+export interface NativeRowResult {
+  readonly finishReason: 'eos' | 'length';
+  readonly promptTokens: number;
+  readonly imageTokens: number;
+  readonly cachedTokens: number;
+  readonly generatedTokens: number;
+}
+
+export interface NativeGenerateResult {
+  readonly rows: readonly NativeRowResult[];
+  readonly timings: NativeTimings;
+  readonly peakBytes: number;
+}
+
+export interface NativeChooseRequest {
+  readonly prompt: NativePrompt;
+  readonly choices: readonly Int32Array[];
+  readonly usesPrefixCache: boolean;
+}
+
+export interface NativeChooseResult {
+  readonly logProbs: Float64Array;
+  readonly tokenLogProbs: readonly Float32Array[];
+  readonly promptTokens: number;
+  readonly imageTokens: number;
+  readonly cachedTokens: number;
+  readonly timings: NativeTimings;
+  readonly peakBytes: number;
+}
+
+export interface NativeTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+export interface NativeModelInfo {
+  readonly device: string;
+  readonly dtype: 'fp32' | 'bf16';
+  readonly parameterCount: number;
+  readonly parameterBytes: number;
+  readonly loadMs: number;
+  readonly peakBytes: number;
+}
+
+/** A loaded model. Methods after `dispose()` reject with FACELLM_DISPOSED. */
+export interface NativeModel {
+  info(): NativeModelInfo;
+  generate(
+    request: NativeGenerateRequest,
+    onTokens: (batch: NativeTokenBatch) => void,
+  ): NativeJob<NativeGenerateResult>;
+  choose(request: NativeChooseRequest): NativeJob<NativeChooseResult>;
+  embedImages(images: readonly NativeImageInput[]): NativeJob<readonly NativeTensor[]>;
+  trace(prompt: NativePrompt): NativeJob<readonly NativeTensor[]>;
+  clearCaches(): NativeJob<void>;
+  /** Cancels this model's work, then frees its weights once that work has stopped. Idempotent. */
+  dispose(): NativeJob<void>;
+}
+
+export interface NativeAddon {
+  runtimeInfo(): NativeJob<NativeRuntimeInfo>;
+  /** The native code table, for the contract test. */
+  errorCodes(): readonly string[];
+  setThreads(threads: number): NativeJob<void>;
+  loadModel(
+    request: NativeLoadRequest,
+    onProgress: (bytesDone: number, bytesTotal: number) => void,
+  ): NativeJob<NativeModel>;
+  chooseTileGrid(
+    width: number,
+    height: number,
+    tileSize: number,
+    minTiles: number,
+    maxTiles: number,
+  ): { readonly columns: number; readonly rows: number };
+  /** uint8 `[N, 3, tileSize, tileSize]`, thumbnail last. */
+  tilePixels(image: NativeImageInput, tileSize: number): NativeJob<Uint8Array>;
+  /** Pillow's bicubic, bit-exact; uint8 `[outHeight, outWidth, 3]`. */
+  resizePillow(
+    rgb: Uint8Array,
+    width: number,
+    height: number,
+    outWidth: number,
+    outHeight: number,
+  ): NativeJob<Uint8Array>;
+}

@@ -1,0 +1,136 @@
+/**
+ * Every error that facellm throws on purpose. `code` is stable and is what programs should test;
+ * messages are for people and may change. docs/errors.md lists cause and remedy of each; the native
+ * table (native/core/error.cpp) is a subset of this one, by test.
+ */
+
+export const ERROR_CODES = [
+  // raised by the engine and by TypeScript
+  'FACELLM_INVALID_ARGUMENT',
+  'FACELLM_CHECKPOINT_NOT_FOUND',
+  'FACELLM_CHECKPOINT_INVALID',
+  'FACELLM_IMAGE_TOO_LARGE',
+  'FACELLM_PROMPT_TOO_LONG',
+  'FACELLM_IMAGE_TOKEN_MISMATCH',
+  'FACELLM_NON_FINITE',
+  'FACELLM_DEVICE_NO_CUDA',
+  'FACELLM_DEVICE_UNAVAILABLE',
+  'FACELLM_OUT_OF_MEMORY',
+  'FACELLM_CANCELLED',
+  'FACELLM_DISPOSED',
+  'FACELLM_INTERNAL',
+  // raised by TypeScript only
+  'FACELLM_NATIVE_NOT_BUILT',
+  'FACELLM_NATIVE_LOAD',
+  'FACELLM_LIBTORCH_NOT_FOUND',
+  'FACELLM_BUILD_FAILED',
+  'FACELLM_HUB_NOT_CACHED',
+  'FACELLM_CONFIG_INVALID',
+  'FACELLM_TOKENIZER_INVALID',
+  'FACELLM_TEMPLATE_INVALID',
+  'FACELLM_IMAGE_NOT_FOUND',
+  'FACELLM_IMAGE_INVALID',
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export interface FaceLlmErrorOptions {
+  /** Every single problem, where there are several. */
+  readonly details?: readonly string[];
+  readonly cause?: unknown;
+}
+
+/** Base of all errors of this package. */
+export class FaceLlmError extends Error {
+  override readonly name: string = 'FaceLlmError';
+  readonly code: ErrorCode;
+  readonly details: readonly string[];
+
+  constructor(code: ErrorCode, message: string, options: FaceLlmErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? [];
+  }
+}
+
+/** An argument outside its contract, thrown before any work starts. */
+export class InvalidArgumentError extends FaceLlmError {
+  override readonly name = 'InvalidArgumentError';
+}
+/** A checkpoint, its config, tokenizer or template is absent or wrong. */
+export class CheckpointError extends FaceLlmError {
+  override readonly name = 'CheckpointError';
+}
+/** A picture cannot be read, is too large, or does not fit its prompt. */
+export class ImageError extends FaceLlmError {
+  override readonly name = 'ImageError';
+}
+/** No such device, no driver, no CUDA in this build, or memory ran out. */
+export class DeviceError extends FaceLlmError {
+  override readonly name = 'DeviceError';
+}
+/** Stopped by the caller. */
+export class CancelledError extends FaceLlmError {
+  override readonly name = 'CancelledError';
+}
+/** Used after `dispose()`. */
+export class DisposedError extends FaceLlmError {
+  override readonly name = 'DisposedError';
+}
+/** The addon is not built, or cannot be loaded. */
+export class NativeLoadError extends FaceLlmError {
+  override readonly name = 'NativeLoadError';
+}
+/** A fault of ours; please report it. */
+export class InternalError extends FaceLlmError {
+  override readonly name = 'InternalError';
+}
+
+const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
+  FACELLM_INVALID_ARGUMENT: InvalidArgumentError,
+  FACELLM_CHECKPOINT_NOT_FOUND: CheckpointError,
+  FACELLM_CHECKPOINT_INVALID: CheckpointError,
+  FACELLM_IMAGE_TOO_LARGE: ImageError,
+  FACELLM_PROMPT_TOO_LONG: InvalidArgumentError,
+  FACELLM_IMAGE_TOKEN_MISMATCH: ImageError,
+  FACELLM_NON_FINITE: CheckpointError,
+  FACELLM_DEVICE_NO_CUDA: DeviceError,
+  FACELLM_DEVICE_UNAVAILABLE: DeviceError,
+  FACELLM_OUT_OF_MEMORY: DeviceError,
+  FACELLM_CANCELLED: CancelledError,
+  FACELLM_DISPOSED: DisposedError,
+  FACELLM_INTERNAL: InternalError,
+  FACELLM_NATIVE_NOT_BUILT: NativeLoadError,
+  FACELLM_NATIVE_LOAD: NativeLoadError,
+  FACELLM_LIBTORCH_NOT_FOUND: NativeLoadError,
+  FACELLM_BUILD_FAILED: NativeLoadError,
+  FACELLM_HUB_NOT_CACHED: CheckpointError,
+  FACELLM_CONFIG_INVALID: CheckpointError,
+  FACELLM_TOKENIZER_INVALID: CheckpointError,
+  FACELLM_TEMPLATE_INVALID: CheckpointError,
+  FACELLM_IMAGE_NOT_FOUND: ImageError,
+  FACELLM_IMAGE_INVALID: ImageError,
+};
+
+/** Builds the class that belongs to `code`. */
+export function createError(
+  code: ErrorCode,
+  message: string,
+  options: FaceLlmErrorOptions = {},
+): FaceLlmError {
+  return new CLASS_OF[code](code, message, options);
+}
+
+function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && (ERROR_CODES as readonly string[]).includes(value);
+}
+
+/** Turns what the addon rejects with (an Error with `code` and `details`) into our classes. */
+export function fromNative(error: unknown): FaceLlmError {
+  if (error instanceof FaceLlmError) return error;
+  const native = error as { code?: unknown; message?: unknown; details?: unknown };
+  const message = typeof native?.message === 'string' ? native.message : String(error);
+  const details = Array.isArray(native?.details) ? native.details.map(String) : [];
+  const code = isErrorCode(native?.code) ? native.code : 'FACELLM_INTERNAL';
+  return createError(code, message, { details, cause: error });
+}

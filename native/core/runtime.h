@@ -1,0 +1,39 @@
+// What this build and this machine can do, and process-wide settings. Torch-free.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace facellm {
+
+struct GpuInfo {
+  std::string name;
+  int compute_major;
+  int compute_minor;
+  int64_t memory_bytes;
+};
+
+struct RuntimeInfo {
+  std::string version;          // of facellm
+  std::string libtorch;         // version compiled against, "2.13.0"
+  bool is_cuda_build;
+  std::vector<std::string> cuda_archs;  // "sm_80", ...
+  std::string cpu_capability;   // at::get_cpu_capability(): "AVX512", ...
+  bool has_avx512_bf16;
+  bool has_amx_bf16;
+  int threads;                  // intra-op threads in use
+  std::vector<GpuInfo> gpus;    // empty on a CPU build or without a driver
+  std::string gpu_problem;      // why `gpus` is empty on a CUDA build, else ""
+};
+
+RuntimeInfo runtime_info();
+// Intra-op threads; at least 1. Call on the engine thread.
+void set_threads(int threads);
+// Highest resident memory of the process so far (Linux VmHWM), or the CUDA allocator's peak for a
+// CUDA device name; bytes, 0 where unknown.
+int64_t peak_bytes(const std::string& device);
+// Starts a new measurement for peak_bytes where the platform allows it.
+void reset_peak_bytes(const std::string& device);
+
+}  // namespace facellm

@@ -1,0 +1,164 @@
+// The engine's face towards the binding: plain data in, plain data out, no torch header. Every
+// method runs on the engine thread and may throw facellm::Error or a c10 error. TypeScript has
+// validated and filled in every default before; nothing here has one of its own.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/cancellation.h"
+#include "model/config.h"
+
+namespace facellm {
+
+// One decoded picture and how it is to be cut. `rgb` is [height, width, 3] uint8, row-major.
+struct ImageInput {
+  std::string key;  // identity of the decoded pixels (a content hash); equal keys, equal pixels
+  std::shared_ptr<const std::vector<uint8_t>> rgb;
+  int64_t width = 0;
+  int64_t height = 0;
+  int columns = 1;
+  int rows = 1;
+  bool has_thumbnail = false;  // appends the whole picture as one more tile
+};
+
+struct Preprocessing {
+  double mean[3];
+  double std[3];
+  double rescale_factor;
+};
+
+// Token ids with image placeholders already expanded; the k-th placeholder of the prompt receives
+// the k-th projected vector of `images` in order.
+struct Prompt {
+  std::vector<int32_t> ids;
+  std::vector<ImageInput> images;
+};
+
+struct SamplingOptions {
+  bool is_greedy;
+  double temperature;
+  int64_t top_k;              // 0: off
+  double top_p;               // 1: off
+  double min_p;               // 0: off
+  double repetition_penalty;  // 1: off; applies over prompt and generated ids
+  uint64_t seed;              // row b draws from stream seed + b
+};
+
+struct GenerateRequest {
+  std::vector<Prompt> prompts;  // a batch; lengths may differ
+  SamplingOptions sampling;
+  int64_t max_new_tokens;
+  std::vector<int32_t> eos_ids;
+  bool uses_prefix_cache;
+};
+
+struct TokenEvent {
+  int32_t row;
+  int32_t id;
+  float log_prob;  // natural log of the model's probability, before temperature and filters
+};
+
+enum class FinishReason { kEos, kLength };
+
+struct RowResult {
+  FinishReason finish_reason;
+  int64_t prompt_tokens;
+  int64_t image_tokens;
+  int64_t cached_tokens;  // prompt tokens whose keys and values came from the prefix cache
+  int64_t generated_tokens;
+};
+
+struct Timings {  // milliseconds, wall clock
+  double preprocess;
+  double vision;
+  double prefill;
+  double decode;
+};
+
+struct GenerateResult {
+  std::vector<RowResult> rows;
+  Timings timings;
+  int64_t peak_bytes;
+};
+
+struct ChooseRequest {
+  Prompt prompt;
+  std::vector<std::vector<int32_t>> choices;  // each at least one id
+  bool uses_prefix_cache;
+};
+
+struct ChooseResult {
+  std::vector<double> log_probs;              // sum over each choice's ids, unnormalised
+  std::vector<std::vector<float>> token_log_probs;
+  int64_t prompt_tokens;
+  int64_t image_tokens;
+  int64_t cached_tokens;
+  Timings timings;
+  int64_t peak_bytes;
+};
+
+struct HostTensor {  // row-major, fp32
+  std::string name;
+  std::vector<int64_t> shape;
+  std::vector<float> data;
+};
+
+struct ModelInfo {
+  std::string device;  // "cpu", "cuda:0"
+  std::string dtype;   // "fp32", "bf16"
+  int64_t parameter_count;
+  int64_t parameter_bytes;
+  double load_ms;
+  int64_t peak_bytes;
+};
+
+struct LoadRequest {
+  InternVlConfig config;
+  Preprocessing preprocessing;
+  // Data files of the checkpoint, absolute. For a sharded checkpoint `weight_map` (tensor name ->
+  // index into files) holds what its index promises; empty for a single file.
+  std::vector<std::string> files;
+  std::vector<std::pair<std::string, int32_t>> weight_map;
+  std::string device;  // "cpu", "cuda", "cuda:N"
+  std::string dtype;   // "fp32", "bf16"
+  int64_t image_cache_bytes;   // projected features kept; 0 turns the cache off
+  int64_t prefix_cache_bytes;  // keys and values kept; 0 turns the cache off
+};
+
+using LoadProgress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;
+using TokenSink = std::function<void(std::span<const TokenEvent>)>;
+
+class FaceLlm {
+ public:
+  static std::unique_ptr<FaceLlm> load(const LoadRequest& request, const LoadProgress& progress,
+                                       const Cancellation& cancellation);
+  ~FaceLlm();
+  FaceLlm(const FaceLlm&) = delete;
+  FaceLlm& operator=(const FaceLlm&) = delete;
+
+  ModelInfo info() const;
+  GenerateResult generate(const GenerateRequest& request, const TokenSink& sink,
+                          const Cancellation& cancellation);
+  ChooseResult choose(const ChooseRequest& request, const Cancellation& cancellation);
+  // One [tokens, D] tensor an image, named by its key.
+  std::vector<HostTensor> embed_images(const std::vector<ImageInput>& images,
+                                       const Cancellation& cancellation);
+  // Every stage of one forward pass over the prompt, under the oracle's names (golden tests, doctor).
+  std::vector<HostTensor> trace(const Prompt& prompt, const Cancellation& cancellation);
+  // Forgets cached image features and prefixes.
+  void clear_caches();
+
+ private:
+  struct State;
+  explicit FaceLlm(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace facellm
