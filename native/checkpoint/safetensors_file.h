@@ -1,0 +1,37 @@
+// One safetensors file (spec internvl3.md, section 3.4): mapped, its header parsed and checked
+// against the file's size before any tensor data is touched.
+#pragma once
+
+#include <c10/core/ScalarType.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "checkpoint/mapped_file.h"
+#include "checkpoint/problem_list.h"
+
+namespace facellm {
+
+struct TensorRecord {
+  std::string name;
+  c10::ScalarType dtype = c10::ScalarType::Undefined;  // Float, Half or BFloat16
+  std::vector<int64_t> shape;
+  uint64_t begin = 0;  // bytes from the start of the file
+  uint64_t end = 0;
+};
+
+struct SafetensorsFile {
+  std::shared_ptr<const MappedFile> mapping;
+  std::vector<TensorRecord> tensors;  // in header order
+  bool has_all_tensors = false;       // the header was read to its end and every record understood
+};
+
+// Reads the header of a mapped file. Everything wrong goes to `problems`, each text starting with
+// `file`, and then the tensors are not to be read. Demands what the format does: a known dtype,
+// shape times item size equal to the length of data_offsets, offsets inside the file, no overlap,
+// no gap.
+SafetensorsFile read_safetensors(std::shared_ptr<const MappedFile> mapping, const std::string& file,
+                                 ProblemList& problems);
+
+}  // namespace facellm

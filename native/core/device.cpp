@@ -1,0 +1,55 @@
+#include "core/device.h"
+
+#include <charconv>
+
+#include "core/error.h"
+#if FACELLM_CUDA
+#include <c10/cuda/CUDAFunctions.h>
+#endif
+
+namespace facellm {
+
+at::Device parse_device(const std::string& name) {
+  if (name == "cpu") return at::Device(at::kCPU);
+  const bool is_cuda = name == "cuda";
+  int index = 0;
+  if (!is_cuda) {
+    const std::string prefix = "cuda:";
+    const char* end = name.data() + name.size();
+    bool is_number = name.starts_with(prefix) && name.size() > prefix.size();
+    if (is_number) {
+      auto [stop, failure] = std::from_chars(name.data() + prefix.size(), end, index);
+      is_number = failure == std::errc() && stop == end && index >= 0 && index < 128;
+    }
+    if (!is_number) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "device: expected cpu, cuda or cuda:N, got '" + name + "'");
+    }
+  }
+#if FACELLM_CUDA
+  const int count = c10::cuda::device_count();
+  if (index >= count) {
+    throw Error(ErrorCode::kDeviceUnavailable,
+                "device " + name + ": this machine shows " + std::to_string(count) +
+                    " CUDA device(s); check the driver with nvidia-smi and CUDA_VISIBLE_DEVICES, "
+                    "or use device cpu");
+  }
+  if (is_cuda) index = c10::cuda::current_device();
+  return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+#else
+  throw Error(ErrorCode::kDeviceNoCuda,
+              "device " + name +
+                  ": this build of facellm has no CUDA; install a CUDA libtorch and the CUDA "
+                  "toolkit, run `npx facellm build`, or use device cpu");
+#endif
+}
+
+at::ScalarType parse_dtype(const std::string& name) {
+  if (name == "fp32") return at::kFloat;
+  if (name == "bf16") return at::kBFloat16;
+  throw Error(ErrorCode::kInvalidArgument, "dtype: expected fp32 or bf16, got '" + name + "'");
+}
+
+const char* dtype_name(at::ScalarType dtype) { return dtype == at::kFloat ? "fp32" : "bf16"; }
+
+}  // namespace facellm

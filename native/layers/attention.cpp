@@ -1,0 +1,22 @@
+#include "layers/attention.h"
+
+namespace facellm {
+
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const at::Tensor& mask, bool is_causal) {
+  const int64_t batch = q.size(0), heads = q.size(1), length = q.size(2), head_dim = q.size(3);
+  const int64_t kv_heads = k.size(1);
+  const c10::optional<at::Tensor> bias = mask.defined() ? c10::make_optional(mask) : c10::nullopt;
+  if (length == 1 && heads != kv_heads) {
+    // One query: the heads of a group become the rows of one attention, so that neither keys nor
+    // values are repeated H / K times in memory.
+    const auto grouped = q.view({batch, kv_heads, heads / kv_heads, head_dim});
+    const auto out = at::scaled_dot_product_attention(grouped, k, v, bias, 0.0, false);
+    return out.reshape({batch, 1, heads * head_dim});
+  }
+  const auto out = at::scaled_dot_product_attention(q, k, v, bias, 0.0, is_causal, c10::nullopt,
+                                                    heads != kv_heads);
+  return out.transpose(1, 2).reshape({batch, length, heads * head_dim});
+}
+
+}  // namespace facellm

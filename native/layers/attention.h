@@ -1,0 +1,14 @@
+// Scaled dot-product attention over grouped heads, scale E^-1/2, softmax in fp32 (libtorch's fused
+// kernels). Query head h reads key/value head h / (H / K).
+#pragma once
+
+#include <ATen/ATen.h>
+
+namespace facellm {
+
+// q [B, H, T, E]; k, v [B, K, S, E]; mask bool [B or 1, 1, T, S] (true: may attend) or undefined.
+// is_causal needs T == S and no mask. Returns [B, T, H * E].
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const at::Tensor& mask, bool is_causal);
+
+}  // namespace facellm

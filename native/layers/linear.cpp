@@ -1,0 +1,14 @@
+#include "layers/linear.h"
+
+namespace facellm {
+
+Linear Linear::empty(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options) {
+  Linear linear;
+  linear.weight = at::empty({out, in}, options);
+  if (has_bias) linear.bias = at::empty({out}, options);
+  return linear;
+}
+
+at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+
+}  // namespace facellm

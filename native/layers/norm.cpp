@@ -1,0 +1,21 @@
+#include "layers/norm.h"
+
+#include "kernels/add_rms_norm/add_rms_norm.h"
+
+namespace facellm {
+
+Norm Norm::empty(int64_t size, double eps, bool is_rms, const at::TensorOptions& options) {
+  Norm norm;
+  norm.weight = at::empty({size}, options);
+  if (!is_rms) norm.bias = at::empty({size}, options);
+  norm.eps = eps;
+  norm.is_rms = is_rms;
+  return norm;
+}
+
+at::Tensor Norm::operator()(const at::Tensor& x) const {
+  if (is_rms) return add_rms_norm(x, at::Tensor(), weight, eps).normalised;
+  return at::layer_norm(x, weight.sizes(), weight, bias, eps);
+}
+
+}  // namespace facellm

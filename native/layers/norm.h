@@ -1,0 +1,20 @@
+// The vision tower's two kinds of normalisation behind one call (InternViT-300M: LayerNorm,
+// InternViT-6B: RMSNorm), and the text model's RMSNorm. Roundings as spec section 10 lists them.
+#pragma once
+
+#include <ATen/ATen.h>
+
+namespace facellm {
+
+struct Norm {
+  at::Tensor weight;  // [D]
+  at::Tensor bias;    // [D]; undefined for RMSNorm
+  double eps = 1e-6;
+  bool is_rms = false;
+
+  static Norm empty(int64_t size, double eps, bool is_rms, const at::TensorOptions& options);
+  // x [..., D] -> [..., D]
+  at::Tensor operator()(const at::Tensor& x) const;
+};
+
+}  // namespace facellm

@@ -1,0 +1,38 @@
+// InternVL3 = vision encoder + projector + language model, allocated but not yet loaded.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "core/cancellation.h"
+#include "core/trace.h"
+#include "model/config.h"
+#include "model/language_model.h"
+#include "model/parameters.h"
+#include "model/projector.h"
+#include "model/vision_encoder.h"
+
+namespace facellm {
+
+class InternVl {
+ public:
+  InternVl(const InternVlConfig& config, bool has_lm_head, at::Device device, at::ScalarType dtype);
+
+  // Every tensor that a checkpoint must fill, under its released HF name.
+  ParameterList parameters() const;
+  // pixel_values fp32 [N, 3, S, S], any device -> [N, image_seq_length, D] in the model's dtype.
+  at::Tensor encode_tiles(const at::Tensor& pixel_values, const Cancellation& cancellation,
+                          const Trace& trace) const;
+
+  const InternVlConfig& config() const { return config_; }
+  const LanguageModel& language_model() const { return language_model_; }
+  const at::TensorOptions& options() const { return options_; }
+
+ private:
+  InternVlConfig config_;
+  at::TensorOptions options_;
+  VisionEncoder vision_encoder_;
+  Projector projector_;
+  LanguageModel language_model_;
+};
+
+}  // namespace facellm

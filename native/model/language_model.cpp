@@ -1,0 +1,126 @@
+#include "model/language_model.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "kernels/add_rms_norm/add_rms_norm.h"
+#include "kernels/rope_kv_append/rope_kv_append.h"
+#include "kernels/swiglu/swiglu.h"
+#include "layers/attention.h"
+
+namespace facellm {
+
+LanguageModel::LanguageModel(const TextConfig& config, bool has_lm_head,
+                             const at::TensorOptions& options)
+    : config_(config),
+      options_(options),
+      rotary_(config.head_dim, config.rope_theta, options),
+      is_tied_(!has_lm_head) {
+  const int64_t hidden = config.hidden_size;
+  const int64_t q_size = config.num_attention_heads * config.head_dim;
+  const int64_t kv_size = config.num_key_value_heads * config.head_dim;
+  embed_tokens_ = at::empty({config.vocab_size, hidden}, options);
+  norm_ = at::empty({hidden}, options);
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    DecoderLayer layer;
+    layer.input_layernorm = at::empty({hidden}, options);
+    layer.post_attention_layernorm = at::empty({hidden}, options);
+    layer.qkv = Linear::empty(hidden, q_size + 2 * kv_size, true, options);
+    layer.o_proj = Linear::empty(q_size, hidden, false, options);
+    layer.gate_up = Linear::empty(hidden, 2 * config.intermediate_size, false, options);
+    layer.down_proj = Linear::empty(config.intermediate_size, hidden, false, options);
+    layers_.push_back(std::move(layer));
+  }
+  lm_head_.weight = is_tied_ ? embed_tokens_ : at::empty({config.vocab_size, hidden}, options);
+}
+
+void LanguageModel::append_parameters(ParameterList& list) const {
+  const int64_t q_size = config_.num_attention_heads * config_.head_dim;
+  const int64_t kv_size = config_.num_key_value_heads * config_.head_dim;
+  const int64_t mlp_size = config_.intermediate_size;
+  const std::string root = "language_model.model.";
+  list.emplace_back(root + "embed_tokens.weight", embed_tokens_);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const auto& layer = layers_[i];
+    const std::string prefix = root + "layers." + std::to_string(i) + ".";
+    list.emplace_back(prefix + "input_layernorm.weight", layer.input_layernorm);
+    append_rows(list, prefix + "self_attn.q_proj", layer.qkv, 0, q_size);
+    append_rows(list, prefix + "self_attn.k_proj", layer.qkv, q_size, kv_size);
+    append_rows(list, prefix + "self_attn.v_proj", layer.qkv, q_size + kv_size, kv_size);
+    append(list, prefix + "self_attn.o_proj", layer.o_proj);
+    list.emplace_back(prefix + "post_attention_layernorm.weight", layer.post_attention_layernorm);
+    append_rows(list, prefix + "mlp.gate_proj", layer.gate_up, 0, mlp_size);
+    append_rows(list, prefix + "mlp.up_proj", layer.gate_up, mlp_size, mlp_size);
+    append(list, prefix + "mlp.down_proj", layer.down_proj);
+  }
+  list.emplace_back(root + "norm.weight", norm_);
+  if (!is_tied_) list.emplace_back("language_model.lm_head.weight", lm_head_.weight);
+}
+
+at::Tensor LanguageModel::embed(const at::Tensor& ids) const {
+  return at::embedding(embed_tokens_, ids);
+}
+
+at::Tensor LanguageModel::forward(const StepInput& input, KvCache& cache,
+                                  const Cancellation& cancellation, const Trace& trace) const {
+  const int64_t length = input.embeddings.size(1);
+  const int64_t longest = *std::max_element(cache.lengths.begin(), cache.lengths.end());
+  if (longest + length > cache.capacity()) {
+    throw Error(ErrorCode::kInternal, "key/value cache of " + std::to_string(cache.capacity()) +
+                                          " slots cannot take " + std::to_string(length) +
+                                          " more after " + std::to_string(longest));
+  }
+  const auto rotary = rotary_(input.positions);
+  const auto starts = at::tensor(cache.lengths, at::kLong).to(options_.device());
+  if (trace) trace("text.inputs_embeds", input.embeddings);
+  at::Tensor residual = input.embeddings;
+  at::Tensor delta;  // of the block before; folded into the residual by the next norm
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    cancellation.check();
+    const auto& layer = layers_[i];
+    auto before = add_rms_norm(residual, delta, layer.input_layernorm, config_.rms_norm_eps);
+    if (trace && i > 0) trace("text.layers." + std::to_string(i - 1), before.residual);
+    const auto attended = attend(layer, static_cast<int64_t>(i), before.normalised, rotary, starts,
+                                 input, cache, longest + length);
+    auto after = add_rms_norm(before.residual, attended, layer.post_attention_layernorm,
+                              config_.rms_norm_eps);
+    delta = layer.down_proj(swiglu(layer.gate_up(after.normalised)));
+    residual = after.residual;
+  }
+  for (auto& row_length : cache.lengths) row_length += length;
+  const auto out = delta.defined() ? residual + delta : residual;
+  if (trace) trace("text.layers." + std::to_string(layers_.size() - 1), out);
+  return out;
+}
+
+at::Tensor LanguageModel::attend(const DecoderLayer& layer, int64_t index,
+                                 const at::Tensor& normalised, const RotaryTables& rotary,
+                                 const at::Tensor& starts, const StepInput& input, KvCache& cache,
+                                 int64_t slots) const {
+  auto& keys = cache.keys(index);
+  auto& values = cache.values(index);
+  const auto q = rope_kv_append(layer.qkv(normalised), rotary.cos, rotary.sin, keys, values, starts,
+                                config_.num_attention_heads, config_.num_key_value_heads);
+  const bool is_causal = !input.mask.defined() && input.embeddings.size(1) > 1;
+  return layer.o_proj(attention(q, keys.narrow(2, 0, slots), values.narrow(2, 0, slots), input.mask,
+                                is_causal));
+}
+
+at::Tensor LanguageModel::logits(const at::Tensor& hidden_states, const Trace& trace) const {
+  const auto normalised =
+      add_rms_norm(hidden_states, at::Tensor(), norm_, config_.rms_norm_eps).normalised;
+  if (trace) trace("text.norm", normalised);
+  return lm_head_(normalised);
+}
+
+KvCache LanguageModel::make_cache(int64_t rows, int64_t capacity) const {
+  return KvCache(config_.num_hidden_layers, rows, config_.num_key_value_heads, capacity,
+                 config_.head_dim, options_);
+}
+
+int64_t LanguageModel::cache_bytes(int64_t rows, int64_t capacity) const {
+  return KvCache::bytes(config_.num_hidden_layers, rows, config_.num_key_value_heads, capacity,
+                        config_.head_dim, c10::typeMetaToScalarType(options_.dtype()));
+}
+
+}  // namespace facellm

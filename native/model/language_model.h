@@ -1,0 +1,68 @@
+// Qwen2.5: grouped-query attention with q/k/v biases, half-split RoPE, SwiGLU, RMSNorm (spec
+// section 9; upstream: transformers 5.18 models/qwen2). q, k, v and gate, up are fused matmuls; the
+// residual add and the norm that follows it are one kernel.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "core/cancellation.h"
+#include "core/trace.h"
+#include "layers/kv_cache.h"
+#include "layers/linear.h"
+#include "layers/rotary.h"
+#include "model/config.h"
+#include "model/parameters.h"
+
+namespace facellm {
+
+struct DecoderLayer {
+  at::Tensor input_layernorm, post_attention_layernorm;  // [D]
+  Linear qkv;      // rows: q [H * E], k [K * E], v [K * E]
+  Linear o_proj;
+  Linear gate_up;  // rows: gate [F], up [F]
+  Linear down_proj;
+};
+
+// Where the tokens of one forward pass stand and what they may see.
+struct StepInput {
+  at::Tensor embeddings;  // [B, T, D]
+  at::Tensor positions;   // [B, T] int64: rotary positions
+  at::Tensor mask;        // bool [B or 1, 1, T, S] over the cache's first S slots, or undefined:
+                          // causal when T > 1 and nothing is cached, everything when T == 1
+};
+
+class LanguageModel {
+ public:
+  // has_lm_head false: the head shares embed_tokens (spec section 3.3).
+  LanguageModel(const TextConfig& config, bool has_lm_head, const at::TensorOptions& options);
+
+  void append_parameters(ParameterList& list) const;
+  // ids [...] int64 -> [..., D]
+  at::Tensor embed(const at::Tensor& ids) const;
+  // Appends T tokens to every row of the cache and advances its lengths. Returns [B, T, D] before
+  // the final norm. Traces text.inputs_embeds and text.layers.N.
+  at::Tensor forward(const StepInput& input, KvCache& cache, const Cancellation& cancellation,
+                     const Trace& trace) const;
+  // hidden_states [..., D] -> logits [..., V] in the model's dtype. Traces text.norm.
+  at::Tensor logits(const at::Tensor& hidden_states, const Trace& trace) const;
+  KvCache make_cache(int64_t rows, int64_t capacity) const;
+  int64_t cache_bytes(int64_t rows, int64_t capacity) const;
+
+ private:
+  at::Tensor attend(const DecoderLayer& layer, int64_t index, const at::Tensor& normalised,
+                    const RotaryTables& rotary, const at::Tensor& starts, const StepInput& input,
+                    KvCache& cache, int64_t slots) const;
+
+  TextConfig config_;
+  at::TensorOptions options_;
+  Rotary rotary_;
+  at::Tensor embed_tokens_;  // [V, D]
+  at::Tensor norm_;          // [D]
+  Linear lm_head_;
+  bool is_tied_;
+  std::vector<DecoderLayer> layers_;
+};
+
+}  // namespace facellm

@@ -1,0 +1,179 @@
+#include "model/load_weights.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <set>
+#include <sstream>
+
+#include "core/error.h"
+#include "model/name_map.h"
+
+namespace facellm {
+namespace {
+
+struct Assignment {
+  at::Tensor target;
+  TensorSource source;
+};
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::ostringstream text;
+  text << "[";
+  for (size_t i = 0; i < shape.size(); ++i) text << (i ? ", " : "") << shape[i];
+  text << "]";
+  return text.str();
+}
+
+std::string place(const Checkpoint& checkpoint, const std::string& name) {
+  const auto& entry = checkpoint.entries().find(name)->second;
+  return checkpoint.file_name(entry.file) + ": " + name;
+}
+
+// Pairs every parameter with its one source; problems are appended to `details`.
+std::vector<Assignment> assign(const ParameterList& parameters, const Checkpoint& checkpoint,
+                               std::vector<std::string>& details) {
+  const auto& entries = checkpoint.entries();
+  std::vector<Assignment> assignments;
+  std::set<std::string> consumed;
+  for (const auto& [name, target] : parameters) {
+    std::vector<TensorSource> found;
+    for (auto& source : tensor_sources(name)) {
+      if (entries.contains(source.name)) found.push_back(std::move(source));
+    }
+    for (const auto& source : found) consumed.insert(source.name);
+    if (found.empty()) {
+      details.push_back("missing tensor " + name + ", expected shape " + shape_text(target.sizes()));
+      continue;
+    }
+    if (found.size() > 1) {
+      details.push_back(place(checkpoint, found[0].name) + " is stored a second time as " +
+                        found[1].name);
+      continue;
+    }
+    std::vector<int64_t> expected = target.sizes().vec();
+    expected[0] *= found[0].parts;
+    const auto& entry = entries.find(found[0].name)->second;
+    if (entry.shape != expected) {
+      details.push_back(place(checkpoint, found[0].name) + " has shape " +
+                        shape_text(entry.shape) + ", expected " + shape_text(expected));
+      continue;
+    }
+    assignments.push_back({target, found[0]});
+  }
+  for (const auto& [name, entry] : entries) {
+    if (!consumed.contains(name) && !is_ignored_tensor(name)) {
+      details.push_back(place(checkpoint, name) + " is unexpected: no such parameter in this model");
+    }
+  }
+  return assignments;
+}
+
+// A float whose exponent bits are all ones is NaN or infinite.
+template <typename Bits>
+bool scan_finite(const void* data, int64_t count, Bits exponent_mask) {
+  const auto* values = static_cast<const Bits*>(data);
+  Bits found = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    found |= static_cast<Bits>((values[i] & exponent_mask) == exponent_mask);
+  }
+  return found == 0;
+}
+
+bool chunk_is_finite(const at::Tensor& chunk) {
+  switch (chunk.scalar_type()) {
+    case at::kBFloat16: return scan_finite<uint16_t>(chunk.data_ptr(), chunk.numel(), 0x7f80);
+    case at::kHalf: return scan_finite<uint16_t>(chunk.data_ptr(), chunk.numel(), 0x7c00);
+    default: return scan_finite<uint32_t>(chunk.data_ptr(), chunk.numel(), 0x7f800000u);
+  }
+}
+
+// Copies one tensor and tells whether all its values are finite. Both happen chunk by chunk, so that
+// the scan reads from the processor's cache what the copy has just brought in from the file.
+bool copy_tensor(const at::Tensor& source, const at::Tensor& target) {
+  constexpr int64_t kChunk = 1 << 18;
+  const auto from = source.reshape({-1});
+  const bool is_direct = target.is_cpu() && target.is_contiguous();
+  const auto to = is_direct ? target.view({-1}) : at::Tensor();
+  const int64_t count = from.numel(), chunks = (count + kChunk - 1) / kChunk;
+  std::atomic<bool> is_finite{true};
+  at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      const int64_t offset = chunk * kChunk, size = std::min(kChunk, count - offset);
+      const auto piece = from.narrow(0, offset, size);
+      if (!chunk_is_finite(piece)) is_finite = false;
+      if (!is_direct) continue;
+      auto destination = to.narrow(0, offset, size);
+      if (piece.scalar_type() == destination.scalar_type()) {
+        std::memcpy(destination.data_ptr(), piece.data_ptr(), piece.nbytes());
+      } else {
+        destination.copy_(piece);
+      }
+    }
+  });
+  if (!is_direct) target.copy_(source.view(target.sizes()));
+  return is_finite;
+}
+
+}  // namespace
+
+bool has_lm_head(const Checkpoint& checkpoint) {
+  for (const auto& source : tensor_sources("language_model.lm_head.weight")) {
+    if (checkpoint.entries().contains(source.name)) return true;
+  }
+  return false;
+}
+
+void load_weights(const InternVl& model, const Checkpoint& checkpoint,
+                  const std::function<void(int64_t done, int64_t total)>& progress,
+                  const Cancellation& cancellation) {
+  std::vector<std::string> details;
+  auto assignments = assign(model.parameters(), checkpoint, details);
+  if (!details.empty()) {
+    throw Error(ErrorCode::kCheckpointInvalid,
+                "the checkpoint's tensors do not fit its config.json (" +
+                    std::to_string(details.size()) +
+                    " problem(s)); use the weights and the config of the same model",
+                std::move(details));
+  }
+  // In file order, so that a disk reads forward.
+  const auto& entries = checkpoint.entries();
+  const auto entry_of = [&](const Assignment& a) -> const Checkpoint::Entry& {
+    return entries.find(a.source.name)->second;
+  };
+  std::sort(assignments.begin(), assignments.end(), [&](const auto& a, const auto& b) {
+    const auto& x = entry_of(a);
+    const auto& y = entry_of(b);
+    return std::tie(x.file, x.begin, a.source.part) < std::tie(y.file, y.begin, b.source.part);
+  });
+  int64_t total = 0, done = 0;
+  for (const auto& assignment : assignments) {
+    const auto& entry = entry_of(assignment);
+    total += static_cast<int64_t>(entry.end - entry.begin) / assignment.source.parts;
+  }
+  for (const auto& assignment : assignments) {
+    cancellation.check();
+    const auto& source = assignment.source;
+    auto view = checkpoint.view(source.name);
+    if (source.parts > 1) {
+      const int64_t rows = view.size(0) / source.parts;
+      view = view.narrow(0, source.part * rows, rows);
+    }
+    if (!copy_tensor(view, assignment.target)) {
+      details.push_back(place(checkpoint, source.name) + " holds NaN or infinite values");
+    }
+    if (source.part + 1 == source.parts) checkpoint.release(source.name);
+    done += static_cast<int64_t>(view.nbytes());
+    progress(done, total);
+  }
+  if (!details.empty()) {
+    throw Error(ErrorCode::kNonFinite,
+                "the checkpoint holds values that are not numbers (" +
+                    std::to_string(details.size()) + " tensor(s)); fetch or export it again",
+                std::move(details));
+  }
+}
+
+}  // namespace facellm

@@ -1,0 +1,23 @@
+// Fills a model from a checkpoint: everything is checked before anything is copied, so nothing is
+// loaded by half; all problems come in one error.
+#pragma once
+
+#include <functional>
+
+#include "checkpoint/checkpoint.h"
+#include "core/cancellation.h"
+#include "model/internvl.h"
+
+namespace facellm {
+
+// True if the files hold a head of their own; its absence means that it shares embed_tokens.
+bool has_lm_head(const Checkpoint& checkpoint);
+
+// Copies with conversion to the model's dtype and device. Throws kCheckpointInvalid listing every
+// missing, ambiguous, unexpected and mis-shaped tensor, kNonFinite naming every tensor with NaN or
+// infinity. Pages of the file leave memory as they are consumed.
+void load_weights(const InternVl& model, const Checkpoint& checkpoint,
+                  const std::function<void(int64_t done, int64_t total)>& progress,
+                  const Cancellation& cancellation);
+
+}  // namespace facellm

@@ -1,0 +1,25 @@
+// Where a parameter may lie in a checkpoint: the released HF names (form A), the in-memory HF names
+// (form B), and the original InternVLChatModel names with fused qkv. Decided per tensor (spec
+// section 3). Every exception to "member name equals checkpoint key" lives here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace facellm {
+
+struct TensorSource {
+  std::string name;
+  // Rows [part * n, (part + 1) * n) of a tensor with `parts` equal blocks of rows; parts 1: all.
+  int64_t part = 0;
+  int64_t parts = 1;
+};
+
+// All places of the parameter with this released HF name, in order of preference.
+std::vector<TensorSource> tensor_sources(const std::string& name);
+
+// Tensors that some exporters write and that carry no parameter (rotary tables).
+bool is_ignored_tensor(const std::string& name);
+
+}  // namespace facellm

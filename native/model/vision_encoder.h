@@ -1,0 +1,52 @@
+// InternViT, both forms: 300M (LayerNorm, q/k/v bias) and 6B (RMSNorm, q/k normalisation over the
+// whole hidden size). Spec sections 1 and 5; upstream: transformers 5.18 models/internvl.
+// q, k and v are one fused matmul; pixel values are matmul'ed patch by patch instead of convolved.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "core/cancellation.h"
+#include "core/trace.h"
+#include "layers/linear.h"
+#include "layers/norm.h"
+#include "model/config.h"
+#include "model/parameters.h"
+
+namespace facellm {
+
+struct VisionLayer {
+  Norm layernorm_before, layernorm_after;
+  Linear qkv;               // rows: q, k, v, each [C, C]
+  Norm q_norm, k_norm;      // undefined weights without q/k normalisation
+  Linear projection_layer;
+  Linear fc1, fc2;
+  at::Tensor lambda_1, lambda_2;  // [C] layer scale
+};
+
+class VisionEncoder {
+ public:
+  VisionEncoder(const InternVlConfig& config, const at::TensorOptions& options);
+
+  void append_parameters(ParameterList& list) const;
+  // pixel_values [N, 3, S, S] in the model's dtype -> [N, P + 1, C], CLS first. Traces
+  // vision.embeddings and vision.layers.N.
+  at::Tensor operator()(const at::Tensor& pixel_values, const Cancellation& cancellation,
+                        const Trace& trace) const;
+
+ private:
+  at::Tensor embed(const at::Tensor& pixel_values) const;
+  at::Tensor forward(const VisionLayer& layer, const at::Tensor& hidden_states) const;
+  at::Tensor attend(const VisionLayer& layer, const at::Tensor& normalised) const;
+
+  VisionConfig config_;
+  int64_t layers_used_;  // vision_feature_layer may leave the last ones out
+  at::Tensor cls_token_;            // [1, 1, C]
+  at::Tensor position_embeddings_;  // [1, P + 1, C]
+  Linear patch_projection_;         // [C, 3 * patch * patch], stored as a [C, 3, patch, patch] convolution
+  std::vector<VisionLayer> layers_;
+  Norm layernorm_;                  // only without mean pooling
+};
+
+}  // namespace facellm
