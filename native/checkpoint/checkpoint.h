@@ -28,8 +28,9 @@ class Checkpoint {
   };
 
   // `files`: absolute paths. `weight_map`: tensor name and index into `files`, from the shard
-  // index; empty when there is none. Throws kCheckpointNotFound if files are absent or unreadable, else
-  // kCheckpointInvalid; `details` lists every problem of every file, naming file and tensor.
+  // index; empty when there is none. Throws kCheckpointNotFound if all that is wrong is absent or
+  // unreadable files, else kCheckpointInvalid; `details` lists every problem of every file (the
+  // first 200 and a count), naming file and tensor.
   static Checkpoint open(const std::vector<std::string>& files,
                          const std::vector<std::pair<std::string, int32_t>>& weight_map);
 

@@ -1,6 +1,6 @@
 // A strict pull reader of JSON text, as small as a safetensors header needs (RFC 8259): strings
-// with escapes, unsigned integers, objects and arrays walked by the caller, anything else skipped. Made
-// for untrusted bytes: it never reads outside its text and refuses deep nesting.
+// with escapes, unsigned integers, objects and arrays walked by the caller, anything else skipped.
+// Made for untrusted bytes: it never reads outside its text and refuses deep nesting.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,5 @@
 #include "layers/kv_cache.h"
 
-#include <ATen/ops/stack.h>
 #include <c10/core/ScalarType.h>
 
 namespace facellm {
@@ -32,6 +31,11 @@ KvCache KvCache::row(int64_t index) const {
     one.values_.push_back(values_[layer].narrow(0, index, 1));
   }
   return one;
+}
+
+int64_t KvCache::slot_bytes() const {
+  const auto& keys = keys_[0];
+  return 2 * layers() * keys.size(1) * keys.size(3) * static_cast<int64_t>(keys.element_size());
 }
 
 at::Tensor KvCache::snapshot(int64_t length) const {

@@ -28,6 +28,8 @@ class KvCache {
   int64_t layers() const { return static_cast<int64_t>(keys_.size()); }
   int64_t rows() const { return static_cast<int64_t>(lengths.size()); }
   int64_t capacity() const { return capacity_; }
+  // Bytes of one slot of one row over all layers.
+  int64_t slot_bytes() const;
 
   std::vector<int64_t> lengths;  // [B]
 

@@ -1,0 +1,124 @@
+#include "generation/face_llm.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include "checkpoint/checkpoint.h"
+#include "core/device.h"
+#include "core/error.h"
+#include "core/runtime.h"
+#include "core/stopwatch.h"
+#include "generation/choose.h"
+#include "generation/decode_loop.h"
+#include "generation/prefill.h"
+#include "model/internvl.h"
+#include "model/load_weights.h"
+
+namespace facellm {
+namespace {
+
+HostTensor to_host(const std::string& name, const at::Tensor& value) {
+  const auto host = value.to(at::kCPU, at::kFloat).contiguous();
+  const auto* data = host.const_data_ptr<float>();
+  return {name, host.sizes().vec(), std::vector<float>(data, data + host.numel())};
+}
+
+}  // namespace
+
+struct FaceLlm::State {
+  InternVl model;
+  Session session;
+  ModelInfo info;
+
+  State(const LoadRequest& request, bool has_head, at::Device device, at::ScalarType dtype)
+      : model(request.config, has_head, device, dtype),
+        session{model,
+                request.preprocessing,
+                ImageFeatureCache(request.image_cache_bytes),
+                PrefixCache(request.prefix_cache_bytes),
+                {}} {}
+
+  std::string device_name() const { return model.options().device().str(); }
+};
+
+FaceLlm::FaceLlm(std::unique_ptr<State> state) : state_(std::move(state)) {}
+FaceLlm::~FaceLlm() = default;
+
+std::unique_ptr<FaceLlm> FaceLlm::load(const LoadRequest& request, const LoadProgress& progress,
+                                       const Cancellation& cancellation) {
+  // Not InferenceMode: these tensors may be trained later.
+  const at::NoGradGuard no_grad;
+  const auto device = parse_device(request.device);
+  const auto dtype = parse_dtype(request.dtype);
+  ModelInfo info{};
+  std::unique_ptr<State> state;
+  {
+    Stopwatch watch(info.load_ms);
+    const auto checkpoint = Checkpoint::open(request.files, request.weight_map);
+    state = std::make_unique<State>(request, has_lm_head(checkpoint), device, dtype);
+    load_weights(state->model, checkpoint, progress, cancellation);
+  }
+  info.device = state->device_name();
+  info.dtype = dtype_name(dtype);
+  for (const auto& [name, tensor] : state->model.parameters()) {
+    info.parameter_count += tensor.numel();
+    info.parameter_bytes += static_cast<int64_t>(tensor.nbytes());
+  }
+  info.peak_bytes = facellm::peak_bytes(info.device);
+  state->info = info;
+  return std::unique_ptr<FaceLlm>(new FaceLlm(std::move(state)));
+}
+
+ModelInfo FaceLlm::info() const { return state_->info; }
+
+GenerateResult FaceLlm::generate(const GenerateRequest& request, const TokenSink& sink,
+                                 const Cancellation& cancellation) {
+  const c10::InferenceMode inference;
+  auto result = facellm::generate(state_->session, request, sink, cancellation);
+  result.peak_bytes = facellm::peak_bytes(state_->info.device);
+  return result;
+}
+
+ChooseResult FaceLlm::choose(const ChooseRequest& request, const Cancellation& cancellation) {
+  const c10::InferenceMode inference;
+  auto result = facellm::choose(state_->session, request, cancellation);
+  result.peak_bytes = facellm::peak_bytes(state_->info.device);
+  return result;
+}
+
+std::vector<HostTensor> FaceLlm::embed_images(const std::vector<ImageInput>& images,
+                                              const Cancellation& cancellation) {
+  const c10::InferenceMode inference;
+  Timings timings{};
+  const auto features = encode_images(state_->session, images, timings, cancellation, {});
+  std::vector<HostTensor> result;
+  for (size_t i = 0; i < images.size(); ++i) result.push_back(to_host(images[i].key, features[i]));
+  return result;
+}
+
+std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const Cancellation& cancellation) {
+  const c10::InferenceMode inference;
+  check_prompt(state_->model.config(), prompt);
+  std::vector<HostTensor> stages;
+  const Trace record = [&](const std::string& name, const at::Tensor& value) {
+    stages.push_back(to_host(name, value));
+  };
+  const auto& language_model = state_->model.language_model();
+  auto cache = language_model.make_cache(1, static_cast<int64_t>(prompt.ids.size()));
+  Timings timings{};
+  const auto done = prefill(state_->session, prompt, cache, /*uses_prefix_cache=*/false, timings,
+                            cancellation, record);
+  const auto logits = language_model.logits(done.hidden_states, record)[0].to(at::kFloat);
+  record("logits.last", logits[-1]);
+  record("logits.argmax", logits.argmax(-1));
+  record("logits.logsumexp", logits.logsumexp(-1));
+  return stages;
+}
+
+void FaceLlm::clear_caches() {
+  state_->session.image_features.clear();
+  state_->session.prefixes.clear();
+  state_->session.image_numbers.clear();
+}
+
+}  // namespace facellm

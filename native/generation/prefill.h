@@ -1,0 +1,50 @@
+// A prompt with its pictures into the key/value cache: tiles, projected vectors, one forward pass
+// over what no cache holds.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <span>
+#include <vector>
+
+#include "core/cancellation.h"
+#include "core/trace.h"
+#include "generation/face_llm.h"
+#include "generation/image_feature_cache.h"
+#include "generation/prefix_cache.h"
+#include "model/internvl.h"
+
+namespace facellm {
+
+// What lives as long as a loaded model: caches, and a number for every picture met so far.
+struct Session {
+  const InternVl& model;
+  Preprocessing preprocessing;
+  ImageFeatureCache image_features;
+  PrefixCache prefixes;
+  std::unordered_map<std::string, int64_t> image_numbers;
+};
+
+// Projected vectors of each image, [tokens, D] in the model's dtype. Pictures not in the cache are
+// cut and encoded together, a bounded number of tiles at a time. Adds to timings.preprocess and
+// timings.vision; traces tiles_u8 and pixel_values.
+std::vector<at::Tensor> encode_images(Session& session, std::span<const ImageInput> images,
+                                      Timings& timings, const Cancellation& cancellation,
+                                      const Trace& trace);
+
+// Throws kPromptTooLong, kImageTokenMismatch, or kInvalidArgument for an id outside the vocabulary,
+// before any work.
+void check_prompt(const InternVlConfig& config, const Prompt& prompt);
+
+struct PrefilledPrompt {
+  at::Tensor hidden_states;  // [1, computed tokens, D] before the final norm
+  int64_t image_tokens = 0;
+  int64_t cached_tokens = 0;
+};
+
+// Fills the empty one-row cache. Adds to all timings but decode.
+PrefilledPrompt prefill(Session& session, const Prompt& prompt, KvCache& cache,
+                        bool uses_prefix_cache, Timings& timings, const Cancellation& cancellation,
+                        const Trace& trace);
+
+}  // namespace facellm
