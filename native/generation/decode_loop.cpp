@@ -31,11 +31,12 @@ void require_finite(float log_sum) {
 }
 
 // logits [B, V] in the model's dtype -> one choice a row. Log-probabilities are the model's own.
-std::vector<Chosen> choose_tokens(const at::Tensor& logits, bool is_greedy, std::vector<Row>& rows) {
+std::vector<Chosen> choose_tokens(const at::Tensor& logits, const SamplingOptions& sampling,
+                                 std::vector<Row>& rows) {
   const auto scores = logits.to(at::kFloat);
   const auto log_sums = scores.logsumexp(-1);
   std::vector<Chosen> chosen(rows.size());
-  if (is_greedy) {
+  if (sampling.is_greedy && sampling.repetition_penalty == 1.0) {
     // On the device; argmax takes the lowest id among equals, as the reference does.
     const auto ids = scores.argmax(-1);
     const auto log_probs = (scores.gather(-1, ids.unsqueeze(-1)).squeeze(-1) - log_sums);
@@ -150,13 +151,13 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
   {
     Stopwatch watch(result.timings.prefill);
     const auto logits = language_model.logits(last.size() == 1 ? last[0] : at::cat(last), {});
-    chosen = choose_tokens(logits, request.sampling.is_greedy, rows);
+    chosen = choose_tokens(logits, request.sampling, rows);
   }
   Stopwatch watch(result.timings.decode);
   while (accept(chosen, request, rows, sink)) {
     cancellation.check();
     chosen = choose_tokens(step(session.model, cache, rows, cancellation),
-                           request.sampling.is_greedy, rows);
+                           request.sampling, rows);
   }
   for (const auto& row : rows) result.rows.push_back(row.result);
   return result;

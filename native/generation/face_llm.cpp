@@ -1,6 +1,7 @@
 #include "generation/face_llm.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 
 #include "checkpoint/checkpoint.h"
@@ -47,7 +48,7 @@ FaceLlm::~FaceLlm() = default;
 std::unique_ptr<FaceLlm> FaceLlm::load(const LoadRequest& request, const LoadProgress& progress,
                                        const Cancellation& cancellation) {
   // Not InferenceMode: these tensors may be trained later.
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const auto device = parse_device(request.device);
   const auto dtype = parse_dtype(request.dtype);
   ModelInfo info{};

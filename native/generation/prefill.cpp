@@ -135,7 +135,15 @@ void check_prompt(const InternVlConfig& config, const Prompt& prompt) {
     }
     placeholders += id == config.image_token_id;
   }
-  for (const auto& image : prompt.images) expected += image_tokens(config, image);
+  for (const auto& image : prompt.images) {
+    const auto pixels = static_cast<size_t>(image.width * image.height * 3);
+    if (image.rgb->size() != pixels) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "image " + image.key + ": expected " + std::to_string(pixels) +
+                      " bytes of RGB, got " + std::to_string(image.rgb->size()));
+    }
+    expected += image_tokens(config, image);
+  }
   if (placeholders != expected) {
     throw Error(ErrorCode::kImageTokenMismatch,
                 "the prompt holds " + std::to_string(placeholders) +

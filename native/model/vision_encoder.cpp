@@ -1,5 +1,7 @@
 #include "model/vision_encoder.h"
 
+#include <c10/core/GradMode.h>
+
 #include "layers/attention.h"
 
 namespace facellm {
@@ -8,11 +10,11 @@ namespace {
 // x + lambda * delta with one rounding each. `delta` is ours alone and is overwritten unless
 // autograd needs it.
 at::Tensor scaled_residual(const at::Tensor& x, at::Tensor delta, const at::Tensor& lambda) {
-  if (at::GradMode::is_enabled()) return delta * lambda + x;
+  if (c10::GradMode::is_enabled()) return delta * lambda + x;
   return delta.mul_(lambda).add_(x);
 }
 
-at::Tensor gelu(at::Tensor x) { return at::GradMode::is_enabled() ? at::gelu(x) : at::gelu_(x); }
+at::Tensor activate(at::Tensor x) { return c10::GradMode::is_enabled() ? at::gelu(x) : at::gelu_(x); }
 
 int64_t used_layers(const InternVlConfig& config) {
   const int64_t count = config.vision.num_hidden_layers;
@@ -106,7 +108,7 @@ at::Tensor VisionEncoder::embed(const at::Tensor& pixel_values) const {
 at::Tensor VisionEncoder::forward(const VisionLayer& layer, const at::Tensor& hidden_states) const {
   const auto attended = attend(layer, layer.layernorm_before(hidden_states));
   const auto x = scaled_residual(hidden_states, attended, layer.lambda_1);
-  const auto mlp = layer.fc2(gelu(layer.fc1(layer.layernorm_after(x))));
+  const auto mlp = layer.fc2(activate(layer.fc1(layer.layernorm_after(x))));
   return scaled_residual(x, mlp, layer.lambda_2);
 }
 

@@ -1,0 +1,17 @@
+# C++ tests, mirrored room by room in test/native. GoogleTest comes from the system or from
+# FACELLM_GTEST_SOURCE; without it the tests are skipped by name.
+if(FACELLM_GTEST_SOURCE)
+  add_subdirectory("${FACELLM_GTEST_SOURCE}" gtest EXCLUDE_FROM_ALL)
+  add_library(GTest::gtest_main ALIAS gtest_main)
+else()
+  find_package(GTest QUIET)
+endif()
+if(TARGET GTest::gtest_main)
+  file(GLOB test_sources CONFIGURE_DEPENDS "test/native/*.cpp")
+  add_executable(facellm_native_tests ${test_sources})
+  target_link_libraries(facellm_native_tests PRIVATE facellm_generation GTest::gtest_main)
+  target_compile_definitions(facellm_native_tests PRIVATE
+    FACELLM_FIXTURES="${CMAKE_CURRENT_SOURCE_DIR}/test/fixtures")
+else()
+  message(STATUS "native tests: skipped, no GoogleTest (Debian: libgtest-dev)")
+endif()

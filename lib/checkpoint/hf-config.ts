@@ -1,0 +1,115 @@
+/**
+ * config.json of the HF layout, `model_type: internvl` (spec internvl3.md, section 2.1). Keys that
+ * are absent have the defaults of transformers' InternVLConfig and InternVLVisionConfig, since newer
+ * versions leave them out when saving.
+ */
+import { z } from 'zod';
+
+import type { JsonObject } from './json-file.js';
+import {
+  checkVision,
+  downsampleRatio,
+  isFeatureLayer,
+  type ParsedConfig,
+  tokenIdsOf,
+  tokensPerTile,
+} from './parsed-config.js';
+import {
+  boolean,
+  integer,
+  layerCount,
+  layerSize,
+  numberAbove,
+  oneOf,
+  parseObject,
+  type Problems,
+  squareSize,
+  tokenId,
+  whenValid,
+  withDefault,
+} from './schema.js';
+import { dtypeSchema, textConfigSchema, toNativeText } from './text-config.js';
+
+const visionShape = z.object({
+  model_type: withDefault(oneOf('internvl_vision'), 'internvl_vision'),
+  hidden_size: withDefault(layerSize, 1024),
+  intermediate_size: withDefault(layerSize, 4096),
+  num_hidden_layers: withDefault(layerCount, 24),
+  num_attention_heads: withDefault(layerSize, 16),
+  attention_bias: withDefault(boolean, false),
+  use_qk_norm: withDefault(boolean, false),
+  norm_type: withDefault(oneOf('layer_norm', 'rms_norm'), 'layer_norm'),
+  layer_norm_eps: withDefault(numberAbove(0), 1e-6),
+  image_size: squareSize(448),
+  patch_size: squareSize(14),
+  num_channels: withDefault(oneOf(3), 3),
+  hidden_act: withDefault(oneOf('gelu'), 'gelu'),
+  use_absolute_position_embeddings: withDefault(oneOf(true), true),
+  use_mask_token: withDefault(oneOf(false), false),
+  use_mean_pooling: withDefault(boolean, true),
+});
+
+const configSchema = z
+  .object({
+    downsample_ratio: withDefault(downsampleRatio, 0.5),
+    image_seq_length: withDefault(integer(1, 1 << 20), 256),
+    image_token_id: withDefault(tokenId, 151667),
+    projector_hidden_act: withDefault(oneOf('gelu'), 'gelu'),
+    vision_feature_layer: withDefault(integer(-1025, 1024), -1),
+    // With 'full' the CLS token would stay among the patches, which then form no square grid.
+    vision_feature_select_strategy: withDefault(oneOf('default'), 'default'),
+    dtype: dtypeSchema,
+    torch_dtype: dtypeSchema,
+    text_config: textConfigSchema,
+    vision_config: checkVision(visionShape),
+  })
+  .refine((c) => isFeatureLayer(c.vision_feature_layer, c.vision_config.num_hidden_layers), {
+    path: ['vision_feature_layer'],
+    error: 'names no layer of the vision tower',
+    when: whenValid('vision_feature_layer', 'vision_config'),
+  })
+  .refine(
+    (c) => {
+      const { image_size, patch_size } = c.vision_config;
+      return tokensPerTile(image_size, patch_size, c.downsample_ratio) === c.image_seq_length;
+    },
+    {
+      path: ['image_seq_length'],
+      error: 'must be (image_size / patch_size * downsample_ratio)²',
+      when: whenValid('image_seq_length', 'downsample_ratio', 'vision_config'),
+    },
+  )
+  .refine((c) => c.image_token_id < c.text_config.vocab_size, {
+    path: ['image_token_id'],
+    error: 'must be below text_config.vocab_size',
+    when: whenValid('image_token_id', 'text_config'),
+  });
+
+/** undefined after reporting everything that is wrong. */
+export function parseHfConfig(raw: JsonObject, problems: Problems): ParsedConfig | undefined {
+  const config = parseObject(configSchema, raw, 'config.json', problems);
+  if (config === undefined) return undefined;
+  const { text_config: text, vision_config: vision } = config;
+  return {
+    vision: {
+      hiddenSize: vision.hidden_size,
+      intermediateSize: vision.intermediate_size,
+      numHiddenLayers: vision.num_hidden_layers,
+      numAttentionHeads: vision.num_attention_heads,
+      imageSize: vision.image_size,
+      patchSize: vision.patch_size,
+      hasQkvBias: vision.attention_bias,
+      hasQkNorm: vision.use_qk_norm,
+      isRmsNorm: vision.norm_type === 'rms_norm',
+      normEps: vision.layer_norm_eps,
+      hasFinalNorm: !vision.use_mean_pooling,
+    },
+    text: toNativeText(text),
+    downsampleRatio: config.downsample_ratio,
+    imageSeqLength: config.image_seq_length,
+    visionFeatureLayer: config.vision_feature_layer,
+    dtype: config.dtype ?? config.torch_dtype ?? text.dtype ?? text.torch_dtype ?? 'bf16',
+    imageTokenId: config.image_token_id,
+    ...tokenIdsOf(text),
+  };
+}

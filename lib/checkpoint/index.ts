@@ -1,0 +1,5 @@
+/** Where a checkpoint lies, which files it has and what its configuration says. */
+export { type CheckpointConfig, type CheckpointLayout, readCheckpointConfig } from './config.js';
+export { type CheckpointFiles, readCheckpointFiles } from './files.js';
+export type { GenerationDefaults } from './generation-config.js';
+export { hubCacheFolder, resolveCheckpoint, type ResolveOptions } from './resolve.js';

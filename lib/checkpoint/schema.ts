@@ -1,0 +1,105 @@
+/**
+ * Building blocks of the config schemas. Every check is a zod check with a message of the form
+ * "expected …, received …", and cross-field checks run whenever their own fields are sound, so that
+ * one pass over a config lists everything that is wrong with it.
+ */
+import { z } from 'zod';
+
+import { isJsonObject, type JsonObject } from './json-file.js';
+
+/** Collects what is wrong in the files of one checkpoint; thrown as one error at the end. */
+export type Problems = string[];
+
+function received(value: unknown): string {
+  if (value === undefined) return 'but it is missing';
+  const text = JSON.stringify(value) ?? String(value);
+  return `received ${text.length > 80 ? `${text.slice(0, 80)}…` : text}`;
+}
+
+/** The message of a failed check. */
+export function expected(text: string, value: unknown): string {
+  return `expected ${text}, ${received(value)}`;
+}
+
+type Value<T> = z.ZodType<T>;
+
+function value<T>(text: string, isValid: (value: unknown) => boolean): Value<T> {
+  return z.custom<T>(isValid, { error: (issue) => expected(text, issue.input) });
+}
+
+/** A whole number in [min, max]. */
+export function integer(min: number, max: number): Value<number> {
+  return value(`a whole number from ${min} to ${max}`, (v) => {
+    return typeof v === 'number' && Number.isSafeInteger(v) && v >= min && v <= max;
+  });
+}
+
+/** Sizes of layers: far above any released model, far below what could exhaust memory by mistake. */
+export const layerSize: Value<number> = integer(1, 1 << 20);
+export const layerCount: Value<number> = integer(1, 1024);
+export const tokenId: Value<number> = integer(0, 2 ** 31 - 1);
+
+/** A finite number above `min`. */
+export function numberAbove(min: number): Value<number> {
+  return value(`a number above ${min}`, (v) => {
+    return typeof v === 'number' && Number.isFinite(v) && v > min;
+  });
+}
+
+export const boolean: Value<boolean> = value('true or false', (v) => typeof v === 'boolean');
+
+/** One of a few constants; anything else is a model that this engine does not compute. */
+export function oneOf<const T extends string | number | boolean>(
+  ...choices: readonly T[]
+): Value<T> {
+  const text = choices.map((choice) => JSON.stringify(choice)).join(' or ');
+  return value(text, (v) => (choices as readonly unknown[]).includes(v));
+}
+
+/** Absent or null means `fallback`: the default of the class that the reference would build. */
+export function withDefault<T>(schema: Value<T>, fallback: T): Value<T> {
+  return schema.nullish().transform((v) => v ?? fallback);
+}
+
+/** Absent or null means undefined. */
+export function optional<T>(schema: Value<T>): Value<T | undefined> {
+  return schema.nullish().transform((v) => v ?? undefined);
+}
+
+/** A square size given as one number, `[height, width]` or `{height, width}`. */
+export function squareSize(fallback?: number): Value<number> {
+  const isSize = (v: unknown): v is number =>
+    Number.isSafeInteger(v) && Number(v) >= 1 && Number(v) <= 8192;
+  return z.unknown().transform((raw, context) => {
+    const input = raw ?? fallback;
+    const pair = isJsonObject(input) ? [input['height'], input['width']] : input;
+    const [height, width] = Array.isArray(pair) ? (pair as unknown[]) : [pair, pair];
+    const isPair = !Array.isArray(pair) || pair.length === 2;
+    if (isPair && isSize(height) && height === width) return height;
+    const message = expected('a square size from 1 to 8192: n, [n, n] or {height, width}', input);
+    context.issues.push({ code: 'custom', message, input: raw });
+    return z.NEVER;
+  });
+}
+
+/** The `when` of a cross-field check: true if none of these fields has failed on its own. */
+export function whenValid(...keys: readonly string[]): (payload: z.core.ParsePayload) => boolean {
+  return ({ value: object, issues }) =>
+    isJsonObject(object) && !issues.some((issue) => keys.includes(String(issue.path?.[0])));
+}
+
+/** Parses one file's object; problems are added as "file: key.path: message". */
+export function parseObject<T>(
+  schema: Value<T>,
+  object: JsonObject,
+  file: string,
+  problems: Problems,
+): T | undefined {
+  const result = schema.safeParse(object);
+  if (result.success) return result.data;
+  for (const issue of result.error.issues) {
+    const path = issue.path.map(String).join('.');
+    problems.push(path === '' ? `${file}: ${issue.message}` : `${file}: ${path}: ${issue.message}`);
+  }
+  return undefined;
+}

@@ -1,0 +1,152 @@
+/**
+ * The language model's part of config.json (`text_config`, in the original layout `llm_config`):
+ * Qwen2 with both spellings of its RoPE (spec internvl3.md, section 2.1). Sizes must be written;
+ * other keys default to what transformers' Qwen2Config gives.
+ */
+import { z } from 'zod';
+
+import type { NativeTextConfig } from '../binding/native.js';
+import {
+  expected,
+  integer,
+  layerCount,
+  layerSize,
+  numberAbove,
+  oneOf,
+  optional,
+  tokenId,
+  whenValid,
+  withDefault,
+} from './schema.js';
+
+const dtypes: Readonly<Record<string, 'bf16' | 'fp16' | 'fp32'>> = {
+  bfloat16: 'bf16',
+  float16: 'fp16',
+  float32: 'fp32',
+};
+
+/** A dtype as torch spells it, with or without `torch.`; undefined if absent. */
+export const dtypeSchema: z.ZodType<'bf16' | 'fp16' | 'fp32' | undefined> = z
+  .unknown()
+  .transform((raw, context) => {
+    if (raw === undefined || raw === null) return undefined;
+    const dtype = typeof raw === 'string' ? dtypes[raw.replace(/^torch\./, '')] : undefined;
+    if (dtype !== undefined) return dtype;
+    const message = expected(Object.keys(dtypes).join(', '), raw);
+    context.issues.push({ code: 'custom', message, input: raw });
+    return z.NEVER;
+  });
+
+/** `eos_token_id`: one id or several; undefined if absent. */
+export const eosSchema: z.ZodType<readonly number[] | undefined> = z
+  .unknown()
+  .transform((raw, context) => {
+    if (raw === undefined || raw === null) return undefined;
+    const ids: readonly unknown[] = Array.isArray(raw) ? raw : [raw];
+    if (ids.length > 0 && ids.every((id) => tokenId.safeParse(id).success)) return ids as number[];
+    const message = expected('a token id or a list of token ids', raw);
+    context.issues.push({ code: 'custom', message, input: raw });
+    return z.NEVER;
+  });
+
+const ropeObject = z.object({
+  rope_theta: optional(numberAbove(1)),
+  rope_type: optional(oneOf('default', 'dynamic')),
+  type: optional(oneOf('default', 'dynamic')),
+  factor: optional(numberAbove(0)),
+  partial_rotary_factor: withDefault(oneOf(1), 1),
+});
+
+const ropeSchema: z.ZodType<z.output<typeof ropeObject> | undefined> = optional(
+  ropeObject.refine((rope) => isDynamic(rope) === false || rope.factor !== undefined, {
+    path: ['factor'],
+    error: 'dynamic scaling needs a factor',
+    when: whenValid('factor', 'rope_type', 'type'),
+  }),
+);
+
+function isDynamic(rope: { rope_type?: string | undefined; type?: string | undefined }): boolean {
+  return (rope.rope_type ?? rope.type) === 'dynamic';
+}
+
+const fullAttention = z.array(oneOf('full_attention'), {
+  error: (issue) => expected('a list of "full_attention"', issue.input),
+});
+
+const shape = z.object({
+  model_type: withDefault(oneOf('qwen2'), 'qwen2'),
+  hidden_size: layerSize,
+  intermediate_size: layerSize,
+  num_hidden_layers: layerCount,
+  num_attention_heads: layerSize,
+  num_key_value_heads: layerSize,
+  head_dim: optional(layerSize),
+  vocab_size: integer(1, 1 << 24),
+  max_position_embeddings: withDefault(integer(1, 2 ** 31 - 1), 32768),
+  rms_norm_eps: withDefault(numberAbove(0), 1e-6),
+  hidden_act: withDefault(oneOf('silu'), 'silu'),
+  use_sliding_window: withDefault(oneOf(false), false),
+  layer_types: optional(fullAttention),
+  rope_theta: optional(numberAbove(1)),
+  rope_scaling: ropeSchema,
+  rope_parameters: ropeSchema,
+  bos_token_id: optional(tokenId),
+  eos_token_id: eosSchema,
+  pad_token_id: optional(integer(-1, 2 ** 31 - 1)),
+  dtype: dtypeSchema,
+  torch_dtype: dtypeSchema,
+});
+
+type Parsed = z.output<typeof shape>;
+
+function headDim(config: Parsed): number {
+  return config.head_dim ?? config.hidden_size / config.num_attention_heads;
+}
+
+// transformers lets rope_scaling win where both spellings are present.
+function ropeOf(config: Parsed): { theta: number | undefined; dynamicFactor: number } {
+  const rope = config.rope_scaling ?? config.rope_parameters;
+  const theta = rope?.rope_theta ?? config.rope_parameters?.rope_theta ?? config.rope_theta;
+  return { theta, dynamicFactor: rope && isDynamic(rope) ? (rope.factor ?? 0) : 0 };
+}
+
+export const textConfigSchema: z.ZodType<Parsed> = shape
+  .refine((c) => c.head_dim !== undefined || c.hidden_size % c.num_attention_heads === 0, {
+    path: ['num_attention_heads'],
+    error: 'must divide hidden_size where no head_dim is given',
+    when: whenValid('hidden_size', 'num_attention_heads', 'head_dim'),
+  })
+  .refine((c) => !Number.isInteger(headDim(c)) || headDim(c) % 2 === 0, {
+    path: ['head_dim'],
+    error: 'must be even: RoPE turns pairs of channels',
+    when: whenValid('hidden_size', 'num_attention_heads', 'head_dim'),
+  })
+  .refine((c) => c.num_attention_heads % c.num_key_value_heads === 0, {
+    path: ['num_key_value_heads'],
+    error: 'must divide num_attention_heads',
+    when: whenValid('num_attention_heads', 'num_key_value_heads'),
+  })
+  .refine((c) => ropeOf(c).theta !== undefined, {
+    path: ['rope_theta'],
+    error: 'is missing, here and in rope_parameters; expected a number above 1',
+    when: whenValid('rope_theta', 'rope_scaling', 'rope_parameters'),
+  });
+
+export type TextConfig = Parsed;
+
+export function toNativeText(config: TextConfig): NativeTextConfig {
+  const rope = ropeOf(config);
+  return {
+    hiddenSize: config.hidden_size,
+    intermediateSize: config.intermediate_size,
+    numHiddenLayers: config.num_hidden_layers,
+    numAttentionHeads: config.num_attention_heads,
+    numKeyValueHeads: config.num_key_value_heads,
+    headDim: headDim(config),
+    vocabSize: config.vocab_size,
+    maxPositionEmbeddings: config.max_position_embeddings,
+    rmsNormEps: config.rms_norm_eps,
+    ropeTheta: rope.theta ?? 0,
+    ropeDynamicFactor: rope.dynamicFactor,
+  };
+}

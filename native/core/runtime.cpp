@@ -1,0 +1,119 @@
+#include "core/runtime.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <torch/version.h>
+
+#include <fstream>
+#include <sstream>
+
+#if FACELLM_CUDA
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <cuda_runtime_api.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#ifndef FACELLM_VERSION
+#define FACELLM_VERSION "unknown"
+#endif
+#ifndef FACELLM_CUDA_ARCH_LIST
+#define FACELLM_CUDA_ARCH_LIST ""
+#endif
+
+namespace facellm {
+namespace {
+
+// One bit of a cpuid leaf: 7.1 EAX bit 5 is AVX512-BF16, 7.0 EDX bit 22 is AMX-BF16 (Intel SDM).
+bool has_cpuid_bit([[maybe_unused]] unsigned subleaf, [[maybe_unused]] bool in_edx,
+                   [[maybe_unused]] int bit) {
+#if defined(__x86_64__)
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (!__get_cpuid_count(7, subleaf, &eax, &ebx, &ecx, &edx)) return false;
+  return ((in_edx ? edx : eax) >> bit) & 1u;
+#else
+  return false;
+#endif
+}
+
+#if FACELLM_CUDA
+int device_index(const std::string& device) {
+  const auto colon = device.find(':');
+  return colon == std::string::npos ? c10::cuda::current_device()
+                                    : std::stoi(device.substr(colon + 1));
+}
+
+void describe_gpus(RuntimeInfo& info) {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess) {
+    info.gpu_problem = cudaGetErrorString(status);
+    (void)cudaGetLastError();
+    return;
+  }
+  if (count == 0) info.gpu_problem = "the driver shows no device";
+  for (int i = 0; i < count; ++i) {
+    cudaDeviceProp properties{};
+    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
+    info.gpus.push_back({properties.name, properties.major, properties.minor,
+                         static_cast<int64_t>(properties.totalGlobalMem)});
+  }
+}
+#endif
+
+}  // namespace
+
+RuntimeInfo runtime_info() {
+  RuntimeInfo info;
+  info.version = FACELLM_VERSION;
+  info.libtorch = TORCH_VERSION;
+#if FACELLM_CUDA
+  info.is_cuda_build = true;
+  describe_gpus(info);
+#else
+  info.is_cuda_build = false;
+#endif
+  std::istringstream archs(info.is_cuda_build ? FACELLM_CUDA_ARCH_LIST : "");
+  for (std::string arch; archs >> arch;) {
+    info.cuda_archs.push_back("sm_" + arch.substr(0, arch.find('-')));
+  }
+  info.cpu_capability = at::get_cpu_capability();
+  info.has_avx512_bf16 = has_cpuid_bit(1, false, 5);
+  info.has_amx_bf16 = has_cpuid_bit(0, true, 22);
+  info.threads = at::get_num_threads();
+  return info;
+}
+
+void set_threads(int threads) { at::set_num_threads(threads); }
+
+int64_t peak_bytes(const std::string& device) {
+#if FACELLM_CUDA
+  if (device.starts_with("cuda")) {
+    using c10::CachingDeviceAllocator::StatType;
+    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(
+        static_cast<c10::DeviceIndex>(device_index(device)));
+    return stats.reserved_bytes[static_cast<size_t>(StatType::AGGREGATE)].peak;
+  }
+#endif
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
+void reset_peak_bytes(const std::string& device) {
+#if FACELLM_CUDA
+  if (device.starts_with("cuda")) {
+    c10::cuda::CUDACachingAllocator::resetPeakStats(
+        static_cast<c10::DeviceIndex>(device_index(device)));
+    return;
+  }
+#endif
+  std::ofstream("/proc/self/clear_refs") << "5";
+}
+
+}  // namespace facellm

@@ -1,0 +1,62 @@
+#include "kernels/add_rms_norm/add_rms_norm.h"
+
+#include "kernels/add_rms_norm/add_rms_norm_cuda.h"
+#include "kernels/common/checks.h"
+#include "kernels/common/cuda_launch.h"
+
+namespace facellm {
+namespace {
+
+// A row of fp32 must fit the 48 KB of shared memory that need no opt-in; InternVL3-78B has 8192.
+constexpr int64_t kLargestFusedRow = 48 * 1024 / 4;
+
+void check(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor& weight) {
+  KernelChecks checks("add_rms_norm");
+  checks.require_float(residual, "residual");
+  checks.require(residual.dim() >= 1, "residual: expected at least one dimension");
+  checks.require_same(weight, residual, "weight");
+  if (residual.dim() >= 1) checks.require_shape(weight, {residual.size(-1)}, "weight");
+  if (delta.defined()) {
+    checks.require_same(delta, residual, "delta");
+    checks.require_shape(delta, residual.sizes(), "delta");
+  }
+  checks.finish();
+}
+
+#if FACELLM_CUDA
+AddRmsNorm fused(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor& weight,
+                 double eps) {
+  const auto x = residual.contiguous();
+  const auto d = delta.defined() ? delta.contiguous() : delta;
+  const auto w = weight.contiguous();
+  const auto sum = delta.defined() ? at::empty_like(x) : x;
+  const auto normalised = at::empty_like(x);
+  const int64_t size = x.size(-1), rows = x.numel() / std::max<int64_t>(size, 1);
+  if (rows == 0) return {sum, normalised};
+  cuda_launch("add_rms_norm", x, [&](cudaStream_t stream) {
+    add_rms_norm_cuda(x.const_data_ptr(), d.defined() ? d.const_data_ptr() : nullptr,
+                      w.const_data_ptr(), delta.defined() ? sum.mutable_data_ptr() : nullptr,
+                      normalised.mutable_data_ptr(), rows, size, static_cast<float>(eps),
+                      x.scalar_type() == at::kBFloat16, stream);
+  });
+  return {sum, normalised};
+}
+#endif
+
+}  // namespace
+
+AddRmsNorm add_rms_norm(const at::Tensor& residual, const at::Tensor& delta,
+                        const at::Tensor& weight, double eps) {
+  check(residual, delta, weight);
+  if (residual.is_cuda() && !needs_autograd({residual, delta, weight}) &&
+      residual.size(-1) <= kLargestFusedRow) {
+#if FACELLM_CUDA
+    return fused(residual, delta, weight, eps);
+#else
+    throw Error(ErrorCode::kDeviceNoCuda, "add_rms_norm: this build has no CUDA");
+#endif
+  }
+  return add_rms_norm_reference(residual, delta, weight, eps);
+}
+
+}  // namespace facellm

@@ -1,0 +1,16 @@
+// The gate of Qwen2's MLP (spec sections 9, 10).
+#pragma once
+
+#include <ATen/ATen.h>
+
+namespace facellm {
+
+// gate_up [..., 2F] (gate first, then up) -> [..., F] = round(round(silu(gate)) * up). fp32 or bf16,
+// last dimension contiguous. Throws kInvalidArgument. CUDA runs the fused kernel unless autograd
+// needs the composed one.
+at::Tensor swiglu(const at::Tensor& gate_up);
+
+// The plain version: the CPU path, and the reference of every other.
+at::Tensor swiglu_reference(const at::Tensor& gate_up);
+
+}  // namespace facellm

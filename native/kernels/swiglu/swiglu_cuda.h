@@ -1,0 +1,13 @@
+// Raw-pointer launcher; see swiglu.h. gate_up has `rows` rows of 2 * size, out of size.
+#pragma once
+
+#include <cstdint>
+
+typedef struct CUstream_st* cudaStream_t;
+
+namespace facellm {
+
+void swiglu_cuda(const void* gate_up, void* out, int64_t rows, int64_t size, bool is_bf16,
+                 cudaStream_t stream);
+
+}  // namespace facellm
