@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { createError } from '../errors.js';
 import { type CheckpointLayout, readLayout } from './config.js';
 import { type JsonObject, readOptionalJson, systemCode } from './json-file.js';
-import { expected, parseObject, type Problems } from './schema.js';
+import { checked, expected, parseObject, type Problems } from './schema.js';
 
 export interface CheckpointFiles {
   readonly directory: string;
@@ -35,9 +35,7 @@ function isShardName(name: unknown): name is string {
 const indexSchema = z.object({
   weight_map: z.record(
     z.string(),
-    z.custom<string>(isShardName, {
-      error: (issue) => expected('the name of a .safetensors file in this folder', issue.input),
-    }),
+    checked<string>('the name of a .safetensors file in this folder', isShardName),
     { error: (issue) => expected('an object from tensor to file', issue.input) },
   ),
 });

@@ -2,10 +2,10 @@
  * What both layouts of config.json say once read, and the checks on it that do not depend on the
  * layout: the vision tower's geometry and how many tokens a tile becomes (spec sections 2 and 6).
  */
-import { z } from 'zod';
+import type { z } from 'zod';
 
 import type { NativeTextConfig, NativeVisionConfig } from '../binding/native.js';
-import { numberAbove, whenValid } from './schema.js';
+import { checked, whenValid } from './schema.js';
 import type { TextConfig } from './text-config.js';
 
 export interface ParsedConfig {
@@ -25,12 +25,13 @@ export interface ParsedConfig {
 }
 
 /** 1/ratio patches are joined along each side: a whole number. */
-export const downsampleRatio: z.ZodType<number> = numberAbove(0).refine(
+export const downsampleRatio: z.ZodType<number> = checked(
+  '1 divided by a whole number, such as 0.5',
   (ratio) => {
+    if (typeof ratio !== 'number') return false;
     const joined = Math.round(1 / ratio);
-    return joined >= 1 && Math.abs(joined * ratio - 1) < 1e-9;
+    return joined >= 1 && joined <= 1024 && Math.abs(joined * ratio - 1) < 1e-9;
   },
-  { error: 'must be 1 divided by a whole number, such as 0.5' },
 );
 
 interface VisionGeometry {

@@ -11,6 +11,7 @@ import { z } from 'zod';
 import type { NativePreprocessing } from '../binding/native.js';
 import { isJsonObject, readListedJson } from './json-file.js';
 import {
+  checked,
   expected,
   integer,
   numberAbove,
@@ -41,7 +42,7 @@ type Triple = readonly [number, number, number];
 function triple(text: string, min: number): z.ZodType<Triple> {
   const isValid = (v: unknown): boolean =>
     Array.isArray(v) && v.length === 3 && v.every((n) => Number.isFinite(n) && Number(n) > min);
-  return z.custom<Triple>(isValid, { error: (issue) => expected(text, issue.input) });
+  return checked<Triple>(text, isValid);
 }
 
 const schema = z

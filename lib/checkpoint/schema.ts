@@ -23,13 +23,15 @@ export function expected(text: string, value: unknown): string {
 
 type Value<T> = z.ZodType<T>;
 
-function value<T>(text: string, isValid: (value: unknown) => boolean): Value<T> {
-  return z.custom<T>(isValid, { error: (issue) => expected(text, issue.input) });
+/** A value that `isValid` accepts; `text` says what that is. */
+export function checked<T>(text: string, isValid: (value: unknown) => boolean): Value<T> {
+  // By default a failed custom check would keep the cross-field checks of its object from running.
+  return z.custom<T>(isValid, { error: (issue) => expected(text, issue.input), abort: false });
 }
 
 /** A whole number in [min, max]. */
 export function integer(min: number, max: number): Value<number> {
-  return value(`a whole number from ${min} to ${max}`, (v) => {
+  return checked(`a whole number from ${min} to ${max}`, (v) => {
     return typeof v === 'number' && Number.isSafeInteger(v) && v >= min && v <= max;
   });
 }
@@ -41,19 +43,19 @@ export const tokenId: Value<number> = integer(0, 2 ** 31 - 1);
 
 /** A finite number above `min`. */
 export function numberAbove(min: number): Value<number> {
-  return value(`a number above ${min}`, (v) => {
+  return checked(`a number above ${min}`, (v) => {
     return typeof v === 'number' && Number.isFinite(v) && v > min;
   });
 }
 
-export const boolean: Value<boolean> = value('true or false', (v) => typeof v === 'boolean');
+export const boolean: Value<boolean> = checked('true or false', (v) => typeof v === 'boolean');
 
 /** One of a few constants; anything else is a model that this engine does not compute. */
 export function oneOf<const T extends string | number | boolean>(
   ...choices: readonly T[]
 ): Value<T> {
   const text = choices.map((choice) => JSON.stringify(choice)).join(' or ');
-  return value(text, (v) => (choices as readonly unknown[]).includes(v));
+  return checked(text, (v) => (choices as readonly unknown[]).includes(v));
 }
 
 /** Absent or null means `fallback`: the default of the class that the reference would build. */
@@ -70,16 +72,19 @@ export function optional<T>(schema: Value<T>): Value<T | undefined> {
 export function squareSize(fallback?: number): Value<number> {
   const isSize = (v: unknown): v is number =>
     Number.isSafeInteger(v) && Number(v) >= 1 && Number(v) <= 8192;
-  return z.unknown().transform((raw, context) => {
-    const input = raw ?? fallback;
-    const pair = isJsonObject(input) ? [input['height'], input['width']] : input;
-    const [height, width] = Array.isArray(pair) ? (pair as unknown[]) : [pair, pair];
-    const isPair = !Array.isArray(pair) || pair.length === 2;
-    if (isPair && isSize(height) && height === width) return height;
-    const message = expected('a square size from 1 to 8192: n, [n, n] or {height, width}', input);
-    context.issues.push({ code: 'custom', message, input: raw });
-    return z.NEVER;
-  });
+  return z
+    .unknown()
+    .nullish()
+    .transform((raw, context) => {
+      const input = raw ?? fallback;
+      const pair = isJsonObject(input) ? [input['height'], input['width']] : input;
+      const [height, width] = Array.isArray(pair) ? (pair as unknown[]) : [pair, pair];
+      const isPair = !Array.isArray(pair) || pair.length === 2;
+      if (isPair && isSize(height) && height === width) return height;
+      const message = expected('a square size from 1 to 8192: n, [n, n] or {height, width}', input);
+      context.issues.push({ code: 'custom', message, input: raw });
+      return z.NEVER;
+    });
 }
 
 /** The `when` of a cross-field check: true if none of these fields has failed on its own. */

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 
-import { isJsonObject, readListedJson } from './json-file.js';
+import { isJsonObject, type JsonObject, readListedJson } from './json-file.js';
 
 function toId(value: unknown): number | undefined {
   const id = Number(value);
@@ -22,55 +22,40 @@ function findRecord(
   return undefined;
 }
 
-async function inAddedTokens(
-  directory: string,
-  token: string,
-  problems: string[],
-): Promise<number | undefined> {
-  const file = await readListedJson(join(directory, 'added_tokens.json'), problems);
-  return typeof file?.[token] === 'number' ? toId(file[token]) : undefined;
-}
+type Finder = (file: JsonObject, token: string) => number | undefined;
 
-async function inTokenizerConfig(
-  directory: string,
-  token: string,
-  problems: string[],
-): Promise<number | undefined> {
-  const file = await readListedJson(join(directory, 'tokenizer_config.json'), problems);
-  const decoder = file?.['added_tokens_decoder'];
+const inMap: Finder = (file, token) =>
+  typeof file[token] === 'number' ? toId(file[token]) : undefined;
+
+const inTokenizerConfig: Finder = (file, token) => {
+  const decoder = file['added_tokens_decoder'];
   return isJsonObject(decoder) ? findRecord(Object.entries(decoder), token) : undefined;
-}
+};
 
-async function inTokenizer(
-  directory: string,
-  token: string,
-  problems: string[],
-): Promise<number | undefined> {
-  const file = await readListedJson(join(directory, 'tokenizer.json'), problems);
-  const added = file?.['added_tokens'];
+const inTokenizer: Finder = (file, token) => {
+  const added = file['added_tokens'];
   return Array.isArray(added) ? findRecord((added as unknown[]).entries(), token) : undefined;
-}
+};
 
-async function inVocabulary(
-  directory: string,
-  token: string,
-  problems: string[],
-): Promise<number | undefined> {
-  const file = await readListedJson(join(directory, 'vocab.json'), problems);
-  return typeof file?.[token] === 'number' ? toId(file[token]) : undefined;
-}
+const sources: readonly (readonly [string, Finder])[] = [
+  ['added_tokens.json', inMap],
+  ['tokenizer_config.json', inTokenizerConfig],
+  ['tokenizer.json', inTokenizer],
+  ['vocab.json', inMap],
+];
 
 /**
- * The id of an added token, or undefined if no tokenizer file of the folder has it.
- * A file on the way that is not JSON is added to `problems`.
+ * The id of an added token, or undefined if no tokenizer file of the folder has it. A file on the
+ * way that is not JSON is added to `problems`.
  */
 export async function findTokenId(
   directory: string,
   token: string,
   problems: string[],
 ): Promise<number | undefined> {
-  for (const find of [inAddedTokens, inTokenizerConfig, inTokenizer, inVocabulary]) {
-    const id = await find(directory, token, problems);
+  for (const [name, find] of sources) {
+    const file = await readListedJson(join(directory, name), problems);
+    const id = file ? find(file, token) : undefined;
     if (id !== undefined) return id;
   }
   return undefined;

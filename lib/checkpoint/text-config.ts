@@ -19,15 +19,19 @@ import {
   withDefault,
 } from './schema.js';
 
-const dtypes: Readonly<Record<string, 'bf16' | 'fp16' | 'fp32'>> = {
+/** How the weights are stored. */
+export type StoredDtype = 'bf16' | 'fp16' | 'fp32';
+
+const dtypes: Readonly<Record<string, StoredDtype>> = {
   bfloat16: 'bf16',
   float16: 'fp16',
   float32: 'fp32',
 };
 
 /** A dtype as torch spells it, with or without `torch.`; undefined if absent. */
-export const dtypeSchema: z.ZodType<'bf16' | 'fp16' | 'fp32' | undefined> = z
+export const dtypeSchema: z.ZodType<StoredDtype | undefined> = z
   .unknown()
+  .nullish()
   .transform((raw, context) => {
     if (raw === undefined || raw === null) return undefined;
     const dtype = typeof raw === 'string' ? dtypes[raw.replace(/^torch\./, '')] : undefined;
@@ -40,6 +44,7 @@ export const dtypeSchema: z.ZodType<'bf16' | 'fp16' | 'fp32' | undefined> = z
 /** `eos_token_id`: one id or several; undefined if absent. */
 export const eosSchema: z.ZodType<readonly number[] | undefined> = z
   .unknown()
+  .nullish()
   .transform((raw, context) => {
     if (raw === undefined || raw === null) return undefined;
     const ids: readonly unknown[] = Array.isArray(raw) ? raw : [raw];
@@ -49,6 +54,34 @@ export const eosSchema: z.ZodType<readonly number[] | undefined> = z
     return z.NEVER;
   });
 
+interface RopeConfig {
+  readonly rope_theta: number | undefined;
+  readonly rope_type: 'default' | 'dynamic' | undefined;
+  readonly type: 'default' | 'dynamic' | undefined;
+  readonly factor: number | undefined;
+}
+
+/** The parsed section, under its own key names. */
+export interface TextConfig {
+  readonly hidden_size: number;
+  readonly intermediate_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly num_key_value_heads: number;
+  readonly head_dim: number | undefined;
+  readonly vocab_size: number;
+  readonly max_position_embeddings: number;
+  readonly rms_norm_eps: number;
+  readonly rope_theta: number | undefined;
+  readonly rope_scaling: RopeConfig | undefined;
+  readonly rope_parameters: RopeConfig | undefined;
+  readonly bos_token_id: number | undefined;
+  readonly eos_token_id: readonly number[] | undefined;
+  readonly pad_token_id: number | undefined;
+  readonly dtype: StoredDtype | undefined;
+  readonly torch_dtype: StoredDtype | undefined;
+}
+
 const ropeObject = z.object({
   rope_theta: optional(numberAbove(1)),
   rope_type: optional(oneOf('default', 'dynamic')),
@@ -57,15 +90,15 @@ const ropeObject = z.object({
   partial_rotary_factor: withDefault(oneOf(1), 1),
 });
 
-const ropeSchema: z.ZodType<z.output<typeof ropeObject> | undefined> = optional(
-  ropeObject.refine((rope) => isDynamic(rope) === false || rope.factor !== undefined, {
+const ropeSchema: z.ZodType<RopeConfig | undefined> = optional(
+  ropeObject.refine((rope) => !isDynamic(rope) || rope.factor !== undefined, {
     path: ['factor'],
     error: 'dynamic scaling needs a factor',
     when: whenValid('factor', 'rope_type', 'type'),
   }),
 );
 
-function isDynamic(rope: { rope_type?: string | undefined; type?: string | undefined }): boolean {
+function isDynamic(rope: RopeConfig): boolean {
   return (rope.rope_type ?? rope.type) === 'dynamic';
 }
 
@@ -97,20 +130,18 @@ const shape = z.object({
   torch_dtype: dtypeSchema,
 });
 
-type Parsed = z.output<typeof shape>;
-
-function headDim(config: Parsed): number {
+function headDim(config: TextConfig): number {
   return config.head_dim ?? config.hidden_size / config.num_attention_heads;
 }
 
 // transformers lets rope_scaling win where both spellings are present.
-function ropeOf(config: Parsed): { theta: number | undefined; dynamicFactor: number } {
+function ropeOf(config: TextConfig): { theta: number | undefined; dynamicFactor: number } {
   const rope = config.rope_scaling ?? config.rope_parameters;
   const theta = rope?.rope_theta ?? config.rope_parameters?.rope_theta ?? config.rope_theta;
   return { theta, dynamicFactor: rope && isDynamic(rope) ? (rope.factor ?? 0) : 0 };
 }
 
-export const textConfigSchema: z.ZodType<Parsed> = shape
+export const textConfigSchema: z.ZodType<TextConfig> = shape
   .refine((c) => c.head_dim !== undefined || c.hidden_size % c.num_attention_heads === 0, {
     path: ['num_attention_heads'],
     error: 'must divide hidden_size where no head_dim is given',
@@ -131,8 +162,6 @@ export const textConfigSchema: z.ZodType<Parsed> = shape
     error: 'is missing, here and in rope_parameters; expected a number above 1',
     when: whenValid('rope_theta', 'rope_scaling', 'rope_parameters'),
   });
-
-export type TextConfig = Parsed;
 
 export function toNativeText(config: TextConfig): NativeTextConfig {
   const rope = ropeOf(config);

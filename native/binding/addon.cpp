@@ -1,0 +1,161 @@
+// Entry point: the NativeAddon object of lib/binding/native.ts, one per JavaScript environment.
+#include <napi.h>
+
+#include <cmath>
+
+#include "binding/async_task.h"
+#include "binding/convert.h"
+#include "binding/env_state.h"
+#include "binding/errors.h"
+#include "binding/model_wrap.h"
+#include "core/runtime.h"
+#include "image/preprocess.h"
+
+namespace facellm {
+namespace {
+
+EnvState& state_of(const Napi::CallbackInfo& info) {
+  return *info.Env().GetInstanceData<EnvState>();
+}
+
+// Runs `start`, turning what it throws into a failed job.
+template <typename Start>
+Napi::Value begin(const Napi::CallbackInfo& info, Start start) {
+  try {
+    return start();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    return failed_job(info.Env(), state_of(info), translate_current_exception());
+  }
+}
+
+Napi::Value get_runtime_info(const Napi::CallbackInfo& info) {
+  Task<RuntimeInfo> task;
+  task.run = [](const TaskContext&) { return runtime_info(); };
+  task.convert = [](napi_env env, EnvState&, RuntimeInfo& result) { return to_js(env, result); };
+  return start_task(info.Env(), state_of(info), std::move(task));
+}
+
+Napi::Value error_codes(const Napi::CallbackInfo& info) {
+  const auto result = Napi::Array::New(info.Env());
+  uint32_t index = 0;
+  for (const auto& entry : error_code_table()) result.Set(index++, entry.name);
+  return result;
+}
+
+Napi::Value set_thread_count(const Napi::CallbackInfo& info) {
+  return begin(info, [&]() -> Napi::Value {
+    const double threads = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
+    if (threads < 1 || threads > 4096 || threads != static_cast<int>(threads)) {
+      throw Error(ErrorCode::kInvalidArgument, "threads: expected a whole number of 1..4096");
+    }
+    Task<bool> task;
+    task.run = [count = static_cast<int>(threads)](const TaskContext&) {
+      set_threads(count);
+      return true;
+    };
+    task.convert = [](napi_env env, EnvState&, bool&) { return js::undefined(env); };
+    return start_task(info.Env(), state_of(info), std::move(task));
+  });
+}
+
+Napi::Value load_model(const Napi::CallbackInfo& info) {
+  return begin(info, [&]() -> Napi::Value {
+    if (!info[1].IsFunction()) {
+      throw Error(ErrorCode::kInvalidArgument, "onProgress: expected a function");
+    }
+    auto request = std::make_shared<LoadRequest>(to_load_request(info[0]));
+    Task<std::unique_ptr<FaceLlm>> task;
+    task.run = [request](const TaskContext& context) {
+      const LoadProgress progress = [&](int64_t done, int64_t total) {
+        context.emit([=](napi_env env) {
+          return std::vector<napi_value>{js::number(env, static_cast<double>(done)),
+                                         js::number(env, static_cast<double>(total))};
+        });
+      };
+      return FaceLlm::load(*request, progress, context.cancellation());
+    };
+    task.convert = [](napi_env env, EnvState& state, std::unique_ptr<FaceLlm>& model) {
+      return ModelWrap::create(env, state, std::move(model));
+    };
+    task.callback = info[1].As<Napi::Function>();
+    return start_task(info.Env(), state_of(info), std::move(task));
+  });
+}
+
+Napi::Value tile_grid(const Napi::CallbackInfo& info) {
+  try {
+    int64_t values[5];
+    for (size_t i = 0; i < 5; ++i) {
+      const double value = info[i].IsNumber() ? info[i].As<Napi::Number>().DoubleValue() : std::nan("");
+      if (!(value >= 1 && value <= 2147483647) || value != std::floor(value)) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    "chooseTileGrid: expected five whole numbers of at least 1");
+      }
+      values[i] = static_cast<int64_t>(value);
+    }
+    const auto grid = choose_tile_grid(values[0], values[1], values[2], static_cast<int>(values[3]),
+                                       static_cast<int>(values[4]));
+    auto result = Napi::Object::New(info.Env());
+    result.Set("columns", grid.columns);
+    result.Set("rows", grid.rows);
+    return result;
+  } catch (const Error& error) {
+    throw Napi::Error(info.Env(), to_js_error(info.Env(), error));
+  }
+}
+
+Napi::Value cut_tiles(const Napi::CallbackInfo& info) {
+  return begin(info, [&]() -> Napi::Value {
+    const int64_t size = info[1].IsNumber() ? info[1].As<Napi::Number>().Int64Value() : 0;
+    Task<std::vector<uint8_t>> task;
+    task.run = [image = to_image(info[0]), size](const TaskContext&) {
+      return tile_pixels(*image.rgb, image.width, image.height, size, {image.columns, image.rows},
+                         image.has_thumbnail);
+    };
+    task.convert = [](napi_env env, EnvState&, auto& bytes) { return js::uint8_array(env, bytes); };
+    return start_task(info.Env(), state_of(info), std::move(task));
+  });
+}
+
+Napi::Value resize_like_pillow(const Napi::CallbackInfo& info) {
+  return begin(info, [&]() -> Napi::Value {
+    // A one-tile image carries pixels and size through the same checks.
+    auto image = Napi::Object::New(info.Env());
+    image.Set("key", "");
+    image.Set("rgb", info[0]);
+    image.Set("width", info[1]);
+    image.Set("height", info[2]);
+    image.Set("columns", 1);
+    image.Set("rows", 1);
+    image.Set("hasThumbnail", false);
+    const int64_t width = info[3].IsNumber() ? info[3].As<Napi::Number>().Int64Value() : 0;
+    const int64_t height = info[4].IsNumber() ? info[4].As<Napi::Number>().Int64Value() : 0;
+    Task<std::vector<uint8_t>> task;
+    task.run = [source = to_image(image), width, height](const TaskContext&) {
+      return resize_pillow(*source.rgb, source.width, source.height, width, height);
+    };
+    task.convert = [](napi_env env, EnvState&, auto& bytes) { return js::uint8_array(env, bytes); };
+    return start_task(info.Env(), state_of(info), std::move(task));
+  });
+}
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  auto* state = new EnvState(env);
+  env.SetInstanceData<EnvState>(state);
+  ModelWrap::define(env, *state);
+  exports.Set("runtimeInfo", Napi::Function::New<get_runtime_info>(env, "runtimeInfo"));
+  exports.Set("errorCodes", Napi::Function::New<error_codes>(env, "errorCodes"));
+  exports.Set("setThreads", Napi::Function::New<set_thread_count>(env, "setThreads"));
+  exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));
+  exports.Set("chooseTileGrid", Napi::Function::New<tile_grid>(env, "chooseTileGrid"));
+  exports.Set("tilePixels", Napi::Function::New<cut_tiles>(env, "tilePixels"));
+  exports.Set("resizePillow", Napi::Function::New<resize_like_pillow>(env, "resizePillow"));
+  return exports;
+}
+
+NODE_API_MODULE(facellm, initialise)
+
+}  // namespace
+}  // namespace facellm

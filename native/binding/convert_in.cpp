@@ -1,0 +1,251 @@
+#include "binding/convert.h"
+#include "binding/object_reader.h"
+
+namespace facellm {
+namespace {
+
+using Problems = std::vector<std::string>;
+
+VisionConfig read_vision(ObjectReader reader) {
+  VisionConfig config;
+  config.hidden_size = reader.integer("hiddenSize");
+  config.intermediate_size = reader.integer("intermediateSize");
+  config.num_hidden_layers = reader.integer("numHiddenLayers");
+  config.num_attention_heads = reader.integer("numAttentionHeads");
+  config.image_size = reader.integer("imageSize");
+  config.patch_size = reader.integer("patchSize");
+  config.has_qkv_bias = reader.boolean("hasQkvBias");
+  config.has_qk_norm = reader.boolean("hasQkNorm");
+  config.is_rms_norm = reader.boolean("isRmsNorm");
+  config.norm_eps = reader.number("normEps");
+  config.has_final_norm = reader.boolean("hasFinalNorm");
+  return config;
+}
+
+TextConfig read_text(ObjectReader reader) {
+  TextConfig config;
+  config.hidden_size = reader.integer("hiddenSize");
+  config.intermediate_size = reader.integer("intermediateSize");
+  config.num_hidden_layers = reader.integer("numHiddenLayers");
+  config.num_attention_heads = reader.integer("numAttentionHeads");
+  config.num_key_value_heads = reader.integer("numKeyValueHeads");
+  config.head_dim = reader.integer("headDim");
+  config.vocab_size = reader.integer("vocabSize");
+  config.max_position_embeddings = reader.integer("maxPositionEmbeddings");
+  config.rms_norm_eps = reader.number("rmsNormEps");
+  config.rope_theta = reader.number("ropeTheta");
+  config.rope_dynamic_factor = reader.number("ropeDynamicFactor");
+  return config;
+}
+
+// What the model's constructors divide by and allocate; lib/checkpoint explains in config.json's own
+// terms, this keeps a wrong caller from reaching libtorch.
+void check_sizes(const InternVlConfig& config, Problems& problems) {
+  constexpr int64_t kLargest = int64_t{1} << 24;
+  const auto& v = config.vision;
+  const auto& t = config.text;
+  for (const int64_t size :
+       {v.hidden_size, v.intermediate_size, v.num_hidden_layers, v.num_attention_heads,
+        v.image_size, v.patch_size, t.hidden_size, t.intermediate_size, t.num_hidden_layers,
+        t.num_attention_heads, t.num_key_value_heads, t.head_dim, t.vocab_size,
+        t.max_position_embeddings, config.image_seq_length}) {
+    if (size < 1 || size > kLargest) {
+      problems.push_back("config: sizes must be 1.." + std::to_string(kLargest) + ", got " +
+                         std::to_string(size));
+    }
+  }
+  if (!problems.empty()) return;
+  const bool is_ratio = config.downsample_ratio > 0 && config.downsample_ratio <= 1;
+  const int64_t factor = is_ratio ? std::llround(1.0 / config.downsample_ratio) : 1;
+  const int64_t side = v.image_size / v.patch_size;
+  const auto require = [&](bool is_met, const char* text) {
+    if (!is_met) problems.push_back(std::string("config: ") + text);
+  };
+  require(is_ratio, "downsampleRatio must be in (0, 1]");
+  require(v.hidden_size % v.num_attention_heads == 0, "vision heads must divide the hidden size");
+  require(v.image_size % v.patch_size == 0, "patchSize must divide imageSize");
+  require(side % factor == 0 && config.image_seq_length == (side / factor) * (side / factor),
+          "imageSeqLength must be (imageSize / patchSize * downsampleRatio)^2");
+  require(t.num_attention_heads % t.num_key_value_heads == 0,
+          "key/value heads must divide the attention heads");
+  require(t.head_dim % 2 == 0, "headDim must be even");
+  require(!config.keeps_cls_token, "keepsClsToken (feature strategy 'full') is not supported");
+  require(config.vision_feature_layer >= -v.num_hidden_layers - 1 &&
+              config.vision_feature_layer <= v.num_hidden_layers,
+          "visionFeatureLayer is out of range");
+}
+
+InternVlConfig read_config(ObjectReader reader) {
+  InternVlConfig config;
+  config.vision = read_vision(reader.child("vision"));
+  config.text = read_text(reader.child("text"));
+  config.downsample_ratio = reader.number("downsampleRatio");
+  config.image_seq_length = reader.integer("imageSeqLength");
+  config.image_token_id = reader.integer("imageTokenId");
+  config.vision_feature_layer = reader.integer("visionFeatureLayer");
+  config.keeps_cls_token = reader.boolean("keepsClsToken");
+  if (reader.problems().empty()) check_sizes(config, reader.problems());
+  return config;
+}
+
+void read_channels(ObjectReader& reader, const char* name, double target[3]) {
+  size_t count = 0;
+  reader.each(name, [&](Napi::Value value, const std::string& path) {
+    const double channel = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
+    if (!std::isfinite(channel)) reader.problems().push_back(path + ": expected a finite number");
+    if (count < 3) target[count] = channel;
+    ++count;
+  });
+  if (count != 3) reader.problems().push_back(reader.path() + "." + name + ": expected 3 numbers");
+}
+
+ImageInput read_image(Napi::Value value, const std::string& path, Problems& problems) {
+  ObjectReader reader(value, path, problems);
+  ImageInput image;
+  image.key = reader.text("key");
+  image.rgb = std::make_shared<const std::vector<uint8_t>>(
+      reader.typed_array<uint8_t>("rgb", napi_uint8_array, "a Uint8Array"));
+  image.width = reader.integer("width");
+  image.height = reader.integer("height");
+  image.columns = static_cast<int>(reader.integer("columns"));
+  image.rows = static_cast<int>(reader.integer("rows"));
+  image.has_thumbnail = reader.boolean("hasThumbnail");
+  constexpr int64_t kLongestSide = int64_t{1} << 28;
+  if (image.width < 1 || image.height < 1 || image.width > kLongestSide ||
+      image.height > kLongestSide) {
+    problems.push_back(path + ": expected a width and height of at least 1");
+  } else if (image.rgb->size() != static_cast<size_t>(image.width * image.height * 3)) {
+    problems.push_back(path + ".rgb: expected " + std::to_string(image.width * image.height * 3) +
+                       " bytes, got " + std::to_string(image.rgb->size()));
+  }
+  if (image.columns < 1 || image.rows < 1 || image.columns > 4096 || image.rows > 4096) {
+    problems.push_back(path + ": expected 1 to 4096 columns and rows of tiles");
+  }
+  return image;
+}
+
+Prompt read_prompt(Napi::Value value, const std::string& path, Problems& problems) {
+  ObjectReader reader(value, path, problems);
+  Prompt prompt;
+  prompt.ids = reader.typed_array<int32_t>("ids", napi_int32_array, "an Int32Array");
+  reader.each("images", [&](Napi::Value image, const std::string& image_path) {
+    prompt.images.push_back(read_image(image, image_path, problems));
+  });
+  return prompt;
+}
+
+SamplingOptions read_sampling(ObjectReader reader) {
+  SamplingOptions options{};
+  options.is_greedy = reader.boolean("isGreedy");
+  options.temperature = reader.number("temperature");
+  options.top_k = reader.natural("topK");
+  options.top_p = reader.number("topP");
+  options.min_p = reader.number("minP");
+  options.repetition_penalty = reader.number("repetitionPenalty");
+  options.seed = static_cast<uint64_t>(reader.natural("seed"));
+  auto& problems = reader.problems();
+  const auto require = [&](bool is_met, const char* text) {
+    if (!is_met) problems.push_back(reader.path() + "." + text);
+  };
+  require(options.temperature > 0, "temperature: expected a number above 0");
+  require(options.top_p > 0 && options.top_p <= 1, "topP: expected a number in (0, 1]");
+  require(options.min_p >= 0 && options.min_p <= 1, "minP: expected a number in [0, 1]");
+  require(options.repetition_penalty > 0, "repetitionPenalty: expected a number above 0");
+  return options;
+}
+
+}  // namespace
+
+LoadRequest to_load_request(Napi::Value value) {
+  Problems problems;
+  ObjectReader reader(value, "request", problems);
+  LoadRequest request;
+  request.config = read_config(reader.child("config"));
+  auto preprocessing = reader.child("preprocessing");
+  read_channels(preprocessing, "mean", request.preprocessing.mean);
+  read_channels(preprocessing, "std", request.preprocessing.std);
+  request.preprocessing.rescale_factor = preprocessing.number("rescaleFactor");
+  reader.each("files", [&](Napi::Value file, const std::string& path) {
+    if (!file.IsString()) problems.push_back(path + ": expected a path");
+    request.files.push_back(file.IsString() ? file.As<Napi::String>().Utf8Value() : "");
+  });
+  reader.each("weightMap", [&](Napi::Value entry, const std::string& path) {
+    const auto pair = entry.IsArray() ? entry.As<Napi::Array>() : Napi::Array();
+    if (pair.IsEmpty() || pair.Length() != 2 || !pair.Get(0u).IsString() || !pair.Get(1u).IsNumber()) {
+      problems.push_back(path + ": expected [name, file index]");
+      return;
+    }
+    request.weight_map.emplace_back(pair.Get(0u).As<Napi::String>().Utf8Value(),
+                                    pair.Get(1u).As<Napi::Number>().Int32Value());
+  });
+  request.device = reader.text("device");
+  request.dtype = reader.text("dtype");
+  request.image_cache_bytes = reader.natural("imageCacheBytes");
+  request.prefix_cache_bytes = reader.natural("prefixCacheBytes");
+  finish("loadModel", std::move(problems));
+  return request;
+}
+
+GenerateRequest to_generate_request(Napi::Value value) {
+  Problems problems;
+  ObjectReader reader(value, "request", problems);
+  GenerateRequest request;
+  reader.each("prompts", [&](Napi::Value prompt, const std::string& path) {
+    request.prompts.push_back(read_prompt(prompt, path, problems));
+  });
+  if (request.prompts.empty()) problems.push_back("request.prompts: expected at least one");
+  request.sampling = read_sampling(reader.child("sampling"));
+  request.max_new_tokens = reader.integer("maxNewTokens");
+  if (request.max_new_tokens < 1) problems.push_back("request.maxNewTokens: expected at least 1");
+  reader.each("eosIds", [&](Napi::Value id, const std::string& path) {
+    if (!id.IsNumber()) problems.push_back(path + ": expected a token id");
+    request.eos_ids.push_back(id.IsNumber() ? id.As<Napi::Number>().Int32Value() : -1);
+  });
+  request.uses_prefix_cache = reader.boolean("usesPrefixCache");
+  finish("generate", std::move(problems));
+  return request;
+}
+
+ChooseRequest to_choose_request(Napi::Value value) {
+  Problems problems;
+  ObjectReader reader(value, "request", problems);
+  ChooseRequest request;
+  reader.each("choices", [&](Napi::Value ids, const std::string& path) {
+    request.choices.push_back(ObjectReader::copy_typed_array<int32_t>(
+        ids, napi_int32_array, path, "an Int32Array", problems));
+  });
+  auto prompt = value.IsObject() ? value.As<Napi::Object>().Get("prompt") : value;
+  request.prompt = read_prompt(prompt, "request.prompt", problems);
+  request.uses_prefix_cache = reader.boolean("usesPrefixCache");
+  finish("choose", std::move(problems));
+  return request;
+}
+
+Prompt to_prompt(Napi::Value value) {
+  Problems problems;
+  auto prompt = read_prompt(value, "prompt", problems);
+  finish("trace", std::move(problems));
+  return prompt;
+}
+
+ImageInput to_image(Napi::Value value) {
+  Problems problems;
+  auto image = read_image(value, "image", problems);
+  finish("image", std::move(problems));
+  return image;
+}
+
+std::vector<ImageInput> to_images(Napi::Value value) {
+  Problems problems;
+  std::vector<ImageInput> images;
+  if (!value.IsArray()) problems.push_back("images: expected an array");
+  const auto array = value.IsArray() ? value.As<Napi::Array>() : Napi::Array::New(value.Env());
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    images.push_back(read_image(array.Get(i), "images[" + std::to_string(i) + "]", problems));
+  }
+  if (problems.empty() && images.empty()) problems.push_back("images: expected at least one");
+  finish("embedImages", std::move(problems));
+  return images;
+}
+
+}  // namespace facellm

@@ -1,0 +1,148 @@
+#include "binding/env_state.h"
+
+#include <atomic>
+#include <vector>
+
+#include "binding/errors.h"
+#include "binding/js_value.h"
+
+namespace facellm {
+namespace {
+
+// Closures that may wait for the event loop before the engine pauses.
+constexpr size_t kQueueSize = 64;
+
+// Unique in the process: the engine's queue is shared by all environments.
+uint64_t next_job_id() {
+  static std::atomic<uint64_t> next{1};
+  return next.fetch_add(1);
+}
+
+}  // namespace
+
+bool Port::enter() {
+  const std::lock_guard lock(mutex_);
+  if (is_closed_) return false;
+  ++running_;
+  return true;
+}
+
+void Port::leave() {
+  const std::lock_guard lock(mutex_);
+  --running_;
+  idle_.notify_all();
+}
+
+void Port::deliver(JsClosure closure) {
+  napi_threadsafe_function channel;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_closed_) return;
+    channel = channel_;
+  }
+  // The channel stays valid: it is deleted after close(), which waits for the running job, us.
+  auto* data = new JsClosure(std::move(closure));
+  // Blocking: a non-blocking call on a full queue would lose the promise's settlement.
+  if (napi_call_threadsafe_function(channel, data, napi_tsfn_blocking) != napi_ok) delete data;
+}
+
+EnvState::EnvState(Napi::Env env)
+    : env_(env), port_(std::make_shared<Port>()), engine_(EngineThread::shared()) {
+  napi_create_threadsafe_function(env, nullptr, nullptr, js::text(env, "facellm"), kQueueSize, 1,
+                                  nullptr, nullptr, this, call_js, &port_->channel_);
+  napi_unref_threadsafe_function(env, port_->channel_);
+  // After the channel: hooks run in reverse, and close() must come before the channel's own.
+  napi_add_env_cleanup_hook(env, close, this);
+}
+
+EnvState::~EnvState() = default;
+
+void EnvState::close(void* self) {
+  auto& state = *static_cast<EnvState*>(self);
+  for (auto& [id, job] : state.jobs_) job.cancellation->request();
+  napi_threadsafe_function channel;
+  {
+    const std::lock_guard lock(state.port_->mutex_);
+    state.port_->is_closed_ = true;
+    channel = state.port_->channel_;
+  }
+  // Wakes an engine that waits for room in the queue.
+  napi_release_threadsafe_function(channel, napi_tsfn_abort);
+  {
+    std::unique_lock lock(state.port_->mutex_);
+    state.port_->idle_.wait(lock, [&] { return state.port_->running_ == 0; });
+  }
+  state.jobs_.clear();
+  state.engine_.reset();
+}
+
+void EnvState::call_js(napi_env env, napi_value, void* context, void* data) {
+  const std::unique_ptr<JsClosure> closure(static_cast<JsClosure*>(data));
+  if (env == nullptr) return;
+  napi_handle_scope scope = nullptr;
+  napi_open_handle_scope(env, &scope);
+  (*closure)(env, *static_cast<EnvState*>(context));
+  if (scope != nullptr) napi_close_handle_scope(env, scope);
+}
+
+uint64_t EnvState::add(napi_env env, Job job) {
+  if (jobs_.empty()) napi_ref_threadsafe_function(env, port_->channel_);
+  const uint64_t id = next_job_id();
+  jobs_.emplace(id, std::move(job));
+  return id;
+}
+
+Job* EnvState::find(uint64_t id) {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+void EnvState::remove(napi_env env, uint64_t id) {
+  jobs_.erase(id);
+  if (jobs_.empty()) napi_unref_threadsafe_function(env, port_->channel_);
+}
+
+void EnvState::resolve(napi_env env, uint64_t id, napi_value value) {
+  Job* job = find(id);
+  if (job == nullptr) return;
+  const napi_deferred deferred = job->deferred;
+  remove(env, id);
+  napi_resolve_deferred(env, deferred, value == nullptr ? js::undefined(env) : value);
+}
+
+void EnvState::reject(napi_env env, uint64_t id, const Error& error) {
+  Job* job = find(id);
+  if (job == nullptr) return;
+  const napi_deferred deferred = job->deferred;
+  napi_value reason = nullptr;
+  if (!job->thrown.IsEmpty()) {
+    napi_get_reference_value(env, job->thrown, &reason);
+  } else if (job->is_disposing && error.code() == ErrorCode::kCancelled) {
+    reason = to_js_error(env, Error(ErrorCode::kDisposed, "the model was disposed while it worked"));
+  } else {
+    reason = to_js_error(env, error);
+  }
+  remove(env, id);
+  if (reason != nullptr) napi_reject_deferred(env, deferred, reason);
+}
+
+void EnvState::cancel(napi_env env, uint64_t id) {
+  Job* job = find(id);
+  if (job == nullptr) return;
+  job->cancellation->request();
+  if (engine_->remove(id)) {
+    reject(env, id, Error(ErrorCode::kCancelled, "the work was stopped before it began"));
+  }
+}
+
+void EnvState::cancel_all_of(napi_env env, const void* owner) {
+  std::vector<uint64_t> ids;
+  for (auto& [id, job] : jobs_) {
+    if (job.owner != owner) continue;
+    job.is_disposing = true;
+    ids.push_back(id);
+  }
+  for (const uint64_t id : ids) cancel(env, id);
+}
+
+}  // namespace facellm

@@ -1,0 +1,83 @@
+// What one JavaScript environment (the main thread or a worker) owns of the addon. Every reference to
+// a JavaScript value lives in the job table here and is touched only on the environment's thread;
+// closures on the engine thread know a job by its number.
+#pragma once
+
+#include <napi.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "binding/engine_thread.h"
+#include "core/cancellation.h"
+#include "core/error.h"
+
+namespace facellm {
+
+class EnvState;
+
+// Runs on the environment's thread. `env` is null if the environment is going down.
+using JsClosure = std::function<void(napi_env env, EnvState& state)>;
+
+// The engine's way into an environment. Outlives it; after close() nothing gets through.
+class Port {
+ public:
+  // Brackets a job. False: the environment has closed and the job must not begin.
+  bool enter();
+  void leave();
+  // Waits while the environment has many closures to run (back-pressure). Dropped once closed.
+  void deliver(JsClosure closure);
+
+ private:
+  friend class EnvState;
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  napi_threadsafe_function channel_ = nullptr;
+  bool is_closed_ = false;
+  int running_ = 0;
+};
+
+struct Job {
+  napi_deferred deferred = nullptr;
+  Napi::FunctionReference callback;       // tokens, progress; may be empty
+  std::shared_ptr<Cancellation> cancellation;
+  const void* owner = nullptr;            // the model that the job works for
+  bool is_disposing = false;              // cancelled because its model was disposed
+  Napi::Reference<Napi::Value> thrown;    // by the callback
+};
+
+class EnvState {
+ public:
+  explicit EnvState(Napi::Env env);
+  ~EnvState();
+
+  std::shared_ptr<Port> port() const { return port_; }
+  EngineThread& engine() { return *engine_; }
+  Napi::FunctionReference model_constructor;
+
+  // Registers a job and keeps the event loop alive for it.
+  uint64_t add(napi_env env, Job job);
+  Job* find(uint64_t id);
+  void resolve(napi_env env, uint64_t id, napi_value value);
+  void reject(napi_env env, uint64_t id, const Error& error);
+  // Takes a waiting job out of the queue and rejects it at once; a running one is told to stop.
+  void cancel(napi_env env, uint64_t id);
+  // Cancels every job of `owner`; they reject with kDisposed.
+  void cancel_all_of(napi_env env, const void* owner);
+
+ private:
+  static void call_js(napi_env env, napi_value, void* context, void* data);
+  static void close(void* self);
+  void remove(napi_env env, uint64_t id);
+
+  napi_env env_;
+  std::shared_ptr<Port> port_;
+  std::shared_ptr<EngineThread> engine_;
+  std::unordered_map<uint64_t, Job> jobs_;
+};
+
+}  // namespace facellm

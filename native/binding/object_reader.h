@@ -1,0 +1,127 @@
+// Reads fields of a JavaScript object strictly and collects every problem; finish() throws them all
+// as one kInvalidArgument.
+#pragma once
+
+#include <napi.h>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+
+namespace facellm {
+
+class ObjectReader {
+ public:
+  ObjectReader(Napi::Value value, std::string path, std::vector<std::string>& problems)
+      : path_(std::move(path)), problems_(problems) {
+    if (value.IsObject()) {
+      object_ = value.As<Napi::Object>();
+    } else {
+      problems_.push_back(path_ + ": expected an object");
+    }
+  }
+
+  int64_t integer(const char* name) {
+    const auto value = get(name);
+    const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
+    constexpr double kLargest = 9007199254740991.0;
+    if (std::trunc(number) != number || std::abs(number) > kLargest) {
+      complain(name, "a whole number");
+      return 0;
+    }
+    return static_cast<int64_t>(number);
+  }
+  int64_t natural(const char* name) {  // >= 0
+    const int64_t value = integer(name);
+    if (value < 0) complain(name, "a whole number of at least 0");
+    return value;
+  }
+  double number(const char* name) {
+    const auto value = get(name);
+    const double result = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
+    if (!std::isfinite(result)) complain(name, "a finite number");
+    return result;
+  }
+  bool boolean(const char* name) {
+    const auto value = get(name);
+    if (!value.IsBoolean()) {
+      complain(name, "true or false");
+      return false;
+    }
+    return value.As<Napi::Boolean>().Value();
+  }
+  std::string text(const char* name) {
+    const auto value = get(name);
+    if (!value.IsString()) {
+      complain(name, "a string");
+      return {};
+    }
+    return value.As<Napi::String>().Utf8Value();
+  }
+  ObjectReader child(const char* name) { return {get(name), path_ + "." + name, problems_}; }
+  // Calls visit(value, path) for every element.
+  template <typename Visit>
+  void each(const char* name, Visit visit) {
+    const auto value = get(name);
+    if (!value.IsArray()) {
+      complain(name, "an array");
+      return;
+    }
+    const auto array = value.As<Napi::Array>();
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+      visit(array.Get(i), path_ + "." + name + "[" + std::to_string(i) + "]");
+    }
+  }
+  // A copy of a typed array's bytes, taken now: afterwards JavaScript may change, detach or shrink
+  // the buffer.
+  template <typename T>
+  std::vector<T> typed_array(const char* name, napi_typedarray_type type, const char* type_name) {
+    return copy_typed_array<T>(get(name), type, path_ + "." + name, type_name, problems_);
+  }
+
+  template <typename T>
+  static std::vector<T> copy_typed_array(Napi::Value value, napi_typedarray_type type,
+                                         const std::string& path, const char* type_name,
+                                         std::vector<std::string>& problems) {
+    napi_typedarray_type actual{};
+    size_t length = 0;
+    void* data = nullptr;
+    const bool is_typed = value.IsTypedArray() &&
+                          napi_get_typedarray_info(value.Env(), value, &actual, &length, &data,
+                                                   nullptr, nullptr) == napi_ok;
+    if (!is_typed || actual != type) {
+      problems.push_back(path + ": expected " + type_name);
+      return {};
+    }
+    std::vector<T> copy(length);
+    if (length > 0 && data != nullptr) std::memcpy(copy.data(), data, length * sizeof(T));
+    return copy;
+  }
+
+  std::vector<std::string>& problems() { return problems_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  Napi::Value get(const char* name) {
+    return object_.IsEmpty() ? Napi::Value() : object_.Get(name);
+  }
+  void complain(const char* name, const char* expected) {
+    if (!object_.IsEmpty()) problems_.push_back(path_ + "." + name + ": expected " + expected);
+  }
+
+  std::string path_;
+  std::vector<std::string>& problems_;
+  Napi::Object object_;
+};
+
+inline void finish(const char* what, std::vector<std::string> problems) {
+  if (problems.empty()) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              std::string(what) + ": " + std::to_string(problems.size()) + " wrong field(s)",
+              std::move(problems));
+}
+
+}  // namespace facellm
