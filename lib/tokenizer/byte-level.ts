@@ -1,0 +1,46 @@
+/**
+ * GPT-2's map of bytes to printable characters, as Qwen2's vocabulary uses it (spec internvl3.md,
+ * section 8): bytes 33-126, 161-172 and 174-255 stand for themselves, the others, in ascending order,
+ * for U+0100, U+0101, ...
+ */
+
+function isPrintable(byte: number): boolean {
+  return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+}
+
+const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = (() => {
+  const map = new Map<string, number>();
+  let next = 0x100;
+  for (let byte = 0; byte < 256; byte++) {
+    map.set(String.fromCharCode(isPrintable(byte) ? byte : next++), byte);
+  }
+  return map;
+})();
+
+const encoder = new TextEncoder();
+
+/** Bytes of a vocabulary entry. One with a character outside the map is taken as UTF-8 text. */
+export function tokenBytes(token: string): Uint8Array {
+  const bytes: number[] = [];
+  for (const character of token) {
+    const byte = BYTE_OF_CHARACTER.get(character);
+    if (byte === undefined) return encoder.encode(token);
+    bytes.push(byte);
+  }
+  return Uint8Array.from(bytes);
+}
+
+/**
+ * The pre-tokenisation pattern with Unicode's White_Space spelled out: JavaScript's `\s` lacks U+0085
+ * and has U+FEFF. `ſ` (U+017F) folds to s, and so matches the s of 's.
+ */
+const SPACE = '\\t-\\r \\u0085\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000';
+export const SPLIT_PATTERN: string = [
+  "'(?:[sS\\u017F]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])",
+  '[^\\r\\n\\p{L}\\p{N}]?\\p{L}+',
+  '\\p{N}',
+  ` ?[^${SPACE}\\p{L}\\p{N}]+[\\r\\n]*`,
+  `[${SPACE}]*[\\r\\n]+`,
+  `[${SPACE}]+(?![^${SPACE}])`,
+  `[${SPACE}]+`,
+].join('|');

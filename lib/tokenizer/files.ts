@@ -1,0 +1,145 @@
+/**
+ * Reads a checkpoint's tokenizer in either file form (spec internvl3.md, section 8): tokenizer.json,
+ * or vocab.json + merges.txt with the added tokens of tokenizer_config.json or added_tokens.json.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { z } from 'zod';
+
+import { createError } from '../errors.js';
+
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Dropped by `skipSpecialTokens`. */
+  readonly special: boolean;
+}
+
+export interface TokenizerFiles {
+  readonly vocab: Readonly<Record<string, number>>;
+  readonly merges: readonly (readonly [string, string])[];
+  readonly addedTokens: readonly AddedToken[];
+}
+
+const id = z.number().int().nonnegative();
+const flags = {
+  content: z.string().min(1),
+  special: z.boolean().default(false),
+  // Tokens that swallow neighbouring space or match whole words only are in no InternVL3 checkpoint.
+  lstrip: z.literal(false).default(false),
+  rstrip: z.literal(false).default(false),
+  single_word: z.literal(false).default(false),
+};
+const tokenizerJson = z.object({
+  added_tokens: z.array(z.object({ id, ...flags })).default([]),
+  model: z.object({
+    type: z.literal('BPE').optional(),
+    vocab: z.record(z.string(), id),
+    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+  }),
+});
+const tokenizerConfig = z.object({
+  added_tokens_decoder: z.record(z.string().regex(/^\d+$/), z.object(flags)).optional(),
+});
+const idByToken = z.record(z.string(), id);
+
+/** Qwen2's added tokens that are not special (spec section 7.1), for files that do not say. */
+const PLAIN_ADDED = /^<(\/?tool_call|\|(fim_(prefix|middle|suffix|pad)|repo_name|file_sep)\|)>$/;
+
+async function readText(directory: string, name: string): Promise<string | undefined> {
+  try {
+    return await readFile(join(directory, name), 'utf8');
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code === 'ENOENT') return undefined;
+    throw createError('FACELLM_TOKENIZER_INVALID', `${join(directory, name)} cannot be read`, {
+      cause,
+    });
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, text: string, directory: string, name: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text.replace(/^\uFEFF/, ''));
+  } catch (cause) {
+    throw createError(
+      'FACELLM_TOKENIZER_INVALID',
+      `${join(directory, name)} is not valid JSON; fetch the checkpoint again`,
+      { cause },
+    );
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const details = result.error.issues
+    .slice(0, 100)
+    .map((issue) => `${name}: ${issue.path.join('.')}: ${issue.message}`);
+  throw createError(
+    'FACELLM_TOKENIZER_INVALID',
+    `${join(directory, name)} does not describe a Qwen2 byte-level BPE tokenizer`,
+    { details },
+  );
+}
+
+function splitMerge(merge: string, where: string): readonly [string, string] {
+  const space = merge.indexOf(' ');
+  if (space > 0 && space < merge.length - 1) return [merge.slice(0, space), merge.slice(space + 1)];
+  throw createError('FACELLM_TOKENIZER_INVALID', `${where}: "${merge}" is not a merge of two parts`);
+}
+
+function fromTokenizerJson(directory: string, text: string): TokenizerFiles {
+  const file = parse(tokenizerJson, text, directory, 'tokenizer.json');
+  return {
+    vocab: file.model.vocab,
+    merges: file.model.merges.map((merge) =>
+      typeof merge === 'string' ? splitMerge(merge, 'tokenizer.json') : merge,
+    ),
+    addedTokens: file.added_tokens.map(({ id, content, special }) => ({ id, content, special })),
+  };
+}
+
+async function readAddedTokens(directory: string): Promise<readonly AddedToken[]> {
+  const config = await readText(directory, 'tokenizer_config.json');
+  const decoder =
+    config === undefined
+      ? undefined
+      : parse(tokenizerConfig, config, directory, 'tokenizer_config.json').added_tokens_decoder;
+  if (decoder !== undefined) {
+    return Object.entries(decoder).map(([key, token]) => ({
+      id: Number(key),
+      content: token.content,
+      special: token.special,
+    }));
+  }
+  const added = await readText(directory, 'added_tokens.json');
+  if (added === undefined) return [];
+  const ids = parse(idByToken, added, directory, 'added_tokens.json');
+  return Object.entries(ids).map(([content, id]) => ({
+    id,
+    content,
+    special: !PLAIN_ADDED.test(content),
+  }));
+}
+
+/** @throws CheckpointError FACELLM_TOKENIZER_INVALID */
+export async function readTokenizerFiles(directory: string): Promise<TokenizerFiles> {
+  const whole = await readText(directory, 'tokenizer.json');
+  if (whole !== undefined) return fromTokenizerJson(directory, whole);
+  const vocab = await readText(directory, 'vocab.json');
+  const merges = await readText(directory, 'merges.txt');
+  if (vocab === undefined || merges === undefined) {
+    throw createError(
+      'FACELLM_TOKENIZER_INVALID',
+      `${directory} holds no tokenizer: expected tokenizer.json, or vocab.json and merges.txt; ` +
+        'fetch the whole checkpoint',
+      { details: ['tokenizer.json', 'vocab.json', 'merges.txt'].map((name) => `looked for ${name}`) },
+    );
+  }
+  // Some published merges.txt have CRLF line ends; the first line may be a version comment.
+  const lines = merges.split(/\r?\n/).filter((line, i) => line !== '' && !(i === 0 && line.startsWith('#version')));
+  return {
+    vocab: parse(idByToken, vocab, directory, 'vocab.json'),
+    merges: lines.map((line) => splitMerge(line, 'merges.txt')),
+    addedTokens: await readAddedTokens(directory),
+  };
+}

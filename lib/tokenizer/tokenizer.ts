@@ -1,0 +1,166 @@
+/**
+ * Qwen2's byte-level BPE with InternVL's control tokens (spec internvl3.md, section 8). BPE itself is
+ * @huggingface/tokenizers; the control tokens are split off here, so that only text which the caller
+ * declares trusted can ever produce one.
+ */
+import { Tokenizer as BpeTokenizer } from '@huggingface/tokenizers';
+
+import { createError } from '../errors.js';
+import { SPLIT_PATTERN, tokenBytes } from './byte-level.js';
+import { Detokenizer } from './detokenizer.js';
+import { type AddedToken, readTokenizerFiles, type TokenizerFiles } from './files.js';
+
+/** A stretch of a prompt. Control tokens are recognised in trusted text only. */
+export interface TextSegment {
+  readonly text: string;
+  readonly trusted: boolean;
+}
+
+export interface DecodeOptions {
+  /** @default true */
+  readonly skipSpecialTokens?: boolean;
+}
+
+export class Tokenizer {
+  /** Literal and id of every added token. */
+  readonly controlTokens: ReadonlyMap<string, number>;
+  /** One more than the largest id. */
+  readonly vocabSize: number;
+  readonly #bpe: BpeTokenizer;
+  readonly #pieces: readonly (string | undefined)[];
+  readonly #special: ReadonlySet<number>;
+  readonly #controlPattern: RegExp | undefined;
+  readonly #bytes = new Map<number, Uint8Array>();
+
+  private constructor(files: TokenizerFiles) {
+    this.#bpe = createBpe(files);
+    const pieces: (string | undefined)[] = [];
+    for (const [piece, id] of Object.entries(files.vocab)) pieces[id] = piece;
+    for (const { id, content } of files.addedTokens) pieces[id] = content;
+    this.#pieces = pieces;
+    this.vocabSize = pieces.length;
+    this.controlTokens = new Map(files.addedTokens.map(({ content, id }) => [content, id]));
+    this.#special = new Set(files.addedTokens.filter((t) => t.special).map((t) => t.id));
+    this.#controlPattern = controlPattern(files.addedTokens);
+  }
+
+  /**
+   * Reads the tokenizer of a checkpoint folder.
+   *
+   * @throws CheckpointError FACELLM_TOKENIZER_INVALID
+   */
+  static async load(directory: string): Promise<Tokenizer> {
+    const files = await readTokenizerFiles(directory);
+    try {
+      return new Tokenizer(files);
+    } catch (cause) {
+      throw createError('FACELLM_TOKENIZER_INVALID', `the tokenizer of ${directory} is damaged`, {
+        cause,
+      });
+    }
+  }
+
+  /** Ids of trusted text: control tokens in it are recognised. */
+  encode(text: string): number[] {
+    return this.encodeSegments([{ text, trusted: true }]);
+  }
+
+  /** Ids of text from outside: nothing in it becomes a control token. */
+  encodePlain(text: string): number[] {
+    return this.encodeSegments([{ text, trusted: false }]);
+  }
+
+  /** Ids of joined stretches. Seams are invisible to BPE, as they are to a template's output. */
+  encodeSegments(segments: readonly TextSegment[]): number[] {
+    const ids: number[] = [];
+    let plain = '';
+    const flush = (): void => {
+      if (plain !== '') for (const id of this.#bpe.encode(plain, { add_special_tokens: false }).ids) ids.push(id);
+      plain = '';
+    };
+    for (const { text, trusted } of segments) {
+      const parts = trusted && this.#controlPattern ? text.split(this.#controlPattern) : [text];
+      for (const part of parts) {
+        // split() with one group yields text and tokens in turn.
+        const id = trusted ? this.controlTokens.get(part) : undefined;
+        if (id === undefined) {
+          plain += part;
+        } else {
+          flush();
+          ids.push(id);
+        }
+      }
+    }
+    flush();
+    return ids;
+  }
+
+  /** Text of ids. Invalid UTF-8 becomes U+FFFD, one for each maximal invalid stretch. */
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    const stream = this.detokenizer(options);
+    let text = '';
+    for (const id of ids) text += stream.push(id);
+    return text + stream.finish();
+  }
+
+  /** A stream whose pieces add up to {@link decode}. */
+  detokenizer(options: DecodeOptions = {}): Detokenizer {
+    const skips = options.skipSpecialTokens ?? true;
+    return new Detokenizer((id) => (skips && this.#special.has(id) ? undefined : this.#bytesOf(id)));
+  }
+
+  /** Id of a control token, or of a vocabulary entry as it is written in the vocabulary. */
+  tokenId(token: string): number | undefined {
+    return this.controlTokens.get(token) ?? this.#bpe.token_to_id(token);
+  }
+
+  /** Ids without an entry (padding rows of the embedding) have no bytes. */
+  #bytesOf(id: number): Uint8Array | undefined {
+    const known = this.#bytes.get(id);
+    if (known !== undefined) return known;
+    const piece = this.#pieces[id];
+    if (piece === undefined) return undefined;
+    const bytes = tokenBytes(piece);
+    this.#bytes.set(id, bytes);
+    return bytes;
+  }
+}
+
+function createBpe(files: TokenizerFiles): BpeTokenizer {
+  const split = {
+    type: 'Split',
+    pattern: { Regex: SPLIT_PATTERN },
+    behavior: 'Isolated',
+    invert: false,
+  };
+  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false };
+  return new BpeTokenizer(
+    {
+      version: '1.0',
+      added_tokens: [],
+      normalizer: { type: 'NFC' },
+      pre_tokenizer: { type: 'Sequence', pretokenizers: [split, bytes] },
+      post_processor: null,
+      decoder: { type: 'ByteLevel' },
+      model: {
+        type: 'BPE',
+        unk_token: null,
+        byte_fallback: false,
+        ignore_merges: false,
+        vocab: files.vocab,
+        merges: files.merges,
+      },
+    },
+    { clean_up_tokenization_spaces: false },
+  );
+}
+
+/** Leftmost, then longest. The group makes split() keep the tokens. */
+function controlPattern(tokens: readonly AddedToken[]): RegExp | undefined {
+  if (tokens.length === 0) return undefined;
+  const literals = tokens
+    .map(({ content }) => content)
+    .sort((a, b) => b.length - a.length)
+    .map((literal) => literal.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`(${literals.join('|')})`);
+}
