@@ -140,7 +140,8 @@ export interface NativeTimings {
 }
 
 export interface NativeRowResult {
-  readonly finishReason: 'eos' | 'length';
+  /** `cancelled`: stopped by `cancel()` after the first token; what came until then counts. */
+  readonly finishReason: 'eos' | 'length' | 'cancelled';
   readonly promptTokens: number;
   readonly imageTokens: number;
   readonly cachedTokens: number;

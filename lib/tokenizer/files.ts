@@ -84,7 +84,10 @@ function parse<T>(schema: z.ZodType<T>, text: string, directory: string, name: s
 function splitMerge(merge: string, where: string): readonly [string, string] {
   const space = merge.indexOf(' ');
   if (space > 0 && space < merge.length - 1) return [merge.slice(0, space), merge.slice(space + 1)];
-  throw createError('FACELLM_TOKENIZER_INVALID', `${where}: "${merge}" is not a merge of two parts`);
+  throw createError(
+    'FACELLM_TOKENIZER_INVALID',
+    `${where}: "${merge}" is not a merge of two parts`,
+  );
 }
 
 function fromTokenizerJson(directory: string, text: string): TokenizerFiles {
@@ -132,11 +135,15 @@ export async function readTokenizerFiles(directory: string): Promise<TokenizerFi
       'FACELLM_TOKENIZER_INVALID',
       `${directory} holds no tokenizer: expected tokenizer.json, or vocab.json and merges.txt; ` +
         'fetch the whole checkpoint',
-      { details: ['tokenizer.json', 'vocab.json', 'merges.txt'].map((name) => `looked for ${name}`) },
+      {
+        details: ['tokenizer.json', 'vocab.json', 'merges.txt'].map((name) => `looked for ${name}`),
+      },
     );
   }
   // Some published merges.txt have CRLF line ends; the first line may be a version comment.
-  const lines = merges.split(/\r?\n/).filter((line, i) => line !== '' && !(i === 0 && line.startsWith('#version')));
+  const lines = merges
+    .split(/\r?\n/)
+    .filter((line, i) => line !== '' && !(i === 0 && line.startsWith('#version')));
   return {
     vocab: parse(idByToken, vocab, directory, 'vocab.json'),
     merges: lines.map((line) => splitMerge(line, 'merges.txt')),

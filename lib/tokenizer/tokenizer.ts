@@ -75,7 +75,8 @@ export class Tokenizer {
     const ids: number[] = [];
     let plain = '';
     const flush = (): void => {
-      if (plain !== '') for (const id of this.#bpe.encode(plain, { add_special_tokens: false }).ids) ids.push(id);
+      if (plain !== '')
+        for (const id of this.#bpe.encode(plain, { add_special_tokens: false }).ids) ids.push(id);
       plain = '';
     };
     for (const { text, trusted } of segments) {
@@ -106,7 +107,9 @@ export class Tokenizer {
   /** A stream whose pieces add up to {@link decode}. */
   detokenizer(options: DecodeOptions = {}): Detokenizer {
     const skips = options.skipSpecialTokens ?? true;
-    return new Detokenizer((id) => (skips && this.#special.has(id) ? undefined : this.#bytesOf(id)));
+    return new Detokenizer((id) =>
+      skips && this.#special.has(id) ? undefined : this.#bytesOf(id),
+    );
   }
 
   /** Id of a control token, or of a vocabulary entry as it is written in the vocabulary. */
@@ -133,7 +136,12 @@ function createBpe(files: TokenizerFiles): BpeTokenizer {
     behavior: 'Isolated',
     invert: false,
   };
-  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false };
+  const bytes = {
+    type: 'ByteLevel',
+    add_prefix_space: false,
+    trim_offsets: false,
+    use_regex: false,
+  };
   return new BpeTokenizer(
     {
       version: '1.0',

@@ -4,6 +4,14 @@
 namespace facellm {
 namespace {
 
+const char* name_of(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kEos: return "eos";
+    case FinishReason::kLength: return "length";
+    default: return "cancelled";
+  }
+}
+
 double count(int64_t value) { return static_cast<double>(value); }
 
 napi_value to_js(napi_env env, const Timings& timings) {
@@ -17,8 +25,7 @@ napi_value to_js(napi_env env, const Timings& timings) {
 
 napi_value to_js(napi_env env, const RowResult& row) {
   const auto object = js::object(env);
-  js::set(env, object, "finishReason",
-          js::text(env, row.finish_reason == FinishReason::kEos ? "eos" : "length"));
+  js::set(env, object, "finishReason", js::text(env, name_of(row.finish_reason)));
   js::set(env, object, "promptTokens", js::number(env, count(row.prompt_tokens)));
   js::set(env, object, "imageTokens", js::number(env, count(row.image_tokens)));
   js::set(env, object, "cachedTokens", js::number(env, count(row.cached_tokens)));

@@ -105,6 +105,11 @@ void EnvState::remove(napi_env env, uint64_t id) {
 void EnvState::resolve(napi_env env, uint64_t id, napi_value value) {
   Job* job = find(id);
   if (job == nullptr) return;
+  // A cancelled answer resolves with what it has; not if its callback threw or its model is gone.
+  if (job->is_disposing || !job->thrown.IsEmpty()) {
+    reject(env, id, Error(ErrorCode::kCancelled, "the work was stopped"));
+    return;
+  }
   const napi_deferred deferred = job->deferred;
   remove(env, id);
   napi_resolve_deferred(env, deferred, value == nullptr ? js::undefined(env) : value);

@@ -154,10 +154,16 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
     chosen = choose_tokens(logits, request.sampling, rows);
   }
   Stopwatch watch(result.timings.decode);
-  while (accept(chosen, request, rows, sink)) {
-    cancellation.check();
-    chosen = choose_tokens(step(session.model, cache, rows, cancellation),
-                           request.sampling, rows);
+  try {
+    while (accept(chosen, request, rows, sink)) {
+      chosen = choose_tokens(step(session.model, cache, rows, cancellation), request.sampling, rows);
+    }
+  } catch (const Error& error) {
+    // Stopping an answer that has begun is no failure: a stop string ends it this way.
+    if (error.code() != ErrorCode::kCancelled) throw;
+    for (auto& row : rows) {
+      if (!row.is_finished) row.result.finish_reason = FinishReason::kCancelled;
+    }
   }
   for (const auto& row : rows) result.rows.push_back(row.result);
   return result;

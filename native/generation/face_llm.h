@@ -65,7 +65,8 @@ struct TokenEvent {
   float log_prob;  // natural log of the model's probability, before temperature and filters
 };
 
-enum class FinishReason { kEos, kLength };
+// kCancelled: the caller stopped the decode loop; what was generated until then counts.
+enum class FinishReason { kEos, kLength, kCancelled };
 
 struct RowResult {
   FinishReason finish_reason;

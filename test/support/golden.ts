@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 
 import { loadAddon } from '../../lib/binding/load.js';
-import type { NativeImageInput, NativeModel, NativePrompt, NativeTensor } from '../../lib/binding/native.js';
+import type {
+  NativeImageInput,
+  NativeModel,
+  NativePrompt,
+  NativeTensor,
+} from '../../lib/binding/native.js';
 import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
 import { readSafetensors, type StoredTensor } from './safetensors.js';
 
@@ -26,7 +31,9 @@ export interface GoldenCase {
   readonly generated_ids: readonly number[];
   readonly generated_text: string;
   readonly answer_ids?: readonly number[];
-  readonly described: Readonly<Record<string, { readonly shape: number[]; readonly sha256: string }>>;
+  readonly described: Readonly<
+    Record<string, { readonly shape: number[]; readonly sha256: string }>
+  >;
 }
 
 const CASES: Readonly<Record<CheckpointName, readonly (readonly [string, DtypeName])[]>> = {
@@ -65,7 +72,10 @@ export async function goldenImages(golden: GoldenCase): Promise<NativeImageInput
   for (let k = 0; ; k++) {
     const path = join(GOLDEN, `infer-${golden.checkpoint}`, 'images', `${golden.name}_${k}.png`);
     if (!existsSync(path)) return images;
-    const { data, info } = await sharp(path).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+    const { data, info } = await sharp(path)
+      .removeAlpha()
+      .raw()
+      .toBuffer({ resolveWithObject: true });
     const grid = golden.crop
       ? addon.chooseTileGrid(info.width, info.height, 56, 1, 12)
       : { columns: 1, rows: 1 };
@@ -85,7 +95,9 @@ export async function goldenPrompt(golden: GoldenCase): Promise<NativePrompt> {
 }
 
 /** Devices to test on: `FACELLM_TEST_DEVICES=cpu,cuda`; the CPU alone by default. */
-export const TEST_DEVICES: readonly string[] = (process.env['FACELLM_TEST_DEVICES'] ?? 'cpu').split(',');
+export const TEST_DEVICES: readonly string[] = (process.env['FACELLM_TEST_DEVICES'] ?? 'cpu').split(
+  ',',
+);
 
 export interface LoadOptions {
   readonly dtype: DtypeName;
@@ -117,7 +129,9 @@ export async function loadNative(directory: string, options: LoadOptions): Promi
 /** Largest difference between two tensors relative to the largest magnitude of `expected`. */
 export function relativeError(actual: NativeTensor, expected: StoredTensor): number {
   if (actual.data.length !== expected.data.length) {
-    throw new Error(`${actual.name}: ${actual.data.length} values, expected ${expected.data.length}`);
+    throw new Error(
+      `${actual.name}: ${actual.data.length} values, expected ${expected.data.length}`,
+    );
   }
   let scale = 0;
   let worst = 0;

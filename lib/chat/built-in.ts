@@ -1,0 +1,49 @@
+/**
+ * The two prompt forms that are not in a checkpoint's own template (spec internvl3.md, section 7.3):
+ * `original`, what InternVLChatModel.chat writes, and `training`, what FaceLLM was tuned on
+ * (LLaMA-Factory's intern_vl). Both are ChatML with a default system turn; they differ in where
+ * pictures go when a text does not say.
+ */
+import type { ChatMessage } from './messages.js';
+
+/** The self-introduction that both forms put in front unless told otherwise. */
+export const DEFAULT_SYSTEM =
+  '你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。';
+
+/** The hub's form, for checkpoints in the original layout, which carry no template. */
+export const HUB_TEMPLATE = `{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n'}}{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for content in message['content'] %}{% if content['type'] == 'image' %}{{ '<IMG_CONTEXT>\\n' }}{% elif content['type'] == 'text' %}{{ content['text'] }}{% endif %}{% endfor %}{% endif %}{{'<|im_end|>\\n'}}{% endfor %}{% if add_generation_prompt %}{{'<|im_start|>assistant\\n' }}{% endif %}`;
+
+export interface BuiltInOptions {
+  readonly system: string | undefined;
+  readonly addGenerationPrompt: boolean;
+  /** Makes text from outside safe. */
+  readonly cover: (text: string) => string;
+}
+
+function turn(role: string, content: string): string {
+  return `<|im_start|>${role}\n${content}<|im_end|>\n`;
+}
+
+/**
+ * A picture stands on a line of its own before what follows it, as in the data of both projects
+ * ("<image>\nDescribe ...").
+ */
+function contentText(message: ChatMessage, cover: (text: string) => string): string {
+  if (typeof message.content === 'string') return cover(message.content);
+  return message.content
+    .map((part) => (part.type === 'image' ? '<image>\n' : cover(part.text)))
+    .join('');
+}
+
+/** Renders either built-in form; their texts are equal once pictures are parts of a turn. */
+export function renderBuiltIn(messages: readonly ChatMessage[], options: BuiltInOptions): string {
+  const [first] = messages;
+  const given = first?.role === 'system' ? contentText(first, options.cover) : undefined;
+  const fromOption = options.system === undefined ? undefined : options.cover(options.system);
+  const system = given ?? fromOption ?? DEFAULT_SYSTEM;
+  let text = system === '' ? '' : turn('system', system);
+  for (const message of given === undefined ? messages : messages.slice(1)) {
+    text += turn(message.role, contentText(message, options.cover));
+  }
+  return options.addGenerationPrompt ? `${text}<|im_start|>assistant\n` : text;
+}

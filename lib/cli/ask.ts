@@ -1,0 +1,42 @@
+/** `facellm ask PHOTO... "QUESTION" --model DIR`: streams the answer to stdout. */
+import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
+import { promptOptions } from './options.js';
+import type { Console } from './output.js';
+import { withModel } from './session.js';
+
+export interface AskFlags extends ModelFlags, PromptFlags, OutputFlags {
+  readonly maxNewTokens?: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+}
+
+/** @param words pictures, then the question */
+export async function runAsk(words: readonly string[], flags: AskFlags, streams: Console): Promise<void> {
+  const question = words.at(-1) ?? '';
+  const image = words.slice(0, -1);
+  await withModel(flags, streams, async (model, signal) => {
+    const { maxNewTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop } = flags;
+    const answer = model.ask({
+      image,
+      question,
+      ...promptOptions(flags),
+      ...{ maxNewTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop },
+      signal,
+    });
+    if (flags.json) {
+      const { text, tokenIds, promptTokens, imageTokens, finishReason, timings, peakBytes } =
+        await answer.result();
+      const load = model.info.loadMs;
+      const object = { text, tokenIds, promptTokens, imageTokens, finishReason, timings: { load, ...timings }, peakBytes };
+      streams.stdout.write(`${JSON.stringify(object)}\n`);
+      return;
+    }
+    for await (const piece of answer) streams.stdout.write(piece);
+    streams.stdout.write('\n');
+  });
+}

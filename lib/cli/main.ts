@@ -1,0 +1,107 @@
+#!/usr/bin/env node
+/**
+ * The command line. Help, version and usage errors load nothing but this file and commander; each
+ * command imports its own module when it runs. Exit codes: 0, 1 failure, 2 usage, 130 interrupted.
+ */
+import { readFileSync } from 'node:fs';
+
+import { Command, CommanderError } from 'commander';
+
+import type { AskFlags } from './ask.js';
+import type { ChooseFlags } from './choose.js';
+import { addJsonOption, addModelOptions, addPromptOptions, decimal, wholeNumber } from './options.js';
+import type { PlanFlags } from './plan.js';
+
+function packageVersion(): string {
+  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(file) as { version: string }).version;
+}
+
+/** A command whose own module decides the exit code. */
+type Finish = (code: number) => void;
+
+export function createProgram(finish: Finish): Command {
+  const program = new Command('facellm')
+    .description('FaceLLM for Node: ask a multimodal model about faces, on a CPU or a GPU')
+    .version(packageVersion())
+    .showHelpAfterError('(add --help for the options)')
+    .exitOverride();
+
+  addJsonOption(addPromptOptions(addModelOptions(program.command('ask'))))
+    .description('ask a question about pictures; without one, a question in text alone')
+    .argument('<words...>', 'pictures, then the question')
+    .usage('[PHOTO...] "QUESTION" --model DIR [options]')
+    .option('--max-new-tokens <n>', 'longest answer (default: 500)', wholeNumber(1))
+    .option('--temperature <t>', 'draw instead of taking the most probable token', decimal)
+    .option('--top-k <k>', 'draw among the k most probable tokens', wholeNumber(0))
+    .option('--top-p <p>', 'draw among tokens that make up this probability', decimal)
+    .option('--min-p <p>', 'leave out tokens below this share of the most probable', decimal)
+    .option('--repetition-penalty <x>', 'above 1 discourages repetition', decimal)
+    .option('--seed <n>', 'of the draws (default: 0)', wholeNumber(0))
+    .option('--stop <text...>', 'texts that end the answer')
+    .action(async (words: string[], flags: AskFlags) => {
+      const { runAsk } = await import('./ask.js');
+      await runAsk(words, flags, process);
+    });
+
+  addJsonOption(addPromptOptions(addModelOptions(program.command('choose'))))
+    .description('the probability of each given answer')
+    .argument('<photo>', 'picture')
+    .argument('<question>', 'question')
+    .requiredOption('--choices <text...>', 'two or more answers')
+    .option('--seed <n>', 'accepted for symmetry; nothing is drawn', wholeNumber(0))
+    .action(async (photo: string, question: string, flags: ChooseFlags) => {
+      const { runChoose } = await import('./choose.js');
+      await runChoose(photo, question, flags, process);
+    });
+
+  addJsonOption(addPromptOptions(addModelOptions(program.command('plan'))))
+    .description('tiles, tokens and memory of pictures, without loading weights')
+    .argument('<photo...>', 'pictures')
+    .action(async (photos: string[], flags: PlanFlags) => {
+      const { runPlan } = await import('./plan.js');
+      await runPlan(photos, flags, process);
+    });
+
+  program
+    .command('build')
+    .description('find or fetch libtorch and compile the native addon')
+    .option('--force', 'build even if nothing has changed')
+    .action(async (flags: { readonly force?: boolean }) => {
+      const { runBuild } = await import('./build.js');
+      finish(await runBuild(flags));
+    });
+
+  addJsonOption(program.command('doctor'))
+    .description('what this machine has, what is missing and how to get it, and a parity self-test')
+    .action(async (flags: { readonly json?: boolean }) => {
+      const { runDoctor } = await import('./doctor.js');
+      finish(await runDoctor(flags));
+    });
+
+  return program;
+}
+
+/** Runs the command line and returns the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  let code = 0;
+  try {
+    await createProgram((result) => (code = result)).parseAsync(argv);
+    return code;
+  } catch (error) {
+    // Help and version end with code 0; commander has already printed whatever there is to say.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const { describeError } = await import('./output.js');
+    if (error instanceof Error && error.name === 'Interrupted') return 130;
+    process.stderr.write(`${describeError(error)}\n`);
+    const codeOf = (error as { code?: unknown } | null)?.code;
+    return codeOf === 'FACELLM_INVALID_ARGUMENT' ? 2 : 1;
+  }
+}
+
+// A reader that goes away (`| head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+process.exitCode = await main(process.argv);

@@ -1,0 +1,93 @@
+/** Options that the commands share: their flags, and their values checked before anything is loaded. */
+import { type Command, InvalidArgumentError as UsageError, Option } from 'commander';
+
+import type { TemplateName } from '../chat/index.js';
+import type { TilingOptions } from '../image/index.js';
+
+export interface ModelFlags {
+  readonly model: string;
+  readonly subfolder?: string;
+  readonly device?: string;
+  readonly dtype?: 'fp32' | 'bf16';
+  readonly threads?: number;
+}
+
+export interface PromptFlags {
+  readonly template?: TemplateName;
+  readonly system?: string;
+  readonly tiles?: TilingOptions;
+  /** False with `--no-exif`. */
+  readonly exif: boolean;
+}
+
+export interface OutputFlags {
+  readonly json?: boolean;
+}
+
+export function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
+    throw new UsageError(`Expected a whole number of at least ${least}.`);
+  };
+}
+
+export function decimal(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value)) return value;
+  throw new UsageError('Expected a number.');
+}
+
+/** `off` or `MIN..MAX`. */
+export function tiles(text: string): TilingOptions {
+  if (text === 'off') return 'off';
+  const match = /^(\d{1,4})\.\.(\d{1,4})$/.exec(text);
+  if (match !== null) {
+    const [minTiles, maxTiles] = [Number(match[1]), Number(match[2])];
+    if (minTiles >= 1 && minTiles <= maxTiles) return { minTiles, maxTiles };
+  }
+  throw new UsageError('Expected off, or MIN..MAX such as 1..12.');
+}
+
+function device(text: string): string {
+  if (/^(cpu|cuda(:\d{1,3})?)$/.test(text)) return text;
+  throw new UsageError('Expected cpu, cuda or cuda:N.');
+}
+
+export function addModelOptions(command: Command): Command {
+  return command
+    .requiredOption('--model <dir>', 'checkpoint folder, or a hub id in the local Hugging Face cache')
+    .option('--subfolder <name>', 'folder inside the checkpoint')
+    .addOption(new Option('--device <name>', 'cpu, cuda or cuda:N (default: a GPU if usable)').argParser(device))
+    .addOption(new Option('--dtype <name>', 'default: as stored').choices(['fp32', 'bf16']))
+    .option('--threads <n>', 'threads of the engine', wholeNumber(1));
+}
+
+export function addPromptOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--template <name>', 'form of the prompt (default: hub)').choices(['hub', 'original', 'training']),
+    )
+    .option('--system <text>', 'system turn ("" for none)')
+    .option('--tiles <range>', 'MIN..MAX, or off for one tile (default: by the checkpoint)', tiles)
+    .option('--no-exif', 'leave pictures as stored instead of turning them upright');
+}
+
+export function addJsonOption(command: Command): Command {
+  return command.option('--json', 'print one JSON object');
+}
+
+/** Flags to the API's prompt options; absent ones stay absent. */
+export function promptOptions(flags: PromptFlags): {
+  readonly template?: TemplateName | undefined;
+  readonly system?: string | undefined;
+  readonly tiling?: TilingOptions | undefined;
+  readonly applyExif: boolean;
+} {
+  return {
+    template: flags.template,
+    system: flags.system,
+    tiling: flags.tiles,
+    applyExif: flags.exif,
+  };
+}

@@ -1,0 +1,40 @@
+/** `facellm plan PHOTO... --model DIR`: tiles, tokens and memory, without loading weights. */
+import { loadAddon } from '../binding/load.js';
+import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
+import { planWith } from '../model/plan.js';
+import type { OutputFlags, PromptFlags } from './options.js';
+import { promptOptions } from './options.js';
+import { type Console, formatBytes, table } from './output.js';
+
+export interface PlanFlags extends PromptFlags, OutputFlags {
+  readonly model: string;
+  readonly subfolder?: string;
+  readonly dtype?: 'fp32' | 'bf16';
+}
+
+export async function runPlan(photos: readonly string[], flags: PlanFlags, streams: Console): Promise<void> {
+  const { subfolder } = flags;
+  const directory = await resolveCheckpoint(flags.model, subfolder === undefined ? {} : { subfolder });
+  const config = await readCheckpointConfig(directory);
+  const dtype = flags.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32');
+  const plan = await planWith(loadAddon(), config, dtype, photos, promptOptions(flags));
+  if (flags.json) {
+    streams.stdout.write(`${JSON.stringify(plan)}\n`);
+    return;
+  }
+  const rows = plan.images.map((image, i) => [
+    photos[i] ?? '',
+    `${image.width} x ${image.height}`,
+    `${image.columns} x ${image.rows}${image.hasThumbnail ? ' + thumbnail' : ''}`,
+    String(image.tiles),
+    String(image.promptTokens),
+  ]);
+  const { kvCacheBytes, featureBytes, visionActivationBytes } = plan.memory;
+  const share = (100 * plan.positionShare).toFixed(1);
+  streams.stdout.write(
+    `${table([['picture', 'pixels', 'grid', 'tiles', 'tokens'], ...rows])}\n` +
+      `${plan.promptTokens} tokens, ${share} % of the position limit; tiles of ${plan.tileSize} pixels\n` +
+      `memory beside the weights: ${formatBytes(kvCacheBytes)} keys and values, ` +
+      `${formatBytes(featureBytes)} image vectors, ${formatBytes(visionActivationBytes)} while encoding\n`,
+  );
+}

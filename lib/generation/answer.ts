@@ -1,0 +1,104 @@
+/** What comes of a question: text as it is written, and the facts about it afterwards. */
+
+/** Wall-clock milliseconds. */
+export interface AnswerTimings {
+  /** Reading and decoding pictures, writing the prompt (in Node), cutting and scaling tiles. */
+  readonly preprocess: number;
+  readonly vision: number;
+  readonly prefill: number;
+  readonly decode: number;
+  /** From the call to the first token; 0 if there was none. */
+  readonly firstToken: number;
+  readonly total: number;
+}
+
+/** `stop`: the model ended its turn; `length`: token or position limit; `stop-string`: a given text. */
+export type FinishReason = 'stop' | 'length' | 'stop-string';
+
+export interface AnswerResult {
+  readonly text: string;
+  /** Generated ids, the closing control token included. */
+  readonly tokenIds: readonly number[];
+  /** Natural log of each id's probability under the model, before temperature and filters. */
+  readonly logProbs: readonly number[];
+  readonly promptTokens: number;
+  readonly imageTokens: number;
+  /** Prompt tokens that an earlier question had already computed. */
+  readonly cachedTokens: number;
+  readonly finishReason: FinishReason;
+  readonly timings: AnswerTimings;
+  /** Highest memory so far: of the process on a CPU, of the allocator on a GPU. */
+  readonly peakBytes: number;
+}
+
+/**
+ * An answer under way. Iterate it for pieces of text as they come, or await {@link result}. The work
+ * starts at once; leaving the loop stops it.
+ */
+export class AnswerStream implements AsyncIterable<string> {
+  readonly #abort = new AbortController();
+  readonly #result: Promise<AnswerResult>;
+  readonly #pieces: string[] = [];
+  #isDone = false;
+  #wake: (() => void) | undefined;
+
+  /** @param start does the work; calls `push` for each piece of text, stops on `signal` */
+  constructor(
+    start: (push: (piece: string) => void, signal: AbortSignal) => Promise<AnswerResult>,
+  ) {
+    const push = (piece: string): void => {
+      this.#pieces.push(piece);
+      this.#wake?.();
+    };
+    this.#result = start(push, this.#abort.signal).finally(() => {
+      this.#isDone = true;
+      this.#wake?.();
+    });
+    // A failure reaches whoever iterates or awaits; nobody doing so must not end the process.
+    this.#result.catch(() => {});
+  }
+
+  /** The whole answer. */
+  result(): Promise<AnswerResult> {
+    return this.#result;
+  }
+
+  /** The whole text. */
+  async text(): Promise<string> {
+    return (await this.#result).text;
+  }
+
+  /** Stops the work; {@link result} rejects with `reason`. */
+  cancel(reason?: unknown): void {
+    this.#abort.abort(reason);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<string, void, undefined> {
+    try {
+      for (;;) {
+        for (let piece = this.#pieces.shift(); piece !== undefined; piece = this.#pieces.shift()) {
+          yield piece;
+        }
+        if (this.#isDone) break;
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+      }
+      await this.#result;
+    } finally {
+      if (!this.#isDone) this.cancel();
+    }
+  }
+
+  toReadableStream(): ReadableStream<string> {
+    const pieces = this[Symbol.asyncIterator]();
+    return new ReadableStream<string>({
+      async pull(controller) {
+        const next = await pieces.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      async cancel() {
+        await pieces.return();
+      },
+    });
+  }
+}

@@ -1,0 +1,48 @@
+/** FaceLLM for Node: public names, nothing else. Importing this loads neither addon nor libtorch. */
+export type { NativeModelInfo as ModelInfo } from './binding/native.js';
+export type { ChatContent, ChatMessage, ChatRole, TemplateName } from './chat/index.js';
+export { DEFAULT_SYSTEM } from './chat/index.js';
+export type { CheckpointConfig } from './checkpoint/index.js';
+export {
+  CancelledError,
+  CheckpointError,
+  DeviceError,
+  DisposedError,
+  ERROR_CODES,
+  type ErrorCode,
+  FaceLlmError,
+  ImageError,
+  InternalError,
+  InvalidArgumentError,
+  NativeLoadError,
+} from './errors.js';
+export {
+  type AnswerResult,
+  AnswerStream,
+  type AnswerTimings,
+  type Choice,
+  type ChoiceResult,
+  type FinishReason,
+  type GenerationOptions,
+} from './generation/index.js';
+export type {
+  DecodeOptions,
+  ImageSource,
+  RawImage,
+  TileRange,
+  TilingOptions,
+} from './image/index.js';
+export {
+  type AskOptions,
+  type ChatOptions,
+  type ChooseOptions,
+  type Dtype,
+  FaceLlm,
+  type ImageEmbedding,
+  type ImagePlan,
+  type LoadOptions,
+  type LoadProgress,
+  type Plan,
+  type PromptOptions,
+  type Question,
+} from './model/index.js';

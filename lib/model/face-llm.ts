@@ -1,0 +1,253 @@
+/** The one object that users hold: a loaded model and what can be asked of it. */
+import type { NativeModelInfo } from '../binding/native.js';
+import {
+  type ChatContent,
+  type ChatMessage,
+  ChatTemplate,
+  type TemplateName,
+} from '../chat/index.js';
+import type { CheckpointConfig } from '../checkpoint/index.js';
+import { fromNative, InvalidArgumentError } from '../errors.js';
+import {
+  type AnswerResult,
+  AnswerStream,
+  checkChoices,
+  choose,
+  type ChoiceResult,
+  generate,
+  type GenerationOptions,
+  resolveGeneration,
+} from '../generation/index.js';
+import type { ImageSource } from '../image/index.js';
+import { type LoadOptions, loadParts, type ModelParts } from './load.js';
+import { type Plan, planWith } from './plan.js';
+import { prepareImage, preparePrompt, type PromptOptions } from './prompt.js';
+
+export interface ChatOptions extends PromptOptions, GenerationOptions {
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Takes over what an earlier question with the same beginning (system turn, pictures) computed.
+   * @default true
+   */
+  readonly reusePrefix?: boolean | undefined;
+}
+
+export interface Question {
+  /** A picture or several; none for a text-only question. */
+  readonly image?: ImageSource | readonly ImageSource[] | undefined;
+  readonly question: string;
+}
+
+export interface AskOptions extends ChatOptions, Question {}
+
+export interface ChooseOptions extends Question, PromptOptions {
+  /** At least two different texts. */
+  readonly choices: readonly string[];
+  /** Counts the end of the turn as part of each answer. @default true */
+  readonly includeEnd?: boolean | undefined;
+  readonly reusePrefix?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Projected vectors of one picture, as the language model meets them. */
+export interface ImageEmbedding {
+  readonly tokens: number;
+  readonly dimension: number;
+  /** `[tokens, dimension]` fp32, row-major. */
+  readonly data: Float32Array;
+}
+
+export class FaceLlm implements AsyncDisposable {
+  readonly #parts: ModelParts;
+  readonly #info: NativeModelInfo;
+  readonly #templates = new Map<TemplateName, Promise<ChatTemplate>>();
+
+  /** @internal use {@link FaceLlm.load} */
+  constructor(parts: ModelParts) {
+    this.#parts = parts;
+    this.#info = parts.native.info();
+  }
+
+  /**
+   * Loads a checkpoint: a folder as it lies on the hub, in either layout, or a hub id that is in the
+   * local Hugging Face cache. Nothing is fetched.
+   *
+   * @throws CheckpointError, DeviceError, NativeLoadError, InvalidArgumentError
+   */
+  static async load(model: string, options: LoadOptions = {}): Promise<FaceLlm> {
+    return new FaceLlm(await loadParts(model, options));
+  }
+
+  /** Device, dtype, size and load time. */
+  get info(): NativeModelInfo {
+    return this.#info;
+  }
+
+  /** What the checkpoint's config files say. */
+  get config(): CheckpointConfig {
+    return this.#parts.config;
+  }
+
+  /** Continues a conversation. Its last turn is the user's. */
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AnswerStream {
+    return new AnswerStream(async (push, ownSignal) => {
+      const signal = options.signal ? AbortSignal.any([options.signal, ownSignal]) : ownSignal;
+      const [answer] = await this.#generate([messages], { ...options, signal }, (_, piece) =>
+        push(piece),
+      );
+      return answer as AnswerResult;
+    });
+  }
+
+  /** Asks one question about a picture, several pictures or none. */
+  ask(options: AskOptions): AnswerStream {
+    return this.chat([toMessage(options)], options);
+  }
+
+  /** Answers several conversations in one batch; lengths and pictures may differ. */
+  chatBatch(
+    conversations: readonly (readonly ChatMessage[])[],
+    options: ChatOptions = {},
+  ): Promise<readonly AnswerResult[]> {
+    return this.#generate(conversations, options, () => {});
+  }
+
+  /**
+   * The probability of each given answer, exactly, from the logits: no sampling, no parsing. The
+   * prompt is computed once; answers may have several tokens.
+   */
+  async choose(options: ChooseOptions): Promise<ChoiceResult> {
+    const startedAt = performance.now();
+    checkChoices(options.choices);
+    const { native, tokenizer, config } = this.#parts;
+    const prompt = await this.#prompt([toMessage(options)], options);
+    const endId = tokenizer.controlTokens.get('<|im_end|>') ?? config.generation.eosTokenIds[0];
+    return choose(
+      {
+        native,
+        tokenizer,
+        endId: (options.includeEnd ?? true) ? endId : undefined,
+        usesPrefixCache: options.reusePrefix ?? true,
+        signal: options.signal,
+        startedAt,
+        preparedMs: performance.now() - startedAt,
+      },
+      prompt,
+      options.choices,
+    );
+  }
+
+  /** Projected vectors of pictures, in the order given. */
+  async embedImages(
+    images: readonly ImageSource[],
+    options: PromptOptions = {},
+  ): Promise<readonly ImageEmbedding[]> {
+    if (images.length === 0) return [];
+    const inputs = await Promise.all(
+      images.map((image) => prepareImage(this.#parts, image, options)),
+    );
+    const job = this.#parts.native.embedImages(inputs);
+    const cancel = (): void => job.cancel();
+    options.signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      const tensors = await job.promise;
+      return tensors.map(({ shape, data }) => ({
+        tokens: shape[0] ?? 0,
+        dimension: shape[1] ?? 0,
+        data,
+      }));
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      throw fromNative(error);
+    } finally {
+      options.signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  /** Tiles, tokens and memory that pictures will take, without running the model. */
+  plan(images: ImageSource | readonly ImageSource[], options: PromptOptions = {}): Promise<Plan> {
+    return planWith(
+      this.#parts.addon,
+      this.#parts.config,
+      this.#info.dtype,
+      toList(images),
+      options,
+    );
+  }
+
+  /** Forgets pictures and prompts seen so far. */
+  async clearCaches(): Promise<void> {
+    await this.#parts.native.clearCaches().promise.catch((error: unknown) => {
+      throw fromNative(error);
+    });
+  }
+
+  /** Stops this model's work and frees its memory. May be called at any time, any number of times. */
+  async dispose(): Promise<void> {
+    await this.#parts.native.dispose().promise;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  async #prompt(
+    messages: readonly ChatMessage[],
+    options: PromptOptions,
+  ): ReturnType<typeof preparePrompt> {
+    const template = await this.#template(options.template ?? 'hub');
+    return preparePrompt({ ...this.#parts, template }, messages, options);
+  }
+
+  #template(name: TemplateName): Promise<ChatTemplate> {
+    let template = this.#templates.get(name);
+    if (template === undefined) {
+      template = ChatTemplate.load(this.#parts.directory, name, this.#parts.tokenizer);
+      this.#templates.set(name, template);
+    }
+    return template;
+  }
+
+  async #generate(
+    conversations: readonly (readonly ChatMessage[])[],
+    options: ChatOptions,
+    push: (row: number, piece: string) => void,
+  ): Promise<readonly AnswerResult[]> {
+    const startedAt = performance.now();
+    const resolved = resolveGeneration(options);
+    if (conversations.length === 0) return [];
+    const prompts = await Promise.all(
+      conversations.map((messages) => this.#prompt(messages, options)),
+    );
+    return generate(
+      {
+        native: this.#parts.native,
+        tokenizer: this.#parts.tokenizer,
+        eosIds: this.#parts.config.generation.eosTokenIds,
+        usesPrefixCache: options.reusePrefix ?? true,
+        signal: options.signal,
+        startedAt,
+        preparedMs: performance.now() - startedAt,
+      },
+      prompts,
+      resolved,
+      push,
+    );
+  }
+}
+
+function toList(images: ImageSource | readonly ImageSource[]): readonly ImageSource[] {
+  return Array.isArray(images) ? (images as readonly ImageSource[]) : [images as ImageSource];
+}
+
+function toMessage({ image, question }: Question): ChatMessage {
+  if (typeof question !== 'string' || question === '') {
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      'question: expected a text of at least one character',
+    );
+  }
+  const images = image === undefined ? [] : toList(image);
+  const content: ChatContent[] = images.map((one) => ({ type: 'image', image: one }));
+  return { role: 'user', content: [...content, { type: 'text', text: question }] };
+}

@@ -1,0 +1,116 @@
+/** Everything that loading a model takes, from a name to weights in memory. */
+import { loadAddon } from '../binding/load.js';
+import type { NativeAddon, NativeModel } from '../binding/native.js';
+import {
+  type CheckpointConfig,
+  readCheckpointConfig,
+  readCheckpointFiles,
+  resolveCheckpoint,
+} from '../checkpoint/index.js';
+import { fromNative, InvalidArgumentError } from '../errors.js';
+import { Tokenizer } from '../tokenizer/index.js';
+
+export type Dtype = 'fp32' | 'bf16';
+
+export interface LoadProgress {
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+}
+
+export interface LoadOptions {
+  /** `cpu`, `cuda`, `cuda:N`. @default a usable GPU, else the CPU */
+  readonly device?: string | undefined;
+  /** @default bf16 for a checkpoint stored in bf16, else fp32 */
+  readonly dtype?: Dtype | undefined;
+  /** Folder inside the checkpoint. */
+  readonly subfolder?: string | undefined;
+  /** Branch, tag or commit of a hub id. @default main */
+  readonly revision?: string | undefined;
+  /** Threads of the engine, for the whole process. @default libtorch's choice, one a core */
+  readonly threads?: number | undefined;
+  /** Memory for vectors of pictures already seen. @default 256 MiB */
+  readonly imageCacheBytes?: number | undefined;
+  /** Memory for keys and values of prompts already computed. @default 512 MiB */
+  readonly prefixCacheBytes?: number | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A loaded model's parts. */
+export interface ModelParts {
+  readonly addon: NativeAddon;
+  readonly native: NativeModel;
+  readonly directory: string;
+  readonly config: CheckpointConfig;
+  readonly tokenizer: Tokenizer;
+}
+
+function checkOptions(options: LoadOptions): void {
+  const problems: string[] = [];
+  const { device, dtype, threads } = options;
+  if (device !== undefined && !/^(cpu|cuda(:\d{1,3})?)$/.test(device)) {
+    problems.push(`device: expected cpu, cuda or cuda:N, got ${device}`);
+  }
+  if (dtype !== undefined && dtype !== 'fp32' && dtype !== 'bf16') {
+    problems.push(`dtype: expected fp32 or bf16, got ${String(dtype)}`);
+  }
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 4096)) {
+    problems.push(`threads: expected a whole number of at least 1, got ${threads}`);
+  }
+  for (const name of ['imageCacheBytes', 'prefixCacheBytes'] as const) {
+    const bytes = options[name];
+    if (bytes !== undefined && !(Number.isSafeInteger(bytes) && bytes >= 0)) {
+      problems.push(`${name}: expected a number of bytes, got ${bytes}`);
+    }
+  }
+  if (problems.length === 0) return;
+  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the load options are wrong', {
+    details: problems,
+  });
+}
+
+export async function loadParts(model: string, options: LoadOptions): Promise<ModelParts> {
+  checkOptions(options);
+  options.signal?.throwIfAborted();
+  const addon = loadAddon();
+  const { subfolder, revision } = options;
+  const directory = await resolveCheckpoint(model, {
+    ...(subfolder === undefined ? {} : { subfolder }),
+    ...(revision === undefined ? {} : { revision }),
+  });
+  const [files, config, tokenizer] = await Promise.all([
+    readCheckpointFiles(directory),
+    readCheckpointConfig(directory),
+    Tokenizer.load(directory),
+  ]);
+  if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
+  const device = options.device ?? (await defaultDevice(addon));
+  const job = addon.loadModel(
+    {
+      config: config.model,
+      preprocessing: config.preprocessing,
+      files: files.dataFiles,
+      weightMap: files.weightMap,
+      device,
+      dtype: options.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32'),
+      imageCacheBytes: options.imageCacheBytes ?? 256 * 2 ** 20,
+      prefixCacheBytes: options.prefixCacheBytes ?? 512 * 2 ** 20,
+    },
+    (bytesDone, bytesTotal) => options.onProgress?.({ bytesDone, bytesTotal }),
+  );
+  const cancel = (): void => job.cancel();
+  options.signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    return { addon, native: await job.promise, directory, config, tokenizer };
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw fromNative(error);
+  } finally {
+    options.signal?.removeEventListener('abort', cancel);
+  }
+}
+
+async function defaultDevice(addon: NativeAddon): Promise<string> {
+  const { gpus } = await addon.runtimeInfo().promise;
+  return gpus.length > 0 ? 'cuda' : 'cpu';
+}

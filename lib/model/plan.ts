@@ -1,0 +1,95 @@
+/** What pictures will cost, before anything is computed and without any weights. */
+import type { NativeAddon } from '../binding/native.js';
+import type { CheckpointConfig } from '../checkpoint/index.js';
+import { type ImageSource, limitedSize, planTiles, readImageSize } from '../image/index.js';
+import { effectiveTiling, type PromptOptions } from './prompt.js';
+
+export interface ImagePlan {
+  /** Pixels, upright. */
+  readonly width: number;
+  readonly height: number;
+  readonly columns: number;
+  readonly rows: number;
+  readonly hasThumbnail: boolean;
+  /** With the thumbnail. */
+  readonly tiles: number;
+  /** Tokens of the prompt that the picture takes, its two brackets included. */
+  readonly promptTokens: number;
+  /** Vectors among them. */
+  readonly imageTokens: number;
+}
+
+export interface Plan {
+  readonly images: readonly ImagePlan[];
+  readonly tileSize: number;
+  readonly tiles: number;
+  readonly promptTokens: number;
+  readonly imageTokens: number;
+  /** Share of the model's position limit that the pictures take. */
+  readonly positionShare: number;
+  /** Bytes that these pictures add to the loaded model's, by the shapes; workspace not counted. */
+  readonly memory: {
+    readonly kvCacheBytes: number;
+    readonly featureBytes: number;
+    readonly visionActivationBytes: number;
+  };
+}
+
+/** Tiles that the engine encodes at once (native/generation/prefill.cpp). */
+const TILES_AT_ONCE = 16;
+
+function memoryOf(
+  config: CheckpointConfig,
+  tiles: number,
+  tokens: number,
+  bytes: number,
+): Plan['memory'] {
+  const { text, vision } = config.model;
+  const positions = (vision.imageSize / vision.patchSize) ** 2 + 1;
+  // The widest moment of a vision layer: residual, normalised input, and the MLP's inner vectors.
+  const perPosition = 2 * vision.hiddenSize + 2 * vision.intermediateSize;
+  return {
+    kvCacheBytes: 2 * text.numHiddenLayers * text.numKeyValueHeads * text.headDim * tokens * bytes,
+    featureBytes: tiles * config.model.imageSeqLength * text.hiddenSize * bytes,
+    visionActivationBytes: Math.min(tiles, TILES_AT_ONCE) * positions * perPosition * bytes,
+  };
+}
+
+/** Plans pictures for a checkpoint whose config has been read. */
+export async function planWith(
+  addon: Pick<NativeAddon, 'chooseTileGrid'>,
+  config: CheckpointConfig,
+  dtype: 'fp32' | 'bf16',
+  sources: readonly ImageSource[],
+  options: PromptOptions = {},
+): Promise<Plan> {
+  const perTile = config.model.imageSeqLength;
+  const images = await Promise.all(
+    sources.map(async (source): Promise<ImagePlan> => {
+      const stored = await readImageSize(source, options);
+      const { width, height } = options.template === 'training' ? limitedSize(stored) : stored;
+      const cut = planTiles(addon, width, height, config, effectiveTiling(options));
+      const imageTokens = cut.tiles * perTile;
+      return {
+        width: stored.width,
+        height: stored.height,
+        ...cut,
+        imageTokens,
+        promptTokens: imageTokens + 2,
+      };
+    }),
+  );
+  const sum = (pick: (image: ImagePlan) => number): number =>
+    images.reduce((total, image) => total + pick(image), 0);
+  const tiles = sum((image) => image.tiles);
+  const promptTokens = sum((image) => image.promptTokens);
+  return {
+    images,
+    tileSize: config.tileSize,
+    tiles,
+    promptTokens,
+    imageTokens: sum((image) => image.imageTokens),
+    positionShare: promptTokens / config.model.text.maxPositionEmbeddings,
+    memory: memoryOf(config, tiles, promptTokens, dtype === 'bf16' ? 2 : 4),
+  };
+}

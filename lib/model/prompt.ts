@@ -1,0 +1,90 @@
+/** From a conversation with pictures to what the engine takes: decoded, planned, rendered, encoded. */
+import type { NativeAddon, NativeImageInput, NativePrompt } from '../binding/native.js';
+import {
+  type ChatMessage,
+  type ChatTemplate,
+  encodeChat,
+  imagesOf,
+  type TemplateName,
+} from '../chat/index.js';
+import type { CheckpointConfig } from '../checkpoint/index.js';
+import { InvalidArgumentError } from '../errors.js';
+import {
+  checkTiling,
+  decodeImage,
+  type DecodeOptions,
+  type ImageSource,
+  limitArea,
+  planTiles,
+  type TilingOptions,
+} from '../image/index.js';
+import type { Tokenizer } from '../tokenizer/index.js';
+
+/** How pictures are read and a prompt is written. */
+export interface PromptOptions extends DecodeOptions {
+  /** Form of the prompt. @default 'hub', the checkpoint's own template */
+  readonly template?: TemplateName | undefined;
+  /** Text of the system turn. Absent: the form's default; '': none. */
+  readonly system?: string | undefined;
+  /**
+   * How pictures are cut. @default by the checkpoint (1..12 tiles and a thumbnail), as the reference
+   * does at inference; `off` for the `training` form, as FaceLLM was trained
+   */
+  readonly tiling?: TilingOptions | undefined;
+}
+
+export interface PromptParts {
+  readonly addon: Pick<NativeAddon, 'chooseTileGrid' | 'resizePillow'>;
+  readonly config: CheckpointConfig;
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+}
+
+/** The tiling that an absent option stands for. */
+export function effectiveTiling(options: PromptOptions): TilingOptions | undefined {
+  return options.tiling ?? (options.template === 'training' ? 'off' : undefined);
+}
+
+/** Decodes a picture and fixes how it is cut. */
+export async function prepareImage(
+  parts: Pick<PromptParts, 'addon' | 'config'>,
+  source: ImageSource,
+  options: PromptOptions,
+): Promise<NativeImageInput & { readonly tiles: number }> {
+  checkTiling(effectiveTiling(options), parts.config);
+  let image = await decodeImage(source, options);
+  if (options.template === 'training') image = await limitArea(parts.addon, image);
+  const { width, height } = image;
+  const plan = planTiles(parts.addon, width, height, parts.config, effectiveTiling(options));
+  return { ...image, ...plan };
+}
+
+/**
+ * @throws InvalidArgumentError FACELLM_PROMPT_TOO_LONG before the engine is asked
+ */
+export async function preparePrompt(
+  parts: PromptParts,
+  messages: readonly ChatMessage[],
+  options: PromptOptions,
+): Promise<NativePrompt> {
+  const rendered = parts.template.render(messages, { system: options.system });
+  const images = await Promise.all(
+    imagesOf(messages).map((source) => prepareImage(parts, source, options)),
+  );
+  const perTile = parts.config.model.imageSeqLength;
+  const { ids } = encodeChat(
+    rendered,
+    parts.tokenizer,
+    images.map(({ tiles }) => tiles * perTile),
+  );
+  const limit = parts.config.model.text.maxPositionEmbeddings;
+  if (ids.length >= limit) {
+    const ofImages = images.reduce((sum, { tiles }) => sum + tiles * perTile, 0);
+    throw new InvalidArgumentError(
+      'FACELLM_PROMPT_TOO_LONG',
+      `the prompt has ${ids.length} tokens (${ofImages} of them for images), the model's limit is ` +
+        `${limit} for prompt and answer together; use fewer tiles, images or words`,
+    );
+  }
+  return { ids, images };
+}
