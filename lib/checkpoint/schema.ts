@@ -12,7 +12,8 @@ export type Problems = string[];
 
 function received(value: unknown): string {
   if (value === undefined) return 'but it is missing';
-  const text = JSON.stringify(value) ?? String(value);
+  // undefined for what JSON has no word for, such as functions.
+  const text = (JSON.stringify(value) as string | undefined) ?? typeof value;
   return `received ${text.length > 80 ? `${text.slice(0, 80)}…` : text}`;
 }
 

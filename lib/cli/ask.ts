@@ -16,7 +16,11 @@ export interface AskFlags extends ModelFlags, PromptFlags, OutputFlags {
 }
 
 /** @param words pictures, then the question */
-export async function runAsk(words: readonly string[], flags: AskFlags, streams: Console): Promise<void> {
+export async function runAsk(
+  words: readonly string[],
+  flags: AskFlags,
+  streams: Console,
+): Promise<void> {
   const question = words.at(-1) ?? '';
   const image = words.slice(0, -1);
   await withModel(flags, streams, async (model, signal) => {
@@ -32,7 +36,15 @@ export async function runAsk(words: readonly string[], flags: AskFlags, streams:
       const { text, tokenIds, promptTokens, imageTokens, finishReason, timings, peakBytes } =
         await answer.result();
       const load = model.info.loadMs;
-      const object = { text, tokenIds, promptTokens, imageTokens, finishReason, timings: { load, ...timings }, peakBytes };
+      const object = {
+        text,
+        tokenIds,
+        promptTokens,
+        imageTokens,
+        finishReason,
+        timings: { load, ...timings },
+        peakBytes,
+      };
       streams.stdout.write(`${JSON.stringify(object)}\n`);
       return;
     }

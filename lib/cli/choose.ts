@@ -25,7 +25,11 @@ export async function runChoose(
     });
     if (flags.json) {
       const { promptTokens, imageTokens, timings, peakBytes } = result;
-      const listed = result.choices.map(({ text, logProb, probability }) => ({ text, logProb, probability }));
+      const listed = result.choices.map(({ text, logProb, probability }) => ({
+        text,
+        logProb,
+        probability,
+      }));
       const object = {
         choices: listed,
         best: result.best.text,
@@ -39,7 +43,11 @@ export async function runChoose(
     }
     const rows = [...result.choices]
       .sort((a, b) => b.logProb - a.logProb)
-      .map(({ text, logProb, probability }) => [`${(100 * probability).toFixed(2)} %`, logProb.toFixed(4), text]);
+      .map(({ text, logProb, probability }) => [
+        `${(100 * probability).toFixed(2)} %`,
+        logProb.toFixed(4),
+        text,
+      ]);
     streams.stdout.write(`${table([['probability', 'log-prob', 'choice'], ...rows])}\n`);
   });
 }

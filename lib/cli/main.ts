@@ -9,7 +9,13 @@ import { Command, CommanderError } from 'commander';
 
 import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
-import { addJsonOption, addModelOptions, addPromptOptions, decimal, wholeNumber } from './options.js';
+import {
+  addJsonOption,
+  addModelOptions,
+  addPromptOptions,
+  decimal,
+  wholeNumber,
+} from './options.js';
 import type { PlanFlags } from './plan.js';
 
 function packageVersion(): string {

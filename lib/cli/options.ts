@@ -56,9 +56,16 @@ function device(text: string): string {
 
 export function addModelOptions(command: Command): Command {
   return command
-    .requiredOption('--model <dir>', 'checkpoint folder, or a hub id in the local Hugging Face cache')
+    .requiredOption(
+      '--model <dir>',
+      'checkpoint folder, or a hub id in the local Hugging Face cache',
+    )
     .option('--subfolder <name>', 'folder inside the checkpoint')
-    .addOption(new Option('--device <name>', 'cpu, cuda or cuda:N (default: a GPU if usable)').argParser(device))
+    .addOption(
+      new Option('--device <name>', 'cpu, cuda or cuda:N (default: a GPU if usable)').argParser(
+        device,
+      ),
+    )
     .addOption(new Option('--dtype <name>', 'default: as stored').choices(['fp32', 'bf16']))
     .option('--threads <n>', 'threads of the engine', wholeNumber(1));
 }
@@ -66,7 +73,11 @@ export function addModelOptions(command: Command): Command {
 export function addPromptOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--template <name>', 'form of the prompt (default: hub)').choices(['hub', 'original', 'training']),
+      new Option('--template <name>', 'form of the prompt (default: hub)').choices([
+        'hub',
+        'original',
+        'training',
+      ]),
     )
     .option('--system <text>', 'system turn ("" for none)')
     .option('--tiles <range>', 'MIN..MAX, or off for one tile (default: by the checkpoint)', tiles)

@@ -29,7 +29,9 @@ export function formatBytes(bytes: number): string {
 
 /** Columns padded to their widest cell; numbers to the right. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  );
   const isNumber = (cell: string): boolean => /^-?[\d.]+ ?%?$/.test(cell);
   return rows
     .map((row) =>
@@ -61,7 +63,8 @@ export class LoadReporter {
     const now = performance.now();
     const elapsed = (now - this.#startedAt) / 1000;
     const interval = this.#stderr.isTTY ? 100 : 5000;
-    if (elapsed < 1 || bytesDone === 0 || (this.#shownAt > 0 && now - this.#shownAt < interval)) return;
+    if (elapsed < 1 || bytesDone === 0 || (this.#shownAt > 0 && now - this.#shownAt < interval))
+      return;
     this.#shownAt = now;
     const percent = Math.floor((100 * bytesDone) / bytesTotal);
     const left = Math.ceil((elapsed * (bytesTotal - bytesDone)) / bytesDone);

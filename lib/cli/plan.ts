@@ -12,9 +12,16 @@ export interface PlanFlags extends PromptFlags, OutputFlags {
   readonly dtype?: 'fp32' | 'bf16';
 }
 
-export async function runPlan(photos: readonly string[], flags: PlanFlags, streams: Console): Promise<void> {
+export async function runPlan(
+  photos: readonly string[],
+  flags: PlanFlags,
+  streams: Console,
+): Promise<void> {
   const { subfolder } = flags;
-  const directory = await resolveCheckpoint(flags.model, subfolder === undefined ? {} : { subfolder });
+  const directory = await resolveCheckpoint(
+    flags.model,
+    subfolder === undefined ? {} : { subfolder },
+  );
   const config = await readCheckpointConfig(directory);
   const dtype = flags.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32');
   const plan = await planWith(loadAddon(), config, dtype, photos, promptOptions(flags));

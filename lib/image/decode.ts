@@ -125,7 +125,7 @@ async function run<T>(name: string, options: DecodeOptions, work: () => Promise<
 
 async function hash(bytes: Uint8Array, tag: string): Promise<string> {
   // A copy of bytes that JavaScript could still change is made by digest() itself.
-  const digest = await webcrypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>);
+  const digest = await webcrypto.subtle.digest('SHA-256', bytes);
   return `${Buffer.from(digest).toString('hex')} ${tag}`;
 }
 

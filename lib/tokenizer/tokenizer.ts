@@ -3,9 +3,8 @@
  * @huggingface/tokenizers; the control tokens are split off here, so that only text which the caller
  * declares trusted can ever produce one.
  */
-import { Tokenizer as BpeTokenizer } from '@huggingface/tokenizers';
-
 import { createError } from '../errors.js';
+import { type Bpe, createBpe } from './bpe.js';
 import { SPLIT_PATTERN, tokenBytes } from './byte-level.js';
 import { Detokenizer } from './detokenizer.js';
 import { type AddedToken, readTokenizerFiles, type TokenizerFiles } from './files.js';
@@ -26,14 +25,14 @@ export class Tokenizer {
   readonly controlTokens: ReadonlyMap<string, number>;
   /** One more than the largest id. */
   readonly vocabSize: number;
-  readonly #bpe: BpeTokenizer;
+  readonly #bpe: Bpe;
   readonly #pieces: readonly (string | undefined)[];
   readonly #special: ReadonlySet<number>;
   readonly #controlPattern: RegExp | undefined;
   readonly #bytes = new Map<number, Uint8Array>();
 
   private constructor(files: TokenizerFiles) {
-    this.#bpe = createBpe(files);
+    this.#bpe = createBpe(qwen2Tokenizer(files));
     const pieces: (string | undefined)[] = [];
     for (const [piece, id] of Object.entries(files.vocab)) pieces[id] = piece;
     for (const { id, content } of files.addedTokens) pieces[id] = content;
@@ -129,7 +128,8 @@ export class Tokenizer {
   }
 }
 
-function createBpe(files: TokenizerFiles): BpeTokenizer {
+/** tokenizer.json of a Qwen2 tokenizer without added tokens. */
+function qwen2Tokenizer(files: TokenizerFiles): object {
   const split = {
     type: 'Split',
     pattern: { Regex: SPLIT_PATTERN },
@@ -142,25 +142,22 @@ function createBpe(files: TokenizerFiles): BpeTokenizer {
     trim_offsets: false,
     use_regex: false,
   };
-  return new BpeTokenizer(
-    {
-      version: '1.0',
-      added_tokens: [],
-      normalizer: { type: 'NFC' },
-      pre_tokenizer: { type: 'Sequence', pretokenizers: [split, bytes] },
-      post_processor: null,
-      decoder: { type: 'ByteLevel' },
-      model: {
-        type: 'BPE',
-        unk_token: null,
-        byte_fallback: false,
-        ignore_merges: false,
-        vocab: files.vocab,
-        merges: files.merges,
-      },
+  return {
+    version: '1.0',
+    added_tokens: [],
+    normalizer: { type: 'NFC' },
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [split, bytes] },
+    post_processor: null,
+    decoder: { type: 'ByteLevel' },
+    model: {
+      type: 'BPE',
+      unk_token: null,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab: files.vocab,
+      merges: files.merges,
     },
-    { clean_up_tokenization_spaces: false },
-  );
+  };
 }
 
 /** Leftmost, then longest. The group makes split() keep the tokens. */

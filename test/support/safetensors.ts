@@ -49,7 +49,7 @@ export function readSafetensors(path: string): Map<string, StoredTensor> {
     if (name === '__metadata__') continue;
     const [begin, end] = entry.data_offsets;
     const start = file.byteOffset + 8 + headerLength;
-    const bytes = file.buffer.slice(start + begin, start + end) as ArrayBuffer;
+    const bytes = file.buffer.slice(start + begin, start + end);
     tensors.set(name, { dtype: entry.dtype, shape: entry.shape, data: decode(entry.dtype, bytes) });
   }
   return tensors;

@@ -53,7 +53,7 @@ export function setKey(object: Json, path: string, value: unknown): void {
   const last = steps.pop() ?? '';
   let target = object;
   for (const step of steps) target = target[step] as Json;
-  if (value === undefined) delete target[last];
+  if (value === undefined) Reflect.deleteProperty(target, last);
   else target[last] = value;
 }
 

@@ -1,0 +1,187 @@
+/** `facellm doctor`: what this machine has, what is missing and how to get it, and a parity self-test. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+import { loadAddon } from '../binding/load.js';
+import type { NativeAddon, NativeRuntimeInfo } from '../binding/native.js';
+import { FaceLlmError } from '../errors.js';
+import { describeError } from './output.js';
+import type { ParityReport } from './parity.js';
+
+export interface DoctorFlags {
+  readonly json?: boolean;
+}
+
+interface Finding {
+  readonly name: string;
+  readonly found: string;
+  /** `missing` is needed, `absent` is optional. */
+  readonly state: 'ok' | 'absent' | 'missing';
+  readonly remedy?: string;
+}
+
+interface SearchStep {
+  readonly place: string;
+  readonly outcome: string;
+  readonly found?: { readonly root: string };
+}
+
+/** First line that a program prints, or undefined if it cannot be run. */
+function ask(program: string, args: readonly string[], pattern = /.*/): string | undefined {
+  const run = spawnSync(program, args, { encoding: 'utf8', timeout: 20_000 });
+  if (run.error !== undefined || run.status !== 0) return undefined;
+  return run.stdout
+    .split('\n')
+    .find((line) => pattern.test(line))
+    ?.trim();
+}
+
+function tool(name: string, found: string | undefined, needed: boolean, remedy: string): Finding {
+  if (found !== undefined) return { name, found, state: 'ok' };
+  return { name, found: 'not found', state: needed ? 'missing' : 'absent', remedy };
+}
+
+function findNvcc(): string | undefined {
+  const usual = '/usr/local/cuda/bin/nvcc';
+  return ask(existsSync(usual) ? usual : 'nvcc', ['--version'], /release/);
+}
+
+async function findLibtorch(): Promise<Finding[]> {
+  const script = new URL('../../scripts/install/find-libtorch.mjs', import.meta.url);
+  const { findLibtorch: find } = (await import(script.href)) as {
+    findLibtorch: () => { readonly steps: readonly SearchStep[] };
+  };
+  const { steps } = find();
+  const isFound = steps.some((step) => step.found !== undefined);
+  const findings: Finding[] = steps.map(({ place, outcome, found }) => ({
+    name: `libtorch: ${place}`,
+    found: outcome,
+    state: found === undefined ? 'absent' : 'ok',
+  }));
+  if (isFound) return findings;
+  const remedy =
+    'run `npx facellm build`, which fetches it through pip; or install torch 2.11 to 2.14 for python3; or set FACELLM_LIBTORCH';
+  return [...findings, { name: 'libtorch', found: 'not found', state: 'missing', remedy }];
+}
+
+function describeRuntime(info: NativeRuntimeInfo): Finding[] {
+  const ok = (name: string, found: string): Finding => ({ name, found, state: 'ok' });
+  const fast = [
+    ...(info.hasAvx512Bf16 ? ['AVX512-BF16'] : []),
+    ...(info.hasAmxBf16 ? ['AMX-BF16'] : []),
+  ];
+  const findings = [
+    ok(
+      'addon',
+      `facellm ${info.version}, libtorch ${info.libtorch}, ${info.isCudaBuild ? `CUDA for ${info.cudaArchs.join(', ')}` : 'CPU only'}`,
+    ),
+    ok(
+      'CPU',
+      `${info.cpuCapability}; bf16: ${fast.length > 0 ? fast.join(', ') : 'emulated, fp32 may be faster'}`,
+    ),
+    ok('threads', `${info.threads} of ${availableParallelism()} cores`),
+  ];
+  for (const gpu of info.gpus) {
+    const memory = (gpu.memoryBytes / 2 ** 30).toFixed(0);
+    findings.push(
+      ok('GPU', `${gpu.name}, compute ${gpu.computeMajor}.${gpu.computeMinor}, ${memory} GiB`),
+    );
+  }
+  if (info.isCudaBuild && info.gpus.length === 0) {
+    const remedy = 'check the driver with nvidia-smi, and CUDA_VISIBLE_DEVICES';
+    findings.push({ name: 'GPU', found: info.gpuProblem, state: 'absent', remedy });
+  }
+  return findings;
+}
+
+async function inspectAddon(): Promise<{
+  readonly findings: readonly Finding[];
+  readonly parity: readonly ParityReport[];
+}> {
+  let addon: NativeAddon;
+  try {
+    addon = loadAddon();
+  } catch (error) {
+    const remedy = 'run `npx facellm build`';
+    return {
+      findings: [{ name: 'addon', found: describeError(error), state: 'missing', remedy }],
+      parity: [],
+    };
+  }
+  const info = await addon.runtimeInfo().promise;
+  const { checkParity } = await import('./parity.js');
+  const parity: ParityReport[] = [];
+  const findings = describeRuntime(info);
+  for (const device of ['cpu', ...(info.gpus.length > 0 ? ['cuda:0'] : [])]) {
+    try {
+      parity.push(await checkParity(addon, device));
+    } catch (error) {
+      const remedy =
+        error instanceof FaceLlmError ? `see docs/errors.md, ${error.code}` : 'please report this';
+      findings.push({
+        name: `parity on ${device}`,
+        found: describeError(error),
+        state: 'missing',
+        remedy,
+      });
+    }
+  }
+  return { findings, parity };
+}
+
+/** Resolves to the exit code: 0 if everything needed is there and the self-test passes. */
+export async function runDoctor(flags: DoctorFlags): Promise<number> {
+  const { findings: inside, parity } = await inspectAddon();
+  const cuda = 'only for a GPU: install the CUDA toolkit, then run `npx facellm build`';
+  const findings: Finding[] = [
+    {
+      name: 'node',
+      found: `${process.version}, Node-API ${process.versions['napi']}`,
+      state: 'ok',
+    },
+    ...(await findLibtorch()),
+    tool(
+      'C++ compiler',
+      ask(process.env['CXX'] ?? 'c++', ['--version']),
+      true,
+      'install a C++20 compiler (Debian: g++)',
+    ),
+    tool('CMake', ask('cmake', ['--version']), true, 'install CMake 3.24 or newer'),
+    tool('CUDA toolkit', findNvcc(), false, cuda),
+    tool(
+      'NVIDIA driver',
+      ask('nvidia-smi', ['--query-gpu=driver_version,name', '--format=csv,noheader']),
+      false,
+      'only for a GPU: install its driver',
+    ),
+    ...inside,
+  ];
+  const isHealthy =
+    findings.every(({ state }) => state !== 'missing') &&
+    parity.length > 0 &&
+    parity.every((p) => p.passed);
+  if (flags.json) {
+    process.stdout.write(`${JSON.stringify({ healthy: isHealthy, findings, parity })}\n`);
+    return isHealthy ? 0 : 1;
+  }
+  const mark = { ok: 'ok     ', absent: 'absent ', missing: 'MISSING' } as const;
+  for (const { name, found, state, remedy } of findings) {
+    process.stdout.write(`${mark[state]}  ${name}: ${found}\n`);
+    if (remedy !== undefined) process.stdout.write(`         -> ${remedy}\n`);
+  }
+  for (const report of parity) {
+    const { device, stages, worstStage, worstError, tolerance, passed } = report;
+    process.stdout.write(
+      `${passed ? 'ok     ' : 'FAILED '}  parity on ${device}: ${stages} stages against transformers, worst ` +
+        `${worstError.toExponential(1)} (${worstStage}), tolerance ${tolerance}\n`,
+    );
+  }
+  process.stdout.write(
+    isHealthy
+      ? 'All is well.\n'
+      : `Something is missing; see ${fileURLToPath(new URL('../../docs/errors.md', import.meta.url))}.\n`,
+  );
+  return isHealthy ? 0 : 1;
+}
