@@ -18,11 +18,34 @@ export interface AddedToken {
 
 export interface TokenizerFiles {
   readonly vocab: Readonly<Record<string, number>>;
-  readonly merges: readonly (readonly [string, string])[];
+  /** Pairs, or "a b" with one space: as the file has them. */
+  readonly merges: readonly (string | readonly [string, string])[];
   readonly addedTokens: readonly AddedToken[];
 }
 
-const id = z.number().int().nonnegative();
+function isVocab(value: unknown): value is Readonly<Record<string, number>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  for (const id of Object.values(value as Record<string, unknown>)) {
+    if (!Number.isSafeInteger(id) || (id as number) < 0 || (id as number) > LARGEST_ID)
+      return false;
+  }
+  return true;
+}
+
+function isMerges(value: unknown): value is TokenizerFiles['merges'] {
+  return Array.isArray(value) && value.every(isMerge);
+}
+
+function isMerge(merge: unknown): boolean {
+  if (typeof merge === 'string') return /^\S+ \S+$/u.test(merge);
+  return (
+    Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === 'string')
+  );
+}
+
+/** Ids index arrays: a damaged file must not make one of a billion places. */
+const LARGEST_ID = 2 ** 24;
+const id = z.number().int().nonnegative().max(LARGEST_ID);
 const flags = {
   content: z.string().min(1),
   special: z.boolean().default(false),
@@ -33,16 +56,17 @@ const flags = {
 };
 const tokenizerJson = z.object({
   added_tokens: z.array(z.object({ id, ...flags })).default([]),
+  // Vocabulary and merges have 150,000 entries: checked by plain loops below, which make no copies.
   model: z.object({
     type: z.literal('BPE').optional(),
-    vocab: z.record(z.string(), id),
-    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+    vocab: z.custom<Readonly<Record<string, number>>>(isVocab),
+    merges: z.custom<TokenizerFiles['merges']>(isMerges),
   }),
 });
 const tokenizerConfig = z.object({
   added_tokens_decoder: z.record(z.string().regex(/^\d+$/), z.object(flags)).optional(),
 });
-const idByToken = z.record(z.string(), id);
+const idByToken = z.custom<Readonly<Record<string, number>>>(isVocab, 'expected ids by token');
 
 /** Qwen2's added tokens that are not special (spec section 7.1), for files that do not say. */
 const PLAIN_ADDED = /^<(\/?tool_call|\|(fim_(prefix|middle|suffix|pad)|repo_name|file_sep)\|)>$/;
@@ -81,22 +105,11 @@ function parse<T>(schema: z.ZodType<T>, text: string, directory: string, name: s
   );
 }
 
-function splitMerge(merge: string, where: string): readonly [string, string] {
-  const space = merge.indexOf(' ');
-  if (space > 0 && space < merge.length - 1) return [merge.slice(0, space), merge.slice(space + 1)];
-  throw createError(
-    'FACELLM_TOKENIZER_INVALID',
-    `${where}: "${merge}" is not a merge of two parts`,
-  );
-}
-
 function fromTokenizerJson(directory: string, text: string): TokenizerFiles {
   const file = parse(tokenizerJson, text, directory, 'tokenizer.json');
   return {
     vocab: file.model.vocab,
-    merges: file.model.merges.map((merge) =>
-      typeof merge === 'string' ? splitMerge(merge, 'tokenizer.json') : merge,
-    ),
+    merges: file.model.merges,
     addedTokens: file.added_tokens.map(({ id, content, special }) => ({ id, content, special })),
   };
 }
@@ -144,9 +157,16 @@ export async function readTokenizerFiles(directory: string): Promise<TokenizerFi
   const lines = merges
     .split(/\r?\n/)
     .filter((line, i) => line !== '' && !(i === 0 && line.startsWith('#version')));
+  const wrong = lines.find((line) => !isMerge(line));
+  if (wrong !== undefined) {
+    throw createError(
+      'FACELLM_TOKENIZER_INVALID',
+      `${join(directory, 'merges.txt')}: "${wrong.slice(0, 80)}" is not a merge of two parts`,
+    );
+  }
   return {
     vocab: parse(idByToken, vocab, directory, 'vocab.json'),
-    merges: lines.map((line) => splitMerge(line, 'merges.txt')),
+    merges: lines,
     addedTokens: await readAddedTokens(directory),
   };
 }

@@ -1,5 +1,6 @@
 #include "checkpoint/checkpoint.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <set>
@@ -148,6 +149,16 @@ at::Tensor Checkpoint::view(std::string_view name) const {
 void Checkpoint::release(std::string_view name) const {
   const Entry& entry = find(name);
   mappings_[entry.file]->release(entry.begin, entry.end);
+}
+
+void Checkpoint::release(std::string_view name, uint64_t begin, uint64_t end) const {
+  const Entry& entry = find(name);
+  mappings_[entry.file]->release(entry.begin + begin, std::min(entry.begin + end, entry.end));
+}
+
+void Checkpoint::prefetch(std::string_view name, uint64_t begin, uint64_t end) const {
+  const Entry& entry = find(name);
+  mappings_[entry.file]->prefetch(entry.begin + begin, entry.begin + end);
 }
 
 }  // namespace facellm

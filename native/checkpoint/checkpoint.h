@@ -44,6 +44,10 @@ class Checkpoint {
 
   // Lets the pages of this tensor leave memory; views stay valid and read the file again.
   void release(std::string_view name) const;
+  // The same for part of a tensor, in bytes from its beginning. `prefetch` asks the disk for a range
+  // before it is read; it may lead past the tensor into what follows in the file.
+  void release(std::string_view name, uint64_t begin, uint64_t end) const;
+  void prefetch(std::string_view name, uint64_t begin, uint64_t end) const;
 
  private:
   const Entry& find(std::string_view name) const;

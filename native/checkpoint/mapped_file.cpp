@@ -61,4 +61,11 @@ void MappedFile::release(uint64_t begin, uint64_t end) const {
   ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
+void MappedFile::prefetch(uint64_t begin, uint64_t end) const {
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const uint64_t first = begin / page * page, last = std::min(end, size_);
+  if (first >= last) return;
+  ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_WILLNEED);
+}
+
 }  // namespace facellm

@@ -26,6 +26,8 @@ class MappedFile {
 
   // Lets the whole pages inside [begin, end) leave memory; touching them reads the file again.
   void release(uint64_t begin, uint64_t end) const;
+  // Asks the disk for the pages of [begin, end) without waiting. Advice only.
+  void prefetch(uint64_t begin, uint64_t end) const;
 
  private:
   MappedFile(const std::byte* data, uint64_t size) : data_(data), size_(size) {}

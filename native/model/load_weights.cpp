@@ -1,14 +1,12 @@
 #include "model/load_weights.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
-#include <atomic>
-#include <cstring>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 #include "core/error.h"
+#include "model/copy_weights.h"
 #include "model/name_map.h"
 
 namespace facellm {
@@ -71,50 +69,10 @@ std::vector<Assignment> assign(const ParameterList& parameters, const Checkpoint
   return assignments;
 }
 
-// A float whose exponent bits are all ones is NaN or infinite.
-template <typename Bits>
-bool scan_finite(const void* data, int64_t count, Bits exponent_mask) {
-  const auto* values = static_cast<const Bits*>(data);
-  Bits found = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    found |= static_cast<Bits>((values[i] & exponent_mask) == exponent_mask);
-  }
-  return found == 0;
-}
-
-bool chunk_is_finite(const at::Tensor& chunk) {
-  switch (chunk.scalar_type()) {
-    case at::kBFloat16: return scan_finite<uint16_t>(chunk.data_ptr(), chunk.numel(), 0x7f80);
-    case at::kHalf: return scan_finite<uint16_t>(chunk.data_ptr(), chunk.numel(), 0x7c00);
-    default: return scan_finite<uint32_t>(chunk.data_ptr(), chunk.numel(), 0x7f800000u);
-  }
-}
-
-// Copies one tensor and tells whether all its values are finite. Both happen chunk by chunk, so that
-// the scan reads from the processor's cache what the copy has just brought in from the file.
-bool copy_tensor(const at::Tensor& source, const at::Tensor& target) {
-  constexpr int64_t kChunk = 1 << 18;
-  const auto from = source.reshape({-1});
-  const bool is_direct = target.is_cpu() && target.is_contiguous();
-  const auto to = is_direct ? target.view({-1}) : at::Tensor();
-  const int64_t count = from.numel(), chunks = (count + kChunk - 1) / kChunk;
-  std::atomic<bool> is_finite{true};
-  at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t chunk = begin; chunk < end; ++chunk) {
-      const int64_t offset = chunk * kChunk, size = std::min(kChunk, count - offset);
-      const auto piece = from.narrow(0, offset, size);
-      if (!chunk_is_finite(piece)) is_finite = false;
-      if (!is_direct) continue;
-      auto destination = to.narrow(0, offset, size);
-      if (piece.scalar_type() == destination.scalar_type()) {
-        std::memcpy(destination.data_ptr(), piece.data_ptr(), piece.nbytes());
-      } else {
-        destination.copy_(piece);
-      }
-    }
-  });
-  if (!is_direct) target.copy_(source.view(target.sizes()));
-  return is_finite;
+// Where a block of rows lies in its tensor, in bytes.
+std::pair<uint64_t, uint64_t> byte_range(const at::Tensor& rows, const TensorSource& source) {
+  const auto size = static_cast<uint64_t>(rows.nbytes());
+  return {static_cast<uint64_t>(source.part) * size, static_cast<uint64_t>(source.part + 1) * size};
 }
 
 }  // namespace
@@ -161,10 +119,15 @@ void load_weights(const InternVl& model, const Checkpoint& checkpoint,
       const int64_t rows = view.size(0) / source.parts;
       view = view.narrow(0, source.part * rows, rows);
     }
-    if (!copy_tensor(view, assignment.target)) {
+    const auto [begin, end] = byte_range(view, source);
+    if (!copy_weights(view, assignment.target, [&](int64_t done_bytes, int64_t next_bytes) {
+          checkpoint.release(source.name, begin, begin + static_cast<uint64_t>(done_bytes));
+          checkpoint.prefetch(source.name, begin + static_cast<uint64_t>(done_bytes),
+                              begin + static_cast<uint64_t>(next_bytes));
+        })) {
       details.push_back(place(checkpoint, source.name) + " holds NaN or infinite values");
     }
-    if (source.part + 1 == source.parts) checkpoint.release(source.name);
+    checkpoint.release(source.name, begin, end);
     done += static_cast<int64_t>(view.nbytes());
     progress(done, total);
   }
