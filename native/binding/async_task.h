@@ -98,7 +98,7 @@ Napi::Object start_task(Napi::Env env, EnvState& state, Task<Result> task) {
   auto port = state.port();
   state.engine().post(id, [port, id, cancellation = std::move(cancellation),
                            run = std::move(task.run), convert = std::move(task.convert)] {
-    if (!port->enter()) return;
+    if (!port->enter(cancellation)) return;
     std::shared_ptr<Result> result;
     std::optional<Error> error;
     try {

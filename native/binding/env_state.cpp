@@ -1,6 +1,7 @@
 #include "binding/env_state.h"
 
 #include <atomic>
+#include <cstdlib>
 #include <vector>
 
 #include "binding/errors.h"
@@ -9,8 +10,34 @@
 namespace facellm {
 namespace {
 
-// Closures that may wait for the event loop before the engine pauses.
-constexpr size_t kQueueSize = 64;
+// Closures that may wait for the event loop before the engine pauses. Counted here and not by the
+// channel: a thread that waits inside the channel could not be woken when the process exits.
+constexpr int kMostPending = 64;
+
+// Ports of all environments, for the end of the process. Never destroyed: it is used while statics are.
+std::mutex ports_mutex;
+std::vector<std::weak_ptr<Port>>& ports() {
+  static auto* all = new std::vector<std::weak_ptr<Port>>;
+  return *all;
+}
+
+// process.exit() ends the process without running cleanup hooks; libtorch's own destructors would
+// then pull the ground from under the job on the engine thread. Registered after libtorch was
+// loaded, this runs before them.
+void stop_at_exit() {
+  const std::lock_guard lock(ports_mutex);
+  for (const auto& weak : ports()) {
+    if (const auto port = weak.lock()) port->close();
+  }
+}
+
+void remember(const std::shared_ptr<Port>& port) {
+  static const int registered = std::atexit(stop_at_exit);
+  (void)registered;
+  const std::lock_guard lock(ports_mutex);
+  std::erase_if(ports(), [](const auto& weak) { return weak.expired(); });
+  ports().push_back(port);
+}
 
 // Unique in the process: the engine's queue is shared by all environments.
 uint64_t next_job_id() {
@@ -20,37 +47,52 @@ uint64_t next_job_id() {
 
 }  // namespace
 
-bool Port::enter() {
+bool Port::enter(std::shared_ptr<Cancellation> cancellation) {
   const std::lock_guard lock(mutex_);
   if (is_closed_) return false;
-  ++running_;
+  running_ = std::move(cancellation);
   return true;
 }
 
 void Port::leave() {
   const std::lock_guard lock(mutex_);
-  --running_;
-  idle_.notify_all();
+  running_.reset();
+  changed_.notify_all();
 }
 
 void Port::deliver(JsClosure closure) {
-  napi_threadsafe_function channel;
-  {
-    const std::lock_guard lock(mutex_);
-    if (is_closed_) return;
-    channel = channel_;
-  }
-  // The channel stays valid: it is deleted after close(), which waits for the running job, us.
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return is_closed_ || pending_ < kMostPending; });
+  if (is_closed_) return;
+  ++pending_;
   auto* data = new JsClosure(std::move(closure));
-  // Blocking: a non-blocking call on a full queue would lose the promise's settlement.
-  if (napi_call_threadsafe_function(channel, data, napi_tsfn_blocking) != napi_ok) delete data;
+  // Under the lock: close() cannot release the channel meanwhile. Never blocks, its queue is unbounded.
+  if (napi_call_threadsafe_function(channel_, data, napi_tsfn_nonblocking) != napi_ok) {
+    --pending_;
+    delete data;
+  }
+}
+
+void Port::delivered() {
+  const std::lock_guard lock(mutex_);
+  --pending_;
+  changed_.notify_all();
+}
+
+void Port::close() {
+  std::unique_lock lock(mutex_);
+  is_closed_ = true;
+  if (running_) running_->request();
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return running_ == nullptr; });
 }
 
 EnvState::EnvState(Napi::Env env)
     : env_(env), port_(std::make_shared<Port>()), engine_(EngineThread::shared()) {
-  napi_create_threadsafe_function(env, nullptr, nullptr, js::text(env, "facellm"), kQueueSize, 1,
+  napi_create_threadsafe_function(env, nullptr, nullptr, js::text(env, "facellm"), 0, 1,
                                   nullptr, nullptr, this, call_js, &port_->channel_);
   napi_unref_threadsafe_function(env, port_->channel_);
+  remember(port_);
   // After the channel: hooks run in reverse, and close() must come before the channel's own.
   napi_add_env_cleanup_hook(env, close, this);
 }
@@ -60,18 +102,8 @@ EnvState::~EnvState() = default;
 void EnvState::close(void* self) {
   auto& state = *static_cast<EnvState*>(self);
   for (auto& [id, job] : state.jobs_) job.cancellation->request();
-  napi_threadsafe_function channel;
-  {
-    const std::lock_guard lock(state.port_->mutex_);
-    state.port_->is_closed_ = true;
-    channel = state.port_->channel_;
-  }
-  // Wakes an engine that waits for room in the queue.
-  napi_release_threadsafe_function(channel, napi_tsfn_abort);
-  {
-    std::unique_lock lock(state.port_->mutex_);
-    state.port_->idle_.wait(lock, [&] { return state.port_->running_ == 0; });
-  }
+  state.port_->close();
+  napi_release_threadsafe_function(state.port_->channel_, napi_tsfn_abort);
   state.jobs_.clear();
   state.engine_.reset();
 }
@@ -81,7 +113,9 @@ void EnvState::call_js(napi_env env, napi_value, void* context, void* data) {
   if (env == nullptr) return;
   napi_handle_scope scope = nullptr;
   napi_open_handle_scope(env, &scope);
-  (*closure)(env, *static_cast<EnvState*>(context));
+  auto& state = *static_cast<EnvState*>(context);
+  state.port_->delivered();
+  (*closure)(env, state);
   if (scope != nullptr) napi_close_handle_scope(env, scope);
 }
 

@@ -27,18 +27,23 @@ using JsClosure = std::function<void(napi_env env, EnvState& state)>;
 class Port {
  public:
   // Brackets a job. False: the environment has closed and the job must not begin.
-  bool enter();
+  bool enter(std::shared_ptr<Cancellation> cancellation);
   void leave();
   // Waits while the environment has many closures to run (back-pressure). Dropped once closed.
   void deliver(JsClosure closure);
+  // A delivered closure has run.
+  void delivered();
+  // Lets nothing more through, stops the job under way and waits for its end.
+  void close();
 
  private:
   friend class EnvState;
   std::mutex mutex_;
-  std::condition_variable idle_;
+  std::condition_variable changed_;
   napi_threadsafe_function channel_ = nullptr;
   bool is_closed_ = false;
-  int running_ = 0;
+  int pending_ = 0;                             // closures delivered and not yet run
+  std::shared_ptr<Cancellation> running_;       // of the job under way, if any
 };
 
 struct Job {

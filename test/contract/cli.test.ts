@@ -1,0 +1,67 @@
+/** The command line's flags are frozen: adding or renaming one is a decision, made here. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+const MAIN = join(import.meta.dirname, '..', '..', 'lib', 'cli', 'main.ts');
+
+function facellm(args: readonly string[], env: Record<string, string> = {}) {
+  return spawnSync(process.execPath, ['--import=tsx', MAIN, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1', ...env },
+  });
+}
+
+const MODEL = '--model --subfolder --device --dtype --threads';
+const PROMPT = '--template --system --tiles --no-exif --json';
+const DRAW =
+  '--max-new-tokens --temperature --top-k --top-p --min-p --repetition-penalty --seed --stop';
+const FLAGS: Readonly<Record<string, string>> = {
+  ask: `${MODEL} ${PROMPT} ${DRAW}`,
+  choose: `${MODEL} ${PROMPT} --choices --seed`,
+  plan: `${MODEL} ${PROMPT}`,
+  build: '--force',
+  doctor: '--json',
+};
+
+describe('contract: command line', () => {
+  for (const [command, flags] of Object.entries(FLAGS)) {
+    it(`${command} has exactly its flags, and its help loads no addon`, () => {
+      // An addon path that does not exist would fail if help looked for it.
+      const { stdout, status } = facellm([command, '--help'], { FACELLM_ADDON: '/nowhere' });
+      assert.equal(status, 0);
+      const shown = [...stdout.matchAll(/^\s+(?:-\w, )?(--[\w-]+)/gm)].map((match) => match[1]);
+      assert.deepEqual(shown.sort(), [...flags.split(' '), '--help'].sort());
+    });
+  }
+
+  it('--version prints the version', () => {
+    const { stdout, status } = facellm(['--version'], { FACELLM_ADDON: '/nowhere' });
+    assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+    assert.equal(status, 0);
+  });
+
+  it('usage errors exit with 2 and say what is missing', () => {
+    for (const args of [
+      ['ask', 'Hello?'],
+      ['ask'],
+      ['nonsense'],
+      ['ask', 'x', '--model', 'm', '--tiles', '9..3'],
+    ]) {
+      const { status, stdout, stderr } = facellm(args);
+      assert.equal(status, 2, args.join(' '));
+      assert.equal(stdout, '');
+      assert.notEqual(stderr, '');
+    }
+  });
+
+  it('an addon that is not built names the remedy', () => {
+    const golden = join(import.meta.dirname, '..', 'fixtures', 'golden', 'ckpt-300m');
+    const { status, stderr } = facellm(['ask', 'Hello?', '--model', golden], {
+      FACELLM_ADDON: '/nowhere',
+    });
+    assert.equal(status, 1);
+    assert.match(stderr, /npx facellm build/);
+    assert.match(stderr, /FACELLM_NATIVE_NOT_BUILT/);
+  });
+});

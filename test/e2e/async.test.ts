@@ -1,0 +1,187 @@
+/** The engine thread from JavaScript's side: responsiveness, cancellation, disposal, workers, exits. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+
+import { FaceLlm } from '../../lib/index.js';
+import * as golden from '../support/golden.js';
+
+const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
+const PHOTO = join(golden.GOLDEN, 'infer-300m', 'images', 'face_square_0.png');
+const LONG = { image: PHOTO, question: 'Describe.', maxNewTokens: 30_000 } as const;
+const LIB = JSON.stringify(new URL('../../lib/index.ts', import.meta.url).href);
+
+/** A program that loads the tiny model and starts an endless answer, then does `rest`. */
+function program(rest: string): string {
+  return `
+    const { FaceLlm } = await import(${LIB});
+    const model = await FaceLlm.load(${JSON.stringify(CHECKPOINT)});
+    const answer = model.ask(${JSON.stringify(LONG)});
+    const pieces = answer[Symbol.asyncIterator]();
+    await pieces.next();
+    ${rest}`;
+}
+
+describe('engine thread', () => {
+  let model: FaceLlm;
+  beforeEach(async () => {
+    model = await FaceLlm.load(CHECKPOINT, { dtype: 'fp32' });
+  });
+  afterEach(() => model.dispose());
+
+  it('leaves the event loop free while it works', async () => {
+    // Between any two turns of the loop only a few tokens may pass: if the loop were blocked, all of
+    // an answer's tokens would arrive in one.
+    const answer = model.ask({ ...LONG, maxNewTokens: 400 });
+    let turns = 0;
+    let isDone = false;
+    const tick = (): void => {
+      turns++;
+      if (!isDone) setImmediate(tick);
+    };
+    setImmediate(tick);
+    await answer.result();
+    isDone = true;
+    assert.ok(turns > 400, `${turns} turns of the event loop during 400 tokens`);
+  });
+
+  it('an aborted signal rejects with its reason and leaves the model usable', async () => {
+    const abort = new AbortController();
+    const answer = model.ask({ ...LONG, signal: abort.signal });
+    let pieces = 0;
+    await assert.rejects(
+      async () => {
+        for await (const piece of answer) {
+          pieces += piece.length > 0 ? 1 : 0;
+          if (pieces === 3) abort.abort(new Error('enough'));
+        }
+      },
+      { message: 'enough' },
+    );
+    await assert.rejects(answer.result(), { message: 'enough' });
+    const again = await model.ask({ ...LONG, maxNewTokens: 3 }).result();
+    assert.equal(again.tokenIds.length, 3);
+  });
+
+  it('a signal aborted beforehand starts nothing', async () => {
+    const signal = AbortSignal.abort(new Error('too late'));
+    await assert.rejects(model.ask({ ...LONG, signal }).result(), { message: 'too late' });
+    await assert.rejects(FaceLlm.load(CHECKPOINT, { signal }), { message: 'too late' });
+  });
+
+  it('leaving the loop stops the work', async () => {
+    const answer = model.ask(LONG);
+    for await (const piece of answer) {
+      assert.equal(typeof piece, 'string');
+      break;
+    }
+    await assert.rejects(answer.result(), { name: 'AbortError' });
+    // The engine takes jobs in turn: this one would wait for 30,000 tokens otherwise.
+    assert.equal((await model.ask({ ...LONG, maxNewTokens: 1 }).result()).tokenIds.length, 1);
+  });
+
+  it('a waiting job is cancelled at once, while another runs', async () => {
+    const running = model.ask(LONG);
+    const pieces = running[Symbol.asyncIterator]();
+    await pieces.next();
+    const abort = new AbortController();
+    const waiting = model.ask({ ...LONG, signal: abort.signal });
+    await pieces.next();
+    abort.abort(new Error('not needed'));
+    await assert.rejects(waiting.result(), { message: 'not needed' });
+    assert.equal((await pieces.next()).done, false);
+    await pieces.return();
+  });
+
+  it('dispose during work rejects it, and can be called again', async () => {
+    const answer = model.ask(LONG);
+    const pieces = answer[Symbol.asyncIterator]();
+    await pieces.next();
+    const waiting = model.ask(LONG).result();
+    await Promise.all([
+      model.dispose(),
+      model.dispose(),
+      assert.rejects(answer.result(), { code: 'FACELLM_DISPOSED' }),
+      assert.rejects(waiting, { code: 'FACELLM_DISPOSED' }),
+    ]);
+    await model.dispose();
+    await assert.rejects(model.ask(LONG).result(), { code: 'FACELLM_DISPOSED' });
+    await assert.rejects(model.embedImages([PHOTO]), { code: 'FACELLM_DISPOSED' });
+  });
+
+  it('await using disposes', async () => {
+    let kept: FaceLlm;
+    {
+      await using scoped = await FaceLlm.load(CHECKPOINT);
+      kept = scoped;
+    }
+    await assert.rejects(kept.ask(LONG).result(), { code: 'FACELLM_DISPOSED' });
+  });
+
+  it('memory that cannot be had is a typed error, and the model stays usable', async function () {
+    if (totalmem() > 64e9) {
+      console.log('      skipped: this machine has so much memory that the request might succeed');
+      this.skip();
+    }
+    const conversation = [{ role: 'user', content: 'x' }] as const;
+    // 20,000 rows of 32,768 slots: 84 GB a tensor, refused by the system at once.
+    const conversations = Array.from({ length: 20_000 }, () => conversation);
+    await assert.rejects(model.chatBatch(conversations, { maxNewTokens: 32_000 }), {
+      code: 'FACELLM_OUT_OF_MEMORY',
+    });
+    assert.equal((await model.ask({ ...LONG, maxNewTokens: 2 }).result()).tokenIds.length, 2);
+  });
+
+  it('workers have models of their own, and may be terminated in the middle', async () => {
+    const source = program(`
+      const { parentPort } = await import('node:worker_threads');
+      parentPort.postMessage('started');
+      for (;;) await pieces.next();`);
+    // CommonJS, since a worker's own text is that; what it imports is not.
+    const text = `(async () => { ${source} })();`;
+    const workers = [1, 2, 3].map(() => new Worker(text, { eval: true, execArgv: ['--import=tsx'] }));
+    await Promise.all(
+      workers.map(
+        (worker, i) =>
+          new Promise<void>((resolve, reject) => {
+            worker.once('error', reject);
+            worker.once('message', () => {
+              setTimeout(() => void worker.terminate().then(() => resolve()), 5 * i);
+            });
+          }),
+      ),
+    );
+    assert.equal((await model.ask({ ...LONG, maxNewTokens: 2 }).result()).tokenIds.length, 2);
+  });
+
+  const exits: readonly (readonly [string, string, number])[] = [
+    ['process.exit', 'process.exit(7);', 7],
+    [
+      'an uncaught exception',
+      "setTimeout(() => { throw new Error('on purpose'); }); for (;;) await pieces.next();",
+      1,
+    ],
+    [
+      'leaving the loop and the end of the program',
+      'await pieces.return(); await model.dispose();',
+      0,
+    ],
+    ['a forgotten model', 'await pieces.return();', 0],
+  ];
+  for (const [name, rest, status] of exits) {
+    it(`${name} in the middle of work ends the process cleanly`, () => {
+      const run = spawnSync(
+        process.execPath,
+        ['--import=tsx', '--input-type=module', '-e', program(rest)],
+        {
+          encoding: 'utf8',
+          cwd: join(import.meta.dirname, '..', '..'),
+        },
+      );
+      assert.equal(run.signal, null, run.stderr);
+      assert.equal(run.status, status, run.stderr);
+    });
+  }
+});
