@@ -144,6 +144,7 @@ Napi::Value resize_like_pillow(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* state = new EnvState(env);
   env.SetInstanceData<EnvState>(state);
+  state->stop_on_exit(env);
   ModelWrap::define(env, *state);
   exports.Set("runtimeInfo", Napi::Function::New<get_runtime_info>(env, "runtimeInfo"));
   exports.Set("errorCodes", Napi::Function::New<error_codes>(env, "errorCodes"));

@@ -1,7 +1,6 @@
 #include "binding/env_state.h"
 
 #include <atomic>
-#include <cstdlib>
 #include <vector>
 
 #include "binding/errors.h"
@@ -13,31 +12,6 @@ namespace {
 // Closures that may wait for the event loop before the engine pauses. Counted here and not by the
 // channel: a thread that waits inside the channel could not be woken when the process exits.
 constexpr int kMostPending = 64;
-
-// Ports of all environments, for the end of the process. Never destroyed: it is used while statics are.
-std::mutex ports_mutex;
-std::vector<std::weak_ptr<Port>>& ports() {
-  static auto* all = new std::vector<std::weak_ptr<Port>>;
-  return *all;
-}
-
-// process.exit() ends the process without running cleanup hooks; libtorch's own destructors would
-// then pull the ground from under the job on the engine thread. Registered after libtorch was
-// loaded, this runs before them.
-void stop_at_exit() {
-  const std::lock_guard lock(ports_mutex);
-  for (const auto& weak : ports()) {
-    if (const auto port = weak.lock()) port->close();
-  }
-}
-
-void remember(const std::shared_ptr<Port>& port) {
-  static const int registered = std::atexit(stop_at_exit);
-  (void)registered;
-  const std::lock_guard lock(ports_mutex);
-  std::erase_if(ports(), [](const auto& weak) { return weak.expired(); });
-  ports().push_back(port);
-}
 
 // Unique in the process: the engine's queue is shared by all environments.
 uint64_t next_job_id() {
@@ -92,12 +66,18 @@ EnvState::EnvState(Napi::Env env)
   napi_create_threadsafe_function(env, nullptr, nullptr, js::text(env, "facellm"), 0, 1,
                                   nullptr, nullptr, this, call_js, &port_->channel_);
   napi_unref_threadsafe_function(env, port_->channel_);
-  remember(port_);
   // After the channel: hooks run in reverse, and close() must come before the channel's own.
   napi_add_env_cleanup_hook(env, close, this);
 }
 
 EnvState::~EnvState() = default;
+
+void EnvState::stop_on_exit(Napi::Env env) {
+  const auto process = env.Global().Get("process").As<Napi::Object>();
+  const auto stop = Napi::Function::New(
+      env, [port = port_](const Napi::CallbackInfo&) { port->close(); }, "stopFacellm");
+  process.Get("once").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), stop});
+}
 
 void EnvState::close(void* self) {
   auto& state = *static_cast<EnvState*>(self);

@@ -60,6 +60,11 @@ class EnvState {
   explicit EnvState(Napi::Env env);
   ~EnvState();
 
+  // process.exit() and uncaught exceptions end the main thread without cleanup hooks, and the
+  // libraries' destructors would pull the ground from under a job. Node's own 'exit' event comes
+  // before them; std::atexit does not come before statics that libraries make on first use.
+  void stop_on_exit(Napi::Env env);
+
   std::shared_ptr<Port> port() const { return port_; }
   EngineThread& engine() { return *engine_; }
   Napi::FunctionReference model_constructor;

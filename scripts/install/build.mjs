@@ -70,8 +70,8 @@ function compile(libtorch, defines) {
   const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js');
   say(`compiling against libtorch ${libtorch.version} (${libtorch.hasCuda ? 'CUDA' : 'CPU'}) with ${jobs} job(s); a first build takes minutes`);
   const startedAt = Date.now();
-  // `reconfigure`: with plain `compile` the values of an earlier configuration would stay.
-  for (const command of existsSync(STAMP) ? ['reconfigure', 'compile'] : ['compile']) {
+  // `compile` alone would keep the values of an earlier configuration.
+  for (const command of ['configure', 'compile']) {
     const run = spawnSync(
       process.execPath,
       [cmakeJs, command, '-d', ROOT, '-p', String(jobs), ...defines.map((define) => `--CD${define}`)],

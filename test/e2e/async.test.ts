@@ -11,7 +11,8 @@ import * as golden from '../support/golden.js';
 const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
 const PHOTO = join(golden.GOLDEN, 'infer-300m', 'images', 'face_square_0.png');
 const LONG = { image: PHOTO, question: 'Describe.', maxNewTokens: 30_000 } as const;
-const LIB = JSON.stringify(new URL('../../lib/index.ts', import.meta.url).href);
+// What npm test has compiled: workers do not inherit the TypeScript loader.
+const LIB = JSON.stringify(new URL('../../dist/index.js', import.meta.url).href);
 
 /** A program that loads the tiny model and starts an endless answer, then does `rest`. */
 function program(rest: string): string {
@@ -141,7 +142,7 @@ describe('engine thread', () => {
       for (;;) await pieces.next();`);
     // CommonJS, since a worker's own text is that; what it imports is not.
     const text = `(async () => { ${source} })();`;
-    const workers = [1, 2, 3].map(() => new Worker(text, { eval: true, execArgv: ['--import=tsx'] }));
+    const workers = [1, 2, 3].map(() => new Worker(text, { eval: true }));
     await Promise.all(
       workers.map(
         (worker, i) =>
@@ -172,14 +173,10 @@ describe('engine thread', () => {
   ];
   for (const [name, rest, status] of exits) {
     it(`${name} in the middle of work ends the process cleanly`, () => {
-      const run = spawnSync(
-        process.execPath,
-        ['--import=tsx', '--input-type=module', '-e', program(rest)],
-        {
-          encoding: 'utf8',
-          cwd: join(import.meta.dirname, '..', '..'),
-        },
-      );
+      const run = spawnSync(process.execPath, ['--input-type=module', '-e', program(rest)], {
+        encoding: 'utf8',
+        cwd: join(import.meta.dirname, '..', '..'),
+      });
       assert.equal(run.signal, null, run.stderr);
       assert.equal(run.status, status, run.stderr);
     });

@@ -149,7 +149,7 @@ describe('generation', () => {
     for (const [i, choice] of choices.entries()) {
       const one = await model.choose({ prompt, choices: [choice], usesPrefixCache: false }).promise;
       assertClose([...(all.tokenLogProbs[i] ?? [])], [...(one.tokenLogProbs[0] ?? [])]);
-      const sum = (all.tokenLogProbs[i] ?? []).reduce((total, value) => total + value, 0);
+      const sum = Array.from(all.tokenLogProbs[i] ?? []).reduce((total, value) => total + value, 0);
       assert.ok(Math.abs(sum - (all.logProbs[i] ?? NaN)) < 1e-4);
     }
     // Every id of the vocabulary as a one-token answer: probabilities add up to one.

@@ -1,0 +1,57 @@
+"""Baseline of the benchmarks: the same work by transformers on the same checkpoint, in a process that
+stays, so that its runs alternate with ours. One JSON request a line in, milliseconds a line out."""
+
+import json
+import os
+import sys
+import time
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+import torch
+from transformers import InternVLForConditionalGeneration
+
+CHECKPOINT, DTYPE, THREADS = sys.argv[1], sys.argv[2], int(sys.argv[3])
+torch.set_num_threads(THREADS)
+torch.set_grad_enabled(False)
+
+
+def load():
+    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[DTYPE]
+    return InternVLForConditionalGeneration.from_pretrained(CHECKPOINT, dtype=dtype).eval()
+
+
+def first_use(model):
+    """Reads every weight once: from_pretrained maps the file and reads nothing."""
+    for p in model.parameters():
+        p.view(torch.uint8 if p.element_size() == 1 else torch.int16 if p.element_size() == 2 else torch.int32).sum()
+
+
+def run(model, request):
+    kind = request["kind"]
+    start = time.perf_counter()
+    if kind == "load":
+        first_use(load())
+    elif kind == "vision":
+        size = model.config.vision_config.image_size[0]
+        pixels = torch.randn(request["tiles"], 3, size, size).to(model.dtype)
+        start = time.perf_counter()
+        model.model.get_image_features(pixels)
+    elif kind == "prefill":
+        ids = torch.randint(100, 1000, (1, request["tokens"]))
+        start = time.perf_counter()
+        model(input_ids=ids, logits_to_keep=1)
+    elif kind == "decode":
+        ids = torch.randint(100, 1000, (1, request["context"]))
+        out = model(input_ids=ids, logits_to_keep=1, use_cache=True)
+        cache, token = out.past_key_values, out.logits[:, -1].float().argmax(-1, keepdim=True)
+        start = time.perf_counter()
+        for _ in range(request["steps"]):
+            out = model(input_ids=token, past_key_values=cache, use_cache=True)
+            token = out.logits[:, -1].float().argmax(-1, keepdim=True)
+    return (time.perf_counter() - start) * 1000
+
+
+model = load()
+print(json.dumps({"torch": torch.__version__, "ready": True}), flush=True)
+for line in sys.stdin:
+    print(json.dumps({"ms": run(model, json.loads(line))}), flush=True)

@@ -1,0 +1,124 @@
+/** What is measured: one function a row, each giving the milliseconds of one run of ours. */
+import { performance } from 'node:perf_hooks';
+
+import type { NativeModel, NativeSampling } from '../../lib/binding/native.js';
+import { FaceLlm } from '../../lib/index.js';
+import type { Request } from '../baselines/hf.js';
+
+export interface Row {
+  readonly name: string;
+  readonly run: () => Promise<number>;
+  /** The same work for the baseline; absent where there is none. */
+  readonly baseline?: Request;
+  /** Fewer pairs for what takes long. */
+  readonly mostPairs?: number;
+}
+
+const GREEDY: NativeSampling = {
+  isGreedy: true,
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  seed: 0,
+};
+
+function randomIds(count: number): Int32Array {
+  return Int32Array.from({ length: count }, () => 100 + Math.floor(Math.random() * 900));
+}
+
+export interface RowContext {
+  readonly native: NativeModel;
+  readonly directory: string;
+  readonly dtype: 'fp32' | 'bf16';
+  readonly tileSize: number;
+  readonly device: string;
+}
+
+export function createRows({
+  native,
+  directory,
+  dtype,
+  tileSize,
+  device,
+}: RowContext): readonly Row[] {
+  const image = (columns: number, rows: number, hasThumbnail: boolean) => {
+    // Noise of another content each time: neither cache may answer.
+    const side = tileSize * 2;
+    const rgb = Uint8Array.from({ length: side * side * 3 }, () => Math.random() * 256);
+    return {
+      key: String(Math.random()),
+      rgb,
+      width: side,
+      height: side,
+      columns,
+      rows,
+      hasThumbnail,
+    };
+  };
+  const vision =
+    (columns: number, rows: number, thumbnail: boolean) => async (): Promise<number> => {
+      const input = image(columns, rows, thumbnail);
+      const start = performance.now();
+      await native.embedImages([input]).promise;
+      return performance.now() - start;
+    };
+  const generate = async (
+    tokens: number,
+    steps: number,
+  ): Promise<{ prefill: number; decode: number }> => {
+    const { timings } = await native.generate(
+      {
+        prompts: [{ ids: randomIds(tokens), images: [] }],
+        sampling: GREEDY,
+        maxNewTokens: steps + 1,
+        eosIds: [],
+        usesPrefixCache: false,
+      },
+      () => {},
+    ).promise;
+    return timings;
+  };
+  return [
+    {
+      name: 'load (weights read once)',
+      mostPairs: 5,
+      baseline: { kind: 'load' },
+      run: async () => {
+        const start = performance.now();
+        const model = await FaceLlm.load(directory, { dtype, device });
+        const took = performance.now() - start;
+        await model.dispose();
+        return took;
+      },
+    },
+    {
+      name: 'preprocess + ViT, 1 tile',
+      run: vision(1, 1, false),
+      baseline: { kind: 'vision', tiles: 1 },
+    },
+    {
+      name: 'preprocess + ViT, 4 tiles',
+      run: vision(2, 2, false),
+      baseline: { kind: 'vision', tiles: 4 },
+      mostPairs: 5,
+    },
+    {
+      name: 'prefill 316',
+      run: async () => (await generate(316, 1)).prefill,
+      baseline: { kind: 'prefill', tokens: 316 },
+    },
+    {
+      name: 'prefill 1024',
+      run: async () => (await generate(1024, 1)).prefill,
+      baseline: { kind: 'prefill', tokens: 1024 },
+      mostPairs: 5,
+    },
+    {
+      name: 'decode 32 at 316',
+      run: async () => (await generate(316, 32)).decode,
+      baseline: { kind: 'decode', context: 316, steps: 32 },
+    },
+  ];
+}

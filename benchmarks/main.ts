@@ -1,0 +1,109 @@
+/**
+ * `npm run bench -- [--model DIR] [--dtype bf16] [--pairs 15] [--baseline PYTHON] [--out FILE]`: each row
+ * beside transformers on the same checkpoint, runs alternating A B B A after a warm-up; medians, and the
+ * median of the pairs' ratios with a 95 % interval. Without --baseline the rows run alone and say so.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { loadParts } from '../lib/model/load.js';
+import { HfBaseline } from './baselines/hf.js';
+import { describeEnvironment, readLoad } from './harness/environment.js';
+import { bootstrap, type Interval, median } from './harness/statistics.js';
+import { createPreprocessRow } from './inference/preprocess.js';
+import { createRows, type Row } from './inference/rows.js';
+
+const ROOT = join(import.meta.dirname, '..');
+const TINY = join(ROOT, 'golden', 'ckpt-300m');
+
+interface Measured {
+  readonly name: string;
+  readonly pairs: number;
+  readonly ms: number;
+  readonly baselineMs?: number;
+  /** Baseline's time over ours: above 1, ours is faster. */
+  readonly ratio?: Interval;
+  readonly stolenShare: number;
+}
+
+async function measure(
+  row: Row,
+  pairs: number,
+  baseline: HfBaseline | undefined,
+): Promise<Measured> {
+  const count = Math.min(pairs, row.mostPairs ?? pairs);
+  const request = baseline === undefined ? undefined : row.baseline;
+  const theirs = async (): Promise<number> =>
+    request === undefined || baseline === undefined ? NaN : baseline.run(request);
+  await row.run();
+  await theirs();
+  const before = readLoad();
+  const a: number[] = [];
+  const b: number[] = [];
+  for (let pair = 0; pair < count; pair++) {
+    // A B, then B A: a drift of the machine hits both alike.
+    if (pair % 2 === 1) b.push(await theirs());
+    a.push(await row.run());
+    if (pair % 2 === 0) b.push(await theirs());
+  }
+  const after = readLoad();
+  const stolenShare = (after.stolen - before.stolen) / Math.max(1, after.total - before.total);
+  const own = { name: row.name, pairs: count, ms: median(a), stolenShare };
+  if (request === undefined) return own;
+  return {
+    ...own,
+    baselineMs: median(b),
+    ratio: bootstrap(a.map((ours, i) => (b[i] ?? NaN) / ours)),
+  };
+}
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', default: TINY },
+    dtype: { type: 'string', default: 'bf16' },
+    device: { type: 'string', default: 'cpu' },
+    pairs: { type: 'string', default: '15' },
+    threads: { type: 'string', default: '2' },
+    baseline: { type: 'string' },
+    out: { type: 'string' },
+  },
+});
+const dtype = values.dtype === 'fp32' ? 'fp32' : 'bf16';
+if (values.model === TINY)
+  console.log('No --model: the tiny checkpoint, a smoke run whose figures mean nothing.');
+const { native, config } = await loadParts(values.model, {
+  dtype,
+  device: values.device,
+  threads: Number(values.threads),
+  imageCacheBytes: 0,
+  prefixCacheBytes: 0,
+});
+const baseline =
+  values.baseline === undefined
+    ? undefined
+    : await HfBaseline.start(values.baseline, values.model, dtype, Number(values.threads));
+if (baseline === undefined)
+  console.log('No --baseline PYTHON (with transformers): the rows run alone.');
+const { tileSize } = config;
+const rows = [
+  await createPreprocessRow(join(ROOT, 'examples', 'photo.jpg'), tileSize),
+  ...createRows({ native, directory: values.model, dtype, tileSize, device: values.device }),
+];
+const results: Measured[] = [];
+for (const row of rows) {
+  const result = await measure(row, Number(values.pairs), baseline);
+  results.push(result);
+  const beside =
+    result.ratio === undefined
+      ? ''
+      : `  transformers ${(result.baselineMs ?? NaN).toFixed(1).padStart(9)} ms  ratio ${result.ratio.median.toFixed(2)} ` +
+        `[${result.ratio.low.toFixed(2)}, ${result.ratio.high.toFixed(2)}]`;
+  console.log(
+    `${row.name.padEnd(40)} ${result.ms.toFixed(1).padStart(9)} ms${beside}  (${result.pairs} runs)`,
+  );
+}
+baseline?.stop();
+await native.dispose().promise;
+const report = { environment: await describeEnvironment(), arguments: values, results };
+if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
