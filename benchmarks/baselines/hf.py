@@ -8,6 +8,13 @@ import time
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
+
+# A torchvision built for another torch cannot declare its operators, and its import insists on two.
+# Where it can, this library is a second declaration and torchvision's own fails: then leave it out.
+if "+cpu" in torch.__version__:
+    _operators = torch.library.Library("torchvision", "DEF")
+    for _name in ("nms", "qnms"):
+        _operators.define(_name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 from transformers import InternVLForConditionalGeneration
 
 CHECKPOINT, DTYPE, THREADS = sys.argv[1], sys.argv[2], int(sys.argv[3])

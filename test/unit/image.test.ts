@@ -1,0 +1,134 @@
+/** Where pictures may come from, what becomes of odd ones, and plain errors for bad ones. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import sharp from 'sharp';
+
+import {
+  decodeImage,
+  type ImageSource,
+  limitedSize,
+  planTiles,
+  readImageSize,
+} from '../../lib/image/index.js';
+
+const PHOTO = join(import.meta.dirname, '..', '..', 'examples', 'photo.jpg');
+const DEFAULTS = { tileSize: 448, minTiles: 1, maxTiles: 12, useThumbnail: true };
+
+describe('images', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'facellm-image-'));
+  const file = (name: string, bytes: Uint8Array): string => {
+    writeFileSync(join(folder, name), bytes);
+    return join(folder, name);
+  };
+  after(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  it('come from paths, URLs, data URLs, bytes and raw pixels, with the same pixels and key', async () => {
+    const bytes = readFileSync(PHOTO);
+    const sources: ImageSource[] = [
+      PHOTO,
+      pathToFileURL(PHOTO),
+      pathToFileURL(PHOTO).href,
+      bytes,
+      new Uint8Array(bytes),
+      `data:image/jpeg;base64,${bytes.toString('base64')}`,
+    ];
+    const [first, ...others] = await Promise.all(sources.map((source) => decodeImage(source)));
+    assert.ok(first);
+    for (const other of others) {
+      assert.equal(other.key, first.key);
+      assert.deepEqual(other.rgb, first.rgb);
+    }
+    const raw = await decodeImage({ data: first.rgb, width: first.width, height: first.height });
+    assert.deepEqual(raw.rgb, first.rgb);
+  });
+
+  it('drop alpha without compositing, and replicate grey', async () => {
+    const rgba = Uint8Array.of(10, 20, 30, 0, 40, 50, 60, 128);
+    const png = await sharp(rgba, { raw: { width: 2, height: 1, channels: 4 } })
+      .png()
+      .toBuffer();
+    for (const source of [png, { data: rgba, width: 2, height: 1, channels: 4 } as const]) {
+      assert.deepEqual([...(await decodeImage(source)).rgb], [10, 20, 30, 40, 50, 60]);
+    }
+    const grey = { data: Uint8Array.of(7, 200), width: 2, height: 1, channels: 1 } as const;
+    assert.deepEqual([...(await decodeImage(grey)).rgb], [7, 7, 7, 200, 200, 200]);
+  });
+
+  it('are turned upright by EXIF, unless told not to', async () => {
+    const pixels = Uint8Array.of(255, 0, 0, 0, 0, 255);
+    const turned = await sharp(pixels, { raw: { width: 2, height: 1, channels: 3 } })
+      .withMetadata({ orientation: 6 })
+      .png()
+      .toBuffer();
+    const upright = await decodeImage(turned);
+    const stored = await decodeImage(turned, { applyExif: false });
+    assert.deepEqual([upright.width, upright.height], [1, 2]);
+    assert.deepEqual([stored.width, stored.height], [2, 1]);
+    assert.notEqual(upright.key, stored.key);
+    assert.deepEqual(await readImageSize(turned), { width: 1, height: 2 });
+    assert.deepEqual(await readImageSize(turned, { applyExif: false }), { width: 2, height: 1 });
+  });
+
+  it('that are none give typed errors', async () => {
+    const jpeg = readFileSync(PHOTO);
+    const bad: readonly (readonly [ImageSource, string])[] = [
+      [join(folder, 'absent.jpg'), 'FACELLM_IMAGE_NOT_FOUND'],
+      [folder, 'FACELLM_IMAGE_NOT_FOUND'],
+      [file('empty.jpg', new Uint8Array()), 'FACELLM_IMAGE_INVALID'],
+      [file('text.jpg', Buffer.from('not a picture')), 'FACELLM_IMAGE_INVALID'],
+      [file('cut.jpg', jpeg.subarray(0, jpeg.length / 2)), 'FACELLM_IMAGE_INVALID'],
+      [new Uint8Array(), 'FACELLM_IMAGE_INVALID'],
+      ['https://example.org/face.jpg', 'FACELLM_IMAGE_INVALID'],
+      ['data:image/png', 'FACELLM_IMAGE_INVALID'],
+      ['data:image/png,%zz', 'FACELLM_IMAGE_INVALID'],
+      [{ data: new Uint8Array(5), width: 2, height: 1 }, 'FACELLM_INVALID_ARGUMENT'],
+      [{ data: new Uint8Array(0), width: 0, height: 1 }, 'FACELLM_INVALID_ARGUMENT'],
+    ];
+    for (const [source, code] of bad)
+      await assert.rejects(decodeImage(source), { code }, String(source).slice(0, 60));
+  });
+
+  it('a decompression bomb is refused before decoding', async () => {
+    const bomb = await sharp({
+      create: { width: 30_000, height: 30_000, channels: 3, background: 'white' },
+      limitInputPixels: false,
+    })
+      .png({ compressionLevel: 9 })
+      .toBuffer();
+    assert.ok(bomb.length < 10e6);
+    await assert.rejects(decodeImage(bomb), { code: 'FACELLM_IMAGE_TOO_LARGE' });
+    await assert.rejects(decodeImage(PHOTO, { maxPixels: 100 }), {
+      code: 'FACELLM_IMAGE_TOO_LARGE',
+    });
+  }).timeout(60_000);
+
+  it('tiling: off, range, thumbnail, and every wrong option at once', () => {
+    const addon = { chooseTileGrid: () => ({ columns: 3, rows: 2 }) };
+    assert.equal(planTiles(addon, 9, 6, DEFAULTS).tiles, 7);
+    assert.equal(planTiles(addon, 9, 6, DEFAULTS, { thumbnail: false }).tiles, 6);
+    assert.equal(planTiles(addon, 9, 6, DEFAULTS, 'off').tiles, 1);
+    assert.throws(
+      () => planTiles(addon, 9, 6, DEFAULTS, { minTiles: 0, maxTiles: 1.5 }),
+      (error: unknown) => {
+        assert.equal((error as { details: string[] }).details.length, 2);
+        return true;
+      },
+    );
+    assert.throws(() => planTiles(addon, 9, 6, DEFAULTS, { minTiles: 13 }), {
+      code: 'FACELLM_INVALID_ARGUMENT',
+    });
+  });
+
+  it("training's area limit follows the spec", () => {
+    assert.deepEqual(limitedSize({ width: 768, height: 768 }), { width: 768, height: 768 });
+    assert.deepEqual(limitedSize({ width: 1600, height: 900 }), { width: 1024, height: 576 });
+    assert.deepEqual(limitedSize({ width: 16, height: 16 }), { width: 32, height: 32 });
+    assert.deepEqual(limitedSize({ width: 10_000_000, height: 1 }).height, 1);
+  });
+});

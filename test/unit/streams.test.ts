@@ -1,0 +1,158 @@
+/** Pieces of text: whole characters only, stop strings however they are cut, options, shares. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+
+import fc from 'fast-check';
+
+import { AnswerStream } from '../../lib/generation/answer.js';
+import { checkChoices, softmax } from '../../lib/generation/choose.js';
+import { resolveGeneration } from '../../lib/generation/options.js';
+import { StopStrings } from '../../lib/generation/stop-strings.js';
+import { Tokenizer } from '../../lib/tokenizer/index.js';
+import { GOLDEN } from '../support/golden.js';
+
+describe('detokenizer', () => {
+  let tokenizer: Tokenizer;
+  before(async () => {
+    tokenizer = await Tokenizer.load(join(GOLDEN, 'ckpt-300m'));
+  });
+
+  it('text survives encoding and decoding', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        // NFC is part of the tokenizer; lone surrogates have no UTF-8.
+        const expected = Buffer.from(text.normalize('NFC')).toString();
+        const plain = Buffer.from(text).toString();
+        assert.equal(tokenizer.decode(tokenizer.encodePlain(plain)), expected.normalize('NFC'));
+      }),
+    );
+  });
+
+  it('pieces of any ids add up to the whole, and none is half a character', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 2078 })), (ids) => {
+        const stream = tokenizer.detokenizer();
+        const pieces = [...ids.map((id) => stream.push(id)), stream.finish()];
+        assert.equal(pieces.join(''), tokenizer.decode(ids));
+        for (const piece of pieces) assert.ok(piece.isWellFormed?.() ?? true);
+      }),
+    );
+    const face = tokenizer.encodePlain('🙂');
+    assert.ok(face.length > 1);
+    const stream = tokenizer.detokenizer();
+    assert.deepEqual(
+      face.map((id) => stream.push(id)),
+      [...face.slice(1).map(() => ''), '🙂'],
+    );
+  });
+});
+
+describe('stop strings', () => {
+  it('show exactly what stands before the first one, however the text is cut', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c') });
+    const stops = fc.array(fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1 }), {
+      minLength: 1,
+    });
+    fc.assert(
+      fc.property(fc.array(text), stops, (pieces, texts) => {
+        const filter = new StopStrings(texts);
+        const shown = pieces.map((piece) => filter.push(piece)).join('') + filter.finish();
+        const whole = pieces.join('');
+        // The first stop string to be complete ends the text; its beginning is the cut.
+        let cut = whole.length;
+        for (let end = 1; end <= whole.length && cut === whole.length; end++) {
+          for (const stop of texts) {
+            if (whole.slice(0, end).endsWith(stop)) cut = Math.min(cut, end - stop.length);
+          }
+        }
+        assert.ok(whole.startsWith(shown));
+        assert.equal(filter.isStopped, cut < whole.length);
+        if (pieces.every((piece) => piece.length <= 1)) assert.equal(shown, whole.slice(0, cut));
+        else assert.ok(texts.every((stop) => !shown.includes(stop)));
+      }),
+    );
+  });
+});
+
+describe('answer stream', () => {
+  it('gives pieces in order, then the failure', async () => {
+    const stream = new AnswerStream(async (push) => {
+      push('a');
+      await Promise.resolve();
+      push('b');
+      throw new Error('broken');
+    });
+    const pieces: string[] = [];
+    await assert.rejects(
+      async () => {
+        for await (const piece of stream) pieces.push(piece);
+      },
+      { message: 'broken' },
+    );
+    assert.deepEqual(pieces, ['a', 'b']);
+  });
+
+  it('leaving the loop, or cancelling the web stream, aborts', async () => {
+    const start = (push: (piece: string) => void, signal: AbortSignal): Promise<never> => {
+      push('a');
+      return new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason as Error));
+      });
+    };
+    const left = new AnswerStream(start);
+    for await (const piece of left) if (piece === 'a') break;
+    await assert.rejects(left.result(), { name: 'AbortError' });
+    const cancelled = new AnswerStream(start);
+    const reader = cancelled.toReadableStream().getReader();
+    assert.equal((await reader.read()).value, 'a');
+    await reader.cancel();
+    await assert.rejects(cancelled.result(), { name: 'AbortError' });
+  });
+});
+
+describe('options', () => {
+  it('are greedy by default, and draw as soon as one of the draw is asked for', () => {
+    const { sampling, maxNewTokens } = resolveGeneration({});
+    assert.equal(sampling.isGreedy, true);
+    assert.equal(maxNewTokens, 500);
+    assert.deepEqual(resolveGeneration({ temperature: 0.5 }).sampling, {
+      isGreedy: false,
+      temperature: 0.5,
+      topK: 50,
+      topP: 1,
+      minP: 0,
+      repetitionPenalty: 1,
+      seed: 0,
+    });
+  });
+
+  it('lists every wrong one', () => {
+    const wrong = { maxNewTokens: 0, temperature: -1, topP: 2, seed: 0.5, stop: [''] };
+    assert.throws(
+      () => resolveGeneration(wrong),
+      (error: unknown) => {
+        assert.equal((error as { details: string[] }).details.length, 5);
+        return true;
+      },
+    );
+    assert.throws(
+      () => checkChoices(['a', 'a', '']),
+      (error: unknown) => {
+        assert.equal((error as { details: string[] }).details.length, 2);
+        return true;
+      },
+    );
+  });
+
+  it('shares add up to one however small the probabilities', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.double({ min: -2000, max: 0, noNaN: true }), { minLength: 1 }),
+        (logs) => {
+          const total = softmax(logs).reduce((sum, share) => sum + share, 0);
+          assert.ok(Math.abs(total - 1) < 1e-9);
+        },
+      ),
+    );
+  });
+});
