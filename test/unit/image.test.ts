@@ -90,8 +90,7 @@ describe('images', () => {
       [{ data: new Uint8Array(5), width: 2, height: 1 }, 'FACELLM_INVALID_ARGUMENT'],
       [{ data: new Uint8Array(0), width: 0, height: 1 }, 'FACELLM_INVALID_ARGUMENT'],
     ];
-    for (const [source, code] of bad)
-      await assert.rejects(decodeImage(source), { code }, String(source).slice(0, 60));
+    for (const [source, code] of bad) await assert.rejects(decodeImage(source), { code }, code);
   });
 
   it('a decompression bomb is refused before decoding', async () => {
