@@ -2,7 +2,9 @@
 # FACELLM_GTEST_SOURCE; without it the tests are skipped by name.
 if(FACELLM_GTEST_SOURCE)
   add_subdirectory("${FACELLM_GTEST_SOURCE}" gtest EXCLUDE_FROM_ALL)
-  add_library(GTest::gtest_main ALIAS gtest_main)
+  if(NOT TARGET GTest::gtest_main)  # newer versions bring the alias themselves
+    add_library(GTest::gtest_main ALIAS gtest_main)
+  endif()
 else()
   find_package(GTest QUIET)
 endif()
