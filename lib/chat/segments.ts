@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 
 import { createError } from '../errors.js';
-import type { TextSegment, Tokenizer } from '../tokenizer/index.js';
+import type { TextCoder, TextSegment } from '../tokenizer/index.js';
 
 export interface ImageSegment {
   /** Which picture, in conversation order. */
@@ -74,11 +74,11 @@ export interface EncodedChat {
  *
  * @throws CheckpointError FACELLM_TOKENIZER_INVALID if the tokenizer lacks these tokens
  */
-export function encodeChat(
+export async function encodeChat(
   rendered: RenderedChat,
-  tokenizer: Tokenizer,
+  tokenizer: TextCoder,
   tokensPerImage: readonly number[],
-): EncodedChat {
+): Promise<EncodedChat> {
   if (tokensPerImage.length !== rendered.imageCount) {
     throw createError(
       'FACELLM_IMAGE_TOKEN_MISMATCH',
@@ -88,13 +88,13 @@ export function encodeChat(
   const ids: number[] = [];
   let run: TextSegment[] = [];
   let text = '';
-  const flush = (): void => {
-    for (const id of tokenizer.encodeSegments(run)) ids.push(id);
+  const flush = async (): Promise<void> => {
+    for (const id of await tokenizer.encodeSegments(run)) ids.push(id);
     run = [];
   };
   for (const segment of rendered.segments) {
     if ('image' in segment) {
-      flush();
+      await flush();
       ids.push(controlId(tokenizer, '<img>'));
       const context = controlId(tokenizer, '<IMG_CONTEXT>');
       for (let i = 0; i < (tokensPerImage[segment.image] ?? 0); i++) ids.push(context);
@@ -105,11 +105,11 @@ export function encodeChat(
       text += segment.text;
     }
   }
-  flush();
+  await flush();
   return { ids: Int32Array.from(ids), text };
 }
 
-function controlId(tokenizer: Tokenizer, token: string): number {
+function controlId(tokenizer: TextCoder, token: string): number {
   const id = tokenizer.controlTokens.get(token);
   if (id !== undefined) return id;
   throw createError(

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 
 import { createError, FaceLlmError } from '../errors.js';
-import type { Tokenizer } from '../tokenizer/index.js';
+import type { TextCoder } from '../tokenizer/index.js';
 import { HUB_TEMPLATE, renderBuiltIn } from './built-in.js';
 import { type ChatMessage, checkMessages, imagesOf } from './messages.js';
 import { type RenderedChat, Shield } from './segments.js';
@@ -27,9 +27,9 @@ export interface RenderOptions {
 export class ChatTemplate {
   readonly name: TemplateName;
   readonly #jinja: Template | undefined;
-  readonly #tokenizer: Tokenizer;
+  readonly #tokenizer: TextCoder;
 
-  private constructor(name: TemplateName, jinja: Template | undefined, tokenizer: Tokenizer) {
+  private constructor(name: TemplateName, jinja: Template | undefined, tokenizer: TextCoder) {
     this.name = name;
     this.#jinja = jinja;
     this.#tokenizer = tokenizer;
@@ -39,7 +39,7 @@ export class ChatTemplate {
   static async load(
     directory: string,
     name: TemplateName,
-    tokenizer: Tokenizer,
+    tokenizer: TextCoder,
   ): Promise<ChatTemplate> {
     if (name !== 'hub') return new ChatTemplate(name, undefined, tokenizer);
     const source = (await readTemplate(directory)) ?? HUB_TEMPLATE;

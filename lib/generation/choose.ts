@@ -1,7 +1,7 @@
 /** Exact probabilities of given answers. */
 import type { NativeModel, NativePrompt } from '../binding/native.js';
 import { fromNative, InvalidArgumentError } from '../errors.js';
-import type { Tokenizer } from '../tokenizer/index.js';
+import type { TextCoder } from '../tokenizer/index.js';
 import type { AnswerTimings } from './answer.js';
 
 export interface Choice {
@@ -57,7 +57,7 @@ export function softmax(logProbs: readonly number[]): number[] {
 
 export interface ChooseContext {
   readonly native: NativeModel;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: TextCoder;
   /** Closes each answer, so that one that begins another is not counted twice; absent: leaves it open. */
   readonly endId: number | undefined;
   readonly usesPrefixCache: boolean;
@@ -73,9 +73,13 @@ export async function choose(
 ): Promise<ChoiceResult> {
   const { native, tokenizer, endId, signal } = context;
   signal?.throwIfAborted();
-  const ids = texts.map((text) =>
-    Int32Array.from([...tokenizer.encodePlain(text), ...(endId === undefined ? [] : [endId])]),
+  const end = endId === undefined ? [] : [endId];
+  const ids = await Promise.all(
+    texts.map(async (text) =>
+      Int32Array.from([...(await tokenizer.encodeSegments([{ text, trusted: false }])), ...end]),
+    ),
   );
+  signal?.throwIfAborted();
   const job = native.choose({ prompt, choices: ids, usesPrefixCache: context.usesPrefixCache });
   const cancel = (): void => job.cancel();
   signal?.addEventListener('abort', cancel, { once: true });

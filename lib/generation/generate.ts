@@ -1,14 +1,14 @@
 /** Runs prompts on the engine and turns its tokens into texts. */
 import type { NativeModel, NativePrompt, NativeTokenBatch } from '../binding/native.js';
 import { fromNative } from '../errors.js';
-import type { Detokenizer, Tokenizer } from '../tokenizer/index.js';
+import type { Detokenizer, TextCoder } from '../tokenizer/index.js';
 import type { AnswerResult, FinishReason } from './answer.js';
 import type { ResolvedGeneration } from './options.js';
 import { StopStrings } from './stop-strings.js';
 
 export interface GenerateContext {
   readonly native: NativeModel;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: TextCoder;
   readonly eosIds: readonly number[];
   readonly usesPrefixCache: boolean;
   readonly signal: AbortSignal | undefined;
@@ -27,7 +27,7 @@ class RowText {
   readonly #stops: StopStrings;
   readonly #push: (piece: string) => void;
 
-  constructor(tokenizer: Tokenizer, stops: readonly string[], push: (piece: string) => void) {
+  constructor(tokenizer: TextCoder, stops: readonly string[], push: (piece: string) => void) {
     this.#detokenizer = tokenizer.detokenizer();
     this.#stops = new StopStrings(stops);
     this.#push = push;

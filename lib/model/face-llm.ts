@@ -184,7 +184,7 @@ export class FaceLlm implements AsyncDisposable {
 
   /** Stops this model's work and frees its memory. May be called at any time, any number of times. */
   async dispose(): Promise<void> {
-    await this.#parts.native.dispose().promise;
+    await Promise.all([this.#parts.native.dispose().promise, this.#parts.tokenizer.dispose()]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -3,12 +3,13 @@ import { loadAddon } from '../binding/load.js';
 import type { NativeAddon, NativeModel } from '../binding/native.js';
 import {
   type CheckpointConfig,
+  type CheckpointFiles,
   readCheckpointConfig,
   readCheckpointFiles,
   resolveCheckpoint,
 } from '../checkpoint/index.js';
 import { fromNative, InvalidArgumentError } from '../errors.js';
-import { Tokenizer } from '../tokenizer/index.js';
+import { TokenizerThread } from '../tokenizer/index.js';
 
 export type Dtype = 'fp32' | 'bf16';
 
@@ -42,7 +43,7 @@ export interface ModelParts {
   readonly native: NativeModel;
   readonly directory: string;
   readonly config: CheckpointConfig;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: TokenizerThread;
 }
 
 function checkOptions(options: LoadOptions): void {
@@ -78,13 +79,36 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
     ...(subfolder === undefined ? {} : { subfolder }),
     ...(revision === undefined ? {} : { revision }),
   });
-  const [files, config, tokenizer] = await Promise.all([
-    readCheckpointFiles(directory),
-    readCheckpointConfig(directory),
-    Tokenizer.load(directory),
-  ]);
+  // Its thread works while the weights are read.
+  const tokenizer = TokenizerThread.load(directory);
+  try {
+    const [files, config] = await Promise.all([
+      readCheckpointFiles(directory),
+      readCheckpointConfig(directory),
+    ]);
+    const native = await loadNative(addon, config, files, tokenizer, options);
+    return { addon, native, directory, config, tokenizer: await tokenizer };
+  } catch (error) {
+    void tokenizer.then(
+      (started) => started.dispose(),
+      () => undefined,
+    );
+    options.signal?.throwIfAborted();
+    throw fromNative(error);
+  }
+}
+
+/** Reads the weights. A tokenizer that cannot be read ends this too. */
+async function loadNative(
+  addon: NativeAddon,
+  config: CheckpointConfig,
+  files: CheckpointFiles,
+  tokenizer: Promise<unknown>,
+  options: LoadOptions,
+): Promise<NativeModel> {
   if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
   const device = options.device ?? (await defaultDevice(addon));
+  options.signal?.throwIfAborted();
   const job = addon.loadModel(
     {
       config: config.model,
@@ -100,11 +124,15 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
   );
   const cancel = (): void => job.cancel();
   options.signal?.addEventListener('abort', cancel, { once: true });
+  tokenizer.catch(cancel);
   try {
-    return { addon, native: await job.promise, directory, config, tokenizer };
-  } catch (error) {
-    options.signal?.throwIfAborted();
-    throw fromNative(error);
+    const [model] = await Promise.allSettled([job.promise, tokenizer]);
+    await tokenizer.catch(async (error: unknown) => {
+      if (model.status === 'fulfilled') await model.value.dispose().promise;
+      throw error;
+    });
+    if (model.status === 'rejected') throw model.reason;
+    return model.value;
   } finally {
     options.signal?.removeEventListener('abort', cancel);
   }

@@ -18,7 +18,7 @@ import {
   planTiles,
   type TilingOptions,
 } from '../image/index.js';
-import type { Tokenizer } from '../tokenizer/index.js';
+import type { TextCoder } from '../tokenizer/index.js';
 
 /** How pictures are read and a prompt is written. */
 export interface PromptOptions extends DecodeOptions {
@@ -36,7 +36,7 @@ export interface PromptOptions extends DecodeOptions {
 export interface PromptParts {
   readonly addon: Pick<NativeAddon, 'chooseTileGrid' | 'resizePillow'>;
   readonly config: CheckpointConfig;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: TextCoder;
   readonly template: ChatTemplate;
 }
 
@@ -72,7 +72,7 @@ export async function preparePrompt(
     imagesOf(messages).map((source) => prepareImage(parts, source, options)),
   );
   const perTile = parts.config.model.imageSeqLength;
-  const { ids } = encodeChat(
+  const { ids } = await encodeChat(
     rendered,
     parts.tokenizer,
     images.map(({ tiles }) => tiles * perTile),

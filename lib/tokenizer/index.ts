@@ -1,3 +1,5 @@
 /** Text to token ids and back. */
 export { Detokenizer } from './detokenizer.js';
-export { type DecodeOptions, type TextSegment, Tokenizer } from './tokenizer.js';
+export { type DecodeOptions, TokenTable } from './token-table.js';
+export { type TextCoder, type TextSegment, Tokenizer } from './tokenizer.js';
+export { TokenizerThread } from './tokenizer-thread.js';

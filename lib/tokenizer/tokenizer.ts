@@ -5,9 +5,10 @@
  */
 import { createError } from '../errors.js';
 import { type Bpe, createBpe } from './bpe.js';
-import { SPLIT_PATTERN, tokenBytes } from './byte-level.js';
-import { Detokenizer } from './detokenizer.js';
+import { SPLIT_PATTERN } from './byte-level.js';
+import type { Detokenizer } from './detokenizer.js';
 import { type AddedToken, readTokenizerFiles, type TokenizerFiles } from './files.js';
+import { type DecodeOptions, TokenTable } from './token-table.js';
 
 /** A stretch of a prompt. Control tokens are recognised in trusted text only. */
 export interface TextSegment {
@@ -15,31 +16,35 @@ export interface TextSegment {
   readonly trusted: boolean;
 }
 
-export interface DecodeOptions {
-  /** @default true */
-  readonly skipSpecialTokens?: boolean;
-}
-
-export class Tokenizer {
+/** What prompts and answers take of a tokenizer, wherever it runs. */
+export interface TextCoder {
   /** Literal and id of every added token. */
   readonly controlTokens: ReadonlyMap<string, number>;
   /** One more than the largest id. */
   readonly vocabSize: number;
+  /** Ids of joined stretches. */
+  encodeSegments(segments: readonly TextSegment[]): readonly number[] | Promise<readonly number[]>;
+  detokenizer(options?: DecodeOptions): Detokenizer;
+}
+
+export class Tokenizer implements TextCoder {
+  /** Literal and id of every added token. */
+  readonly controlTokens: ReadonlyMap<string, number>;
+  readonly table: TokenTable;
   readonly #bpe: Bpe;
-  readonly #pieces: readonly (string | undefined)[];
-  readonly #special: ReadonlySet<number>;
   readonly #controlPattern: RegExp | undefined;
-  readonly #bytes = new Map<number, Uint8Array>();
 
   private constructor(files: TokenizerFiles) {
     this.#bpe = createBpe(qwen2Tokenizer(files));
     const pieces: (string | undefined)[] = [];
     for (const [piece, id] of Object.entries(files.vocab)) pieces[id] = piece;
     for (const { id, content } of files.addedTokens) pieces[id] = content;
-    this.#pieces = pieces;
-    this.vocabSize = pieces.length;
+    // Array.from: holes become entries, which map() visits.
+    this.table = TokenTable.of(
+      Array.from(pieces),
+      files.addedTokens.filter((t) => t.special).map((t) => t.id),
+    );
     this.controlTokens = new Map(files.addedTokens.map(({ content, id }) => [content, id]));
-    this.#special = new Set(files.addedTokens.filter((t) => t.special).map((t) => t.id));
     this.#controlPattern = controlPattern(files.addedTokens);
   }
 
@@ -95,36 +100,21 @@ export class Tokenizer {
     return ids;
   }
 
-  /** Text of ids. Invalid UTF-8 becomes U+FFFD, one for each maximal invalid stretch. */
-  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
-    const stream = this.detokenizer(options);
-    let text = '';
-    for (const id of ids) text += stream.push(id);
-    return text + stream.finish();
+  get vocabSize(): number {
+    return this.table.vocabSize;
   }
 
-  /** A stream whose pieces add up to {@link decode}. */
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    return this.table.decode(ids, options);
+  }
+
   detokenizer(options: DecodeOptions = {}): Detokenizer {
-    const skips = options.skipSpecialTokens ?? true;
-    return new Detokenizer((id) =>
-      skips && this.#special.has(id) ? undefined : this.#bytesOf(id),
-    );
+    return this.table.detokenizer(options);
   }
 
   /** Id of a control token, or of a vocabulary entry as it is written in the vocabulary. */
   tokenId(token: string): number | undefined {
     return this.controlTokens.get(token) ?? this.#bpe.token_to_id(token);
-  }
-
-  /** Ids without an entry (padding rows of the embedding) have no bytes. */
-  #bytesOf(id: number): Uint8Array | undefined {
-    const known = this.#bytes.get(id);
-    if (known !== undefined) return known;
-    const piece = this.#pieces[id];
-    if (piece === undefined) return undefined;
-    const bytes = tokenBytes(piece);
-    this.#bytes.set(id, bytes);
-    return bytes;
   }
 }
 
