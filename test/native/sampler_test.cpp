@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "checkpoint/checkpoint.h"
 #include "core/error.h"
 #include "generation/sampler.h"
 
@@ -42,6 +43,31 @@ TEST(Sampler, FiltersOneByOne) {
   options = kPlain;
   options.temperature = 0.5;  // squares
   expect_near(Sampler(options, 0).probabilities(p, {}), {0.01 / 0.3, 0.16 / 0.3, 0.09 / 0.3, 0.04 / 0.3});
+}
+
+// scripts/export-sampler-fixture.py: distributions made by transformers' processors.
+TEST(Sampler, EqualsTransformers) {
+  const auto fixture = Checkpoint::open({FACELLM_FIXTURES "/sampler.safetensors"}, {});
+  const auto values = [&](int index, const char* name) {
+    const auto tensor = fixture.view(std::to_string(index) + name);
+    const auto* data = tensor.const_data_ptr<float>();
+    return std::vector<float>(data, data + tensor.numel());
+  };
+  int index = 0;
+  for (; fixture.entries().contains(std::to_string(index) + ".logits"); ++index) {
+    const auto o = values(index, ".options");
+    const auto seen = values(index, ".seen");
+    const SamplingOptions options{false, o[0], static_cast<int64_t>(o[1]), o[2], o[3], o[4], 1};
+    const auto actual = Sampler(options, 0).probabilities(
+        values(index, ".logits"), std::vector<int32_t>(seen.begin(), seen.end()));
+    const auto expected = values(index, ".probabilities");
+    ASSERT_EQ(actual.size(), expected.size());
+    // Probabilities of at most 1 from fp32 scores of magnitude 30: 30 * 2^-24 each way.
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_NEAR(actual[i], expected[i], 4e-6) << "case " << index << ", id " << i;
+    }
+  }
+  EXPECT_EQ(index, 24);
 }
 
 TEST(Sampler, TopKKeepsTies) {
