@@ -12,5 +12,7 @@ add_library(facellm MODULE ${binding_sources})
 set_target_properties(facellm PROPERTIES PREFIX "" SUFFIX ".node"
   LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/Release")
 target_include_directories(facellm SYSTEM PRIVATE ${node_includes})
-target_compile_definitions(facellm PRIVATE NAPI_VERSION=9 NAPI_CPP_EXCEPTIONS)
-target_link_libraries(facellm PRIVATE facellm_generation)
+target_compile_definitions(facellm PRIVATE NAPI_VERSION=9 NAPI_CPP_EXCEPTIONS
+  # A worker that is being terminated can take no exception: without this the process would abort.
+  NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS)
+target_link_libraries(facellm PRIVATE facellm_generation facellm_training)

@@ -19,7 +19,14 @@ export const ERROR_CODES = [
   'FACELLM_CANCELLED',
   'FACELLM_DISPOSED',
   'FACELLM_INTERNAL',
+  'FACELLM_ADAPTER_INVALID',
+  'FACELLM_LOSS_NON_FINITE',
+  'FACELLM_RUN_WRITE',
+  'FACELLM_DISTRIBUTED',
   // raised by TypeScript only
+  'FACELLM_DATA_NOT_FOUND',
+  'FACELLM_DATA_INVALID',
+  'FACELLM_RUN_INVALID',
   'FACELLM_NATIVE_NOT_BUILT',
   'FACELLM_NATIVE_LOAD',
   'FACELLM_LIBTORCH_NOT_FOUND',
@@ -81,6 +88,14 @@ export class DisposedError extends FaceLlmError {
 export class NativeLoadError extends FaceLlmError {
   override readonly name = 'NativeLoadError';
 }
+/** Training data that are absent or wrong. */
+export class DataError extends FaceLlmError {
+  override readonly name = 'DataError';
+}
+/** A training run cannot go on: its folder, its numbers or its processes. */
+export class TrainingError extends FaceLlmError {
+  override readonly name = 'TrainingError';
+}
 /** A fault of ours; please report it. */
 export class InternalError extends FaceLlmError {
   override readonly name = 'InternalError';
@@ -100,6 +115,13 @@ const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
   FACELLM_CANCELLED: CancelledError,
   FACELLM_DISPOSED: DisposedError,
   FACELLM_INTERNAL: InternalError,
+  FACELLM_ADAPTER_INVALID: CheckpointError,
+  FACELLM_LOSS_NON_FINITE: TrainingError,
+  FACELLM_RUN_WRITE: TrainingError,
+  FACELLM_DISTRIBUTED: TrainingError,
+  FACELLM_DATA_NOT_FOUND: DataError,
+  FACELLM_DATA_INVALID: DataError,
+  FACELLM_RUN_INVALID: TrainingError,
   FACELLM_NATIVE_NOT_BUILT: NativeLoadError,
   FACELLM_NATIVE_LOAD: NativeLoadError,
   FACELLM_LIBTORCH_NOT_FOUND: NativeLoadError,

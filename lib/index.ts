@@ -6,6 +6,7 @@ export type { CheckpointConfig } from './checkpoint/index.js';
 export {
   CancelledError,
   CheckpointError,
+  DataError,
   DeviceError,
   DisposedError,
   ERROR_CODES,
@@ -15,6 +16,7 @@ export {
   InternalError,
   InvalidArgumentError,
   NativeLoadError,
+  TrainingError,
 } from './errors.js';
 export {
   type AnswerResult,

@@ -16,8 +16,14 @@ const LIB = {
   checkpoint: ['binding'],
   chat: ['binding', 'image', 'tokenizer'],
   generation: ['binding', 'tokenizer'],
-  model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation'],
-  cli: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'model'],
+  lora: ['binding', 'checkpoint'],
+  data: [],
+  model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
+  training: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
+  cli: [
+    ...['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora', 'data', 'model'],
+    'training',
+  ],
 };
 const NATIVE = {
   core: [],
@@ -26,9 +32,11 @@ const NATIVE = {
   checkpoint: ['core'],
   layers: ['core', 'kernels'],
   model: ['core', 'kernels', 'layers', 'checkpoint'],
-  // generation/face_llm.h is the engine's face and sits at the top.
-  generation: ['core', 'kernels', 'layers', 'image', 'checkpoint', 'model'],
-  binding: ['core', 'image', 'model', 'generation'],
+  lora: ['core', 'layers', 'checkpoint', 'model'],
+  // generation/face_llm.h and training/trainer.h are the engine's faces and sit at the top.
+  generation: ['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
+  training: ['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
+  binding: ['core', 'image', 'model', 'generation', 'training'],
 };
 
 /** @param {string} folder @param {RegExp} names */

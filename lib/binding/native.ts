@@ -200,7 +200,104 @@ export interface NativeModel {
   dispose(): NativeJob<void>;
 }
 
+export interface NativeTrainedModule {
+  /** Released HF name of a linear layer, `language_model.model.layers.0.self_attn.q_proj`. */
+  readonly name: string;
+  readonly rank: number;
+  readonly scaling: number;
+}
+
+export type NativeTrainedPart = 'vision' | 'projector' | 'text' | 'head';
+
+export interface NativeTrainerRequest {
+  readonly load: NativeLoadRequest;
+  /** LoRA; then `parts` is empty. */
+  readonly modules: readonly NativeTrainedModule[];
+  /** Full fine-tuning; then `modules` is empty. */
+  readonly parts: readonly NativeTrainedPart[];
+  readonly usesDora: boolean;
+  readonly dropout: number;
+  /** An adapter_model.safetensors to start from; '': fresh. */
+  readonly adapterFile: string;
+  readonly seed: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  readonly weightDecay: number;
+  readonly decaysVectors: boolean;
+  readonly checkpointsActivations: boolean;
+  /** 0: all supervised rows at once. */
+  readonly lossChunkRows: number;
+  readonly featureCacheBytes: number;
+}
+
+export interface NativeTrainImage {
+  readonly key: string;
+  /** uint8 `[tiles, 3, S, S]`. */
+  readonly tiles: Uint8Array;
+}
+
+export interface NativeTrainSample {
+  readonly ids: Int32Array;
+  /** -100: not learnt. */
+  readonly labels: Int32Array;
+  readonly images: readonly NativeTrainImage[];
+}
+
+export interface NativeMicroBatch {
+  readonly samples: readonly NativeTrainSample[];
+  readonly denominator: number;
+  readonly draw: number;
+  readonly isLast: boolean;
+}
+
+export interface NativeMicroResult {
+  readonly loss: number;
+  readonly labelTokens: number;
+  readonly tokens: number;
+  readonly imageTokens: number;
+  readonly visionMs: number;
+  readonly forwardMs: number;
+  readonly backwardMs: number;
+}
+
+export interface NativeUpdateRequest {
+  readonly learningRate: number;
+  /** 0: no clipping. */
+  readonly maxGradNorm: number;
+}
+
+export interface NativeUpdateResult {
+  /** Before clipping. */
+  readonly gradNorm: number;
+  readonly optimizerMs: number;
+  readonly peakBytes: number;
+}
+
+export interface NativeTrainerInfo {
+  readonly model: NativeModelInfo;
+  readonly trainableParameters: number;
+}
+
+/** A model in training. Methods after `dispose()` reject with FACELLM_DISPOSED. */
+export interface NativeTrainer {
+  info(): NativeTrainerInfo;
+  accumulate(batch: NativeMicroBatch): NativeJob<NativeMicroResult>;
+  evaluate(batch: NativeMicroBatch): NativeJob<NativeMicroResult>;
+  update(request: NativeUpdateRequest): NativeJob<NativeUpdateResult>;
+  gradientNorms(): NativeJob<readonly (readonly [string, number])[]>;
+  saveAdapter(file: string): NativeJob<void>;
+  saveWeights(file: string): NativeJob<void>;
+  saveState(file: string): NativeJob<void>;
+  restoreState(file: string, updates: number): NativeJob<void>;
+  dispose(): NativeJob<void>;
+}
+
 export interface NativeAddon {
+  createTrainer(
+    request: NativeTrainerRequest,
+    onProgress: (bytesDone: number, bytesTotal: number) => void,
+  ): NativeJob<NativeTrainer>;
   runtimeInfo(): NativeJob<NativeRuntimeInfo>;
   /** The native code table, for the contract test. */
   errorCodes(): readonly string[];

@@ -7,7 +7,9 @@
 #include "binding/convert.h"
 #include "binding/env_state.h"
 #include "binding/errors.h"
+#include "binding/convert_training.h"
 #include "binding/model_wrap.h"
+#include "binding/trainer_wrap.h"
 #include "core/runtime.h"
 #include "image/preprocess.h"
 
@@ -60,6 +62,15 @@ Napi::Value set_thread_count(const Napi::CallbackInfo& info) {
   });
 }
 
+LoadProgress load_progress(const TaskContext& context) {
+  return [&context](int64_t done, int64_t total) {
+    context.emit([=](napi_env env) {
+      return std::vector<napi_value>{js::number(env, static_cast<double>(done)),
+                                     js::number(env, static_cast<double>(total))};
+    });
+  };
+}
+
 Napi::Value load_model(const Napi::CallbackInfo& info) {
   return begin(info, [&]() -> Napi::Value {
     if (!info[1].IsFunction()) {
@@ -68,16 +79,28 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
     auto request = std::make_shared<LoadRequest>(to_load_request(info[0]));
     Task<std::unique_ptr<FaceLlm>> task;
     task.run = [request](const TaskContext& context) {
-      const LoadProgress progress = [&](int64_t done, int64_t total) {
-        context.emit([=](napi_env env) {
-          return std::vector<napi_value>{js::number(env, static_cast<double>(done)),
-                                         js::number(env, static_cast<double>(total))};
-        });
-      };
-      return FaceLlm::load(*request, progress, context.cancellation());
+      return FaceLlm::load(*request, load_progress(context), context.cancellation());
     };
     task.convert = [](napi_env env, EnvState& state, std::unique_ptr<FaceLlm>& model) {
       return ModelWrap::create(env, state, std::move(model));
+    };
+    task.callback = info[1].As<Napi::Function>();
+    return start_task(info.Env(), state_of(info), std::move(task));
+  });
+}
+
+Napi::Value create_trainer(const Napi::CallbackInfo& info) {
+  return begin(info, [&]() -> Napi::Value {
+    if (!info[1].IsFunction()) {
+      throw Error(ErrorCode::kInvalidArgument, "onProgress: expected a function");
+    }
+    auto request = std::make_shared<TrainerRequest>(to_trainer_request(info[0]));
+    Task<std::unique_ptr<Trainer>> task;
+    task.run = [request](const TaskContext& context) {
+      return Trainer::create(*request, load_progress(context), context.cancellation());
+    };
+    task.convert = [](napi_env env, EnvState& state, std::unique_ptr<Trainer>& trainer) {
+      return TrainerWrap::create(env, state, std::move(trainer));
     };
     task.callback = info[1].As<Napi::Function>();
     return start_task(info.Env(), state_of(info), std::move(task));
@@ -146,10 +169,12 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData<EnvState>(state);
   state->stop_on_exit(env);
   ModelWrap::define(env, *state);
+  TrainerWrap::define(env, *state);
   exports.Set("runtimeInfo", Napi::Function::New<get_runtime_info>(env, "runtimeInfo"));
   exports.Set("errorCodes", Napi::Function::New<error_codes>(env, "errorCodes"));
   exports.Set("setThreads", Napi::Function::New<set_thread_count>(env, "setThreads"));
   exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));
+  exports.Set("createTrainer", Napi::Function::New<create_trainer>(env, "createTrainer"));
   exports.Set("chooseTileGrid", Napi::Function::New<tile_grid>(env, "chooseTileGrid"));
   exports.Set("tilePixels", Napi::Function::New<cut_tiles>(env, "tilePixels"));
   exports.Set("resizePillow", Napi::Function::New<resize_like_pillow>(env, "resizePillow"));

@@ -57,6 +57,16 @@ class TaskContext {
   std::shared_ptr<Cancellation> cancellation_;
 };
 
+// A wrap around `handle`, made inside a channel callback by raw calls. Null while going down.
+template <typename Handle>
+napi_value construct(napi_env env, napi_ref constructor_reference, std::shared_ptr<Handle>& handle) {
+  napi_value constructor = nullptr, result = nullptr, argument = nullptr;
+  if (napi_get_reference_value(env, constructor_reference, &constructor) != napi_ok) return nullptr;
+  if (napi_create_external(env, &handle, nullptr, nullptr, &argument) != napi_ok) return nullptr;
+  if (napi_new_instance(env, constructor, 1, &argument, &result) != napi_ok) return nullptr;
+  return result;
+}
+
 template <typename Result>
 struct Task {
   std::function<Result(const TaskContext&)> run;                // engine thread; may throw

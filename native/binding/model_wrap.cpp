@@ -21,11 +21,7 @@ napi_value ModelWrap::create(napi_env env, EnvState& state, std::unique_ptr<Face
   auto handle = std::make_shared<ModelHandle>();
   handle->info = model->info();
   handle->model = std::move(model);
-  napi_value constructor = nullptr, result = nullptr, argument = nullptr;
-  if (napi_get_reference_value(env, state.model_constructor, &constructor) != napi_ok) return nullptr;
-  if (napi_create_external(env, &handle, nullptr, nullptr, &argument) != napi_ok) return nullptr;
-  if (napi_new_instance(env, constructor, 1, &argument, &result) != napi_ok) return nullptr;
-  return result;
+  return construct(env, state.model_constructor, handle);
 }
 
 ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelWrap>(info) {

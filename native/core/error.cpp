@@ -19,6 +19,10 @@ constexpr std::array kTable{
     ErrorCodeEntry{ErrorCode::kCancelled, "FACELLM_CANCELLED"},
     ErrorCodeEntry{ErrorCode::kDisposed, "FACELLM_DISPOSED"},
     ErrorCodeEntry{ErrorCode::kInternal, "FACELLM_INTERNAL"},
+    ErrorCodeEntry{ErrorCode::kAdapterInvalid, "FACELLM_ADAPTER_INVALID"},
+    ErrorCodeEntry{ErrorCode::kLossNonFinite, "FACELLM_LOSS_NON_FINITE"},
+    ErrorCodeEntry{ErrorCode::kRunWrite, "FACELLM_RUN_WRITE"},
+    ErrorCodeEntry{ErrorCode::kDistributed, "FACELLM_DISTRIBUTED"},
 };
 
 }  // namespace

@@ -25,6 +25,10 @@ enum class ErrorCode {
   kCancelled,           // stopped by the caller
   kDisposed,            // used after dispose()
   kInternal,            // a fault of ours
+  kAdapterInvalid,      // adapter files are malformed or do not fit the model
+  kLossNonFinite,       // training met a loss or a gradient that is not a number
+  kRunWrite,            // a file of a run or an export cannot be written
+  kDistributed,         // a process of the group is gone, late, or was started wrongly
 };
 
 struct ErrorCodeEntry {

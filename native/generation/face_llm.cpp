@@ -1,19 +1,13 @@
 #include "generation/face_llm.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 
-#include "checkpoint/checkpoint.h"
-#include "core/device.h"
-#include "core/error.h"
 #include "core/runtime.h"
-#include "core/stopwatch.h"
 #include "generation/choose.h"
 #include "generation/decode_loop.h"
 #include "generation/prefill.h"
-#include "model/internvl.h"
-#include "model/load_weights.h"
+#include "model/open_model.h"
 
 namespace facellm {
 namespace {
@@ -27,19 +21,20 @@ HostTensor to_host(const std::string& name, const at::Tensor& value) {
 }  // namespace
 
 struct FaceLlm::State {
-  InternVl model;
+  std::unique_ptr<InternVl> owned;
+  InternVl& model;
   Session session;
   ModelInfo info;
 
-  State(const LoadRequest& request, bool has_head, at::Device device, at::ScalarType dtype)
-      : model(request.config, has_head, device, dtype),
+  State(const LoadRequest& request, OpenedModel opened)
+      : owned(std::move(opened.model)),
+        model(*owned),
         session{model,
                 request.preprocessing,
                 ImageFeatureCache(request.image_cache_bytes),
                 PrefixCache(request.prefix_cache_bytes),
-                {}} {}
-
-  std::string device_name() const { return model.options().device().str(); }
+                {}},
+        info(std::move(opened.info)) {}
 };
 
 FaceLlm::FaceLlm(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -47,27 +42,8 @@ FaceLlm::~FaceLlm() = default;
 
 std::unique_ptr<FaceLlm> FaceLlm::load(const LoadRequest& request, const LoadProgress& progress,
                                        const Cancellation& cancellation) {
-  // Not InferenceMode: these tensors may be trained later.
-  const c10::NoGradGuard no_grad;
-  const auto device = parse_device(request.device);
-  const auto dtype = parse_dtype(request.dtype);
-  ModelInfo info{};
-  std::unique_ptr<State> state;
-  {
-    Stopwatch watch(info.load_ms);
-    const auto checkpoint = Checkpoint::open(request.files, request.weight_map);
-    state = std::make_unique<State>(request, has_lm_head(checkpoint), device, dtype);
-    load_weights(state->model, checkpoint, progress, cancellation);
-  }
-  info.device = state->device_name();
-  info.dtype = dtype_name(dtype);
-  for (const auto& [name, tensor] : state->model.parameters()) {
-    info.parameter_count += tensor.numel();
-    info.parameter_bytes += static_cast<int64_t>(tensor.nbytes());
-  }
-  info.peak_bytes = facellm::peak_bytes(info.device);
-  state->info = info;
-  return std::unique_ptr<FaceLlm>(new FaceLlm(std::move(state)));
+  return std::unique_ptr<FaceLlm>(
+      new FaceLlm(std::make_unique<State>(request, open_model(request, progress, cancellation))));
 }
 
 ModelInfo FaceLlm::info() const { return state_->info; }

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "core/cancellation.h"
-#include "model/config.h"
+#include "model/load_request.h"
 
 namespace facellm {
 
@@ -26,12 +26,6 @@ struct ImageInput {
   int columns = 1;
   int rows = 1;
   bool has_thumbnail = false;  // appends the whole picture as one more tile
-};
-
-struct Preprocessing {
-  double mean[3];
-  double std[3];
-  double rescale_factor;
 };
 
 // Token ids with image placeholders already expanded; the k-th placeholder of the prompt receives
@@ -111,29 +105,6 @@ struct HostTensor {  // row-major, fp32
   std::vector<float> data;
 };
 
-struct ModelInfo {
-  std::string device;  // "cpu", "cuda:0"
-  std::string dtype;   // "fp32", "bf16"
-  int64_t parameter_count;
-  int64_t parameter_bytes;
-  double load_ms;
-  int64_t peak_bytes;
-};
-
-struct LoadRequest {
-  InternVlConfig config;
-  Preprocessing preprocessing;
-  // Data files of the checkpoint, absolute. For a sharded checkpoint `weight_map` (tensor name ->
-  // index into files) holds what its index promises; empty for a single file.
-  std::vector<std::string> files;
-  std::vector<std::pair<std::string, int32_t>> weight_map;
-  std::string device;  // "cpu", "cuda", "cuda:N"
-  std::string dtype;   // "fp32", "bf16"
-  int64_t image_cache_bytes;   // projected features kept; 0 turns the cache off
-  int64_t prefix_cache_bytes;  // keys and values kept; 0 turns the cache off
-};
-
-using LoadProgress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;
 using TokenSink = std::function<void(std::span<const TokenEvent>)>;
 
 class FaceLlm {

@@ -10,6 +10,12 @@
 namespace facellm {
 namespace {
 
+// Identity of what the vision tower would be given: the pixels and how they are cut.
+std::string image_identity(const ImageInput& image) {
+  return image.key + "/" + std::to_string(image.columns) + "x" + std::to_string(image.rows) +
+         (image.has_thumbnail ? "+1" : "");
+}
+
 // Activations of one tile at the 1B's sizes take about 60 MB; sixteen keep a GPU busy.
 constexpr int64_t kTilesAtOnce = 16;
 

@@ -5,13 +5,15 @@
 #include <ATen/ATen.h>
 
 #include <span>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/cancellation.h"
 #include "core/trace.h"
 #include "generation/face_llm.h"
-#include "generation/image_feature_cache.h"
 #include "generation/prefix_cache.h"
+#include "model/image_feature_cache.h"
 #include "model/internvl.h"
 
 namespace facellm {

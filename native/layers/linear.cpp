@@ -9,6 +9,8 @@ Linear Linear::empty(int64_t in, int64_t out, bool has_bias, const at::TensorOpt
   return linear;
 }
 
-at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  return extension ? extension->forward(*this, x) : at::linear(x, weight, bias);
+}
 
 }  // namespace facellm

@@ -3,11 +3,24 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
+
 namespace facellm {
+
+struct Linear;
+
+// What takes a layer's place without the layer's owner knowing: where lora/ plugs in.
+class LinearExtension {
+ public:
+  virtual ~LinearExtension() = default;
+  // The layer's whole output, its own product included. x [..., in] -> [..., out]
+  virtual at::Tensor forward(const Linear& base, const at::Tensor& x) const = 0;
+};
 
 struct Linear {
   at::Tensor weight;  // [out, in]
   at::Tensor bias;    // [out] or undefined
+  std::shared_ptr<const LinearExtension> extension;  // or null
 
   static Linear empty(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options);
   // x [..., in] -> [..., out]

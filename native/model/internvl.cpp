@@ -18,6 +18,14 @@ ParameterList InternVl::parameters() const {
   return list;
 }
 
+LinearSiteList InternVl::linears() {
+  LinearSiteList list;
+  vision_encoder_.append_linears(list);
+  projector_.append_linears(list);
+  language_model_.append_linears(list);
+  return list;
+}
+
 at::Tensor InternVl::encode_tiles(const at::Tensor& pixel_values, const Cancellation& cancellation,
                                   const Trace& trace) const {
   const auto hidden_states = vision_encoder_(pixel_values.to(options_), cancellation, trace);

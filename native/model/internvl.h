@@ -19,6 +19,8 @@ class InternVl {
 
   // Every tensor that a checkpoint must fill, under its released HF name.
   ParameterList parameters() const;
+  // Every linear layer of the three parts but the head and the patch embedding.
+  LinearSiteList linears();
   // pixel_values fp32 [N, 3, S, S], any device -> [N, image_seq_length, D] in the model's dtype.
   at::Tensor encode_tiles(const at::Tensor& pixel_values, const Cancellation& cancellation,
                           const Trace& trace) const;

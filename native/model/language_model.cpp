@@ -57,6 +57,25 @@ void LanguageModel::append_parameters(ParameterList& list) const {
   if (!is_tied_) list.emplace_back("language_model.lm_head.weight", lm_head_.weight);
 }
 
+void LanguageModel::append_linears(LinearSiteList& list) {
+  const int64_t q_size = config_.num_attention_heads * config_.head_dim;
+  const int64_t kv_size = config_.num_key_value_heads * config_.head_dim;
+  const int64_t hidden = config_.hidden_size, mlp_size = config_.intermediate_size;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    auto& layer = layers_[i];
+    const std::string attn = "language_model.model.layers." + std::to_string(i) + ".self_attn.";
+    const std::string mlp = "language_model.model.layers." + std::to_string(i) + ".mlp.";
+    list.push_back({&layer.qkv,
+                    {{attn + "q_proj", 0, q_size},
+                     {attn + "k_proj", q_size, kv_size},
+                     {attn + "v_proj", q_size + kv_size, kv_size}}});
+    list.push_back({&layer.o_proj, {{attn + "o_proj", 0, hidden}}});
+    list.push_back(
+        {&layer.gate_up, {{mlp + "gate_proj", 0, mlp_size}, {mlp + "up_proj", mlp_size, mlp_size}}});
+    list.push_back({&layer.down_proj, {{mlp + "down_proj", 0, hidden}}});
+  }
+}
+
 at::Tensor LanguageModel::embed(const at::Tensor& ids) const {
   return at::embedding(embed_tokens_, ids);
 }
@@ -106,9 +125,55 @@ at::Tensor LanguageModel::attend(const DecoderLayer& layer, int64_t index,
                                 is_causal));
 }
 
+at::Tensor LanguageModel::forward(const PackedSequences& sequences,
+                                  const LayerRunner& run_layer) const {
+  std::vector<at::Tensor> positions;
+  for (const int64_t length : sequences.lengths) positions.push_back(at::arange(length, at::kLong));
+  const auto rotary = rotary_(at::cat(positions).to(options_.device()).unsqueeze(0));
+  auto hidden_states = sequences.embeddings.unsqueeze(0);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const auto& layer = layers_[i];
+    // By value: an activation checkpoint runs it again after this call has returned.
+    const LayerFunction run = [this, &layer, rotary,
+                               lengths = sequences.lengths](const at::Tensor& residual) {
+      const auto before =
+          add_rms_norm(residual, at::Tensor(), layer.input_layernorm, config_.rms_norm_eps);
+      const auto attended = attend_packed(layer, before.normalised, rotary, lengths);
+      const auto after =
+          add_rms_norm(residual, attended, layer.post_attention_layernorm, config_.rms_norm_eps);
+      return after.residual + layer.down_proj(swiglu(layer.gate_up(after.normalised)));
+    };
+    hidden_states = run_layer(static_cast<int64_t>(i), run, hidden_states);
+  }
+  return hidden_states.squeeze(0);
+}
+
+at::Tensor LanguageModel::attend_packed(const DecoderLayer& layer, const at::Tensor& normalised,
+                                        const RotaryTables& rotary,
+                                        const std::vector<int64_t>& lengths) const {
+  const int64_t heads = config_.num_attention_heads, kv_heads = config_.num_key_value_heads;
+  const auto qkv = layer.qkv(normalised).unflatten(-1, {heads + 2 * kv_heads, config_.head_dim});
+  // q and k turn by the same angles: one rotation over both.
+  const auto rotated = apply_rotary(qkv.narrow(2, 0, heads + kv_heads), rotary.cos, rotary.sin);
+  const auto values = qkv.narrow(2, heads + kv_heads, kv_heads);
+  std::vector<at::Tensor> outputs;
+  int64_t begin = 0;
+  for (const int64_t length : lengths) {
+    const auto own = rotated.narrow(1, begin, length).transpose(1, 2);  // [1, H + K, T, E]
+    outputs.push_back(attention(own.narrow(1, 0, heads), own.narrow(1, heads, kv_heads),
+                                values.narrow(1, begin, length).transpose(1, 2), at::Tensor(),
+                                /*is_causal=*/true));
+    begin += length;
+  }
+  return layer.o_proj(outputs.size() == 1 ? outputs[0] : at::cat(outputs, 1));
+}
+
+at::Tensor LanguageModel::final_norm(const at::Tensor& hidden_states) const {
+  return add_rms_norm(hidden_states, at::Tensor(), norm_, config_.rms_norm_eps).normalised;
+}
+
 at::Tensor LanguageModel::logits(const at::Tensor& hidden_states, const Trace& trace) const {
-  const auto normalised =
-      add_rms_norm(hidden_states, at::Tensor(), norm_, config_.rms_norm_eps).normalised;
+  const auto normalised = final_norm(hidden_states);
   if (trace) trace("text.norm", normalised);
   return lm_head_(normalised);
 }

@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
 #include <vector>
 
 #include "core/cancellation.h"
@@ -33,18 +34,35 @@ struct StepInput {
                           // causal when T > 1 and nothing is cached, everything when T == 1
 };
 
+// Sequences one behind another in one row, none of which sees another: no padding anywhere.
+struct PackedSequences {
+  at::Tensor embeddings;         // [T, D], T the sum of lengths
+  std::vector<int64_t> lengths;  // positions of each start at 0
+};
+
+// Runs one layer on hidden states [1, T, D]; training wraps it to recompute activations.
+using LayerFunction = std::function<at::Tensor(const at::Tensor&)>;
+using LayerRunner = std::function<at::Tensor(int64_t layer, const LayerFunction&, const at::Tensor&)>;
+
 class LanguageModel {
  public:
   // has_lm_head false: the head shares embed_tokens (spec section 3.3).
   LanguageModel(const TextConfig& config, bool has_lm_head, const at::TensorOptions& options);
 
   void append_parameters(ParameterList& list) const;
+  // Every projection of every layer (what PEFT calls "all"); not the head.
+  void append_linears(LinearSiteList& list);
   // ids [...] int64 -> [..., D]
   at::Tensor embed(const at::Tensor& ids) const;
   // Appends T tokens to every row of the cache and advances its lengths. Returns [B, T, D] before
   // the final norm. Traces text.inputs_embeds and text.layers.N.
   at::Tensor forward(const StepInput& input, KvCache& cache, const Cancellation& cancellation,
                      const Trace& trace) const;
+  // The same layers without a cache, safe for autograd. Returns [T, D] before the final norm.
+  at::Tensor forward(const PackedSequences& sequences, const LayerRunner& run_layer) const;
+  // hidden_states [..., D] after the final norm; what the head multiplies.
+  at::Tensor final_norm(const at::Tensor& hidden_states) const;
+  const at::Tensor& head_weight() const { return lm_head_.weight; }  // [V, D]
   // hidden_states [..., D] -> logits [..., V] in the model's dtype. Traces text.norm.
   at::Tensor logits(const at::Tensor& hidden_states, const Trace& trace) const;
   KvCache make_cache(int64_t rows, int64_t capacity) const;
@@ -54,6 +72,8 @@ class LanguageModel {
   at::Tensor attend(const DecoderLayer& layer, int64_t index, const at::Tensor& normalised,
                     const RotaryTables& rotary, const at::Tensor& starts, const StepInput& input,
                     KvCache& cache, int64_t slots) const;
+  at::Tensor attend_packed(const DecoderLayer& layer, const at::Tensor& normalised,
+                           const RotaryTables& rotary, const std::vector<int64_t>& lengths) const;
 
   TextConfig config_;
   at::TensorOptions options_;

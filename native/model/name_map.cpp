@@ -84,6 +84,19 @@ std::vector<TensorSource> tensor_sources(const std::string& name) {
   return sources;
 }
 
+std::string in_memory_name(const std::string& name) {
+  for (const auto& replacement : kFormB) {
+    if (std::string_view(name).starts_with(replacement.first)) return replace_prefix(name, replacement);
+  }
+  return name;
+}
+
+std::string original_name(const std::string& name) {
+  const auto source = original_source(name);
+  if (source.parts > 1) return {};
+  return source.name.empty() ? name : source.name;
+}
+
 bool is_ignored_tensor(const std::string& name) { return name.ends_with("rotary_emb.inv_freq"); }
 
 }  // namespace facellm

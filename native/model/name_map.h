@@ -19,6 +19,13 @@ struct TensorSource {
 // All places of the parameter with this released HF name, in order of preference.
 std::vector<TensorSource> tensor_sources(const std::string& name);
 
+// The in-memory HF name (form B), which PEFT uses for modules: "language_model.model.layers.0..." ->
+// "model.language_model.layers.0...". Works for parameters and modules; others come back unchanged.
+std::string in_memory_name(const std::string& name);
+
+// The name of the original layout; "" where a parameter is part of a fused tensor there.
+std::string original_name(const std::string& name);
+
 // Tensors that some exporters write and that carry no parameter (rotary tables).
 bool is_ignored_tensor(const std::string& name);
 

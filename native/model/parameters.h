@@ -32,4 +32,18 @@ inline void append_rows(ParameterList& list, const std::string& prefix, const Li
   if (fused.bias.defined()) list.emplace_back(prefix + ".bias", fused.bias.narrow(0, begin, count));
 }
 
+// A linear layer and the checkpoint modules whose rows it holds, in order: one for a plain layer, q/k/v
+// or gate/up for a fused one. Names are the released HF ones without ".weight".
+struct LinearSite {
+  struct Slice {
+    std::string name;
+    int64_t begin;  // first row
+    int64_t count;
+  };
+  Linear* linear;
+  std::vector<Slice> slices;
+};
+
+using LinearSiteList = std::vector<LinearSite>;
+
 }  // namespace facellm

@@ -28,6 +28,12 @@ void Projector::append_parameters(ParameterList& list) const {
   append(list, "multi_modal_projector.linear_2", linear_2_);
 }
 
+void Projector::append_linears(LinearSiteList& list) {
+  const std::string root = "multi_modal_projector.";
+  list.push_back({&linear_1_, {{root + "linear_1", 0, linear_1_.weight.size(0)}}});
+  list.push_back({&linear_2_, {{root + "linear_2", 0, linear_2_.weight.size(0)}}});
+}
+
 at::Tensor Projector::operator()(const at::Tensor& vision, const Trace& trace) const {
   const int64_t side = config_.vision.image_size / config_.vision.patch_size;
   const auto patches = vision.narrow(1, 1, side * side);

@@ -21,6 +21,7 @@ class Projector {
   Projector(const InternVlConfig& config, const at::TensorOptions& options);
 
   void append_parameters(ParameterList& list) const;
+  void append_linears(LinearSiteList& list);
   // vision [N, P + 1, C] -> [N, tokens, D]. Traces projector.input and projector.output.
   at::Tensor operator()(const at::Tensor& vision, const Trace& trace) const;
 

@@ -81,6 +81,20 @@ void VisionEncoder::append_parameters(ParameterList& list) const {
   if (config_.has_final_norm) append(list, root + "layernorm", layernorm_);
 }
 
+void VisionEncoder::append_linears(LinearSiteList& list) {
+  const int64_t c = config_.hidden_size;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    auto& layer = layers_[i];
+    const std::string prefix = "vision_tower.encoder.layer." + std::to_string(i) + ".";
+    const std::string attn = prefix + "attention.";
+    list.push_back({&layer.qkv,
+                    {{attn + "q_proj", 0, c}, {attn + "k_proj", c, c}, {attn + "v_proj", 2 * c, c}}});
+    list.push_back({&layer.projection_layer, {{attn + "projection_layer", 0, c}}});
+    list.push_back({&layer.fc1, {{prefix + "mlp.fc1", 0, config_.intermediate_size}}});
+    list.push_back({&layer.fc2, {{prefix + "mlp.fc2", 0, c}}});
+  }
+}
+
 at::Tensor VisionEncoder::operator()(const at::Tensor& pixel_values,
                                      const Cancellation& cancellation, const Trace& trace) const {
   auto hidden_states = embed(pixel_values);

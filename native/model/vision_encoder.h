@@ -30,6 +30,7 @@ class VisionEncoder {
   VisionEncoder(const InternVlConfig& config, const at::TensorOptions& options);
 
   void append_parameters(ParameterList& list) const;
+  void append_linears(LinearSiteList& list);
   // pixel_values [N, 3, S, S] in the model's dtype -> [N, P + 1, C], CLS first. Traces
   // vision.embeddings and vision.layers.N.
   at::Tensor operator()(const at::Tensor& pixel_values, const Cancellation& cancellation,

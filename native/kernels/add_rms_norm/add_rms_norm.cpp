@@ -48,8 +48,10 @@ AddRmsNorm fused(const at::Tensor& residual, const at::Tensor& delta, const at::
 AddRmsNorm add_rms_norm(const at::Tensor& residual, const at::Tensor& delta,
                         const at::Tensor& weight, double eps) {
   check(residual, delta, weight);
-  if (residual.is_cuda() && !needs_autograd({residual, delta, weight}) &&
-      residual.size(-1) <= kLargestFusedRow) {
+  if (needs_autograd({residual, delta, weight})) {
+    return add_rms_norm_autograd(residual, delta, weight, eps);
+  }
+  if (residual.is_cuda() && residual.size(-1) <= kLargestFusedRow) {
 #if FACELLM_CUDA
     return fused(residual, delta, weight, eps);
 #else

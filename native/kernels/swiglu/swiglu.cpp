@@ -36,7 +36,8 @@ at::Tensor fused(const at::Tensor& gate_up) {
 
 at::Tensor swiglu(const at::Tensor& gate_up) {
   check(gate_up);
-  if (gate_up.is_cuda() && !needs_autograd({gate_up})) {
+  if (needs_autograd({gate_up})) return swiglu_autograd(gate_up);
+  if (gate_up.is_cuda()) {
 #if FACELLM_CUDA
     return fused(gate_up);
 #else

@@ -6,9 +6,12 @@
 namespace facellm {
 
 // gate_up [..., 2F] (gate first, then up) -> [..., F] = round(round(silu(gate)) * up). fp32 or bf16,
-// last dimension contiguous. Throws kInvalidArgument. CUDA runs the fused kernel unless autograd
-// needs the composed one.
+// last dimension contiguous. Throws kInvalidArgument. CUDA runs the fused kernel; where autograd
+// needs it, swiglu_autograd runs.
 at::Tensor swiglu(const at::Tensor& gate_up);
+
+// With a hand-written backward pass that keeps gate_up alone (any device).
+at::Tensor swiglu_autograd(const at::Tensor& gate_up);
 
 // The plain version: the CPU path, and the reference of every other.
 at::Tensor swiglu_reference(const at::Tensor& gate_up);

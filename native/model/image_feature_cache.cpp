@@ -1,11 +1,6 @@
-#include "generation/image_feature_cache.h"
+#include "model/image_feature_cache.h"
 
 namespace facellm {
-
-std::string image_identity(const ImageInput& image) {
-  return image.key + "/" + std::to_string(image.columns) + "x" + std::to_string(image.rows) +
-         (image.has_thumbnail ? "+1" : "");
-}
 
 at::Tensor ImageFeatureCache::find(const std::string& identity) {
   const auto found = index_.find(identity);

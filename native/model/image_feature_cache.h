@@ -4,16 +4,12 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <list>
 #include <string>
 #include <unordered_map>
 
-#include "generation/face_llm.h"
-
 namespace facellm {
-
-// Identity of what the vision tower would be given: the pixels and how they are cut.
-std::string image_identity(const ImageInput& image);
 
 class ImageFeatureCache {
  public:

@@ -1,0 +1,186 @@
+#include "lora/adapter.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+#include <map>
+#include <set>
+#include <sstream>
+#include <tuple>
+
+#include "core/error.h"
+#include "model/name_map.h"
+
+namespace facellm {
+namespace {
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::ostringstream text;
+  text << shape;
+  return text.str();
+}
+
+[[noreturn]] void fail(const std::string& what, std::vector<std::string> details) {
+  const auto count = details.size();
+  throw Error(ErrorCode::kAdapterInvalid, what + " (" + std::to_string(count) + " problem(s))",
+              std::move(details));
+}
+
+// The layer and rows of every module of the spec, in model order.
+std::vector<Adapter::Member> place(InternVl& model, const AdapterSpec& spec) {
+  std::map<std::string, const AdapterModule*> wanted;
+  std::vector<std::string> problems;
+  for (const auto& module : spec.modules) {
+    if (!wanted.emplace(module.name, &module).second) problems.push_back(module.name + ": named twice");
+    if (module.rank < 1) problems.push_back(module.name + ": expected a rank of at least 1");
+  }
+  std::vector<Adapter::Member> members;
+  for (const auto& site : model.linears()) {
+    for (const auto& [name, begin, count] : site.slices) {
+      const auto found = wanted.find(name);
+      if (found == wanted.end()) continue;
+      Adapter::Member member{name, {begin, count, {}, {}, {}, found->second->scaling}, site.linear};
+      const int64_t rank = found->second->rank, in = site.linear->weight.size(1);
+      member.slice.a = at::empty({rank, in}, at::kFloat);
+      member.slice.b = at::empty({count, rank}, at::kFloat);
+      if (spec.uses_dora) member.slice.magnitude = at::empty({count}, at::kFloat);
+      members.push_back(std::move(member));
+      wanted.erase(found);
+    }
+  }
+  for (const auto& [name, module] : wanted) problems.push_back(name + ": the model has no such module");
+  if (members.empty() && problems.empty()) problems.push_back("no module at all");
+  if (!problems.empty()) fail("the adapter does not fit the model", std::move(problems));
+  return members;
+}
+
+// The names that other versions give to "base_model.model.model.language_model.layers.0...".
+std::vector<std::string> key_forms(const std::string& module) {
+  const std::string root = "base_model.model.";
+  return {root + in_memory_name(module) + ".", root + module + "."};
+}
+
+struct Part {
+  at::Tensor* target;
+  std::vector<std::string> suffixes;
+};
+
+std::vector<Part> parts_of(LoraSlice& slice) {
+  std::vector<Part> parts{{&slice.a, {"lora_A.weight"}}, {&slice.b, {"lora_B.weight"}}};
+  if (slice.magnitude.defined()) {
+    parts.push_back({&slice.magnitude, {"lora_magnitude_vector", "lora_magnitude_vector.weight"}});
+  }
+  return parts;
+}
+
+}  // namespace
+
+std::shared_ptr<Adapter> Adapter::create(InternVl& model, const AdapterSpec& spec, uint64_t seed) {
+  const c10::NoGradGuard no_grad;
+  auto adapter = std::make_shared<Adapter>();
+  adapter->members_ = place(model, spec);
+  auto generator = at::detail::createCPUGenerator(seed);
+  const auto device = model.options().device();
+  for (auto& [module, slice, linear] : adapter->members_) {
+    const double bound = 1.0 / std::sqrt(static_cast<double>(slice.a.size(1)));
+    slice.a.uniform_(-bound, bound, generator);
+    slice.b.zero_();
+    slice.a = slice.a.to(device);
+    slice.b = slice.b.to(device);
+    if (spec.uses_dora) {
+      const auto weight = linear->weight.narrow(0, slice.begin, slice.count).to(at::kFloat);
+      slice.magnitude = at::linalg_vector_norm(weight, 2, {1});
+    }
+  }
+  return adapter;
+}
+
+std::shared_ptr<Adapter> Adapter::load(InternVl& model, const AdapterSpec& spec,
+                                       const Checkpoint& checkpoint, at::ScalarType dtype) {
+  const c10::NoGradGuard no_grad;
+  auto adapter = std::make_shared<Adapter>();
+  adapter->members_ = place(model, spec);
+  const auto& entries = checkpoint.entries();
+  std::set<std::string> consumed;
+  std::vector<std::string> problems;
+  for (auto& [module, slice, linear] : adapter->members_) {
+    for (const auto& [target, suffixes] : parts_of(slice)) {
+      std::string found;
+      for (const auto& form : key_forms(module)) {
+        for (const auto& suffix : suffixes) {
+          if (found.empty() && entries.contains(form + suffix)) found = form + suffix;
+        }
+      }
+      if (found.empty()) {
+        problems.push_back("missing tensor " + key_forms(module)[0] + suffixes[0]);
+        continue;
+      }
+      consumed.insert(found);
+      const auto& shape = entries.find(found)->second.shape;
+      if (at::IntArrayRef(shape) != target->sizes()) {
+        problems.push_back(found + " has shape " + shape_text(shape) + ", expected " +
+                           shape_text(target->sizes()));
+        continue;
+      }
+      // A copy: the file may change while the adapter lives.
+      *target = checkpoint.view(found).to(model.options().device(), dtype, false, /*copy=*/true);
+      if (!at::isfinite(*target).all().item<bool>()) {
+        problems.push_back(found + " holds NaN or infinite values");
+      }
+    }
+  }
+  for (const auto& [name, entry] : entries) {
+    if (!consumed.contains(name)) {
+      problems.push_back(name + " is unexpected: the adapter's config targets no such module");
+    }
+  }
+  if (!problems.empty()) fail("the adapter's tensors do not fit its config or the model", std::move(problems));
+  return adapter;
+}
+
+ParameterList Adapter::parameters() const {
+  ParameterList list;
+  for (const auto& [module, slice, linear] : members_) {
+    const auto prefix = key_forms(module)[0];
+    list.emplace_back(prefix + "lora_A.weight", slice.a);
+    list.emplace_back(prefix + "lora_B.weight", slice.b);
+    if (slice.magnitude.defined()) list.emplace_back(prefix + "lora_magnitude_vector", slice.magnitude);
+  }
+  return list;
+}
+
+bool Adapter::touches_vision() const {
+  for (const auto& member : members_) {
+    if (!member.module.starts_with("language_model.")) return true;
+  }
+  return false;
+}
+
+void activate(InternVl& model, const std::vector<std::shared_ptr<const Adapter>>& adapters,
+              const std::shared_ptr<const LoraDropout>& dropout) {
+  std::map<Linear*, std::vector<LoraSlice>> slices;
+  std::map<std::pair<Linear*, int64_t>, bool> has_dora;
+  for (const auto& adapter : adapters) {
+    for (const auto& member : adapter->members()) {
+      const auto [entry, is_first] =
+          has_dora.emplace(std::pair(member.linear, member.slice.begin), member.slice.magnitude.defined());
+      if (!is_first && (entry->second || member.slice.magnitude.defined())) {
+        throw Error(ErrorCode::kAdapterInvalid,
+                    member.module + ": a DoRA adapter cannot be stacked on another; merge one of them");
+      }
+      slices[member.linear].push_back(member.slice);
+    }
+  }
+  uint64_t place = 0;
+  for (const auto& site : model.linears()) {
+    const auto found = slices.find(site.linear);
+    site.linear->extension =
+        found == slices.end()
+            ? nullptr
+            : std::make_shared<const LoraExtension>(found->second, dropout, place);
+    ++place;
+  }
+}
+
+}  // namespace facellm

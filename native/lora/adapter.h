@@ -1,0 +1,61 @@
+// A trained or fresh adapter: its matrices under PEFT's names, and its place in a model. Model code does
+// not know of it: it is plugged into linear layers as an extension (layers/linear.h).
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "lora/lora_linear.h"
+#include "model/internvl.h"
+
+namespace facellm {
+
+// One adapted module; lib/lora resolves patterns to these.
+struct AdapterModule {
+  std::string name;  // released HF name, "language_model.model.layers.0.self_attn.q_proj"
+  int64_t rank;
+  double scaling;    // alpha / rank, or alpha / sqrt(rank) with rsLoRA
+};
+
+struct AdapterSpec {
+  std::vector<AdapterModule> modules;
+  bool uses_dora = false;
+};
+
+class Adapter {
+ public:
+  // Fresh as PEFT makes it: A uniform in +-1/sqrt(in), B zero, magnitudes the row norms of W. fp32 on the
+  // model's device; the same for the same seed on every machine. Throws kAdapterInvalid for a module
+  // that the model has not, or named twice.
+  static std::shared_ptr<Adapter> create(InternVl& model, const AdapterSpec& spec, uint64_t seed);
+  // From adapter_model.safetensors, both of PEFT's key forms (spec section 11.4). Throws
+  // kAdapterInvalid listing every missing, unexpected and mis-shaped tensor. `dtype`: what to keep.
+  static std::shared_ptr<Adapter> load(InternVl& model, const AdapterSpec& spec,
+                                       const Checkpoint& checkpoint, at::ScalarType dtype);
+
+  // lora_A, lora_B (and magnitudes) under the names that PEFT 0.21 over transformers >= 4.52 writes,
+  // in model order.
+  ParameterList parameters() const;
+  bool touches_vision() const;
+
+  struct Member {
+    std::string module;
+    LoraSlice slice;  // rows within its layer
+    Linear* linear;
+  };
+  const std::vector<Member>& members() const { return members_; }
+
+ private:
+  std::vector<Member> members_;
+};
+
+// Makes exactly these adapters work, their sums where several meet; none restores the model.
+// `dropout` may be null. Throws kAdapterInvalid where DoRA meets another adapter on one module.
+void activate(InternVl& model, const std::vector<std::shared_ptr<const Adapter>>& adapters,
+              const std::shared_ptr<const LoraDropout>& dropout);
+
+}  // namespace facellm

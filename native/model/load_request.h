@@ -1,0 +1,43 @@
+// What is asked of a loader and what it tells back: plain data, no torch header.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/config.h"
+
+namespace facellm {
+
+struct Preprocessing {
+  double mean[3];
+  double std[3];
+  double rescale_factor;
+};
+
+struct ModelInfo {
+  std::string device;  // "cpu", "cuda:0"
+  std::string dtype;   // "fp32", "bf16"
+  int64_t parameter_count;
+  int64_t parameter_bytes;
+  double load_ms;
+  int64_t peak_bytes;
+};
+
+struct LoadRequest {
+  InternVlConfig config;
+  Preprocessing preprocessing;
+  // Data files of the checkpoint, absolute. For a sharded checkpoint `weight_map` (tensor name ->
+  // index into files) holds what its index promises; empty for a single file.
+  std::vector<std::string> files;
+  std::vector<std::pair<std::string, int32_t>> weight_map;
+  std::string device;  // "cpu", "cuda", "cuda:N"
+  std::string dtype;   // "fp32", "bf16"
+  int64_t image_cache_bytes;   // projected features kept; 0 turns the cache off
+  int64_t prefix_cache_bytes;  // keys and values kept; 0 turns the cache off
+};
+
+using LoadProgress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;
+}  // namespace facellm

@@ -1,0 +1,38 @@
+#include "model/open_model.h"
+
+#include <c10/core/GradMode.h>
+
+#include "checkpoint/checkpoint.h"
+#include "core/device.h"
+#include "core/runtime.h"
+#include "core/stopwatch.h"
+#include "model/load_weights.h"
+
+namespace facellm {
+
+OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
+                       const Cancellation& cancellation) {
+  // Not InferenceMode: these tensors may be trained.
+  const c10::NoGradGuard no_grad;
+  const auto device = parse_device(request.device);
+  const auto dtype = parse_dtype(request.dtype);
+  OpenedModel opened{};
+  auto& info = opened.info;
+  {
+    Stopwatch watch(info.load_ms);
+    const auto checkpoint = Checkpoint::open(request.files, request.weight_map);
+    opened.model =
+        std::make_unique<InternVl>(request.config, has_lm_head(checkpoint), device, dtype);
+    load_weights(*opened.model, checkpoint, progress, cancellation);
+  }
+  info.device = opened.model->options().device().str();
+  info.dtype = dtype_name(dtype);
+  for (const auto& [name, tensor] : opened.model->parameters()) {
+    info.parameter_count += tensor.numel();
+    info.parameter_bytes += static_cast<int64_t>(tensor.nbytes());
+  }
+  info.peak_bytes = peak_bytes(info.device);
+  return opened;
+}
+
+}  // namespace facellm

@@ -1,0 +1,33 @@
+// The loss of one micro-batch: pictures to vectors, tokens to hidden states, supervised rows to loss.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "core/cancellation.h"
+#include "model/image_feature_cache.h"
+#include "model/internvl.h"
+#include "training/trainer.h"
+
+namespace facellm {
+
+struct LossSettings {
+  bool trains_image_side;  // else it runs without autograd, and its output may be cached
+  bool checkpoints_activations;
+  int64_t loss_chunk_rows;
+  Preprocessing preprocessing;
+};
+
+struct BatchLoss {
+  at::Tensor loss;  // scalar
+  MicroResult counts;
+};
+
+// Throws kImageTokenMismatch or kInvalidArgument, naming the sample, before any work.
+void check_samples(const InternVlConfig& config, const std::vector<TrainSample>& samples);
+
+// `anchor`: see activation_checkpoint.h.
+BatchLoss batch_loss(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
+                     ImageFeatureCache& features, const at::Tensor& anchor,
+                     const Cancellation& cancellation);
+
+}  // namespace facellm

@@ -1,0 +1,94 @@
+#include "training/loss.h"
+
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+namespace facellm {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+at::Tensor wide(const at::Tensor& x) {
+  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+}
+
+struct Gradients {
+  at::Tensor loss, hidden, weight;
+};
+
+// d loss / d logits = (softmax - one-hot) / denominator.
+Gradients run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
+              double denominator, int64_t chunk_rows, bool needs_hidden, bool needs_weight) {
+  const int64_t rows = hidden.size(0);
+  const int64_t chunk = chunk_rows > 0 ? chunk_rows : std::max<int64_t>(rows, 1);
+  Gradients result;
+  const auto wide_type = hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  result.loss = at::zeros({}, hidden.options().dtype(wide_type));
+  if (needs_hidden) result.hidden = at::empty_like(hidden);
+  // Sums over chunks in fp32: many small additions.
+  if (needs_weight) result.weight = at::zeros(weight.sizes(), weight.options().dtype(wide_type));
+  for (int64_t begin = 0; begin < rows; begin += chunk) {
+    const int64_t count = std::min(chunk, rows - begin);
+    const auto own = hidden.narrow(0, begin, count);
+    const auto index = labels.narrow(0, begin, count).unsqueeze(1);
+    auto logits = wide(at::linear(own, weight));  // [chunk, V]
+    const auto log_sum = logits.logsumexp(1, /*keepdim=*/true);
+    result.loss.add_((log_sum - logits.gather(1, index)).sum());
+    if (!needs_hidden && !needs_weight) continue;
+    auto gradient = logits.sub_(log_sum).exp_();
+    gradient.scatter_add_(1, index, at::full_like(index, -1, gradient.options()));
+    gradient = gradient.div_(denominator).to(hidden.scalar_type());
+    if (needs_hidden) result.hidden.narrow(0, begin, count).copy_(at::mm(gradient, weight));
+    if (needs_weight) result.weight.add_(at::mm(gradient.t(), own));
+  }
+  result.loss.div_(denominator);
+  return result;
+}
+
+struct Function : torch::autograd::Function<Function> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden,
+                            const at::Tensor& weight, const at::Tensor& labels, double denominator,
+                            int64_t chunk_rows) {
+    const auto result = run(hidden, weight, labels, denominator, chunk_rows,
+                            hidden.requires_grad(), weight.requires_grad());
+    context->saved_data["hidden"] = result.hidden;
+    context->saved_data["weight"] = result.weight;
+    context->saved_data["weight_type"] = static_cast<int64_t>(weight.scalar_type());
+    return result.loss;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    at::Tensor dhidden, dweight;
+    if (context->saved_data["hidden"].isTensor()) {
+      const auto hidden = context->saved_data["hidden"].toTensor();
+      if (hidden.defined()) dhidden = hidden * grads[0].to(hidden.scalar_type());
+    }
+    if (context->saved_data["weight"].isTensor()) {
+      const auto weight = context->saved_data["weight"].toTensor();
+      const auto type = static_cast<at::ScalarType>(context->saved_data["weight_type"].toInt());
+      if (weight.defined()) dweight = (weight * grads[0]).to(type);
+    }
+    return {dhidden, dweight, at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
+                                const at::Tensor& labels, double denominator, int64_t chunk_rows) {
+  if (!c10::GradMode::is_enabled()) {
+    return run(hidden, weight, labels, denominator, chunk_rows, false, false).loss;
+  }
+  return Function::apply(hidden, weight, labels, denominator, chunk_rows);
+}
+
+at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight,
+                                          const at::Tensor& labels, double denominator) {
+  const auto logits = wide(at::linear(hidden, weight));
+  return at::nll_loss(at::log_softmax(logits, 1), labels, {}, at::Reduction::Sum) / denominator;
+}
+
+}  // namespace facellm

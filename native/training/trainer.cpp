@@ -1,0 +1,213 @@
+#include "training/trainer.h"
+
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+#include "checkpoint/safetensors_writer.h"
+#include "core/error.h"
+#include "core/runtime.h"
+#include "core/stopwatch.h"
+#include "lora/adapter.h"
+#include "model/open_model.h"
+#include "training/batch_loss.h"
+#include "training/optimizer.h"
+#include "training/trainable.h"
+
+namespace facellm {
+namespace {
+
+AdapterSpec spec_of(const TrainerRequest& request) {
+  AdapterSpec spec;
+  for (const auto& [name, rank, scaling] : request.modules) spec.modules.push_back({name, rank, scaling});
+  spec.uses_dora = request.uses_dora;
+  return spec;
+}
+
+bool trains_image_side(const TrainerRequest& request, const Adapter* adapter) {
+  if (adapter != nullptr) return adapter->touches_vision();
+  for (const auto& part : request.parts) {
+    if (part == "vision" || part == "projector") return true;
+  }
+  return false;
+}
+
+std::vector<TensorToWrite> all_to_write(const ParameterList& list) {
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, tensor] : list) tensors.push_back(to_write(name, tensor));
+  return tensors;
+}
+
+}  // namespace
+
+struct Trainer::State {
+  std::unique_ptr<InternVl> model;
+  ModelInfo info;
+  std::shared_ptr<Adapter> adapter;  // null: full fine-tuning
+  std::shared_ptr<LoraDropout> dropout = std::make_shared<LoraDropout>();
+  double dropout_probability = 0;
+  uint64_t seed = 0;
+  std::unique_ptr<AdamW> optimizer;
+  LossSettings settings{};
+  std::unique_ptr<ImageFeatureCache> features;
+  at::Tensor anchor;
+
+  // Everything that a resumed run must find again, under names that no two settings share.
+  ParameterList exact_state() const {
+    ParameterList list;
+    for (const auto& [name, tensor] : optimizer->parameters()) list.emplace_back(name, tensor.detach());
+    for (auto& entry : optimizer->state()) list.push_back(std::move(entry));
+    return list;
+  }
+};
+
+Trainer::Trainer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Trainer::~Trainer() = default;
+
+std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request, const LoadProgress& progress,
+                                         const Cancellation& cancellation) {
+  auto state = std::make_unique<State>();
+  auto opened = open_model(request.load, progress, cancellation);
+  state->model = std::move(opened.model);
+  state->info = std::move(opened.info);
+  ParameterList leaves;
+  if (request.modules.empty()) {
+    leaves = trainable_leaves(*state->model, request.parts);
+  } else {
+    const auto spec = spec_of(request);
+    state->adapter = request.adapter_file.empty()
+                         ? Adapter::create(*state->model, spec, request.seed)
+                         : Adapter::load(*state->model, spec,
+                                         Checkpoint::open({request.adapter_file}, {}), at::kFloat);
+    activate(*state->model, {state->adapter}, state->dropout);
+    leaves = state->adapter->parameters();
+  }
+  for (auto& [name, tensor] : leaves) tensor.set_requires_grad(true);
+  state->dropout_probability = request.dropout;
+  state->seed = request.seed;
+  state->settings = {trains_image_side(request, state->adapter.get()),
+                     request.checkpoints_activations, request.loss_chunk_rows,
+                     request.load.preprocessing};
+  state->optimizer = std::make_unique<AdamW>(
+      std::move(leaves), AdamWOptions{request.beta1, request.beta2, request.eps,
+                                      request.weight_decay, request.decays_vectors});
+  state->features = std::make_unique<ImageFeatureCache>(request.feature_cache_bytes);
+  state->anchor = at::zeros({}, state->model->options()).set_requires_grad(true);
+  return std::unique_ptr<Trainer>(new Trainer(std::move(state)));
+}
+
+TrainerInfo Trainer::info() const {
+  TrainerInfo info{state_->info, 0, state_->optimizer->updates()};
+  for (const auto& [name, tensor] : state_->optimizer->parameters()) {
+    info.trainable_parameters += tensor.numel();
+  }
+  return info;
+}
+
+MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& cancellation) {
+  try {
+    const at::AutoGradMode grad_mode(true);
+    state_->dropout->probability = state_->dropout_probability;
+    state_->dropout->seed = state_->seed * 0x9e3779b97f4a7c15ULL + batch.draw;
+    auto [loss, counts] = batch_loss(*state_->model, batch, state_->settings, *state_->features,
+                                     state_->anchor, cancellation);
+    counts.loss = loss.item<double>();
+    if (!std::isfinite(counts.loss)) {
+      throw Error(ErrorCode::kLossNonFinite,
+                  "the loss is " + std::to_string(counts.loss) +
+                      "; lower the learning rate, or train in fp32. The last checkpoint is intact");
+    }
+    Stopwatch watch(counts.backward_ms);
+    if (loss.requires_grad()) loss.backward();
+    return counts;
+  } catch (...) {
+    state_->optimizer->clear_gradients();
+    throw;
+  }
+}
+
+MicroResult Trainer::evaluate(const MicroBatch& batch, const Cancellation& cancellation) {
+  const c10::NoGradGuard no_grad;
+  state_->dropout->probability = 0;
+  auto [loss, counts] = batch_loss(*state_->model, batch, state_->settings, *state_->features,
+                                   state_->anchor, cancellation);
+  counts.loss = loss.item<double>();
+  return counts;
+}
+
+UpdateResult Trainer::update(const UpdateRequest& request) {
+  UpdateResult result{};
+  Stopwatch watch(result.optimizer_ms);
+  result.grad_norm = state_->optimizer->gradient_norm();
+  if (!std::isfinite(result.grad_norm)) {
+    state_->optimizer->clear_gradients();
+    throw Error(ErrorCode::kLossNonFinite,
+                "the gradient is not finite; lower the learning rate, or train in fp32. No parameter was "
+                "changed, and the last checkpoint is intact");
+  }
+  state_->optimizer->step(request.learning_rate, result.grad_norm, request.max_grad_norm);
+  result.peak_bytes = peak_bytes(state_->info.device);
+  return result;
+}
+
+NamedNorms Trainer::gradient_norms() const {
+  const c10::NoGradGuard no_grad;
+  NamedNorms norms;
+  const auto add = [&](const std::string& name, const at::Tensor& grad) {
+    norms.emplace_back(name, at::linalg_vector_norm(grad.to(at::kDouble), 2).item<double>());
+  };
+  if (state_->adapter) {
+    for (const auto& [name, tensor] : state_->adapter->parameters()) {
+      if (tensor.grad().defined()) add(name, tensor.grad());
+    }
+    return norms;
+  }
+  for (const auto& [name, tensor] : state_->model->parameters()) {
+    const at::Tensor leaf = tensor.is_view() ? at::Tensor(tensor._base()) : tensor;
+    if (!leaf.grad().defined()) continue;
+    // The same window of the gradient as the parameter is of its leaf.
+    add(name, leaf.grad().as_strided(tensor.sizes(), tensor.strides(), tensor.storage_offset()));
+  }
+  return norms;
+}
+
+void Trainer::save_adapter(const std::string& file) const {
+  if (!state_->adapter) throw Error(ErrorCode::kInvalidArgument, "full fine-tuning has no adapter to save");
+  write_safetensors(file, all_to_write(state_->adapter->parameters()), {{"format", "pt"}});
+}
+
+void Trainer::save_weights(const std::string& file) const {
+  write_safetensors(file, all_to_write(state_->model->parameters()), {{"format", "pt"}});
+}
+
+void Trainer::save_state(const std::string& file) const {
+  write_safetensors(file, all_to_write(state_->exact_state()), {{"format", "pt"}});
+}
+
+void Trainer::restore_state(const std::string& file, int64_t updates) {
+  const c10::NoGradGuard no_grad;
+  const auto saved = Checkpoint::open({file}, {});
+  const auto wanted = state_->exact_state();
+  std::vector<std::string> problems;
+  for (const auto& [name, tensor] : wanted) {
+    const auto found = saved.entries().find(name);
+    if (found == saved.entries().end()) {
+      problems.push_back("missing tensor " + name);
+    } else if (at::IntArrayRef(found->second.shape) != tensor.sizes() ||
+               found->second.dtype != tensor.scalar_type()) {
+      problems.push_back(name + ": another shape or dtype");
+    }
+  }
+  if (saved.entries().size() > wanted.size()) problems.push_back("tensors of other settings");
+  if (!problems.empty()) {
+    throw Error(ErrorCode::kCheckpointInvalid,
+                file + " belongs to another model or other settings; resume with the run's own",
+                std::move(problems));
+  }
+  for (const auto& [name, tensor] : wanted) at::Tensor(tensor).copy_(saved.view(name));
+  state_->optimizer->clear_gradients();
+  state_->optimizer->restored(updates);
+}
+
+}  // namespace facellm

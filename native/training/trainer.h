@@ -1,0 +1,120 @@
+// Training's face towards the binding: plain data in, plain data out, no torch header. TypeScript has
+// validated and filled in every default before; nothing here has one of its own. Every method runs on the
+// engine thread and may throw facellm::Error or a c10 error.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/cancellation.h"
+#include "model/load_request.h"
+
+namespace facellm {
+
+struct TrainedModule {
+  std::string name;  // released HF name of a linear layer
+  int64_t rank;
+  double scaling;
+};
+
+struct TrainerRequest {
+  LoadRequest load;
+  // LoRA where there are modules, else full fine-tuning of `parts`.
+  std::vector<TrainedModule> modules;
+  bool uses_dora;
+  double dropout;
+  std::string adapter_file;        // start from this adapter_model.safetensors; "": fresh
+  std::vector<std::string> parts;  // of vision, projector, text, head
+  uint64_t seed;
+  double beta1, beta2, eps, weight_decay;
+  bool decays_vectors;
+  bool checkpoints_activations;
+  int64_t loss_chunk_rows;      // 0: all supervised rows at once
+  int64_t feature_cache_bytes;  // projected vectors of pictures kept while the image side is frozen; 0: none
+};
+
+// Tiles are cut by TypeScript's pool ahead of time: uint8 [tiles, 3, S, S].
+struct TrainImage {
+  std::string key;  // identity of the tiles' content
+  std::shared_ptr<const std::vector<uint8_t>> tiles;
+};
+
+struct TrainSample {
+  std::vector<int32_t> ids;     // image placeholders expanded
+  std::vector<int32_t> labels;  // -100: not learnt; labels[t] is learnt from the tokens before t
+  std::vector<TrainImage> images;
+};
+
+struct MicroBatch {
+  std::vector<TrainSample> samples;
+  double denominator;  // the loss is a sum over learnt tokens divided by this
+  uint64_t draw;       // tells this micro-batch's dropout from all others
+  // The last of its update: gradients of other processes are added in during its backward pass.
+  bool is_last;
+};
+
+struct MicroResult {
+  double loss;
+  int64_t label_tokens;
+  int64_t tokens;
+  int64_t image_tokens;
+  double vision_ms, forward_ms, backward_ms;
+};
+
+struct UpdateRequest {
+  double learning_rate;
+  double max_grad_norm;  // 0: no clipping
+};
+
+struct UpdateResult {
+  double grad_norm;  // before clipping
+  double optimizer_ms;
+  int64_t peak_bytes;
+};
+
+struct TrainerInfo {
+  ModelInfo model;
+  int64_t trainable_parameters;
+  int64_t updates;
+};
+
+using NamedNorms = std::vector<std::pair<std::string, double>>;
+
+class Trainer {
+ public:
+  static std::unique_ptr<Trainer> create(const TrainerRequest& request, const LoadProgress& progress,
+                                         const Cancellation& cancellation);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  TrainerInfo info() const;
+  // Forward and backward of one micro-batch; gradients add up until update(). Throws kLossNonFinite and
+  // kImageTokenMismatch; after any throw the gradients of the whole update are gone.
+  MicroResult accumulate(const MicroBatch& batch, const Cancellation& cancellation);
+  // The loss alone, without dropout and gradients.
+  MicroResult evaluate(const MicroBatch& batch, const Cancellation& cancellation);
+  // Clips, updates, clears. Throws kLossNonFinite before touching a parameter.
+  UpdateResult update(const UpdateRequest& request);
+  // L2 norms of the gradients now held, by checkpoint or PEFT name (tests, diagnostics).
+  NamedNorms gradient_norms() const;
+
+  // adapter_model.safetensors in PEFT's layout (LoRA), fp32.
+  void save_adapter(const std::string& file) const;
+  // All tensors of the model as one safetensors file under released HF names, in its dtype (full).
+  void save_weights(const std::string& file) const;
+  // Optimizer moments, master copies and the trainable tensors themselves, exactly.
+  void save_state(const std::string& file) const;
+  // Throws kCheckpointInvalid where the file belongs to another model or other settings; then nothing changed.
+  void restore_state(const std::string& file, int64_t updates);
+
+ private:
+  struct State;
+  explicit Trainer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace facellm
