@@ -1,0 +1,95 @@
+/** How far a run is, on a stream for people: a line redrawn on a terminal, a line now and then elsewhere. */
+import { formatDuration } from './duration.js';
+import type { StepRecord } from './step-record.js';
+
+/** Steps whose pace tells the time left: enough to even out, few enough to follow a change. */
+const WINDOW_STEPS = 20;
+const REDRAW_MS = 100;
+
+export interface ProgressSnapshot extends Omit<StepRecord, 'gradNorm' | 'totalTokens'> {
+  /** Undefined until it can be estimated. */
+  readonly secondsLeft: number | undefined;
+}
+
+export interface ProgressOptions {
+  readonly stream: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+  /** Between two lines where the stream is no terminal. Default 30. */
+  readonly intervalSeconds?: number;
+  /** Milliseconds of a clock that never goes back; for tests. */
+  readonly now?: () => number;
+}
+
+function perSecond(value: number): string {
+  if (value >= 100) return Math.round(value).toLocaleString('en-US');
+  return value.toPrecision(3);
+}
+
+/**
+ * One line such as `step 12/1096 (1.1 %)  epoch 0.01  loss 1.2346  lr 9.50e-6  12.3 samples/s
+ * 4,321 tokens/s  peak 21.3 GiB  0:01:23 elapsed  1:02:03 left`.
+ */
+export function formatProgress(snapshot: ProgressSnapshot): string {
+  const { step, totalSteps, epoch, loss, peakBytes, secondsLeft } = snapshot;
+  const percent = totalSteps === 0 ? 100 : (100 * step) / totalSteps;
+  const left = secondsLeft === undefined ? '-:--:--' : formatDuration(Math.ceil(secondsLeft));
+  return [
+    `step ${step}/${totalSteps} (${percent.toFixed(1)} %)`,
+    `epoch ${epoch.toFixed(2)}`,
+    `loss ${loss.toFixed(4)}`,
+    `lr ${snapshot.learningRate.toExponential(2)}`,
+    `${perSecond(snapshot.samplesPerSecond)} samples/s`,
+    `${perSecond(snapshot.tokensPerSecond)} tokens/s`,
+    ...(peakBytes > 0 ? [`peak ${(peakBytes / 1024 ** 3).toFixed(1)} GiB`] : []),
+    `${formatDuration(snapshot.elapsedSeconds)} elapsed`,
+    `${left} left`,
+  ].join('  ');
+}
+
+export class TrainingProgress {
+  readonly #stream: ProgressOptions['stream'];
+  readonly #intervalMs: number;
+  readonly #now: () => number;
+  #window: StepRecord[] = [];
+  #shownAt = -Infinity;
+  #shownStep: number | undefined;
+
+  constructor({ stream, intervalSeconds = 30, now = () => performance.now() }: ProgressOptions) {
+    this.#stream = stream;
+    this.#intervalMs = stream.isTTY ? REDRAW_MS : intervalSeconds * 1000;
+    this.#now = now;
+  }
+
+  /** Notes a step, and shows it if the last line is old enough. Call it after every step. */
+  update(record: StepRecord): void {
+    this.#window = [...this.#window, record].slice(-(WINDOW_STEPS + 1));
+    if (this.#now() - this.#shownAt >= this.#intervalMs) this.#show(record);
+  }
+
+  /** Shows the last step, if it is not shown yet, and leaves the line to whatever is printed next. */
+  finish(): void {
+    const last = this.#window.at(-1);
+    if (last === undefined) return;
+    if (this.#shownStep !== last.step) this.#show(last);
+    if (this.#stream.isTTY) this.#stream.write('\n');
+    this.#window = [];
+  }
+
+  #show(record: StepRecord): void {
+    this.#shownAt = this.#now();
+    this.#shownStep = record.step;
+    const text = formatProgress({ ...record, secondsLeft: this.#secondsLeft(record) });
+    // A line that wraps cannot be redrawn.
+    const width = (this.#stream.columns ?? 0) > 1 ? (this.#stream.columns ?? 0) - 1 : text.length;
+    this.#stream.write(this.#stream.isTTY ? `\r\x1b[K${text.slice(0, width)}` : `${text}\n`);
+  }
+
+  /** From the pace between the ends of the window: a first step, with its warm-up, tells nothing. */
+  #secondsLeft(record: StepRecord): number | undefined {
+    const stepsLeft = record.totalSteps - record.step;
+    if (stepsLeft <= 0) return 0;
+    const first = this.#window[0];
+    if (first === undefined || first.step >= record.step) return undefined;
+    const seconds = record.elapsedSeconds - first.elapsedSeconds;
+    return (stepsLeft * seconds) / (record.step - first.step);
+  }
+}
