@@ -21,7 +21,17 @@ const LIB = {
   model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
   training: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
   cli: [
-    ...['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora', 'data', 'model'],
+    ...[
+      'binding',
+      'image',
+      'tokenizer',
+      'checkpoint',
+      'chat',
+      'generation',
+      'lora',
+      'data',
+      'model',
+    ],
     'training',
   ],
 };
