@@ -19,6 +19,21 @@ export {
   TrainingError,
 } from './errors.js';
 export {
+  checkRecipe,
+  facellm1b,
+  facellm8b,
+  facellm38b,
+  nano,
+  overrideRecipe,
+  RECIPES,
+  train,
+  type TrainingEvent,
+  type TrainingRecipe,
+  type TrainingResult,
+  TrainingRun,
+  type TrainOptions,
+} from './training/index.js';
+export {
   type AnswerResult,
   AnswerStream,
   type AnswerTimings,

@@ -17,6 +17,7 @@ import {
   wholeNumber,
 } from './options.js';
 import type { PlanFlags } from './plan.js';
+import type { TrainFlags } from './train.js';
 
 function packageVersion(): string {
   const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
@@ -67,6 +68,24 @@ export function createProgram(finish: Finish): Command {
     .action(async (photos: string[], flags: PlanFlags) => {
       const { runPlan } = await import('./plan.js');
       await runPlan(photos, flags, process);
+    });
+
+  addJsonOption(program.command('train'))
+    .description('train a model or an adapter; the same command resumes an interrupted run')
+    .requiredOption('--recipe <name>', 'facellm1b, facellm8b, facellm38b or nano')
+    .requiredOption('--model <dir>', 'base checkpoint: folder, or hub id in the local cache')
+    .requiredOption('--data <file>', 'ShareGPT .json or .jsonl, or a dataset_info.json')
+    .requiredOption('--output <dir>', 'folder of the run')
+    .option('--dataset <name>', 'entry of the dataset_info.json')
+    .option('--image-root <dir>', 'where relative picture paths start')
+    .option('--adapter <dir>', 'PEFT adapter to start from')
+    .option('--set <key=value...>', 'changes of the recipe, e.g. learningRate=2e-5 lora.rank=8')
+    .option('--skip-invalid', 'set bad records aside in skipped_records.jsonl')
+    .option('--device <name>', 'cpu, cuda or cuda:N (default: a GPU if usable)')
+    .option('--threads <n>', 'threads of the engine', wholeNumber(1))
+    .action(async (flags: TrainFlags) => {
+      const { runTrain } = await import('./train.js');
+      await runTrain(flags, process);
     });
 
   program

@@ -20,6 +20,9 @@ const FLAGS: Readonly<Record<string, string>> = {
   ask: `${MODEL} ${PROMPT} ${DRAW}`,
   choose: `${MODEL} ${PROMPT} --choices --seed`,
   plan: `${MODEL} ${PROMPT}`,
+  train:
+    '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
+    '--device --threads --json',
   build: '--force',
   doctor: '--json',
 };

@@ -74,6 +74,11 @@ export class TrainingProgress {
     this.#window = [];
   }
 
+  /** A line of its own, above the one that is redrawn. */
+  note(text: string): void {
+    this.#stream.write(`${this.#stream.isTTY ? '\r\x1b[K' : ''}${text}\n`);
+  }
+
   #show(record: StepRecord): void {
     this.#shownAt = this.#now();
     this.#shownStep = record.step;

@@ -1,0 +1,48 @@
+/** Work on many items with a bound on how many are under way. */
+
+/** As `Promise.all(items.map(work))`, at most `limit` at a time; the first failure stops new work. */
+export async function mapBounded<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = new Array<R>(items.length);
+  let next = 0;
+  let isFailed = false;
+  const worker = async (): Promise<void> => {
+    while (next < items.length && !isFailed) {
+      const index = next++;
+      try {
+        results[index] = await work(items[index] as T);
+      } catch (error) {
+        isFailed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  return results;
+}
+
+/** Yields results in order while up to `ahead` later ones are being made. */
+export async function* prefetch<T, R>(
+  items: Iterable<T>,
+  ahead: number,
+  work: (item: T) => Promise<R>,
+): AsyncGenerator<R, void, undefined> {
+  const pending: Promise<R>[] = [];
+  const iterator = items[Symbol.iterator]();
+  const start = (): void => {
+    const item = iterator.next();
+    if (item.done === true) return;
+    const result = work(item.value);
+    // Reported when its turn comes; until then it is no unhandled rejection.
+    result.catch(() => undefined);
+    pending.push(result);
+  };
+  for (let i = 0; i <= ahead; i++) start();
+  for (let first = pending.shift(); first !== undefined; first = pending.shift()) {
+    yield await first;
+    start();
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Checkpoints of a run: `checkpoint-N`, written beside as `checkpoint-N.partial` and renamed when every file is
+ * on the disk, so that a folder of that name is complete whatever happens meanwhile.
+ */
+import { copyFile, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { z } from 'zod';
+
+import type { NativeTrainer } from '../binding/native.js';
+import { createError, fromNative } from '../errors.js';
+import { writeFileAtomic } from './run/index.js';
+
+export interface TrainerState {
+  readonly step: number;
+  readonly totalSteps: number;
+  readonly totalTokens: number;
+  /** Of everything that the order and the numbers of a run follow from. */
+  readonly fingerprint: string;
+  readonly lastLoss: number;
+}
+
+const STATE = 'trainer_state.json';
+export const OPTIMIZER = 'optimizer.safetensors';
+const stateSchema = z.object({
+  step: z.number().int().min(0),
+  totalSteps: z.number().int().min(0),
+  totalTokens: z.number().min(0),
+  fingerprint: z.string(),
+  lastLoss: z.number(),
+});
+
+/** What a model folder holds besides weights. */
+const COMPANIONS = [
+  'config.json',
+  'generation_config.json',
+  'preprocessor_config.json',
+  'processor_config.json',
+  'chat_template.jinja',
+  'chat_template.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'video_preprocessor_config.json',
+];
+
+/** Steps of the complete checkpoints, rising. */
+export async function listCheckpoints(output: string): Promise<number[]> {
+  const names = await readdir(output).catch(() => []);
+  return names
+    .flatMap((name) => {
+      const match = /^checkpoint-(\d+)$/.exec(name);
+      return match === null ? [] : [Number(match[1])];
+    })
+    .sort((a, b) => a - b);
+}
+
+export function checkpointPath(output: string, step: number): string {
+  return join(output, `checkpoint-${step}`);
+}
+
+/** @throws TrainingError FACELLM_RUN_INVALID */
+export async function readState(directory: string): Promise<TrainerState> {
+  try {
+    return stateSchema.parse(JSON.parse(await readFile(join(directory, STATE), 'utf8')));
+  } catch (cause) {
+    throw createError(
+      'FACELLM_RUN_INVALID',
+      `${directory} holds no usable ${STATE}; remove this folder to resume from the one before`,
+      { cause },
+    );
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Files by name that go with the weights: adapter or model configuration. */
+export type CompanionFiles = Readonly<Record<string, string>>;
+
+/** Weights, and what makes them loadable, into a folder that exists. */
+export async function writeWeights(
+  trainer: NativeTrainer,
+  directory: string,
+  isAdapter: boolean,
+  modelDirectory: string,
+  files: CompanionFiles,
+): Promise<void> {
+  const name = isAdapter ? 'adapter_model.safetensors' : 'model.safetensors';
+  const job = isAdapter
+    ? trainer.saveAdapter(join(directory, name))
+    : trainer.saveWeights(join(directory, name));
+  await job.promise;
+  for (const [file, text] of Object.entries(files)) {
+    await writeFileAtomic(join(directory, file), text);
+  }
+  const kept = isAdapter ? COMPANIONS.filter((file) => file !== 'config.json') : COMPANIONS;
+  for (const file of kept) {
+    await copyFile(join(modelDirectory, file), join(directory, file)).catch((error: unknown) => {
+      if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
+    });
+  }
+}
+
+/**
+ * Saves a complete checkpoint.
+ *
+ * @throws TrainingError FACELLM_RUN_WRITE; the checkpoints before it are untouched
+ */
+export async function saveCheckpoint(
+  output: string,
+  state: TrainerState,
+  write: (directory: string) => Promise<void>,
+): Promise<string> {
+  const target = checkpointPath(output, state.step);
+  const partial = `${target}.partial`;
+  try {
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial, { recursive: true });
+    await write(partial);
+    await writeFileAtomic(join(partial, STATE), `${JSON.stringify(state, null, 2)}\n`);
+    await syncFolder(partial);
+    await rm(target, { recursive: true, force: true });
+    await rename(partial, target);
+    await syncFolder(output);
+    return target;
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true }).catch(() => undefined);
+    const known = fromNative(error);
+    if (known.code !== 'FACELLM_INTERNAL') throw known;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw createError(
+      'FACELLM_RUN_WRITE',
+      `${target} could not be written: ${reason}; make space and resume, earlier checkpoints are intact`,
+      { cause: error },
+    );
+  }
+}
+
+/** Removes what a crash left half written, and checkpoints beyond the newest `keep` (0: none). */
+export async function tidyCheckpoints(output: string, keep: number): Promise<void> {
+  const names = await readdir(output);
+  for (const name of names.filter((entry) => /^checkpoint-\d+\.partial$/.test(entry))) {
+    await rm(join(output, name), { recursive: true, force: true });
+  }
+  if (keep === 0) return;
+  const steps = await listCheckpoints(output);
+  for (const step of steps.slice(0, -keep)) {
+    await rm(checkpointPath(output, step), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,13 @@
+/** Training runs: recipes, the run itself, and what it tells. */
+export type { TrainingEvent, TrainingResult } from './events.js';
+export {
+  checkRecipe,
+  overrideRecipe,
+  type RecipeLora,
+  type TrainedPart,
+  type TrainingRecipe,
+} from './recipe.js';
+export { facellm1b, facellm8b, facellm38b, nano, recipeNamed, RECIPES } from './recipes.js';
+export { type StepRecord, TrainingProgress } from './run/index.js';
+export { train, type TrainOptions } from './train.js';
+export { TrainingRun } from './training-run.js';

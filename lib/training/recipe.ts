@@ -1,0 +1,216 @@
+/** What a run does, complete: every number that changes its result is a field here. */
+import { z } from 'zod';
+
+import { InvalidArgumentError } from '../errors.js';
+
+export type TrainedPart = 'vision' | 'projector' | 'text' | 'head';
+
+/** Low-rank adaptation, in PEFT's terms. */
+export interface RecipeLora {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly dropout: number;
+  /** `all`: the seven projections of every text layer; else names, suffixes, or one pattern. */
+  readonly targets: string | readonly string[];
+  readonly rankPattern: Readonly<Record<string, number>>;
+  readonly alphaPattern: Readonly<Record<string, number>>;
+  /** Scale by alpha / sqrt(rank) instead of alpha / rank. */
+  readonly usesRsLora: boolean;
+  readonly usesDora: boolean;
+}
+
+export interface TrainingRecipe {
+  readonly name: string;
+  /** Null: full fine-tuning of `parts`. */
+  readonly lora: RecipeLora | null;
+  /** Of full fine-tuning; empty with LoRA. */
+  readonly parts: readonly TrainedPart[];
+
+  readonly learningRate: number;
+  readonly schedule: 'cosine' | 'linear' | 'constant';
+  /** Updates of linear rise; `warmupRatio` of all updates where this is 0. */
+  readonly warmupSteps: number;
+  readonly warmupRatio: number;
+  readonly weightDecay: number;
+  /** Whether biases, norms and other vectors decay, too. */
+  readonly decaysVectors: boolean;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  /** 0: no clipping. */
+  readonly maxGradNorm: number;
+
+  /** Samples of one micro-batch on one device. */
+  readonly batchSize: number;
+  /** Micro-batches of one update. */
+  readonly accumulation: number;
+  readonly epochs: number;
+  /** Ends earlier; 0: by `epochs`. */
+  readonly maxSteps: number;
+  /**
+   * `window`: mean over all learnt tokens of an update (transformers since 4.46). `micro-batch`: mean over each
+   * micro-batch's own, then over micro-batches (LLaMA-Factory v0.9.3 for models with a processor).
+   */
+  readonly lossNormalisation: 'window' | 'micro-batch';
+  readonly dtype: 'bf16' | 'fp32';
+
+  /** Longest sample in tokens. Text is cut as LLaMA-Factory cuts it, image tokens never are. */
+  readonly cutoffLength: number;
+  /** What becomes of a sample whose image tokens would be cut. */
+  readonly onTooLong: 'error' | 'drop';
+  /** Largest number of tiles of a picture; 0: one tile whatever its shape, as FaceLLM was trained. */
+  readonly maxTiles: number;
+  /** LLaMA-Factory's bound of 768 x 768 pixels on a picture before it is cut. */
+  readonly limitsImageArea: boolean;
+  /** Text of the system turn where a record has none; '': no such turn. */
+  readonly system: string;
+  /** Fills micro-batches up to `batchSize * cutoffLength` tokens instead of counting samples. */
+  readonly packing: boolean;
+  /** Puts samples of like length together. */
+  readonly groupsByLength: boolean;
+
+  readonly checkpointsActivations: boolean;
+  /** Rows of logits held at once; 0: all supervised rows of a micro-batch. */
+  readonly lossChunkRows: number;
+  /** Memory for projected vectors of pictures while the image side is frozen, in MB; 0: none. */
+  readonly featureCacheMegabytes: number;
+
+  readonly seed: number;
+  /** First records only; 0: all. */
+  readonly maxSamples: number;
+  readonly logEvery: number;
+  /** Updates between checkpoints; 0: only at the end. */
+  readonly saveEvery: number;
+  /** Older checkpoints are removed; 0: all are kept. */
+  readonly keepCheckpoints: number;
+}
+
+const count = z.number().int().min(0);
+const atLeastOne = z.number().int().min(1);
+const share = z.number().min(0).max(1);
+const positive = z.number().positive();
+
+const loraSchema = z.strictObject({
+  rank: atLeastOne,
+  alpha: positive,
+  dropout: z.number().min(0).lt(1),
+  targets: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
+  rankPattern: z.record(z.string(), atLeastOne),
+  alphaPattern: z.record(z.string(), positive),
+  usesRsLora: z.boolean(),
+  usesDora: z.boolean(),
+});
+
+const schema = z.strictObject({
+  name: z.string().min(1),
+  lora: loraSchema.nullable(),
+  parts: z.array(z.enum(['vision', 'projector', 'text', 'head'])),
+  learningRate: z.number().min(0),
+  schedule: z.enum(['cosine', 'linear', 'constant']),
+  warmupSteps: count,
+  warmupRatio: share,
+  weightDecay: z.number().min(0),
+  decaysVectors: z.boolean(),
+  beta1: z.number().min(0).lt(1),
+  beta2: z.number().min(0).lt(1),
+  epsilon: positive,
+  maxGradNorm: z.number().min(0),
+  batchSize: atLeastOne,
+  accumulation: atLeastOne,
+  epochs: positive,
+  maxSteps: count,
+  lossNormalisation: z.enum(['window', 'micro-batch']),
+  dtype: z.enum(['bf16', 'fp32']),
+  cutoffLength: z.number().int().min(8),
+  onTooLong: z.enum(['error', 'drop']),
+  maxTiles: z.number().int().min(0).max(4096),
+  limitsImageArea: z.boolean(),
+  system: z.string(),
+  packing: z.boolean(),
+  groupsByLength: z.boolean(),
+  checkpointsActivations: z.boolean(),
+  lossChunkRows: count,
+  featureCacheMegabytes: count,
+  seed: count,
+  maxSamples: count,
+  logEvery: atLeastOne,
+  saveEvery: count,
+  keepCheckpoints: count,
+});
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const child of Object.values(value)) deepFreeze(child);
+    Object.freeze(value);
+  }
+  return value;
+}
+
+/**
+ * A checked, frozen copy.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong field
+ */
+export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
+  const parsed = schema.safeParse(recipe);
+  const details = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `recipe.${issue.path.join('.')}: ${issue.message}`);
+  if (parsed.success && (recipe.lora === null) === (recipe.parts.length === 0)) {
+    details.push('recipe: expected either lora or parts');
+  }
+  if (details.length === 0) return deepFreeze(structuredClone(recipe));
+  throw new InvalidArgumentError(
+    'FACELLM_INVALID_ARGUMENT',
+    `the recipe has ${details.length} wrong field(s)`,
+    { details },
+  );
+}
+
+function parseValue(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text; // a word: cosine, bf16
+  }
+}
+
+/** Names of all fields, those of `lora` as `lora.rank`; `lora: null` hides its own. */
+function keysOf(recipe: TrainingRecipe): string[] {
+  return Object.entries(recipe).flatMap(([key, value]) =>
+    key === 'lora' && value !== null
+      ? [key, ...Object.keys(value as RecipeLora).map((own) => `lora.${own}`)]
+      : [key],
+  );
+}
+
+/**
+ * The recipe with `key=value` settings, values written as JSON or as plain words (`learningRate=2e-5`,
+ * `schedule=linear`, `lora.rank=8`, `parts=["text","head"]`).
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong setting
+ */
+export function overrideRecipe(
+  recipe: TrainingRecipe,
+  settings: readonly string[],
+): TrainingRecipe {
+  const known = keysOf(recipe);
+  const details: string[] = [];
+  const changed = structuredClone(recipe) as unknown as Record<string, unknown>;
+  for (const setting of settings) {
+    const [, key = '', text = ''] = /^([\w.]+)=(.*)$/s.exec(setting) ?? [];
+    if (!known.includes(key)) {
+      details.push(`${setting}: expected key=value with one of ${known.join(', ')}`);
+      continue;
+    }
+    const [outer = '', inner] = key.split('.');
+    const target = inner === undefined ? changed : (changed[outer] as Record<string, unknown>);
+    target[inner ?? outer] = parseValue(text);
+  }
+  if (details.length > 0) {
+    throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the settings are wrong', {
+      details,
+    });
+  }
+  return checkRecipe(changed as unknown as TrainingRecipe);
+}

@@ -1,0 +1,66 @@
+/** The logs and plots of a run folder, fed with the same records as everyone else. */
+import { join } from 'node:path';
+
+import {
+  type LossPoint,
+  type StepRecord,
+  TensorBoardWriter,
+  TrainerLog,
+  TRAINER_LOG_NAME,
+  AppendLog,
+  writeLossPlot,
+} from './run/index.js';
+
+export class RunFiles implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #title: string;
+  readonly #log: TrainerLog;
+  readonly #board: TensorBoardWriter;
+
+  private constructor(folder: string, title: string, log: TrainerLog, board: TensorBoardWriter) {
+    this.#folder = folder;
+    this.#title = title;
+    this.#log = log;
+    this.#board = board;
+  }
+
+  /** @throws TrainingError FACELLM_RUN_WRITE */
+  static async open(folder: string, title: string, resumeStep: number): Promise<RunFiles> {
+    const log = await TrainerLog.open({ folder, resumeStep });
+    const board = await TensorBoardWriter.open({ folder, resumeStep });
+    return new RunFiles(folder, title, log, board);
+  }
+
+  async log(record: StepRecord): Promise<void> {
+    this.#log.append(record);
+    this.#board.append(record);
+    await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    await this.#log.flush();
+    await this.#board.flush();
+  }
+
+  /** training_loss.svg and .png of everything logged, earlier sessions of the run included. */
+  async plot(): Promise<void> {
+    await this.flush();
+    const log = await AppendLog.open(join(this.#folder, TRAINER_LOG_NAME));
+    try {
+      const points = (await log.entries()).flatMap((entry): LossPoint[] =>
+        typeof entry['loss'] === 'number'
+          ? [{ step: Number(entry['current_steps']), loss: entry['loss'] }]
+          : [],
+      );
+      if (points.length === 0) return;
+      await writeLossPlot({ folder: this.#folder, title: this.#title, points });
+    } finally {
+      await log.close();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#log.close();
+    await this.#board.close();
+  }
+}

@@ -1,0 +1,158 @@
+/** What a run needs before its first update: model, tokenizer, data, all checked before weights are read. */
+import { createHash } from 'node:crypto';
+
+import { loadAddon } from '../binding/load.js';
+import type { NativeAddon, NativeTrainedModule, NativeTrainer } from '../binding/native.js';
+import {
+  type CheckpointConfig,
+  type CheckpointFiles,
+  readCheckpointConfig,
+  readCheckpointFiles,
+  resolveCheckpoint,
+} from '../checkpoint/index.js';
+import { type Dataset, readDataset } from '../data/index.js';
+import { fromNative } from '../errors.js';
+import { ADAPTER_WEIGHTS, resolveTargets } from '../lora/index.js';
+import { TokenizerThread } from '../tokenizer/index.js';
+import { join } from 'node:path';
+import type { TrainingEvent } from './events.js';
+import type { TrainingRecipe } from './recipe.js';
+import { SampleSet } from './sample-set.js';
+import type { TrainOptions } from './train.js';
+
+export interface TrainingSession extends AsyncDisposable {
+  readonly addon: NativeAddon;
+  readonly directory: string;
+  readonly config: CheckpointConfig;
+  readonly dataset: Dataset;
+  readonly samples: SampleSet;
+  readonly modules: readonly NativeTrainedModule[];
+  readonly trainer: NativeTrainer;
+  readonly fingerprint: string;
+}
+
+/** Settings that change nothing of a run's numbers. */
+const WITHOUT_EFFECT = ['name', 'logEvery', 'saveEvery', 'keepCheckpoints'];
+
+/** Equal for runs that take the same steps. */
+function fingerprintOf(
+  recipe: TrainingRecipe,
+  dataset: Dataset,
+  config: CheckpointConfig,
+  files: CheckpointFiles,
+): string {
+  const relevant = Object.entries(recipe).filter(([key]) => !WITHOUT_EFFECT.includes(key));
+  const identity = [relevant, dataset.sha256, config.model, files.totalBytes];
+  return createHash('sha256').update(JSON.stringify(identity)).digest('hex');
+}
+
+export async function openSession(
+  options: TrainOptions,
+  recipe: TrainingRecipe,
+  emit: (event: TrainingEvent) => void,
+  signal: AbortSignal | undefined,
+): Promise<TrainingSession> {
+  const addon = loadAddon();
+  const directory = await resolveCheckpoint(options.model);
+  const [files, config] = await Promise.all([
+    readCheckpointFiles(directory),
+    readCheckpointConfig(directory),
+  ]);
+  const modules = recipe.lora === null ? [] : resolveTargets(config.model, recipe.lora);
+  const dataset = await readDataset(options.data, {
+    name: options.dataset,
+    imageRoot: options.imageRoot,
+    maxSamples: recipe.maxSamples === 0 ? undefined : recipe.maxSamples,
+    onInvalid: options.onInvalid,
+  });
+  const coder = await TokenizerThread.load(directory);
+  try {
+    let shownAt = 0;
+    const samples = await SampleSet.encode(
+      dataset.records,
+      { addon, config, coder, recipe },
+      (recordsDone) => {
+        const now = performance.now();
+        if (now - shownAt < 200 && recordsDone < dataset.records.length) return;
+        shownAt = now;
+        emit({ type: 'prepare', recordsDone, recordsTotal: dataset.records.length });
+      },
+      signal,
+    );
+    if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
+    const trainer = await createTrainer(
+      addon,
+      options,
+      recipe,
+      config,
+      files,
+      modules,
+      emit,
+      signal,
+    );
+    return {
+      ...{ addon, directory, config, dataset, samples, modules, trainer },
+      fingerprint: fingerprintOf(recipe, dataset, config, files),
+      async [Symbol.asyncDispose]() {
+        await trainer.dispose().promise;
+        await coder.dispose();
+      },
+    };
+  } catch (error) {
+    await coder.dispose();
+    throw error;
+  }
+}
+
+async function createTrainer(
+  addon: NativeAddon,
+  options: TrainOptions,
+  recipe: TrainingRecipe,
+  config: CheckpointConfig,
+  files: CheckpointFiles,
+  modules: readonly NativeTrainedModule[],
+  emit: (event: TrainingEvent) => void,
+  signal: AbortSignal | undefined,
+): Promise<NativeTrainer> {
+  const device =
+    options.device ?? ((await addon.runtimeInfo().promise).gpus.length > 0 ? 'cuda' : 'cpu');
+  const job = addon.createTrainer(
+    {
+      load: {
+        config: config.model,
+        preprocessing: config.preprocessing,
+        files: files.dataFiles,
+        weightMap: files.weightMap,
+        device,
+        dtype: recipe.dtype,
+        imageCacheBytes: 0,
+        prefixCacheBytes: 0,
+      },
+      modules,
+      parts: recipe.parts,
+      usesDora: recipe.lora?.usesDora ?? false,
+      dropout: recipe.lora?.dropout ?? 0,
+      adapterFile: options.adapter === undefined ? '' : join(options.adapter, ADAPTER_WEIGHTS),
+      seed: recipe.seed,
+      beta1: recipe.beta1,
+      beta2: recipe.beta2,
+      eps: recipe.epsilon,
+      weightDecay: recipe.weightDecay,
+      decaysVectors: recipe.decaysVectors,
+      checkpointsActivations: recipe.checkpointsActivations,
+      lossChunkRows: recipe.lossChunkRows,
+      featureCacheBytes: recipe.featureCacheMegabytes * 1e6,
+    },
+    (bytesDone, bytesTotal) => emit({ type: 'load', bytesDone, bytesTotal }),
+  );
+  const cancel = (): void => job.cancel();
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    return await job.promise;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw fromNative(error);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+  }
+}

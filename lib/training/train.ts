@@ -1,0 +1,297 @@
+/**
+ * Training from beginning to end: data checked first, then updates in an order that the seed decides, with
+ * checkpoints from which a run goes on exactly as if it had not been interrupted.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { writeSkipped } from '../data/index.js';
+import { createError, fromNative } from '../errors.js';
+import { adapterConfigJson } from '../lora/index.js';
+import { prefetch } from './bounded.js';
+import {
+  checkpointPath,
+  listCheckpoints,
+  OPTIMIZER,
+  readState,
+  saveCheckpoint,
+  tidyCheckpoints,
+  type TrainerState,
+  writeWeights,
+} from './checkpoint-folder.js';
+import type { TrainingEvent, TrainingResult } from './events.js';
+import { planUpdates } from './order.js';
+import { checkRecipe, type TrainingRecipe } from './recipe.js';
+import { RunFiles } from './run-files.js';
+import { lockRun } from './run-lock.js';
+import { writeFileAtomic } from './run/index.js';
+import { openSession, type TrainingSession } from './session.js';
+import { TrainingRun } from './training-run.js';
+import { runUpdate } from './updates.js';
+
+export interface TrainOptions {
+  /** Complete settings: `facellm1b()`, `nano()`, or one of them spread and changed. */
+  readonly recipe: TrainingRecipe;
+  /** Checkpoint folder of the base model, or a hub id in the local cache. */
+  readonly model: string;
+  /** ShareGPT JSON or JSONL, or a dataset_info.json. */
+  readonly data: string;
+  /** Folder of the run; made if absent. A run that lies there is resumed. */
+  readonly output: string;
+  /** Entry of a dataset_info.json. */
+  readonly dataset?: string | undefined;
+  /** Where relative picture paths start. @default the data file's folder */
+  readonly imageRoot?: string | undefined;
+  /** PEFT adapter to start from. */
+  readonly adapter?: string | undefined;
+  /** @default a usable GPU, else the CPU */
+  readonly device?: string | undefined;
+  readonly threads?: number | undefined;
+  /** `skip` writes bad records to skipped_records.jsonl instead of failing. @default 'error' */
+  readonly onInvalid?: 'error' | 'skip' | undefined;
+  /** Ends the run at once, without saving; `run.stop()` ends it after the update under way. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Starts a run. Await it for its result, iterate over it for its events.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a wrong recipe. The run itself rejects with
+ *   DataError, CheckpointError, DeviceError or TrainingError.
+ */
+export function train(options: TrainOptions): TrainingRun {
+  const recipe = checkRecipe(options.recipe);
+  return new TrainingRun((run) => trainAll(options, recipe, run));
+}
+
+async function trainAll(
+  options: TrainOptions,
+  recipe: TrainingRecipe,
+  run: TrainingRun,
+): Promise<TrainingResult> {
+  const { output, signal } = options;
+  signal?.throwIfAborted();
+  await mkdir(output, { recursive: true }).catch((cause: unknown) => {
+    throw createError('FACELLM_RUN_WRITE', `${output} cannot be made; check the path`, { cause });
+  });
+  const unlock = await lockRun(output);
+  try {
+    await using session = await openSession(options, recipe, (event) => run.emit(event), signal);
+    const { skipped } = session.dataset;
+    if (skipped.length > 0) await writeSkipped(join(output, 'skipped_records.jsonl'), skipped);
+    return await new Loop(options, recipe, run, session).run();
+  } finally {
+    await unlock();
+  }
+}
+
+class Loop {
+  readonly #options: TrainOptions;
+  readonly #recipe: TrainingRecipe;
+  readonly #run: TrainingRun;
+  readonly #session: TrainingSession;
+  readonly #startedAt = performance.now();
+  #state: TrainerState;
+  #samplesDone = 0;
+  #tokensDone = 0;
+  #peakBytes = 0;
+  #savedStep = -1;
+
+  constructor(
+    options: TrainOptions,
+    recipe: TrainingRecipe,
+    run: TrainingRun,
+    session: TrainingSession,
+  ) {
+    this.#options = options;
+    this.#recipe = recipe;
+    this.#run = run;
+    this.#session = session;
+    this.#state = {
+      step: 0,
+      totalSteps: 0,
+      totalTokens: 0,
+      fingerprint: session.fingerprint,
+      lastLoss: 0,
+    };
+  }
+
+  async run(): Promise<TrainingResult> {
+    const { samples, trainer, fingerprint } = this.#session;
+    const plans = planUpdates(samples.lengths, 1, this.#recipe);
+    await tidyCheckpoints(this.#options.output, 0);
+    const resumed = await this.#resume();
+    this.#state = { ...this.#state, ...resumed, totalSteps: plans.length, fingerprint };
+    await writeFileAtomic(join(this.#options.output, 'run.json'), this.#describe());
+    await using files = await RunFiles.open(
+      this.#options.output,
+      this.#recipe.name,
+      this.#state.step,
+    );
+    const info = trainer.info();
+    this.#emit({
+      type: 'start',
+      totalSteps: plans.length,
+      resumedStep: this.#state.step,
+      samples: samples.samples.length,
+      droppedSamples: samples.dropped,
+      trainableParameters: info.trainableParameters,
+      device: info.model.device,
+    });
+    const left = plans.slice(this.#state.step);
+    const loaded = prefetch(left, 2, async (plan) => ({
+      plan,
+      batches: await Promise.all(
+        plan.microBatches.map((batch) => Promise.all(batch.map((i) => samples.load(i)))),
+      ),
+    }));
+    for await (const { plan, batches } of loaded) {
+      this.#options.signal?.throwIfAborted();
+      const total = plans.length;
+      const { signal } = this.#options;
+      const done = await runUpdate(trainer, plan, batches, samples, total, this.#recipe, signal);
+      this.#samplesDone += done.samples;
+      this.#tokensDone += done.tokens;
+      this.#peakBytes = Math.max(this.#peakBytes, done.peakBytes);
+      this.#state = {
+        ...this.#state,
+        step: plan.update + 1,
+        totalTokens: this.#state.totalTokens + done.tokens,
+        lastLoss: done.loss,
+      };
+      const seconds = this.#seconds();
+      const record = {
+        step: this.#state.step,
+        totalSteps: total,
+        epoch: plan.epoch,
+        loss: done.loss,
+        learningRate: done.learningRate,
+        gradNorm: done.gradNorm,
+        elapsedSeconds: seconds,
+        samplesPerSecond: this.#samplesDone / seconds,
+        tokensPerSecond: this.#tokensDone / seconds,
+        totalTokens: this.#state.totalTokens,
+        peakBytes: this.#peakBytes,
+      };
+      this.#emit({ type: 'step', ...record });
+      const isEnd = this.#state.step === total;
+      if (this.#state.step % this.#recipe.logEvery === 0 || isEnd) await files.log(record);
+      const { saveEvery } = this.#recipe;
+      if (saveEvery > 0 && this.#state.step % saveEvery === 0) await this.#save(files);
+      if (this.#run.isStopping) break;
+    }
+    if (this.#savedStep !== this.#state.step) await this.#save(files);
+    await files.plot();
+    const isComplete = this.#state.step === plans.length;
+    if (isComplete) await this.#writeFinal();
+    const result = this.#result(isComplete);
+    this.#emit({ type: 'done', result });
+    return result;
+  }
+
+  /** State of the newest complete checkpoint, its tensors restored. */
+  async #resume(): Promise<TrainerState | undefined> {
+    const { output } = this.#options;
+    const step = (await listCheckpoints(output)).at(-1);
+    if (step === undefined) return undefined;
+    const directory = checkpointPath(output, step);
+    const state = await readState(directory);
+    if (state.fingerprint !== this.#session.fingerprint) {
+      throw createError(
+        'FACELLM_RUN_INVALID',
+        `${directory} belongs to a run with another recipe, model or data; train into another folder, or ` +
+          'remove this one to start afresh',
+      );
+    }
+    try {
+      await this.#session.trainer.restoreState(join(directory, OPTIMIZER), state.step).promise;
+    } catch (error) {
+      throw fromNative(error);
+    }
+    this.#savedStep = state.step;
+    return state;
+  }
+
+  async #save(files: RunFiles): Promise<void> {
+    const { output } = this.#options;
+    const { trainer } = this.#session;
+    await files.flush();
+    const directory = await saveCheckpoint(output, this.#state, async (partial) => {
+      await this.#writeWeights(partial);
+      await trainer.saveState(join(partial, OPTIMIZER)).promise;
+    });
+    this.#savedStep = this.#state.step;
+    await tidyCheckpoints(output, this.#recipe.keepCheckpoints);
+    this.#emit({ type: 'checkpoint', step: this.#state.step, directory });
+  }
+
+  /** The trained adapter or model at the top of the run folder, as LLaMA-Factory leaves it. */
+  async #writeFinal(): Promise<void> {
+    try {
+      await this.#writeWeights(this.#options.output);
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
+  async #writeWeights(directory: string): Promise<void> {
+    const { lora } = this.#recipe;
+    const { trainer, modules, directory: model } = this.#session;
+    const files: Record<string, string> = { 'facellm_training.json': this.#settings() };
+    if (lora !== null) {
+      files['adapter_config.json'] = adapterConfigJson(lora, modules, this.#options.model);
+    }
+    await writeWeights(trainer, directory, lora !== null, model, files);
+  }
+
+  /** How prompts and pictures were made: serving should do the same. */
+  #settings(): string {
+    const { system, maxTiles, limitsImageArea, dtype } = this.#recipe;
+    const tiles = maxTiles === 0 ? 'off' : { minTiles: 1, maxTiles };
+    return `${JSON.stringify({ template: 'training', system, tiles, limitsImageArea, dtype }, null, 2)}\n`;
+  }
+
+  /** The resolved configuration beside the run. */
+  #describe(): string {
+    const { model, data, dataset, imageRoot, adapter } = this.#options;
+    const inputs = { model, data, dataset, imageRoot, adapter };
+    const { sha256, file } = this.#session.dataset;
+    return `${JSON.stringify(
+      {
+        recipe: this.#recipe,
+        ...inputs,
+        dataFile: file,
+        dataSha256: sha256,
+        fingerprint: this.#session.fingerprint,
+        totalSteps: this.#state.totalSteps,
+        modules: this.#session.modules,
+      },
+      null,
+      2,
+    )}\n`;
+  }
+
+  #seconds(): number {
+    return Math.max((performance.now() - this.#startedAt) / 1000, 1e-9);
+  }
+
+  #result(isComplete: boolean): TrainingResult {
+    const { step, totalSteps, lastLoss } = this.#state;
+    const { output } = this.#options;
+    return {
+      steps: step,
+      totalSteps,
+      loss: lastLoss,
+      isComplete,
+      output,
+      checkpoint: this.#savedStep < 0 ? undefined : checkpointPath(output, this.#savedStep),
+      seconds: this.#seconds(),
+      samplesPerSecond: this.#samplesDone / this.#seconds(),
+      peakBytes: this.#peakBytes,
+    };
+  }
+
+  #emit(event: TrainingEvent): void {
+    this.#run.emit(event);
+  }
+}
