@@ -17,9 +17,10 @@ const LIB = {
   chat: ['binding', 'image', 'tokenizer'],
   generation: ['binding', 'tokenizer'],
   lora: ['binding', 'checkpoint'],
-  data: [],
+  data: ['binding', 'image', 'chat', 'model'],
   model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
   training: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
+  evaluation: ['binding', 'image', 'tokenizer', 'chat', 'generation', 'lora', 'data', 'model'],
   cli: [
     ...[
       'binding',
@@ -32,7 +33,7 @@ const LIB = {
       'data',
       'model',
     ],
-    'training',
+    ...['training', 'evaluation'],
   ],
 };
 const NATIVE = {

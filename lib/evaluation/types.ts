@@ -1,0 +1,73 @@
+/**
+ * What a benchmark is: questions with known answers, and a report on what models made of them. The runner
+ * (run/) asks and keeps a journal; it knows nothing of any one benchmark.
+ */
+
+/** One question put to every model. */
+export interface EvaluationItem {
+  /** Unique within the benchmark, and the same in every run over the same data. */
+  readonly id: string;
+  /** Absolute paths, in the order in which the model sees them; none for a text-only question. */
+  readonly images: readonly string[];
+  /** The user's text after the pictures, exactly. */
+  readonly prompt: string;
+  /** Answers whose probabilities are computed: option letters, or words. At least two. */
+  readonly choices: readonly string[];
+  /** Index of the right one among `choices`. */
+  readonly answer: number;
+  /** What tables are grouped by: category, task, race, gender, number of images. */
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** What one model made of one item. */
+export interface ItemOutcome {
+  readonly id: string;
+  /** sha256 of the prompt as rendered to token ids. */
+  readonly promptHash: string;
+  /** Generated text without surrounding white space; absent where only probabilities were asked for. */
+  readonly text?: string;
+  /** Of each choice, normalised over the choices; absent where only text was asked for. */
+  readonly probabilities?: readonly number[];
+  readonly promptTokens: number;
+  readonly imageTokens: number;
+  readonly generatedTokens: number;
+  readonly milliseconds: number;
+}
+
+/** One model over all items of a benchmark, in the order of the items. */
+export interface ModelRun {
+  /** Label in tables: `base`, `tuned`, or a name that the user gave. */
+  readonly name: string;
+  readonly outcomes: readonly ItemOutcome[];
+}
+
+export interface Benchmark {
+  readonly name: 'facexbench' | 'attributes' | 'pairs';
+  /** Not all of the published set is there: the score is no score of that benchmark. */
+  readonly isPartial: boolean;
+  /** What a reader of the report must know: files missing or of another version, rows left out. */
+  readonly notes: readonly string[];
+  readonly items: readonly EvaluationItem[];
+  /** sha256 over all data that the items and answers come from. */
+  readonly fingerprint: string;
+  /** Whether generated text is read, probabilities are, or both. */
+  readonly readings: readonly ('text' | 'probability')[];
+  /**
+   * Writes the benchmark's tables and pictures into a folder that exists.
+   *
+   * @returns the headline figures, JSON-serialisable
+   */
+  report(runs: readonly ModelRun[], output: string): Promise<BenchmarkSummary>;
+}
+
+export interface BenchmarkSummary {
+  readonly benchmark: string;
+  readonly isPartial: boolean;
+  /** Per model: figure name to value, for example `accuracy.probability`. */
+  readonly models: readonly {
+    readonly name: string;
+    readonly figures: Readonly<Record<string, number>>;
+  }[];
+  /** Files written, relative to the folder. */
+  readonly files: readonly string[];
+}
