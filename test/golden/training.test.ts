@@ -94,6 +94,7 @@ async function createTrainer(
       imageCacheBytes: 0,
       prefixCacheBytes: 0,
     },
+    initialisesRandomly: false,
     modules,
     parts: [],
     usesDora: false,
