@@ -2,10 +2,24 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import sharp from 'sharp';
+
+import { loadAddon } from '../../lib/binding/load.js';
+import type {
+  NativeTrainedModule,
+  NativeTrainer,
+  NativeTrainerRequest,
+  NativeTrainImage,
+  NativeTrainSample,
+} from '../../lib/binding/native.js';
+import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
 import { facellm1b, type TrainingRecipe } from '../../lib/index.js';
+import { resolveTargets } from '../../lib/lora/index.js';
 import { planUpdates } from '../../lib/training/order.js';
 import { GOLDEN } from './golden.js';
 
+/** Side of a tile of the tiny checkpoints. */
+const TILE = 56;
 export const BASE: string = join(GOLDEN, 'ckpt-300m');
 export const DATASET: string = join(GOLDEN, 'train-images', 'dataset.json');
 
@@ -80,4 +94,84 @@ export function seedFor(run: GoldenRun, recipe: TrainingRecipe): number {
 
 function sorted(batch: readonly number[]): number[] {
   return [...batch].sort((a, b) => a - b);
+}
+
+/** The oracle's samples with their pictures cut to one tile each. */
+export async function goldenSamples(run: GoldenRun): Promise<NativeTrainSample[]> {
+  return Promise.all(
+    run.samples.map(async ({ input_ids, labels, tiles }, index) => ({
+      ids: Int32Array.from(input_ids),
+      labels: Int32Array.from(labels),
+      images: await Promise.all(
+        tiles.map(async (_, k): Promise<NativeTrainImage> => {
+          const path = join(GOLDEN, 'train-images', `${index}_${k}.png`);
+          const { data, info } = await sharp(path)
+            .removeAlpha()
+            .raw()
+            .toBuffer({ resolveWithObject: true });
+          const image = { key: path, rgb: data, width: info.width, height: info.height };
+          const grid = { columns: 1, rows: 1, hasThumbnail: false };
+          return {
+            key: path,
+            tiles: await loadAddon().tilePixels({ ...image, ...grid }, TILE).promise,
+          };
+        }),
+      ),
+    })),
+  );
+}
+
+/** Modules that a LoRA of these targets adapts, rank 16 and alpha 32. */
+export async function loraModules(
+  targets: string | readonly string[],
+): Promise<readonly NativeTrainedModule[]> {
+  const lora = {
+    rank: 16,
+    alpha: 32,
+    targets,
+    rankPattern: {},
+    alphaPattern: {},
+    usesRsLora: false,
+  };
+  return resolveTargets((await readCheckpointConfig(BASE)).model, lora);
+}
+
+/** A trainer of the tiny checkpoint on the CPU in fp32: a fresh LoRA on all text layers unless told otherwise. */
+export async function createTrainer(
+  overrides: Partial<NativeTrainerRequest> = {},
+  dtype: 'fp32' | 'bf16' = 'fp32',
+): Promise<NativeTrainer> {
+  const [files, config] = await Promise.all([
+    readCheckpointFiles(BASE),
+    readCheckpointConfig(BASE),
+  ]);
+  const request: NativeTrainerRequest = {
+    load: {
+      config: config.model,
+      preprocessing: config.preprocessing,
+      files: files.dataFiles,
+      weightMap: files.weightMap,
+      device: 'cpu',
+      dtype,
+      imageCacheBytes: 0,
+      prefixCacheBytes: 0,
+    },
+    initialisesRandomly: false,
+    modules: await loraModules('all'),
+    parts: [],
+    usesDora: false,
+    dropout: 0,
+    adapterFile: '',
+    seed: 1,
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    weightDecay: 0,
+    decaysVectors: true,
+    checkpointsActivations: false,
+    lossChunkRows: 0,
+    featureCacheBytes: 0,
+    ...overrides,
+  };
+  return loadAddon().createTrainer(request, () => {}).promise;
 }
