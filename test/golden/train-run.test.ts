@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { loadAddon } from '../../lib/binding/load.js';
 import { readCheckpointConfig } from '../../lib/checkpoint/index.js';
 import { readDataset } from '../../lib/data/index.js';
-import { train, type TrainingEvent, type TrainingRecipe } from '../../lib/index.js';
+import type { TrainingRecipe } from '../../lib/index.js';
 import { TokenizerThread } from '../../lib/tokenizer/index.js';
 import { SampleSet } from '../../lib/training/sample-set.js';
 import { GOLDEN } from '../support/golden.js';
 import { readSafetensors } from '../support/safetensors.js';
-import { BASE, DATASET, type GoldenRun, goldenRecipe, goldenRun, seedFor } from '../support/training.js';
+import { BASE, checkRun, DATASET, goldenRecipe, goldenRun } from '../support/training.js';
 
 describe('golden training run', function () {
   this.timeout(120_000);
@@ -21,25 +21,6 @@ describe('golden training run', function () {
     folder = mkdtempSync(join(tmpdir(), 'facellm-train-'));
   });
   after(() => rmSync(folder, { recursive: true }));
-
-  async function losses(run: GoldenRun, recipe: TrainingRecipe, output: string, adapter?: string) {
-    const steps: Extract<TrainingEvent, { type: 'step' }>[] = [];
-    const started = train({ recipe, model: BASE, data: DATASET, output, adapter, device: 'cpu' });
-    for await (const event of started) if (event.type === 'step') steps.push(event);
-    const result = await started;
-    assert.ok(result.isComplete);
-    assert.equal(steps.length, run.steps.length);
-    run.steps.forEach((golden, i) => {
-      const near = (actual: number | undefined, expected: number, what: string): void =>
-        assert.ok(
-          Math.abs((actual ?? NaN) - expected) <= 1e-5 * Math.abs(expected),
-          `${what} of step ${i}: ${actual}, expected ${expected}`,
-        );
-      near(steps[i]?.loss, golden.loss, 'loss');
-      near(steps[i]?.gradNorm, golden.grad_norm, 'gradient norm');
-      assert.ok(Math.abs((steps[i]?.learningRate ?? NaN) - golden.lr) <= 1e-12, `rate of step ${i}`);
-    });
-  }
 
   it('records become the ids and labels of the reference', async () => {
     const run = goldenRun('train-lora');
@@ -65,7 +46,7 @@ describe('golden training run', function () {
     const recipe = goldenRecipe(run);
     const output = join(folder, 'lora');
     const init = join(GOLDEN, 'train-lora', 'adapter_init');
-    await losses(run, { ...recipe, seed: seedFor(run, recipe) }, output, init);
+    await checkRun({ run, recipe, output, adapter: init });
     const ours = readSafetensors(join(output, 'adapter_model.safetensors'));
     const theirs = readSafetensors(
       join(GOLDEN, 'train-lora', 'adapter_final', 'adapter_model.safetensors'),
@@ -93,7 +74,7 @@ describe('golden training run', function () {
     const run = goldenRun('train-lora-accum');
     const recipe = goldenRecipe(run);
     const init = join(GOLDEN, 'train-lora', 'adapter_init');
-    await losses(run, { ...recipe, seed: seedFor(run, recipe) }, join(folder, 'accum'), init);
+    await checkRun({ run, recipe, output: join(folder, 'accum'), adapter: init });
   });
 
   it('full fine-tuning', async () => {
@@ -103,6 +84,6 @@ describe('golden training run', function () {
       lora: null,
       parts: ['vision', 'projector', 'text', 'head'],
     };
-    await losses(run, { ...recipe, seed: seedFor(run, recipe) }, join(folder, 'full'));
+    await checkRun({ run, recipe, output: join(folder, 'full') });
   });
 });

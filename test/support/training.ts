@@ -1,4 +1,5 @@
 /** Training runs on the oracle's pictures and records, for golden and end-to-end tests. */
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -13,7 +14,7 @@ import type {
   NativeTrainSample,
 } from '../../lib/binding/native.js';
 import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
-import { facellm1b, type TrainingRecipe } from '../../lib/index.js';
+import { facellm1b, train, type TrainingEvent, type TrainingRecipe } from '../../lib/index.js';
 import { resolveTargets } from '../../lib/lora/index.js';
 import { planUpdates } from '../../lib/training/order.js';
 import { GOLDEN } from './golden.js';
@@ -50,8 +51,8 @@ export interface GoldenRun {
   readonly change_l2: Readonly<Record<string, number>>;
 }
 
-export function goldenRun(name: string): GoldenRun {
-  return JSON.parse(readFileSync(join(GOLDEN, name, 'train.json'), 'utf8')) as GoldenRun;
+export function goldenRun(name: string, folder: string = GOLDEN): GoldenRun {
+  return JSON.parse(readFileSync(join(folder, name, 'train.json'), 'utf8')) as GoldenRun;
 }
 
 /** FaceLLM's recipe with the oracle's settings, in fp32. */
@@ -174,4 +175,36 @@ export async function createTrainer(
     ...overrides,
   };
   return loadAddon().createTrainer(request, () => {}).promise;
+}
+
+/** Runs train() in the oracle's order; losses, gradient norms and rates of every step must be the oracle's. */
+export async function checkRun({
+  run,
+  recipe,
+  output,
+  adapter,
+}: {
+  readonly run: GoldenRun;
+  readonly recipe: TrainingRecipe;
+  readonly output: string;
+  readonly adapter?: string;
+}): Promise<void> {
+  const started = train({
+    recipe: { ...recipe, seed: seedFor(run, recipe) },
+    ...{ model: BASE, data: DATASET, output, adapter, device: 'cpu' },
+  });
+  const steps: Extract<TrainingEvent, { type: 'step' }>[] = [];
+  for await (const event of started) if (event.type === 'step') steps.push(event);
+  assert.ok((await started).isComplete);
+  assert.equal(steps.length, run.steps.length);
+  run.steps.forEach((golden, i) => {
+    const near = (actual: number | undefined, expected: number, what: string): void =>
+      assert.ok(
+        Math.abs((actual ?? NaN) - expected) <= 1e-5 * Math.abs(expected),
+        `${what} of step ${i}: ${actual}, expected ${expected}`,
+      );
+    near(steps[i]?.loss, golden.loss, 'loss');
+    near(steps[i]?.gradNorm, golden.grad_norm, 'gradient norm');
+    assert.ok(Math.abs((steps[i]?.learningRate ?? NaN) - golden.lr) <= 1e-12, `rate of step ${i}`);
+  });
 }
