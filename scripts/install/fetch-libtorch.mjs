@@ -7,10 +7,12 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { cacheFolder, inspect } from './find-libtorch.mjs';
+import { cacheFolder, inspect, SUPPORTED_MINORS } from './find-libtorch.mjs';
 import { InstallError, say } from './report.mjs';
 
 const VERSION = '2.13.0';
+/** Where an index lacks that version: whatever the sources are written for. */
+const ANY_VERSION = `>=2.${SUPPORTED_MINORS[0]},<2.${SUPPORTED_MINORS[1] + 1}`;
 const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
 
 /** @param {NodeJS.ProcessEnv} env */
@@ -54,11 +56,13 @@ with zipfile.ZipFile(wheel) as z:
  */
 function download(temporary, cuda, env) {
   const wheels = join(temporary, 'wheels');
-  mkdirSync(wheels);
   const base = ['download', '--only-binary=:all:', '-d', wheels];
   // First wherever pip is configured to look, then torch's own index of CPU wheels.
   const attempts = cuda
-    ? [[...base, `torch==${VERSION}`]]
+    ? [
+        [...base, `torch==${VERSION}`],
+        [...base, `torch${ANY_VERSION}`],
+      ]
     : [
         [...base, '--no-deps', '--retries', '0', `torch==${VERSION}+cpu`],
         [...base, '--no-deps', '--index-url', CPU_INDEX, `torch==${VERSION}`],
@@ -66,13 +70,14 @@ function download(temporary, cuda, env) {
   /** @type {string[]} */
   const failures = [];
   for (const args of attempts) {
+    rmSync(wheels, { recursive: true, force: true });
+    mkdirSync(wheels);
     const failure = pip(args, env);
-    if (failure === undefined) {
-      return readdirSync(wheels)
-        .filter((name) => /^(torch|nvidia)/.test(name))
-        .map((name) => join(wheels, name));
-    }
-    failures.push(`pip ${args.slice(0, 1)} ${args.at(-1)}: ${failure}`);
+    const names = readdirSync(wheels).filter((name) => /^(torch|nvidia)/.test(name));
+    // `==` also accepts a local version: an index of CPU wheels answers with one.
+    const isWrongKind = cuda && !names.some((name) => name.startsWith('nvidia'));
+    if (failure === undefined && !isWrongKind) return names.map((name) => join(wheels, name));
+    failures.push(`pip ${args[0]} ${args.at(-1)}: ${failure ?? 'gave a build without CUDA'}`);
   }
   throw new InstallError(
     'FACELLM_LIBTORCH_NOT_FOUND',
@@ -88,7 +93,7 @@ function download(temporary, cuda, env) {
  */
 export function fetchLibtorch(tried, env = process.env) {
   const cuda = wantsCuda(env);
-  const name = `${VERSION}+${cuda ? 'cuda' : 'cpu'}`;
+  const kind = cuda ? 'cuda' : 'cpu';
   if (env.FACELLM_OFFLINE === '1') {
     throw new InstallError(
       'FACELLM_LIBTORCH_NOT_FOUND',
@@ -98,7 +103,7 @@ export function fetchLibtorch(tried, env = process.env) {
     );
   }
   say(
-    `no libtorch found; fetching torch ${name} through pip (${cuda ? 'about 4 GB' : 'about 200 MB'}); FACELLM_OFFLINE=1 forbids this`,
+    `no libtorch found; fetching torch ${VERSION}+${kind} through pip (${cuda ? 'about 4 GB' : 'about 200 MB'}); FACELLM_OFFLINE=1 forbids this`,
   );
   const cache = cacheFolder(env);
   mkdirSync(cache, { recursive: true });
@@ -122,6 +127,7 @@ export function fetchLibtorch(tried, env = process.env) {
         result.problem,
       ]);
     }
+    const name = `${result.libtorch.version}+${kind}`;
     const target = join(cache, name);
     rmSync(target, { recursive: true, force: true });
     renameSync(unpacked, target);

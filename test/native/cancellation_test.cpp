@@ -3,38 +3,10 @@
 
 #include "core/error.h"
 #include "generation/face_llm.h"
+#include "tiny_model.h"
 
 namespace facellm {
 namespace {
-
-// test/fixtures/golden/ckpt-300m, as lib/checkpoint reads its config.json.
-LoadRequest tiny_model() {
-  LoadRequest request{};
-  auto& vision = request.config.vision;
-  vision.hidden_size = 64;
-  vision.intermediate_size = 96;
-  vision.num_hidden_layers = 2;
-  vision.num_attention_heads = 2;
-  vision.image_size = 56;
-  vision.patch_size = 14;
-  vision.has_qkv_bias = true;
-  auto& text = request.config.text;
-  text.hidden_size = 64;
-  text.intermediate_size = 96;
-  text.num_hidden_layers = 2;
-  text.num_attention_heads = 4;
-  text.num_key_value_heads = 2;
-  text.head_dim = 16;
-  text.vocab_size = 2079;
-  text.max_position_embeddings = 32768;
-  request.config.image_seq_length = 4;
-  request.config.image_token_id = 2072;
-  request.preprocessing = {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}, 1.0 / 255};
-  request.files = {FACELLM_FIXTURES "/golden/ckpt-300m/model.safetensors"};
-  request.device = "cpu";
-  request.dtype = "fp32";
-  return request;
-}
 
 GenerateRequest endless() {
   GenerateRequest request{};
@@ -45,7 +17,7 @@ GenerateRequest endless() {
 }
 
 TEST(Cancellation, NoTokenComesAfterTheStepThatRaisedIt) {
-  const auto model = FaceLlm::load(tiny_model(), [](int64_t, int64_t) {}, {});
+  const auto model = FaceLlm::load(tiny_model(kTinyWeights, "fp32"), [](int64_t, int64_t) {}, {});
   for (const int64_t stop_at : {1, 2, 7}) {
     Cancellation cancellation;
     int64_t tokens = 0;
@@ -64,7 +36,7 @@ TEST(Cancellation, NoTokenComesAfterTheStepThatRaisedIt) {
 
 TEST(Cancellation, RaisedBeforehandStopsLoadingAndPrefill) {
   Cancellation cancellation;
-  const auto model = FaceLlm::load(tiny_model(), [](int64_t, int64_t) {}, cancellation);
+  const auto model = FaceLlm::load(tiny_model(kTinyWeights, "fp32"), [](int64_t, int64_t) {}, cancellation);
   cancellation.request();
   const auto is_cancelled = [](auto&& work) {
     try {
@@ -75,7 +47,7 @@ TEST(Cancellation, RaisedBeforehandStopsLoadingAndPrefill) {
     }
   };
   EXPECT_TRUE(is_cancelled([&] {
-    FaceLlm::load(tiny_model(), [](int64_t, int64_t) { ADD_FAILURE() << "a batch was read"; },
+    FaceLlm::load(tiny_model(kTinyWeights, "fp32"), [](int64_t, int64_t) { ADD_FAILURE() << "a batch was read"; },
                   cancellation);
   }));
   EXPECT_TRUE(is_cancelled([&] {
