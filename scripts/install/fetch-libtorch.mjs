@@ -49,35 +49,65 @@ with zipfile.ZipFile(wheel) as z:
     z.extractall(target, names)
 `;
 
+/** Prints what a CUDA wheel of torch needs of NVIDIA's; its other dependencies are Python's affair. */
+const CUDA_REQUIREMENTS = `
+import re, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as z:
+    names = z.namelist()
+    if 'torch/lib/libtorch_cuda.so' not in names: sys.exit('is a build without CUDA')
+    metadata = next(n for n in names if n.endswith('.dist-info/METADATA'))
+    for line in z.read(metadata).decode().splitlines():
+        found = re.match(r'Requires-Dist: ((?:nvidia|cuda-toolkit)[^;]*)', line)
+        if found: print(found[1].replace(' ', ''))
+`;
+
+/**
+ * Adds the libraries that torch's wheel needs.
+ *
+ * @param {string} folder
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {string | undefined} why it failed
+ */
+function addCudaLibraries(folder, env) {
+  const wheel = readdirSync(folder).find((name) => name.startsWith('torch-')) ?? '';
+  const run = spawnSync('python3', ['-c', CUDA_REQUIREMENTS, join(folder, wheel)], {
+    encoding: 'utf8',
+  });
+  if (run.status !== 0) return `${wheel} ${run.stderr.trim().split('\n').at(-1)}`;
+  const requirements = run.stdout.split('\n').filter((line) => line !== '');
+  return pip(['download', '--only-binary=:all:', '-d', folder, ...requirements], env);
+}
+
 /**
  * @param {string} temporary
  * @param {boolean} cuda
  * @param {NodeJS.ProcessEnv} env
+ * @returns {string[]} wheels
  */
 function download(temporary, cuda, env) {
   const wheels = join(temporary, 'wheels');
-  const base = ['download', '--only-binary=:all:', '-d', wheels];
-  // First wherever pip is configured to look, then torch's own index of CPU wheels.
+  const base = ['download', '--only-binary=:all:', '--no-deps', '-d', wheels];
+  // For the CPU first wherever pip is configured to look, then torch's own index of CPU wheels.
   const attempts = cuda
-    ? [
-        [...base, `torch==${VERSION}`],
-        [...base, `torch${ANY_VERSION}`],
-      ]
+    ? [[`torch==${VERSION}`], [`torch${ANY_VERSION}`]]
     : [
-        [...base, '--no-deps', '--retries', '0', `torch==${VERSION}+cpu`],
-        [...base, '--no-deps', '--index-url', CPU_INDEX, `torch==${VERSION}`],
+        ['--retries', '0', `torch==${VERSION}+cpu`],
+        ['--index-url', CPU_INDEX, `torch==${VERSION}`],
       ];
   /** @type {string[]} */
   const failures = [];
   for (const args of attempts) {
     rmSync(wheels, { recursive: true, force: true });
     mkdirSync(wheels);
-    const failure = pip(args, env);
-    const names = readdirSync(wheels).filter((name) => /^(torch|nvidia)/.test(name));
+    let failure = pip([...base, ...args], env);
     // `==` also accepts a local version: an index of CPU wheels answers with one.
-    const isWrongKind = cuda && !names.some((name) => name.startsWith('nvidia'));
-    if (failure === undefined && !isWrongKind) return names.map((name) => join(wheels, name));
-    failures.push(`pip ${args[0]} ${args.at(-1)}: ${failure ?? 'gave a build without CUDA'}`);
+    if (failure === undefined && cuda) failure = addCudaLibraries(wheels, env);
+    if (failure === undefined) {
+      return readdirSync(wheels)
+        .filter((name) => /^(torch|nvidia)/.test(name))
+        .map((name) => join(wheels, name));
+    }
+    failures.push(`pip download ${args.at(-1)}: ${failure}`);
   }
   throw new InstallError(
     'FACELLM_LIBTORCH_NOT_FOUND',
