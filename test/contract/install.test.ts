@@ -49,15 +49,12 @@ describe('contract: finding libtorch', () => {
   }
 
   function run(script: string, env: Record<string, string> = {}) {
-    const inherited = { ...process.env };
-    for (const name of Object.keys(inherited)) {
-      if (name.startsWith('FACELLM_')) delete inherited[name];
-    }
+    const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('FACELLM_'));
     return spawnSync(process.execPath, ['--input-type=module', '-e', script], {
       encoding: 'utf8',
       cwd: ROOT,
       env: {
-        ...inherited,
+        ...Object.fromEntries(inherited),
         PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`,
         XDG_CACHE_HOME: join(folder, 'cache'),
         ...env,
