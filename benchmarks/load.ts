@@ -1,5 +1,5 @@
 /**
- * `node --import=tsx benchmarks/load.ts --model DIR [--rounds 5] [--cold] [--out FILE]`: loading beside its
+ * `node --import=./test/support/tsx.mjs benchmarks/load.ts --model DIR [--rounds 5] [--cold] [--out FILE]`: loading beside its
  * floors on the same files in the same run. Each trial is a process of its own, as peak memory demands;
  * rounds go forward and back. `--cold` drops the files from the page cache before each trial (dd, Linux).
  *
@@ -14,7 +14,6 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { readCheckpointFiles } from '../lib/checkpoint/index.js';
-import { FaceLlm } from '../lib/index.js';
 import { describeEnvironment } from './harness/environment.js';
 import { median } from './harness/statistics.js';
 
@@ -52,23 +51,30 @@ function peakBytes(): number {
   return 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? NaN);
 }
 
-async function work(kind: Kind, model: string): Promise<void> {
+/** What is to be timed; whatever it needs is loaded beforehand. */
+async function prepare(kind: Kind, model: string): Promise<() => Promise<void>> {
   if (kind === 'facellm') {
-    await (await FaceLlm.load(model)).dispose();
-    return;
+    // As shipped: the sources would be translated anew in the tokenizer's thread.
+    const built = new URL('../dist/index.js', import.meta.url).href;
+    const { FaceLlm } = (await import(built)) as typeof import('../lib/index.js');
+    return async () => (await FaceLlm.load(model)).dispose();
   }
+  return () => readFiles(kind === 'plain read', model);
+}
+
+async function readFiles(isReused: boolean, model: string): Promise<void> {
   for (const path of (await readCheckpointFiles(model)).dataFiles) {
-    const isReused = kind === 'plain read';
     readAll(path, Buffer.allocUnsafeSlow(isReused ? CHUNK : statSync(path).size), isReused);
   }
 }
 
 async function trial(kind: Kind, model: string): Promise<Trial> {
+  const work = await prepare(kind, model);
   const delay = monitorEventLoopDelay({ resolution: 1 });
   if (kind === 'facellm') delay.enable();
   const cpu = process.cpuUsage();
   const startedAt = performance.now();
-  await work(kind, model);
+  await work();
   const ms = performance.now() - startedAt;
   const { user, system } = process.cpuUsage(cpu);
   return {
@@ -90,7 +96,8 @@ async function runAll(model: string, rounds: number, isCold: boolean): Promise<u
           execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
         }
       }
-      const args = ['--import=tsx', fileURLToPath(import.meta.url), '--model', model];
+      const loader = new URL('../test/support/tsx.mjs', import.meta.url).href;
+      const args = [`--import=${loader}`, fileURLToPath(import.meta.url), '--model', model];
       const output = execFileSync(process.execPath, [...args, '--trial', kind], {
         encoding: 'utf8',
       });
