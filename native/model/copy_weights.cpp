@@ -4,9 +4,6 @@
 #include "model/copy_weights.h"
 
 #include <ATen/Parallel.h>
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
 #include <algorithm>
 #include <atomic>
@@ -73,20 +70,6 @@ bool copy_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piec
   return is_finite(staged.const_data_ptr(), piece.count, copy.stored);
 }
 
-// Weights in 2 MB pages: fewer faults while they are filled, and faster to stream through at every
-// decode step. Advice only.
-void prefer_huge_pages([[maybe_unused]] const at::Tensor& target) {
-#ifdef MADV_HUGEPAGE
-  if (!target.is_cpu()) return;
-  constexpr uintptr_t kHugePage = uintptr_t{2} << 20;
-  const auto& storage = target.storage();
-  const auto begin = reinterpret_cast<uintptr_t>(storage.data());
-  const uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
-  const uintptr_t last = (begin + storage.nbytes()) / kHugePage * kHugePage;
-  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
-}
-
 // Where a batch that starts with piece `first` ends.
 size_t batch_end(const std::vector<WeightCopy>& copies, const std::vector<Piece>& pieces,
                  size_t first) {
@@ -104,10 +87,7 @@ std::vector<std::string> copy_weights(
     const std::function<void(int64_t done, int64_t total)>& progress,
     const Cancellation& cancellation) {
   int64_t total = 0, done = 0;
-  for (const auto& copy : copies) {
-    prefer_huge_pages(copy.target);
-    total += copy.target.numel() * item_bytes(copy);
-  }
+  for (const auto& copy : copies) total += copy.target.numel() * item_bytes(copy);
   const auto pieces = cut(copies);
   const auto prefetch = [&](size_t first, size_t last) {
     for (size_t i = first; i < last; ++i) {
