@@ -16,3 +16,4 @@ target_compile_definitions(facellm PRIVATE NAPI_VERSION=9 NAPI_CPP_EXCEPTIONS
   # A worker that is being terminated can take no exception: without this the process would abort.
   NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS)
 target_link_libraries(facellm PRIVATE facellm_generation facellm_training)
+facellm_sanitise(facellm binding)

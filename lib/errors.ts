@@ -1,7 +1,7 @@
 /**
  * Every error that facellm throws on purpose. `code` is stable and is what programs should test;
  * messages are for people and may change. docs/errors.md lists cause and remedy of each; the native
- * table (native/core/error.cpp) is a subset of this one, by test.
+ * table (native/core/error.cpp) is the first part of this one (test/contract/errors.test.ts).
  */
 
 export const ERROR_CODES = [

@@ -57,7 +57,7 @@ if [ -x build/facellm_native_tests ]; then
   build/facellm_native_tests --gtest_brief=1 >"$out/native.log" 2>&1 || status=1
   tail -n 5 "$out/native.log"
 fi
-node --import=tsx benchmarks/main.ts --device $device --threads "$jobs" \${MODEL:+--model "$MODEL"} --out "$out/bench.json" | tee "$out/bench.log"
+node --import=./test/support/tsx.mjs benchmarks/main.ts --device $device --threads "$jobs" \${MODEL:+--model "$MODEL"} --out "$out/bench.json" | tee "$out/bench.log"
 exit $status
 `;
 

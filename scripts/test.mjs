@@ -47,14 +47,10 @@ function runNative(folder) {
   }
   const libtorch = findLibtorch().found;
   if (!libtorch) return skip('no libtorch');
-  const build = join(ROOT, 'build-tests');
+  // Beside the addon, whose objects it shares: nothing of the engine is compiled twice.
+  const build = join(ROOT, 'build');
   const configure = [
-    '-S',
-    ROOT,
-    '-B',
-    build,
-    `-DLIBTORCH_ROOT=${libtorch.root}`,
-    '-DFACELLM_NO_ADDON=ON',
+    ...['-S', ROOT, '-B', build, `-DLIBTORCH_ROOT=${libtorch.root}`, `-DNODE=${process.execPath}`],
     '-DFACELLM_NATIVE_TESTS=ON',
   ];
   if (source) configure.push(`-DFACELLM_GTEST_SOURCE=${source}`);

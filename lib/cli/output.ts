@@ -52,15 +52,19 @@ export function table(rows: readonly (readonly string[])[]): string {
  */
 export class LoadReporter {
   readonly #stderr: Console['stderr'];
-  readonly #startedAt = performance.now();
+  readonly #now: () => number;
+  readonly #startedAt: number;
   #shownAt = 0;
 
-  constructor(stderr: Console['stderr']) {
+  /** @param now milliseconds; another clock in tests */
+  constructor(stderr: Console['stderr'], now: () => number = () => performance.now()) {
     this.#stderr = stderr;
+    this.#now = now;
+    this.#startedAt = now();
   }
 
   update(bytesDone: number, bytesTotal: number): void {
-    const now = performance.now();
+    const now = this.#now();
     const elapsed = (now - this.#startedAt) / 1000;
     const interval = this.#stderr.isTTY ? 100 : 5000;
     if (elapsed < 1 || bytesDone === 0 || (this.#shownAt > 0 && now - this.#shownAt < interval))
@@ -74,7 +78,7 @@ export class LoadReporter {
 
   finish(): void {
     if (this.#shownAt === 0) return;
-    const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(1);
+    const seconds = ((this.#now() - this.#startedAt) / 1000).toFixed(1);
     this.#stderr.write(this.#stderr.isTTY ? `\r\x1b[K` : `loaded in ${seconds} s\n`);
   }
 }

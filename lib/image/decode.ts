@@ -1,14 +1,14 @@
 /**
  * Image files to RGB, as Pillow's `convert("RGB")` gives it (spec internvl3.md, section 4.1): sharp
- * without colour management, alpha dropped, grey replicated. Known to differ: CMYK and 16-bit files
- * (docs/numerics.md). Decoding and hashing run in Node's thread pool.
+ * without colour management. Decoding and hashing run in Node's thread pool.
  */
 import { webcrypto } from 'node:crypto';
 
-import sharp, { type Sharp } from 'sharp';
+import sharp, { type Metadata, type Sharp } from 'sharp';
 
 import { createError, FaceLlmError, ImageError, InvalidArgumentError } from '../errors.js';
 import { isRawImage, nameOf, readSource } from './source.js';
+import { toRgb } from './to-rgb.js';
 import {
   type DecodedImage,
   type DecodeOptions,
@@ -30,21 +30,17 @@ export async function decodeImage(
 ): Promise<DecodedImage> {
   options.signal?.throwIfAborted();
   const { input, name, bytes, tag } = await open(source, options);
-  const [{ data, info }, key] = await Promise.all([
+  const [pixels, key] = await Promise.all([
     run(name, options, async () => {
-      await checkSize(input, name, options);
+      const meta = await input.metadata();
+      checkSize(meta, name, options);
       const upright = options.applyExif === false ? input : input.rotate();
-      return upright
-        .removeAlpha()
-        .toColourspace('srgb')
-        .raw()
-        .toBuffer({ resolveWithObject: true });
+      return toRgb(upright, meta, bytes);
     }),
     hash(bytes, tag),
   ]);
   options.signal?.throwIfAborted();
-  const rgb = info.channels === 3 ? data : replicate(data, info.channels);
-  return { key, rgb, width: info.width, height: info.height };
+  return { key, ...pixels };
 }
 
 /** Width and height as {@link decodeImage} would give them, without decoding pixels. */
@@ -53,7 +49,7 @@ export async function readImageSize(
   options: DecodeOptions = {},
 ): Promise<ImageSize> {
   const { input, name } = await open(source, options);
-  return run(name, options, () => checkSize(input, name, options));
+  return run(name, options, async () => checkSize(await input.metadata(), name, options));
 }
 
 interface Opened {
@@ -95,8 +91,7 @@ function checkRaw({ data, width, height }: RawImage, channels: number): void {
   });
 }
 
-async function checkSize(input: Sharp, name: string, options: DecodeOptions): Promise<ImageSize> {
-  const meta = await input.metadata();
+function checkSize(meta: Metadata, name: string, options: DecodeOptions): ImageSize {
   const { width, height } = options.applyExif === false ? meta : (meta.autoOrient ?? meta);
   const limit = options.maxPixels ?? DEFAULT_MAX_PIXELS;
   if (width * height <= limit) return { width, height };
@@ -127,12 +122,4 @@ async function hash(bytes: Uint8Array, tag: string): Promise<string> {
   // A copy of bytes that JavaScript could still change is made by digest() itself.
   const digest = await webcrypto.subtle.digest('SHA-256', bytes);
   return `${Buffer.from(digest).toString('hex')} ${tag}`;
-}
-
-/** Grey that libvips left with one channel. */
-function replicate(data: Uint8Array, channels: number): Uint8Array {
-  const count = Math.floor(data.byteLength / channels);
-  const rgb = new Uint8Array(count * 3);
-  for (let i = 0; i < count; i++) rgb.fill(data[i * channels] as number, 3 * i, 3 * i + 3);
-  return rgb;
 }

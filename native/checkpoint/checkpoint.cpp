@@ -1,7 +1,6 @@
 #include "checkpoint/checkpoint.h"
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <set>
 
@@ -28,10 +27,10 @@ namespace {
               problems.take());
 }
 
-std::shared_ptr<const MappedFile> try_open(const std::string& path, const std::string& name,
+std::shared_ptr<const DataFile> try_open(const std::string& path, const std::string& name,
                                            ProblemList& problems, bool& is_only_absence) {
   try {
-    return MappedFile::open(path);
+    return DataFile::open(path);
   } catch (const Error& error) {
     // The folder is in the message of the whole; a detail starts with the file's name like all.
     const auto& text = error.message();
@@ -87,17 +86,17 @@ Checkpoint Checkpoint::open(const std::vector<std::string>& files, const WeightM
     const auto index = static_cast<int32_t>(checkpoint.file_names_.size());
     const std::string name = std::filesystem::path(path).filename().string();
     checkpoint.file_names_.push_back(name);
-    auto mapping = try_open(path, name, problems, is_only_absence);
-    has_header.push_back(mapping != nullptr);
-    if (!mapping) {
-      checkpoint.mappings_.push_back(nullptr);
+    auto data = try_open(path, name, problems, is_only_absence);
+    has_header.push_back(data != nullptr);
+    if (!data) {
+      checkpoint.files_.push_back(nullptr);
       continue;
     }
     const size_t before = problems.count();
-    auto file = read_safetensors(std::move(mapping), name, problems);
+    auto file = read_safetensors(std::move(data), name, problems);
     if (problems.count() > before) is_only_absence = false;
     has_header.back() = file.has_all_tensors;
-    checkpoint.mappings_.push_back(std::move(file.mapping));
+    checkpoint.files_.push_back(std::move(file.data));
     for (auto& tensor : file.tensors) {
       const auto [entry, is_new] = checkpoint.entries_.try_emplace(
           tensor.name,
@@ -131,34 +130,17 @@ const std::string& Checkpoint::file_name(int32_t file) const {
 
 at::Tensor Checkpoint::view(std::string_view name) const {
   const Entry& entry = find(name);
-  const auto options = at::TensorOptions().dtype(entry.dtype).device(at::kCPU);
-  const uint64_t bytes = entry.end - entry.begin;
-  if (bytes == 0) return at::empty(entry.shape, options);
-  const auto& mapping = mappings_[entry.file];
-  const std::byte* data = mapping->data() + entry.begin;
-  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(entry.dtype) != 0) {
-    auto copy = at::empty(entry.shape, options);
-    std::memcpy(copy.mutable_data_ptr(), data, bytes);
-    return copy;
-  }
-  // The deleter's copy of the pointer keeps the mapping alive.
-  return at::from_blob(
-      const_cast<std::byte*>(data), entry.shape, [mapping](void*) {}, options);
+  auto tensor = at::empty(entry.shape, at::TensorOptions().dtype(entry.dtype).device(at::kCPU));
+  read(entry.file, entry.begin, entry.end - entry.begin, tensor.mutable_data_ptr());
+  return tensor;
 }
 
-void Checkpoint::release(std::string_view name) const {
-  const Entry& entry = find(name);
-  mappings_[entry.file]->release(entry.begin, entry.end);
+void Checkpoint::read(int32_t file, uint64_t begin, uint64_t bytes, void* target) const {
+  files_.at(static_cast<size_t>(file))->read(begin, bytes, target);
 }
 
-void Checkpoint::release(std::string_view name, uint64_t begin, uint64_t end) const {
-  const Entry& entry = find(name);
-  mappings_[entry.file]->release(entry.begin + begin, std::min(entry.begin + end, entry.end));
-}
-
-void Checkpoint::prefetch(std::string_view name, uint64_t begin, uint64_t end) const {
-  const Entry& entry = find(name);
-  mappings_[entry.file]->prefetch(entry.begin + begin, entry.begin + end);
+void Checkpoint::prefetch(int32_t file, uint64_t begin, uint64_t end) const {
+  files_.at(static_cast<size_t>(file))->prefetch(begin, end);
 }
 
 }  // namespace facellm

@@ -1,5 +1,5 @@
 // The tensors of a safetensors checkpoint, single file or shards, by name: no model knowledge. All
-// headers are checked when opening, the data are read only where a view is touched.
+// headers are checked when opening, data are read when asked for.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -15,8 +15,8 @@
 
 namespace facellm {
 
-// Immutable and cheap to copy; safe to read from several threads. The files stay mapped as long as
-// the checkpoint or any view of them lives.
+// Immutable and cheap to copy; safe to read from several threads. The files stay open as long as the
+// checkpoint lives.
 class Checkpoint {
  public:
   struct Entry {
@@ -38,23 +38,22 @@ class Checkpoint {
   // Last component of the path, for messages.
   const std::string& file_name(int32_t file) const;
 
-  // The tensor on the CPU in its stored dtype and shape, contiguous. It aliases the file: never
-  // write to it. Only data that are not aligned to their dtype are copied. kInternal if unknown.
+  // The tensor on the CPU in its stored dtype and shape, contiguous, in memory of its own. Throws
+  // kInternal if unknown, else as DataFile::read.
   at::Tensor view(std::string_view name) const;
 
-  // Lets the pages of this tensor leave memory; views stay valid and read the file again.
-  void release(std::string_view name) const;
-  // The same for part of a tensor, in bytes from its beginning. `prefetch` asks the disk for a range
-  // before it is read; it may lead past the tensor into what follows in the file.
-  void release(std::string_view name, uint64_t begin, uint64_t end) const;
-  void prefetch(std::string_view name, uint64_t begin, uint64_t end) const;
+  // Bytes [begin, begin + bytes) of a file, for those who know where their tensor goes. As
+  // DataFile::read.
+  void read(int32_t file, uint64_t begin, uint64_t bytes, void* target) const;
+  // Asks the disk for bytes that will be read soon. Advice only.
+  void prefetch(int32_t file, uint64_t begin, uint64_t end) const;
 
  private:
   const Entry& find(std::string_view name) const;
 
   std::map<std::string, Entry, std::less<>> entries_;
   std::vector<std::string> file_names_;
-  std::vector<std::shared_ptr<const MappedFile>> mappings_;
+  std::vector<std::shared_ptr<const DataFile>> files_;
 };
 
 }  // namespace facellm

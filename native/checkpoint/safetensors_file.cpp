@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -105,26 +104,26 @@ void check_coverage(std::vector<HeaderTensor>& tensors, uint64_t data_bytes,
 }
 
 // The header's text; empty after reporting a problem.
-std::string_view header_text(const MappedFile& mapping, const std::string& file,
-                             ProblemList& problems) {
-  if (mapping.size() < kLengthBytes) {
-    problems.add(file + ": has " + std::to_string(mapping.size()) +
+std::string header_text(const DataFile& data, const std::string& file, ProblemList& problems) {
+  if (data.size() < kLengthBytes) {
+    problems.add(file + ": has " + std::to_string(data.size()) +
                  " bytes, too few for a safetensors header; it is cut short");
     return {};
   }
   uint64_t length = 0;
-  std::memcpy(&length, mapping.data(), kLengthBytes);
+  data.read(0, kLengthBytes, &length);
   if (length > kMaxHeaderBytes) {
     problems.add(file + ": announces a header of " + std::to_string(length) + " bytes, at most " +
                  std::to_string(kMaxHeaderBytes) + " are allowed; it is no safetensors file");
     return {};
   }
-  if (length > mapping.size() - kLengthBytes) {
+  if (length > data.size() - kLengthBytes) {
     problems.add(file + ": announces a header of " + std::to_string(length) + " bytes, but has " +
-                 std::to_string(mapping.size()) + " in all; it is cut short");
+                 std::to_string(data.size()) + " in all; it is cut short");
     return {};
   }
-  const std::string_view text(reinterpret_cast<const char*>(mapping.data()) + kLengthBytes, length);
+  std::string text(length, '\0');
+  data.read(kLengthBytes, length, text.data());
   if (!text.starts_with('{')) {
     problems.add(file + ": the header does not start with '{'; it is no safetensors file");
     return {};
@@ -134,15 +133,15 @@ std::string_view header_text(const MappedFile& mapping, const std::string& file,
 
 }  // namespace
 
-SafetensorsFile read_safetensors(std::shared_ptr<const MappedFile> mapping, const std::string& file,
+SafetensorsFile read_safetensors(std::shared_ptr<const DataFile> data, const std::string& file,
                                  ProblemList& problems) {
-  SafetensorsFile result{std::move(mapping), {}, false};
-  const auto text = header_text(*result.mapping, file, problems);
+  SafetensorsFile result{std::move(data), {}, false};
+  const auto text = header_text(*result.data, file, problems);
   if (text.empty()) return result;
   const size_t before = problems.count();
   auto parsed = parse_json_header(text, file, problems);
   const uint64_t data_start = kLengthBytes + text.size();
-  const uint64_t data_bytes = result.mapping->size() - data_start;
+  const uint64_t data_bytes = result.data->size() - data_start;
 
   result.has_all_tensors = problems.count() == before;
   // Without all tensors of the header at hand, gaps would be reported that are none.

@@ -1,5 +1,5 @@
-// One safetensors file (spec internvl3.md, section 3.4): mapped, its header parsed and checked
-// against the file's size before any tensor data is touched.
+// One safetensors file (spec internvl3.md, section 3.4): its header is parsed and checked against the
+// file's size before any tensor data is read.
 #pragma once
 
 #include <c10/core/ScalarType.h>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/mapped_file.h"
+#include "checkpoint/data_file.h"
 #include "checkpoint/problem_list.h"
 
 namespace facellm {
@@ -22,16 +22,16 @@ struct TensorRecord {
 };
 
 struct SafetensorsFile {
-  std::shared_ptr<const MappedFile> mapping;
+  std::shared_ptr<const DataFile> data;
   std::vector<TensorRecord> tensors;  // in header order
   bool has_all_tensors = false;       // the header was read to its end and every record understood
 };
 
-// Reads the header of a mapped file. Everything wrong goes to `problems`, each text starting with
+// Reads the header of an opened file. Everything wrong goes to `problems`, each text starting with
 // `file`, and then the tensors are not to be read. Demands what the format does: a known dtype,
 // shape times item size equal to the length of data_offsets, offsets inside the file, no overlap,
 // no gap.
-SafetensorsFile read_safetensors(std::shared_ptr<const MappedFile> mapping, const std::string& file,
+SafetensorsFile read_safetensors(std::shared_ptr<const DataFile> data, const std::string& file,
                                  ProblemList& problems);
 
 }  // namespace facellm

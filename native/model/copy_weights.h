@@ -1,16 +1,33 @@
-// One tensor from a mapped file into a parameter, at the speed of the disk.
+// From the files of a checkpoint into parameters, at the speed of the disk.
 #pragma once
 
 #include <ATen/ATen.h>
 
 #include <functional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "core/cancellation.h"
 
 namespace facellm {
 
-// Told after each slab: bytes of the source already consumed, and up to where it will be read next.
-using SlabCallback = std::function<void(int64_t done_bytes, int64_t next_bytes)>;
+// One parameter and where its values lie: `target.numel()` of them in `stored` dtype, from byte
+// `begin` of `file` on.
+struct WeightCopy {
+  at::Tensor target;   // contiguous, any dtype and device; may be a block of rows of another tensor
+  std::string source;  // the checkpoint's tensor; several copies may share one
+  at::ScalarType stored;
+  int32_t file;
+  uint64_t begin;
+};
 
-// Copies with conversion of dtype and device. Returns false if any value is NaN or infinite.
-bool copy_weights(const at::Tensor& source, const at::Tensor& target, const SlabCallback& on_slab);
+// Fills every target, with conversion of dtype and device; `copies` are in file order. `progress`
+// is told the bytes read, by the calling thread. Returns the sources that hold NaN or infinity, in
+// file order. Throws as Checkpoint::read, and kCancelled.
+std::vector<std::string> copy_weights(
+    const Checkpoint& checkpoint, const std::vector<WeightCopy>& copies,
+    const std::function<void(int64_t done, int64_t total)>& progress,
+    const Cancellation& cancellation);
 
 }  // namespace facellm

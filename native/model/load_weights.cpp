@@ -69,12 +69,6 @@ std::vector<Assignment> assign(const ParameterList& parameters, const Checkpoint
   return assignments;
 }
 
-// Where a block of rows lies in its tensor, in bytes.
-std::pair<uint64_t, uint64_t> byte_range(const at::Tensor& rows, const TensorSource& source) {
-  const auto size = static_cast<uint64_t>(rows.nbytes());
-  return {static_cast<uint64_t>(source.part) * size, static_cast<uint64_t>(source.part + 1) * size};
-}
-
 }  // namespace
 
 bool has_lm_head(const Checkpoint& checkpoint) {
@@ -88,7 +82,7 @@ void load_weights(const InternVl& model, const Checkpoint& checkpoint,
                   const std::function<void(int64_t done, int64_t total)>& progress,
                   const Cancellation& cancellation) {
   std::vector<std::string> details;
-  auto assignments = assign(model.parameters(), checkpoint, details);
+  const auto assignments = assign(model.parameters(), checkpoint, details);
   if (!details.empty()) {
     throw Error(ErrorCode::kCheckpointInvalid,
                 "the checkpoint's tensors do not fit its config.json (" +
@@ -96,40 +90,19 @@ void load_weights(const InternVl& model, const Checkpoint& checkpoint,
                     " problem(s)); use the weights and the config of the same model",
                 std::move(details));
   }
-  // In file order, so that a disk reads forward.
-  const auto& entries = checkpoint.entries();
-  const auto entry_of = [&](const Assignment& a) -> const Checkpoint::Entry& {
-    return entries.find(a.source.name)->second;
-  };
-  std::sort(assignments.begin(), assignments.end(), [&](const auto& a, const auto& b) {
-    const auto& x = entry_of(a);
-    const auto& y = entry_of(b);
-    return std::tie(x.file, x.begin, a.source.part) < std::tie(y.file, y.begin, b.source.part);
-  });
-  int64_t total = 0, done = 0;
-  for (const auto& assignment : assignments) {
-    const auto& entry = entry_of(assignment);
-    total += static_cast<int64_t>(entry.end - entry.begin) / assignment.source.parts;
+  std::vector<WeightCopy> copies;
+  for (const auto& [target, source] : assignments) {
+    const auto& entry = checkpoint.entries().find(source.name)->second;
+    const uint64_t part_bytes = (entry.end - entry.begin) / static_cast<uint64_t>(source.parts);
+    copies.push_back({target, source.name, entry.dtype, entry.file,
+                      entry.begin + static_cast<uint64_t>(source.part) * part_bytes});
   }
-  for (const auto& assignment : assignments) {
-    cancellation.check();
-    const auto& source = assignment.source;
-    auto view = checkpoint.view(source.name);
-    if (source.parts > 1) {
-      const int64_t rows = view.size(0) / source.parts;
-      view = view.narrow(0, source.part * rows, rows);
-    }
-    const auto [begin, end] = byte_range(view, source);
-    if (!copy_weights(view, assignment.target, [&](int64_t done_bytes, int64_t next_bytes) {
-          checkpoint.release(source.name, begin, begin + static_cast<uint64_t>(done_bytes));
-          checkpoint.prefetch(source.name, begin + static_cast<uint64_t>(done_bytes),
-                              begin + static_cast<uint64_t>(next_bytes));
-        })) {
-      details.push_back(place(checkpoint, source.name) + " holds NaN or infinite values");
-    }
-    checkpoint.release(source.name, begin, end);
-    done += static_cast<int64_t>(view.nbytes());
-    progress(done, total);
+  // In file order, so that a disk reads forward.
+  std::sort(copies.begin(), copies.end(), [](const auto& x, const auto& y) {
+    return std::tie(x.file, x.begin) < std::tie(y.file, y.begin);
+  });
+  for (const auto& name : copy_weights(checkpoint, copies, progress, cancellation)) {
+    details.push_back(place(checkpoint, name) + " holds NaN or infinite values");
   }
   if (!details.empty()) {
     throw Error(ErrorCode::kNonFinite,

@@ -15,7 +15,7 @@ bool has_lm_head(const Checkpoint& checkpoint);
 
 // Copies with conversion to the model's dtype and device. Throws kCheckpointInvalid listing every
 // missing, ambiguous, unexpected and mis-shaped tensor, kNonFinite naming every tensor with NaN or
-// infinity. Pages of the file leave memory as they are consumed.
+// infinity, and what Checkpoint::read throws: then the model is not to be used.
 void load_weights(const InternVl& model, const Checkpoint& checkpoint,
                   const std::function<void(int64_t done, int64_t total)>& progress,
                   const Cancellation& cancellation);

@@ -74,7 +74,8 @@ function compile(libtorch, defines) {
   for (const command of ['configure', 'compile']) {
     const run = spawnSync(
       process.execPath,
-      [cmakeJs, command, '-d', ROOT, '-p', String(jobs), ...defines.map((define) => `--CD${define}`)],
+      // Only the addon: this folder may also know the native tests (scripts/test.mjs).
+      [cmakeJs, command, '-d', ROOT, '-p', String(jobs), '-T', 'facellm', ...defines.map((define) => `--CD${define}`)],
       { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 },
     );
     mkdirSync(join(ROOT, 'build'), { recursive: true });

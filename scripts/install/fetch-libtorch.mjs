@@ -7,10 +7,12 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { cacheFolder, inspect } from './find-libtorch.mjs';
+import { cacheFolder, inspect, SUPPORTED_MINORS } from './find-libtorch.mjs';
 import { InstallError, say } from './report.mjs';
 
 const VERSION = '2.13.0';
+/** Where an index lacks that version: whatever the sources are written for. */
+const ANY_VERSION = `>=2.${SUPPORTED_MINORS[0]},<2.${SUPPORTED_MINORS[1] + 1}`;
 const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
 
 /** @param {NodeJS.ProcessEnv} env */
@@ -47,32 +49,65 @@ with zipfile.ZipFile(wheel) as z:
     z.extractall(target, names)
 `;
 
+/** Prints what a CUDA wheel of torch needs of NVIDIA's; its other dependencies are Python's affair. */
+const CUDA_REQUIREMENTS = `
+import re, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as z:
+    names = z.namelist()
+    if 'torch/lib/libtorch_cuda.so' not in names: sys.exit('is a build without CUDA')
+    metadata = next(n for n in names if n.endswith('.dist-info/METADATA'))
+    for line in z.read(metadata).decode().splitlines():
+        found = re.match(r'Requires-Dist: ((?:nvidia|cuda-toolkit)[^;]*)', line)
+        if found: print(found[1].replace(' ', ''))
+`;
+
+/**
+ * Adds the libraries that torch's wheel needs.
+ *
+ * @param {string} folder
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {string | undefined} why it failed
+ */
+function addCudaLibraries(folder, env) {
+  const wheel = readdirSync(folder).find((name) => name.startsWith('torch-')) ?? '';
+  const run = spawnSync('python3', ['-c', CUDA_REQUIREMENTS, join(folder, wheel)], {
+    encoding: 'utf8',
+  });
+  if (run.status !== 0) return `${wheel} ${run.stderr.trim().split('\n').at(-1)}`;
+  const requirements = run.stdout.split('\n').filter((line) => line !== '');
+  return pip(['download', '--only-binary=:all:', '-d', folder, ...requirements], env);
+}
+
 /**
  * @param {string} temporary
  * @param {boolean} cuda
  * @param {NodeJS.ProcessEnv} env
+ * @returns {string[]} wheels
  */
 function download(temporary, cuda, env) {
   const wheels = join(temporary, 'wheels');
-  mkdirSync(wheels);
-  const base = ['download', '--only-binary=:all:', '-d', wheels];
-  // First wherever pip is configured to look, then torch's own index of CPU wheels.
+  const base = ['download', '--only-binary=:all:', '--no-deps', '-d', wheels];
+  // For the CPU first wherever pip is configured to look, then torch's own index of CPU wheels.
   const attempts = cuda
-    ? [[...base, `torch==${VERSION}`]]
+    ? [[`torch==${VERSION}`], [`torch${ANY_VERSION}`]]
     : [
-        [...base, '--no-deps', '--retries', '0', `torch==${VERSION}+cpu`],
-        [...base, '--no-deps', '--index-url', CPU_INDEX, `torch==${VERSION}`],
+        ['--retries', '0', `torch==${VERSION}+cpu`],
+        ['--index-url', CPU_INDEX, `torch==${VERSION}`],
       ];
   /** @type {string[]} */
   const failures = [];
   for (const args of attempts) {
-    const failure = pip(args, env);
+    rmSync(wheels, { recursive: true, force: true });
+    mkdirSync(wheels);
+    let failure = pip([...base, ...args], env);
+    // `==` also accepts a local version: an index of CPU wheels answers with one.
+    if (failure === undefined && cuda) failure = addCudaLibraries(wheels, env);
     if (failure === undefined) {
       return readdirSync(wheels)
         .filter((name) => /^(torch|nvidia)/.test(name))
         .map((name) => join(wheels, name));
     }
-    failures.push(`pip ${args.slice(0, 1)} ${args.at(-1)}: ${failure}`);
+    failures.push(`pip download ${args.at(-1)}: ${failure}`);
   }
   throw new InstallError(
     'FACELLM_LIBTORCH_NOT_FOUND',
@@ -88,7 +123,7 @@ function download(temporary, cuda, env) {
  */
 export function fetchLibtorch(tried, env = process.env) {
   const cuda = wantsCuda(env);
-  const name = `${VERSION}+${cuda ? 'cuda' : 'cpu'}`;
+  const kind = cuda ? 'cuda' : 'cpu';
   if (env.FACELLM_OFFLINE === '1') {
     throw new InstallError(
       'FACELLM_LIBTORCH_NOT_FOUND',
@@ -98,7 +133,7 @@ export function fetchLibtorch(tried, env = process.env) {
     );
   }
   say(
-    `no libtorch found; fetching torch ${name} through pip (${cuda ? 'about 4 GB' : 'about 200 MB'}); FACELLM_OFFLINE=1 forbids this`,
+    `no libtorch found; fetching torch ${VERSION}+${kind} through pip (${cuda ? 'about 4 GB' : 'about 200 MB'}); FACELLM_OFFLINE=1 forbids this`,
   );
   const cache = cacheFolder(env);
   mkdirSync(cache, { recursive: true });
@@ -122,6 +157,7 @@ export function fetchLibtorch(tried, env = process.env) {
         result.problem,
       ]);
     }
+    const name = `${result.libtorch.version}+${kind}`;
     const target = join(cache, name);
     rmSync(target, { recursive: true, force: true });
     renameSync(unpacked, target);

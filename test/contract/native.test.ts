@@ -1,10 +1,9 @@
-/** The addon, native.ts and the error tables say the same. */
+/** The addon and native.ts say the same. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { loadAddon } from '../../lib/binding/load.js';
-import { ERROR_CODES } from '../../lib/errors.js';
 import * as golden from '../support/golden.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -29,15 +28,6 @@ describe('contract: addon and native.ts', () => {
       methodsOf('NativeModel'),
     );
     await model.dispose().promise;
-  });
-
-  it('native codes are among those of lib/errors.ts, docs/errors.md lists exactly these', () => {
-    for (const code of loadAddon().errorCodes()) {
-      assert.ok((ERROR_CODES as readonly string[]).includes(code), code);
-    }
-    const docs = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8');
-    const headings = [...docs.matchAll(/^## (FACELLM_\w+)$/gm)].map((match) => match[1]);
-    assert.deepEqual(headings.sort(), [...ERROR_CODES].sort());
   });
 
   it('rejects wrong fields with a list, and never throws for them', async () => {

@@ -1,4 +1,5 @@
-// Importing tsx prepares the main thread only; tests also start the sources' own worker threads.
+// Importing tsx prepares the main thread only; tests and benchmarks also start the sources' own worker
+// threads.
 import { isMainThread } from 'node:worker_threads';
 
 import 'tsx';

@@ -1,0 +1,140 @@
+/**
+ * `node --import=./test/support/tsx.mjs benchmarks/load.ts --model DIR [--rounds 5] [--cold] [--out FILE]`: loading beside its
+ * floors on the same files in the same run. Each trial is a process of its own, as peak memory demands;
+ * rounds go forward and back. `--cold` drops the files from the page cache before each trial (dd, Linux).
+ *
+ * - plain read: every byte once, into one small buffer that is used again: the disk, or the page cache;
+ * - read into own memory: the same bytes into memory that nobody has touched: what loading cannot avoid;
+ * - facellm: `FaceLlm.load`, tokenizer and the check for NaN included.
+ */
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { readCheckpointFiles } from '../lib/checkpoint/index.js';
+import { describeEnvironment } from './harness/environment.js';
+import { median } from './harness/statistics.js';
+
+const KINDS = ['plain read', 'read into own memory', 'facellm'] as const;
+type Kind = (typeof KINDS)[number];
+
+interface Trial {
+  readonly ms: number;
+  /** User and system time of the process within the trial. */
+  readonly cpuMs: number;
+  /** Of the whole process, VmHWM. */
+  readonly peakBytes: number;
+  /** Longest wait of the event loop; loading only. */
+  readonly loopDelayMs?: number;
+}
+
+/** Read calls of this size cost nothing beside the copying. */
+const CHUNK = 4 << 20;
+
+function readAll(path: string, target: Buffer, isReused: boolean): void {
+  const file = openSync(path, 'r');
+  const size = statSync(path).size;
+  for (let position = 0; position < size;) {
+    const offset = isReused ? 0 : position;
+    const wanted = Math.min(CHUNK, size - position);
+    const count = readSync(file, target, offset, wanted, position);
+    if (count === 0) throw new Error(`${path} became shorter`);
+    position += count;
+  }
+  closeSync(file);
+}
+
+function peakBytes(): number {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  return 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? NaN);
+}
+
+/** What is to be timed; whatever it needs is loaded beforehand. */
+async function prepare(kind: Kind, model: string): Promise<() => Promise<void>> {
+  if (kind === 'facellm') {
+    // As shipped: the sources would be translated anew in the tokenizer's thread.
+    const built = new URL('../dist/index.js', import.meta.url).href;
+    const { FaceLlm } = (await import(built)) as typeof import('../lib/index.js');
+    return async () => (await FaceLlm.load(model)).dispose();
+  }
+  return () => readFiles(kind === 'plain read', model);
+}
+
+async function readFiles(isReused: boolean, model: string): Promise<void> {
+  for (const path of (await readCheckpointFiles(model)).dataFiles) {
+    readAll(path, Buffer.allocUnsafeSlow(isReused ? CHUNK : statSync(path).size), isReused);
+  }
+}
+
+async function trial(kind: Kind, model: string): Promise<Trial> {
+  const work = await prepare(kind, model);
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  if (kind === 'facellm') delay.enable();
+  const cpu = process.cpuUsage();
+  const startedAt = performance.now();
+  await work();
+  const ms = performance.now() - startedAt;
+  const { user, system } = process.cpuUsage(cpu);
+  return {
+    ms,
+    cpuMs: (user + system) / 1000,
+    peakBytes: peakBytes(),
+    ...(kind === 'facellm' ? { loopDelayMs: delay.max / 1e6 } : {}),
+  };
+}
+
+async function runAll(model: string, rounds: number, isCold: boolean): Promise<unknown> {
+  const { dataFiles } = await readCheckpointFiles(model);
+  const bytes = dataFiles.reduce((sum, path) => sum + statSync(path).size, 0);
+  const trials = new Map<Kind, Trial[]>(KINDS.map((kind) => [kind, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const kind of round % 2 === 0 ? KINDS : KINDS.toReversed()) {
+      if (isCold) {
+        for (const path of dataFiles) {
+          execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
+        }
+      }
+      const loader = new URL('../test/support/tsx.mjs', import.meta.url).href;
+      const args = [`--import=${loader}`, fileURLToPath(import.meta.url), '--model', model];
+      const output = execFileSync(process.execPath, [...args, '--trial', kind], {
+        encoding: 'utf8',
+      });
+      trials.get(kind)?.push(JSON.parse(output) as Trial);
+    }
+  }
+  const of = (kind: Kind, field: keyof Trial): number =>
+    median((trials.get(kind) ?? []).map((one) => one[field] ?? NaN));
+  console.log(
+    `${(bytes / 1e9).toFixed(3)} GB, ${isCold ? 'not cached' : 'cached'}, ${rounds} rounds`,
+  );
+  for (const kind of KINDS) {
+    const ratio = of('facellm', 'ms') / of(kind, 'ms');
+    console.log(
+      `${kind.padEnd(22)} ${of(kind, 'ms').toFixed(0).padStart(6)} ms  processor ${of(kind, 'cpuMs').toFixed(0).padStart(5)} ms  ` +
+        `peak ${(of(kind, 'peakBytes') / bytes).toFixed(3)} of the files  facellm takes ${ratio.toFixed(2)} times as long`,
+    );
+  }
+  console.log(`longest wait of the event loop: ${of('facellm', 'loopDelayMs').toFixed(1)} ms`);
+  return { environment: await describeEnvironment(), bytes, isCold, trials: [...trials] };
+}
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+    cold: { type: 'boolean', default: false },
+    out: { type: 'string' },
+    trial: { type: 'string' },
+  },
+});
+const { model } = values;
+if (model === undefined) throw new Error('--model DIR is needed');
+const only = KINDS.find((kind) => kind === values.trial);
+if (only !== undefined) {
+  console.log(JSON.stringify(await trial(only, model)));
+} else {
+  const report = await runAll(model, Number(values.rounds), values.cold);
+  if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
+}

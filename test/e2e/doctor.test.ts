@@ -1,0 +1,72 @@
+/** `facellm doctor`: everything it must tell, a remedy for all that is missing, and the parity self-test. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+interface Report {
+  readonly healthy: boolean;
+  readonly findings: readonly { name: string; found: string; state: string; remedy?: string }[];
+  readonly parity: readonly {
+    device: string;
+    stages: number;
+    worstError: number;
+    tolerance: number;
+    passed: boolean;
+  }[];
+}
+
+function doctor(env: Record<string, string> = {}) {
+  const main = join(ROOT, 'dist', 'cli', 'main.js');
+  const run = spawnSync(process.execPath, [main, 'doctor', '--json'], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
+  return { status: run.status, report: JSON.parse(run.stdout) as Report };
+}
+
+describe('doctor', () => {
+  it('tells all there is to know, and computes what the reference computed', () => {
+    const { status, report } = doctor();
+    const names = report.findings.map(({ name }) => name);
+    for (const name of ['node', 'C++ compiler', 'CMake', 'CUDA toolkit', 'NVIDIA driver']) {
+      assert.ok(names.includes(name), name);
+    }
+    for (const name of ['addon', 'CPU', 'threads', 'libtorch: FACELLM_LIBTORCH']) {
+      assert.ok(names.includes(name), name);
+    }
+    const cpu = report.findings.find(({ name }) => name === 'CPU');
+    assert.match(cpu?.found ?? '', /bf16: (AVX512-BF16|AMX-BF16|emulated)/);
+    const parity = report.parity.find(({ device }) => device === 'cpu');
+    assert.ok(parity !== undefined && parity.stages > 10);
+    assert.ok(parity.passed && parity.worstError <= parity.tolerance && parity.tolerance <= 1e-4);
+    assert.equal(status, report.healthy ? 0 : 1);
+  });
+
+  it('has a remedy for everything that is missing', () => {
+    const empty = mkdtempSync(join(tmpdir(), 'facellm-doctor-'));
+    const { status, report } = doctor({
+      PATH: empty,
+      XDG_CACHE_HOME: empty,
+      FACELLM_LIBTORCH: '',
+      FACELLM_ADDON: join(empty, 'nowhere.node'),
+    });
+    rmSync(empty, { recursive: true });
+    assert.equal(status, 1);
+    assert.equal(report.healthy, false);
+    const missing = report.findings.filter(({ state }) => state === 'missing');
+    assert.deepEqual(missing.map(({ name }) => name).sort(), [
+      'C++ compiler',
+      'CMake',
+      'addon',
+      'libtorch',
+    ]);
+    // The steps of the search for libtorch share the remedy of their outcome.
+    for (const { name, state, remedy } of report.findings) {
+      if (state !== 'ok' && !name.startsWith('libtorch: ')) assert.ok(remedy, name);
+    }
+  });
+});

@@ -1,0 +1,114 @@
+// native/model: weights arrive whole, in both dtypes, and a file that
+// changes under the loader's hands is a typed error.
+#include "model/load_weights.h"
+
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <memory>
+
+#include "core/error.h"
+#include "model/copy_weights.h"
+#include "tiny_model.h"
+
+namespace facellm {
+namespace {
+
+namespace fs = std::filesystem;
+
+class LoadWeightsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "facellm-weights-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    file_ = (folder_ / "model.safetensors").string();
+    fs::copy_file(kTinyWeights, file_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::unique_ptr<InternVl> empty_model(at::ScalarType dtype) const {
+    const auto request = tiny_model(file_, "");
+    return std::make_unique<InternVl>(request.config, true, at::kCPU, dtype);
+  }
+
+  fs::path folder_;
+  std::string file_;
+  const c10::NoGradGuard no_grad_;
+};
+
+const auto kNoProgress = [](int64_t, int64_t) {};
+
+TEST_F(LoadWeightsTest, EveryParameterIsTheCheckpointsInEitherDtype) {
+  const auto checkpoint = Checkpoint::open({file_}, {});
+  for (const auto dtype : {at::kBFloat16, at::kFloat}) {
+    const auto model = empty_model(dtype);
+    int64_t last = 0, total = 0;
+    load_weights(*model, checkpoint, [&](int64_t done, int64_t all) { last = done, total = all; }, {});
+    for (const auto& [name, tensor] : model->parameters()) {
+      EXPECT_TRUE(at::equal(tensor, checkpoint.view(name).to(dtype))) << name;
+    }
+    EXPECT_GT(total, 0);
+    EXPECT_EQ(last, total);
+  }
+}
+
+TEST_F(LoadWeightsTest, AFileCutShortAfterItsHeaderWasCheckedIsATypedError) {
+  const auto size = fs::file_size(file_);
+  for (const auto dtype : {at::kBFloat16, at::kFloat}) {
+    for (const uintmax_t left : {size - 1, size / 2, uintmax_t{0}}) {
+      fs::copy_file(kTinyWeights, file_, fs::copy_options::overwrite_existing);
+      const auto checkpoint = Checkpoint::open({file_}, {});
+      const auto model = empty_model(dtype);
+      fs::resize_file(file_, left);
+      try {
+        load_weights(*model, checkpoint, kNoProgress, {});
+        FAIL() << "loaded " << left << " of " << size << " bytes";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kCheckpointInvalid);
+        EXPECT_NE(error.message().find("was cut short to"), std::string::npos) << error.message();
+        EXPECT_NE(error.message().find(file_), std::string::npos) << error.message();
+      }
+    }
+  }
+}
+
+// More than one batch and more than one piece a tensor, with a NaN at the very end.
+TEST_F(LoadWeightsTest, LargeTensorsAreReadInPiecesAndScannedToTheEnd) {
+  constexpr int64_t kCount = (80 << 20) / 2 + 3;
+  auto values = at::arange(kCount).remainder(251).to(at::kBFloat16);
+  values[kCount - 1] = std::numeric_limits<float>::quiet_NaN();
+  const std::string header = R"({"x":{"dtype":"BF16","shape":[)" + std::to_string(kCount) +
+                             R"(],"data_offsets":[0,)" + std::to_string(2 * kCount) + "]}}";
+  const uint64_t length = header.size();
+  {
+    std::ofstream out(file_, std::ios::binary);
+    out.write(reinterpret_cast<const char*>(&length), 8);
+    out.write(header.data(), static_cast<long>(length));
+    out.write(static_cast<const char*>(values.const_data_ptr()), 2 * kCount);
+  }
+  const auto checkpoint = Checkpoint::open({file_}, {});
+  const auto& entry = checkpoint.entries().find("x")->second;
+  int batches = 0;
+  Cancellation cancellation;
+  const auto target = at::zeros({kCount}, at::kBFloat16);
+  const std::vector<WeightCopy> copies{{target, "x", entry.dtype, entry.file, entry.begin}};
+  const auto bad = copy_weights(checkpoint, copies, [&](int64_t, int64_t) { ++batches; }, cancellation);
+  EXPECT_EQ(bad, std::vector<std::string>{"x"});
+  EXPECT_GE(batches, 2);
+  EXPECT_TRUE(at::equal(target.narrow(0, 0, kCount - 1), values.narrow(0, 0, kCount - 1)));
+  // Stopping is noticed between batches, and so is a file that shrinks.
+  EXPECT_THROW(copy_weights(checkpoint, copies, [&](int64_t, int64_t) { cancellation.request(); },
+                            cancellation),
+               Error);
+  EXPECT_THROW(
+      copy_weights(checkpoint, copies, [&](int64_t done, int64_t) { fs::resize_file(file_, done); }, {}),
+      Error);
+}
+
+}  // namespace
+}  // namespace facellm
