@@ -220,10 +220,10 @@ function stripTokenizer(directory: string): void {
   rmSync(join(directory, 'chat_template.jinja'));
   for (const name of ['tokenizer_config.json', 'special_tokens_map.json']) {
     const path = join(directory, name);
-    const json = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
-    for (const key of Object.keys(json)) {
-      if (/image_token|video_token|extra_special|processor_class/.test(key)) delete json[key];
-    }
-    writeFileSync(path, JSON.stringify(json));
+    const json = JSON.parse(readFileSync(path, 'utf8')) as object;
+    const kept = Object.entries(json).filter(
+      ([key]) => !/image_token|video_token|extra_special|processor_class/.test(key),
+    );
+    writeFileSync(path, JSON.stringify(Object.fromEntries(kept)));
   }
 }

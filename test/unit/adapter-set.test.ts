@@ -20,7 +20,7 @@ const CHECKPOINT = join(GOLDEN, 'ckpt-300m');
 class FakeEngine {
   readonly loaded: NativeAdapterSource[] = [];
   readonly unloaded: number[] = [];
-  unloadError: unknown;
+  unloadError: Error | undefined;
 
   readonly native = {
     loadAdapter: (source: NativeAdapterSource) => {
