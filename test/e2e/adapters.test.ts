@@ -20,6 +20,8 @@ import {
   FaceLlm,
   mergeAdapter,
   type ModelWarning,
+  facellm1b,
+  train,
 } from '../../lib/index.js';
 import { loadAddon } from '../../lib/binding/load.js';
 import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
@@ -142,7 +144,8 @@ describe('adapters, end to end', () => {
         code: 'FACELLM_ADAPTER_INVALID',
       },
     );
-    await assert.rejects(FaceLlm.load(SHARDED, { adapter: text }), {
+    const smaller = withTokenizer(SHARDED, join(folder, 'smaller'));
+    await assert.rejects(FaceLlm.load(smaller, { adapter: text }), {
       code: 'FACELLM_ADAPTER_INVALID',
     });
   });
@@ -180,6 +183,30 @@ describe('adapters, end to end', () => {
     // Without the adapter nobody was trained so: no record, no warning.
     await model.ask({ ...ASK, template: 'original', adapters: null }).result();
     assert.equal(warnings.length, 1);
+  });
+
+  it('an adapter that training leaves brings its settings along', async () => {
+    const output = join(folder, 'run');
+    const data = join(golden.GOLDEN, 'train-images', 'dataset.json');
+    const recipe = {
+      ...facellm1b(),
+      dtype: 'fp32',
+      maxSteps: 1,
+      system: 'You know faces.',
+    } as const;
+    await train({ recipe, model: BASE, data, output, device: 'cpu' });
+    const warnings: ModelWarning[] = [];
+    const onWarning = (warning: ModelWarning): void => void warnings.push(warning);
+    await using model = await FaceLlm.load(BASE, { dtype: 'fp32', adapter: output, onWarning });
+    assert.deepEqual(model.activeAdapters[0]?.facts.settings, {
+      template: 'training',
+      system: recipe.system,
+      tiling: recipe.maxTiles === 0 ? 'off' : { minTiles: 1, maxTiles: recipe.maxTiles },
+      limitsImageArea: recipe.limitsImageArea,
+      applyExif: false,
+    });
+    await model.ask({ ...ASK, maxNewTokens: 1 }).result();
+    assert.equal(warnings.length, 0);
   });
 
   it('ask and choose take --adapter, and warn on stderr', () => {
