@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Logits and adapters of transformers + PEFT, for test/golden/peft-live.test.ts; CPU, local files only.
 
-    peft-reference.py make   --model DIR --out DIR --kind '{"r": 4, "lora_alpha": 8, ...}' --seed N
-    peft-reference.py logits --model DIR --request request.json --out logits.safetensors [--adapter DIR]
-    peft-reference.py merge  --model DIR --adapter DIR... --out DIR [--dtype float32]
-    peft-reference.py check  --model DIR        (loads model, tokenizer and processor; prints what it found)
+    peft-reference.py jobs.json
+
+The file holds a list of jobs, done in order; each prints one line of JSON:
+    {"action": "make", "model": DIR, "out": DIR, "kind": {"r": 4, "lora_alpha": 8, ...}, "seed": N}
+    {"action": "logits", "model": DIR, "adapters": [DIR...], "request": FILE, "out": FILE, "dtype": "float32"}
+    {"action": "merge", "model": DIR, "adapters": [DIR...], "out": DIR, "dtype": "float32"}
+    {"action": "check", "model": DIR}   loads model, tokenizer and processor and tells what it found
 
 A request holds input_ids and pixel_values of one prompt; the output holds the logits at its last position.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -45,52 +47,56 @@ def load(path, dtype):
     return model.eval()
 
 
-def make(args):
+def make(job):
     """A PEFT adapter whose every matrix is random, so that nothing in it can be left out unnoticed."""
-    torch.manual_seed(args.seed)
-    model = get_peft_model(load(args.model, "float32"), LoraConfig(**json.loads(args.kind)))
+    torch.manual_seed(job["seed"])
+    model = get_peft_model(load(job["model"], "float32"), LoraConfig(**job["kind"]))
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             noise = torch.empty_like(parameter).uniform_(-1, 1)
             is_magnitude = "magnitude" in name
             parameter.data = parameter.data * (1 + 0.2 * noise) if is_magnitude else 0.2 * noise
-    model.save_pretrained(args.out)
+    model.save_pretrained(job["out"])
+    return {}
 
 
-def logits(args):
-    model = load(args.model, args.dtype)
-    for index, adapter in enumerate(args.adapter):
+def logits(job):
+    model = load(job["model"], job["dtype"])
+    for index, adapter in enumerate(job["adapters"]):
         if index == 0:
             model = PeftModel.from_pretrained(model, adapter, adapter_name="0")
         else:
             model.load_adapter(adapter, adapter_name=str(index))
-    if len(args.adapter) > 1:
-        model.base_model.set_adapter([str(index) for index in range(len(args.adapter))])
-    with open(args.request, encoding="utf8") as file:
+    if len(job["adapters"]) > 1:
+        model.base_model.set_adapter([str(index) for index in range(len(job["adapters"]))])
+    with open(job["request"], encoding="utf8") as file:
         request = json.load(file)
     inputs = {"input_ids": torch.tensor([request["input_ids"]])}
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-    inputs["pixel_values"] = load_file(request["pixel_values"])["pixel_values"].to(getattr(torch, args.dtype))
+    pixels = load_file(request["pixel_values"])["pixel_values"]
+    inputs["pixel_values"] = pixels.to(getattr(torch, job["dtype"]))
     with torch.no_grad():
         found = model(**inputs, use_cache=False).logits[0, -1].float()
-    save_file({"logits.last": found.contiguous()}, args.out)
+    save_file({"logits.last": found.contiguous()}, job["out"])
+    return {}
 
 
-def merge(args):
-    model = load(args.model, args.dtype)
-    for adapter in args.adapter:
+def merge(job):
+    model = load(job["model"], job["dtype"])
+    for adapter in job["adapters"]:
         model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    model.save_pretrained(args.out)
+    model.save_pretrained(job["out"])
+    return {}
 
 
-def check(args):
+def check(job):
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(args.model)
-    model = load(args.model, "float32")
+    processor = AutoProcessor.from_pretrained(job["model"])
+    model = load(job["model"], "float32")
     turn = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Who is this?"}]}]
     text = processor.apply_chat_template(turn, add_generation_prompt=True)
-    print(json.dumps({
+    return {
         "processor": type(processor).__name__,
         "tokens": len(processor.tokenizer),
         "text": text,
@@ -98,21 +104,15 @@ def check(args):
         "eos": model.generation_config.eos_token_id,
         "max_patches": processor.image_processor.max_patches,
         "image_seq_length": processor.image_seq_length,
-    }))
+    }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("make", "logits", "merge", "check"))
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--adapter", action="append", default=[])
-    parser.add_argument("--request")
-    parser.add_argument("--kind")
-    parser.add_argument("--out")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
-    {"make": make, "logits": logits, "merge": merge, "check": check}[args.action](args)
+    with open(sys.argv[1], encoding="utf8") as file:
+        jobs = json.load(file)
+    actions = {"make": make, "logits": logits, "merge": merge, "check": check}
+    for job in jobs:
+        print(json.dumps(actions[job["action"]](job)))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,35 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { NativeAdapterSource, NativeModelConfig } from '../binding/native.js';
-import { createError } from '../errors.js';
-import { ADAPTER_WEIGHTS, type AdapterConfig, readAdapterConfig } from './adapter-config.js';
+import { resolveCheckpoint } from '../checkpoint/index.js';
+import { createError, FaceLlmError } from '../errors.js';
+import {
+  ADAPTER_CONFIG,
+  ADAPTER_WEIGHTS,
+  type AdapterConfig,
+  readAdapterConfig,
+} from './adapter-config.js';
 import { resolveTargets } from './targets.js';
+
+/**
+ * The local folder of an adapter: a path, or a hub id in the local cache.
+ *
+ * @throws CheckpointError FACELLM_CHECKPOINT_NOT_FOUND, FACELLM_HUB_NOT_CACHED
+ */
+export async function resolveAdapter(folder: string): Promise<string> {
+  try {
+    return await resolveCheckpoint(folder);
+  } catch (cause) {
+    if (!(cause instanceof FaceLlmError) || cause.code !== 'FACELLM_CHECKPOINT_NOT_FOUND')
+      throw cause;
+    throw createError(
+      cause.code,
+      `there is no adapter folder ${folder}; expected one with ${ADAPTER_CONFIG} and ${ADAPTER_WEIGHTS}, or ` +
+        'a hub id such as org/name',
+      { cause },
+    );
+  }
+}
 
 export interface AdapterFiles {
   readonly config: AdapterConfig;

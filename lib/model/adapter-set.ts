@@ -5,9 +5,9 @@
 import { basename } from 'node:path';
 
 import type { NativeModel } from '../binding/native.js';
-import { type CheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
+import type { CheckpointConfig } from '../checkpoint/index.js';
 import { createError, DisposedError, fromNative, InvalidArgumentError } from '../errors.js';
-import { readAdapter } from '../lora/index.js';
+import { readAdapter, resolveAdapter } from '../lora/index.js';
 import { Adapter, type AdapterSelection, type LoadAdapterOptions } from './adapter.js';
 import { readServingSettings } from './serving-settings.js';
 
@@ -56,7 +56,7 @@ export class AdapterSet {
         `scale: expected a finite number, got ${String(scale)}`,
       );
     }
-    const directory = await resolveCheckpoint(folder);
+    const directory = await resolveAdapter(folder);
     const [{ config, source }, settings] = await Promise.all([
       readAdapter(directory, this.#config.model, scale),
       readServingSettings(directory, 'FACELLM_ADAPTER_INVALID'),

@@ -3,29 +3,22 @@
  * the old files to the new ones; this file decides what stands beside the weights. Everything is written into a folder
  * of another name, which takes the asked-for name when it is complete.
  */
-import { copyFile, mkdir, mkdtemp, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
-import type { NativeAdapterSource, NativeExportResult } from '../binding/native.js';
-import { HUB_TEMPLATE } from '../chat/index.js';
+import type { NativeExportResult } from '../binding/native.js';
 import {
-  type CheckpointConfig,
   type CheckpointLayout,
-  convertConfig,
-  hfCompanions,
-  isCompanion,
-  type JsonObject,
   readCheckpointConfig,
   readCheckpointFiles,
-  readOptionalJson,
   readRequiredJson,
   resolveCheckpoint,
 } from '../checkpoint/index.js';
 import { createError, FaceLlmError, fromNative, InvalidArgumentError } from '../errors.js';
-import { readAdapter } from '../lora/index.js';
+import { readAdapter, resolveAdapter } from '../lora/index.js';
+import { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
 import type { Dtype, LoadProgress } from './load.js';
-import { SETTINGS_FILE } from './serving-settings.js';
 
 export interface ExportOptions {
   /** Checkpoint folder, in either layout, or a hub id in the local cache. */
@@ -113,20 +106,7 @@ async function checkOutput(output: string): Promise<void> {
   );
 }
 
-interface Source {
-  readonly directory: string;
-  readonly raw: JsonObject;
-  readonly config: CheckpointConfig;
-  readonly layout: CheckpointLayout;
-  /** Of the folder to write. */
-  readonly target: CheckpointLayout;
-  readonly adapters: readonly {
-    readonly directory: string;
-    readonly source: NativeAdapterSource;
-  }[];
-}
-
-async function open(options: ExportOptions, adapters: readonly string[]): Promise<Source> {
+async function open(options: ExportOptions, adapters: readonly string[]): Promise<ExportSource> {
   const directory = await resolveCheckpoint(options.model);
   const config = await readCheckpointConfig(directory);
   return {
@@ -135,9 +115,10 @@ async function open(options: ExportOptions, adapters: readonly string[]): Promis
     config,
     layout: config.layout,
     target: options.layout ?? config.layout,
+    dtype: options.dtype,
     adapters: await Promise.all(
       adapters.map(async (folder) => {
-        const adapter = await resolveCheckpoint(folder);
+        const adapter = await resolveAdapter(folder);
         const { source } = await readAdapter(adapter, config.model);
         return { directory: adapter, source };
       }),
@@ -153,10 +134,10 @@ async function write(options: ExportOptions, adapters: readonly string[]): Promi
   const source = await open(options, adapters);
   const partial = await makePartial(output);
   try {
-    await writeCompanions(source, options, partial);
+    await writeCompanions(source, partial);
     const result = await writeWeights(source, options, partial);
     await writeIndex(partial, result);
-    await writeJson(join(partial, 'config.json'), configFor(source, options, isTied(result)));
+    await writeJson(join(partial, 'config.json'), configFor(source, isTied(result)));
     options.signal?.throwIfAborted();
     await rename(partial, output);
     return {
@@ -183,92 +164,13 @@ async function makePartial(output: string): Promise<string> {
   }
 }
 
-function configFor(source: Source, options: ExportOptions, tied: boolean): JsonObject {
-  const { raw, config, target: layout } = source;
-  return convertConfig(raw, config, { layout, dtype: options.dtype, isTied: tied });
-}
-
 /** What a file says of tying is no evidence (spec internvl3.md, section 3.3): the tensors are. */
 function isTied({ files }: NativeExportResult): boolean {
   return !files.some(({ tensors }) => tensors.includes('language_model.lm_head.weight'));
 }
 
-async function writeCompanions(
-  source: Source,
-  options: ExportOptions,
-  partial: string,
-): Promise<void> {
-  const { directory, layout, target } = source;
-  const names = (await readdir(directory)).filter((name) => isCompanion(name, layout, target));
-  for (const name of names) await copyFile(join(directory, name), join(partial, name));
-  if (layout === 'original' && target === 'hf') await makeHfFiles(source, partial, names);
-  await copySettings(source, partial);
-  await writeJson(join(partial, 'config.json'), configFor(source, options, false));
-  await checkReadsTheSame(source, options, partial);
-}
-
-async function makeHfFiles(
-  { directory, config }: Source,
-  partial: string,
-  copied: readonly string[],
-): Promise<void> {
-  const tokenizerConfig = (await readOptionalJson(join(directory, 'tokenizer_config.json'))) ?? {};
-  const generationConfig =
-    (await readOptionalJson(join(directory, 'generation_config.json'))) ?? {};
-  const files = hfCompanions(config, { tokenizerConfig, generationConfig });
-  for (const [name, json] of Object.entries(files)) await writeJson(join(partial, name), json);
-  const hasTemplate =
-    copied.some((name) => name.startsWith('chat_template.')) ||
-    typeof tokenizerConfig['chat_template'] === 'string';
-  if (!hasTemplate) await writeFile(join(partial, 'chat_template.jinja'), HUB_TEMPLATE);
-}
-
-/** How the last adapter was trained, else how the model itself was. */
-async function copySettings({ directory, adapters }: Source, partial: string): Promise<void> {
-  for (const folder of [...adapters.map((one) => one.directory).reverse(), directory]) {
-    try {
-      await copyFile(join(folder, SETTINGS_FILE), join(partial, SETTINGS_FILE));
-      return;
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
-    }
-  }
-}
-
-/** A layout that cannot express this checkpoint is refused before any weight is written. */
-async function checkReadsTheSame(
-  { directory, config, target }: Source,
-  { dtype }: ExportOptions,
-  partial: string,
-): Promise<void> {
-  const written = await readCheckpointConfig(partial);
-  const wanted: CheckpointConfig = { ...config, layout: target, dtype: dtype ?? config.dtype };
-  const details = differences(wanted, written, '');
-  if (details.length === 0) return;
-  throw createError(
-    'FACELLM_CONFIG_INVALID',
-    `the ${target} layout cannot say everything that the configuration in ${directory} says; nothing was written`,
-    { details },
-  );
-}
-
-function differences(wanted: unknown, written: unknown, path: string): string[] {
-  if (typeof wanted !== 'object' || wanted === null) {
-    if (Object.is(wanted, written)) return [];
-    return [`${path}: ${JSON.stringify(wanted)} would become ${JSON.stringify(written)}`];
-  }
-  const keys = new Set([...Object.keys(wanted), ...Object.keys(written ?? {})]);
-  return [...keys].flatMap((key) =>
-    differences(
-      (wanted as Record<string, unknown>)[key],
-      (written as Record<string, unknown> | undefined)?.[key],
-      path === '' ? key : `${path}.${key}`,
-    ),
-  );
-}
-
 async function writeWeights(
-  source: Source,
+  source: ExportSource,
   options: ExportOptions,
   partial: string,
 ): Promise<NativeExportResult> {
@@ -311,10 +213,6 @@ async function writeIndex(
     metadata: { total_size: tensorBytes },
     weight_map: Object.fromEntries(entries.sort()),
   });
-}
-
-async function writeJson(path: string, value: JsonObject): Promise<void> {
-  await writeFile(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
 function writeError(output: string, cause: unknown): FaceLlmError {

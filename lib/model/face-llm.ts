@@ -95,6 +95,7 @@ export class FaceLlm implements AsyncDisposable {
     try {
       const adapters: Adapter[] = [];
       for (const folder of [options.adapter ?? []].flat()) {
+        options.signal?.throwIfAborted();
         adapters.push(await loaded.loadAdapter(folder));
       }
       loaded.setAdapter(adapters);
