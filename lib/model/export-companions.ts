@@ -68,10 +68,11 @@ async function makeHfFiles(
     (await readOptionalJson(join(directory, 'generation_config.json'))) ?? {};
   const files = hfCompanions(config, { tokenizerConfig, generationConfig });
   for (const [name, json] of Object.entries(files)) await writeJson(join(partial, name), json);
-  const hasTemplate =
-    copied.some((name) => name.startsWith('chat_template.')) ||
-    typeof tokenizerConfig['chat_template'] === 'string';
-  if (!hasTemplate) await writeFile(join(partial, 'chat_template.jinja'), HUB_TEMPLATE);
+  if (copied.some((name) => name.startsWith('chat_template.'))) return;
+  // transformers' processor does not look into the tokenizer's file.
+  const template = tokenizerConfig['chat_template'];
+  const text = typeof template === 'string' ? template : HUB_TEMPLATE;
+  await writeFile(join(partial, 'chat_template.jinja'), text);
 }
 
 /** How the last adapter was trained, else how the model itself was. */

@@ -14,6 +14,7 @@ import { readAdapter } from '../../lib/lora/index.js';
 import { mergeAdapter } from '../../lib/model/index.js';
 import { type AdapterKind, writeAdapter } from '../support/adapters.js';
 import * as golden from '../support/golden.js';
+import { type RawTensor, readRaw, writeSafetensors } from '../support/original-layout.js';
 
 /** Vision, projector and text; fused and plain layers; every variant of scale. */
 const KINDS: Readonly<Record<string, AdapterKind>> = {
@@ -159,6 +160,22 @@ for (const checkpoint of golden.CHECKPOINTS) {
         4,
         'four different stacks, order aside',
       );
+    });
+
+    it("older versions' key form is the same adapter", async () => {
+      const { id, directory } = await load({ seed: 9, targets: '.*', usesDora: true });
+      const renamed = [...readRaw(directory)].map(([key, tensor]): [string, RawTensor] => [
+        key
+          .replace('model.model.language_model.', 'model.language_model.model.')
+          .replace(/model\.model\.(vision_tower|multi_modal)/, 'model.$1')
+          .replace(/lora_magnitude_vector$/, 'lora_magnitude_vector.weight'),
+        tensor,
+      ]);
+      writeSafetensors(join(directory, 'adapter_model.safetensors'), new Map(renamed));
+      const { model: config } = await readCheckpointConfig(base);
+      const { source } = await readAdapter(directory, config);
+      const older = await model.loadAdapter(source).promise;
+      assert.deepEqual((await logits(older.id)).data, (await logits(id)).data);
     });
 
     it('image vectors follow vision adapters only', async () => {
