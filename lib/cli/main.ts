@@ -5,17 +5,20 @@
  */
 import { readFileSync } from 'node:fs';
 
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 
 import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
 import {
+  addAdapterOption,
   addJsonOption,
   addModelOptions,
   addPromptOptions,
   decimal,
+  shardSize,
   wholeNumber,
 } from './options.js';
+import type { MergeFlags } from './merge.js';
 import type { PlanFlags } from './plan.js';
 import type { TrainFlags } from './train.js';
 
@@ -34,7 +37,7 @@ export function createProgram(finish: Finish): Command {
     .showHelpAfterError('(add --help for the options)')
     .exitOverride();
 
-  addJsonOption(addPromptOptions(addModelOptions(program.command('ask'))))
+  addJsonOption(addPromptOptions(addAdapterOption(addModelOptions(program.command('ask')))))
     .description('ask a question about pictures; without one, a question in text alone')
     .argument('<words...>', 'pictures, then the question')
     .usage('[PHOTO...] "QUESTION" --model DIR [options]')
@@ -51,7 +54,7 @@ export function createProgram(finish: Finish): Command {
       await runAsk(words, flags, process);
     });
 
-  addJsonOption(addPromptOptions(addModelOptions(program.command('choose'))))
+  addJsonOption(addPromptOptions(addAdapterOption(addModelOptions(program.command('choose')))))
     .description('the probability of each given answer')
     .argument('<photo>', 'picture')
     .argument('<question>', 'question')
@@ -86,6 +89,23 @@ export function createProgram(finish: Finish): Command {
     .action(async (flags: TrainFlags) => {
       const { runTrain } = await import('./train.js');
       await runTrain(flags, process);
+    });
+
+  addJsonOption(program.command('merge'))
+    .description(
+      'fold adapters into a checkpoint; without one, write it anew in another layout or dtype',
+    )
+    .requiredOption('--model <dir>', 'checkpoint: folder, or hub id in the local cache')
+    .option('--adapter <dir...>', 'PEFT adapters, folded in in this order')
+    .requiredOption('--output <dir>', 'new folder; must not hold anything')
+    .addOption(
+      new Option('--layout <name>', "default: the checkpoint's").choices(['hf', 'original']),
+    )
+    .addOption(new Option('--dtype <name>', 'default: as stored').choices(['bf16', 'fp32']))
+    .option('--max-shard-size <size>', 'largest weight file, such as 5GB (default: 5GB)', shardSize)
+    .action(async (flags: MergeFlags) => {
+      const { runMerge } = await import('./merge.js');
+      await runMerge(flags, process);
     });
 
   program

@@ -12,11 +12,6 @@
 namespace facellm {
 namespace {
 
-struct Assignment {
-  at::Tensor target;
-  TensorSource source;
-};
-
 std::string shape_text(at::IntArrayRef shape) {
   std::ostringstream text;
   text << "[";
@@ -30,9 +25,10 @@ std::string place(const Checkpoint& checkpoint, const std::string& name) {
   return checkpoint.file_name(entry.file) + ": " + name;
 }
 
-// Pairs every parameter with its one source; problems are appended to `details`.
-std::vector<Assignment> assign(const ParameterList& parameters, const Checkpoint& checkpoint,
-                               std::vector<std::string>& details) {
+}  // namespace
+
+std::vector<Assignment> assign_weights(const ParameterList& parameters, const Checkpoint& checkpoint) {
+  std::vector<std::string> details;
   const auto& entries = checkpoint.entries();
   std::vector<Assignment> assignments;
   std::set<std::string> consumed;
@@ -59,17 +55,22 @@ std::vector<Assignment> assign(const ParameterList& parameters, const Checkpoint
                         shape_text(entry.shape) + ", expected " + shape_text(expected));
       continue;
     }
-    assignments.push_back({target, found[0]});
+    assignments.push_back({name, target, found[0]});
   }
   for (const auto& [name, entry] : entries) {
     if (!consumed.contains(name) && !is_ignored_tensor(name)) {
       details.push_back(place(checkpoint, name) + " is unexpected: no such parameter in this model");
     }
   }
+  if (!details.empty()) {
+    throw Error(ErrorCode::kCheckpointInvalid,
+                "the checkpoint's tensors do not fit its config.json (" +
+                    std::to_string(details.size()) +
+                    " problem(s)); use the weights and the config of the same model",
+                std::move(details));
+  }
   return assignments;
 }
-
-}  // namespace
 
 bool has_lm_head(const Checkpoint& checkpoint) {
   for (const auto& source : tensor_sources("language_model.lm_head.weight")) {
@@ -82,16 +83,8 @@ void load_weights(const InternVl& model, const Checkpoint& checkpoint,
                   const std::function<void(int64_t done, int64_t total)>& progress,
                   const Cancellation& cancellation) {
   std::vector<std::string> details;
-  const auto assignments = assign(model.parameters(), checkpoint, details);
-  if (!details.empty()) {
-    throw Error(ErrorCode::kCheckpointInvalid,
-                "the checkpoint's tensors do not fit its config.json (" +
-                    std::to_string(details.size()) +
-                    " problem(s)); use the weights and the config of the same model",
-                std::move(details));
-  }
   std::vector<WeightCopy> copies;
-  for (const auto& [target, source] : assignments) {
+  for (const auto& [name, target, source] : assign_weights(model.parameters(), checkpoint)) {
     const auto& entry = checkpoint.entries().find(source.name)->second;
     const uint64_t part_bytes = (entry.end - entry.begin) / static_cast<uint64_t>(source.parts);
     copies.push_back({target, source.name, entry.dtype, entry.file,

@@ -13,7 +13,11 @@ function reporter(isTTY: boolean) {
     },
   });
   const clock = { now: 5000 };
-  const load = new LoadReporter(Object.assign(stderr, { isTTY }), () => clock.now);
+  const load = new LoadReporter(
+    Object.assign(stderr, { isTTY }),
+    { doing: 'loading', done: 'loaded' },
+    () => clock.now,
+  );
   return { load, clock, text: () => text };
 }
 
