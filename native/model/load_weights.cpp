@@ -13,8 +13,9 @@ namespace facellm {
 namespace {
 
 struct Assignment {
-  at::Tensor target;
+  at::Tensor parameter;
   TensorSource source;
+  WeightPiece piece{};  // what is kept of the parameter
 };
 
 std::string shape_text(at::IntArrayRef shape) {
@@ -59,7 +60,7 @@ std::vector<Assignment> assign(const ParameterList& parameters, const Checkpoint
                         shape_text(entry.shape) + ", expected " + shape_text(expected));
       continue;
     }
-    assignments.push_back({target, found[0]});
+    assignments.push_back({target, found[0], {0, target.is_meta() ? target : target.view({-1})}});
   }
   for (const auto& [name, entry] : entries) {
     if (!consumed.contains(name) && !is_ignored_tensor(name)) {
@@ -69,10 +70,16 @@ std::vector<Assignment> assign(const ParameterList& parameters, const Checkpoint
   return assignments;
 }
 
-// Where a block of rows lies in its tensor, in bytes.
-std::pair<uint64_t, uint64_t> byte_range(const at::Tensor& rows, const TensorSource& source) {
-  const auto size = static_cast<uint64_t>(rows.nbytes());
-  return {static_cast<uint64_t>(source.part) * size, static_cast<uint64_t>(source.part + 1) * size};
+// What a piece takes of its tensor in the file, in bytes.
+struct ByteRange {
+  uint64_t begin, size;
+};
+
+ByteRange byte_range(const Assignment& assignment, at::ScalarType stored) {
+  const auto element = static_cast<int64_t>(c10::elementSize(stored));
+  const int64_t first = assignment.source.part * assignment.parameter.numel() + assignment.piece.begin;
+  return {static_cast<uint64_t>(first * element),
+          static_cast<uint64_t>(assignment.piece.target.numel() * element)};
 }
 
 }  // namespace
@@ -86,7 +93,7 @@ bool has_lm_head(const Checkpoint& checkpoint) {
 
 void load_weights(const InternVl& model, const Checkpoint& checkpoint,
                   const std::function<void(int64_t done, int64_t total)>& progress,
-                  const Cancellation& cancellation) {
+                  const Cancellation& cancellation, const WeightPlacement& placement) {
   std::vector<std::string> details;
   auto assignments = assign(model.parameters(), checkpoint, details);
   if (!details.empty()) {
@@ -107,28 +114,27 @@ void load_weights(const InternVl& model, const Checkpoint& checkpoint,
     return std::tie(x.file, x.begin, a.source.part) < std::tie(y.file, y.begin, b.source.part);
   });
   int64_t total = 0, done = 0;
-  for (const auto& assignment : assignments) {
-    const auto& entry = entry_of(assignment);
-    total += static_cast<int64_t>(entry.end - entry.begin) / assignment.source.parts;
+  for (auto& assignment : assignments) {
+    if (placement) assignment.piece = placement(assignment.parameter);
+    total += static_cast<int64_t>(byte_range(assignment, entry_of(assignment).dtype).size);
   }
   for (const auto& assignment : assignments) {
     cancellation.check();
-    const auto& source = assignment.source;
-    auto view = checkpoint.view(source.name);
-    if (source.parts > 1) {
-      const int64_t rows = view.size(0) / source.parts;
-      view = view.narrow(0, source.part * rows, rows);
-    }
-    const auto [begin, end] = byte_range(view, source);
-    if (!copy_weights(view, assignment.target, [&](int64_t done_bytes, int64_t next_bytes) {
-          checkpoint.release(source.name, begin, begin + static_cast<uint64_t>(done_bytes));
-          checkpoint.prefetch(source.name, begin + static_cast<uint64_t>(done_bytes),
-                              begin + static_cast<uint64_t>(next_bytes));
+    const auto& [parameter, source, piece] = assignment;
+    if (piece.target.numel() == 0) continue;
+    const auto values = checkpoint.view(source.name)
+                            .view({-1})
+                            .narrow(0, source.part * parameter.numel() + piece.begin, piece.target.numel());
+    const auto [begin, size] = byte_range(assignment, values.scalar_type());
+    if (!copy_weights(values, piece.target, [&, first = begin](int64_t done_bytes, int64_t next_bytes) {
+          checkpoint.release(source.name, first, first + static_cast<uint64_t>(done_bytes));
+          checkpoint.prefetch(source.name, first + static_cast<uint64_t>(done_bytes),
+                              first + static_cast<uint64_t>(next_bytes));
         })) {
       details.push_back(place(checkpoint, source.name) + " holds NaN or infinite values");
     }
-    checkpoint.release(source.name, begin, end);
-    done += static_cast<int64_t>(view.nbytes());
+    checkpoint.release(source.name, begin, begin + size);
+    done += static_cast<int64_t>(size);
     progress(done, total);
   }
   if (!details.empty()) {

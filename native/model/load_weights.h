@@ -7,6 +7,7 @@
 #include "checkpoint/checkpoint.h"
 #include "core/cancellation.h"
 #include "model/internvl.h"
+#include "model/weight_placement.h"
 
 namespace facellm {
 
@@ -15,9 +16,10 @@ bool has_lm_head(const Checkpoint& checkpoint);
 
 // Copies with conversion to the model's dtype and device. Throws kCheckpointInvalid listing every
 // missing, ambiguous, unexpected and mis-shaped tensor, kNonFinite naming every tensor with NaN or
-// infinity. Pages of the file leave memory as they are consumed.
+// infinity. Pages of the file leave memory as they are consumed. `placement`, if not null, says which part of
+// each parameter is kept, and where; only that part is read.
 void load_weights(const InternVl& model, const Checkpoint& checkpoint,
                   const std::function<void(int64_t done, int64_t total)>& progress,
-                  const Cancellation& cancellation);
+                  const Cancellation& cancellation, const WeightPlacement& placement = {});
 
 }  // namespace facellm

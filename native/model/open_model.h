@@ -6,6 +6,7 @@
 #include "core/cancellation.h"
 #include "model/internvl.h"
 #include "model/load_request.h"
+#include "model/weight_placement.h"
 
 namespace facellm {
 
@@ -14,8 +15,9 @@ struct OpenedModel {
   ModelInfo info;
 };
 
-// Throws what Checkpoint::open and load_weights throw.
+// Throws what Checkpoint::open and load_weights throw. With `place` the text layers' projections come without
+// memory of their own, and their values go where it says.
 OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
-                       const Cancellation& cancellation);
+                       const Cancellation& cancellation, const PlaceWeights& place = {});
 
 }  // namespace facellm
