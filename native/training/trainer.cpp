@@ -210,8 +210,10 @@ NamedNorms Trainer::gradient_norms(const Cancellation& cancellation) const {
   for (const auto& [name, tensor] : state_->model->parameters()) {
     const at::Tensor leaf = tensor.is_view() ? at::Tensor(tensor._base()) : tensor;
     if (!leaf.grad().defined()) continue;
-    // The same window of the gradient as the parameter is of its leaf.
-    add(name, leaf.grad().as_strided(tensor.sizes(), tensor.strides(), tensor.storage_offset()));
+    // The same window of the gradient, itself perhaps a view, as the parameter is of its leaf.
+    const auto& grad = leaf.grad();
+    add(name, grad.as_strided(tensor.sizes(), tensor.strides(),
+                              grad.storage_offset() + tensor.storage_offset()));
   }
   return norms;
 }
