@@ -1,124 +1,21 @@
 /** The oracle's training runs (transformers + PEFT, fp32), replayed step for step in one process or several. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import sharp from 'sharp';
-
-import { loadAddon } from '../../lib/binding/load.js';
 import type {
   NativeProcessGroup,
   NativeTrainer,
   NativeTrainerRequest,
-  NativeTrainImage,
   NativeTrainSample,
 } from '../../lib/binding/native.js';
-import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
 import { shareOf } from '../../lib/training/order.js';
 import { GOLDEN } from './golden.js';
 import { readSafetensors } from './safetensors.js';
+import { createTrainer, goldenRun, goldenSamples } from './training.js';
 
-const DIRECTORY = join(GOLDEN, 'ckpt-300m');
-const TILE = 56;
-
-interface GoldenStep {
-  readonly samples: readonly (readonly number[])[];
-  readonly lr: number;
-  readonly label_tokens: number;
-  readonly loss: number;
-  readonly grad_norm: number;
-  readonly grad_l2?: Readonly<Record<string, number>>;
-}
-
-interface GoldenRun {
-  readonly settings: { readonly weight_decay: number; readonly max_grad_norm: number };
-  readonly samples: readonly {
-    readonly input_ids: readonly number[];
-    readonly labels: readonly number[];
-    readonly tiles: readonly number[];
-  }[];
-  readonly steps: readonly GoldenStep[];
-  readonly loss_after: number;
-  readonly change_l2: Readonly<Record<string, number>>;
-}
-
-const PROJECTIONS = [
-  ...['q_proj', 'k_proj', 'v_proj', 'o_proj'].map((name) => `self_attn.${name}`),
-  ...['gate_proj', 'up_proj', 'down_proj'].map((name) => `mlp.${name}`),
-];
-
-async function samplesOf(run: GoldenRun): Promise<NativeTrainSample[]> {
-  return Promise.all(
-    run.samples.map(async ({ input_ids, labels, tiles }, index) => ({
-      ids: Int32Array.from(input_ids),
-      labels: Int32Array.from(labels),
-      images: await Promise.all(
-        tiles.map(async (_, k): Promise<NativeTrainImage> => {
-          const path = join(GOLDEN, 'train-images', `${index}_${k}.png`);
-          const { data, info } = await sharp(path)
-            .removeAlpha()
-            .raw()
-            .toBuffer({ resolveWithObject: true });
-          const image = { key: path, rgb: data, width: info.width, height: info.height };
-          const grid = { columns: 1, rows: 1, hasThumbnail: false };
-          return {
-            key: path,
-            tiles: await loadAddon().tilePixels({ ...image, ...grid }, TILE).promise,
-          };
-        }),
-      ),
-    })),
-  );
-}
-
-async function createTrainer(
-  run: GoldenRun,
-  overrides: Partial<NativeTrainerRequest>,
-  group: NativeProcessGroup | undefined,
-): Promise<NativeTrainer> {
-  const [files, config] = await Promise.all([
-    readCheckpointFiles(DIRECTORY),
-    readCheckpointConfig(DIRECTORY),
-  ]);
-  const layers = config.model.text.numHiddenLayers;
-  const modules = Array.from({ length: layers }, (_, i) =>
-    PROJECTIONS.map((name) => ({
-      name: `language_model.model.layers.${i}.${name}`,
-      rank: 16,
-      scaling: 2,
-    })),
-  ).flat();
-  const request: NativeTrainerRequest = {
-    load: {
-      config: config.model,
-      preprocessing: config.preprocessing,
-      files: files.dataFiles,
-      weightMap: files.weightMap,
-      device: 'cpu',
-      dtype: 'fp32',
-      imageCacheBytes: 0,
-      prefixCacheBytes: 0,
-    },
-    modules,
-    parts: [],
-    usesDora: false,
-    dropout: 0,
-    adapterFile: join(GOLDEN, 'train-lora', 'adapter_init', 'adapter_model.safetensors'),
-    seed: 1,
-    beta1: 0.9,
-    beta2: 0.999,
-    eps: 1e-8,
-    weightDecay: run.settings.weight_decay,
-    decaysVectors: true,
-    checkpointsActivations: false,
-    lossChunkRows: 0,
-    shardsWeights: false,
-    featureCacheBytes: 0,
-    ...overrides,
-  };
-  return loadAddon().createTrainer(request, () => {}, group).promise;
-}
+const ADAPTER = join(GOLDEN, 'train-lora', 'adapter_init', 'adapter_model.safetensors');
 
 /** Names of the oracle's tensors, from ours. */
 function oracleName(name: string): string {
@@ -151,9 +48,10 @@ export async function replay(options: ReplayOptions): Promise<void> {
   const { rank, size } = group?.info() ?? { rank: 0, size: 1 };
   const total = async (value: number): Promise<number> =>
     group === undefined ? value : ((await group.sum([value]).promise)[0] ?? NaN);
-  const run = JSON.parse(readFileSync(join(GOLDEN, name, 'train.json'), 'utf8')) as GoldenRun;
-  const samples = await samplesOf(run);
-  const trainer = await createTrainer(run, overrides, group);
+  const run = goldenRun(name);
+  const samples = await goldenSamples(run);
+  const request = { adapterFile: ADAPTER, weightDecay: run.settings.weight_decay, ...overrides };
+  const trainer = await createTrainer(request, 'fp32', group);
   try {
     for (const [index, step] of run.steps.entries()) {
       let loss = 0;
