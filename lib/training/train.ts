@@ -88,7 +88,8 @@ async function trainAll(
   try {
     return await trainAsRank({ ...options, threads }, recipe, run, job);
   } catch (error) {
-    job.fail(error);
+    const isAborted = signal?.aborted === true;
+    job.fail(isAborted ? createError('FACELLM_CANCELLED', 'it was told to stop at once') : error);
     throw error;
   }
 }

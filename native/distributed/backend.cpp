@@ -11,6 +11,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #endif
 #if FACELLM_NCCL
+#include <c10/cuda/CUDAFunctions.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
@@ -41,7 +42,9 @@ c10::intrusive_ptr<c10d::Backend> make_gloo(const c10::intrusive_ptr<c10d::Store
 
 #if FACELLM_NCCL
 c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store>& store, int rank,
-                                            int size) {
+                                            int size, at::Device device) {
+  // Whatever asks for "the current GPU" on this thread means this rank's.
+  c10::cuda::set_device(device.index());
   // Its watchdog would end the whole process without a word of ours; the group's watcher aborts instead.
   ::setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", /*overwrite=*/0);
   auto options = c10d::ProcessGroupNCCL::Options::create();
@@ -85,7 +88,7 @@ c10::intrusive_ptr<c10d::Backend> make_backend([[maybe_unused]] const c10::intru
   if (name == "gloo") return make_gloo(store, rank, size, address);
 #endif
 #if FACELLM_NCCL
-  if (name == "nccl") return make_nccl(store, rank, size);
+  if (name == "nccl") return make_nccl(store, rank, size, device);
 #endif
   throw Error(ErrorCode::kInternal, "no constructor for backend " + name);
 }

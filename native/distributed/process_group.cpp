@@ -120,6 +120,35 @@ struct ProcessGroup::State {
   c10::intrusive_ptr<c10d::Backend> backend;
   std::unique_ptr<Watcher> watcher;
   bool has_left = false;
+
+  // Turns c10d's exception into the job's failure.
+  [[noreturn]] void explain(const std::string& what, const Cancellation& cancellation) const {
+    watcher->suspect(what);
+    // A roll call takes two seconds.
+    const auto end = Clock::now() + std::chrono::seconds(10);
+    while (Clock::now() < end) {
+      cancellation.check();
+      watcher->check();
+      std::this_thread::sleep_for(kJoinPoll);
+    }
+    throw Error(ErrorCode::kDistributed, "the job's ranks lost each other; c10d said: " + what);
+  }
+
+  // Starts a collective over `tensors`, which live as long as it runs.
+  template <typename Start>
+  std::shared_ptr<Pending> begin(std::vector<at::Tensor> tensors, Start start) const {
+    watcher->check();
+    auto pending = std::make_shared<Pending>();
+    pending->tensors = std::move(tensors);
+    std::string fault;
+    try {
+      pending->work = start(pending->tensors);
+      return pending;
+    } catch (const std::exception& error) {
+      fault = first_line(error);
+    }
+    explain(fault, Cancellation());
+  }
 };
 
 ProcessGroup::ProcessGroup(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -167,43 +196,18 @@ std::vector<double> ProcessGroup::sum(const std::vector<double>& values, const C
   return {result.const_data_ptr<double>(), result.const_data_ptr<double>() + result.numel()};
 }
 
-template <typename Start>
-static std::shared_ptr<Pending> begin(const ProcessGroup& group, std::vector<at::Tensor> tensors,
-                                      std::string& fault, Start start) {
-  group.check();
-  auto pending = std::make_shared<Pending>();
-  pending->tensors = std::move(tensors);
-  try {
-    pending->work = start(pending->tensors);
-  } catch (const std::exception& error) {
-    fault = first_line(error);
-  }
-  return pending;
-}
-
 std::shared_ptr<Pending> ProcessGroup::all_reduce_sum(const at::Tensor& tensor) {
-  std::string fault;
-  auto pending = begin(*this, {tensor}, fault,
-                       [&](auto& tensors) { return state_->backend->allreduce(tensors); });
-  if (!pending->work) explain(fault, Cancellation());
-  return pending;
+  return state_->begin({tensor}, [this](auto& tensors) { return state_->backend->allreduce(tensors); });
 }
 
 std::shared_ptr<Pending> ProcessGroup::all_gather(const at::Tensor& own, const at::Tensor& all) {
-  std::string fault;
-  auto pending = begin(*this, {all, own}, fault, [&](auto& tensors) {
+  return state_->begin({all, own}, [this](auto& tensors) {
     return all_gather_flat(*state_->backend, tensors[0], tensors[1]);
   });
-  if (!pending->work) explain(fault, Cancellation());
-  return pending;
 }
 
 std::shared_ptr<Pending> ProcessGroup::broadcast(const at::Tensor& tensor) {
-  std::string fault;
-  auto pending = begin(*this, {tensor}, fault,
-                       [&](auto& tensors) { return state_->backend->broadcast(tensors); });
-  if (!pending->work) explain(fault, Cancellation());
-  return pending;
+  return state_->begin({tensor}, [this](auto& tensors) { return state_->backend->broadcast(tensors); });
 }
 
 void ProcessGroup::wait(const Pending& pending, const Cancellation& cancellation) {
@@ -221,22 +225,10 @@ void ProcessGroup::wait(const Pending& pending, const Cancellation& cancellation
   } catch (const std::exception& error) {
     fault = first_line(error);
   }
-  explain(fault, cancellation);
+  state_->explain(fault, cancellation);
 }
 
 void ProcessGroup::check() const { state_->watcher->check(); }
-
-void ProcessGroup::explain(const std::string& what, const Cancellation& cancellation) {
-  state_->watcher->suspect(what);
-  // A roll call takes two seconds.
-  const auto end = Clock::now() + std::chrono::seconds(10);
-  while (Clock::now() < end) {
-    cancellation.check();
-    check();
-    std::this_thread::sleep_for(kJoinPoll);
-  }
-  throw Error(ErrorCode::kDistributed, "the job's ranks lost each other; c10d said: " + what);
-}
 
 void ProcessGroup::fail(const std::string& code, const std::string& message) noexcept {
   state_->watcher->post(code, message);

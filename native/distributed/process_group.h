@@ -68,8 +68,6 @@ class ProcessGroup {
  private:
   struct State;
   explicit ProcessGroup(std::unique_ptr<State> state);
-  // Turns c10d's exception into the job's failure.
-  [[noreturn]] void explain(const std::string& what, const Cancellation& cancellation);
   std::unique_ptr<State> state_;
 };
 
