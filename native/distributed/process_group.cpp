@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "core/device.h"
@@ -23,8 +25,10 @@ using Store = c10::intrusive_ptr<c10d::Store>;
 // Between two looks at a collective under way: short beside a step, long beside a spinning core.
 constexpr auto kPoll = std::chrono::microseconds(50);
 constexpr auto kJoinPoll = milliseconds(50);
-// Of one attempt to reach the store; cancellation is looked at in between.
+// Of one attempt to reach another rank's store; cancellation is looked at in between.
 constexpr auto kAttempt = milliseconds(2000);
+// Of one question to it: the machine that keeps it may stand still for a while.
+constexpr auto kAnswer = std::chrono::seconds(60);
 
 std::vector<uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
 std::string text(const std::vector<uint8_t>& data) { return {data.begin(), data.end()}; }
@@ -50,9 +54,10 @@ Store connect(const GroupRequest& request, bool hosts, Clock::time_point end,
       options.port = static_cast<uint16_t>(request.port);
       options.isServer = hosts;
       options.waitWorkers = false;
-      options.timeout = kAttempt;
-      return c10::make_intrusive<c10d::PrefixStore>(
-          request.prefix, c10::make_intrusive<c10d::TCPStore>(request.address, options));
+      options.timeout = hosts ? milliseconds(kAnswer) : kAttempt;
+      auto store = c10::make_intrusive<c10d::TCPStore>(request.address, options);
+      store->setTimeout(kAnswer);
+      return c10::make_intrusive<c10d::PrefixStore>(request.prefix, std::move(store));
     } catch (const std::exception& error) {
       if (!hosts && Clock::now() < end) continue;
       throw Error(ErrorCode::kDistributed,
@@ -118,7 +123,9 @@ struct ProcessGroup::State {
   at::Device device = at::kCPU;
   Store store;  // rank 0's holds the server
   c10::intrusive_ptr<c10d::Backend> backend;
+  std::mutex backend_mutex;  // the watcher aborts what this thread has just made
   std::unique_ptr<Watcher> watcher;
+  std::atomic<bool> has_abandoned{false};  // a collective that nobody waits for any more
   bool has_left = false;
 
   // Turns c10d's exception into the job's failure.
@@ -170,19 +177,25 @@ std::shared_ptr<ProcessGroup> ProcessGroup::join(const GroupRequest& request,
     state->watcher = std::make_unique<Watcher>(
         connect(request, false, end, cancellation), request.rank, std::move(names), request.hosts_store,
         [own] {
+          const std::lock_guard lock(own->backend_mutex);
           // Frees ranks whose NCCL kernels wait on the device; Gloo has no such call.
           if (own->backend) own->backend->abort();
         });
-    state->backend = make_backend(c10::make_intrusive<c10d::PrefixStore>("c10d", state->store),
-                                  static_cast<int>(request.rank), static_cast<int>(request.size),
-                                  state->device, request.address);
+    auto backend = make_backend(c10::make_intrusive<c10d::PrefixStore>("c10d", state->store),
+                                static_cast<int>(request.rank), static_cast<int>(request.size),
+                                state->device, request.address);
+    const std::lock_guard lock(state->backend_mutex);
+    state->backend = std::move(backend);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kDistributed, "the job's ranks could not connect to each other; c10d said: " +
                                              first_line(error));
   }
-  return std::shared_ptr<ProcessGroup>(new ProcessGroup(std::move(state)));
+  const auto group = std::shared_ptr<ProcessGroup>(new ProcessGroup(std::move(state)));
+  // The first collective makes NCCL's communicator, which takes all ranks at once: now, while they are here.
+  group->sum({1.0}, cancellation);
+  return group;
 }
 
 int64_t ProcessGroup::rank() const { return state_->rank; }
@@ -221,6 +234,7 @@ void ProcessGroup::wait(const Pending& pending, const Cancellation& cancellation
     pending.work->wait();  // rethrows its failure; on CUDA, lets this stream see the result
     return;
   } catch (const Error&) {
+    state_->has_abandoned = true;
     throw;
   } catch (const std::exception& error) {
     fault = first_line(error);
@@ -238,7 +252,7 @@ void ProcessGroup::leave() noexcept {
   if (state_->has_left) return;
   state_->has_left = true;
   state_->watcher->leave();
-  if (state_->watcher->has_failed()) {
+  if (state_->watcher->has_failed() || state_->has_abandoned) {
     // Its threads may be waiting for a rank that is gone, and its destructor would wait for them. The
     // connections close with the process.
     (void)state_->backend.release();

@@ -20,6 +20,8 @@
 namespace facellm {
 namespace {
 
+using Group = std::shared_ptr<ProcessGroup>;
+
 int64_t free_port() {
   const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
@@ -45,7 +47,7 @@ bool has_gloo() {
   if (!has_gloo()) GTEST_SKIP() << "this build has no Gloo (Debian: apt-get install libgloo-dev)"
 
 // Runs `work` as every rank; what it throws is rethrown by rank.
-std::vector<std::exception_ptr> run_ranks(int64_t size, const std::function<void(std::shared_ptr<ProcessGroup>)>& work) {
+std::vector<std::exception_ptr> run_ranks(int64_t size, const std::function<void(const Group&)>& work) {
   const int64_t port = free_port();
   std::vector<std::exception_ptr> errors(static_cast<size_t>(size));
   std::vector<std::thread> threads;
@@ -81,7 +83,7 @@ at::Tensor leaf(std::initializer_list<int64_t> shape) { return at::ones(shape).s
 
 TEST(ProcessGroup, SumsNumbersOfAllRanks) {
   SKIP_WITHOUT_GLOO();
-  expect_none(run_ranks(3, [](const auto& group) {
+  expect_none(run_ranks(3, [](const Group& group) {
     const auto sums = group->sum({1.0, static_cast<double>(group->rank())}, Cancellation());
     EXPECT_EQ(sums, (std::vector<double>{3.0, 3.0}));
     EXPECT_EQ(group->backend(), "gloo");
@@ -90,7 +92,7 @@ TEST(ProcessGroup, SumsNumbersOfAllRanks) {
 
 TEST(ProcessGroup, GathersInOrderOfRanksAndBroadcastsFromTheFirst) {
   SKIP_WITHOUT_GLOO();
-  expect_none(run_ranks(2, [](const auto& group) {
+  expect_none(run_ranks(2, [](const Group& group) {
     const auto own = at::full({3}, group->rank(), at::kBFloat16);
     const auto all = at::empty({6}, at::kBFloat16);
     group->wait(*group->all_gather(own, all), Cancellation());
@@ -102,7 +104,7 @@ TEST(ProcessGroup, GathersInOrderOfRanksAndBroadcastsFromTheFirst) {
 
 TEST(ProcessGroup, EndsEveryRankWithTheErrorOfTheOneThatFailed) {
   SKIP_WITHOUT_GLOO();
-  const auto errors = run_ranks(3, [](const auto& group) {
+  const auto errors = run_ranks(3, [](const Group& group) {
     if (group->rank() == 1) {
       group->fail("FACELLM_LOSS_NON_FINITE", "the loss is nan");
       return;
@@ -133,7 +135,7 @@ TEST(ProcessGroup, StopsWaitingWhenCancelled) {
   SKIP_WITHOUT_GLOO();
   Cancellation cancelled;
   cancelled.request();
-  const auto errors = run_ranks(2, [&](const auto& group) {
+  const auto errors = run_ranks(2, [&](const Group& group) {
     if (group->rank() == 1) {
       group->sum({1.0}, Cancellation());
       return;
@@ -154,7 +156,7 @@ at::Tensor chain(const at::Tensor& x, const std::vector<at::Tensor>& leaves) {
 
 TEST(GradientReducer, SumsOverRanksAndMicroBatchesInSeveralBuckets) {
   SKIP_WITHOUT_GLOO();
-  expect_none(run_ranks(2, [](const auto& group) {
+  expect_none(run_ranks(2, [](const Group& group) {
     const std::vector<at::Tensor> leaves{leaf({2, 3}), leaf({4}), leaf({3}), leaf({5})};
     GradientReducer reducer(group, leaves, std::vector<bool>(4, false), /*bucket_bytes=*/32);
     EXPECT_EQ(reducer.bucket_count(), 3u);  // 5 and 3 floats, 4, 6
@@ -178,7 +180,7 @@ TEST(GradientReducer, SumsOverRanksAndMicroBatchesInSeveralBuckets) {
 
 TEST(GradientReducer, SendsBucketsBeforeTheBackwardPassEnds) {
   SKIP_WITHOUT_GLOO();
-  expect_none(run_ranks(2, [](const auto& group) {
+  expect_none(run_ranks(2, [](const Group& group) {
     const std::vector<at::Tensor> leaves{leaf({4}), leaf({4}), leaf({4})};
     GradientReducer reducer(group, leaves, std::vector<bool>(3, false), /*bucket_bytes=*/16);
     size_t sent_at_last = 0;
@@ -194,7 +196,7 @@ TEST(GradientReducer, SendsBucketsBeforeTheBackwardPassEnds) {
 
 TEST(GradientReducer, TellsLeavesThatNoRankUsed) {
   SKIP_WITHOUT_GLOO();
-  expect_none(run_ranks(2, [](const auto& group) {
+  expect_none(run_ranks(2, [](const Group& group) {
     const std::vector<at::Tensor> leaves{leaf({2}), leaf({2}), leaf({2})};
     GradientReducer reducer(group, leaves, std::vector<bool>(3, false), 1 << 20);
     reducer.arm();
@@ -212,7 +214,7 @@ TEST(GradientReducer, TellsLeavesThatNoRankUsed) {
 
 TEST(GradientReducer, TakesPartWithoutSamples) {
   SKIP_WITHOUT_GLOO();
-  expect_none(run_ranks(2, [](const auto& group) {
+  expect_none(run_ranks(2, [](const Group& group) {
     const std::vector<at::Tensor> leaves{leaf({2}), leaf({2})};
     GradientReducer reducer(group, leaves, std::vector<bool>(2, false), 8);
     for (int update = 0; update < 2; ++update) {
@@ -234,7 +236,7 @@ TEST(GradientReducer, TakesPartWithoutSamples) {
 
 TEST(GradientReducer, WaitsForGradientsThatComeInPieces) {
   SKIP_WITHOUT_GLOO();
-  expect_none(run_ranks(2, [](const auto& group) {
+  expect_none(run_ranks(2, [](const Group& group) {
     const std::vector<at::Tensor> leaves{leaf({2}), leaf({2})};
     GradientReducer reducer(group, leaves, {true, false}, 1 << 20);
     EXPECT_EQ(reducer.bucket_count(), 2u);
