@@ -11,7 +11,7 @@ endif()
 if(TARGET GTest::gtest_main)
   file(GLOB test_sources CONFIGURE_DEPENDS "test/native/*.cpp")
   add_executable(facellm_native_tests ${test_sources})
-  target_link_libraries(facellm_native_tests PRIVATE facellm_generation facellm_training GTest::gtest_main)
+  target_link_libraries(facellm_native_tests PRIVATE facellm_generation facellm_training facellm_distributed GTest::gtest_main)
   target_compile_definitions(facellm_native_tests PRIVATE
     FACELLM_FIXTURES="${CMAKE_CURRENT_SOURCE_DIR}/test/fixtures")
 else()

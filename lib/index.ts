@@ -3,6 +3,7 @@ export type { NativeModelInfo as ModelInfo } from './binding/native.js';
 export type { ChatContent, ChatMessage, ChatRole, TemplateName } from './chat/index.js';
 export { DEFAULT_SYSTEM } from './chat/index.js';
 export type { CheckpointConfig } from './checkpoint/index.js';
+export type { JobEnvironment } from './distributed/index.js';
 export {
   CancelledError,
   CheckpointError,

@@ -14,12 +14,13 @@ const LIB = {
   image: ['binding'],
   tokenizer: ['binding'],
   checkpoint: ['binding'],
+  distributed: ['binding'],
   chat: ['binding', 'image', 'tokenizer'],
   generation: ['binding', 'tokenizer'],
   lora: ['binding', 'checkpoint'],
   data: ['binding', 'image', 'chat', 'model'],
   model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
-  training: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
+  training: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data', 'distributed'],
   evaluation: ['binding', 'image', 'tokenizer', 'chat', 'generation', 'lora', 'data', 'model'],
   cli: [
     ...[
@@ -33,7 +34,7 @@ const LIB = {
       'data',
       'model',
     ],
-    ...['training', 'evaluation'],
+    ...['training', 'evaluation', 'distributed'],
   ],
 };
 const NATIVE = {
@@ -41,13 +42,17 @@ const NATIVE = {
   kernels: ['core'],
   image: ['core'],
   checkpoint: ['core'],
+  distributed: ['core'],
   layers: ['core', 'kernels'],
   model: ['core', 'kernels', 'layers', 'checkpoint'],
   lora: ['core', 'layers', 'checkpoint', 'model'],
   // generation/face_llm.h, training/trainer.h and lora/export_checkpoint.h are the engine's faces.
   generation: ['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
-  training: ['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
-  binding: ['core', 'image', 'model', 'lora', 'generation', 'training'],
+  training: [
+    ...['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
+    'distributed',
+  ],
+  binding: ['core', 'image', 'model', 'lora', 'generation', 'training', 'distributed'],
 };
 
 /** @param {string} folder @param {RegExp} names */

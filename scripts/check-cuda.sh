@@ -26,3 +26,21 @@ grep -lE 'FACELLM_CUDA|cuda_launch' native/*/*.cpp native/kernels/*/*.cpp | whil
     -isystem "$toolkit/include" "$source"
   echo "checked $source"
 done
+
+# The transport between GPUs, where NCCL's header and those that c10d's own includes are found: beside a CUDA
+# libtorch, or in the folders of FACELLM_NVIDIA_INCLUDE (separated by colons).
+includes=$(ls -d "$libtorch"/../nvidia/*/include 2>/dev/null || true)
+includes="$includes ${FACELLM_NVIDIA_INCLUDE:+${FACELLM_NVIDIA_INCLUDE//:/ }}"
+flags=()
+for folder in $includes; do flags+=(-isystem "$folder"); done
+if echo '#include <nccl.h>
+#include <cusparse.h>
+#include <cusolverDn.h>
+#include <cublasLt.h>' | c++ -fsyntax-only -x c++ "${flags[@]}" -isystem "$toolkit/include" - 2>"$out/why"; then
+  c++ -std=c++20 -fsyntax-only -DUSE_DISTRIBUTED -DUSE_C10D_NCCL -DFACELLM_NCCL=1 -Inative -isystem "$libtorch/include" \
+    -isystem "$libtorch/include/torch/csrc/api/include" -isystem "$out/stub" "${flags[@]}" \
+    -isystem "$toolkit/include" native/distributed/backend.cpp
+  echo 'checked native/distributed/backend.cpp with NCCL'
+else
+  echo "skipped: NCCL ($(grep -m 1 -o '[a-zA-Z_]*\.h: No such file' "$out/why"))"
+fi

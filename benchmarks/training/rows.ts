@@ -106,6 +106,7 @@ export class OwnTrainer {
         decaysVectors: recipe.decaysVectors,
         checkpointsActivations: row.request.checkpointing,
         lossChunkRows: row.lossChunkRows,
+        shardsWeights: false,
         featureCacheBytes: row.cachesPictures ? 1e9 : 0,
       },
       () => {},

@@ -257,6 +257,8 @@ export interface NativeTrainerRequest {
   readonly checkpointsActivations: boolean;
   /** 0: all supervised rows at once. */
   readonly lossChunkRows: number;
+  /** In a job: weights of the text layers are shared out over the ranks. */
+  readonly shardsWeights: boolean;
   readonly featureCacheBytes: number;
 }
 
@@ -274,6 +276,7 @@ export interface NativeTrainSample {
 }
 
 export interface NativeMicroBatch {
+  /** Of this rank; may be empty in a job. */
   readonly samples: readonly NativeTrainSample[];
   readonly denominator: number;
   readonly draw: number;
@@ -315,6 +318,8 @@ export interface NativeTrainer {
   evaluate(batch: NativeMicroBatch): NativeJob<NativeMicroResult>;
   update(request: NativeUpdateRequest): NativeJob<NativeUpdateResult>;
   gradientNorms(): NativeJob<readonly (readonly [string, number])[]>;
+  /** Rank 0's trainable tensors and optimizer state to all ranks. */
+  synchronise(updates: number): NativeJob<void>;
   saveAdapter(file: string): NativeJob<void>;
   saveWeights(file: string): NativeJob<void>;
   saveState(file: string): NativeJob<void>;
@@ -344,6 +349,37 @@ export interface NativeExportResult {
   readonly tensorBytes: number;
 }
 
+export interface NativeGroupRequest {
+  readonly rank: number;
+  readonly size: number;
+  /** Where the job's store is. */
+  readonly address: string;
+  readonly port: number;
+  /** This process opens the store; false: another rank or the launcher does. */
+  readonly hostsStore: boolean;
+  /** Of this attempt's keys in the store. */
+  readonly prefix: string;
+  /** `cpu` (Gloo) or `cuda:N` (NCCL). */
+  readonly device: string;
+  readonly joinTimeoutSeconds: number;
+}
+
+export interface NativeGroupInfo {
+  readonly rank: number;
+  readonly size: number;
+  readonly backend: 'gloo' | 'nccl';
+}
+
+/** This process's place in a job. All ranks make the same calls in the same order. */
+export interface NativeProcessGroup {
+  info(): NativeGroupInfo;
+  /** Element by element over all ranks. */
+  sum(values: readonly number[]): NativeJob<readonly number[]>;
+  /** Ends the job on every rank with this error; returns at once. */
+  fail(code: string, message: string): void;
+  leave(): NativeJob<void>;
+}
+
 export interface NativeAddon {
   exportCheckpoint(
     request: NativeExportRequest,
@@ -352,7 +388,12 @@ export interface NativeAddon {
   createTrainer(
     request: NativeTrainerRequest,
     onProgress: (bytesDone: number, bytesTotal: number) => void,
+    group?: NativeProcessGroup,
   ): NativeJob<NativeTrainer>;
+  /** Resolves when every rank has come. */
+  joinGroup(request: NativeGroupRequest): NativeJob<NativeProcessGroup>;
+  /** Transports between processes that this build holds. */
+  distributedBackends(): readonly string[];
   runtimeInfo(): NativeJob<NativeRuntimeInfo>;
   /** The native code table, for the contract test. */
   errorCodes(): readonly string[];

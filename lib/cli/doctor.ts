@@ -96,6 +96,28 @@ function describeRuntime(info: NativeRuntimeInfo): Finding[] {
   return findings;
 }
 
+/** Training in several processes; one process needs none of it. */
+function describeBackends(addon: NativeAddon, info: NativeRuntimeInfo): Finding[] {
+  const backends = addon.distributedBackends();
+  const finding = (name: string, backend: string, package_: string): Finding =>
+    backends.includes(backend)
+      ? { name, found: backend, state: 'ok' }
+      : {
+          ...{ name, found: `this build has no ${backend}`, state: 'absent' },
+          remedy: `install ${package_}, then run \`npx facellm build --force\``,
+        };
+  return [
+    finding(
+      'training on several CPUs',
+      'gloo',
+      "Gloo's headers (Debian: apt-get install libgloo-dev)",
+    ),
+    ...(info.isCudaBuild
+      ? [finding('training on several GPUs', 'nccl', "torch's nvidia-nccl package")]
+      : []),
+  ];
+}
+
 async function inspectAddon(): Promise<{
   readonly findings: readonly Finding[];
   readonly parity: readonly ParityReport[];
@@ -113,7 +135,7 @@ async function inspectAddon(): Promise<{
   const info = await addon.runtimeInfo().promise;
   const { checkParity } = await import('./parity.js');
   const parity: ParityReport[] = [];
-  const findings = describeRuntime(info);
+  const findings = [...describeRuntime(info), ...describeBackends(addon, info)];
   for (const device of ['cpu', ...(info.gpus.length > 0 ? ['cuda:0'] : [])]) {
     try {
       parity.push(await checkParity(addon, device));

@@ -86,9 +86,10 @@ export function createProgram(finish: Finish): Command {
     .option('--skip-invalid', 'set bad records aside in skipped_records.jsonl')
     .option('--device <name>', 'cpu, cuda or cuda:N (default: a GPU if usable)')
     .option('--threads <n>', 'threads of the engine', wholeNumber(1))
+    .option('--processes <n>', 'train in n processes of this machine, one a GPU', wholeNumber(1))
     .action(async (flags: TrainFlags) => {
       const { runTrain } = await import('./train.js');
-      await runTrain(flags, process);
+      finish(await runTrain(flags, process));
     });
 
   addJsonOption(program.command('merge'))

@@ -1,4 +1,14 @@
-/** `facellm train`: a run with its progress on stderr; the first Ctrl-C saves and ends, the second kills. */
+/**
+ * `facellm train`: a run with its progress on stderr; the first Ctrl-C saves and ends, the second kills. With
+ * `--processes` this process only starts the ranks; of a job's ranks only the first reports.
+ */
+import {
+  endWithLauncher,
+  type JobEnvironment,
+  launch,
+  readJobEnvironment,
+} from '../distributed/index.js';
+import { InvalidArgumentError } from '../errors.js';
 import {
   overrideRecipe,
   recipeNamed,
@@ -21,10 +31,43 @@ export interface TrainFlags {
   readonly skipInvalid?: boolean;
   readonly device?: string;
   readonly threads?: number;
+  readonly processes?: number;
   readonly json?: boolean;
 }
 
-export async function runTrain(flags: TrainFlags, streams: Console): Promise<void> {
+/** Resolves to the exit code. */
+export async function runTrain(flags: TrainFlags, streams: Console): Promise<number> {
+  const job = readJobEnvironment(process.env);
+  if (flags.processes === undefined || flags.processes === 1) return trainHere(flags, streams, job);
+  if (job !== undefined) {
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      '--processes starts a job of its own; leave it out under torchrun or srun',
+    );
+  }
+  return launch({
+    processes: flags.processes,
+    program: process.execPath,
+    args: [...process.execArgv, ...withoutProcesses(process.argv.slice(1))],
+    env: process.env,
+    leaderOutput: 'inherit',
+    stdout: streams.stdout,
+    stderr: streams.stderr,
+  });
+}
+
+/** The command line of a rank. */
+function withoutProcesses(args: readonly string[]): string[] {
+  return args.filter((arg, i) => !/^--processes(=|$)/.test(arg) && args[i - 1] !== '--processes');
+}
+
+async function trainHere(
+  flags: TrainFlags,
+  streams: Console,
+  job: JobEnvironment | undefined,
+): Promise<number> {
+  endWithLauncher(process.env);
+  const isLeader = job === undefined || job.rank === 0;
   const recipe = overrideRecipe(recipeNamed(flags.recipe), flags.set ?? []);
   const run = train({
     recipe,
@@ -36,20 +79,24 @@ export async function runTrain(flags: TrainFlags, streams: Console): Promise<voi
     adapter: flags.adapter,
     device: flags.device,
     threads: flags.threads,
+    job,
     onInvalid: flags.skipInvalid ? 'skip' : 'error',
   });
   const interrupt = (): void => {
     if (run.isStopping) process.exit(130);
     run.stop();
-    streams.stderr.write('\nending after this update and saving; Ctrl-C again to stop at once\n');
+    if (isLeader)
+      streams.stderr.write('\nending after this update and saving; Ctrl-C again to stop at once\n');
   };
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
   try {
-    const result = await report(run, streams);
+    const result = await (isLeader ? report(run, streams) : run);
+    if (!isLeader) return result.isComplete ? 0 : 130;
     if (flags.json) streams.stdout.write(`${JSON.stringify(result)}\n`);
     else streams.stdout.write(`${describe(result)}\n`);
     if (!result.isComplete) throw new Interrupted('interrupted');
+    return 0;
   } finally {
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);

@@ -72,6 +72,11 @@ export interface TrainingRecipe {
   readonly groupsByLength: boolean;
 
   readonly checkpointsActivations: boolean;
+  /**
+   * In a job of several processes: the frozen weights of the text layers are shared out over them, for models that
+   * do not fit one device. Needs LoRA without DoRA, and recomputed activations. Changes no number.
+   */
+  readonly shardsWeights: boolean;
   /** Rows of logits held at once; 0: all supervised rows of a micro-batch. */
   readonly lossChunkRows: number;
   /** Memory for projected vectors of pictures while the image side is frozen, in MB; 0: none. */
@@ -132,6 +137,7 @@ const schema = z.strictObject({
   packing: z.boolean(),
   groupsByLength: z.boolean(),
   checkpointsActivations: z.boolean(),
+  shardsWeights: z.boolean(),
   lossChunkRows: count,
   featureCacheMegabytes: count,
   seed: count,
@@ -161,6 +167,17 @@ export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
     : parsed.error.issues.map((issue) => `recipe.${issue.path.join('.')}: ${issue.message}`);
   if (parsed.success && (recipe.lora === null) === (recipe.parts.length === 0)) {
     details.push('recipe: expected either lora or parts');
+  }
+  if (parsed.success && recipe.shardsWeights) {
+    if (recipe.lora === null)
+      details.push('recipe.shardsWeights: expected lora, whose base takes no gradient');
+    if (recipe.lora?.usesDora)
+      details.push('recipe.shardsWeights: DoRA needs the norms of whole weights');
+    if (!recipe.checkpointsActivations) {
+      details.push(
+        'recipe.shardsWeights: expected checkpointsActivations, which the gathering relies on',
+      );
+    }
   }
   if (details.length === 0) return deepFreeze(structuredClone(recipe));
   throw new InvalidArgumentError(

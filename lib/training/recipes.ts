@@ -46,6 +46,7 @@ const FACELLM: TrainingRecipe = {
   packing: false,
   groupsByLength: false,
   checkpointsActivations: true, // LLaMA-Factory's default
+  shardsWeights: false,
   lossChunkRows: 512,
   featureCacheMegabytes: 6000, // 10,954 pictures x 256 vectors x 896 x 2 bytes: 5.0 GB
   seed: 42, // transformers' default
@@ -72,6 +73,7 @@ export function facellm38b(): TrainingRecipe {
     name: 'facellm38b',
     batchSize: 2,
     accumulation: 6,
+    shardsWeights: true, // 76.8 GB of bf16 weights; docs/distributed.md
     featureCacheMegabytes: 0,
   });
 }

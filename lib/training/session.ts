@@ -12,6 +12,7 @@ import {
   resolveCheckpoint,
 } from '../checkpoint/index.js';
 import { type Dataset, readDataset } from '../data/index.js';
+import type { Job } from '../distributed/index.js';
 import { fromNative } from '../errors.js';
 import { ADAPTER_WEIGHTS, resolveTargets } from '../lora/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
@@ -33,7 +34,7 @@ export interface TrainingSession extends AsyncDisposable {
 }
 
 /** Settings that change nothing of a run's numbers. */
-const WITHOUT_EFFECT = ['name', 'logEvery', 'saveEvery', 'keepCheckpoints'];
+const WITHOUT_EFFECT = ['name', 'logEvery', 'saveEvery', 'keepCheckpoints', 'shardsWeights'];
 
 /** Equal for runs that take the same steps. */
 function fingerprintOf(
@@ -52,6 +53,7 @@ export async function openSession(
   recipe: TrainingRecipe,
   emit: (event: TrainingEvent) => void,
   signal: AbortSignal | undefined,
+  job: Job,
 ): Promise<TrainingSession> {
   const addon = loadAddon();
   const directory = await resolveCheckpoint(options.model);
@@ -93,6 +95,7 @@ export async function openSession(
       modules,
       emit,
       signal,
+      job,
     );
     return {
       ...{ addon, directory, config, dataset, samples, modules, trainer },
@@ -117,9 +120,10 @@ async function createTrainer(
   modules: readonly NativeTrainedModule[],
   emit: (event: TrainingEvent) => void,
   signal: AbortSignal | undefined,
+  { group, device: rankDevice }: Job,
 ): Promise<NativeTrainer> {
   const device =
-    options.device ?? ((await addon.runtimeInfo().promise).gpus.length > 0 ? 'cuda' : 'cpu');
+    rankDevice ?? ((await addon.runtimeInfo().promise).gpus.length > 0 ? 'cuda' : 'cpu');
   const job = addon.createTrainer(
     {
       load: {
@@ -145,10 +149,12 @@ async function createTrainer(
       weightDecay: recipe.weightDecay,
       decaysVectors: recipe.decaysVectors,
       checkpointsActivations: recipe.checkpointsActivations,
+      shardsWeights: recipe.shardsWeights,
       lossChunkRows: recipe.lossChunkRows,
       featureCacheBytes: recipe.featureCacheMegabytes * 1e6,
     },
     (bytesDone, bytesTotal) => emit({ type: 'load', bytesDone, bytesTotal }),
+    group,
   );
   const cancel = (): void => job.cancel();
   signal?.addEventListener('abort', cancel, { once: true });

@@ -5,7 +5,15 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { loadAddon } from '../binding/load.js';
 import { writeSkipped } from '../data/index.js';
+import {
+  type Job,
+  type JobEnvironment,
+  joinJob,
+  readJobEnvironment,
+  threadsOfRank,
+} from '../distributed/index.js';
 import { createError, fromNative } from '../errors.js';
 import { adapterConfigJson } from '../lora/index.js';
 import { prefetch } from './bounded.js';
@@ -21,6 +29,7 @@ import {
 } from './checkpoint-folder.js';
 import type { TrainingEvent, TrainingResult } from './events.js';
 import { planUpdates } from './order.js';
+import { agreeOnStart, planOfRank } from './rank.js';
 import { checkRecipe, type TrainingRecipe } from './recipe.js';
 import { RunFiles } from './run-files.js';
 import { lockRun } from './run-lock.js';
@@ -49,6 +58,8 @@ export interface TrainOptions {
   readonly threads?: number | undefined;
   /** `skip` writes bad records to skipped_records.jsonl instead of failing. @default 'error' */
   readonly onInvalid?: 'error' | 'skip' | undefined;
+  /** This process's place in a job of several. @default what torchrun or Slurm have set, if anything */
+  readonly job?: JobEnvironment | undefined;
   /** Ends the run at once, without saving; `run.stop()` ends it after the update under way. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -69,20 +80,51 @@ async function trainAll(
   recipe: TrainingRecipe,
   run: TrainingRun,
 ): Promise<TrainingResult> {
-  const { output, signal } = options;
+  const { device, signal } = options;
   signal?.throwIfAborted();
+  const environment = options.job ?? readJobEnvironment(process.env);
+  const threads = threadsOfRank(options.threads, environment, process.env);
+  await using job = await joinJob({ addon: loadAddon(), environment, device, signal });
+  try {
+    return await trainAsRank({ ...options, threads }, recipe, run, job);
+  } catch (error) {
+    const isAborted = signal?.aborted === true;
+    job.fail(isAborted ? createError('FACELLM_CANCELLED', 'it was told to stop at once') : error);
+    throw error;
+  }
+}
+
+async function trainAsRank(
+  options: TrainOptions,
+  recipe: TrainingRecipe,
+  run: TrainingRun,
+  job: Job,
+): Promise<TrainingResult> {
+  const { output, signal } = options;
+  const unlock = job.isLeader ? await takeFolder(output) : undefined;
+  try {
+    await using session = await openSession(
+      options,
+      recipe,
+      (event) => run.emit(event),
+      signal,
+      job,
+    );
+    const { skipped } = session.dataset;
+    if (skipped.length > 0 && job.isLeader) {
+      await writeSkipped(join(output, 'skipped_records.jsonl'), skipped);
+    }
+    return await new Loop(options, recipe, run, session, job).run();
+  } finally {
+    await unlock?.();
+  }
+}
+
+async function takeFolder(output: string): Promise<() => Promise<void>> {
   await mkdir(output, { recursive: true }).catch((cause: unknown) => {
     throw createError('FACELLM_RUN_WRITE', `${output} cannot be made; check the path`, { cause });
   });
-  const unlock = await lockRun(output);
-  try {
-    await using session = await openSession(options, recipe, (event) => run.emit(event), signal);
-    const { skipped } = session.dataset;
-    if (skipped.length > 0) await writeSkipped(join(output, 'skipped_records.jsonl'), skipped);
-    return await new Loop(options, recipe, run, session).run();
-  } finally {
-    await unlock();
-  }
+  return lockRun(output);
 }
 
 class Loop {
@@ -90,6 +132,7 @@ class Loop {
   readonly #recipe: TrainingRecipe;
   readonly #run: TrainingRun;
   readonly #session: TrainingSession;
+  readonly #job: Job;
   readonly #startedAt = performance.now();
   #state: TrainerState;
   #samplesDone = 0;
@@ -102,11 +145,13 @@ class Loop {
     recipe: TrainingRecipe,
     run: TrainingRun,
     session: TrainingSession,
+    job: Job,
   ) {
     this.#options = options;
     this.#recipe = recipe;
     this.#run = run;
     this.#session = session;
+    this.#job = job;
     this.#state = {
       step: 0,
       totalSteps: 0,
@@ -120,16 +165,13 @@ class Loop {
 
   async run(): Promise<TrainingResult> {
     const { samples, trainer, fingerprint } = this.#session;
-    const plans = planUpdates(samples.lengths, 1, this.#recipe);
-    await tidyCheckpoints(this.#options.output, 0);
-    const resumed = await this.#resume();
+    const job = this.#job;
+    const plans = planUpdates(samples.lengths, job.size, this.#recipe);
+    const resumed = job.isLeader ? await this.#resume() : undefined;
     this.#state = { ...this.#state, ...resumed, totalSteps: plans.length, fingerprint };
-    await writeFileAtomic(join(this.#options.output, 'run.json'), this.#describe());
-    await using files = await RunFiles.open(
-      this.#options.output,
-      this.#recipe.name,
-      this.#state.step,
-    );
+    this.#state = await agreeOnStart(job, trainer, this.#state);
+    // Only the leader has files; every rank has the same numbers.
+    await using files = job.isLeader ? await this.#openFiles() : undefined;
     const info = trainer.info();
     this.#emit({
       type: 'start',
@@ -144,14 +186,20 @@ class Loop {
     const loaded = prefetch(left, 2, async (plan) => ({
       plan,
       batches: await Promise.all(
-        plan.microBatches.map((batch) => Promise.all(batch.map((i) => samples.load(i)))),
+        planOfRank(plan, job).microBatches.map((batch) =>
+          Promise.all(batch.map((i) => samples.load(i))),
+        ),
       ),
     }));
     for await (const { plan, batches } of loaded) {
       this.#options.signal?.throwIfAborted();
       const total = plans.length;
       const { signal } = this.#options;
-      const done = await runUpdate(trainer, plan, batches, samples, total, this.#recipe, signal);
+      const isStopping = (): boolean => this.#run.isStopping;
+      const done = await runUpdate({
+        ...{ trainer, plan, loaded: batches, samples, totalSteps: total },
+        ...{ recipe: this.#recipe, signal, job, isStopping },
+      });
       this.#samplesDone += done.samples;
       this.#tokensDone += done.tokens;
       this.#peakBytes = Math.max(this.#peakBytes, done.peakBytes);
@@ -181,25 +229,34 @@ class Loop {
       const isEnd = this.#state.step === total;
       if (this.#state.step % this.#recipe.logEvery === 0 || isEnd) {
         const { unloggedLoss, unloggedSteps } = this.#state;
-        await files.log({ ...record, loss: unloggedLoss / unloggedSteps });
+        await files?.log({ ...record, loss: unloggedLoss / unloggedSteps });
         this.#state = { ...this.#state, unloggedLoss: 0, unloggedSteps: 0 };
       }
       const { saveEvery } = this.#recipe;
       if (saveEvery > 0 && this.#state.step % saveEvery === 0) await this.#save(files);
-      if (this.#run.isStopping) break;
+      if (done.isStopping) break;
     }
     if (this.#savedStep !== this.#state.step) await this.#save(files);
-    await files.plot();
+    await files?.plot();
     const isComplete = this.#state.step === plans.length;
-    if (isComplete) await this.#writeFinal();
+    if (isComplete && job.isLeader) await this.#writeFinal();
+    // No rank ends well before all is saved.
+    await job.sum([0]);
     const result = this.#result(isComplete);
     this.#emit({ type: 'done', result });
     return result;
   }
 
+  async #openFiles(): Promise<RunFiles> {
+    const { output } = this.#options;
+    await writeFileAtomic(join(output, 'run.json'), this.#describe());
+    return RunFiles.open(output, this.#recipe.name, this.#state.step);
+  }
+
   /** State of the newest complete checkpoint, its tensors restored. */
   async #resume(): Promise<TrainerState | undefined> {
     const { output } = this.#options;
+    await tidyCheckpoints(output, 0);
     const step = (await listCheckpoints(output)).at(-1);
     if (step === undefined) return undefined;
     const directory = checkpointPath(output, step);
@@ -220,8 +277,13 @@ class Loop {
     return state;
   }
 
-  async #save(files: RunFiles): Promise<void> {
+  /** Every rank has done this update when the leader saves it. */
+  async #save(files: RunFiles | undefined): Promise<void> {
     const { output } = this.#options;
+    if (files === undefined) {
+      this.#savedStep = this.#state.step;
+      return;
+    }
     const { trainer } = this.#session;
     await files.flush();
     const directory = await saveCheckpoint(output, this.#state, async (partial) => {

@@ -1,7 +1,9 @@
-/** One update: its micro-batches forward and backward, then the optimizer. */
+/** One update: this rank's part of its micro-batches forward and backward, then the optimizer. */
 import type { NativeJob, NativeTrainer, NativeTrainSample } from '../binding/native.js';
+import type { Job } from '../distributed/index.js';
 import { fromNative } from '../errors.js';
 import type { UpdatePlan } from './order.js';
+import { type Place, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
 import type { SampleSet } from './sample-set.js';
 import { learningRateAt } from './schedule.js';
@@ -13,6 +15,8 @@ export interface UpdateOutcome {
   readonly samples: number;
   readonly tokens: number;
   readonly peakBytes: number;
+  /** Whether any rank was asked to end the run after this update. */
+  readonly isStopping: boolean;
 }
 
 /** Samples of every micro-batch, ready for the engine. */
@@ -32,38 +36,75 @@ export function denominatorsOf(
   );
 }
 
-export async function runUpdate(
-  trainer: NativeTrainer,
+/**
+ * What the sum of this rank's losses in each micro-batch is divided by, so that sums over ranks are the loss and
+ * the gradient. `window`: the learnt tokens of the whole update on all ranks, whatever their number. `micro-batch`:
+ * the mean of each rank's own share counts alike, as under torch's DistributedDataParallel.
+ */
+export function denominatorsOfRank(
   plan: UpdatePlan,
-  loaded: LoadedUpdate,
-  samples: SampleSet,
-  totalSteps: number,
-  recipe: TrainingRecipe,
-  signal: AbortSignal | undefined,
-): Promise<UpdateOutcome> {
-  const learnt = plan.microBatches.map((batch) => samples.learntTokens(batch));
-  const denominators = denominatorsOf(learnt, recipe.lossNormalisation);
+  samples: Pick<SampleSet, 'learntTokens'>,
+  normalisation: TrainingRecipe['lossNormalisation'],
+  place: Place,
+): number[] {
+  if (normalisation === 'window') {
+    const learnt = plan.microBatches.map((batch) => samples.learntTokens(batch));
+    return denominatorsOf(learnt, normalisation);
+  }
+  const own = planOfRank(plan, place).microBatches;
+  const means = denominatorsOf(
+    own.map((batch) => samples.learntTokens(batch)),
+    normalisation,
+  );
+  return plan.microBatches.map((batch, k) => {
+    const ranksWithSamples = Math.min(batch.length, place.size);
+    // An empty share has no mean; the number is not used.
+    return Math.max(1, (means[k] ?? 0) * ranksWithSamples);
+  });
+}
+
+export interface UpdateInput {
+  readonly trainer: NativeTrainer;
+  /** Of all ranks. */
+  readonly plan: UpdatePlan;
+  /** Of this rank. */
+  readonly loaded: LoadedUpdate;
+  readonly samples: SampleSet;
+  readonly totalSteps: number;
+  readonly recipe: TrainingRecipe;
+  readonly signal: AbortSignal | undefined;
+  readonly job: Job;
+  /** Asked once, when the update is done. */
+  readonly isStopping: () => boolean;
+}
+
+export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome> {
+  const { trainer, plan, loaded, samples, totalSteps, recipe, signal, job, isStopping } = input;
+  const denominators = denominatorsOfRank(plan, samples, recipe.lossNormalisation, job);
   const learningRate = learningRateAt(plan.update, totalSteps, recipe);
   let loss = 0;
   let tokens = 0;
   try {
     for (const [k, batch] of loaded.entries()) {
-      const job = trainer.accumulate({
+      const work = trainer.accumulate({
         samples: batch,
         denominator: denominators[k] ?? 1,
-        draw: plan.update * DRAWS_PER_UPDATE + k,
+        draw: plan.update * DRAWS_PER_UPDATE + k * job.size + job.rank,
         isLast: k === loaded.length - 1,
       });
-      const result = await cancellable(job, signal);
+      const result = await cancellable(work, signal);
       loss += result.loss;
       tokens += result.tokens;
     }
-    const { gradNorm, peakBytes } = await trainer.update({
-      learningRate,
-      maxGradNorm: recipe.maxGradNorm,
-    }).promise;
+    const updating = trainer.update({ learningRate, maxGradNorm: recipe.maxGradNorm });
+    const { gradNorm, peakBytes } = await cancellable(updating, signal);
     const count = loaded.reduce((sum, batch) => sum + batch.length, 0);
-    return { loss, gradNorm, learningRate, samples: count, tokens, peakBytes };
+    const sums = await job.sum([loss, count, tokens, isStopping() ? 1 : 0]);
+    const [allLoss = 0, allSamples = 0, allTokens = 0, stopping = 0] = sums;
+    return {
+      ...{ loss: allLoss, gradNorm, learningRate, peakBytes },
+      ...{ samples: allSamples, tokens: allTokens, isStopping: stopping > 0 },
+    };
   } catch (error) {
     signal?.throwIfAborted();
     throw fromNative(error);

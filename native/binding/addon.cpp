@@ -8,6 +8,7 @@
 #include "binding/env_state.h"
 #include "binding/errors.h"
 #include "binding/convert_training.h"
+#include "binding/group_wrap.h"
 #include "binding/model_wrap.h"
 #include "binding/trainer_wrap.h"
 #include "core/runtime.h"
@@ -95,9 +96,10 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
       throw Error(ErrorCode::kInvalidArgument, "onProgress: expected a function");
     }
     auto request = std::make_shared<TrainerRequest>(to_trainer_request(info[0]));
+    auto group = GroupWrap::unwrap(state_of(info), info[2]);
     Task<std::unique_ptr<Trainer>> task;
-    task.run = [request](const TaskContext& context) {
-      return Trainer::create(*request, load_progress(context), context.cancellation());
+    task.run = [request, group](const TaskContext& context) {
+      return Trainer::create(*request, group, load_progress(context), context.cancellation());
     };
     task.convert = [](napi_env env, EnvState& state, std::unique_ptr<Trainer>& trainer) {
       return TrainerWrap::create(env, state, std::move(trainer));
@@ -121,6 +123,26 @@ Napi::Value export_weights(const Napi::CallbackInfo& info) {
     task.callback = info[1].As<Napi::Function>();
     return start_task(info.Env(), state_of(info), std::move(task));
   });
+}
+
+Napi::Value join_group(const Napi::CallbackInfo& info) {
+  return begin(info, [&]() -> Napi::Value {
+    Task<std::shared_ptr<ProcessGroup>> task;
+    task.run = [request = to_group_request(info[0])](const TaskContext& context) {
+      return ProcessGroup::join(request, context.cancellation());
+    };
+    task.convert = [](napi_env env, EnvState& state, std::shared_ptr<ProcessGroup>& group) {
+      return GroupWrap::create(env, state, std::move(group));
+    };
+    return start_task(info.Env(), state_of(info), std::move(task));
+  });
+}
+
+Napi::Value list_backends(const Napi::CallbackInfo& info) {
+  const auto result = Napi::Array::New(info.Env());
+  uint32_t index = 0;
+  for (const auto& name : distributed_backends()) result.Set(index++, name);
+  return result;
 }
 
 Napi::Value tile_grid(const Napi::CallbackInfo& info) {
@@ -186,12 +208,15 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   state->stop_on_exit(env);
   ModelWrap::define(env, *state);
   TrainerWrap::define(env, *state);
+  GroupWrap::define(env, *state);
   exports.Set("runtimeInfo", Napi::Function::New<get_runtime_info>(env, "runtimeInfo"));
   exports.Set("errorCodes", Napi::Function::New<error_codes>(env, "errorCodes"));
   exports.Set("setThreads", Napi::Function::New<set_thread_count>(env, "setThreads"));
   exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));
   exports.Set("createTrainer", Napi::Function::New<create_trainer>(env, "createTrainer"));
   exports.Set("exportCheckpoint", Napi::Function::New<export_weights>(env, "exportCheckpoint"));
+  exports.Set("joinGroup", Napi::Function::New<join_group>(env, "joinGroup"));
+  exports.Set("distributedBackends", Napi::Function::New<list_backends>(env, "distributedBackends"));
   exports.Set("chooseTileGrid", Napi::Function::New<tile_grid>(env, "chooseTileGrid"));
   exports.Set("tilePixels", Napi::Function::New<cut_tiles>(env, "tilePixels"));
   exports.Set("resizePillow", Napi::Function::New<resize_like_pillow>(env, "resizePillow"));

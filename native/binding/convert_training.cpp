@@ -56,6 +56,7 @@ TrainerRequest to_trainer_request(Napi::Value value) {
   request.decays_vectors = reader.boolean("decaysVectors");
   request.checkpoints_activations = reader.boolean("checkpointsActivations");
   request.loss_chunk_rows = reader.natural("lossChunkRows");
+  request.shards_weights = reader.boolean("shardsWeights");
   request.feature_cache_bytes = reader.natural("featureCacheBytes");
   if (request.modules.empty() == request.parts.empty()) {
     problems.push_back("request: expected either modules (LoRA) or parts (full fine-tuning)");
@@ -74,7 +75,6 @@ MicroBatch to_micro_batch(Napi::Value value) {
   reader.each("samples", [&](Napi::Value sample, const std::string& path) {
     batch.samples.push_back(read_sample(sample, path, problems));
   });
-  if (batch.samples.empty()) problems.push_back("batch.samples: expected at least one");
   batch.denominator = reader.number("denominator");
   if (!(batch.denominator > 0)) problems.push_back("batch.denominator: expected a number above 0");
   batch.draw = static_cast<uint64_t>(reader.natural("draw"));
@@ -95,6 +95,12 @@ UpdateRequest to_update_request(Napi::Value value) {
 std::string to_path(Napi::Value value) {
   if (!value.IsString()) throw Error(ErrorCode::kInvalidArgument, "expected the path of a file");
   return value.As<Napi::String>().Utf8Value();
+}
+
+int64_t to_update_count(Napi::Value value) {
+  const double updates = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (updates < 0) throw Error(ErrorCode::kInvalidArgument, "updates: expected a number of at least 0");
+  return static_cast<int64_t>(updates);
 }
 
 napi_value to_js(napi_env env, const TrainerInfo& info) {

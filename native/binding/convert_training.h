@@ -13,6 +13,7 @@ TrainerRequest to_trainer_request(Napi::Value value);
 MicroBatch to_micro_batch(Napi::Value value);
 UpdateRequest to_update_request(Napi::Value value);
 std::string to_path(Napi::Value value);
+int64_t to_update_count(Napi::Value value);
 
 napi_value to_js(napi_env env, const TrainerInfo& info);
 napi_value to_js(napi_env env, const MicroResult& result);

@@ -67,7 +67,7 @@ class EnvState {
 
   std::shared_ptr<Port> port() const { return port_; }
   EngineThread& engine() { return *engine_; }
-  Napi::FunctionReference model_constructor, trainer_constructor;
+  Napi::FunctionReference model_constructor, trainer_constructor, group_constructor;
 
   // Registers a job and keeps the event loop alive for it.
   uint64_t add(napi_env env, Job job);

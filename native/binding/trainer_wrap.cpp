@@ -13,6 +13,7 @@ void TrainerWrap::define(Napi::Env env, EnvState& state) {
        InstanceMethod<&TrainerWrap::evaluate>("evaluate"),
        InstanceMethod<&TrainerWrap::update>("update"),
        InstanceMethod<&TrainerWrap::gradient_norms>("gradientNorms"),
+       InstanceMethod<&TrainerWrap::synchronise>("synchronise"),
        InstanceMethod<&TrainerWrap::save_adapter>("saveAdapter"),
        InstanceMethod<&TrainerWrap::save_weights>("saveWeights"),
        InstanceMethod<&TrainerWrap::save_state>("saveState"),
@@ -92,8 +93,8 @@ Napi::Value TrainerWrap::evaluate(const Napi::CallbackInfo& info) {
 Napi::Value TrainerWrap::update(const Napi::CallbackInfo& info) {
   return begin(info, [&](Napi::Env env, EnvState& state) -> Napi::Value {
     Task<UpdateResult> task;
-    task.run = [handle = handle_, request = to_update_request(info[0])](const TaskContext&) {
-      return handle->trainer->update(request);
+    task.run = [handle = handle_, request = to_update_request(info[0])](const TaskContext& context) {
+      return handle->trainer->update(request, context.cancellation());
     };
     task.convert = [](napi_env js_env, EnvState&, UpdateResult& r) { return to_js(js_env, r); };
     task.owner = handle_.get();
@@ -104,7 +105,9 @@ Napi::Value TrainerWrap::update(const Napi::CallbackInfo& info) {
 Napi::Value TrainerWrap::gradient_norms(const Napi::CallbackInfo& info) {
   return begin(info, [&](Napi::Env env, EnvState& state) -> Napi::Value {
     Task<NamedNorms> task;
-    task.run = [handle = handle_](const TaskContext&) { return handle->trainer->gradient_norms(); };
+    task.run = [handle = handle_](const TaskContext& context) {
+      return handle->trainer->gradient_norms(context.cancellation());
+    };
     task.convert = [](napi_env js_env, EnvState&, NamedNorms& norms) { return to_js(js_env, norms); };
     task.owner = handle_.get();
     return start_task(env, state, std::move(task));
@@ -139,12 +142,23 @@ Napi::Value TrainerWrap::save_state(const Napi::CallbackInfo& info) {
 
 Napi::Value TrainerWrap::restore_state(const Napi::CallbackInfo& info) {
   return begin(info, [&](Napi::Env env, EnvState& state) -> Napi::Value {
-    const double updates = info[1].IsNumber() ? info[1].As<Napi::Number>().DoubleValue() : -1;
-    if (updates < 0) throw Error(ErrorCode::kInvalidArgument, "updates: expected a number of at least 0");
     Task<bool> task;
     task.run = [handle = handle_, file = to_path(info[0]),
-                count = static_cast<int64_t>(updates)](const TaskContext&) {
+                count = to_update_count(info[1])](const TaskContext&) {
       handle->trainer->restore_state(file, count);
+      return true;
+    };
+    task.convert = [](napi_env js_env, EnvState&, bool&) { return js::undefined(js_env); };
+    task.owner = handle_.get();
+    return start_task(env, state, std::move(task));
+  });
+}
+
+Napi::Value TrainerWrap::synchronise(const Napi::CallbackInfo& info) {
+  return begin(info, [&](Napi::Env env, EnvState& state) -> Napi::Value {
+    Task<bool> task;
+    task.run = [handle = handle_, count = to_update_count(info[0])](const TaskContext& context) {
+      handle->trainer->synchronise(count, context.cancellation());
       return true;
     };
     task.convert = [](napi_env js_env, EnvState&, bool&) { return js::undefined(js_env); };

@@ -1,6 +1,6 @@
 // NativeTrainer of lib/binding/native.ts.
 //   info()                                      [sync]   throws FACELLM_DISPOSED
-//   accumulate(batch), evaluate(batch), update(request), gradientNorms()   [async]
+//   accumulate(batch), evaluate(batch), update(request), gradientNorms(), synchronise(updates)   [async]
 //   saveAdapter(file), saveWeights(file), saveState(file), restoreState(file, updates)   [async]
 //   dispose()                                   [async]  idempotent
 #pragma once
@@ -38,6 +38,7 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
   Napi::Value save_weights(const Napi::CallbackInfo& info);
   Napi::Value save_state(const Napi::CallbackInfo& info);
   Napi::Value restore_state(const Napi::CallbackInfo& info);
+  Napi::Value synchronise(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
   template <typename Start>

@@ -23,6 +23,8 @@ struct Linear {
   std::shared_ptr<const LinearExtension> extension;  // or null
 
   static Linear empty(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options);
+  // The same with a weight that has a shape and no memory (a meta tensor), for an owner who fills it in.
+  static Linear without_weight(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options);
   // x [..., in] -> [..., out]
   at::Tensor operator()(const at::Tensor& x) const;
 };

@@ -3,12 +3,12 @@
 namespace facellm {
 
 InternVl::InternVl(const InternVlConfig& config, bool has_lm_head, at::Device device,
-                   at::ScalarType dtype)
+                   at::ScalarType dtype, LayerWeights layer_weights)
     : config_(config),
       options_(at::TensorOptions().device(device).dtype(dtype)),
       vision_encoder_(config, options_),
       projector_(config, options_),
-      language_model_(config.text, has_lm_head, options_) {}
+      language_model_(config.text, has_lm_head, options_, layer_weights) {}
 
 ParameterList InternVl::parameters() const {
   ParameterList list;

@@ -15,7 +15,8 @@ namespace facellm {
 
 class InternVl {
  public:
-  InternVl(const InternVlConfig& config, bool has_lm_head, at::Device device, at::ScalarType dtype);
+  InternVl(const InternVlConfig& config, bool has_lm_head, at::Device device, at::ScalarType dtype,
+           LayerWeights layer_weights = LayerWeights::kOwn);
 
   // Every tensor that a checkpoint must fill, under its released HF name.
   ParameterList parameters() const;

@@ -11,7 +11,7 @@
 namespace facellm {
 
 LanguageModel::LanguageModel(const TextConfig& config, bool has_lm_head,
-                             const at::TensorOptions& options)
+                             const at::TensorOptions& options, LayerWeights layer_weights)
     : config_(config),
       options_(options),
       rotary_(config.head_dim, config.rope_theta, options),
@@ -21,14 +21,15 @@ LanguageModel::LanguageModel(const TextConfig& config, bool has_lm_head,
   const int64_t kv_size = config.num_key_value_heads * config.head_dim;
   embed_tokens_ = at::empty({config.vocab_size, hidden}, options);
   norm_ = at::empty({hidden}, options);
+  const auto make_linear = layer_weights == LayerWeights::kOwn ? Linear::empty : Linear::without_weight;
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     DecoderLayer layer;
     layer.input_layernorm = at::empty({hidden}, options);
     layer.post_attention_layernorm = at::empty({hidden}, options);
-    layer.qkv = Linear::empty(hidden, q_size + 2 * kv_size, true, options);
-    layer.o_proj = Linear::empty(q_size, hidden, false, options);
-    layer.gate_up = Linear::empty(hidden, 2 * config.intermediate_size, false, options);
-    layer.down_proj = Linear::empty(config.intermediate_size, hidden, false, options);
+    layer.qkv = make_linear(hidden, q_size + 2 * kv_size, true, options);
+    layer.o_proj = make_linear(q_size, hidden, false, options);
+    layer.gate_up = make_linear(hidden, 2 * config.intermediate_size, false, options);
+    layer.down_proj = make_linear(config.intermediate_size, hidden, false, options);
     layers_.push_back(std::move(layer));
   }
   lm_head_.weight = is_tied_ ? embed_tokens_ : at::empty({config.vocab_size, hidden}, options);

@@ -44,10 +44,14 @@ struct PackedSequences {
 using LayerFunction = std::function<at::Tensor(const at::Tensor&)>;
 using LayerRunner = std::function<at::Tensor(int64_t layer, const LayerFunction&, const at::Tensor&)>;
 
+// Whether a model allocates the weights of its text layers' projections, or leaves that to another owner.
+enum class LayerWeights { kOwn, kLeftOut };
+
 class LanguageModel {
  public:
   // has_lm_head false: the head shares embed_tokens (spec section 3.3).
-  LanguageModel(const TextConfig& config, bool has_lm_head, const at::TensorOptions& options);
+  LanguageModel(const TextConfig& config, bool has_lm_head, const at::TensorOptions& options,
+                LayerWeights layer_weights);
 
   void append_parameters(ParameterList& list) const;
   // Every projection of every layer (what PEFT calls "all"); not the head.

@@ -81,14 +81,16 @@ bool has_lm_head(const Checkpoint& checkpoint) {
 
 void load_weights(const InternVl& model, const Checkpoint& checkpoint,
                   const std::function<void(int64_t done, int64_t total)>& progress,
-                  const Cancellation& cancellation) {
+                  const Cancellation& cancellation, const WeightPlacement& placement) {
   std::vector<std::string> details;
   std::vector<WeightCopy> copies;
-  for (const auto& [name, target, source] : assign_weights(model.parameters(), checkpoint)) {
+  for (const auto& [name, parameter, source] : assign_weights(model.parameters(), checkpoint)) {
+    const auto piece = placement ? placement(parameter) : WeightPiece{0, parameter};
+    if (piece.target.numel() == 0) continue;
     const auto& entry = checkpoint.entries().find(source.name)->second;
-    const uint64_t part_bytes = (entry.end - entry.begin) / static_cast<uint64_t>(source.parts);
-    copies.push_back({target, source.name, entry.dtype, entry.file,
-                      entry.begin + static_cast<uint64_t>(source.part) * part_bytes});
+    const int64_t first = source.part * parameter.numel() + piece.begin;  // in elements
+    copies.push_back({piece.target, source.name, entry.dtype, entry.file,
+                      entry.begin + static_cast<uint64_t>(first) * c10::elementSize(entry.dtype)});
   }
   // In file order, so that a disk reads forward.
   std::sort(copies.begin(), copies.end(), [](const auto& x, const auto& y) {

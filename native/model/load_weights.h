@@ -10,6 +10,7 @@
 #include "core/cancellation.h"
 #include "model/internvl.h"
 #include "model/name_map.h"
+#include "model/weight_placement.h"
 
 namespace facellm {
 
@@ -29,9 +30,10 @@ std::vector<Assignment> assign_weights(const ParameterList& parameters, const Ch
 bool has_lm_head(const Checkpoint& checkpoint);
 
 // Copies with conversion to the model's dtype and device. Throws as assign_weights and Checkpoint::read, and
-// kNonFinite naming every tensor with NaN or infinity: then the model is not to be used.
+// kNonFinite naming every tensor with NaN or infinity: then the model is not to be used. `placement`,
+// if not null, says which part of each parameter is kept, and where; only that part is read.
 void load_weights(const InternVl& model, const Checkpoint& checkpoint,
                   const std::function<void(int64_t done, int64_t total)>& progress,
-                  const Cancellation& cancellation);
+                  const Cancellation& cancellation, const WeightPlacement& placement = {});
 
 }  // namespace facellm

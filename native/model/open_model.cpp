@@ -18,7 +18,7 @@ void describe(OpenedModel& opened, at::ScalarType dtype) {
   info.dtype = dtype_name(dtype);
   for (const auto& [name, tensor] : opened.model->parameters()) {
     info.parameter_count += tensor.numel();
-    info.parameter_bytes += static_cast<int64_t>(tensor.nbytes());
+    if (!tensor.is_meta()) info.parameter_bytes += static_cast<int64_t>(tensor.nbytes());
   }
   info.peak_bytes = peak_bytes(info.device);
 }
@@ -26,7 +26,7 @@ void describe(OpenedModel& opened, at::ScalarType dtype) {
 }  // namespace
 
 OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
-                       const Cancellation& cancellation) {
+                       const Cancellation& cancellation, const PlaceWeights& place) {
   // Not InferenceMode: these tensors may be trained.
   const c10::NoGradGuard no_grad;
   const auto device = parse_device(request.device);
@@ -36,8 +36,10 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
     Stopwatch watch(opened.info.load_ms);
     const auto checkpoint = Checkpoint::open(request.files, request.weight_map);
     opened.model =
-        std::make_unique<InternVl>(request.config, has_lm_head(checkpoint), device, dtype);
-    load_weights(*opened.model, checkpoint, progress, cancellation);
+        std::make_unique<InternVl>(request.config, has_lm_head(checkpoint), device, dtype,
+                                   place ? LayerWeights::kLeftOut : LayerWeights::kOwn);
+    load_weights(*opened.model, checkpoint, progress, cancellation,
+                 place ? place(*opened.model) : WeightPlacement());
   }
   describe(opened, dtype);
   return opened;

@@ -6,6 +6,7 @@
 #include "core/cancellation.h"
 #include "model/internvl.h"
 #include "model/load_request.h"
+#include "model/weight_placement.h"
 
 namespace facellm {
 
@@ -14,9 +15,10 @@ struct OpenedModel {
   ModelInfo info;
 };
 
-// Throws what Checkpoint::open and load_weights throw.
+// Throws what Checkpoint::open and load_weights throw. With `place` the text layers' projections come without
+// memory of their own, and their values go where it says.
 OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
-                       const Cancellation& cancellation);
+                       const Cancellation& cancellation, const PlaceWeights& place = {});
 
 // Of the request's sizes, with weights of its own (model/initialise.h); its files are not looked at.
 OpenedModel fresh_model(const LoadRequest& request, uint64_t seed);

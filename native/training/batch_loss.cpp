@@ -179,9 +179,16 @@ BatchLoss batch_loss(const InternVl& model, const MicroBatch& batch, const LossS
     sequences.embeddings = sequences.embeddings.index_copy(0, places.to(device), vectors);
     result.counts.image_tokens = vectors.size(0);
   }
-  const LayerRunner run_layer = [&](int64_t, const LayerFunction& layer, const at::Tensor& hidden) {
+  const LayerRunner run_layer = [&](int64_t index, const LayerFunction& layer, const at::Tensor& hidden) {
     cancellation.check();
-    return settings.checkpoints_activations ? checkpointed(layer, hidden, anchor) : layer(hidden);
+    // By reference: a backward pass runs within the call that made it.
+    const LayerFunction run = settings.before_layer ? LayerFunction([&, index, layer](const at::Tensor& x) {
+      // A checkpoint's first run keeps no graph; what does is its second, in the backward pass.
+      settings.before_layer(index, c10::GradMode::is_enabled(), cancellation);
+      return layer(x);
+    })
+                                                    : layer;
+    return settings.checkpoints_activations ? checkpointed(run, hidden, anchor) : run(hidden);
   };
   const auto hidden_states = language_model.forward(sequences, run_layer);
   const auto supervised = supervised_rows(batch.samples);

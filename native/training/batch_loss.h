@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
+
 #include "core/cancellation.h"
 #include "model/image_feature_cache.h"
 #include "model/internvl.h"
@@ -15,6 +17,8 @@ struct LossSettings {
   bool checkpoints_activations;
   int64_t loss_chunk_rows;
   Preprocessing preprocessing;
+  // Before each text layer computes, forward and again in the backward pass (sharded weights); may be null.
+  std::function<void(int64_t layer, bool is_backward, const Cancellation& cancellation)> before_layer;
 };
 
 struct BatchLoss {

@@ -11,6 +11,7 @@
 #include "lora/adapter.h"
 #include "model/open_model.h"
 #include "training/batch_loss.h"
+#include "training/data_parallel.h"
 #include "training/optimizer.h"
 #include "training/trainable.h"
 
@@ -32,6 +33,17 @@ bool trains_image_side(const TrainerRequest& request, const Adapter* adapter) {
   return false;
 }
 
+void check_sharding(const TrainerRequest& request) {
+  std::vector<std::string> problems;
+  if (request.modules.empty()) problems.push_back("full fine-tuning: expected LoRA, whose base takes no gradient");
+  if (request.uses_dora) problems.push_back("DoRA: expected LoRA, DoRA needs the norms of whole weights");
+  if (request.initialises_randomly) problems.push_back("random weights: expected those of a checkpoint");
+  if (!request.checkpoints_activations) problems.push_back("expected activations to be recomputed");
+  if (!problems.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "weights cannot be sharded with these settings", std::move(problems));
+  }
+}
+
 std::vector<TensorToWrite> all_to_write(const ParameterList& list) {
   std::vector<TensorToWrite> tensors;
   for (const auto& [name, tensor] : list) tensors.push_back(to_write(name, tensor));
@@ -43,6 +55,7 @@ std::vector<TensorToWrite> all_to_write(const ParameterList& list) {
 struct Trainer::State {
   std::unique_ptr<InternVl> model;
   ModelInfo info;
+  std::unique_ptr<DataParallel> parallel;  // null: this process trains alone
   std::shared_ptr<Adapter> adapter;  // null: full fine-tuning
   std::shared_ptr<LoraDropout> dropout = std::make_shared<LoraDropout>();
   double dropout_probability = 0;
@@ -65,11 +78,18 @@ Trainer::Trainer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Trainer::~Trainer() = default;
 
-std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request, const LoadProgress& progress,
-                                         const Cancellation& cancellation) {
+std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request,
+                                         const std::shared_ptr<ProcessGroup>& group,
+                                         const LoadProgress& progress, const Cancellation& cancellation) {
   auto state = std::make_unique<State>();
-  auto opened = request.initialises_randomly ? fresh_model(request.load, request.seed)
-                                             : open_model(request.load, progress, cancellation);
+  if (group) {
+    if (request.shards_weights) check_sharding(request);
+    state->parallel = std::make_unique<DataParallel>(group, request.shards_weights);
+  }
+  auto opened = request.initialises_randomly
+                    ? fresh_model(request.load, request.seed)
+                    : open_model(request.load, progress, cancellation,
+                                 group ? state->parallel->place_weights() : PlaceWeights());
   state->model = std::move(opened.model);
   state->info = std::move(opened.info);
   ParameterList leaves;
@@ -89,7 +109,17 @@ std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request, const Lo
   state->seed = request.seed;
   state->settings = {trains_image_side(request, state->adapter.get()),
                      request.checkpoints_activations, request.loss_chunk_rows,
-                     request.load.preprocessing};
+                     request.load.preprocessing, {}};
+  if (group) {
+    auto* parallel = state->parallel.get();
+    parallel->begin(leaves, state->settings.trains_image_side && request.checkpoints_activations);
+    state->info.parameter_bytes += parallel->sharded_bytes();
+    if (parallel->shards_weights()) {
+      state->settings.before_layer = [parallel](int64_t layer, bool is_backward, const Cancellation& stop) {
+        parallel->prepare_layer(layer, is_backward, stop);
+      };
+    }
+  }
   state->optimizer = std::make_unique<AdamW>(
       std::move(leaves), AdamWOptions{request.beta1, request.beta2, request.eps,
                                       request.weight_decay, request.decays_vectors});
@@ -109,6 +139,12 @@ TrainerInfo Trainer::info() const {
 MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& cancellation) {
   try {
     const at::AutoGradMode grad_mode(true);
+    auto* parallel = state_->parallel.get();
+    if (batch.samples.empty()) {
+      if (parallel == nullptr) throw Error(ErrorCode::kInvalidArgument, "batch.samples: expected at least one");
+      parallel->stand_in(batch.is_last, cancellation);
+      return {};
+    }
     state_->dropout->probability = state_->dropout_probability;
     state_->dropout->seed = state_->seed * 0x9e3779b97f4a7c15ULL + batch.draw;
     auto [loss, counts] = batch_loss(*state_->model, batch, state_->settings, *state_->features,
@@ -120,10 +156,12 @@ MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& can
                       "; lower the learning rate, or train in fp32. The last checkpoint is intact");
     }
     Stopwatch watch(counts.backward_ms);
+    if (parallel) parallel->before_backward(batch.is_last);
     if (loss.requires_grad()) loss.backward();
+    if (parallel) parallel->after_backward(batch.is_last);
     return counts;
   } catch (...) {
-    state_->optimizer->clear_gradients();
+    clear_gradients();
     throw;
   }
 }
@@ -137,23 +175,31 @@ MicroResult Trainer::evaluate(const MicroBatch& batch, const Cancellation& cance
   return counts;
 }
 
-UpdateResult Trainer::update(const UpdateRequest& request) {
+void Trainer::clear_gradients() {
+  state_->optimizer->clear_gradients();
+  if (state_->parallel) state_->parallel->reset();
+}
+
+UpdateResult Trainer::update(const UpdateRequest& request, const Cancellation& cancellation) {
   UpdateResult result{};
   Stopwatch watch(result.optimizer_ms);
+  if (state_->parallel) state_->parallel->finish(cancellation);
   result.grad_norm = state_->optimizer->gradient_norm();
   if (!std::isfinite(result.grad_norm)) {
-    state_->optimizer->clear_gradients();
+    clear_gradients();
     throw Error(ErrorCode::kLossNonFinite,
                 "the gradient is not finite; lower the learning rate, or train in fp32. No parameter was "
                 "changed, and the last checkpoint is intact");
   }
   state_->optimizer->step(request.learning_rate, result.grad_norm, request.max_grad_norm);
+  if (state_->parallel) state_->parallel->reset();
   result.peak_bytes = peak_bytes(state_->info.device);
   return result;
 }
 
-NamedNorms Trainer::gradient_norms() const {
+NamedNorms Trainer::gradient_norms(const Cancellation& cancellation) const {
   const c10::NoGradGuard no_grad;
+  if (state_->parallel) state_->parallel->finish(cancellation);
   NamedNorms norms;
   const auto add = [&](const std::string& name, const at::Tensor& grad) {
     norms.emplace_back(name, at::linalg_vector_norm(grad.to(at::kDouble), 2).item<double>());
@@ -167,10 +213,18 @@ NamedNorms Trainer::gradient_norms() const {
   for (const auto& [name, tensor] : state_->model->parameters()) {
     const at::Tensor leaf = tensor.is_view() ? at::Tensor(tensor._base()) : tensor;
     if (!leaf.grad().defined()) continue;
-    // The same window of the gradient as the parameter is of its leaf.
-    add(name, leaf.grad().as_strided(tensor.sizes(), tensor.strides(), tensor.storage_offset()));
+    // The same window of the gradient, itself perhaps a view, as the parameter is of its leaf.
+    const auto& grad = leaf.grad();
+    add(name, grad.as_strided(tensor.sizes(), tensor.strides(),
+                              grad.storage_offset() + tensor.storage_offset()));
   }
   return norms;
+}
+
+void Trainer::synchronise(int64_t updates, const Cancellation& cancellation) {
+  if (!state_->parallel) return;
+  state_->parallel->broadcast(state_->exact_state(), cancellation);
+  state_->optimizer->restored(updates);
 }
 
 void Trainer::save_adapter(const std::string& file) const {
@@ -179,6 +233,9 @@ void Trainer::save_adapter(const std::string& file) const {
 }
 
 void Trainer::save_weights(const std::string& file) const {
+  if (state_->parallel && state_->parallel->shards_weights()) {
+    throw Error(ErrorCode::kInvalidArgument, "sharded weights are never whole; save the adapter");
+  }
   write_safetensors(file, all_to_write(state_->model->parameters()), {{"format", "pt"}});
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/cancellation.h"
+#include "distributed/process_group.h"
 #include "model/load_request.h"
 
 namespace facellm {
@@ -34,6 +35,7 @@ struct TrainerRequest {
   bool decays_vectors;
   bool checkpoints_activations;
   int64_t loss_chunk_rows;      // 0: all supervised rows at once
+  bool shards_weights;          // with a job: text layers' weights shared out over the ranks
   int64_t feature_cache_bytes;  // projected vectors of pictures kept while the image side is frozen; 0: none
 };
 
@@ -50,7 +52,7 @@ struct TrainSample {
 };
 
 struct MicroBatch {
-  std::vector<TrainSample> samples;
+  std::vector<TrainSample> samples;  // of this rank; may be empty in a job
   double denominator;  // the loss is a sum over learnt tokens divided by this
   uint64_t draw;       // tells this micro-batch's dropout from all others
   // The last of its update: gradients of other processes are added in during its backward pass.
@@ -86,8 +88,11 @@ using NamedNorms = std::vector<std::pair<std::string, double>>;
 
 class Trainer {
  public:
-  static std::unique_ptr<Trainer> create(const TrainerRequest& request, const LoadProgress& progress,
-                                         const Cancellation& cancellation);
+  // `group`: the job that this process trains in, or null. Its ranks make the same calls in the same order;
+  // losses and counts are of the rank's own samples, gradients and their norm of all.
+  static std::unique_ptr<Trainer> create(const TrainerRequest& request,
+                                         const std::shared_ptr<ProcessGroup>& group,
+                                         const LoadProgress& progress, const Cancellation& cancellation);
   ~Trainer();
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
@@ -99,9 +104,11 @@ class Trainer {
   // The loss alone, without dropout and gradients.
   MicroResult evaluate(const MicroBatch& batch, const Cancellation& cancellation);
   // Clips, updates, clears. Throws kLossNonFinite before touching a parameter.
-  UpdateResult update(const UpdateRequest& request);
+  UpdateResult update(const UpdateRequest& request, const Cancellation& cancellation);
   // L2 norms of the gradients now held, by checkpoint or PEFT name (tests, diagnostics).
-  NamedNorms gradient_norms() const;
+  NamedNorms gradient_norms(const Cancellation& cancellation) const;
+  // Rank 0's trainable tensors and optimizer state to all ranks; without a job, nothing.
+  void synchronise(int64_t updates, const Cancellation& cancellation);
 
   // adapter_model.safetensors in PEFT's layout (LoRA), fp32.
   void save_adapter(const std::string& file) const;
@@ -115,6 +122,7 @@ class Trainer {
  private:
   struct State;
   explicit Trainer(std::unique_ptr<State> state);
+  void clear_gradients();
   std::unique_ptr<State> state_;
 };
 

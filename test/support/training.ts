@@ -7,6 +7,7 @@ import sharp from 'sharp';
 
 import { loadAddon } from '../../lib/binding/load.js';
 import type {
+  NativeProcessGroup,
   NativeTrainedModule,
   NativeTrainer,
   NativeTrainerRequest,
@@ -141,6 +142,7 @@ export async function loraModules(
 export async function createTrainer(
   overrides: Partial<NativeTrainerRequest> = {},
   dtype: 'fp32' | 'bf16' = 'fp32',
+  group?: NativeProcessGroup,
 ): Promise<NativeTrainer> {
   const [files, config] = await Promise.all([
     readCheckpointFiles(BASE),
@@ -171,10 +173,11 @@ export async function createTrainer(
     decaysVectors: true,
     checkpointsActivations: false,
     lossChunkRows: 0,
+    shardsWeights: false,
     featureCacheBytes: 0,
     ...overrides,
   };
-  return loadAddon().createTrainer(request, () => {}).promise;
+  return loadAddon().createTrainer(request, () => {}, group).promise;
 }
 
 /** Runs train() in the oracle's order; losses, gradient norms and rates of every step must be the oracle's. */

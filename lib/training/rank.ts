@@ -1,0 +1,50 @@
+/** What differs where a run is trained by several processes: each rank's share, and what all must agree on. */
+import type { NativeTrainer } from '../binding/native.js';
+import type { Job } from '../distributed/index.js';
+import { createError, fromNative } from '../errors.js';
+import type { TrainerState } from './checkpoint-folder.js';
+import { shareOf, type UpdatePlan } from './order.js';
+
+export type Place = Pick<Job, 'rank' | 'size'>;
+
+/** The update as this rank computes it; micro-batches may be empty. */
+export function planOfRank(plan: UpdatePlan, { rank, size }: Place): UpdatePlan {
+  return { ...plan, microBatches: plan.microBatches.map((batch) => shareOf(batch, rank, size)) };
+}
+
+/** A number that two fingerprints are very unlikely to share, exact in a double. */
+function digest(fingerprint: string): number {
+  return Number.parseInt(fingerprint.slice(0, 12), 16);
+}
+
+/**
+ * Rank 0's state for all, and its trainable tensors with it: only rank 0 needs to see the run's folder.
+ *
+ * @throws TrainingError FACELLM_DISTRIBUTED on a rank with another recipe, model or data
+ */
+export async function agreeOnStart(
+  job: Job,
+  trainer: NativeTrainer,
+  state: TrainerState,
+): Promise<TrainerState> {
+  if (job.group === undefined) return state;
+  const own = [digest(state.fingerprint), state.step, state.totalTokens, state.lastLoss];
+  const [print, step = 0, totalTokens = 0, lastLoss = 0] = await job.sum(
+    job.isLeader ? own : own.map(() => 0),
+  );
+  const isSame = print === digest(state.fingerprint);
+  const [differing = 0] = await job.sum([isSame ? 0 : 1]);
+  if (differing > 0) {
+    throw createError(
+      'FACELLM_DISTRIBUTED',
+      `${differing} of ${job.size} ranks have another recipe, model or data than rank 0` +
+        `${isSame ? '' : `, this one (rank ${job.rank}) among them`}; give all the same`,
+    );
+  }
+  try {
+    await trainer.synchronise(step).promise;
+  } catch (error) {
+    throw fromNative(error);
+  }
+  return { ...state, step, totalTokens, lastLoss };
+}
