@@ -16,6 +16,7 @@ export {
   InternalError,
   InvalidArgumentError,
   NativeLoadError,
+  TeacherError,
   TrainingError,
 } from './errors.js';
 export {
@@ -30,7 +31,7 @@ export {
   type TrainingEvent,
   type TrainingRecipe,
   type TrainingResult,
-  TrainingRun,
+  type TrainingRun,
   type TrainOptions,
 } from './training/index.js';
 export {
