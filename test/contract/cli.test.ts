@@ -23,6 +23,12 @@ const FLAGS: Readonly<Record<string, string>> = {
   train:
     '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
     '--device --threads --json',
+  generate:
+    '--labels --images --output --teacher --prompts --column --value --where --max-images ' +
+    '--skip-invalid --model --base-url --max-tokens --temperature --timeout --seed --device --threads ' +
+    '--concurrency --requests-per-minute --tokens-per-minute --max-retries --max-attempts ' +
+    '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license ' +
+    '--dry-run --json',
   build: '--force',
   doctor: '--json',
 };

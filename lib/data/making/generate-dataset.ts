@@ -171,7 +171,7 @@ async function ask(
   if (batch) {
     const { askInBatches } = await import('./ask-in-batches.js');
     const settings = batch === true ? {} : batch;
-    return askInBatches({ ...context, teacher, stopSignal, onFailure, run }, settings);
+    return askInBatches({ ...context, teacher, stopSignal, onFailure, run, maxRetries }, settings);
   }
   if (journal.batches.size > 0) {
     const ids = [...journal.batches.values()].map(({ batchId, n }) => batchId ?? `number ${n}`);

@@ -82,6 +82,9 @@ export function checkOptions(options: GenerateOptions): void {
     problems.push('spendingLimit: no prices are known for this model; give them');
   }
   const { batch } = options;
+  if (batch && teacher.batches === undefined) {
+    problems.push(`batch: the ${teacher.name} teacher answers single requests only`);
+  }
   if (typeof batch === 'object') {
     for (const name of ['pollMs', 'maxRequests', 'maxBytes', 'maxOpen'] as const) {
       const value = batch[name];

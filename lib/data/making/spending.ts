@@ -73,6 +73,12 @@ export class Account {
     return true;
   }
 
+  /** Reserves whatever the limit is: the request is on its way already. */
+  commit(most: number): void {
+    this.#holders++;
+    this.#reserved += most;
+  }
+
   /** Gives a reservation back without a charge. */
   release(most: number): void {
     this.#holders--;

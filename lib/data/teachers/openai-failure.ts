@@ -22,7 +22,8 @@ export function retryAfterMs(
   return Number.isFinite(wait) ? Math.min(Math.max(0, wait), MAX_RETRY_AFTER_MS) : undefined;
 }
 
-function kindOf(status: number, code: unknown): FailureKind {
+/** What a status, and a code of the body, say of a request. */
+export function failureKind(status: number, code: unknown): FailureKind {
   // Also 429, but no waiting helps.
   if (code === 'insufficient_quota') return 'fatal';
   if (status === 429) return 'busy';
@@ -50,7 +51,7 @@ export function toFailure(error: unknown, secret: string | undefined): TeacherFa
   }
   if (error instanceof OpenAI.APIError && typeof error.status === 'number') {
     const headers = error.headers as Headers | undefined;
-    return new TeacherFailure(kindOf(error.status, error.code), message, {
+    return new TeacherFailure(failureKind(error.status, error.code), message, {
       retryAfterMs: retryAfterMs(headers),
     });
   }

@@ -13,6 +13,7 @@ import {
   estimateUsage,
   readCompletion,
 } from './chat-completion.js';
+import { OpenAiBatches } from './openai-batches.js';
 import { toFailure } from './openai-failure.js';
 import { Pictures } from './pictures.js';
 import { knownPrices } from './prices.js';
@@ -41,6 +42,8 @@ export interface OpenAiTeacherOptions {
   readonly timeoutMs?: number | undefined;
   /** US dollars for a million tokens. @default those known for the model */
   readonly prices?: TokenPrices | undefined;
+  /** For `planDataset` only: needs no key and answers nothing. @default false */
+  readonly estimateOnly?: boolean | undefined;
 }
 
 function checkOptions(options: OpenAiTeacherOptions, env: NodeJS.ProcessEnv): void {
@@ -62,7 +65,7 @@ function checkOptions(options: OpenAiTeacherOptions, env: NodeJS.ProcessEnv): vo
   if (baseUrl !== undefined && !URL.canParse(baseUrl)) {
     problems.push(`baseUrl: expected a URL such as http://127.0.0.1:8000/v1, ${received(baseUrl)}`);
   }
-  if (!env['OPENAI_API_KEY']) {
+  if (!env['OPENAI_API_KEY'] && !options.estimateOnly) {
     problems.push(
       'OPENAI_API_KEY is not set; the key is read from the environment only (any text will do for a server without keys)',
     );
@@ -84,7 +87,7 @@ export class OpenAiTeacher implements Teacher {
   readonly identity: Readonly<Record<string, unknown>>;
   readonly defaultConcurrency = 16;
   readonly prices: TokenPrices | undefined;
-  /** For the Batch API. */
+  readonly batches: OpenAiBatches = new OpenAiBatches(this);
   readonly client: OpenAI;
   readonly settings: CompletionSettings;
   readonly #pictures = new Pictures();
@@ -95,7 +98,8 @@ export class OpenAiTeacher implements Teacher {
   constructor(options: OpenAiTeacherOptions = {}, env: NodeJS.ProcessEnv = process.env) {
     checkOptions(options, env);
     const { model = DEFAULT_TEACHER_MODEL, maxTokens = 1024, temperature } = options;
-    this.#secret = env['OPENAI_API_KEY'] ?? '';
+    // The SDK wants some text, also where nothing is sent.
+    this.#secret = env['OPENAI_API_KEY'] ?? 'none';
     this.#timeoutMs = options.timeoutMs ?? 120_000;
     this.client = new OpenAI({
       apiKey: this.#secret,

@@ -1,6 +1,7 @@
 /** What every teacher is: something that answers one question about one picture, or says why not. */
 import type { FaceLabels } from '../labels/vocabulary.js';
 import type { PromptQuestion } from '../prompts/index.js';
+import type { BatchService } from './batch-service.js';
 
 /** One question to a teacher. */
 export interface TeacherRequest {
@@ -85,6 +86,8 @@ export interface Teacher extends AsyncDisposable {
   bound?(request: TeacherRequest): Promise<TokenUsage>;
   /** What a request will probably take. */
   estimate?(request: TeacherRequest): Promise<TokenUsage>;
+  /** Undefined if it answers single requests only. */
+  readonly batches?: BatchService | undefined;
   /** @throws TeacherFailure; the signal's reason if aborted */
   answer(request: TeacherRequest, signal: AbortSignal): Promise<TeacherAnswer>;
 }
