@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { createError } from '../../errors.js';
 import { AtomicFile } from '../../files/index.js';
 import type { BatchLine, BatchService } from '../teachers/batch-service.js';
-import { TeacherFailure } from '../teachers/teacher.js';
+import { isTeacherFailure, TeacherFailure } from '../teachers/teacher.js';
 import type { OnlineContext, OnlineOutcome } from './ask-online.js';
 import type { GenerationRun } from './generate-dataset.js';
 import { SYSTEM_CLOCK } from './limiter.js';
@@ -52,7 +52,7 @@ class BatchAsking {
       try {
         outcome = await this.#step();
       } catch (error) {
-        if (!stopSignal.aborted || !(error instanceof TeacherFailure)) throw asError(error);
+        if (!stopSignal.aborted || !isTeacherFailure(error)) throw asError(error);
         outcome = 'stopped';
       }
       await journal.durable();
@@ -109,7 +109,7 @@ class BatchAsking {
           bytes += line.length;
           most += cost;
         } catch (error) {
-          if (!(error instanceof TeacherFailure)) throw error;
+          if (!isTeacherFailure(error)) throw error;
           setAside(this.#context, pair, 'bad_request', error.message);
         }
       }
@@ -206,7 +206,7 @@ class BatchAsking {
     const isKnown = journal.ledger.status(pair) !== 'in_batch';
     if (isKnown || journal.ledger.attempts(pair) > attempt || outcome === undefined)
       return undefined;
-    if (!(outcome instanceof TeacherFailure)) {
+    if (!isTeacherFailure(outcome)) {
       const bound = outcome.usage ?? (await teacher.bound?.(plan.request(pair, attempt)));
       settleAnswer(this.#context, pair, attempt, outcome, bound);
       return undefined;
@@ -229,7 +229,7 @@ class BatchAsking {
       try {
         return await call();
       } catch (error) {
-        if (!(error instanceof TeacherFailure)) throw error;
+        if (!isTeacherFailure(error)) throw error;
         onFailure(error);
         const isPassing = error.kind === 'busy' || error.kind === 'passing';
         if (!isPassing || retry >= maxRetries || stopSignal.aborted) throw error;
@@ -241,7 +241,7 @@ class BatchAsking {
 }
 
 function asError(error: unknown): Error {
-  if (!(error instanceof TeacherFailure)) return error as Error;
+  if (!isTeacherFailure(error)) return error as Error;
   return createError(
     'FACELLM_TEACHER_FAILED',
     `the Batch API takes no requests: ${error.message}; the same command resumes`,

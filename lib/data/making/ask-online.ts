@@ -6,6 +6,7 @@ import { createError } from '../../errors.js';
 import {
   type Teacher,
   type TeacherAnswer,
+  isTeacherFailure,
   TeacherFailure,
   type TeacherRequest,
 } from '../teachers/teacher.js';
@@ -113,7 +114,7 @@ class OnlineAsking {
     for (;;) {
       const outcome = await this.#ask(pair);
       if (outcome === 'spending_limit') this.#isOutOfMoney = true;
-      if (outcome instanceof TeacherFailure) this.#giveUp(pair, outcome);
+      if (isTeacherFailure(outcome)) this.#giveUp(pair, outcome);
       if (outcome !== 'again' || this.#isEnding) return;
     }
   }
@@ -145,7 +146,7 @@ class OnlineAsking {
     for (let retry = 0; ; retry++) {
       if (this.#isEnding) return 'stopped';
       const outcome = await this.#request(pair);
-      if (!(outcome instanceof TeacherFailure)) return outcome;
+      if (!isTeacherFailure(outcome)) return outcome;
       this.#context.onFailure(outcome);
       const isPassing = outcome.kind === 'busy' || outcome.kind === 'passing';
       if (!isPassing || retry >= this.#options.maxRetries) return outcome;
@@ -178,7 +179,7 @@ class OnlineAsking {
       this.#failedInARow = 0;
       return settleAnswer(this.#context, pair, request.attempt, answer, bound);
     } catch (error) {
-      if (!(error instanceof TeacherFailure)) throw error;
+      if (!isTeacherFailure(error)) throw error;
       if (error.mayBePaid && most > 0) {
         const detail = error.message;
         journal.record({ type: 'lost', i: pair, id: request.id, detail, cost: most });

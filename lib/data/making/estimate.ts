@@ -1,7 +1,7 @@
 /** What a run will take, from the headers of a few pictures; nothing is asked. */
 import {
   type Teacher,
-  TeacherFailure,
+  isTeacherFailure,
   type TeacherRequest,
   type TokenPrices,
   type TokenUsage,
@@ -38,7 +38,7 @@ async function lookAt(
     const likely = (await teacher.estimate?.(request)) ?? none;
     return { likely, bound: (await teacher.bound?.(request)) ?? likely };
   } catch (error) {
-    if (error instanceof TeacherFailure) return undefined;
+    if (isTeacherFailure(error)) return undefined;
     throw error;
   }
 }

@@ -51,6 +51,8 @@ export class RunJournal implements AsyncDisposable {
   readonly batches: Map<number, OpenBatch> = new Map();
   /** Rejected answers by reason. */
   readonly rejections: Map<string, number> = new Map();
+  /** Rejected answers that no longer count, of pairs that are asked again after being set aside. */
+  readonly forgiven: Map<number, number> = new Map();
   /** Pairs set aside by reason. */
   readonly asides: Map<string, number> = new Map();
   readonly #plan: Plan;
@@ -255,7 +257,8 @@ export class RunJournal implements AsyncDisposable {
       if (reason !== REQUEST_FAILED && !retrySetAside) continue;
       this.#forgetAside(pair);
       this.ledger.set(pair, 'open');
-      this.ledger.setAttempts(pair, 0);
+      // The numbers of attempts go on: a gateway would answer a known one from memory.
+      this.forgiven.set(pair, this.ledger.attempts(pair));
     }
   }
 }

@@ -56,7 +56,8 @@ export function settleAnswer(
   const { reason, detail } = rejection;
   const text = answer.text.slice(0, MAX_REJECTED_TEXT);
   journal.record({ type: 'rejected', i: pair, id, reason, detail, text, attempt, usage, cost });
-  if (attempt + 1 < maxAttempts) return 'again';
+  const counted = attempt + 1 - (journal.forgiven.get(pair) ?? 0);
+  if (counted < maxAttempts) return 'again';
   setAside({ plan, journal, onSettled }, pair, reason, detail);
   return 'aside';
 }

@@ -8,7 +8,7 @@ import type { BatchLine, BatchService, BatchStatus } from './batch-service.js';
 import { readCompletion } from './chat-completion.js';
 import { failureKind } from './openai-failure.js';
 import type { OpenAiTeacher } from './openai-teacher.js';
-import { TeacherFailure, type TeacherRequest } from './teacher.js';
+import { isTeacherFailure, TeacherFailure, type TeacherRequest } from './teacher.js';
 
 const ENDPOINT = '/v1/chat/completions';
 /** Batches looked through for one that a killed process made; the newest come first. */
@@ -50,7 +50,7 @@ export function readBatchLine(text: string): BatchLine {
   try {
     return { key, outcome: readCompletion(response.body) };
   } catch (failure) {
-    if (failure instanceof TeacherFailure) return { key, outcome: failure };
+    if (isTeacherFailure(failure)) return { key, outcome: failure };
     throw failure;
   }
 }

@@ -1,7 +1,7 @@
 /** What a failed request to an OpenAI-compatible server means for the run. */
 import OpenAI from 'openai';
 
-import { type FailureKind, TeacherFailure } from './teacher.js';
+import { type FailureKind, isTeacherFailure, TeacherFailure } from './teacher.js';
 
 /** Longest wait that a server may ask for; more is taken for a mistake. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
@@ -40,7 +40,7 @@ export function redact(text: string, secret: string | undefined): string {
 
 /** Turns what the SDK throws into a TeacherFailure without secrets and without the SDK's objects. */
 export function toFailure(error: unknown, secret: string | undefined): TeacherFailure {
-  if (error instanceof TeacherFailure) return error;
+  if (isTeacherFailure(error)) return error;
   const message = redact(error instanceof Error ? error.message : String(error), secret);
   if (error instanceof OpenAI.APIConnectionError) {
     // Refused connections sent nothing; of others nobody knows.

@@ -68,6 +68,14 @@ export class TeacherFailure extends Error {
   }
 }
 
+/**
+ * Whether a teacher failed, as opposed to the program. By name: a teacher may come from another copy of
+ * this module, where `instanceof` is of no use.
+ */
+export function isTeacherFailure(error: unknown): error is TeacherFailure {
+  return error instanceof Error && error.name === 'TeacherFailure';
+}
+
 /** Money for a million tokens, in US dollars. */
 export interface TokenPrices {
   readonly input: number;
