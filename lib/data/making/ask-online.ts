@@ -2,6 +2,8 @@
  * Asks all open pairs, many at a time, within the limits. A request that fails in passing is repeated
  * after a wait; a rejected answer is asked for again at once; what stays without an answer is set aside.
  */
+import { setMaxListeners } from 'node:events';
+
 import { createError } from '../../errors.js';
 import {
   type Teacher,
@@ -42,6 +44,8 @@ type Halt = 'stopped' | 'spending_limit';
 
 /** What is under way finishes: it is paid for. */
 const NEVER = new AbortController().signal;
+// One listener a request under way, which is no leak.
+setMaxListeners(0, NEVER);
 
 class OnlineAsking {
   readonly #context: OnlineContext;
@@ -61,6 +65,7 @@ class OnlineAsking {
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#limiter = new RateLimiter(options, this.#clock);
     this.#open = context.journal.ledger.pairs('open');
+    setMaxListeners(0, this.#ending.signal);
   }
 
   async run(): Promise<OnlineOutcome> {
