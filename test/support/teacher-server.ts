@@ -143,7 +143,7 @@ export class TeacherServer {
       sendJson(response, { object: 'list', data: data.reverse(), has_more: false });
     } else if (path.startsWith('/v1/batches/')) {
       const batch = this.batches.find(({ id }) => path.endsWith(`/${id}`));
-      if (batch === undefined) return sendJson(response, { error: { message: 'none' } }, 404);
+      if (batch === undefined) { sendJson(response, { error: { message: 'none' } }, 404); return; }
       const isDone = ++batch.looks >= this.looksPerBatch;
       if (isDone) this.#runBatch(batch);
       sendJson(response, this.#batchObject(batch, isDone ? 'completed' : 'in_progress'));
@@ -174,7 +174,7 @@ export class TeacherServer {
     const behaviour = this.#behave(call);
     if (behaviour.kind === 'status') {
       const { status, headers = {}, body: error = { error: { message: 'no' } } } = behaviour;
-      return sendJson(response, error, status, headers);
+      sendJson(response, error, status, headers); return;
     }
     if (behaviour.kind === 'hang') return;
     if (behaviour.kind === 'malformed') {

@@ -19,6 +19,12 @@ export function genderWord({ gender, age }: FaceLabels): string {
 const EXPRESSION_WORDS: Readonly<Record<string, string>> = {
   neutral: 'with a neutral expression',
   smiling: 'smiling',
+  happy: 'with a happy expression',
+  sad: 'with a sad expression',
+  angry: 'with an angry expression',
+  surprised: 'with a surprised expression',
+  fearful: 'with a fearful expression',
+  disgusted: 'with a disgusted expression',
 };
 const POSE_WORDS: Readonly<Record<string, string>> = {
   frontal: 'facing the camera',
@@ -39,7 +45,7 @@ export function describePerson(labels: FaceLabels): string {
   const known = [
     `a ${genderWord(labels)}${race === undefined ? '' : ` with ${race} ethnicity`}`,
     age === undefined ? undefined : `${age} years old`,
-    expression && (EXPRESSION_WORDS[expression] ?? `with a ${expression} expression`),
+    expression && EXPRESSION_WORDS[expression],
     pose && POSE_WORDS[pose],
     eyewear && EYEWEAR_WORDS[eyewear],
   ];
