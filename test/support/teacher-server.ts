@@ -143,7 +143,10 @@ export class TeacherServer {
       sendJson(response, { object: 'list', data: data.reverse(), has_more: false });
     } else if (path.startsWith('/v1/batches/')) {
       const batch = this.batches.find(({ id }) => path.endsWith(`/${id}`));
-      if (batch === undefined) { sendJson(response, { error: { message: 'none' } }, 404); return; }
+      if (batch === undefined) {
+        sendJson(response, { error: { message: 'none' } }, 404);
+        return;
+      }
       const isDone = ++batch.looks >= this.looksPerBatch;
       if (isDone) this.#runBatch(batch);
       sendJson(response, this.#batchObject(batch, isDone ? 'completed' : 'in_progress'));
@@ -174,7 +177,8 @@ export class TeacherServer {
     const behaviour = this.#behave(call);
     if (behaviour.kind === 'status') {
       const { status, headers = {}, body: error = { error: { message: 'no' } } } = behaviour;
-      sendJson(response, error, status, headers); return;
+      sendJson(response, error, status, headers);
+      return;
     }
     if (behaviour.kind === 'hang') return;
     if (behaviour.kind === 'malformed') {

@@ -99,7 +99,7 @@ export class OpenAiTeacher implements Teacher {
     checkOptions(options, env);
     const { model = DEFAULT_TEACHER_MODEL, maxTokens = 1024, temperature } = options;
     // The SDK wants some text, also where nothing is sent.
-    this.#secret = env['OPENAI_API_KEY'] ?? 'none';
+    this.#secret = env['OPENAI_API_KEY'] || 'none';
     this.#timeoutMs = options.timeoutMs ?? 120_000;
     this.client = new OpenAI({
       apiKey: this.#secret,
