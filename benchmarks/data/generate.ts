@@ -1,5 +1,7 @@
 /**
  * `node --import=tsx benchmarks/data/generate.ts [--seconds 20] [--out FILE]`: making datasets.
+ * - the bare loop: 64 workers with nothing but fetch against the same teacher; what this machine, with
+ *   whatever else it does, lets anybody reach
  * - throughput against a loopback teacher of 200 ms with 64 requests in flight, beside the limit that
  *   concurrency sets (64 / 0.2 s = 320 a second), pictures of FairFace's size included
  * - planning, answering by the labels teacher and writing of 87,632 pairs, the size of FairFace val
@@ -50,6 +52,21 @@ async function startTeacher(): Promise<{ child: ChildProcess; url: string }> {
   return { child, url };
 }
 
+/** The floor under the throughput's figure. */
+async function bareLoop(url: string, requests: number): Promise<number> {
+  const body = JSON.stringify({ picture: 'a'.repeat(15_000) });
+  let sent = 0;
+  const startedAt = performance.now();
+  const work = async (): Promise<void> => {
+    while (sent++ < requests) {
+      const response = await fetch(`${url}/chat/completions`, { method: 'POST', body });
+      await response.json();
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
+  return (1000 * requests) / (performance.now() - startedAt);
+}
+
 async function throughput(folder: string, seconds: number): Promise<Record<string, number>> {
   const limit = CONCURRENCY / (DELAY_MS / 1000);
   const images = Math.ceil((limit * seconds) / 8);
@@ -61,6 +78,7 @@ async function throughput(folder: string, seconds: number): Promise<Record<strin
   const { child, url } = await startTeacher();
   try {
     process.env['OPENAI_API_KEY'] ??= 'none';
+    const barePerSecond = await bareLoop(url, images * 8);
     const prices = { input: 1, output: 1 };
     const run = generateDataset({
       ...{ labels: join(folder, 'labels.csv'), images: folder, output: join(folder, 'online') },
@@ -68,13 +86,20 @@ async function throughput(folder: string, seconds: number): Promise<Record<strin
       concurrency: CONCURRENCY,
     });
     let [startedAt, endedAt] = [NaN, NaN];
+    const cpuBefore = process.cpuUsage();
     for await (const event of run) {
       if (event.type === 'start') startedAt = performance.now();
       if (event.type === 'write') endedAt = performance.now();
     }
     const { answered } = await run;
     const perSecond = (1000 * answered) / (endedAt - startedAt);
-    return { pairs: answered, perSecond, limitPerSecond: limit, share: perSecond / limit };
+    const { user, system } = process.cpuUsage(cpuBefore);
+    // Of this process: above 1000 / limit, the machine sets the limit and not the concurrency.
+    const cpuMsPerPair = (user + system) / 1000 / answered;
+    return {
+      ...{ pairs: answered, perSecond, limitPerSecond: limit, share: perSecond / limit },
+      ...{ cpuMsPerPair, barePerSecond, bareShare: barePerSecond / limit },
+    };
   } finally {
     child.kill();
   }

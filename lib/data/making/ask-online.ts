@@ -99,12 +99,20 @@ class OnlineAsking {
       while (!this.#isEnding && !this.#isOutOfMoney) {
         const next = this.#open.next();
         if (next.done === true) return;
+        this.#lookAhead(next.value);
         await this.#settle(next.value);
         await this.#keepUp();
       }
     } catch (error) {
       this.#end(error);
     }
+  }
+
+  /** Pictures are read while the answers before them are waited for. */
+  #lookAhead(pair: number): void {
+    const { plan, teacher } = this.#context;
+    const ahead = pair + this.#options.concurrency;
+    if (ahead < plan.size) teacher.expect?.(plan.image(ahead).path);
   }
 
   /** A slow disk slows the asking, so that a failing machine loses no more than a killed process. */

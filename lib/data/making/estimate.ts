@@ -9,7 +9,7 @@ import {
 import type { Plan } from './plan.js';
 import { costOf } from './spending.js';
 
-const SAMPLE_IMAGES = 32;
+const SAMPLE_IMAGES = 16;
 
 export interface Estimate {
   /** Of all pairs together. */
@@ -55,6 +55,7 @@ export async function estimate(
   const questions = plan.prompts.questions.length;
   const images = teacher.estimate === undefined ? [] : sample(plan);
   let [prompt, completion, count, most] = [0, 0, 0, 0];
+  for (const image of images) teacher.expect?.(plan.request(image * questions, 0).image);
   for (const image of images) {
     for (let question = 0; question < questions; question++) {
       const request = plan.request(image * questions + question, 0);

@@ -128,6 +128,11 @@ export class OpenAiTeacher implements Teacher {
     return estimateUsage(request, await this.#pictures.get(request.image), this.settings);
   }
 
+  expect(image: string): void {
+    // Whoever asks for it hears of a failure.
+    this.#pictures.get(image).catch(() => undefined);
+  }
+
   /** The request's body, also for a line of the Batch API. */
   async body(request: TeacherRequest): Promise<ReturnType<typeof completionBody>> {
     return completionBody(request, await this.#pictures.get(request.image), this.settings);

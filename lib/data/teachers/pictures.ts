@@ -11,8 +11,9 @@ export interface Picture {
   readonly height: number;
 }
 
-/** A picture's questions follow each other; this many pictures are under way at a time at most. */
-const KEPT = 64;
+/** A picture's questions follow each other; more than these are kept only while they are small. */
+const KEPT_ALWAYS = 16;
+const KEPT_BYTES = 64 * 1024 * 1024;
 
 const MIME: Readonly<Record<string, string>> = {
   jpeg: 'image/jpeg',
@@ -42,6 +43,8 @@ async function readPicture(path: string): Promise<Picture> {
 
 export class Pictures {
   readonly #kept = new Map<string, Promise<Picture>>();
+  readonly #bytes = new Map<string, number>();
+  #sum = 0;
 
   /** @throws TeacherFailure of kind `request` */
   get(path: string): Promise<Picture> {
@@ -49,8 +52,21 @@ export class Pictures {
     if (kept !== undefined) return kept;
     const picture = readPicture(path);
     this.#kept.set(path, picture);
-    const [oldest] = this.#kept.keys();
-    if (this.#kept.size > KEPT && oldest !== undefined) this.#kept.delete(oldest);
+    picture.then(
+      ({ dataUrl }) => this.#count(path, dataUrl.length),
+      () => this.#count(path, 0),
+    );
     return picture;
+  }
+
+  #count(path: string, bytes: number): void {
+    this.#bytes.set(path, bytes);
+    this.#sum += bytes;
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= KEPT_ALWAYS || this.#sum <= KEPT_BYTES) return;
+      this.#kept.delete(oldest);
+      this.#sum -= this.#bytes.get(oldest) ?? 0;
+      this.#bytes.delete(oldest);
+    }
   }
 }

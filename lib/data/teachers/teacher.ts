@@ -94,6 +94,8 @@ export interface Teacher extends AsyncDisposable {
   bound?(request: TeacherRequest): Promise<TokenUsage>;
   /** What a request will probably take. */
   estimate?(request: TeacherRequest): Promise<TokenUsage>;
+  /** A hint that questions about this picture come soon. Never throws. */
+  expect?(image: string): void;
   /** Undefined if it answers single requests only. */
   readonly batches?: BatchService | undefined;
   /** @throws TeacherFailure; the signal's reason if aborted */
