@@ -47,6 +47,12 @@ function isAtLeast(value: unknown, least: number): boolean {
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT with one detail per problem */
 export function checkOptions(options: GenerateOptions): void {
   const problems: string[] = [];
+  if (typeof (options.teacher as Partial<Teacher> | undefined)?.answer !== 'function') {
+    throw createError(
+      'FACELLM_INVALID_ARGUMENT',
+      'teacher: expected one, such as labelsTeacher() or await openAiTeacher()',
+    );
+  }
   for (const name of ['labels', 'images', 'output'] as const) {
     const value: unknown = options[name];
     if (typeof value !== 'string' || value === '') {
