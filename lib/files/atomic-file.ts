@@ -3,7 +3,7 @@
  * in the same folder, synced, renamed, and the folder synced so that the name lasts too.
  */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 import { createError, FaceLlmError } from '../errors.js';
@@ -53,8 +53,7 @@ async function writeDurably(path: string, data: string | Uint8Array): Promise<vo
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
-  const suffix = randomBytes(6).toString('hex');
-  const temporary = join(folder, `.${basename(path)}.${suffix}.tmp`);
+  const temporary = temporaryPath(path);
   try {
     await writeDurably(temporary, data);
     await rename(temporary, path);
@@ -63,6 +62,29 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
     // The first failure is the one to report.
     await rm(temporary, { force: true }).catch(() => {});
     throw runWriteError(path, cause);
+  }
+}
+
+const TEMPORARY = /^\..+\.[0-9a-f]{12}\.tmp$/;
+
+/** Where a file gathers before it replaces `path`: in the same folder, under a name of its own. */
+export function temporaryPath(path: string): string {
+  const suffix = randomBytes(6).toString('hex');
+  return join(dirname(path), `.${basename(path)}.${suffix}.tmp`);
+}
+
+/**
+ * Removes what a killed process left half written. Only for one who has locked the folder.
+ *
+ * @throws TrainingError FACELLM_RUN_WRITE
+ */
+export async function removeTemporaries(folder: string): Promise<void> {
+  try {
+    for (const name of await readdir(folder)) {
+      if (TEMPORARY.test(name)) await rm(join(folder, name), { force: true });
+    }
+  } catch (cause) {
+    throw runWriteError(folder, cause);
   }
 }
 
@@ -87,8 +109,7 @@ export class AtomicFile {
   }
 
   static async open(path: string): Promise<AtomicFile> {
-    const suffix = randomBytes(6).toString('hex');
-    const temporary = join(dirname(path), `.${basename(path)}.${suffix}.tmp`);
+    const temporary = temporaryPath(path);
     try {
       return new AtomicFile(path, temporary, await open(temporary, 'wx'));
     } catch (cause) {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { readDataset } from '../../lib/data/index.js';
@@ -12,10 +12,17 @@ import { type Compiled, compileLibrary } from '../support/compiled.js';
 import { LabelledFaces } from '../support/labelled-faces.js';
 import { type Behaviour, type Call, TeacherServer } from '../support/teacher-server.js';
 
-const IMAGES = 40;
+const IMAGES = 80;
 const PAIRS = IMAGES * 8;
 const CONCURRENCY = 8;
 const KILLS = 30;
+/** Further kills while nothing but the files is left to do. */
+const LATE_KILLS = 5;
+
+const FILES = [
+  ...['README.md', 'dataset.json', 'dataset.parquet', 'dataset_info.json'],
+  ...['journal.jsonl', 'set_aside.jsonl', 'summary.json'],
+];
 
 const CHILD = `
 import { generateDataset } from './data/making/index.js';
@@ -96,7 +103,6 @@ describe('e2e: generate, killed', () => {
       child.kill('SIGKILL');
       const { signal } = await exit;
       if (signal === 'SIGKILL') kills++;
-      // Once every pair is settled, further kills would test nothing.
       for (const { type, id, attempt } of journalled(output)) {
         if (type === 'answer' || type === 'rejected') answeredBefore.add(`${id}#${attempt}`);
       }
@@ -119,6 +125,18 @@ describe('e2e: generate, killed', () => {
     const paidTokens = server.charged.size * 600;
     const { promptTokens, completionTokens } = result.spending;
     assert.equal((promptTokens ?? 0) + (completionTokens ?? 0), paidTokens);
+
+    for (let i = 0; i < LATE_KILLS; i++) {
+      const late = start(server, output);
+      const exit = ended(late);
+      await new Promise((resolve) => setTimeout(resolve, 200 + Math.random() * 500));
+      late.kill('SIGKILL');
+      await exit;
+    }
+    const calls = server.calls.length;
+    assert.equal((await ended(start(server, output))).code, 0);
+    assert.equal(server.calls.length, calls, 'a finished run asks nothing');
+    assert.deepEqual(readdirSync(output).sort(), FILES);
     await server.close();
 
     const calm = await TeacherServer.start(behave);
@@ -137,5 +155,5 @@ describe('e2e: generate, killed', () => {
     assert.equal((await readDataset(output)).records.length, PAIRS);
     const journal = readFileSync(join(output, 'journal.jsonl'), 'utf8');
     assert.ok(!journal.includes('sk-secret'), 'the key is in the journal');
-  });
+  }).timeout(300_000);
 });

@@ -6,7 +6,12 @@ import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { createError } from '../../errors.js';
-import { lockFolder, runWriteError, writeFileAtomic } from '../../files/index.js';
+import {
+  lockFolder,
+  removeTemporaries,
+  runWriteError,
+  writeFileAtomic,
+} from '../../files/index.js';
 import { JobRun } from '../../jobs/index.js';
 import { type LabelledImages, readLabels } from '../labels/read-labels.js';
 import { checkPromptSet, loadPromptSet, type PromptSet } from '../prompts/index.js';
@@ -207,6 +212,7 @@ async function generate(options: GenerateOptions, run: GenerationRun): Promise<G
   }
   const unlock = await lockFolder(output);
   try {
+    await removeTemporaries(output);
     await using journal = await RunJournal.open({
       output,
       plan,

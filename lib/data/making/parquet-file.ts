@@ -2,11 +2,10 @@
  * The dataset as one Parquet file, written row group by row group. Loaded only when a run writes its
  * files.
  */
-import { randomBytes } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 
-import { runWriteError, syncFolder } from '../../files/index.js';
+import { runWriteError, syncFolder, temporaryPath } from '../../files/index.js';
 
 /** A column's values in the rows of one group. */
 export interface ParquetColumn {
@@ -41,8 +40,7 @@ export class ParquetFile {
   /** @throws TrainingError FACELLM_RUN_WRITE */
   static async open(path: string, columns: readonly ParquetColumn[]): Promise<ParquetFile> {
     const { fileWriter, ParquetWriter } = await import('hyparquet-writer');
-    const suffix = randomBytes(6).toString('hex');
-    const temporary = join(dirname(path), `.${basename(path)}.${suffix}.tmp`);
+    const temporary = temporaryPath(path);
     try {
       const schema = [
         { name: 'root', num_children: columns.length },

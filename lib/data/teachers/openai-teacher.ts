@@ -93,6 +93,7 @@ export class OpenAiTeacher implements Teacher {
   readonly #pictures = new Pictures();
   readonly #secret: string;
   readonly #timeoutMs: number;
+  readonly #estimateOnly: boolean;
 
   /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT, also if OPENAI_API_KEY is not set */
   constructor(options: OpenAiTeacherOptions = {}, env: NodeJS.ProcessEnv = process.env) {
@@ -101,6 +102,7 @@ export class OpenAiTeacher implements Teacher {
     // The SDK wants some text, also where nothing is sent.
     this.#secret = env['OPENAI_API_KEY'] || 'none';
     this.#timeoutMs = options.timeoutMs ?? 120_000;
+    this.#estimateOnly = options.estimateOnly ?? false;
     this.client = new OpenAI({
       apiKey: this.#secret,
       ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl }),
@@ -139,6 +141,9 @@ export class OpenAiTeacher implements Teacher {
   }
 
   async answer(request: TeacherRequest, signal: AbortSignal): Promise<TeacherAnswer> {
+    if (this.#estimateOnly) {
+      throw new TeacherFailure('fatal', 'this teacher was made with estimateOnly');
+    }
     const body = await this.body(request);
     // The SDK's time limit ends with the headers; a body may hang as well.
     const limit = new AbortController();
