@@ -12,6 +12,7 @@ import { AtomicFile } from '../../files/index.js';
 import type { BatchLine, BatchService } from '../teachers/batch-service.js';
 import { isTeacherFailure, TeacherFailure } from '../teachers/teacher.js';
 import type { OnlineContext, OnlineOutcome } from './ask-online.js';
+import { isPassing, waitBefore } from './backoff.js';
 import type { GenerationRun } from './generate-dataset.js';
 import { SYSTEM_CLOCK } from './limiter.js';
 import type { BatchOptions } from './options.js';
@@ -24,9 +25,6 @@ export interface BatchContext extends OnlineContext {
   /** Repetitions of a call, and of a request within batches, that failed in passing. */
   readonly maxRetries: number;
 }
-
-const FIRST_BACKOFF_MS = 500;
-const MAX_BACKOFF_MS = 30_000;
 
 class BatchAsking {
   readonly #context: BatchContext;
@@ -231,10 +229,8 @@ class BatchAsking {
       } catch (error) {
         if (!isTeacherFailure(error)) throw error;
         onFailure(error);
-        const isPassing = error.kind === 'busy' || error.kind === 'passing';
-        if (!isPassing || retry >= maxRetries || stopSignal.aborted) throw error;
-        const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** retry, MAX_BACKOFF_MS);
-        await SYSTEM_CLOCK.sleep(error.retryAfterMs ?? backoff, stopSignal);
+        if (!isPassing(error) || retry >= maxRetries || stopSignal.aborted) throw error;
+        await SYSTEM_CLOCK.sleep(waitBefore(retry, error), stopSignal);
       }
     }
   }

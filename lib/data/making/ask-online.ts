@@ -12,6 +12,7 @@ import {
   TeacherFailure,
   type TeacherRequest,
 } from '../teachers/teacher.js';
+import { isPassing, waitBefore } from './backoff.js';
 import { type Clock, RateLimiter, type RateLimits, SYSTEM_CLOCK } from './limiter.js';
 import { REQUEST_FAILED } from './run-journal.js';
 import { setAside, settleAnswer, type SettleContext, type Settlement } from './settle.js';
@@ -34,8 +35,6 @@ export interface OnlineContext extends SettleContext {
 /** Why no more is asked: all done, stopped from outside, or the money is spent. */
 export type OnlineOutcome = 'done' | 'stopped' | 'spending_limit';
 
-const FIRST_BACKOFF_MS = 500;
-const MAX_BACKOFF_MS = 30_000;
 /** So many pairs in a row without any reply mean that the teacher is gone. */
 const MAX_FAILED_IN_A_ROW = 16;
 
@@ -81,8 +80,8 @@ class OnlineAsking {
     // What is known is on the disk before anything is said about it.
     await journal.durable();
     if (this.#error !== undefined) throw this.#error;
-    if (this.#isOutOfMoney) return 'spending_limit';
-    return stopSignal.aborted ? 'stopped' : 'done';
+    if (journal.ledger.count('open') === 0) return 'done';
+    return this.#isOutOfMoney ? 'spending_limit' : 'stopped';
   }
 
   get #isEnding(): boolean {
@@ -161,18 +160,15 @@ class OnlineAsking {
       const outcome = await this.#request(pair);
       if (!isTeacherFailure(outcome)) return outcome;
       this.#context.onFailure(outcome);
-      const isPassing = outcome.kind === 'busy' || outcome.kind === 'passing';
-      if (!isPassing || retry >= this.#options.maxRetries) return outcome;
+      if (!isPassing(outcome) || retry >= this.#options.maxRetries) return outcome;
       await this.#wait(outcome, retry);
     }
   }
 
   /** A busy server is left alone by everybody; any other fault is this request's own. */
-  async #wait({ kind, retryAfterMs }: TeacherFailure, retry: number): Promise<void> {
-    const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** retry, MAX_BACKOFF_MS);
-    const jittered = backoff * (0.75 + 0.25 * Math.random());
-    const ms = retryAfterMs ?? jittered;
-    if (kind === 'busy') this.#limiter.pause(ms);
+  async #wait(failure: TeacherFailure, retry: number): Promise<void> {
+    const ms = waitBefore(retry, failure);
+    if (failure.kind === 'busy') this.#limiter.pause(ms);
     await this.#clock.sleep(ms, this.#ending.signal);
   }
 
