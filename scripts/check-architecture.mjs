@@ -10,6 +10,8 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Rooms that each room may use besides itself. `errors` is a file that all may use. */
 const LIB = {
+  files: [],
+  jobs: [],
   binding: [],
   image: ['binding'],
   tokenizer: ['binding'],
@@ -18,10 +20,16 @@ const LIB = {
   chat: ['binding', 'image', 'tokenizer'],
   generation: ['binding', 'tokenizer'],
   lora: ['binding', 'checkpoint'],
-  data: ['binding', 'image', 'chat', 'model'],
+  data: ['files', 'jobs', 'binding', 'image', 'chat', 'model'],
   model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
-  training: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data', 'distributed'],
-  evaluation: ['binding', 'image', 'tokenizer', 'chat', 'generation', 'lora', 'data', 'model'],
+  training: [
+    ...['files', 'jobs', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
+    'distributed',
+  ],
+  evaluation: [
+    ...['files', 'jobs', 'binding', 'image', 'tokenizer', 'chat', 'generation', 'lora', 'data'],
+    'model',
+  ],
   cli: [
     ...[
       'binding',

@@ -9,6 +9,8 @@ import { Command, CommanderError, Option } from 'commander';
 
 import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
+import type { GenerateFlags } from './generate.js';
+import { addGenerateOptions } from './generate-options.js';
 import {
   addAdapterOption,
   addJsonOption,
@@ -107,6 +109,13 @@ export function createProgram(finish: Finish): Command {
     .action(async (flags: MergeFlags) => {
       const { runMerge } = await import('./merge.js');
       await runMerge(flags, process);
+    });
+
+  addJsonOption(addGenerateOptions(program.command('generate')))
+    .description('make a dataset from labelled faces; the same command resumes an interrupted run')
+    .action(async (flags: GenerateFlags) => {
+      const { runGenerate } = await import('./generate.js');
+      finish(await runGenerate(flags, process));
     });
 
   program

@@ -15,6 +15,8 @@ import {
   threadsOfRank,
 } from '../distributed/index.js';
 import { createError, fromNative } from '../errors.js';
+import { lockFolder } from '../files/index.js';
+import { JobRun } from '../jobs/index.js';
 import { adapterConfigJson } from '../lora/index.js';
 import { prefetch } from './bounded.js';
 import {
@@ -32,10 +34,9 @@ import { planUpdates } from './order.js';
 import { agreeOnStart, planOfRank } from './rank.js';
 import { checkRecipe, type TrainingRecipe } from './recipe.js';
 import { RunFiles } from './run-files.js';
-import { lockRun } from './run-lock.js';
 import { writeFileAtomic } from './run/index.js';
 import { openSession, type TrainingSession } from './session.js';
-import { TrainingRun } from './training-run.js';
+import type { TrainingRun } from './training-run.js';
 import { runUpdate } from './updates.js';
 
 export interface TrainOptions {
@@ -72,7 +73,7 @@ export interface TrainOptions {
  */
 export function train(options: TrainOptions): TrainingRun {
   const recipe = checkRecipe(options.recipe);
-  return new TrainingRun((run) => trainAll(options, recipe, run));
+  return new JobRun((run) => trainAll(options, recipe, run));
 }
 
 async function trainAll(
@@ -124,7 +125,7 @@ async function takeFolder(output: string): Promise<() => Promise<void>> {
   await mkdir(output, { recursive: true }).catch((cause: unknown) => {
     throw createError('FACELLM_RUN_WRITE', `${output} cannot be made; check the path`, { cause });
   });
-  return lockRun(output);
+  return lockFolder(output);
 }
 
 class Loop {

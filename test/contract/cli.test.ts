@@ -24,6 +24,12 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
     '--device --threads --json',
   merge: '--model --adapter --output --layout --dtype --max-shard-size --json',
+  generate:
+    '--labels --images --output --teacher --prompts --column --value --where --max-images ' +
+    '--skip-invalid --model --base-url --max-tokens --temperature --timeout --seed --device --threads ' +
+    '--concurrency --requests-per-minute --tokens-per-minute --max-retries --max-attempts ' +
+    '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license ' +
+    '--dry-run --json',
   build: '--force',
   doctor: '--json',
 };

@@ -1,4 +1,4 @@
-/** One process a run folder: two writers would tear each other's files. */
+/** One process a folder: two writers would tear each other's files. */
 import { open, readFile, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -54,14 +54,14 @@ async function isAlive(owner: Owner): Promise<boolean> {
  * Takes the folder, or a lock whose process is gone.
  *
  * @returns a function that gives it back
- * @throws TrainingError FACELLM_RUN_INVALID while another run trains there, FACELLM_RUN_WRITE
+ * @throws TrainingError FACELLM_RUN_INVALID while another process works there, FACELLM_RUN_WRITE
  */
-export async function lockRun(output: string): Promise<() => Promise<void>> {
+export async function lockFolder(output: string): Promise<() => Promise<void>> {
   const path = resolve(output, 'run.lock');
   if (held.has(path)) {
     throw createError(
       'FACELLM_RUN_INVALID',
-      `${output} is in use by another run of this process; wait for it, or train into another folder`,
+      `${output} is in use by another run of this process; wait for it, or name another folder`,
     );
   }
   held.add(path);
@@ -102,7 +102,7 @@ async function take(path: string, output: string): Promise<void> {
 function inUse(output: string, { host, pid }: Owner): Error {
   const remedy =
     host === hostname()
-      ? 'wait for it, or train into another folder'
+      ? 'wait for it, or name another folder'
       : `if that machine has stopped, remove ${join(output, 'run.lock')}`;
   return createError(
     'FACELLM_RUN_INVALID',

@@ -1,0 +1,11 @@
+/** Files that outlive crashes: atomic replacement, journals, and one writer a folder. */
+export {
+  AtomicFile,
+  removeTemporaries,
+  runWriteError,
+  syncFolder,
+  temporaryPath,
+  writeFileAtomic,
+} from './atomic-file.js';
+export { lockFolder } from './folder-lock.js';
+export { JournalFile, type JournalLine } from './journal-file.js';
