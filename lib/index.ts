@@ -19,6 +19,14 @@ export {
   TrainingError,
 } from './errors.js';
 export {
+  type BenchmarkName,
+  type BenchmarkSummary,
+  evaluate,
+  type EvaluateOptions,
+  type EvaluationEvent,
+  type EvaluationResult,
+} from './evaluation/index.js';
+export {
   checkRecipe,
   facellm1b,
   facellm8b,

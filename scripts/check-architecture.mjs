@@ -20,7 +20,10 @@ const LIB = {
   data: ['binding', 'image', 'chat', 'model'],
   model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
   training: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
-  evaluation: ['binding', 'image', 'tokenizer', 'chat', 'generation', 'lora', 'data', 'model'],
+  evaluation: [
+    ...['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora', 'data'],
+    ...['model', 'training'],
+  ],
   cli: [
     ...[
       'binding',

@@ -5,10 +5,11 @@
  */
 import { readFileSync } from 'node:fs';
 
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 
 import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
+import type { EvaluateFlags } from './evaluate.js';
 import {
   addJsonOption,
   addModelOptions,
@@ -86,6 +87,45 @@ export function createProgram(finish: Finish): Command {
     .action(async (flags: TrainFlags) => {
       const { runTrain } = await import('./train.js');
       await runTrain(flags, process);
+    });
+
+  addJsonOption(addPromptOptions(addModelOptions(program.command('evaluate'))))
+    .description('score a model on a benchmark; the same command goes on with an interrupted run')
+    .addOption(
+      new Option('--benchmark <name>', 'what to score')
+        .choices(['facexbench'])
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--data <dir>', 'folder of the benchmark, with its pictures')
+    .requiredOption('--output <dir>', 'folder of the run')
+    .option('--tuned <dir>', 'second checkpoint, compared with the first')
+    .addOption(
+      new Option('--setting <name>', 'prompts of facexbench (default: zero-shot)').choices([
+        'zero-shot',
+        'in-context',
+      ]),
+    )
+    .addOption(
+      new Option('--reading <name>', 'how answers are read (default: both)').choices([
+        'text',
+        'probability',
+        'both',
+      ]),
+    )
+    .option('--limit <n>', 'only the first questions of each file; a partial set', wholeNumber(1))
+    .option('--skip-invalid', 'leave out questions whose files or pictures are faulty or absent')
+    .addOption(
+      new Option(
+        '--on-failure <what>',
+        'a question that cannot be asked (default: record)',
+      ).choices(['record', 'stop']),
+    )
+    .option('--max-new-tokens <n>', 'longest reply (default: 2048)', wholeNumber(1))
+    .option('--batch-size <n>', 'questions computed together (default: 8)', wholeNumber(1))
+    .option('--seed <n>', 'recorded; greedy answers draw nothing (default: 0)', wholeNumber(0))
+    .action(async (flags: EvaluateFlags) => {
+      const { runEvaluate } = await import('./evaluate.js');
+      finish(await runEvaluate(flags, process));
     });
 
   program

@@ -37,7 +37,7 @@ export async function lockRun(output: string): Promise<() => Promise<void>> {
       if (attempt > 3 || (owner > 0 && owner !== process.pid && isAlive(owner))) {
         throw createError(
           'FACELLM_RUN_INVALID',
-          `${output} is in use by process ${owner}; wait for it, or train into another folder`,
+          `${output} is in use by process ${owner}; wait for it, or use another folder`,
           { cause },
         );
       }

@@ -23,6 +23,9 @@ const FLAGS: Readonly<Record<string, string>> = {
   train:
     '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
     '--device --threads --json',
+  evaluate:
+    `${MODEL} ${PROMPT} --benchmark --data --output --tuned --setting --reading --limit ` +
+    '--skip-invalid --on-failure --max-new-tokens --batch-size --seed',
   build: '--force',
   doctor: '--json',
 };

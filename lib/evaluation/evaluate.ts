@@ -1,0 +1,167 @@
+/** `evaluate()`: a benchmark by name over checkpoints by path, with one journal, one report. */
+import { received } from '../data/describe.js';
+import { InvalidArgumentError } from '../errors.js';
+import type { Dtype, PromptOptions } from '../model/index.js';
+import { faceLlmContender } from './face-llm-contender.js';
+import { faceXBench, type FaceXSetting } from './facexbench/index.js';
+import type { Contender } from './model-under-test.js';
+import {
+  type EvaluationEvent,
+  type EvaluationResult,
+  type Rank,
+  rankFromEnvironment,
+  runBenchmark,
+  type SettingValue,
+} from './run/index.js';
+import type { Benchmark } from './types.js';
+
+export type BenchmarkName = 'facexbench';
+export const BENCHMARK_NAMES: readonly BenchmarkName[] = ['facexbench'];
+
+/** Which way answers are read: as generated text, as probabilities of the options, or both. */
+export type ReadingChoice = 'text' | 'probability' | 'both';
+
+export interface EvaluateOptions {
+  readonly benchmark: BenchmarkName;
+  /** Folder of the benchmark's data. */
+  readonly data: string;
+  /** Checkpoint folder, or a hub id in the local cache. */
+  readonly model: string;
+  /** A second checkpoint, scored beside the first as `tuned`. */
+  readonly tuned?: string | undefined;
+  /** Folder of the run; made if absent. A run that lies there goes on. */
+  readonly output: string;
+  /** FaceXBench's prompts: `in-context` describes the task first. @default 'zero-shot' */
+  readonly setting?: FaceXSetting | undefined;
+  /** @default 'both' */
+  readonly reading?: ReadingChoice | undefined;
+  /** Only the first questions of each file; the set is partial then. */
+  readonly limit?: number | undefined;
+  /** `skip` leaves out questions whose data are faulty or absent. @default 'error' */
+  readonly onInvalid?: 'error' | 'skip' | undefined;
+  /** What a question does that cannot be asked (broken picture, no memory). @default 'record' */
+  readonly onFailure?: 'record' | 'stop' | undefined;
+  /** Longest reply. @default 2048, as the authors' wrapper */
+  readonly maxNewTokens?: number | undefined;
+  /** Questions computed together. @default 8 */
+  readonly batchSize?: number | undefined;
+  /** Recorded and passed on; greedy answers draw nothing. @default 0 */
+  readonly seed?: number | undefined;
+  /** Template, system turn, tiles. @default the checkpoint's own template, no system turn */
+  readonly prompt?: Omit<PromptOptions, 'signal'> | undefined;
+  readonly device?: string | undefined;
+  readonly dtype?: Dtype | undefined;
+  readonly threads?: number | undefined;
+  /** Folder inside the checkpoint. */
+  readonly subfolder?: string | undefined;
+  /** Share of this process. @default by RANK and WORLD_SIZE, or SLURM_PROCID and SLURM_NTASKS */
+  readonly rank?: Rank | undefined;
+  readonly onEvent?: ((event: EvaluationEvent) => void) | undefined;
+  /** Ends the run at once; everything answered so far stays, and the same call goes on from there. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DEFAULT_BATCH_SIZE = 8;
+const DEFAULT_MAX_NEW_TOKENS = 2048;
+
+/**
+ * Scores one model, or a base and a tuned one, on a benchmark.
+ *
+ * @throws InvalidArgumentError listing every wrong option; DataError listing every fault of the data;
+ *   CheckpointError, DeviceError; TrainingError FACELLM_RUN_INVALID if the folder holds answers under other
+ *   settings, listing them; the signal's reason
+ */
+export async function evaluate(options: EvaluateOptions): Promise<EvaluationResult> {
+  checkOptions(options);
+  const signal = options.signal ?? new AbortController().signal;
+  const emit = (event: EvaluationEvent): void => options.onEvent?.(event);
+  const maxNewTokens = options.maxNewTokens ?? DEFAULT_MAX_NEW_TOKENS;
+  const seed = options.seed ?? 0;
+  const benchmark = await openBenchmark(options);
+  signal.throwIfAborted();
+  const contenders: Contender[] = [];
+  for (const [name, model] of modelsOf(options)) {
+    const { device, dtype, threads, subfolder, prompt = {} } = options;
+    const load = { device, dtype, threads, ...(contenders.length === 0 && { subfolder }) };
+    contenders.push(
+      await faceLlmContender({ name, model, load, prompt, maxNewTokens, seed, signal, emit }),
+    );
+  }
+  return runBenchmark({
+    benchmark,
+    contenders,
+    output: options.output,
+    settings: {
+      benchmarkOptions: { setting: options.setting ?? 'zero-shot', limit: options.limit ?? null },
+      prompt: promptSettings(options),
+      maxNewTokens,
+      batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,
+      seed,
+    },
+    onFailure: options.onFailure ?? 'record',
+    ...(options.rank ?? rankFromEnvironment()),
+    signal,
+    emit,
+  });
+}
+
+/** @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID */
+function openBenchmark(options: EvaluateOptions): Promise<Benchmark> {
+  const { data, setting, limit, onInvalid, reading = 'both' } = options;
+  const readings: Benchmark['readings'] = reading === 'both' ? ['text', 'probability'] : [reading];
+  return faceXBench({ data, setting, limit, onInvalid, readings });
+}
+
+/** Label and checkpoint of each model, the one that others are compared with first. */
+function modelsOf({ model, tuned }: EvaluateOptions): (readonly [string, string])[] {
+  return [['base', model], ...(tuned === undefined ? [] : [['tuned', tuned] as const])];
+}
+
+function promptSettings({ prompt = {}, dtype }: EvaluateOptions): Record<string, SettingValue> {
+  const { template, system, tiling, applyExif, maxPixels } = prompt;
+  return {
+    template: template ?? 'hub',
+    system: system ?? null,
+    tiles: tiling === undefined ? 'by the template' : tiling === 'off' ? 'off' : { ...tiling },
+    applyExif: applyExif ?? true,
+    maxPixels: maxPixels ?? null,
+    dtype: dtype ?? 'as stored',
+  };
+}
+
+/** Lists everything wrong that can be told without reading a file. */
+function checkOptions(options: EvaluateOptions): void {
+  const problems: string[] = [];
+  const oneOf = (name: keyof EvaluateOptions, known: readonly string[]): void => {
+    const value = options[name];
+    if (value === undefined || known.includes(value as string)) return;
+    problems.push(`${name}: expected ${known.join(', ')}, ${received(value)}`);
+  };
+  const natural = (name: keyof EvaluateOptions, least: number): void => {
+    const value = options[name];
+    if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= least)) return;
+    problems.push(`${name}: expected a whole number of at least ${least}, ${received(value)}`);
+  };
+  if (!BENCHMARK_NAMES.includes(options.benchmark)) {
+    problems.push(
+      `benchmark: expected ${BENCHMARK_NAMES.join(', ')}, ${received(options.benchmark)}`,
+    );
+  }
+  for (const name of ['data', 'model', 'output'] as const) {
+    if (typeof options[name] !== 'string' || options[name] === '') {
+      problems.push(`${name}: expected a path`);
+    }
+  }
+  oneOf('setting', ['zero-shot', 'in-context']);
+  oneOf('reading', ['text', 'probability', 'both']);
+  oneOf('onInvalid', ['error', 'skip']);
+  oneOf('onFailure', ['record', 'stop']);
+  natural('limit', 1);
+  natural('maxNewTokens', 1);
+  natural('batchSize', 1);
+  natural('seed', 0);
+  if (problems.length === 0) return;
+  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the evaluation options are wrong', {
+    details: problems,
+  });
+}
