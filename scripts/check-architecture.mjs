@@ -10,6 +10,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Rooms that each room may use besides itself. `errors` is a file that all may use. */
 const LIB = {
+  files: [],
   binding: [],
   image: ['binding'],
   tokenizer: ['binding'],
@@ -17,12 +18,12 @@ const LIB = {
   chat: ['binding', 'image', 'tokenizer'],
   generation: ['binding', 'tokenizer'],
   lora: ['binding', 'checkpoint'],
-  data: ['binding', 'image', 'chat', 'model'],
+  data: ['files', 'binding', 'image', 'chat', 'model'],
   model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
-  training: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
+  training: ['files', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
   evaluation: [
-    ...['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora', 'data'],
-    ...['model', 'training'],
+    ...['files', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
+    ...['data', 'model'],
   ],
   cli: [
     ...[

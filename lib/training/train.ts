@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { writeSkipped } from '../data/index.js';
 import { createError, fromNative } from '../errors.js';
+import { lockFolder } from '../files/index.js';
 import { adapterConfigJson } from '../lora/index.js';
 import { prefetch } from './bounded.js';
 import {
@@ -23,7 +24,6 @@ import type { TrainingEvent, TrainingResult } from './events.js';
 import { planUpdates } from './order.js';
 import { checkRecipe, type TrainingRecipe } from './recipe.js';
 import { RunFiles } from './run-files.js';
-import { lockRun } from './run-lock.js';
 import { writeFileAtomic } from './run/index.js';
 import { openSession, type TrainingSession } from './session.js';
 import { TrainingRun } from './training-run.js';
@@ -74,7 +74,7 @@ async function trainAll(
   await mkdir(output, { recursive: true }).catch((cause: unknown) => {
     throw createError('FACELLM_RUN_WRITE', `${output} cannot be made; check the path`, { cause });
   });
-  const unlock = await lockRun(output);
+  const unlock = await lockFolder(output);
   try {
     await using session = await openSession(options, recipe, (event) => run.emit(event), signal);
     const { skipped } = session.dataset;

@@ -310,7 +310,7 @@ export const REPLIES: readonly ReplyTable[] = [
       ['B. A', 'B B'],
       ['C. padded', 'C C'],
       ['padded', 'C C'],
-      ['E', 'E -'],
+      ['E', 'E E'],
       ['E. e', 'E E'],
       // The empty text is part of every reply.
       ['anything', 'D -'],

@@ -6,7 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { isJsonObject } from '../../data/json.js';
-import { writeFileAtomic } from '../run/durable.js';
+import { writeFileAtomic } from '../../files/index.js';
 import type { FaceXFile } from './question-file.js';
 import type { FaceXItem, ReadRun } from './scores.js';
 

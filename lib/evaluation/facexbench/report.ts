@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 
-import { writeFileAtomic } from '../run/durable.js';
+import { writeFileAtomic } from '../../files/index.js';
 import type { BenchmarkSummary, ModelRun } from '../types.js';
 import { writePredictions } from './predictions.js';
 import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published-scores.js';

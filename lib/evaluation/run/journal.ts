@@ -6,9 +6,11 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { createError } from '../../errors.js';
+import { JournalFile } from '../../files/index.js';
 import type { ItemOutcome } from '../types.js';
-import { AppendLog, type LogEntry } from './durable.js';
 import { type RunSettings, settingDifferences } from './settings.js';
+
+type LogEntry = Readonly<Record<string, unknown>>;
 
 const FOLDER = /^rank-\d+$/;
 
@@ -97,10 +99,10 @@ export async function readJournals(
 }
 
 export class Journal implements AsyncDisposable {
-  readonly #log: AppendLog;
+  readonly #file: JournalFile;
 
-  private constructor(log: AppendLog) {
-    this.#log = log;
+  private constructor(file: JournalFile) {
+    this.#file = file;
   }
 
   /**
@@ -116,31 +118,33 @@ export class Journal implements AsyncDisposable {
   ): Promise<Journal> {
     const folder = rankFolder(output, rank);
     await mkdir(folder, { recursive: true });
-    const log = await AppendLog.open(join(folder, journalName(model)));
+    let header: LogEntry | undefined;
+    const file = await JournalFile.open(join(folder, journalName(model)), (entry) => {
+      header ??= entry;
+    });
     try {
-      const [header] = await log.entries();
-      checkHeader(log.path, header, settings);
-      if (header === undefined) log.append({ type: 'header', settings });
-      await log.flush();
+      checkHeader(file.path, header, settings);
+      if (header === undefined) file.append({ type: 'header', settings });
+      await file.durable();
     } catch (error) {
-      await log.close();
+      await file.close();
       throw error;
     }
-    return new Journal(log);
+    return new Journal(file);
   }
 
   /** Facts about the work that do not decide answers: device, time. */
   note(facts: Readonly<Record<string, unknown>>): void {
-    this.#log.append({ type: 'session', ...facts });
+    this.#file.append({ type: 'session', ...facts });
   }
 
   /** Resolves when the outcomes are on the disk. */
   async record(outcomes: readonly ItemOutcome[]): Promise<void> {
-    for (const outcome of outcomes) this.#log.append({ type: 'outcome', outcome });
-    await this.#log.flush();
+    for (const outcome of outcomes) this.#file.append({ type: 'outcome', outcome });
+    await this.#file.durable();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#log.close();
+    return this.#file.close();
   }
 }

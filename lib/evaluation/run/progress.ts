@@ -1,5 +1,4 @@
 /** How far a run is, on a stream for people: a line redrawn on a terminal, a line now and then elsewhere. */
-import { formatDuration } from './durable.js';
 import type { EvaluationEvent } from './events.js';
 
 const REDRAW_MS = 100;
@@ -10,6 +9,13 @@ export interface EvaluationProgressOptions {
   readonly intervalSeconds?: number;
   /** Milliseconds of a clock that never goes back; for tests. */
   readonly now?: () => number;
+}
+
+/** `1:02:03`, hours without limit. */
+function clock(seconds: number): string {
+  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+  const two = (n: number): string => String(Math.floor(n % 60)).padStart(2, '0');
+  return `${hours}:${two(minutes)}:${two(seconds)}`;
 }
 
 export class EvaluationProgress {
@@ -70,8 +76,8 @@ export class EvaluationProgress {
       `${model}: ${done}/${total} (${((100 * done) / total).toFixed(1)} %)`,
       ...(failures > 0 ? [`${failures} failed`] : []),
       `${perSecond.toPrecision(3)} questions/s`,
-      `${formatDuration(seconds)} elapsed`,
-      `${left === undefined ? '-:--:--' : formatDuration(Math.ceil(left))} left`,
+      `${clock(seconds)} elapsed`,
+      `${left === undefined ? '-:--:--' : clock(Math.ceil(left))} left`,
     ].join('  ');
     // A line that wraps cannot be redrawn.
     const width = (this.#stream.columns ?? 0) > 1 ? (this.#stream.columns ?? 0) - 1 : text.length;

@@ -6,10 +6,10 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { createError, FaceLlmError } from '../../errors.js';
+import { lockFolder, writeFileAtomic } from '../../files/index.js';
 import type { Contender } from '../model-under-test.js';
 import type { Benchmark, BenchmarkSummary, ModelRun } from '../types.js';
 import { askModel } from './ask-model.js';
-import { lockRun, writeFileAtomic } from './durable.js';
 import type { EvaluationEvent } from './events.js';
 import { rankFolder, readJournals } from './journal.js';
 import type { Rank } from './ranks.js';
@@ -47,7 +47,7 @@ const REPORT = 'report';
 export async function runBenchmark(options: BenchmarkRunOptions): Promise<EvaluationResult> {
   const { benchmark, contenders, output, rank, signal, emit } = options;
   await makeFolder(rankFolder(output, rank));
-  const unlock = await lockRun(rankFolder(output, rank));
+  const unlock = await lockFolder(rankFolder(output, rank));
   try {
     // Refused before any model is loaded, if one of their journals has other settings.
     for (const contender of contenders) {
@@ -152,7 +152,7 @@ async function lockReport(folder: string): Promise<() => Promise<void>> {
   const deadline = performance.now() + REPORT_PATIENCE_MS;
   for (;;) {
     try {
-      return await lockRun(folder);
+      return await lockFolder(folder);
     } catch (error) {
       const isHeld = error instanceof FaceLlmError && error.code === 'FACELLM_RUN_INVALID';
       if (!isHeld || performance.now() > deadline) throw error;

@@ -6,7 +6,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { createError } from '../../errors.js';
-import { runWriteError, syncFolder } from './atomic-file.js';
+import { runWriteError, syncFolder } from '../../files/index.js';
 
 export interface AppendFileOptions {
   /** Fail if the file exists. Default false. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TopLevelSpec } from 'vega-lite';
 
 import { createError } from '../../errors.js';
-import { writeFileAtomic } from './atomic-file.js';
+import { writeFileAtomic } from '../../files/index.js';
 import { type LossPoint, smooth, thin } from './loss-series.js';
 
 /** Of each of the two curves; the plot is about 600 pixels wide. */

@@ -5,8 +5,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { runWriteError } from '../../files/index.js';
 import { AppendFile } from './append-file.js';
-import { runWriteError } from './atomic-file.js';
 import { encodeEvent, frameRecord, type TensorBoardEvent } from './event-encoding.js';
 import type { StepRecord } from './step-record.js';
 

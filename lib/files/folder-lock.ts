@@ -1,4 +1,4 @@
-/** One process a run folder: two writers would tear each other's files. */
+/** One process a folder: two writers would tear each other's files. */
 import { open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -17,9 +17,9 @@ function isAlive(pid: number): boolean {
  * Takes the folder, or a lock whose process is gone.
  *
  * @returns a function that gives it back
- * @throws TrainingError FACELLM_RUN_INVALID while another process trains there
+ * @throws TrainingError FACELLM_RUN_INVALID while another process works there
  */
-export async function lockRun(output: string): Promise<() => Promise<void>> {
+export async function lockFolder(output: string): Promise<() => Promise<void>> {
   const path = join(output, 'run.lock');
   for (let attempt = 0; ; attempt++) {
     try {
@@ -37,7 +37,7 @@ export async function lockRun(output: string): Promise<() => Promise<void>> {
       if (attempt > 3 || (owner > 0 && owner !== process.pid && isAlive(owner))) {
         throw createError(
           'FACELLM_RUN_INVALID',
-          `${output} is in use by process ${owner}; wait for it, or use another folder`,
+          `${output} is in use by process ${owner}; wait for it, or name another folder`,
           { cause },
         );
       }

@@ -3,10 +3,10 @@
  * in the same folder, synced, renamed, and the folder synced so that the name lasts too.
  */
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
-import { createError, FaceLlmError } from '../../errors.js';
+import { createError, FaceLlmError } from '../errors.js';
 
 /** What a failed write or sync of `path` becomes: FACELLM_RUN_WRITE with a remedy. */
 export function runWriteError(path: string, cause: unknown): FaceLlmError {
@@ -15,8 +15,8 @@ export function runWriteError(path: string, cause: unknown): FaceLlmError {
   const reason = typeof code === 'string' ? code : String(message ?? cause);
   const isFull = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(reason);
   const remedy = isFull
-    ? 'free space on that disk, then resume the run from its last checkpoint'
-    : 'check that its folder exists and may be written to, then resume the run from its last checkpoint';
+    ? 'free space on that disk, then resume the run'
+    : 'check that its folder exists and may be written to, then resume the run';
   return createError('FACELLM_RUN_WRITE', `${path} cannot be written (${reason}); ${remedy}`, {
     details: typeof message === 'string' ? [message] : [],
     cause,
@@ -63,5 +63,74 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
     // The first failure is the one to report.
     await rm(temporary, { force: true }).catch(() => {});
     throw runWriteError(path, cause);
+  }
+}
+
+const CHUNK_BYTES = 1 << 20;
+
+/**
+ * As `writeFileAtomic` for text that comes in pieces and need not fit into memory: nothing is seen at
+ * `path` before `commit()`. All methods reject with FACELLM_RUN_WRITE, naming `path`.
+ */
+export class AtomicFile {
+  readonly path: string;
+  /** Where the pieces gather, in the same folder. */
+  readonly temporary: string;
+  readonly #handle: FileHandle;
+  #pending: string[] = [];
+  #pendingLength = 0;
+
+  private constructor(path: string, temporary: string, handle: FileHandle) {
+    this.path = path;
+    this.temporary = temporary;
+    this.#handle = handle;
+  }
+
+  static async open(path: string): Promise<AtomicFile> {
+    const suffix = randomBytes(6).toString('hex');
+    const temporary = join(dirname(path), `.${basename(path)}.${suffix}.tmp`);
+    try {
+      return new AtomicFile(path, temporary, await open(temporary, 'wx'));
+    } catch (cause) {
+      throw runWriteError(path, cause);
+    }
+  }
+
+  async write(text: string): Promise<void> {
+    this.#pending.push(text);
+    this.#pendingLength += text.length;
+    if (this.#pendingLength >= CHUNK_BYTES) await this.#drain();
+  }
+
+  /** Makes the file durable and puts it in place of an older one. */
+  async commit(): Promise<void> {
+    await this.#drain();
+    try {
+      await this.#handle.sync();
+      await this.#handle.close();
+      await rename(this.temporary, this.path);
+      await syncFolder(dirname(this.path));
+    } catch (cause) {
+      await this.discard();
+      throw runWriteError(this.path, cause);
+    }
+  }
+
+  /** Leaves an older file as it is. Never rejects; after `commit()` it does nothing. */
+  async discard(): Promise<void> {
+    await this.#handle.close().catch(() => {});
+    await rm(this.temporary, { force: true }).catch(() => {});
+  }
+
+  async #drain(): Promise<void> {
+    const text = this.#pending.join('');
+    this.#pending = [];
+    this.#pendingLength = 0;
+    try {
+      await this.#handle.appendFile(text);
+    } catch (cause) {
+      await this.discard();
+      throw runWriteError(this.path, cause);
+    }
   }
 }

@@ -1,0 +1,265 @@
+/**
+ * A label CSV and its pictures: every row checked against FairFace's vocabulary, every picture looked
+ * up. All that is wrong is reported at once, by line.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { resolve } from 'node:path';
+
+import { CsvError, parse } from 'csv-parse';
+
+import { createError } from '../../errors.js';
+import { systemCode } from '../data-file.js';
+import { didYouMean, received } from '../describe.js';
+import { findMissing, isFolder } from '../lookup.js';
+import {
+  type ColumnMap,
+  type ColumnOptions,
+  columnOptionProblems,
+  mapColumns,
+} from './column-map.js';
+import { locateImages, normaliseFile } from './image-folder.js';
+import { type Attribute, type FaceLabels, VOCABULARY } from './vocabulary.js';
+
+export interface ReadLabelsOptions extends ColumnOptions {
+  /** Path of the CSV file. */
+  readonly labels: string;
+  /** Folder of the pictures. */
+  readonly images: string;
+  /** Throw if any row is wrong, or leave such rows out. @default 'error' */
+  readonly onInvalid?: 'error' | 'skip' | undefined;
+  /** Takes the first rows only, after `where`; the others are not checked. @default all */
+  readonly maxImages?: number | undefined;
+}
+
+/** One picture with what is known of it. */
+export interface LabelledImage {
+  /** As in the CSV, normalised. */
+  readonly file: string;
+  /** Absolute. */
+  readonly path: string;
+  readonly labels: FaceLabels;
+  /** Of the CSV file, counted from 1. */
+  readonly line: number;
+}
+
+export interface SkippedRow {
+  readonly line: number;
+  readonly problems: readonly string[];
+}
+
+export interface LabelledImages {
+  /** In the order of the CSV; never empty. */
+  readonly images: readonly LabelledImage[];
+  /** Empty unless `onInvalid` is 'skip'. */
+  readonly skipped: readonly SkippedRow[];
+  /** Rows that `where` left out. */
+  readonly otherRows: number;
+  /** Of the CSV's bytes, in lower-case hex. */
+  readonly sha256: string;
+  /** The columns are FairFace's as published. */
+  readonly isFairFace: boolean;
+}
+
+interface Row {
+  readonly cells: readonly string[];
+  readonly line: number;
+}
+
+const MAX_DETAILS = 1000;
+
+function invalid(message: string, details: readonly string[], cause?: unknown): Error {
+  const rest = details.length - MAX_DETAILS;
+  const shown = rest > 0 ? [...details.slice(0, MAX_DETAILS), `and ${rest} more`] : details;
+  return createError('FACELLM_DATA_INVALID', message, { details: shown, cause });
+}
+
+/** Rows as the file has them, also those of a wrong length; the file is hashed on the way. */
+async function* readRows(path: string, hash: ReturnType<typeof createHash>): AsyncGenerator<Row> {
+  const source = createReadStream(path);
+  source.on('data', (bytes) => hash.update(bytes));
+  const parser = parse({
+    bom: true,
+    info: true,
+    relax_column_count: true,
+    skip_empty_lines: true,
+    record_delimiter: ['\r\n', '\n', '\r'],
+  });
+  // `pipe` does not pass errors on.
+  source.on('error', (error) => parser.destroy(error));
+  source.pipe(parser);
+  try {
+    let nextLine = 1;
+    for await (const item of parser as AsyncIterable<{
+      record: string[];
+      info: { lines: number };
+    }>) {
+      // csv-parse tells where a row ends; a row begins after the last one.
+      yield {
+        cells: item.record,
+        line: Math.max(nextLine, item.info.lines - lineBreaks(item.record)),
+      };
+      nextLine = item.info.lines + 1;
+    }
+  } catch (cause) {
+    if (cause instanceof CsvError) {
+      throw invalid(`${path} is no CSV file: ${cause.message}`, [], cause);
+    }
+    throw createError(
+      'FACELLM_DATA_NOT_FOUND',
+      `${path} cannot be read (${systemCode(cause)}); expected a CSV file of labels`,
+      { cause },
+    );
+  } finally {
+    source.destroy();
+  }
+}
+
+/** Line breaks inside quoted cells. */
+function lineBreaks(cells: readonly string[]): number {
+  return cells.reduce((sum, cell) => sum + (cell.match(/\r\n|\r|\n/g)?.length ?? 0), 0);
+}
+
+function readLabel(
+  attribute: Attribute,
+  written: string,
+  map: ColumnMap,
+  options: ColumnOptions,
+  problems: string[],
+): string | undefined {
+  const cell = written.trim();
+  const value = options.values?.[attribute]?.[cell] ?? cell;
+  const known: readonly string[] = VOCABULARY[attribute];
+  if (known.includes(value)) return value;
+  if (value === '' && !map.isFairFace) return undefined;
+  problems.push(
+    value === ''
+      ? `${attribute}: is empty; expected one of ${known.join(', ')}`
+      : `${attribute}: ${received(cell).slice('received '.length)} is unknown; ${didYouMean(value, known)}`,
+  );
+  return undefined;
+}
+
+interface CheckedRow {
+  readonly line: number;
+  readonly file: string | undefined;
+  readonly labels: FaceLabels;
+  readonly problems: string[];
+}
+
+function checkRow(
+  { cells, line }: Row,
+  map: ColumnMap,
+  width: number,
+  options: ColumnOptions,
+): CheckedRow {
+  if (cells.length !== width) {
+    const problems = [`expected ${width} cells as in the header, received ${cells.length}`];
+    return { line, file: undefined, labels: {}, problems };
+  }
+  const problems: string[] = [];
+  const written = cells[map.file] ?? '';
+  const file = normaliseFile(written);
+  if (file === undefined) {
+    problems.push(`file: expected a path inside the image folder, ${received(written)}`);
+  }
+  const labels: { [attribute in Attribute]?: string } = {};
+  for (const [attribute, at] of map.attributes) {
+    const value = readLabel(attribute, cells[at] ?? '', map, options, problems);
+    if (value !== undefined) labels[attribute] = value;
+  }
+  if (problems.length === 0 && Object.keys(labels).length === 0) {
+    problems.push('no attribute is known; expected at least one label');
+  }
+  return { line, file, labels, problems };
+}
+
+function noteDuplicates(rows: readonly CheckedRow[]): void {
+  const first = new Map<string, number>();
+  for (const { file, line, problems } of rows) {
+    if (file === undefined) continue;
+    const before = first.get(file);
+    if (before === undefined) first.set(file, line);
+    else problems.push(`file: ${file} already stands in line ${before}`);
+  }
+}
+
+async function readTable(
+  options: ReadLabelsOptions,
+): Promise<{ rows: CheckedRow[]; otherRows: number; sha256: string; isFairFace: boolean }> {
+  const hash = createHash('sha256');
+  const rows: CheckedRow[] = [];
+  let header: readonly string[] | undefined;
+  let map: ColumnMap | undefined;
+  let otherRows = 0;
+  for await (const row of readRows(options.labels, hash)) {
+    if (header === undefined || map === undefined) {
+      header = row.cells.map((cell) => cell.trim());
+      const problems: string[] = [];
+      map = mapColumns(header, options, (problem) => problems.push(problem));
+      if (problems.length > 0) {
+        throw invalid(
+          `${options.labels}: the header does not fit; columns: ${header.join(', ')}`,
+          problems,
+        );
+      }
+      continue;
+    }
+    const { where } = map;
+    // A row of a wrong length cannot be told to belong elsewhere: it is reported.
+    const isWhole = row.cells.length === header.length;
+    if (isWhole && !where.every(([at, value]) => row.cells[at]?.trim() === value)) otherRows++;
+    else if (rows.length < (options.maxImages ?? Infinity)) {
+      rows.push(checkRow(row, map, header.length, options));
+    }
+  }
+  if (map === undefined)
+    throw invalid(`${options.labels} is empty; expected a header and rows`, []);
+  return { rows, otherRows, sha256: hash.digest('hex'), isFairFace: map.isFairFace };
+}
+
+/**
+ * Reads labels and looks for the pictures; nothing is decoded.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT
+ * @throws DataError FACELLM_DATA_NOT_FOUND if the CSV or the folder is absent; FACELLM_DATA_INVALID with
+ * one detail per problem ("line 17: …"): unknown values, missing pictures, files named twice
+ */
+export async function readLabels(options: ReadLabelsOptions): Promise<LabelledImages> {
+  const wrong = columnOptionProblems(options);
+  if (wrong.length > 0) {
+    throw createError('FACELLM_INVALID_ARGUMENT', 'the column mapping is wrong', {
+      details: wrong,
+    });
+  }
+  const folder = resolve(options.images);
+  if (!(await isFolder(folder))) {
+    throw createError('FACELLM_DATA_NOT_FOUND', `there is no folder ${folder} of images`);
+  }
+  const { rows, otherRows, sha256, isFairFace } = await readTable(options);
+  noteDuplicates(rows);
+  const files = rows.flatMap(({ file }) => (file === undefined ? [] : [file]));
+  const locate = await locateImages(folder, files);
+  const missing = await findMissing(new Set(files.map(locate)));
+  const images: LabelledImage[] = [];
+  const skipped: SkippedRow[] = [];
+  for (const { line, file, labels, problems } of rows) {
+    const path = file === undefined ? '' : locate(file);
+    const lost = missing.get(path);
+    if (lost !== undefined) problems.push(`image ${path} ${lost}`);
+    if (problems.length > 0 || file === undefined) skipped.push({ line, problems });
+    else images.push({ file, path, labels, line });
+  }
+  if (images.length === 0 || (skipped.length > 0 && options.onInvalid !== 'skip')) {
+    const count = rows.length;
+    throw invalid(
+      count === 0
+        ? `${options.labels} has no rows to use (${otherRows} left out by where)`
+        : `${options.labels}: ${skipped.length} of ${count} row(s) cannot be used; correct them, or leave them out with onInvalid 'skip' (--skip-invalid)`,
+      skipped.flatMap(({ line, problems }) =>
+        problems.map((problem) => `line ${line}: ${problem}`),
+      ),
+    );
+  }
+  return { images, skipped, otherRows, sha256, isFairFace };
+}

@@ -1,0 +1,34 @@
+/**
+ * What may be said of a face: FairFace's three attributes with the strings of its CSV files
+ * (joojs/fairface, fairface_label_train.csv and _val.csv), and three more that other labelled folders
+ * have.
+ */
+
+export const VOCABULARY = {
+  gender: ['Male', 'Female'],
+  age: [
+    ...['0-2', '3-9', '10-19', '20-29', '30-39'],
+    ...['40-49', '50-59', '60-69', 'more than 70'],
+  ],
+  race: [
+    ...['White', 'Black', 'Latino_Hispanic', 'East Asian'],
+    ...['Southeast Asian', 'Indian', 'Middle Eastern'],
+  ],
+  expression: ['neutral', 'smiling', 'happy', 'sad', 'angry', 'surprised', 'fearful', 'disgusted'],
+  pose: ['frontal', 'left', 'right', 'up', 'down'],
+  eyewear: ['none', 'eyeglasses', 'sunglasses'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+export type Attribute = keyof typeof VOCABULARY;
+
+export const ATTRIBUTES = Object.keys(VOCABULARY) as readonly Attribute[];
+
+/** The attributes of FairFace as published. */
+export const FAIRFACE_ATTRIBUTES: readonly Attribute[] = ['age', 'gender', 'race'];
+
+/** What is known of one face; absent means not known, never "none". */
+export type FaceLabels = { readonly [attribute in Attribute]?: string };
+
+export function isAttribute(name: string): name is Attribute {
+  return Object.hasOwn(VOCABULARY, name);
+}
