@@ -144,7 +144,10 @@ describe('FaceXBench report', () => {
     }
     // Each table has as many cells in every row as in its head.
     for (const block of text.split('\n\n').filter((part) => part.startsWith('|'))) {
-      const widths = block.trimEnd().split('\n').map((line) => line.split(' | ').length);
+      const widths = block
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split(' | ').length);
       assert.ok(
         widths.every((width) => width === widths[0]),
         block,
