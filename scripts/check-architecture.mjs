@@ -48,10 +48,10 @@ const NATIVE = {
   layers: ['core', 'kernels'],
   model: ['core', 'kernels', 'layers', 'checkpoint'],
   lora: ['core', 'layers', 'checkpoint', 'model'],
-  // generation/face_llm.h and training/trainer.h are the engine's faces and sit at the top.
+  // generation/face_llm.h, training/trainer.h and lora/export_checkpoint.h are the engine's faces.
   generation: ['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
   training: ['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
-  binding: ['core', 'image', 'model', 'generation', 'training'],
+  binding: ['core', 'image', 'model', 'lora', 'generation', 'training'],
 };
 
 /** @param {string} folder @param {RegExp} names */

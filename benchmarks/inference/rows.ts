@@ -61,7 +61,7 @@ export function createRows({
     (columns: number, rows: number, thumbnail: boolean) => async (): Promise<number> => {
       const input = image(columns, rows, thumbnail);
       const start = performance.now();
-      await native.embedImages([input]).promise;
+      await native.embedImages([input], []).promise;
       return performance.now() - start;
     };
   const generate = async (
@@ -71,6 +71,7 @@ export function createRows({
     const { timings } = await native.generate(
       {
         prompts: [{ ids: randomIds(tokens), images: [] }],
+        adapters: [],
         sampling: GREEDY,
         maxNewTokens: steps + 1,
         eosIds: [],

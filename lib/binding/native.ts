@@ -117,8 +117,27 @@ export interface NativeSampling {
   readonly seed: number;
 }
 
+/** Read and resolved by lib/lora. */
+export interface NativeAdapterSource {
+  /** adapter_model.safetensors. */
+  readonly file: string;
+  readonly modules: readonly NativeTrainedModule[];
+  readonly usesDora: boolean;
+}
+
+export interface NativeAdapterInfo {
+  /** Names the adapter in requests; never used twice by a model. */
+  readonly id: number;
+  readonly parameterCount: number;
+  readonly bytes: number;
+  /** Vision tower or projector: image vectors differ under it. */
+  readonly touchesVision: boolean;
+}
+
 export interface NativeGenerateRequest {
   readonly prompts: readonly NativePrompt[];
+  /** Ids of adapters that work for all rows, in this order; empty: the base model. */
+  readonly adapters: readonly number[];
   readonly sampling: NativeSampling;
   readonly maxNewTokens: number;
   readonly eosIds: readonly number[];
@@ -156,6 +175,7 @@ export interface NativeGenerateResult {
 
 export interface NativeChooseRequest {
   readonly prompt: NativePrompt;
+  readonly adapters: readonly number[];
   readonly choices: readonly Int32Array[];
   readonly usesPrefixCache: boolean;
 }
@@ -193,8 +213,15 @@ export interface NativeModel {
     onTokens: (batch: NativeTokenBatch) => void,
   ): NativeJob<NativeGenerateResult>;
   choose(request: NativeChooseRequest): NativeJob<NativeChooseResult>;
-  embedImages(images: readonly NativeImageInput[]): NativeJob<readonly NativeTensor[]>;
-  trace(prompt: NativePrompt): NativeJob<readonly NativeTensor[]>;
+  embedImages(
+    images: readonly NativeImageInput[],
+    adapters: readonly number[],
+  ): NativeJob<readonly NativeTensor[]>;
+  trace(prompt: NativePrompt, adapters: readonly number[]): NativeJob<readonly NativeTensor[]>;
+  /** Beside the base; active only in requests that name it. */
+  loadAdapter(source: NativeAdapterSource): NativeJob<NativeAdapterInfo>;
+  /** Idempotent. */
+  unloadAdapter(id: number): NativeJob<void>;
   clearCaches(): NativeJob<void>;
   /** Cancels this model's work, then frees its weights once that work has stopped. Idempotent. */
   dispose(): NativeJob<void>;
@@ -293,7 +320,33 @@ export interface NativeTrainer {
   dispose(): NativeJob<void>;
 }
 
+export interface NativeExportRequest {
+  readonly config: NativeModelConfig;
+  /** As in {@link NativeLoadRequest}. */
+  readonly files: readonly string[];
+  readonly weightMap: readonly (readonly [string, number])[];
+  /** Folded in, in this order. */
+  readonly adapters: readonly NativeAdapterSource[];
+  readonly layout: 'hf' | 'original';
+  /** '': every tensor as it is stored. */
+  readonly dtype: 'fp32' | 'bf16' | '';
+  /** Exists. */
+  readonly directory: string;
+  readonly maxShardBytes: number;
+  /** On that disk. */
+  readonly availableBytes: number;
+}
+
+export interface NativeExportResult {
+  readonly files: readonly { readonly name: string; readonly tensors: readonly string[] }[];
+  readonly tensorBytes: number;
+}
+
 export interface NativeAddon {
+  exportCheckpoint(
+    request: NativeExportRequest,
+    onProgress: (bytesDone: number, bytesTotal: number) => void,
+  ): NativeJob<NativeExportResult>;
   createTrainer(
     request: NativeTrainerRequest,
     onProgress: (bytesDone: number, bytesTotal: number) => void,

@@ -1,5 +1,8 @@
 /** Where a checkpoint lies, which files it has and what its configuration says. */
 export { type CheckpointConfig, type CheckpointLayout, readCheckpointConfig } from './config.js';
+export { hfCompanions, isCompanion } from './companions.js';
+export { convertConfig, type StoredDtypeName } from './convert-config.js';
+export { type JsonObject, readOptionalJson, readRequiredJson } from './json-file.js';
 export { type CheckpointFiles, readCheckpointFiles } from './files.js';
 export type { GenerationDefaults } from './generation-config.js';
 export { hubCacheFolder, resolveCheckpoint, type ResolveOptions } from './resolve.js';

@@ -11,6 +11,11 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** The object without these keys. */
+export function omit(value: JsonObject, keys: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
+}
+
 /** The `code` of a failed system call such as ENOENT. */
 export function systemCode(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;

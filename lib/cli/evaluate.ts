@@ -17,6 +17,7 @@ import { Interrupted } from './session.js';
 export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
   readonly benchmark: BenchmarkName;
   readonly data: string;
+  readonly adapter?: readonly string[];
   readonly tuned?: string;
   readonly output: string;
   readonly setting?: FaceXSetting;
@@ -31,7 +32,7 @@ export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
 
 /** Resolves to the exit code: 1 if questions could not be asked. */
 export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promise<number> {
-  const { benchmark, data, model, tuned, output, setting, reading, limit } = flags;
+  const { benchmark, data, model, adapter, tuned, output, setting, reading, limit } = flags;
   const { onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder } = flags;
   const abort = new AbortController();
   const interrupt = (): void => {
@@ -43,7 +44,7 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
   process.on('SIGTERM', interrupt);
   try {
     const result = await evaluate({
-      ...{ benchmark, data, model, tuned, output, setting, reading, limit },
+      ...{ benchmark, data, model, adapter, tuned, output, setting, reading, limit },
       ...{ onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder },
       onInvalid: flags.skipInvalid ? 'skip' : 'error',
       prompt: promptOptions(flags),

@@ -10,13 +10,17 @@ import { Command, CommanderError, Option } from 'commander';
 import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
 import type { EvaluateFlags } from './evaluate.js';
+import { addEvaluateOptions } from './evaluate-options.js';
 import {
+  addAdapterOption,
   addJsonOption,
   addModelOptions,
   addPromptOptions,
   decimal,
+  shardSize,
   wholeNumber,
 } from './options.js';
+import type { MergeFlags } from './merge.js';
 import type { PlanFlags } from './plan.js';
 import type { TrainFlags } from './train.js';
 
@@ -35,7 +39,7 @@ export function createProgram(finish: Finish): Command {
     .showHelpAfterError('(add --help for the options)')
     .exitOverride();
 
-  addJsonOption(addPromptOptions(addModelOptions(program.command('ask'))))
+  addJsonOption(addPromptOptions(addAdapterOption(addModelOptions(program.command('ask')))))
     .description('ask a question about pictures; without one, a question in text alone')
     .argument('<words...>', 'pictures, then the question')
     .usage('[PHOTO...] "QUESTION" --model DIR [options]')
@@ -52,7 +56,7 @@ export function createProgram(finish: Finish): Command {
       await runAsk(words, flags, process);
     });
 
-  addJsonOption(addPromptOptions(addModelOptions(program.command('choose'))))
+  addJsonOption(addPromptOptions(addAdapterOption(addModelOptions(program.command('choose')))))
     .description('the probability of each given answer')
     .argument('<photo>', 'picture')
     .argument('<question>', 'question')
@@ -89,43 +93,26 @@ export function createProgram(finish: Finish): Command {
       await runTrain(flags, process);
     });
 
-  addJsonOption(addPromptOptions(addModelOptions(program.command('evaluate'))))
-    .description('score a model on a benchmark; the same command goes on with an interrupted run')
-    .addOption(
-      new Option('--benchmark <name>', 'what to score')
-        .choices(['facexbench'])
-        .makeOptionMandatory(),
+  addEvaluateOptions(program.command('evaluate')).action(async (flags: EvaluateFlags) => {
+    const { runEvaluate } = await import('./evaluate.js');
+    finish(await runEvaluate(flags, process));
+  });
+
+  addJsonOption(program.command('merge'))
+    .description(
+      'fold adapters into a checkpoint; without one, write it anew in another layout or dtype',
     )
-    .requiredOption('--data <dir>', 'folder of the benchmark, with its pictures')
-    .requiredOption('--output <dir>', 'folder of the run')
-    .option('--tuned <dir>', 'second checkpoint, compared with the first')
+    .requiredOption('--model <dir>', 'checkpoint: folder, or hub id in the local cache')
+    .option('--adapter <dir...>', 'PEFT adapters, folded in in this order')
+    .requiredOption('--output <dir>', 'new folder; must not hold anything')
     .addOption(
-      new Option('--setting <name>', 'prompts of facexbench (default: zero-shot)').choices([
-        'zero-shot',
-        'in-context',
-      ]),
+      new Option('--layout <name>', "default: the checkpoint's").choices(['hf', 'original']),
     )
-    .addOption(
-      new Option('--reading <name>', 'how answers are read (default: both)').choices([
-        'text',
-        'probability',
-        'both',
-      ]),
-    )
-    .option('--limit <n>', 'only the first questions of each file; a partial set', wholeNumber(1))
-    .option('--skip-invalid', 'leave out questions whose files or pictures are faulty or absent')
-    .addOption(
-      new Option(
-        '--on-failure <what>',
-        'a question that cannot be asked (default: record)',
-      ).choices(['record', 'stop']),
-    )
-    .option('--max-new-tokens <n>', 'longest reply (default: 2048)', wholeNumber(1))
-    .option('--batch-size <n>', 'questions computed together (default: 8)', wholeNumber(1))
-    .option('--seed <n>', 'recorded; greedy answers draw nothing (default: 0)', wholeNumber(0))
-    .action(async (flags: EvaluateFlags) => {
-      const { runEvaluate } = await import('./evaluate.js');
-      finish(await runEvaluate(flags, process));
+    .addOption(new Option('--dtype <name>', 'default: as stored').choices(['bf16', 'fp32']))
+    .option('--max-shard-size <size>', 'largest weight file, such as 5GB (default: 5GB)', shardSize)
+    .action(async (flags: MergeFlags) => {
+      const { runMerge } = await import('./merge.js');
+      await runMerge(flags, process);
     });
 
   program

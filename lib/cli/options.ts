@@ -10,12 +10,14 @@ export interface ModelFlags {
   readonly device?: string;
   readonly dtype?: 'fp32' | 'bf16';
   readonly threads?: number;
+  readonly adapter?: readonly string[];
 }
 
 export interface PromptFlags {
   readonly template?: TemplateName;
   readonly system?: string;
   readonly tiles?: TilingOptions;
+  readonly limitArea?: 'on' | 'off';
   /** False with `--no-exif`. */
   readonly exif: boolean;
 }
@@ -49,6 +51,15 @@ export function tiles(text: string): TilingOptions {
   throw new UsageError('Expected off, or MIN..MAX such as 1..12.');
 }
 
+/** Decimal units, as transformers' `max_shard_size`. */
+export function shardSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(KB|MB|GB)$/i.exec(text);
+  const unit = { KB: 1e3, MB: 1e6, GB: 1e9 }[match?.[2]?.toUpperCase() ?? ''];
+  const bytes = Math.floor(Number(match?.[1]) * (unit ?? NaN));
+  if (Number.isSafeInteger(bytes) && bytes >= 1) return bytes;
+  throw new UsageError('Expected a size such as 5GB or 500MB.');
+}
+
 function device(text: string): string {
   if (/^(cpu|cuda(:\d{1,3})?)$/.test(text)) return text;
   throw new UsageError('Expected cpu, cuda or cuda:N.');
@@ -73,15 +84,24 @@ export function addModelOptions(command: Command): Command {
 export function addPromptOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--template <name>', 'form of the prompt (default: hub)').choices([
-        'hub',
-        'original',
-        'training',
-      ]),
+      new Option(
+        '--template <name>',
+        'form of the prompt (default: as trained if recorded, else hub)',
+      ).choices(['hub', 'original', 'training']),
     )
     .option('--system <text>', 'system turn ("" for none)')
     .option('--tiles <range>', 'MIN..MAX, or off for one tile (default: by the checkpoint)', tiles)
+    .addOption(
+      new Option('--limit-area <switch>', 'shrink pictures above 768 x 768 pixels').choices([
+        'on',
+        'off',
+      ]),
+    )
     .option('--no-exif', 'leave pictures as stored instead of turning them upright');
+}
+
+export function addAdapterOption(command: Command): Command {
+  return command.option('--adapter <dir...>', 'PEFT adapters; their effects add up');
 }
 
 export function addJsonOption(command: Command): Command {
@@ -93,12 +113,14 @@ export function promptOptions(flags: PromptFlags): {
   readonly template?: TemplateName | undefined;
   readonly system?: string | undefined;
   readonly tiling?: TilingOptions | undefined;
-  readonly applyExif: boolean;
+  readonly limitsImageArea?: boolean | undefined;
+  readonly applyExif?: boolean | undefined;
 } {
   return {
     template: flags.template,
     system: flags.system,
     tiling: flags.tiles,
-    applyExif: flags.exif,
+    limitsImageArea: flags.limitArea === undefined ? undefined : flags.limitArea === 'on',
+    applyExif: flags.exif ? undefined : false,
   };
 }

@@ -47,7 +47,7 @@ export function table(rows: readonly (readonly string[])[]): string {
 }
 
 /**
- * Reports loading on stderr once it has taken a second: share, rate of the disk, time left. Redraws a
+ * Reports loading, or other work on bytes, on stderr once it has taken a second: share, rate of the disk, time left. Redraws a
  * line on a terminal, prints a line every five seconds elsewhere.
  */
 export class LoadReporter {
@@ -55,8 +55,14 @@ export class LoadReporter {
   readonly #startedAt = performance.now();
   #shownAt = 0;
 
-  constructor(stderr: Console['stderr']) {
+  readonly #words: { readonly doing: string; readonly done: string };
+
+  constructor(
+    stderr: Console['stderr'],
+    words: { readonly doing: string; readonly done: string } = { doing: 'loading', done: 'loaded' },
+  ) {
     this.#stderr = stderr;
+    this.#words = words;
   }
 
   update(bytesDone: number, bytesTotal: number): void {
@@ -68,13 +74,13 @@ export class LoadReporter {
     this.#shownAt = now;
     const percent = Math.floor((100 * bytesDone) / bytesTotal);
     const left = Math.ceil((elapsed * (bytesTotal - bytesDone)) / bytesDone);
-    const text = `loading: ${percent} % of ${formatBytes(bytesTotal)}, ${formatBytes(bytesDone / elapsed)}/s, ${left} s left`;
+    const text = `${this.#words.doing}: ${percent} % of ${formatBytes(bytesTotal)}, ${formatBytes(bytesDone / elapsed)}/s, ${left} s left`;
     this.#stderr.write(this.#stderr.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
   }
 
   finish(): void {
     if (this.#shownAt === 0) return;
     const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(1);
-    this.#stderr.write(this.#stderr.isTTY ? `\r\x1b[K` : `loaded in ${seconds} s\n`);
+    this.#stderr.write(this.#stderr.isTTY ? `\r\x1b[K` : `${this.#words.done} in ${seconds} s\n`);
   }
 }

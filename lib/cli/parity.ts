@@ -81,8 +81,8 @@ export async function checkParity(addon: NativeAddon, device: string): Promise<P
       () => {},
     ).promise;
     const picture = { ...image, columns: 1, rows: 1, hasThumbnail: false };
-    const traced = await model.trace({ ids: Int32Array.from(input_ids), images: [picture] })
-      .promise;
+    const prompt = { ids: Int32Array.from(input_ids), images: [picture] };
+    const traced = await model.trace(prompt, []).promise;
     await model.dispose().promise;
     const byName = new Map(traced.map((stage) => [stage.name, stage]));
     const compared = stages.filter(({ name }) => !/^(generated|answer)\./.test(name));

@@ -2,6 +2,7 @@
 import { loadAddon } from '../binding/load.js';
 import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
 import { planWith } from '../model/plan.js';
+import { readServingSettings, resolvePromptOptions } from '../model/serving-settings.js';
 import type { OutputFlags, PromptFlags } from './options.js';
 import { promptOptions } from './options.js';
 import { type Console, formatBytes, table } from './output.js';
@@ -24,7 +25,9 @@ export async function runPlan(
   );
   const config = await readCheckpointConfig(directory);
   const dtype = flags.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32');
-  const plan = await planWith(loadAddon(), config, dtype, photos, promptOptions(flags));
+  const recorded = await readServingSettings(directory, 'FACELLM_CONFIG_INVALID');
+  const options = resolvePromptOptions(promptOptions(flags), recorded);
+  const plan = await planWith(loadAddon(), config, dtype, photos, options);
   if (flags.json) {
     streams.stdout.write(`${JSON.stringify(plan)}\n`);
     return;

@@ -30,6 +30,11 @@ export async function withModel<T>(
       dtype: flags.dtype,
       subfolder: flags.subfolder,
       threads: flags.threads,
+      adapter: flags.adapter,
+      onWarning: ({ message, differences }) => {
+        const lines = [`warning: ${message}`, ...differences.map((line) => `  - ${line}`)];
+        streams.stderr.write(`${lines.join('\n')}\n`);
+      },
       signal: abort.signal,
       onProgress: ({ bytesDone, bytesTotal }) => reporter.update(bytesDone, bytesTotal),
     });

@@ -1,6 +1,8 @@
 /** `evaluate()`: a benchmark by name over checkpoints by path, with one journal, one report. */
+import { DEFAULT_SYSTEM, type TemplateName } from '../chat/index.js';
 import { received } from '../data/describe.js';
 import { InvalidArgumentError } from '../errors.js';
+import type { TilingOptions } from '../image/index.js';
 import type { Dtype, PromptOptions } from '../model/index.js';
 import { faceLlmContender } from './face-llm-contender.js';
 import { faceXBench, type FaceXSetting } from './facexbench/index.js';
@@ -27,7 +29,9 @@ export interface EvaluateOptions {
   readonly data: string;
   /** Checkpoint folder, or a hub id in the local cache. */
   readonly model: string;
-  /** A second checkpoint, scored beside the first as `tuned`. */
+  /** PEFT folders: the model with them is scored beside the model alone, as `tuned`. */
+  readonly adapter?: string | readonly string[] | undefined;
+  /** Instead of adapters: a second checkpoint, scored beside the first as `tuned`. */
   readonly tuned?: string | undefined;
   /** Folder of the run; made if absent. A run that lies there goes on. */
   readonly output: string;
@@ -80,12 +84,12 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
   const benchmark = await openBenchmark(options);
   signal.throwIfAborted();
   const contenders: Contender[] = [];
-  for (const [name, model] of modelsOf(options)) {
-    const { device, dtype, threads, subfolder, prompt = {} } = options;
-    const load = { device, dtype, threads, ...(contenders.length === 0 && { subfolder }) };
-    contenders.push(
-      await faceLlmContender({ name, model, load, prompt, maxNewTokens, seed, signal, emit }),
-    );
+  const prompt = fixedPrompt(options.prompt ?? {});
+  for (const who of modelsOf(options)) {
+    const { device, dtype, threads } = options;
+    const load = { device, dtype, threads, subfolder: who.subfolder };
+    const asking = { prompt, maxNewTokens, seed, signal, emit };
+    contenders.push(await faceLlmContender({ ...who, load, ...asking }));
   }
   return runBenchmark({
     benchmark,
@@ -93,7 +97,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
     output: options.output,
     settings: {
       benchmarkOptions: { setting: options.setting ?? 'zero-shot', limit: options.limit ?? null },
-      prompt: promptSettings(options),
+      prompt: { ...promptSettings(prompt), dtype: options.dtype ?? 'as stored' },
       maxNewTokens,
       batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,
       seed,
@@ -112,21 +116,50 @@ function openBenchmark(options: EvaluateOptions): Promise<Benchmark> {
   return faceXBench({ data, setting, limit, onInvalid, readings });
 }
 
-/** Label and checkpoint of each model, the one that others are compared with first. */
-function modelsOf({ model, tuned }: EvaluateOptions): (readonly [string, string])[] {
-  return [['base', model], ...(tuned === undefined ? [] : [['tuned', tuned] as const])];
+/** The models of a run; the first is what the other is compared with. */
+function modelsOf({ model, subfolder, adapter, tuned }: EvaluateOptions): {
+  readonly name: string;
+  readonly model: string;
+  readonly subfolder?: string | undefined;
+  readonly adapter?: readonly string[];
+}[] {
+  const adapters = [adapter ?? []].flat();
+  return [
+    { name: 'base', model, subfolder },
+    ...(adapters.length > 0 ? [{ name: 'tuned', model, subfolder, adapter: adapters }] : []),
+    ...(tuned === undefined ? [] : [{ name: 'tuned', model: tuned }]),
+  ];
 }
 
-function promptSettings({ prompt = {}, dtype }: EvaluateOptions): Record<string, SettingValue> {
-  const { template, system, tiling, applyExif, maxPixels } = prompt;
+/**
+ * Options with nothing left open: a model or an adapter that recorded how it was trained would fill in its
+ * own, and base and tuned would be asked differently.
+ */
+function fixedPrompt(prompt: PromptOptions): FixedPrompt {
+  const template = prompt.template ?? 'hub';
+  const isTraining = template === 'training';
   return {
-    template: template ?? 'hub',
-    system: system ?? null,
-    tiles: tiling === undefined ? 'by the template' : tiling === 'off' ? 'off' : { ...tiling },
-    applyExif: applyExif ?? true,
-    maxPixels: maxPixels ?? null,
-    dtype: dtype ?? 'as stored',
+    template,
+    system: prompt.system ?? (template === 'hub' ? '' : DEFAULT_SYSTEM),
+    // An empty range is the checkpoint's own.
+    tiling: prompt.tiling ?? (isTraining ? 'off' : {}),
+    limitsImageArea: prompt.limitsImageArea ?? isTraining,
+    applyExif: prompt.applyExif ?? true,
+    ...(prompt.maxPixels !== undefined && { maxPixels: prompt.maxPixels }),
   };
+}
+
+interface FixedPrompt {
+  readonly template: TemplateName;
+  readonly system: string;
+  readonly tiling: TilingOptions;
+  readonly limitsImageArea: boolean;
+  readonly applyExif: boolean;
+  readonly maxPixels?: number;
+}
+
+function promptSettings({ tiling, ...prompt }: FixedPrompt): Record<string, SettingValue> {
+  return { ...prompt, tiling: tiling === 'off' ? 'off' : { ...tiling } };
 }
 
 /** Lists everything wrong that can be told without reading a file. */
@@ -151,6 +184,9 @@ function checkOptions(options: EvaluateOptions): void {
     if (typeof options[name] !== 'string' || options[name] === '') {
       problems.push(`${name}: expected a path`);
     }
+  }
+  if (options.tuned !== undefined && [options.adapter ?? []].flat().length > 0) {
+    problems.push('tuned: given beside adapter; the model with adapters is the tuned one');
   }
   oneOf('setting', ['zero-shot', 'in-context']);
   oneOf('reading', ['text', 'probability', 'both']);

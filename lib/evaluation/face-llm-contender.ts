@@ -15,7 +15,9 @@ export interface FaceLlmContenderOptions {
   readonly name: string;
   /** Checkpoint folder, or a hub id in the local cache. */
   readonly model: string;
-  readonly load: Omit<LoadOptions, 'signal' | 'onProgress'>;
+  /** PEFT folders, or hub ids in the local cache, whose effects add up. */
+  readonly adapter?: readonly string[] | undefined;
+  readonly load: Omit<LoadOptions, 'signal' | 'onProgress' | 'onWarning' | 'adapter'>;
   readonly prompt: PromptOptions;
   readonly maxNewTokens: number;
   readonly seed: number;
@@ -32,21 +34,27 @@ const PREFIX_CACHE_BYTES = 2 ** 30;
  * @throws CheckpointError; the signal's reason
  */
 export async function faceLlmContender(options: FaceLlmContenderOptions): Promise<Contender> {
-  const { name, model, load, emit, signal } = options;
+  const { name, model, adapter = [], load, emit, signal } = options;
   const { subfolder, revision } = load;
   const directory = await resolveCheckpoint(model, {
     ...(subfolder !== undefined && { subfolder }),
     ...(revision !== undefined && { revision }),
   });
-  const identity = { model: await hashFolder(directory, options), adapter: null };
+  const adapters = await Promise.all(adapter.map((folder) => resolveCheckpoint(folder)));
+  const hashes: string[] = [];
+  for (const folder of [directory, ...adapters]) hashes.push(await hashFolder(folder, options));
+  const [ofModel = '', ...ofAdapters] = hashes;
   return {
     name,
-    origin: { model, directory: resolve(directory) },
-    identity,
+    origin: { model, directory: resolve(directory), adapters: adapters.map((one) => resolve(one)) },
+    identity: { model: ofModel, adapters: ofAdapters },
     open: async (opening) => {
       const loaded = await FaceLlm.load(directory, {
         prefixCacheBytes: PREFIX_CACHE_BYTES,
         ...withoutPlace(load),
+        adapter: adapters,
+        onWarning: ({ message, differences }) =>
+          emit({ type: 'warning', model: name, message, details: differences }),
         signal: AbortSignal.any([signal, opening]),
         onProgress: (progress) => emit({ type: 'load', model: name, ...progress }),
       });

@@ -33,10 +33,10 @@ export interface ModelUnderTest extends AsyncDisposable {
   clearCaches(): Promise<void>;
 }
 
-/** sha256 over the files of a model, and of its adapter. */
+/** sha256 over the files of a model, and of each adapter on it. */
 export interface ModelIdentity {
   readonly model: string;
-  readonly adapter: string | null;
+  readonly adapters: readonly string[];
 }
 
 /** A model that takes part: its label, what it is, and how to load it once its turn has come. */
@@ -44,7 +44,7 @@ export interface Contender {
   /** Label in tables and file names: letters, digits, `.`, `_`, `-`. */
   readonly name: string;
   /** Where it comes from, for the record. */
-  readonly origin: Readonly<Record<string, string>>;
+  readonly origin: Readonly<Record<string, string | readonly string[]>>;
   readonly identity: ModelIdentity;
   open(signal: AbortSignal): Promise<ModelUnderTest>;
 }

@@ -60,6 +60,8 @@ export function softmax(logProbs: readonly number[]): number[] {
 
 export interface ChooseContext {
   readonly native: NativeModel;
+  /** Ids of the adapters that work. */
+  readonly adapters: readonly number[];
   readonly tokenizer: TextCoder;
   /** Closes each answer, so that one that begins another is not counted twice; absent: leaves it open. */
   readonly endId: number | undefined;
@@ -83,7 +85,12 @@ export async function choose(
     ),
   );
   signal?.throwIfAborted();
-  const job = native.choose({ prompt, choices: ids, usesPrefixCache: context.usesPrefixCache });
+  const job = native.choose({
+    prompt,
+    adapters: context.adapters,
+    choices: ids,
+    usesPrefixCache: context.usesPrefixCache,
+  });
   const cancel = (): void => job.cancel();
   signal?.addEventListener('abort', cancel, { once: true });
   try {

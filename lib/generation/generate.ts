@@ -9,6 +9,8 @@ import { StopStrings } from './stop-strings.js';
 
 export interface GenerateContext {
   readonly native: NativeModel;
+  /** Ids of the adapters that work. */
+  readonly adapters: readonly number[];
   readonly tokenizer: TextCoder;
   readonly eosIds: readonly number[];
   readonly usesPrefixCache: boolean;
@@ -79,6 +81,7 @@ export async function generate(
   const job = native.generate(
     {
       prompts,
+      adapters: context.adapters,
       sampling: options.sampling,
       maxNewTokens: options.maxNewTokens,
       eosIds: context.eosIds,

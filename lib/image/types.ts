@@ -28,7 +28,7 @@ export interface ImageSize {
 
 export interface DecodeOptions {
   /** Turns the picture as its EXIF orientation says (spec internvl3.md, section 4.1). @default true */
-  readonly applyExif?: boolean;
+  readonly applyExif?: boolean | undefined;
   /** Larger pictures are refused before decoding. @default 100,000,000 */
   readonly maxPixels?: number;
   readonly signal?: AbortSignal | undefined;

@@ -46,6 +46,7 @@ export function adapterConfigJson(
 }
 
 const pattern = z.record(z.string(), z.number().positive()).nullish();
+const names = z.union([z.string(), z.array(z.string())]).nullish();
 const schema = z.object({
   peft_type: z.literal('LORA'),
   r: z.number().int().min(1),
@@ -60,7 +61,20 @@ const schema = z.object({
   fan_in_fan_out: z.literal(false).default(false),
   modules_to_save: z.union([z.null(), z.tuple([])]).default(null),
   layer_replication: z.null().default(null),
+  lora_bias: z.literal(false).nullish(),
+  use_qalora: z.literal(false).nullish(),
+  target_parameters: z.union([z.null(), z.tuple([])]).optional(),
+  trainable_token_indices: z.null().optional(),
+  alora_invocation_tokens: z.null().optional(),
+  exclude_modules: names,
+  layers_to_transform: z.union([z.number().int(), z.array(z.number().int())]).nullish(),
+  layers_pattern: names,
 });
+
+function asList<T>(value: T | readonly T[] | null | undefined): readonly T[] {
+  if (value === null || value === undefined) return [];
+  return Array.isArray(value) ? (value as readonly T[]) : [value as T];
+}
 
 /**
  * Unknown keys are ignored, those that change the result and are not supported here are refused.
@@ -95,6 +109,9 @@ export async function readAdapterConfig(directory: string): Promise<AdapterConfi
     alphaPattern: value.alpha_pattern ?? {},
     usesRsLora: value.use_rslora,
     usesDora: value.use_dora,
+    excluded: value.exclude_modules ?? undefined,
+    layers: asList(value.layers_to_transform),
+    layerNames: asList(value.layers_pattern),
   };
 }
 

@@ -6,5 +6,6 @@ export {
   adapterConfigJson,
   readAdapterConfig,
 } from './adapter-config.js';
+export { type AdapterFiles, readAdapter } from './read-adapter.js';
 export { inMemoryName, type LinearModule, linearModules } from './modules.js';
 export { type LoraOptions, resolveTargets } from './targets.js';

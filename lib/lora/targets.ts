@@ -11,6 +11,17 @@ export interface LoraOptions {
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
   readonly usesRsLora: boolean;
+  /** PEFT's exclude_modules: names and suffixes, or one pattern. */
+  readonly excluded?: string | readonly string[] | undefined;
+  /** PEFT's layers_to_transform: of modules matched by suffix, only those in these layers. */
+  readonly layers?: readonly number[] | undefined;
+  /** PEFT's layers_pattern: what stands before a layer's number. @default anything */
+  readonly layerNames?: readonly string[] | undefined;
+}
+
+export interface ResolveOptions {
+  /** Listed targets without a module are no fault as long as others have one, as in PEFT. */
+  readonly allowsUnmatched?: boolean;
 }
 
 function pattern(source: string, problems: string[]): RegExp | undefined {
@@ -45,22 +56,51 @@ function overrideOf(
   return undefined;
 }
 
+/** PEFT's layers_to_transform: the number after the (last) layer name of the path. */
+function isInLayers(module: LinearModule, options: LoraOptions, problems: string[]): boolean {
+  const { layers = [], layerNames = [] } = options;
+  if (layers.length === 0) return true;
+  const names = layerNames.length === 0 ? ['[^.]*'] : layerNames;
+  for (const name of names) {
+    const expression = pattern(`^.*\\.${name}\\.(\\d+)\\.`, problems);
+    const match = expression?.exec(inMemoryName(module.name));
+    if (match) return layers.includes(Number(match[1]));
+  }
+  return false;
+}
+
+function isExcluded(module: LinearModule, options: LoraOptions, problems: string[]): boolean {
+  const { excluded = [] } = options;
+  if (typeof excluded !== 'string') return excluded.some((target) => matchesTarget(module, target));
+  const expression = pattern(`^(?:${excluded})$`, problems);
+  return namesOf(module).some((name) => expression?.test(name));
+}
+
 function select(
   modules: readonly LinearModule[],
-  targets: LoraOptions['targets'],
+  options: LoraOptions,
+  allowsUnmatched: boolean,
   problems: string[],
-) {
+): readonly LinearModule[] {
+  const { targets } = options;
   if (targets === 'all') return modules.filter(({ part }) => part === 'text');
+  const candidates = modules.filter((module) => !isExcluded(module, options, problems));
   if (typeof targets === 'string') {
     const expression = pattern(`^(?:${targets})$`, problems);
-    return modules.filter((module) => namesOf(module).some((name) => expression?.test(name)));
+    return candidates.filter((module) => namesOf(module).some((name) => expression?.test(name)));
   }
   for (const target of targets) {
-    if (!modules.some((module) => matchesTarget(module, target))) {
+    if (!allowsUnmatched && !modules.some((module) => matchesTarget(module, target))) {
       problems.push(`${target}: the model has no such module`);
     }
   }
-  return modules.filter((module) => targets.some((target) => matchesTarget(module, target)));
+  return candidates.filter((module) =>
+    targets.some(
+      (target) =>
+        namesOf(module).includes(target) ||
+        (matchesTarget(module, target) && isInLayers(module, options, problems)),
+    ),
+  );
 }
 
 /**
@@ -71,9 +111,10 @@ function select(
 export function resolveTargets(
   config: NativeModelConfig,
   options: LoraOptions,
+  { allowsUnmatched = false }: ResolveOptions = {},
 ): readonly NativeTrainedModule[] {
   const problems: string[] = [];
-  const selected = select(linearModules(config), options.targets, problems);
+  const selected = select(linearModules(config), options, allowsUnmatched, problems);
   const resolved = selected.map((module): NativeTrainedModule => {
     const rank = overrideOf(module, options.rankPattern, problems) ?? options.rank;
     const alpha = overrideOf(module, options.alphaPattern, problems) ?? options.alpha;

@@ -4,6 +4,7 @@ import {
   type ChatContent,
   type ChatMessage,
   ChatTemplate,
+  imagesOf,
   type TemplateName,
 } from '../chat/index.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
@@ -19,11 +20,20 @@ import {
   resolveGeneration,
 } from '../generation/index.js';
 import type { ImageSource } from '../image/index.js';
+import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
+import { type AdapterLease, AdapterSet } from './adapter-set.js';
 import { type LoadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
 import { prepareImage, preparePrompt, type PromptOptions } from './prompt.js';
+import { SettingsWatch } from './settings-watch.js';
 
-export interface ChatOptions extends PromptOptions, GenerationOptions {
+/** What works beside the base model in one request. */
+export interface AdapterChoice {
+  /** One, several or none (`null`). @default what `setAdapter` chose. A batch shares it. */
+  readonly adapters?: AdapterSelection | undefined;
+}
+
+export interface ChatOptions extends PromptOptions, GenerationOptions, AdapterChoice {
   readonly signal?: AbortSignal | undefined;
   /**
    * Takes over what an earlier question with the same beginning (system turn, pictures) computed.
@@ -40,7 +50,7 @@ export interface Question {
 
 export interface AskOptions extends ChatOptions, Question {}
 
-export interface ChooseOptions extends Question, PromptOptions {
+export interface ChooseOptions extends Question, PromptOptions, AdapterChoice {
   /** At least two different texts. */
   readonly choices: readonly string[];
   /** Counts the end of the turn as part of each answer. @default true */
@@ -48,6 +58,8 @@ export interface ChooseOptions extends Question, PromptOptions {
   readonly reusePrefix?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+export interface EmbedOptions extends PromptOptions, AdapterChoice {}
 
 /** Projected vectors of one picture, as the language model meets them. */
 export interface ImageEmbedding {
@@ -61,11 +73,15 @@ export class FaceLlm implements AsyncDisposable {
   readonly #parts: ModelParts;
   readonly #info: NativeModelInfo;
   readonly #templates = new Map<TemplateName, Promise<ChatTemplate>>();
+  readonly #adapters: AdapterSet;
+  readonly #watch: SettingsWatch;
 
   /** @internal use {@link FaceLlm.load} */
-  constructor(parts: ModelParts) {
+  constructor(parts: ModelParts, onWarning: LoadOptions['onWarning']) {
     this.#parts = parts;
     this.#info = parts.native.info();
+    this.#adapters = new AdapterSet(parts.native, parts.config);
+    this.#watch = new SettingsWatch(parts.config, parts.settings, onWarning);
   }
 
   /**
@@ -75,7 +91,18 @@ export class FaceLlm implements AsyncDisposable {
    * @throws CheckpointError, DeviceError, NativeLoadError, InvalidArgumentError
    */
   static async load(model: string, options: LoadOptions = {}): Promise<FaceLlm> {
-    return new FaceLlm(await loadParts(model, options));
+    const loaded = new FaceLlm(await loadParts(model, options), options.onWarning);
+    try {
+      const adapters: Adapter[] = [];
+      for (const folder of [options.adapter ?? []].flat()) {
+        adapters.push(await loaded.loadAdapter(folder));
+      }
+      loaded.setAdapter(adapters);
+      return loaded;
+    } catch (error) {
+      await loaded.dispose();
+      throw error;
+    }
   }
 
   /** Device, dtype, size and load time. */
@@ -86,6 +113,38 @@ export class FaceLlm implements AsyncDisposable {
   /** What the checkpoint's config files say. */
   get config(): CheckpointConfig {
     return this.#parts.config;
+  }
+
+  /**
+   * Loads a PEFT adapter (LoRA, rsLoRA, DoRA; ours or another program's) beside the base, which is not read
+   * again. It works only where `setAdapter` or a request names it. Kept in the model's dtype.
+   *
+   * @param folder with adapter_config.json and adapter_model.safetensors, or a hub id in the local cache
+   * @throws CheckpointError FACELLM_ADAPTER_INVALID listing every wrong tensor, FACELLM_CHECKPOINT_NOT_FOUND
+   */
+  loadAdapter(folder: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
+    return this.#adapters.load(folder, options);
+  }
+
+  /**
+   * Chooses what works in requests that name no adapters: one, several (their effects add up), or, with `null`,
+   * the base model exactly. Requests already made keep theirs.
+   *
+   * @throws InvalidArgumentError, DisposedError, CheckpointError for another model's adapter, an unloaded one, a
+   *   DoRA adapter on another
+   */
+  setAdapter(selection: AdapterSelection): void {
+    this.#adapters.setDefaults(selection);
+  }
+
+  /** Adapters in memory. */
+  get adapters(): readonly Adapter[] {
+    return this.#adapters.loaded;
+  }
+
+  /** Those that work in requests that name none. */
+  get activeAdapters(): readonly Adapter[] {
+    return this.#adapters.defaults;
   }
 
   /** Continues a conversation. Its last turn is the user's. */
@@ -120,58 +179,56 @@ export class FaceLlm implements AsyncDisposable {
     const startedAt = performance.now();
     checkChoices(options.choices);
     const { native, tokenizer, config } = this.#parts;
-    const prompt = await this.#prompt([toMessage(options)], options);
-    const endId = tokenizer.controlTokens.get('<|im_end|>') ?? config.generation.eosTokenIds[0];
-    return choose(
-      {
-        native,
-        tokenizer,
-        endId: (options.includeEnd ?? true) ? endId : undefined,
-        usesPrefixCache: options.reusePrefix ?? true,
-        signal: options.signal,
-        startedAt,
-        preparedMs: performance.now() - startedAt,
-      },
-      prompt,
-      options.choices,
-    );
+    return this.#withAdapters(options, async (lease) => {
+      const prompt = await this.#prompt([toMessage(options)], options, lease);
+      const endId = tokenizer.controlTokens.get('<|im_end|>') ?? config.generation.eosTokenIds[0];
+      return choose(
+        {
+          native,
+          adapters: lease.ids,
+          tokenizer,
+          endId: (options.includeEnd ?? true) ? endId : undefined,
+          usesPrefixCache: options.reusePrefix ?? true,
+          signal: options.signal,
+          startedAt,
+          preparedMs: performance.now() - startedAt,
+        },
+        prompt,
+        options.choices,
+      );
+    });
   }
 
   /** Projected vectors of pictures, in the order given. */
   async embedImages(
     images: readonly ImageSource[],
-    options: PromptOptions = {},
+    options: EmbedOptions = {},
   ): Promise<readonly ImageEmbedding[]> {
-    if (images.length === 0) return [];
-    const inputs = await Promise.all(
-      images.map((image) => prepareImage(this.#parts, image, options)),
-    );
-    const job = this.#parts.native.embedImages(inputs);
-    const cancel = (): void => job.cancel();
-    options.signal?.addEventListener('abort', cancel, { once: true });
-    try {
-      const tensors = await job.promise;
-      return tensors.map(({ shape, data }) => ({
-        tokens: shape[0] ?? 0,
-        dimension: shape[1] ?? 0,
-        data,
-      }));
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      throw fromNative(error);
-    } finally {
-      options.signal?.removeEventListener('abort', cancel);
-    }
+    return this.#withAdapters(options, async (lease) => {
+      if (images.length === 0) return [];
+      const resolved = this.#watch.resolve(options, lease.adapters);
+      this.#watch.check(resolved, lease.adapters, {
+        hasImages: true,
+        hasText: false,
+        hasOwnSystem: false,
+      });
+      const inputs = await Promise.all(
+        images.map((image) => prepareImage(this.#parts, image, resolved)),
+      );
+      return this.#embed(inputs, lease, options.signal);
+    });
   }
 
   /** Tiles, tokens and memory that pictures will take, without running the model. */
-  plan(images: ImageSource | readonly ImageSource[], options: PromptOptions = {}): Promise<Plan> {
-    return planWith(
-      this.#parts.addon,
-      this.#parts.config,
-      this.#info.dtype,
-      toList(images),
-      options,
+  plan(images: ImageSource | readonly ImageSource[], options: EmbedOptions = {}): Promise<Plan> {
+    return this.#withAdapters(options, (lease) =>
+      planWith(
+        this.#parts.addon,
+        this.#parts.config,
+        this.#info.dtype,
+        toList(images),
+        this.#watch.resolve(options, lease.adapters),
+      ),
     );
   }
 
@@ -191,12 +248,55 @@ export class FaceLlm implements AsyncDisposable {
     return this.dispose();
   }
 
+  async #embed(
+    inputs: Parameters<ModelParts['native']['embedImages']>[0],
+    lease: AdapterLease,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly ImageEmbedding[]> {
+    const job = this.#parts.native.embedImages(inputs, lease.ids);
+    const cancel = (): void => job.cancel();
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      const tensors = await job.promise;
+      return tensors.map(({ shape, data }) => ({
+        tokens: shape[0] ?? 0,
+        dimension: shape[1] ?? 0,
+        data,
+      }));
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw fromNative(error);
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  /** Runs `work` while the request's adapters are held; they are fixed before anything is awaited. */
+  async #withAdapters<T>(
+    { adapters }: AdapterChoice,
+    work: (lease: AdapterLease) => Promise<T>,
+  ): Promise<T> {
+    const lease = this.#adapters.lease(adapters);
+    try {
+      return await work(lease);
+    } finally {
+      lease.release();
+    }
+  }
+
   async #prompt(
     messages: readonly ChatMessage[],
     options: PromptOptions,
+    lease: AdapterLease,
   ): ReturnType<typeof preparePrompt> {
-    const template = await this.#template(options.template ?? 'hub');
-    return preparePrompt({ ...this.#parts, template }, messages, options);
+    const hasOwnSystem = messages[0]?.role === 'system';
+    const resolved = this.#watch.resolve(options, lease.adapters);
+    const hasImages = imagesOf(messages).length > 0;
+    this.#watch.check(resolved, lease.adapters, { hasImages, hasText: true, hasOwnSystem });
+    const template = await this.#template(resolved.template);
+    // A recorded system turn gives way to the conversation's; one that the caller gave twice is refused.
+    const system = hasOwnSystem ? options.system : resolved.system;
+    return preparePrompt({ ...this.#parts, template }, messages, { ...resolved, system });
   }
 
   #template(name: TemplateName): Promise<ChatTemplate> {
@@ -215,24 +315,27 @@ export class FaceLlm implements AsyncDisposable {
   ): Promise<readonly AnswerResult[]> {
     const startedAt = performance.now();
     const resolved = resolveGeneration(options);
-    if (conversations.length === 0) return [];
-    const prompts = await Promise.all(
-      conversations.map((messages) => this.#prompt(messages, options)),
-    );
-    return generate(
-      {
-        native: this.#parts.native,
-        tokenizer: this.#parts.tokenizer,
-        eosIds: this.#parts.config.generation.eosTokenIds,
-        usesPrefixCache: options.reusePrefix ?? true,
-        signal: options.signal,
-        startedAt,
-        preparedMs: performance.now() - startedAt,
-      },
-      prompts,
-      resolved,
-      push,
-    );
+    return this.#withAdapters(options, async (lease) => {
+      if (conversations.length === 0) return [];
+      const prompts = await Promise.all(
+        conversations.map((messages) => this.#prompt(messages, options, lease)),
+      );
+      return generate(
+        {
+          native: this.#parts.native,
+          adapters: lease.ids,
+          tokenizer: this.#parts.tokenizer,
+          eosIds: this.#parts.config.generation.eosTokenIds,
+          usesPrefixCache: options.reusePrefix ?? true,
+          signal: options.signal,
+          startedAt,
+          preparedMs: performance.now() - startedAt,
+        },
+        prompts,
+        resolved,
+        push,
+      );
+    });
   }
 }
 

@@ -1,12 +1,28 @@
 /** The loaded model and what can be asked of it. */
 export {
+  Adapter,
+  type AdapterFacts,
+  type AdapterSelection,
+  type LoadAdapterOptions,
+} from './adapter.js';
+export {
+  exportModel,
+  type ExportedModel,
+  type ExportOptions,
+  mergeAdapter,
+  type MergeOptions,
+} from './export-model.js';
+export type { ServingSettings } from './serving-settings.js';
+export {
+  type AdapterChoice,
   type AskOptions,
   type ChatOptions,
   type ChooseOptions,
+  type EmbedOptions,
   FaceLlm,
   type ImageEmbedding,
   type Question,
 } from './face-llm.js';
-export type { Dtype, LoadOptions, LoadProgress } from './load.js';
+export type { Dtype, LoadOptions, LoadProgress, ModelWarning } from './load.js';
 export type { ImagePlan, Plan } from './plan.js';
 export type { PromptOptions } from './prompt.js';

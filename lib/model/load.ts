@@ -10,6 +10,7 @@ import {
 } from '../checkpoint/index.js';
 import { fromNative, InvalidArgumentError } from '../errors.js';
 import { TokenizerThread } from '../tokenizer/index.js';
+import { readServingSettings, type ServingSettings } from './serving-settings.js';
 
 export type Dtype = 'fp32' | 'bf16';
 
@@ -18,7 +19,22 @@ export interface LoadProgress {
   readonly bytesTotal: number;
 }
 
+/** Something that a caller should know and that stops nothing. */
+export interface ModelWarning {
+  /** The request's prompt or pictures are not made as in training; told once for each adapter or model. */
+  readonly code: 'SETTINGS_DIFFER';
+  /** Name of the adapter; undefined: the model itself was trained so. */
+  readonly adapter: string | undefined;
+  readonly message: string;
+  /** One line a setting. */
+  readonly differences: readonly string[];
+}
+
 export interface LoadOptions {
+  /** PEFT folders, loaded and made the default stack: `setAdapter` of what `loadAdapter` gives. */
+  readonly adapter?: string | readonly string[] | undefined;
+  /** The library itself prints nothing. */
+  readonly onWarning?: ((warning: ModelWarning) => void) | undefined;
   /** `cpu`, `cuda`, `cuda:N`. @default a usable GPU, else the CPU */
   readonly device?: string | undefined;
   /** @default bf16 for a checkpoint stored in bf16, else fp32 */
@@ -44,6 +60,8 @@ export interface ModelParts {
   readonly directory: string;
   readonly config: CheckpointConfig;
   readonly tokenizer: TokenizerThread;
+  /** How the checkpoint itself was trained, if that is recorded. */
+  readonly settings: ServingSettings | undefined;
 }
 
 function checkOptions(options: LoadOptions): void {
@@ -82,12 +100,13 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
   // Its thread works while the weights are read.
   const tokenizer = TokenizerThread.load(directory);
   try {
-    const [files, config] = await Promise.all([
+    const [files, config, settings] = await Promise.all([
       readCheckpointFiles(directory),
       readCheckpointConfig(directory),
+      readServingSettings(directory, 'FACELLM_CONFIG_INVALID'),
     ]);
     const native = await loadNative(addon, config, files, tokenizer, options);
-    return { addon, native, directory, config, tokenizer: await tokenizer };
+    return { addon, native, directory, config, settings, tokenizer: await tokenizer };
   } catch (error) {
     void tokenizer.then(
       (started) => started.dispose(),

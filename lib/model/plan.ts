@@ -2,7 +2,7 @@
 import type { NativeAddon } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { type ImageSource, limitedSize, planTiles, readImageSize } from '../image/index.js';
-import { effectiveTiling, type PromptOptions } from './prompt.js';
+import type { ResolvedPromptOptions } from './serving-settings.js';
 
 export interface ImagePlan {
   /** Pixels, upright. */
@@ -61,14 +61,14 @@ export async function planWith(
   config: CheckpointConfig,
   dtype: 'fp32' | 'bf16',
   sources: readonly ImageSource[],
-  options: PromptOptions = {},
+  options: ResolvedPromptOptions,
 ): Promise<Plan> {
   const perTile = config.model.imageSeqLength;
   const images = await Promise.all(
     sources.map(async (source): Promise<ImagePlan> => {
       const stored = await readImageSize(source, options);
-      const { width, height } = options.template === 'training' ? limitedSize(stored) : stored;
-      const cut = planTiles(addon, width, height, config, effectiveTiling(options));
+      const { width, height } = options.limitsImageArea ? limitedSize(stored) : stored;
+      const cut = planTiles(addon, width, height, config, options.tiling);
       const imageTokens = cut.tiles * perTile;
       return {
         width: stored.width,

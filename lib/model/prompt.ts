@@ -19,18 +19,28 @@ import {
   type TilingOptions,
 } from '../image/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
+import type { ResolvedPromptOptions } from './serving-settings.js';
 
 /** How pictures are read and a prompt is written. */
 export interface PromptOptions extends DecodeOptions {
-  /** Form of the prompt. @default 'hub', the checkpoint's own template */
+  /**
+   * Form of the prompt. @default what an active adapter (or the checkpoint) was trained with where that is
+   * recorded beside it; else 'hub', the checkpoint's own template. The other options default to the record
+   * as well, unless another form is asked for.
+   */
   readonly template?: TemplateName | undefined;
-  /** Text of the system turn. Absent: the form's default; '': none. */
+  /** Text of the system turn. Absent: as recorded, else the form's default; '': none. */
   readonly system?: string | undefined;
   /**
-   * How pictures are cut. @default by the checkpoint (1..12 tiles and a thumbnail), as the reference
-   * does at inference; `off` for the `training` form, as FaceLLM was trained
+   * How pictures are cut. @default as recorded; else by the checkpoint (1..12 tiles and a thumbnail), as the
+   * reference does at inference; `off` for the `training` form, as FaceLLM was trained
    */
   readonly tiling?: TilingOptions | undefined;
+  /**
+   * Shrinks pictures above 768 x 768 pixels (and enlarges tiny ones) before they are cut, as
+   * LLaMA-Factory does. @default as recorded; else true for the `training` form only
+   */
+  readonly limitsImageArea?: boolean | undefined;
 }
 
 export interface PromptParts {
@@ -40,22 +50,17 @@ export interface PromptParts {
   readonly template: ChatTemplate;
 }
 
-/** The tiling that an absent option stands for. */
-export function effectiveTiling(options: PromptOptions): TilingOptions | undefined {
-  return options.tiling ?? (options.template === 'training' ? 'off' : undefined);
-}
-
 /** Decodes a picture and fixes how it is cut. */
 export async function prepareImage(
   parts: Pick<PromptParts, 'addon' | 'config'>,
   source: ImageSource,
-  options: PromptOptions,
+  options: ResolvedPromptOptions,
 ): Promise<NativeImageInput & { readonly tiles: number }> {
-  checkTiling(effectiveTiling(options), parts.config);
+  checkTiling(options.tiling, parts.config);
   let image = await decodeImage(source, options);
-  if (options.template === 'training') image = await limitArea(parts.addon, image);
+  if (options.limitsImageArea) image = await limitArea(parts.addon, image);
   const { width, height } = image;
-  const plan = planTiles(parts.addon, width, height, parts.config, effectiveTiling(options));
+  const plan = planTiles(parts.addon, width, height, parts.config, options.tiling);
   return { ...image, ...plan };
 }
 
@@ -65,7 +70,7 @@ export async function prepareImage(
 export async function preparePrompt(
   parts: PromptParts,
   messages: readonly ChatMessage[],
-  options: PromptOptions,
+  options: ResolvedPromptOptions,
 ): Promise<NativePrompt> {
   const rendered = parts.template.render(messages, { system: options.system });
   const images = await Promise.all(

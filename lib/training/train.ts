@@ -248,7 +248,16 @@ class Loop {
   #settings(): string {
     const { system, maxTiles, limitsImageArea, dtype } = this.#recipe;
     const tiles = maxTiles === 0 ? 'off' : { minTiles: 1, maxTiles };
-    return `${JSON.stringify({ template: 'training', system, tiles, limitsImageArea, dtype }, null, 2)}\n`;
+    // Training leaves pictures as stored (image-tiles.ts).
+    const settings = {
+      template: 'training',
+      system,
+      tiles,
+      limitsImageArea,
+      applyExif: false,
+      dtype,
+    };
+    return `${JSON.stringify(settings, null, 2)}\n`;
   }
 
   /** The resolved configuration beside the run. */

@@ -107,6 +107,22 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value export_weights(const Napi::CallbackInfo& info) {
+  return begin(info, [&]() -> Napi::Value {
+    if (!info[1].IsFunction()) {
+      throw Error(ErrorCode::kInvalidArgument, "onProgress: expected a function");
+    }
+    auto request = std::make_shared<ExportRequest>(to_export_request(info[0]));
+    Task<ExportResult> task;
+    task.run = [request](const TaskContext& context) {
+      return export_checkpoint(*request, load_progress(context), context.cancellation());
+    };
+    task.convert = [](napi_env env, EnvState&, ExportResult& result) { return to_js(env, result); };
+    task.callback = info[1].As<Napi::Function>();
+    return start_task(info.Env(), state_of(info), std::move(task));
+  });
+}
+
 Napi::Value tile_grid(const Napi::CallbackInfo& info) {
   try {
     int64_t values[5];
@@ -175,6 +191,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("setThreads", Napi::Function::New<set_thread_count>(env, "setThreads"));
   exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));
   exports.Set("createTrainer", Napi::Function::New<create_trainer>(env, "createTrainer"));
+  exports.Set("exportCheckpoint", Napi::Function::New<export_weights>(env, "exportCheckpoint"));
   exports.Set("chooseTileGrid", Napi::Function::New<tile_grid>(env, "chooseTileGrid"));
   exports.Set("tilePixels", Napi::Function::New<cut_tiles>(env, "tilePixels"));
   exports.Set("resizePillow", Napi::Function::New<resize_like_pillow>(env, "resizePillow"));

@@ -6,6 +6,7 @@
 
 #include "core/runtime.h"
 #include "generation/face_llm.h"
+#include "lora/export_checkpoint.h"
 
 namespace facellm {
 
@@ -15,9 +16,14 @@ ChooseRequest to_choose_request(Napi::Value value);
 Prompt to_prompt(Napi::Value value);
 ImageInput to_image(Napi::Value value);
 std::vector<ImageInput> to_images(Napi::Value value);
+std::vector<int64_t> to_adapter_ids(Napi::Value value);
+AdapterSource to_adapter_source(Napi::Value value);
+ExportRequest to_export_request(Napi::Value value);
 
 napi_value to_js(napi_env env, const RuntimeInfo& info);
 napi_value to_js(napi_env env, const ModelInfo& info);
+napi_value to_js(napi_env env, const AdapterInfo& info);
+napi_value to_js(napi_env env, const ExportResult& result);
 napi_value to_js(napi_env env, const GenerateResult& result);
 napi_value to_js(napi_env env, const ChooseResult& result);
 napi_value to_js(napi_env env, const std::vector<HostTensor>& tensors);

@@ -154,6 +154,54 @@ SamplingOptions read_sampling(ObjectReader reader) {
   return options;
 }
 
+// Fields `files` and `weightMap`.
+void read_files(ObjectReader& reader, std::vector<std::string>& files,
+                std::vector<std::pair<std::string, int32_t>>& weight_map) {
+  auto& problems = reader.problems();
+  reader.each("files", [&](Napi::Value file, const std::string& path) {
+    if (!file.IsString()) problems.push_back(path + ": expected a path");
+    files.push_back(file.IsString() ? file.As<Napi::String>().Utf8Value() : "");
+  });
+  reader.each("weightMap", [&](Napi::Value entry, const std::string& path) {
+    const auto pair = entry.IsArray() ? entry.As<Napi::Array>() : Napi::Array();
+    if (pair.IsEmpty() || pair.Length() != 2 || !pair.Get(0u).IsString() || !pair.Get(1u).IsNumber()) {
+      problems.push_back(path + ": expected [name, file index]");
+      return;
+    }
+    weight_map.emplace_back(pair.Get(0u).As<Napi::String>().Utf8Value(),
+                            pair.Get(1u).As<Napi::Number>().Int32Value());
+  });
+}
+
+// -1 after a problem.
+int64_t read_adapter_id(Napi::Value id, const std::string& path, Problems& problems) {
+  const double number = id.IsNumber() ? id.As<Napi::Number>().DoubleValue() : -1;
+  if (number >= 1 && number == std::floor(number) && number <= 9007199254740991.0) {
+    return static_cast<int64_t>(number);
+  }
+  problems.push_back(path + ": expected the number of a loaded adapter");
+  return -1;
+}
+
+std::vector<int64_t> read_adapter_ids(ObjectReader& reader) {
+  std::vector<int64_t> ids;
+  reader.each("adapters", [&](Napi::Value id, const std::string& path) {
+    ids.push_back(read_adapter_id(id, path, reader.problems()));
+  });
+  return ids;
+}
+
+AdapterSource read_adapter_source(ObjectReader reader) {
+  AdapterSource source;
+  source.file = reader.text("file");
+  reader.each("modules", [&](Napi::Value module, const std::string& path) {
+    ObjectReader own(module, path, reader.problems());
+    source.spec.modules.push_back({own.text("name"), own.integer("rank"), own.number("scaling")});
+  });
+  source.spec.uses_dora = reader.boolean("usesDora");
+  return source;
+}
+
 }  // namespace
 
 LoadRequest to_load_request(Napi::Value value) {
@@ -165,19 +213,7 @@ LoadRequest to_load_request(Napi::Value value) {
   read_channels(preprocessing, "mean", request.preprocessing.mean);
   read_channels(preprocessing, "std", request.preprocessing.std);
   request.preprocessing.rescale_factor = preprocessing.number("rescaleFactor");
-  reader.each("files", [&](Napi::Value file, const std::string& path) {
-    if (!file.IsString()) problems.push_back(path + ": expected a path");
-    request.files.push_back(file.IsString() ? file.As<Napi::String>().Utf8Value() : "");
-  });
-  reader.each("weightMap", [&](Napi::Value entry, const std::string& path) {
-    const auto pair = entry.IsArray() ? entry.As<Napi::Array>() : Napi::Array();
-    if (pair.IsEmpty() || pair.Length() != 2 || !pair.Get(0u).IsString() || !pair.Get(1u).IsNumber()) {
-      problems.push_back(path + ": expected [name, file index]");
-      return;
-    }
-    request.weight_map.emplace_back(pair.Get(0u).As<Napi::String>().Utf8Value(),
-                                    pair.Get(1u).As<Napi::Number>().Int32Value());
-  });
+  read_files(reader, request.files, request.weight_map);
   request.device = reader.text("device");
   request.dtype = reader.text("dtype");
   request.image_cache_bytes = reader.natural("imageCacheBytes");
@@ -194,6 +230,7 @@ GenerateRequest to_generate_request(Napi::Value value) {
     request.prompts.push_back(read_prompt(prompt, path, problems));
   });
   if (request.prompts.empty()) problems.push_back("request.prompts: expected at least one");
+  request.adapters = read_adapter_ids(reader);
   request.sampling = read_sampling(reader.child("sampling"));
   request.max_new_tokens = reader.integer("maxNewTokens");
   if (request.max_new_tokens < 1) problems.push_back("request.maxNewTokens: expected at least 1");
@@ -216,6 +253,7 @@ ChooseRequest to_choose_request(Napi::Value value) {
   });
   auto prompt = value.IsObject() ? value.As<Napi::Object>().Get("prompt") : value;
   request.prompt = read_prompt(prompt, "request.prompt", problems);
+  request.adapters = read_adapter_ids(reader);
   request.uses_prefix_cache = reader.boolean("usesPrefixCache");
   finish("choose", std::move(problems));
   return request;
@@ -246,6 +284,50 @@ std::vector<ImageInput> to_images(Napi::Value value) {
   if (problems.empty() && images.empty()) problems.push_back("images: expected at least one");
   finish("embedImages", std::move(problems));
   return images;
+}
+
+std::vector<int64_t> to_adapter_ids(Napi::Value value) {
+  Problems problems;
+  std::vector<int64_t> ids;
+  if (!value.IsArray()) problems.push_back("adapters: expected an array");
+  const auto array = value.IsArray() ? value.As<Napi::Array>() : Napi::Array::New(value.Env());
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    ids.push_back(read_adapter_id(array.Get(i), "adapters[" + std::to_string(i) + "]", problems));
+  }
+  finish("adapters", std::move(problems));
+  return ids;
+}
+
+AdapterSource to_adapter_source(Napi::Value value) {
+  Problems problems;
+  auto source = read_adapter_source({value, "adapter", problems});
+  finish("loadAdapter", std::move(problems));
+  return source;
+}
+
+ExportRequest to_export_request(Napi::Value value) {
+  Problems problems;
+  ObjectReader reader(value, "request", problems);
+  ExportRequest request;
+  request.config = read_config(reader.child("config"));
+  read_files(reader, request.files, request.weight_map);
+  reader.each("adapters", [&](Napi::Value adapter, const std::string& path) {
+    request.adapters.push_back(read_adapter_source({adapter, path, problems}));
+  });
+  const auto layout = reader.text("layout");
+  request.is_original_layout = layout == "original";
+  if (layout != "hf" && layout != "original") {
+    problems.push_back("request.layout: expected hf or original");
+  }
+  request.dtype = reader.text("dtype");
+  if (request.dtype != "" && request.dtype != "fp32" && request.dtype != "bf16") {
+    problems.push_back("request.dtype: expected fp32, bf16 or an empty string");
+  }
+  request.directory = reader.text("directory");
+  request.max_shard_bytes = reader.natural("maxShardBytes");
+  request.available_bytes = reader.natural("availableBytes");
+  finish("exportCheckpoint", std::move(problems));
+  return request;
 }
 
 }  // namespace facellm

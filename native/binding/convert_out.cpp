@@ -80,6 +80,29 @@ napi_value to_js(napi_env env, const ModelInfo& info) {
   return object;
 }
 
+napi_value to_js(napi_env env, const AdapterInfo& info) {
+  const auto object = js::object(env);
+  js::set(env, object, "id", js::number(env, count(info.id)));
+  js::set(env, object, "parameterCount", js::number(env, count(info.parameter_count)));
+  js::set(env, object, "bytes", js::number(env, count(info.bytes)));
+  js::set(env, object, "touchesVision", js::boolean(env, info.touches_vision));
+  return object;
+}
+
+napi_value to_js(napi_env env, const ExportResult& result) {
+  const auto object = js::object(env);
+  js::set(env, object, "files", to_array(env, result.files, [&](const ExportedFile& file) {
+            const auto own = js::object(env);
+            js::set(env, own, "name", js::text(env, file.name));
+            js::set(env, own, "tensors", to_array(env, file.tensors, [&](const auto& name) {
+                      return js::text(env, name);
+                    }));
+            return own;
+          }));
+  js::set(env, object, "tensorBytes", js::number(env, count(result.tensor_bytes)));
+  return object;
+}
+
 napi_value to_js(napi_env env, const GenerateResult& result) {
   const auto object = js::object(env);
   js::set(env, object, "rows",

@@ -12,6 +12,8 @@ void ModelWrap::define(Napi::Env env, EnvState& state) {
        InstanceMethod<&ModelWrap::choose>("choose"),
        InstanceMethod<&ModelWrap::embed_images>("embedImages"),
        InstanceMethod<&ModelWrap::trace>("trace"),
+       InstanceMethod<&ModelWrap::load_adapter>("loadAdapter"),
+       InstanceMethod<&ModelWrap::unload_adapter>("unloadAdapter"),
        InstanceMethod<&ModelWrap::clear_caches>("clearCaches"),
        InstanceMethod<&ModelWrap::dispose>("dispose")});
   state.model_constructor = Napi::Persistent(constructor);
@@ -98,8 +100,9 @@ Napi::Value ModelWrap::choose(const Napi::CallbackInfo& info) {
 Napi::Value ModelWrap::embed_images(const Napi::CallbackInfo& info) {
   return begin(info, [&](Napi::Env env, EnvState& state) -> Napi::Value {
     Task<std::vector<HostTensor>> task;
-    task.run = [handle = handle_, images = to_images(info[0])](const TaskContext& context) {
-      return handle->model->embed_images(images, context.cancellation());
+    task.run = [handle = handle_, images = to_images(info[0]),
+                adapters = to_adapter_ids(info[1])](const TaskContext& context) {
+      return handle->model->embed_images(images, adapters, context.cancellation());
     };
     task.convert = [](napi_env js_env, EnvState&, auto& tensors) { return to_js(js_env, tensors); };
     task.owner = handle_.get();
@@ -110,10 +113,38 @@ Napi::Value ModelWrap::embed_images(const Napi::CallbackInfo& info) {
 Napi::Value ModelWrap::trace(const Napi::CallbackInfo& info) {
   return begin(info, [&](Napi::Env env, EnvState& state) -> Napi::Value {
     Task<std::vector<HostTensor>> task;
-    task.run = [handle = handle_, prompt = to_prompt(info[0])](const TaskContext& context) {
-      return handle->model->trace(prompt, context.cancellation());
+    task.run = [handle = handle_, prompt = to_prompt(info[0]),
+                adapters = to_adapter_ids(info[1])](const TaskContext& context) {
+      return handle->model->trace(prompt, adapters, context.cancellation());
     };
     task.convert = [](napi_env js_env, EnvState&, auto& tensors) { return to_js(js_env, tensors); };
+    task.owner = handle_.get();
+    return start_task(env, state, std::move(task));
+  });
+}
+
+Napi::Value ModelWrap::load_adapter(const Napi::CallbackInfo& info) {
+  return begin(info, [&](Napi::Env env, EnvState& state) -> Napi::Value {
+    Task<AdapterInfo> task;
+    task.run = [handle = handle_, source = to_adapter_source(info[0])](const TaskContext&) {
+      return handle->model->load_adapter(source);
+    };
+    task.convert = [](napi_env js_env, EnvState&, AdapterInfo& r) { return to_js(js_env, r); };
+    task.owner = handle_.get();
+    return start_task(env, state, std::move(task));
+  });
+}
+
+Napi::Value ModelWrap::unload_adapter(const Napi::CallbackInfo& info) {
+  return begin(info, [&](Napi::Env env, EnvState& state) -> Napi::Value {
+    const auto id = info[0].IsNumber() ? info[0].As<Napi::Number>().Int64Value() : 0;
+    if (id < 1) throw Error(ErrorCode::kInvalidArgument, "id: expected the number of an adapter");
+    Task<bool> task;
+    task.run = [handle = handle_, id](const TaskContext&) {
+      handle->model->unload_adapter(id);
+      return true;
+    };
+    task.convert = [](napi_env js_env, EnvState&, bool&) { return js::undefined(js_env); };
     task.owner = handle_.get();
     return start_task(env, state, std::move(task));
   });

@@ -1,7 +1,8 @@
 // NativeModel of lib/binding/native.ts.
 //   info()                       [sync]   throws FACELLM_DISPOSED
 //   generate(request, onTokens)  [async]  streams token batches
-//   choose(request), embedImages(images), trace(prompt), clearCaches()  [async]
+//   choose(request), embedImages(images, adapters), trace(prompt, adapters)  [async]
+//   loadAdapter(source), unloadAdapter(id), clearCaches()  [async]
 //   dispose()                    [async]  idempotent
 #pragma once
 
@@ -35,6 +36,8 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   Napi::Value choose(const Napi::CallbackInfo& info);
   Napi::Value embed_images(const Napi::CallbackInfo& info);
   Napi::Value trace(const Napi::CallbackInfo& info);
+  Napi::Value load_adapter(const Napi::CallbackInfo& info);
+  Napi::Value unload_adapter(const Napi::CallbackInfo& info);
   Napi::Value clear_caches(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 

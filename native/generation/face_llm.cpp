@@ -33,7 +33,8 @@ struct FaceLlm::State {
                 request.preprocessing,
                 ImageFeatureCache(request.image_cache_bytes),
                 PrefixCache(request.prefix_cache_bytes),
-                {}},
+                {},
+                AdapterStack(model)},
         info(std::move(opened.info)) {}
 };
 
@@ -51,6 +52,7 @@ ModelInfo FaceLlm::info() const { return state_->info; }
 GenerateResult FaceLlm::generate(const GenerateRequest& request, const TokenSink& sink,
                                  const Cancellation& cancellation) {
   const c10::InferenceMode inference;
+  state_->session.adapters.use(request.adapters);
   auto result = facellm::generate(state_->session, request, sink, cancellation);
   result.peak_bytes = facellm::peak_bytes(state_->info.device);
   return result;
@@ -58,14 +60,17 @@ GenerateResult FaceLlm::generate(const GenerateRequest& request, const TokenSink
 
 ChooseResult FaceLlm::choose(const ChooseRequest& request, const Cancellation& cancellation) {
   const c10::InferenceMode inference;
+  state_->session.adapters.use(request.adapters);
   auto result = facellm::choose(state_->session, request, cancellation);
   result.peak_bytes = facellm::peak_bytes(state_->info.device);
   return result;
 }
 
 std::vector<HostTensor> FaceLlm::embed_images(const std::vector<ImageInput>& images,
+                                              const std::vector<int64_t>& adapters,
                                               const Cancellation& cancellation) {
   const c10::InferenceMode inference;
+  state_->session.adapters.use(adapters);
   Timings timings{};
   const auto features = encode_images(state_->session, images, timings, cancellation, {});
   std::vector<HostTensor> result;
@@ -73,9 +78,11 @@ std::vector<HostTensor> FaceLlm::embed_images(const std::vector<ImageInput>& ima
   return result;
 }
 
-std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const Cancellation& cancellation) {
+std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<int64_t>& adapters,
+                                       const Cancellation& cancellation) {
   const c10::InferenceMode inference;
   check_prompt(state_->model.config(), prompt);
+  state_->session.adapters.use(adapters);
   std::vector<HostTensor> stages;
   const Trace record = [&](const std::string& name, const at::Tensor& value) {
     stages.push_back(to_host(name, value));
@@ -91,6 +98,12 @@ std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const Cancellation&
   record("logits.logsumexp", logits.logsumexp(-1));
   return stages;
 }
+
+AdapterInfo FaceLlm::load_adapter(const AdapterSource& source) {
+  return state_->session.adapters.load(source);
+}
+
+void FaceLlm::unload_adapter(int64_t id) { state_->session.adapters.unload(id); }
 
 void FaceLlm::clear_caches() {
   state_->session.image_features.clear();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/cancellation.h"
+#include "lora/adapter_source.h"
 #include "model/load_request.h"
 
 namespace facellm {
@@ -45,8 +46,16 @@ struct SamplingOptions {
   uint64_t seed;              // row b draws from stream seed + b
 };
 
+struct AdapterInfo {
+  int64_t id;  // names it in requests; never used twice by a model
+  int64_t parameter_count;
+  int64_t bytes;
+  bool touches_vision;  // vision tower or projector: image vectors differ under it
+};
+
 struct GenerateRequest {
   std::vector<Prompt> prompts;  // a batch; lengths may differ
+  std::vector<int64_t> adapters;  // for all rows of the batch, in this order; empty: the base model
   SamplingOptions sampling;
   int64_t max_new_tokens;
   std::vector<int32_t> eos_ids;
@@ -85,6 +94,7 @@ struct GenerateResult {
 
 struct ChooseRequest {
   Prompt prompt;
+  std::vector<int64_t> adapters;
   std::vector<std::vector<int32_t>> choices;  // each at least one id
   bool uses_prefix_cache;
 };
@@ -121,9 +131,15 @@ class FaceLlm {
   ChooseResult choose(const ChooseRequest& request, const Cancellation& cancellation);
   // One [tokens, D] tensor an image, named by its key.
   std::vector<HostTensor> embed_images(const std::vector<ImageInput>& images,
+                                       const std::vector<int64_t>& adapters,
                                        const Cancellation& cancellation);
   // Every stage of one forward pass over the prompt, under the oracle's names (golden tests, doctor).
-  std::vector<HostTensor> trace(const Prompt& prompt, const Cancellation& cancellation);
+  std::vector<HostTensor> trace(const Prompt& prompt, const std::vector<int64_t>& adapters,
+                                const Cancellation& cancellation);
+  // Adapters beside the base, which stays as it is: kept in the model's dtype, active only in requests
+  // that name them. Throws kAdapterInvalid listing every tensor that does not fit.
+  AdapterInfo load_adapter(const AdapterSource& source);
+  void unload_adapter(int64_t id);  // idempotent
   // Forgets cached image features and prefixes.
   void clear_caches();
 

@@ -10,10 +10,13 @@
 namespace facellm {
 namespace {
 
-// Identity of what the vision tower would be given: the pixels and how they are cut.
-std::string image_identity(const ImageInput& image) {
-  return image.key + "/" + std::to_string(image.columns) + "x" + std::to_string(image.rows) +
-         (image.has_thumbnail ? "+1" : "");
+// Identity of an image's vectors: the pixels, how they are cut, and the adapters that change vision. An
+// adapter of the language model alone shares them with the base.
+std::string image_identity(const Session& session, const ImageInput& image) {
+  std::string identity = image.key + "/" + std::to_string(image.columns) + "x" +
+                         std::to_string(image.rows) + (image.has_thumbnail ? "+1" : "");
+  for (const int64_t id : session.adapters.active_on_images()) identity += "/" + std::to_string(id);
+  return identity;
 }
 
 // Activations of one tile at the 1B's sizes take about 60 MB; sixteen keep a GPU busy.
@@ -65,7 +68,7 @@ TokenIdentities identities(Session& session, const Prompt& prompt,
     if (token != session.model.config().image_token_id) continue;
     if (place == 0) {
       const auto next = static_cast<int64_t>(session.image_numbers.size());
-      number = session.image_numbers.try_emplace(image_identity(prompt.images[image]), next)
+      number = session.image_numbers.try_emplace(image_identity(session, prompt.images[image]), next)
                    .first->second;
     }
     token = -1 - number * kPlaces - place;
@@ -92,7 +95,7 @@ std::vector<at::Tensor> encode_images(Session& session, std::span<const ImageInp
   std::vector<std::vector<size_t>> places;  // of each fresh picture; it may occur twice
   std::unordered_map<std::string, size_t> seen;
   for (size_t i = 0; i < images.size(); ++i) {
-    const auto identity = image_identity(images[i]);
+    const auto identity = image_identity(session, images[i]);
     if (!trace) features[i] = session.image_features.find(identity);
     if (features[i].defined()) continue;
     const auto [entry, is_new] = seen.try_emplace(identity, fresh.size());
@@ -116,7 +119,7 @@ std::vector<at::Tensor> encode_images(Session& session, std::span<const ImageInp
     auto own = encoded.narrow(0, begin, counts[i]).flatten(0, 1);
     // A view would keep the other pictures' vectors alive in the cache.
     if (fresh.size() > 1) own = own.clone();
-    session.image_features.insert(image_identity(fresh[i]), own);
+    session.image_features.insert(image_identity(session, fresh[i]), own);
     for (const size_t place : places[i]) features[place] = own;
     begin += counts[i];
   }
@@ -178,7 +181,7 @@ PrefilledPrompt prefill(Session& session, const Prompt& prompt, KvCache& cache,
     result.image_tokens = vectors.size(0);
   }
   const auto tokens = identities(session, prompt, features);
-  if (uses_prefix_cache) result.cached_tokens = session.prefixes.restore(tokens, cache);
+  if (uses_prefix_cache) result.cached_tokens = session.prefixes.restore(tokens, session.adapters.active(), cache);
   const int64_t start = result.cached_tokens, count = length - start;
   StepInput input;
   input.embeddings = embeddings.narrow(0, start, count).unsqueeze(0);
@@ -189,7 +192,7 @@ PrefilledPrompt prefill(Session& session, const Prompt& prompt, KvCache& cache,
     input.mask = (slots.unsqueeze(0) <= input.positions.squeeze(0).unsqueeze(1)).view({1, 1, count, length});
   }
   result.hidden_states = language_model.forward(input, cache, cancellation, trace);
-  if (uses_prefix_cache) session.prefixes.store(tokens, cache, start);
+  if (uses_prefix_cache) session.prefixes.store(tokens, session.adapters.active(), cache, start);
   return result;
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/cancellation.h"
 #include "core/trace.h"
+#include "generation/adapter_stack.h"
 #include "generation/face_llm.h"
 #include "generation/prefix_cache.h"
 #include "model/image_feature_cache.h"
@@ -18,13 +19,15 @@
 
 namespace facellm {
 
-// What lives as long as a loaded model: caches, and a number for every picture met so far.
+// What lives as long as a loaded model: caches, a number for every picture met so far, and adapters. The
+// caller has made the request's adapters work (AdapterStack::use).
 struct Session {
   const InternVl& model;
   Preprocessing preprocessing;
   ImageFeatureCache image_features;
   PrefixCache prefixes;
   std::unordered_map<std::string, int64_t> image_numbers;
+  AdapterStack adapters;
 };
 
 // Projected vectors of each image, [tokens, D] in the model's dtype. Pictures not in the cache are

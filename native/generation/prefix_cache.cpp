@@ -16,10 +16,12 @@ int64_t common_prefix(const TokenIdentities& a, const TokenIdentities& b) {
 
 }  // namespace
 
-int64_t PrefixCache::restore(const TokenIdentities& tokens, KvCache& cache) {
+int64_t PrefixCache::restore(const TokenIdentities& tokens, const AdapterIds& adapters,
+                             KvCache& cache) {
   auto best = entries_.end();
   int64_t best_length = 0;
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+    if (entry->adapters != adapters) continue;
     const int64_t length = std::min(common_prefix(entry->tokens, tokens),
                                     static_cast<int64_t>(tokens.size()) - 1);
     if (length > best_length) {
@@ -33,7 +35,8 @@ int64_t PrefixCache::restore(const TokenIdentities& tokens, KvCache& cache) {
   return best_length;
 }
 
-void PrefixCache::store(const TokenIdentities& tokens, const KvCache& cache, int64_t restored) {
+void PrefixCache::store(const TokenIdentities& tokens, const AdapterIds& adapters,
+                        const KvCache& cache, int64_t restored) {
   const auto length = static_cast<int64_t>(tokens.size());
   // A prompt that is mostly a known prefix adds little; keeping it would push out other pictures.
   if (4 * restored >= 3 * length || length < kShortestUseful || capacity_bytes_ <= 0) return;
@@ -43,7 +46,7 @@ void PrefixCache::store(const TokenIdentities& tokens, const KvCache& cache, int
     bytes_ -= static_cast<int64_t>(entries_.back().snapshot.nbytes());
     entries_.pop_back();
   }
-  entries_.push_front({tokens, cache.snapshot(length)});
+  entries_.push_front({tokens, adapters, cache.snapshot(length)});
   bytes_ += size;
 }
 

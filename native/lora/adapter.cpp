@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "lora/frozen_lora.h"
 #include "model/name_map.h"
 
 namespace facellm {
@@ -102,6 +103,8 @@ std::shared_ptr<Adapter> Adapter::load(InternVl& model, const AdapterSpec& spec,
   auto adapter = std::make_shared<Adapter>();
   adapter->members_ = place(model, spec);
   const auto& entries = checkpoint.entries();
+  const auto model_device = model.options().device();
+  const auto device = model_device.is_meta() ? at::Device(at::kCPU) : model_device;
   std::set<std::string> consumed;
   std::vector<std::string> problems;
   for (auto& [module, slice, linear] : adapter->members_) {
@@ -124,7 +127,8 @@ std::shared_ptr<Adapter> Adapter::load(InternVl& model, const AdapterSpec& spec,
         continue;
       }
       // A copy: the file may change while the adapter lives.
-      *target = checkpoint.view(found).to(model.options().device(), dtype, false, /*copy=*/true);
+      const auto kept = target == &slice.magnitude ? at::kFloat : dtype;
+      *target = checkpoint.view(found).to(device, kept, false, /*copy=*/true);
       if (!at::isfinite(*target).all().item<bool>()) {
         problems.push_back(found + " holds NaN or infinite values");
       }
@@ -157,6 +161,20 @@ bool Adapter::touches_vision() const {
   return false;
 }
 
+int64_t Adapter::bytes() const {
+  int64_t total = 0;
+  for (const auto& [name, tensor] : parameters()) total += static_cast<int64_t>(tensor.nbytes());
+  return total;
+}
+
+void Adapter::prepare_for_inference() {
+  const c10::NoGradGuard no_grad;
+  for (auto& [module, slice, linear] : members_) {
+    if (!slice.magnitude.defined()) continue;
+    slice.norms = row_norms(linear->weight.narrow(0, slice.begin, slice.count), slice);
+  }
+}
+
 void activate(InternVl& model, const std::vector<std::shared_ptr<const Adapter>>& adapters,
               const std::shared_ptr<const LoraDropout>& dropout) {
   std::map<Linear*, std::vector<LoraSlice>> slices;
@@ -172,15 +190,21 @@ void activate(InternVl& model, const std::vector<std::shared_ptr<const Adapter>>
       slices[member.linear].push_back(member.slice);
     }
   }
-  uint64_t place = 0;
-  for (const auto& site : model.linears()) {
-    const auto found = slices.find(site.linear);
-    site.linear->extension =
-        found == slices.end()
-            ? nullptr
-            : std::make_shared<const LoraExtension>(found->second, dropout, place);
-    ++place;
+  // All are made before any is put in place: running out of memory leaves the model as it was.
+  std::vector<std::shared_ptr<const LinearExtension>> extensions;
+  const auto sites = model.linears();
+  for (uint64_t place = 0; place < sites.size(); ++place) {
+    auto* linear = sites[place].linear;
+    const auto found = slices.find(linear);
+    if (found == slices.end()) {
+      extensions.push_back(nullptr);
+    } else if (dropout == nullptr) {
+      extensions.push_back(std::make_shared<const FrozenLora>(*linear, found->second));
+    } else {
+      extensions.push_back(std::make_shared<const LoraExtension>(found->second, dropout, place));
+    }
   }
+  for (size_t i = 0; i < sites.size(); ++i) sites[i].linear->extension = std::move(extensions[i]);
 }
 
 }  // namespace facellm

@@ -9,22 +9,11 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "lora/adapter_source.h"
 #include "lora/lora_linear.h"
 #include "model/internvl.h"
 
 namespace facellm {
-
-// One adapted module; lib/lora resolves patterns to these.
-struct AdapterModule {
-  std::string name;  // released HF name, "language_model.model.layers.0.self_attn.q_proj"
-  int64_t rank;
-  double scaling;    // alpha / rank, or alpha / sqrt(rank) with rsLoRA
-};
-
-struct AdapterSpec {
-  std::vector<AdapterModule> modules;
-  bool uses_dora = false;
-};
 
 class Adapter {
  public:
@@ -33,14 +22,20 @@ class Adapter {
   // that the model has not, or named twice.
   static std::shared_ptr<Adapter> create(InternVl& model, const AdapterSpec& spec, uint64_t seed);
   // From adapter_model.safetensors, both of PEFT's key forms (spec section 11.4). Throws
-  // kAdapterInvalid listing every missing, unexpected and mis-shaped tensor. `dtype`: what to keep.
+  // kAdapterInvalid listing every missing, unexpected and mis-shaped tensor. `dtype`: what A and B are
+  // kept in; magnitudes stay fp32, since a row's gain differs from 1 by less than bf16 can tell. On the
+  // model's device, or the CPU where the model has none (an export's model without storage).
   static std::shared_ptr<Adapter> load(InternVl& model, const AdapterSpec& spec,
                                        const Checkpoint& checkpoint, at::ScalarType dtype);
 
   // lora_A, lora_B (and magnitudes) under the names that PEFT 0.21 over transformers >= 4.52 writes,
   // in model order.
   ParameterList parameters() const;
+  // Vision tower or projector.
   bool touches_vision() const;
+  int64_t bytes() const;
+  // Computes once what answering needs of the base model: row norms of DoRA. The base must be loaded.
+  void prepare_for_inference();
 
   struct Member {
     std::string module;
@@ -53,8 +48,9 @@ class Adapter {
   std::vector<Member> members_;
 };
 
-// Makes exactly these adapters work, their sums where several meet; none restores the model.
-// `dropout` may be null. Throws kAdapterInvalid where DoRA meets another adapter on one module.
+// Makes exactly these adapters work, their sums where several meet; none restores the model. `dropout`
+// null: for answering, nothing can be learnt (lora/frozen_lora.h). Throws kAdapterInvalid where DoRA meets
+// another adapter on one module; then nothing has changed.
 void activate(InternVl& model, const std::vector<std::shared_ptr<const Adapter>>& adapters,
               const std::shared_ptr<const LoraDropout>& dropout);
 

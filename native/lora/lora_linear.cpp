@@ -121,14 +121,13 @@ uint64_t mixed(uint64_t seed, uint64_t value) {  // splitmix64
   return z ^ (z >> 31);
 }
 
-// Row norms of W + s B A, fp32, taken as constants (DoRA paper, section 4.3).
+}  // namespace
+
 at::Tensor row_norms(const at::Tensor& weight, const LoraSlice& slice) {
   const c10::NoGradGuard no_grad;
   const auto delta = at::mm(slice.b.to(at::kFloat), slice.a.to(at::kFloat)).mul_(slice.scaling);
   return at::linalg_vector_norm(delta.add_(weight), 2, {1});
 }
-
-}  // namespace
 
 at::Tensor lora_linear(const at::Tensor& x, const Linear& base, const std::vector<LoraSlice>& slices) {
   const auto layout = std::make_shared<Layout>();
@@ -167,10 +166,11 @@ at::Tensor lora_linear_reference(const at::Tensor& x, const Linear& base,
     auto delta = at::linear(u, slice.b.to(x.scalar_type())) * slice.scaling;
     if (slice.magnitude.defined()) {
       const auto weight = base.weight.narrow(0, slice.begin, slice.count);
-      const auto ratio = (slice.magnitude / row_norms(weight, slice)).to(x.scalar_type());
+      // fp32: near 1, where training begins, bf16 would round the gain away.
+      const auto ratio = slice.magnitude / row_norms(weight, slice);
       auto product = out.narrow(-1, slice.begin, slice.count);
       if (base.bias.defined()) product = product - base.bias.narrow(0, slice.begin, slice.count);
-      delta = (ratio - 1) * product + ratio * delta;
+      delta = ((ratio - 1) * product + ratio * delta).to(x.scalar_type());
     }
     const auto before = out.narrow(-1, 0, slice.begin);
     const auto own = out.narrow(-1, slice.begin, slice.count) + delta;

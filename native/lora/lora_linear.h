@@ -20,6 +20,7 @@ struct LoraSlice {
   at::Tensor b;          // [count, rank]
   at::Tensor magnitude;  // [count] for DoRA, else undefined
   double scaling;
+  at::Tensor norms = {};  // DoRA: row norms of W + s B A where they are known, fp32 [count]
 };
 
 // Dropout on A's input, drawn anew for every micro-batch and equal when activations are recomputed:
@@ -51,6 +52,9 @@ class LoraExtension : public LinearExtension {
   std::shared_ptr<const LoraDropout> dropout_;  // null: none
   uint64_t place_;
 };
+
+// Row norms of W + s B A, fp32 [count], taken as constants (DoRA paper, section 4.3). `weight` [count, in].
+at::Tensor row_norms(const at::Tensor& weight, const LoraSlice& slice);
 
 // W + s B A of a slice's rows, fp32 (DoRA: rows scaled to their magnitudes); `weight` [count, in].
 at::Tensor merged_rows(const at::Tensor& weight, const LoraSlice& slice);

@@ -12,11 +12,6 @@
 namespace facellm {
 namespace {
 
-struct Assignment {
-  at::Tensor target;
-  TensorSource source;
-};
-
 std::string shape_text(at::IntArrayRef shape) {
   std::ostringstream text;
   text << "[";
@@ -30,9 +25,16 @@ std::string place(const Checkpoint& checkpoint, const std::string& name) {
   return checkpoint.file_name(entry.file) + ": " + name;
 }
 
-// Pairs every parameter with its one source; problems are appended to `details`.
-std::vector<Assignment> assign(const ParameterList& parameters, const Checkpoint& checkpoint,
-                               std::vector<std::string>& details) {
+// Where a block of rows lies in its tensor, in bytes.
+std::pair<uint64_t, uint64_t> byte_range(const at::Tensor& rows, const TensorSource& source) {
+  const auto size = static_cast<uint64_t>(rows.nbytes());
+  return {static_cast<uint64_t>(source.part) * size, static_cast<uint64_t>(source.part + 1) * size};
+}
+
+}  // namespace
+
+std::vector<Assignment> assign_weights(const ParameterList& parameters, const Checkpoint& checkpoint) {
+  std::vector<std::string> details;
   const auto& entries = checkpoint.entries();
   std::vector<Assignment> assignments;
   std::set<std::string> consumed;
@@ -59,23 +61,22 @@ std::vector<Assignment> assign(const ParameterList& parameters, const Checkpoint
                         shape_text(entry.shape) + ", expected " + shape_text(expected));
       continue;
     }
-    assignments.push_back({target, found[0]});
+    assignments.push_back({name, target, found[0]});
   }
   for (const auto& [name, entry] : entries) {
     if (!consumed.contains(name) && !is_ignored_tensor(name)) {
       details.push_back(place(checkpoint, name) + " is unexpected: no such parameter in this model");
     }
   }
+  if (!details.empty()) {
+    throw Error(ErrorCode::kCheckpointInvalid,
+                "the checkpoint's tensors do not fit its config.json (" +
+                    std::to_string(details.size()) +
+                    " problem(s)); use the weights and the config of the same model",
+                std::move(details));
+  }
   return assignments;
 }
-
-// Where a block of rows lies in its tensor, in bytes.
-std::pair<uint64_t, uint64_t> byte_range(const at::Tensor& rows, const TensorSource& source) {
-  const auto size = static_cast<uint64_t>(rows.nbytes());
-  return {static_cast<uint64_t>(source.part) * size, static_cast<uint64_t>(source.part + 1) * size};
-}
-
-}  // namespace
 
 bool has_lm_head(const Checkpoint& checkpoint) {
   for (const auto& source : tensor_sources("language_model.lm_head.weight")) {
@@ -88,14 +89,7 @@ void load_weights(const InternVl& model, const Checkpoint& checkpoint,
                   const std::function<void(int64_t done, int64_t total)>& progress,
                   const Cancellation& cancellation) {
   std::vector<std::string> details;
-  auto assignments = assign(model.parameters(), checkpoint, details);
-  if (!details.empty()) {
-    throw Error(ErrorCode::kCheckpointInvalid,
-                "the checkpoint's tensors do not fit its config.json (" +
-                    std::to_string(details.size()) +
-                    " problem(s)); use the weights and the config of the same model",
-                std::move(details));
-  }
+  auto assignments = assign_weights(model.parameters(), checkpoint);
   // In file order, so that a disk reads forward.
   const auto& entries = checkpoint.entries();
   const auto entry_of = [&](const Assignment& a) -> const Checkpoint::Entry& {

@@ -91,10 +91,10 @@ std::string in_memory_name(const std::string& name) {
   return name;
 }
 
-std::string original_name(const std::string& name) {
-  const auto source = original_source(name);
-  if (source.parts > 1) return {};
-  return source.name.empty() ? name : source.name;
+TensorSource original_tensor(const std::string& name) {
+  auto source = original_source(name);
+  if (source.name.empty() && name.starts_with("language_model.")) source.name = name;
+  return source;
 }
 
 bool is_ignored_tensor(const std::string& name) { return name.ends_with("rotary_emb.inv_freq"); }

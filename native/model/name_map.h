@@ -23,8 +23,9 @@ std::vector<TensorSource> tensor_sources(const std::string& name);
 // "model.language_model.layers.0...". Works for parameters and modules; others come back unchanged.
 std::string in_memory_name(const std::string& name);
 
-// The name of the original layout; "" where a parameter is part of a fused tensor there.
-std::string original_name(const std::string& name);
+// The tensor of the original layout that holds the parameter, whole or as one block of rows. Every
+// parameter has one but `vision_tower.layernorm`, which that layout cannot express: "" then.
+TensorSource original_tensor(const std::string& name);
 
 // Tensors that some exporters write and that carry no parameter (rotary tables).
 bool is_ignored_tensor(const std::string& name);

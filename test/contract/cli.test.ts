@@ -13,19 +13,20 @@ function facellm(args: readonly string[], env: Record<string, string> = {}) {
 }
 
 const MODEL = '--model --subfolder --device --dtype --threads';
-const PROMPT = '--template --system --tiles --no-exif --json';
+const PROMPT = '--template --system --tiles --limit-area --no-exif --json';
 const DRAW =
   '--max-new-tokens --temperature --top-k --top-p --min-p --repetition-penalty --seed --stop';
 const FLAGS: Readonly<Record<string, string>> = {
-  ask: `${MODEL} ${PROMPT} ${DRAW}`,
-  choose: `${MODEL} ${PROMPT} --choices --seed`,
+  ask: `${MODEL} --adapter ${PROMPT} ${DRAW}`,
+  choose: `${MODEL} --adapter ${PROMPT} --choices --seed`,
   plan: `${MODEL} ${PROMPT}`,
   train:
     '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
     '--device --threads --json',
   evaluate:
-    `${MODEL} ${PROMPT} --benchmark --data --output --tuned --setting --reading --limit ` +
+    `${MODEL} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --reading --limit ` +
     '--skip-invalid --on-failure --max-new-tokens --batch-size --seed',
+  merge: '--model --adapter --output --layout --dtype --max-shard-size --json',
   build: '--force',
   doctor: '--json',
 };

@@ -43,7 +43,7 @@ describe('contract: addon and native.ts', () => {
   it('rejects wrong fields with a list, and never throws for them', async () => {
     const model = await golden.loadNative(join(golden.GOLDEN, 'ckpt-300m'), { dtype: 'fp32' });
     const wrong = { ids: [1, 2], images: 'none' } as never;
-    await assert.rejects(model.trace(wrong).promise, (error: unknown) => {
+    await assert.rejects(model.trace(wrong, []).promise, (error: unknown) => {
       const { code, details } = error as { code: string; details: string[] };
       assert.equal(code, 'FACELLM_INVALID_ARGUMENT');
       assert.equal(details.length, 2);

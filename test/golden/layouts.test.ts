@@ -18,7 +18,7 @@ import {
 async function logits(directory: string, one: golden.GoldenCase): Promise<Float32Array> {
   const model = await golden.loadNative(directory, { dtype: 'fp32' });
   try {
-    const stages = await model.trace(await golden.goldenPrompt(one)).promise;
+    const stages = await model.trace(await golden.goldenPrompt(one), []).promise;
     const found = stages.find(({ name }) => name === 'logits.last');
     assert.ok(found);
     return found.data;

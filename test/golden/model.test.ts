@@ -48,7 +48,7 @@ for (const device of golden.TEST_DEVICES) {
 }
 
 async function compareStages(model: NativeModel, one: golden.GoldenCase): Promise<void> {
-  const stages = await model.trace(await golden.goldenPrompt(one)).promise;
+  const stages = await model.trace(await golden.goldenPrompt(one), []).promise;
   const byName = new Map<string, NativeTensor>(stages.map((stage) => [stage.name, stage]));
   const expected = golden.goldenTensors(one);
   const logits = byName.get('logits.last');
@@ -87,6 +87,7 @@ async function compareGreedy(model: NativeModel, one: golden.GoldenCase): Promis
   await model.generate(
     {
       prompts: [await golden.goldenPrompt(one)],
+      adapters: [],
       sampling: GREEDY,
       maxNewTokens: one.generated_ids.length,
       eosIds: [2050],
@@ -111,6 +112,7 @@ async function compareAnswer(model: NativeModel, one: golden.GoldenCase): Promis
   assert.ok(one.answer_ids);
   const result = await model.choose({
     prompt: await golden.goldenPrompt(one),
+    adapters: [],
     choices: [Int32Array.from(one.answer_ids), Int32Array.of(one.answer_ids[0] as number)],
     usesPrefixCache: false,
   }).promise;

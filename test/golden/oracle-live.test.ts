@@ -46,7 +46,7 @@ describe(`oracle, live${reason === undefined ? '' : ` (${reason})`}`, () => {
         const grid = (await import('../../lib/binding/load.js')).loadAddon().chooseTileGrid(picture.width, picture.height, 84, 1, 12);
         const input = { ...picture, ...grid, hasThumbnail: tiles > 1 };
         const model = await golden.loadNative(checkpoint, { dtype: 'fp32' });
-        const traced = await model.trace({ ids: Int32Array.from(info.input_ids), images: [input] }).promise;
+        const traced = await model.trace({ ids: Int32Array.from(info.input_ids), images: [input] }, []).promise;
         await model.dispose().promise;
         let compared = 0;
         for (const [name, want] of readSafetensors(join(folder, 'out', 'live.fp32.safetensors'))) {

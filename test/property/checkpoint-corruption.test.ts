@@ -35,7 +35,7 @@ describe('damaged checkpoints', () => {
   async function outcome(): Promise<string> {
     try {
       const model = await golden.loadNative(target, { dtype: 'bf16' });
-      await model.trace({ ids: Int32Array.of(1, 2, 3), images: [] }).promise;
+      await model.trace({ ids: Int32Array.of(1, 2, 3), images: [] }, []).promise;
       await model.dispose().promise;
       return 'loaded';
     } catch (error) {

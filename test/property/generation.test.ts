@@ -38,6 +38,7 @@ async function generate(
   const result = await model.generate(
     {
       prompts,
+      adapters: [],
       sampling: options.sampling ?? GREEDY,
       maxNewTokens: 10,
       eosIds: options.eosIds ?? [],
@@ -81,6 +82,7 @@ describe('generation', () => {
       assert.ok(made);
       const whole = await model.choose({
         prompt,
+        adapters: [],
         choices: [Int32Array.from(made.ids)],
         usesPrefixCache: false,
       }).promise;
@@ -145,16 +147,27 @@ describe('generation', () => {
     const [prompt] = prompts;
     assert.ok(prompt);
     const choices = [[5], [5, 6], [7, 8, 9], [7, 8, 10]].map((ids) => Int32Array.from(ids));
-    const all = await model.choose({ prompt, choices, usesPrefixCache: false }).promise;
+    const all = await model.choose({ prompt, adapters: [], choices, usesPrefixCache: false })
+      .promise;
     for (const [i, choice] of choices.entries()) {
-      const one = await model.choose({ prompt, choices: [choice], usesPrefixCache: false }).promise;
+      const one = await model.choose({
+        prompt,
+        adapters: [],
+        choices: [choice],
+        usesPrefixCache: false,
+      }).promise;
       assertClose([...(all.tokenLogProbs[i] ?? [])], [...(one.tokenLogProbs[0] ?? [])]);
       const sum = Array.from(all.tokenLogProbs[i] ?? []).reduce((total, value) => total + value, 0);
       assert.ok(Math.abs(sum - (all.logProbs[i] ?? NaN)) < 1e-4);
     }
     // Every id of the vocabulary as a one-token answer: probabilities add up to one.
     const every = Array.from({ length: 2079 }, (_, id) => Int32Array.of(id));
-    const result = await model.choose({ prompt, choices: every, usesPrefixCache: true }).promise;
+    const result = await model.choose({
+      prompt,
+      adapters: [],
+      choices: every,
+      usesPrefixCache: true,
+    }).promise;
     const total = result.logProbs.reduce((sum, logProb) => sum + Math.exp(logProb), 0);
     assert.ok(Math.abs(total - 1) < 1e-4, `${total}`);
   });
@@ -174,11 +187,11 @@ describe('generation', () => {
   it('refuses prompts whose placeholders and pictures differ', async () => {
     const [prompt] = prompts;
     assert.ok(prompt);
-    const job = model.trace({ ids: prompt.ids.slice(0, 6), images: prompt.images });
+    const job = model.trace({ ids: prompt.ids.slice(0, 6), images: prompt.images }, []);
     await assert.rejects(job.promise, { code: 'FACELLM_IMAGE_TOKEN_MISMATCH' });
     const long = { ids: new Int32Array(32768), images: [] };
-    await assert.rejects(model.trace(long).promise, { code: 'FACELLM_PROMPT_TOO_LONG' });
+    await assert.rejects(model.trace(long, []).promise, { code: 'FACELLM_PROMPT_TOO_LONG' });
     const wrong = { ids: Int32Array.of(5000), images: [] };
-    await assert.rejects(model.trace(wrong).promise, { code: 'FACELLM_INVALID_ARGUMENT' });
+    await assert.rejects(model.trace(wrong, []).promise, { code: 'FACELLM_INVALID_ARGUMENT' });
   });
 });

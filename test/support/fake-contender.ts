@@ -77,7 +77,7 @@ export function fakeContender(options: FakeOptions = {}): FakeContender {
   return {
     name,
     origin: { model: `fake ${seed}` },
-    identity: { model: seed, adapter: null },
+    identity: { model: seed, adapters: [] },
     open() {
       log.push('open');
       return Promise.resolve(model);

@@ -25,5 +25,12 @@ export type EvaluationEvent =
       /** Since the model's turn began. */
       readonly failures: number;
     }
+  /** Something to know that stops nothing: a model is asked in another way than it was trained. */
+  | {
+      readonly type: 'warning';
+      readonly model: string;
+      readonly message: string;
+      readonly details: readonly string[];
+    }
   /** Tables are being written. */
   | { readonly type: 'report'; readonly folder: string };

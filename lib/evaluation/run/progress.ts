@@ -51,6 +51,9 @@ export class EvaluationProgress {
       const isLast = event.done + event.failures >= event.total;
       if (isLast || this.#now() - this.#shownAt >= this.#intervalMs) this.#show(event);
     }
+    if (event.type === 'warning') {
+      this.note([`${event.model}: ${event.message}`, ...event.details].join('\n  - '));
+    }
     if (event.type === 'report') this.note(`all answers are there: writing ${event.folder}`);
   }
 

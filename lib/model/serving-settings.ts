@@ -1,0 +1,157 @@
+/**
+ * How prompts and pictures were made in training, recorded beside the weights (facellm_training.json), and
+ * what a request makes of it: serving does as training did unless told otherwise.
+ */
+import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+
+import { z } from 'zod';
+
+import { DEFAULT_SYSTEM, TEMPLATE_NAMES, type TemplateName } from '../chat/index.js';
+import type { CheckpointConfig } from '../checkpoint/index.js';
+import { createError, type ErrorCode } from '../errors.js';
+import type { TilingOptions } from '../image/index.js';
+import type { PromptOptions } from './prompt.js';
+
+export const SETTINGS_FILE = 'facellm_training.json';
+
+/** Settings that answers depend on. */
+export interface ServingSettings {
+  readonly template: TemplateName;
+  /** Text of the system turn; '': none. */
+  readonly system: string;
+  readonly tiling: TilingOptions;
+  /** The bound of 768 x 768 pixels on a picture before it is cut. */
+  readonly limitsImageArea: boolean;
+  readonly applyExif: boolean;
+}
+
+/** Prompt options with every default in place. */
+export interface ResolvedPromptOptions extends PromptOptions {
+  readonly template: TemplateName;
+  readonly limitsImageArea: boolean;
+  readonly applyExif: boolean;
+}
+
+const count = z.number().int().min(1).max(4096);
+const schema = z.object({
+  template: z.enum(TEMPLATE_NAMES),
+  system: z.string(),
+  tiles: z.union([z.literal('off'), z.object({ minTiles: count, maxTiles: count })]),
+  limitsImageArea: z.boolean(),
+  // The training path leaves pictures as stored (spec internvl3.md, section 4.1).
+  applyExif: z.boolean().default(false),
+});
+
+/**
+ * The settings recorded in a folder of weights; undefined where there are none, as in adapters of other
+ * programs.
+ *
+ * @throws FaceLlmError `code`, listing every problem of the file
+ */
+export async function readServingSettings(
+  directory: string,
+  code: ErrorCode,
+): Promise<ServingSettings | undefined> {
+  const path = join(directory, SETTINGS_FILE);
+  let raw: unknown;
+  try {
+    raw = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code === 'ENOENT') return undefined;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw createError(code, `${path} cannot be read`, { details: [reason], cause });
+  }
+  const parsed = schema.safeParse(raw);
+  if (!parsed.success) {
+    throw createError(code, `${path} does not hold the settings of a training run`, {
+      details: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+    });
+  }
+  const { tiles, ...settings } = parsed.data;
+  return { ...settings, tiling: tiles };
+}
+
+/** What the options stand for where nothing is recorded. */
+function resolveAlone(options: PromptOptions): ResolvedPromptOptions {
+  const template = options.template ?? 'hub';
+  const isTraining = template === 'training';
+  return {
+    ...options,
+    template,
+    tiling: options.tiling ?? (isTraining ? 'off' : undefined),
+    limitsImageArea: options.limitsImageArea ?? isTraining,
+    applyExif: options.applyExif ?? true,
+  };
+}
+
+/**
+ * Fills in what the caller left open: from the record, if there is one and the caller asks for no other form of
+ * prompt; else by the form. A form named by the caller brings its own defaults, not half of the record's.
+ */
+export function resolvePromptOptions(
+  options: PromptOptions,
+  recorded: ServingSettings | undefined,
+): ResolvedPromptOptions {
+  const follows = options.template === undefined || options.template === recorded?.template;
+  if (recorded === undefined || !follows) return resolveAlone(options);
+  return {
+    ...options,
+    template: recorded.template,
+    system: options.system ?? recorded.system,
+    tiling: options.tiling ?? recorded.tiling,
+    limitsImageArea: options.limitsImageArea ?? recorded.limitsImageArea,
+    applyExif: options.applyExif ?? recorded.applyExif,
+  };
+}
+
+function systemText({ template, system }: Pick<ResolvedPromptOptions, 'template' | 'system'>) {
+  return system ?? (template === 'hub' ? '' : DEFAULT_SYSTEM);
+}
+
+function tilingText(tiling: TilingOptions | undefined, config: CheckpointConfig): string {
+  if (tiling === 'off') return '1..1';
+  const { minTiles, maxTiles, thumbnail } = tiling ?? {};
+  const most = maxTiles ?? config.maxTiles;
+  const withThumbnail = most > 1 && (thumbnail ?? config.useThumbnail);
+  return `${minTiles ?? config.minTiles}..${most}${withThumbnail ? ' and a thumbnail' : ''}`;
+}
+
+function shorten(text: string): string {
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
+}
+
+/** What decides which settings matter to a request. */
+export interface RequestFacts {
+  readonly hasImages: boolean;
+  /** False: image vectors only. */
+  readonly hasText: boolean;
+  /** The conversation begins with a system turn. */
+  readonly hasOwnSystem: boolean;
+}
+
+/** One line for each setting in which a request departs from the record. */
+export function settingDifferences(
+  used: ResolvedPromptOptions,
+  recorded: ServingSettings,
+  config: CheckpointConfig,
+  request: RequestFacts,
+): string[] {
+  const differences: string[] = [];
+  const compare = (name: string, trained: string, now: string): void => {
+    if (trained !== now) differences.push(`${name}: trained with ${trained}, now ${now}`);
+  };
+  if (request.hasText) compare('template', recorded.template, used.template);
+  // A conversation that brings its own system turn says what it wants.
+  if (request.hasText && !request.hasOwnSystem && systemText(used) !== recorded.system) {
+    differences.push(
+      `system: trained with ${shorten(recorded.system)}, now ${shorten(systemText(used))}`,
+    );
+  }
+  if (request.hasImages) {
+    compare('tiles', tilingText(recorded.tiling, config), tilingText(used.tiling, config));
+    compare('limitsImageArea', String(recorded.limitsImageArea), String(used.limitsImageArea));
+    compare('applyExif', String(recorded.applyExif), String(used.applyExif));
+  }
+  return differences;
+}

@@ -1,0 +1,67 @@
+/** Which record a request follows, and the one warning that an adapter or a model gets where it does not. */
+import type { CheckpointConfig } from '../checkpoint/index.js';
+import type { Adapter } from './adapter.js';
+import type { LoadOptions, ModelWarning } from './load.js';
+import type { PromptOptions } from './prompt.js';
+import {
+  type RequestFacts,
+  type ResolvedPromptOptions,
+  resolvePromptOptions,
+  type ServingSettings,
+  settingDifferences,
+} from './serving-settings.js';
+
+export class SettingsWatch {
+  readonly #config: CheckpointConfig;
+  readonly #ofModel: ServingSettings | undefined;
+  readonly #onWarning: LoadOptions['onWarning'];
+  readonly #warned = new WeakSet<object>();
+
+  constructor(
+    config: CheckpointConfig,
+    ofModel: ServingSettings | undefined,
+    onWarning: LoadOptions['onWarning'],
+  ) {
+    this.#config = config;
+    this.#ofModel = ofModel;
+    this.#onWarning = onWarning;
+  }
+
+  /** The last active adapter with a record decides, else the model's own record, else the form's defaults. */
+  resolve(options: PromptOptions, adapters: readonly Adapter[]): ResolvedPromptOptions {
+    const recorded = adapters.flatMap(({ facts }) => facts.settings ?? []).at(-1) ?? this.#ofModel;
+    return resolvePromptOptions(options, recorded);
+  }
+
+  /** Warns of every active adapter that was trained otherwise; of the model only where no adapter speaks. */
+  check(used: ResolvedPromptOptions, adapters: readonly Adapter[], request: RequestFacts): void {
+    const speaking = adapters.filter(({ facts }) => facts.settings !== undefined);
+    for (const adapter of speaking) {
+      this.#compare(used, adapter, adapter.name, adapter.facts.settings, request);
+    }
+    if (speaking.length === 0) this.#compare(used, this, undefined, this.#ofModel, request);
+  }
+
+  #compare(
+    used: ResolvedPromptOptions,
+    owner: object,
+    adapter: string | undefined,
+    recorded: ServingSettings | undefined,
+    request: RequestFacts,
+  ): void {
+    if (recorded === undefined || this.#warned.has(owner)) return;
+    const differences = settingDifferences(used, recorded, this.#config, request);
+    if (differences.length === 0) return;
+    this.#warned.add(owner);
+    const subject = adapter === undefined ? 'the model' : `the adapter ${adapter}`;
+    const warning: ModelWarning = {
+      code: 'SETTINGS_DIFFER',
+      adapter,
+      message:
+        `${subject} is used with other settings than it was trained with; answers may be worse ` +
+        '(leave these options out to use the recorded ones)',
+      differences,
+    };
+    this.#onWarning?.(warning);
+  }
+}

@@ -1,0 +1,53 @@
+#include "lora/frozen_lora.h"
+
+namespace facellm {
+namespace {
+
+// Of DoRA's output: gain * (product + delta) + bias, where `own` holds product + bias already.
+void add_dora(at::Tensor own, const at::Tensor& delta, const at::Tensor& gain, const at::Tensor& bias) {
+  const auto product = bias.defined() ? own - bias : own;
+  // In fp32, rounded once: gains are close to 1.
+  own.copy_(own + ((gain - 1) * product + gain * delta));
+}
+
+}  // namespace
+
+FrozenLora::FrozenLora(const Linear& base, const std::vector<LoraSlice>& slices) {
+  const auto dtype = base.weight.scalar_type();
+  std::vector<at::Tensor> matrices;
+  for (const auto& slice : slices) {
+    matrices.push_back(slice.a.to(dtype));
+    Part part{slice.begin, slice.count, slice.b.to(dtype), slice.scaling, {}};
+    if (slice.magnitude.defined()) {
+      const auto rows = base.weight.narrow(0, slice.begin, slice.count);
+      const auto norms = slice.norms.defined() ? slice.norms : row_norms(rows, slice);
+      part.gain = slice.magnitude.to(at::kFloat) / norms;
+    }
+    parts_.push_back(std::move(part));
+  }
+  a_ = matrices.size() == 1 ? matrices[0] : at::cat(matrices);
+}
+
+at::Tensor FrozenLora::forward(const Linear& base, const at::Tensor& x) const {
+  const auto rows = x.reshape({-1, x.size(-1)});
+  auto out = at::linear(rows, base.weight, base.bias);
+  const auto u = at::mm(rows, a_.t());  // [T, sum of ranks]
+  int64_t column = 0;
+  for (const auto& part : parts_) {
+    const int64_t rank = part.b.size(1);
+    const auto own_u = u.narrow(1, column, rank);
+    auto own = out.narrow(1, part.begin, part.count);
+    if (part.gain.defined()) {
+      const auto bias = base.bias.defined() ? base.bias.narrow(0, part.begin, part.count) : base.bias;
+      add_dora(own, at::mm(own_u, part.b.t()) * part.scaling, part.gain, bias);
+    } else {
+      own.addmm_(own_u, part.b.t(), 1, part.scaling);
+    }
+    column += rank;
+  }
+  auto shape = x.sizes().vec();
+  shape.back() = out.size(1);
+  return out.view(shape);
+}
+
+}  // namespace facellm
