@@ -85,7 +85,9 @@ describe('evaluate', () => {
     assert.deepEqual([result['questions'], result['missing'], result['failures']], [24, 0, 0]);
     assert.match(run.stderr, /base: 24\/24 \(100\.0 %\)/);
     assert.match(run.stderr, /tuned: 24\/24/);
-    const { scores } = JSON.parse(readFileSync(join(whole, 'report', 'scores.json'), 'utf8')) as {
+    const { scores } = JSON.parse(
+      readFileSync(join(whole, 'report', 'facexbench.json'), 'utf8'),
+    ) as {
       readonly scores: readonly Score[];
     };
     for (const model of ['base', 'tuned']) {
@@ -99,7 +101,7 @@ describe('evaluate', () => {
         assert.deepEqual(counts.get(group), { correct, total }, `${model}: ${group}`);
       }
     }
-    const text = readFileSync(join(whole, 'report', 'report.md'), 'utf8');
+    const text = readFileSync(join(whole, 'report', 'facexbench.md'), 'utf8');
     assert.match(text, /partial set/);
     assert.match(text, /McNemar/);
     const record = JSON.parse(readFileSync(join(whole, 'run.json'), 'utf8')) as {
@@ -153,7 +155,7 @@ describe('evaluate', () => {
     assert.deepEqual(await Promise.all(children.map(ended)), [0, 0]);
     assert.ok(existsSync(join(output, 'rank-1', 'base.jsonl')));
     assert.deepEqual(outcomes(output), outcomes(whole));
-    assert.ok(existsSync(join(output, 'report', 'report.md')));
+    assert.ok(existsSync(join(output, 'report', 'facexbench.md')));
   });
 
   it('a broken picture fails one question, with its reason, and the command with 1', async () => {

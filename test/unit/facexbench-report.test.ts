@@ -71,7 +71,7 @@ async function makeReport(readings?: Benchmark['readings']) {
 describe('FaceXBench report', () => {
   it('gives the numbers of the official aggregation over its own predictions', async () => {
     const { output, read } = await makeReport();
-    const { scores } = JSON.parse(read('scores.json')) as ScoresFile;
+    const { scores } = JSON.parse(read('facexbench.json')) as ScoresFile;
     for (const model of ['base', 'tuned']) {
       const folder = join(output, 'predictions', model);
       assert.deepEqual(questionFiles(folder), questionFiles(QUESTIONS));
@@ -105,7 +105,7 @@ describe('FaceXBench report', () => {
 
   it('counts by hand: 24 questions in turns of six', async () => {
     const { read, summary } = await makeReport();
-    const { scores, comparisons } = JSON.parse(read('scores.json')) as ScoresFile;
+    const { scores, comparisons } = JSON.parse(read('facexbench.json')) as ScoresFile;
     const overall = (model: string, reading: string) =>
       scores.find((s) => s.table === 'overall' && s.model === model && s.reading === reading);
     // Of six turns: right letter, wrong letter, right in prose, article, nothing, failure.
@@ -131,10 +131,10 @@ describe('FaceXBench report', () => {
     assert.equal(benchmark.isPartial, true);
     assert.equal(summary.isPartial, true);
     assert.equal(summary.benchmark, 'FaceXBench questions, partial set');
-    const text = read('report.md');
-    assert.match(text, /^# FaceXBench questions, partial set\n\n\*\*Not a FaceXBench score\.\*\*/);
+    const text = read('facexbench.md');
+    assert.match(text, /^# FaceXBench questions, partial set\n\n> \*\*Not a FaceXBench score\./);
     assert.match(text, /40 of 48 files are absent/);
-    assert.match(text, /on a partial set: \*\*not comparable\*\*/);
+    assert.match(text, /of a partial set: not comparable/);
     assert.match(text, /\| base \(measured here\) \| \d+\.\d\d \|/);
     assert.match(text, /\| FaceLLM-8B \(published\) \| 56\.14 \| 65\.20 \|/);
     assert.match(text, /without FairFace questions/);
@@ -171,7 +171,7 @@ describe('FaceXBench report', () => {
       'strict',
       'probability',
     ]);
-    const rows = read('scores.csv').trimEnd().split('\n');
+    const rows = read('facexbench.csv').trimEnd().split('\n');
     assert.equal(rows[0], 'table,group,model,reading,correct,total,unanswered,accuracy,low,high');
     assert.ok(rows.every((row) => row.split(',').length === 10));
   });
@@ -179,6 +179,6 @@ describe('FaceXBench report', () => {
   it('without text there are no predictions and no published figures to stand beside', async () => {
     const { summary, read } = await makeReport(['probability']);
     assert.ok(!summary.files.some((file) => file.startsWith('predictions')));
-    assert.ok(!read('report.md').includes('(published)'));
+    assert.ok(!read('facexbench.md').includes('(published)'));
   });
 });

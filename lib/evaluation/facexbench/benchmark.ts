@@ -7,7 +7,7 @@ import { buildPrompt, type FaceXSetting } from './prompt.js';
 import { differencesFromPublished } from './published-set.js';
 import { LABELLED_OPTIONS } from './question-file.js';
 import { type QuestionFolder, readQuestionFolder, sha256 } from './question-folder.js';
-import { writeReport } from './report.js';
+import { reportFaceXBench } from './report.js';
 import type { FaceXItem } from './scores.js';
 
 export interface FaceXBenchOptions {
@@ -54,7 +54,7 @@ export async function faceXBench(options: FaceXBenchOptions): Promise<Benchmark>
     sources: folder.sources,
     readings: options.readings ?? ['text', 'probability'],
     report: (runs: readonly ModelRun[], output: string) =>
-      writeReport({ folder, items, isPartial, notes, setting, runs, output }),
+      reportFaceXBench({ folder, items, isPartial, notes, setting, runs, output }),
   };
 }
 

@@ -1,15 +1,16 @@
 /**
- * What a FaceXBench run leaves: report.md for people, scores.csv and scores.json for programs, the
- * readings of every question, the official predictions, and what was left out.
+ * What a FaceXBench run leaves: facexbench.md and .html for people, .csv and .json for programs, the readings
+ * of every question, the official predictions, and what was left out.
  */
 import { join } from 'node:path';
 
 import { writeFileAtomic } from '../../files/index.js';
+import { csvOf, roundedJson, writeReport } from '../report/index.js';
 import type { BenchmarkSummary, ModelRun } from '../types.js';
 import { writePredictions } from './predictions.js';
 import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published-scores.js';
 import type { QuestionFolder } from './question-folder.js';
-import { renderMarkdown } from './report-markdown.js';
+import { describeResults } from './report-text.js';
 import { figuresOf, type ResultsInput, resultsOf } from './results.js';
 import {
   CONFIDENCE,
@@ -28,25 +29,37 @@ export interface FaceXReportOptions extends ResultsInput {
   readonly output: string;
 }
 
+const SCORE_COLUMNS: readonly (keyof Score)[] = [
+  ...(['table', 'group', 'model', 'reading', 'correct', 'total', 'unanswered'] as const),
+  ...(['accuracy', 'low', 'high'] as const),
+];
+
 /** @throws TrainingError FACELLM_RUN_WRITE */
-export async function writeReport(options: FaceXReportOptions): Promise<BenchmarkSummary> {
+export async function reportFaceXBench(options: FaceXReportOptions): Promise<BenchmarkSummary> {
   const { folder, items, isPartial, output } = options;
   const runs = options.runs.map((run) => readRun(items, run));
   const results = resultsOf(options, runs);
   const published = { source: PUBLISHED_SOURCE, scores: PUBLISHED_SCORES, tasks: PUBLISHED_TASKS };
-  const texts: Record<string, string> = {
-    'report.md': renderMarkdown(results),
-    'scores.csv': scoresCsv(results.scores),
-    'scores.json': `${JSON.stringify({ ...results, confidence: CONFIDENCE, published }, null, 2)}\n`,
+  const files = await writeReport({
+    output,
+    stem: 'facexbench',
+    document: describeResults(results),
+    json: roundedJson({ ...results, confidence: CONFIDENCE, published }),
+    csv: csvOf(
+      SCORE_COLUMNS,
+      results.scores.map((score) => SCORE_COLUMNS.map((name) => score[name])),
+    ),
+  });
+  const logs: Record<string, string> = {
     'readings.jsonl': readingLines(items, runs),
     ...(folder.leftOut.length > 0 && {
       'left-out.jsonl': folder.leftOut.map((one) => `${JSON.stringify(one)}\n`).join(''),
     }),
   };
-  for (const [name, text] of Object.entries(texts)) {
+  for (const [name, text] of Object.entries(logs)) {
     await writeFileAtomic(join(output, name), text);
+    files.push(name);
   }
-  const files = Object.keys(texts);
   for (const run of runs) {
     // Without generated text there is nothing that the official scoring could read.
     if (run.picks.official === undefined) continue;
@@ -54,17 +67,6 @@ export async function writeReport(options: FaceXReportOptions): Promise<Benchmar
   }
   const models = results.models.map((name) => ({ name, figures: figuresOf(results, name) }));
   return { benchmark: results.title, isPartial, models, files };
-}
-
-function scoresCsv(scores: readonly Score[]): string {
-  const columns: (keyof Score)[] = [
-    ...(['table', 'group', 'model', 'reading', 'correct', 'total', 'unanswered'] as const),
-    ...(['accuracy', 'low', 'high'] as const),
-  ];
-  const cell = (value: string | number): string =>
-    /[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
-  const rows = scores.map((score) => columns.map((column) => cell(score[column])).join(','));
-  return `${[columns.join(','), ...rows].join('\n')}\n`;
 }
 
 /** One question a line: what each model said and what each reading took it for, as letters. */

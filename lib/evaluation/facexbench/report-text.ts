@@ -1,4 +1,5 @@
-/** The tables of a FaceXBench run as Markdown. */
+/** The report of a FaceXBench run: its tables, and what a reader has to know of them. */
+import { type Block, formatPValue, type ReportDocument } from '../report/index.js';
 import { CATEGORIES } from './published-set.js';
 import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published-scores.js';
 import type { FaceXResults } from './results.js';
@@ -19,30 +20,32 @@ const READINGS: Readonly<Record<Reading, string>> = {
   probability: 'probability: the most probable letter; no text is generated or read',
 };
 
-export function renderMarkdown(results: FaceXResults): string {
+export function describeResults(results: FaceXResults): ReportDocument {
   const readings = [...new Set(results.scores.map(({ reading }) => reading))];
-  return [
-    `# ${results.title}`,
-    ...heading(results),
-    readings.map((reading) => `- ${READINGS[reading]}`).join('\n'),
-    ...TABLES.flatMap(([table, title]) => scoreTable(results, table, title, readings)),
-    ...comparisonTable(results),
-    ...failureList(results),
-    ...publishedTables(results),
-  ]
-    .map((part) => `${part}\n`)
-    .join('\n');
+  return {
+    title: results.title,
+    blocks: [
+      ...heading(results),
+      { kind: 'list', items: readings.map((reading) => READINGS[reading]) },
+      ...TABLES.flatMap(([table, title]) => scoreTable(results, table, title, readings)),
+      ...comparisonTable(results),
+      ...failureList(results),
+      ...publishedTables(results),
+    ],
+  };
 }
 
-function heading({ isPartial, notes, setting, chance }: FaceXResults): string[] {
+function heading({ isPartial, notes, setting, chance }: FaceXResults): Block[] {
   const warning =
-    '**Not a FaceXBench score.** The questions are not the whole published set, so no figure below may be ' +
+    'Not a FaceXBench score. The questions are not the whole published set, so no figure below may be ' +
     'compared with one of FaceXBench.';
-  return [
-    ...(isPartial ? [warning] : []),
-    ...(notes.length > 0 ? [notes.map((note) => `- ${note}`).join('\n')] : []),
+  const text =
     `Setting: ${setting}. Accuracies in per cent with Wilson's 95 % interval, then right / all. ` +
-      `Guessing gives ${percent(chance)}. A reply that names no option is wrong.`,
+    `Guessing gives ${percent(chance)}. A reply that names no option is wrong.`;
+  return [
+    ...(isPartial ? [{ kind: 'warning', text: warning } as const] : []),
+    ...(notes.length > 0 ? [{ kind: 'list', items: notes } as const] : []),
+    { kind: 'paragraph', text },
   ];
 }
 
@@ -50,13 +53,17 @@ function percent(share: number): string {
   return (100 * share).toFixed(2);
 }
 
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [
-    line(header),
-    line(header.map((_, i) => (i === 0 ? '---' : '---:'))),
-    ...rows.map(line),
-  ].join('\n');
+function title(text: string): Block {
+  return { kind: 'heading', level: 2, text };
+}
+
+/** @param texts how many columns, from the left, are no numbers */
+function table(header: readonly string[], rows: readonly (readonly string[])[], texts = 1): Block {
+  return {
+    kind: 'table',
+    columns: header.map((name, i) => ({ title: name, isNumeric: i >= texts })),
+    rows: rows.map((cells) => ({ cells })),
+  };
 }
 
 function show(score: Score | undefined): string {
@@ -69,9 +76,9 @@ function show(score: Score | undefined): string {
 function scoreTable(
   { scores, models }: FaceXResults,
   name: Group['table'],
-  title: string,
+  text: string,
   readings: readonly Reading[],
-): string[] {
+): Block[] {
   const own = scores.filter((score) => score.table === name);
   const groups = [...new Set(own.map(({ group }) => group))];
   const rows = groups.flatMap((group) =>
@@ -85,7 +92,7 @@ function scoreTable(
     ]),
   );
   const last = readings.includes('official') ? ['no answer read (official, strict)'] : [];
-  return [`## ${title}`, table(['questions', 'model', ...readings, ...last], rows)];
+  return [title(text), table(['questions', 'model', ...readings, ...last], rows, 2)];
 }
 
 function unanswered(scores: readonly Score[], group: string, model: string): string {
@@ -98,7 +105,7 @@ function unanswered(scores: readonly Score[], group: string, model: string): str
   return `${count('official')}, ${count('strict')}`;
 }
 
-function comparisonTable({ comparisons, models }: FaceXResults): string[] {
+function comparisonTable({ comparisons, models }: FaceXResults): Block[] {
   if (comparisons.length === 0) return [];
   const rows = comparisons
     .filter(({ table: name }) => name === 'overall' || name === 'category' || name === 'fairface')
@@ -108,38 +115,33 @@ function comparisonTable({ comparisons, models }: FaceXResults): string[] {
       c.reading,
       `${c.difference >= 0 ? '+' : '−'}${percent(Math.abs(c.difference))}`,
       `${c.onlyFirst} / ${c.onlySecond}`,
-      c.pValue < 0.0001 ? '< 0.0001' : c.pValue.toFixed(4),
+      formatPValue(c.pValue),
       c.isExact ? 'exact' : 'χ²',
     ]);
-  return [
-    `## Compared with ${models[0] ?? ''} on the same questions`,
+  const text =
     'McNemar’s test on the questions that only one of the two answered rightly. Many rows are many tests: ' +
-      'one in twenty falls below 0.05 without any difference.',
-    table(
-      [
-        'questions',
-        'models',
-        'reading',
-        'difference',
-        'only first / only second right',
-        'p',
-        'test',
-      ],
-      rows,
-    ),
+    'one in twenty falls below 0.05 without any difference.';
+  const header = [
+    ...['questions', 'models', 'reading', 'difference'],
+    ...['only first / only second right', 'p', 'test'],
+  ];
+  return [
+    title(`Compared with ${models[0] ?? ''} on the same questions`),
+    { kind: 'paragraph', text },
+    table(header, rows, 3),
   ];
 }
 
-function failureList({ failures }: FaceXResults): string[] {
+function failureList({ failures }: FaceXResults): Block[] {
   if (failures.length === 0) return [];
-  const shown = failures
-    .slice(0, 50)
-    .map(({ model, id, reason }) => `- ${model}, ${id}: ${reason}`);
+  const shown = failures.slice(0, 50).map(({ model, id, reason }) => `${model}, ${id}: ${reason}`);
   const hidden = failures.length - shown.length;
+  const items = [...shown, ...(hidden > 0 ? [`and ${hidden} more, in questions-*.jsonl`] : [])];
+  const text = 'They count as wrong. The same command asks them again.';
   return [
-    '## Questions that could not be asked',
-    'They count as wrong. The same command asks them again.',
-    [...shown, ...(hidden > 0 ? [`- and ${hidden} more, in questions-*.jsonl`] : [])].join('\n'),
+    title('Questions that could not be asked'),
+    { kind: 'paragraph', text },
+    { kind: 'list', items },
   ];
 }
 
@@ -151,7 +153,7 @@ function ownAccuracy(results: FaceXResults, model: string, name: string, group: 
   return score === undefined ? '–' : percent(score.accuracy);
 }
 
-function publishedTables(results: FaceXResults): string[] {
+function publishedTables(results: FaceXResults): Block[] {
   if (!results.scores.some(({ reading }) => reading === 'official')) return [];
   const categories = Object.keys(CATEGORIES);
   const tasks = Object.keys(PUBLISHED_TASKS);
@@ -171,10 +173,14 @@ function publishedTables(results: FaceXResults): string[] {
     PUBLISHED_SCORES.find((score) => score.model === model)?.overall.toFixed(2) ?? '–',
     ...tasks.map((task) => PUBLISHED_TASKS[task]?.[k]?.toFixed(1) ?? '–'),
   ]);
+  const text =
+    `Rows marked (published) are other people's results and were not measured here: ${PUBLISHED_SOURCE}. Ours are ` +
+    'by the official reading.';
+  const warning = 'Ours are of a partial set: not comparable with the published ones.';
   return [
-    '## Beside published figures',
-    `Rows marked (published) are other people's results and were not measured here: ${PUBLISHED_SOURCE}. Ours ` +
-      `are by the official reading${results.isPartial ? ', on a partial set: **not comparable**' : ''}.`,
+    title('Beside published figures'),
+    { kind: 'paragraph', text },
+    ...(results.isPartial ? [{ kind: 'warning', text: warning } as const] : []),
     table(['model', 'overall', ...categories], [...ours('category', categories), ...theirs]),
     table(['model', 'overall', ...tasks], [...ours('task', tasks), ...perTask]),
   ];
