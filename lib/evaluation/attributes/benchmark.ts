@@ -12,12 +12,12 @@ import type { Benchmark, EvaluationItem } from '../types.js';
 import {
   answerOf,
   checkLabels,
-  groupOf,
   type Layout,
   type LayoutOptions,
   placeColumns,
   resolveAttributes,
 } from './columns.js';
+import { groupOf, valueOrder } from './group-columns.js';
 import { writeFairnessReport } from './report.js';
 
 export interface AttributesOptions extends LabelledPicturesOptions, LayoutOptions {
@@ -122,10 +122,7 @@ export async function attributesBenchmark(options: AttributesOptions): Promise<B
   }
   const asked = layout.attributes.map(({ definition }) => definition);
   const { readings = ['text', 'probability'], smallGroup = SMALL_GROUP, seed = 0 } = options;
-  const groups = layout.groups.map(({ name, definition }) => ({
-    name,
-    order: definition?.choices.flatMap(({ labels }) => labels.slice(0, 1)) ?? [],
-  }));
+  const groups = layout.groups.map((group) => ({ name: group.name, order: valueOrder(group) }));
   const isPartial = found.skipped > 0 || pictures.length < found.pictures.length;
   const notes = [
     ...notesOf(found, pictures, layout),

@@ -151,3 +151,10 @@ export const BUILT_IN_ATTRIBUTES = {
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;
 
 export type BuiltInAttribute = keyof typeof BUILT_IN_ATTRIBUTES;
+
+/** The attribute of that name, if there is one. */
+export function builtInAttribute(name: string): AttributeDefinition | undefined {
+  return Object.hasOwn(BUILT_IN_ATTRIBUTES, name)
+    ? BUILT_IN_ATTRIBUTES[name as BuiltInAttribute]
+    : undefined;
+}

@@ -1,13 +1,19 @@
-/** Where a label file says what each attribute and each group is, and what its cells mean. */
+/** Where a label file says what each attribute is, and what its cells mean. */
 import { didYouMean, received } from '../../data/describe.js';
 import { createError } from '../../errors.js';
-import { type CheckCells, findColumn, type LabelFile, missingColumn } from '../labels/index.js';
-import { BUILT_IN_ATTRIBUTES, type BuiltInAttribute } from './built-in.js';
+import { type CheckCells, type LabelFile, missingColumn } from '../labels/index.js';
+import { BUILT_IN_ATTRIBUTES, type BuiltInAttribute, builtInAttribute } from './built-in.js';
 import { type AttributeDefinition, checkDefinitions } from './definition.js';
+import {
+  columnOf,
+  type GroupOptions,
+  isLabelled,
+  type PlacedGroup,
+  placeGroups,
+} from './group-columns.js';
 
 /** Asked about if nothing else is said, as far as the label file has them. `expression` shares smile's column. */
 const USUAL_ATTRIBUTES: readonly BuiltInAttribute[] = ['gender', 'age', 'race', 'smile', 'eyewear'];
-const USUAL_GROUPS = ['race', 'gender', 'age'];
 
 /** An attribute with its column, counted from 0. */
 export interface PlacedAttribute {
@@ -15,31 +21,14 @@ export interface PlacedAttribute {
   readonly column: number;
 }
 
-/** What pictures are grouped by. */
-export interface PlacedGroup {
-  readonly name: string;
-  readonly column: number;
-  /** Gives labels that mean the same one name, and groups an order; absent for other columns. */
-  readonly definition: AttributeDefinition | undefined;
-}
-
 export interface Layout {
   readonly attributes: readonly PlacedAttribute[];
   readonly groups: readonly PlacedGroup[];
 }
 
-export interface LayoutOptions {
+export interface LayoutOptions extends GroupOptions {
   /** Names of built-in attributes, or own ones. @default gender, age, race, smile, eyewear, as far as labelled */
   readonly attributes?: readonly (BuiltInAttribute | AttributeDefinition)[] | undefined;
-  /** Names of attributes or of columns that pictures are grouped by. @default race, gender, age, as far as labelled */
-  readonly groups?: readonly string[] | undefined;
-  readonly columns?: Readonly<Record<string, string>> | undefined;
-}
-
-function builtIn(name: string): AttributeDefinition | undefined {
-  return Object.hasOwn(BUILT_IN_ATTRIBUTES, name)
-    ? BUILT_IN_ATTRIBUTES[name as BuiltInAttribute]
-    : undefined;
 }
 
 /**
@@ -53,7 +42,7 @@ export function resolveAttributes({
   if (attributes === undefined) return undefined;
   const known = Object.keys(BUILT_IN_ATTRIBUTES);
   const names = attributes.filter((one) => typeof one === 'string');
-  const unknown = names.filter((name) => builtIn(name) === undefined);
+  const unknown = names.filter((name) => builtInAttribute(name) === undefined);
   if (unknown.length > 0) {
     throw createError('FACELLM_INVALID_ARGUMENT', 'there are no such attributes', {
       details: unknown.map((name) => `attribute ${name}: ${didYouMean(name, known)}`),
@@ -66,15 +55,6 @@ export function resolveAttributes({
   return definitions;
 }
 
-/** Column of an attribute or group: as mapped, else its own names. */
-function columnOf(file: LabelFile, names: readonly string[], mapped: string | undefined): number {
-  return findColumn(file, mapped === undefined ? names : [mapped]);
-}
-
-function isLabelled(file: LabelFile, column: number): boolean {
-  return column !== -1 && file.rows.some(({ cells }) => cells[column] !== '');
-}
-
 /**
  * Finds all columns.
  *
@@ -83,8 +63,9 @@ function isLabelled(file: LabelFile, column: number): boolean {
 export function placeColumns(
   file: LabelFile,
   definitions: readonly AttributeDefinition[] | undefined,
-  { groups, columns = {} }: LayoutOptions,
+  options: LayoutOptions,
 ): Layout {
+  const { columns = {} } = options;
   const problems: string[] = [];
   const place = (definition: AttributeDefinition): PlacedAttribute => {
     const { name, columns: usual = [name] } = definition;
@@ -101,21 +82,14 @@ export function placeColumns(
       problems.push(missingColumn(file, columns[name] ?? usual.join(' or '), name));
   }
   if (attributes.length === 0) problems.push(`no column holds ${USUAL_ATTRIBUTES.join(', ')}`);
-  const placedGroups = (groups ?? USUAL_GROUPS).map((name): PlacedGroup => {
-    const definition = definitions?.find((one) => one.name === name) ?? builtIn(name);
-    const column = columnOf(file, definition?.columns ?? [name], columns[name]);
-    if (column === -1 && groups !== undefined) {
-      problems.push(missingColumn(file, columns[name] ?? name, 'groups'));
-    }
-    if (name === 'attribute') problems.push('groups: `attribute` is the name of each question');
-    return { name, column, definition };
-  });
+  const placedGroups = placeGroups(file, options, definitions);
+  problems.push(...placedGroups.problems);
   if (problems.length > 0) {
     throw createError('FACELLM_DATA_INVALID', `${file.path}: the columns do not fit`, {
       details: problems,
     });
   }
-  return { attributes, groups: placedGroups.filter(({ column }) => isLabelled(file, column)) };
+  return { attributes, groups: placedGroups.groups };
 }
 
 /** Index of the choice that a label means; undefined for an empty or ignored one. */
@@ -135,15 +109,4 @@ export function checkLabels({ attributes }: Layout): CheckCells {
       const known = [...choices.flatMap(({ labels }) => labels), ...ignoredLabels];
       return [`${name}: ${received(label)}, which is unknown; ${didYouMean(label, known)}`];
     });
-}
-
-/** The group that a picture is in; undefined if that is not known. */
-export function groupOf(
-  { column, definition }: PlacedGroup,
-  cells: readonly string[],
-): string | undefined {
-  const label = cells[column] ?? '';
-  if (label === '') return undefined;
-  const choice = definition?.choices.find(({ labels }) => labels.includes(label));
-  return choice?.labels[0] ?? label;
 }

@@ -46,7 +46,7 @@ export interface GroupingOptions {
 const SEPARATOR = ' · ';
 
 /** Orders groups by their first value that differs. */
-function compareValues(
+export function compareValues(
   a: readonly string[],
   b: readonly string[],
   by: readonly GroupColumn[],

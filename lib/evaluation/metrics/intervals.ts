@@ -1,10 +1,16 @@
 /** Bootstrap intervals of the figures that have no formula of their own. */
 import { bootstrapIntervals } from './bootstrap.js';
 import { balancedAccuracy, macroF1 } from './classification.js';
-import { cellsOf, type ConfusionMatrix, matrixOfCells } from './confusion.js';
+import {
+  cellsOf,
+  type ConfusionMatrix,
+  hitCounts,
+  matrixOfCells,
+  truthCounts,
+} from './confusion.js';
 import { equalErrorRate } from './operating-points.js';
 import { countScores, rocOfCounts, type ScoredPair } from './roc.js';
-import type { Interval } from './wilson.js';
+import { type Interval, wilsonInterval } from './wilson.js';
 
 export interface ResamplingOptions {
   readonly seed: number;
@@ -17,7 +23,26 @@ export interface ClassificationIntervals {
   readonly macroF1: Interval | undefined;
 }
 
-/** Of balanced accuracy and macro-F1, from the same resamples of the items. */
+/** Resamples of data without an error have none either: an interval of no width, which promises too much. */
+function isDegenerate({ low, high }: Interval): boolean {
+  return low === high;
+}
+
+/** Means of the Wilson limits of the classes' recalls: wider than needed, and never without width. */
+function recallLimits(matrix: ConfusionMatrix, confidence: number | undefined): Interval {
+  const hits = hitCounts(matrix);
+  const limits = truthCounts(matrix).flatMap((total, k) =>
+    total === 0 ? [] : [wilsonInterval({ successes: hits[k] ?? 0, total, confidence })],
+  );
+  const mean = (side: 'low' | 'high'): number =>
+    limits.reduce((sum, interval) => sum + interval[side], 0) / limits.length;
+  return { low: mean('low'), high: mean('high') };
+}
+
+/**
+ * Of balanced accuracy and macro-F1, from the same resamples of the items; where all of these agree (no error at
+ * all), the mean of the Wilson limits of the classes' recalls instead.
+ */
 export function classificationIntervals(
   matrix: ConfusionMatrix,
   options: ResamplingOptions,
@@ -31,12 +56,17 @@ export function classificationIntervals(
       return [balancedAccuracy(resampled), macroF1(resampled)];
     },
   });
-  return { balancedAccuracy: balanced, macroF1: f1 };
+  const widened = (interval: Interval | undefined): Interval | undefined =>
+    interval !== undefined && isDegenerate(interval)
+      ? recallLimits(matrix, options.confidence)
+      : interval;
+  return { balancedAccuracy: widened(balanced), macroF1: widened(f1) };
 }
 
 /**
  * Of the equal error rate; genuine and impostor pairs are drawn separately. Pairs that share a person are
- * treated as independent, which makes the interval too narrow where few people make many pairs.
+ * treated as independent, which makes the interval too narrow where few people make many pairs. Where all
+ * resamples agree, Wilson's interval of as many trials as there are pairs of the rarer kind.
  */
 export function equalErrorRateInterval(
   pairs: readonly ScoredPair[],
@@ -50,5 +80,9 @@ export function equalErrorRateInterval(
       equalErrorRate(rocOfCounts({ scores, genuine: trueCounts, impostor: falseCounts })),
     ],
   });
-  return interval;
+  if (interval === undefined || !isDegenerate(interval)) return interval;
+  const trueCount = pairs.filter(({ isGenuine }) => isGenuine).length;
+  const total = Math.min(trueCount, pairs.length - trueCount);
+  const successes = Math.round(interval.low * total);
+  return wilsonInterval({ successes, total, confidence: options.confidence });
 }
