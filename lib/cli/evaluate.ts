@@ -1,7 +1,10 @@
 /** `facellm evaluate`: a benchmark with its progress on stderr; the same command goes on where it ended. */
+import { InvalidArgumentError } from '../errors.js';
 import {
+  type BenchmarkChoice,
   type BenchmarkName,
   type BenchmarkSummary,
+  type BuiltInAttribute,
   evaluate,
   type EvaluationEvent,
   EvaluationProgress,
@@ -21,6 +24,12 @@ export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
   readonly tuned?: string;
   readonly output: string;
   readonly setting?: FaceXSetting;
+  readonly labels?: string;
+  readonly columns?: readonly string[];
+  readonly split?: string;
+  readonly where?: readonly string[];
+  readonly attributes?: readonly string[];
+  readonly pairs?: string;
   readonly reading?: ReadingChoice;
   readonly limit?: number;
   readonly skipInvalid?: boolean;
@@ -32,7 +41,8 @@ export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
 
 /** Resolves to the exit code: 1 if questions could not be asked. */
 export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promise<number> {
-  const { benchmark, data, model, adapter, tuned, output, setting, reading, limit } = flags;
+  const choice = benchmarkChoice(flags);
+  const { data, model, adapter, tuned, output, reading, limit } = flags;
   const { onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder } = flags;
   const abort = new AbortController();
   const interrupt = (): void => {
@@ -44,7 +54,8 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
   process.on('SIGTERM', interrupt);
   try {
     const result = await evaluate({
-      ...{ benchmark, data, model, adapter, tuned, output, setting, reading, limit },
+      ...choice,
+      ...{ data, model, adapter, tuned, output, reading, limit },
       ...{ onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder },
       onInvalid: flags.skipInvalid ? 'skip' : 'error',
       prompt: promptOptions(flags),
@@ -58,6 +69,57 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
   }
+}
+
+/** Flags that belong to some of the benchmarks only. */
+const OWN_FLAGS: Readonly<Record<BenchmarkName, readonly (keyof EvaluateFlags)[]>> = {
+  facexbench: ['setting'],
+  attributes: ['labels', 'columns', 'split', 'where', 'attributes'],
+  pairs: ['labels', 'columns', 'split', 'where', 'pairs'],
+};
+
+/** @throws InvalidArgumentError listing flags of other benchmarks and pairs without an equals sign */
+function benchmarkChoice(flags: EvaluateFlags): BenchmarkChoice {
+  const { benchmark, setting, labels, split, pairs } = flags;
+  const foreign = Object.values(OWN_FLAGS)
+    .flat()
+    .filter((name) => flags[name] !== undefined && !OWN_FLAGS[benchmark].includes(name));
+  const problems = [...new Set(foreign)].map(
+    (name) => `--${name}: not of --benchmark ${benchmark}`,
+  );
+  const columns = assignments('columns', flags.columns ?? [], problems);
+  const where = assignments('where', flags.where ?? [], problems);
+  if (problems.length > 0) {
+    throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the flags are wrong', {
+      details: problems,
+    });
+  }
+  if (benchmark === 'facexbench') return { benchmark, setting };
+  const rows = {
+    labels,
+    split,
+    where,
+    columns: Object.fromEntries(Object.entries(columns).map(([what, [name = '']]) => [what, name])),
+  };
+  if (benchmark === 'pairs') return { benchmark, ...rows, pairs };
+  // Names are checked where they are used, with what is nearest to an unknown one.
+  const attributes = flags.attributes as readonly BuiltInAttribute[] | undefined;
+  return { benchmark, ...rows, attributes };
+}
+
+/** `name=value`, several times: all values of each name. */
+function assignments(
+  flag: string,
+  texts: readonly string[],
+  problems: string[],
+): Record<string, string[]> {
+  const values: Record<string, string[]> = {};
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    if (at < 1) problems.push(`--${flag} ${text}: expected NAME=VALUE`);
+    else (values[text.slice(0, at)] ??= []).push(text.slice(at + 1));
+  }
+  return values;
 }
 
 function reporter({ stderr }: Console): (event: EvaluationEvent) => void {

@@ -5,8 +5,14 @@ import { InvalidArgumentError } from '../errors.js';
 import type { TilingOptions } from '../image/index.js';
 import type { Dtype, PromptOptions } from '../model/index.js';
 import { faceLlmContender } from './face-llm-contender.js';
-import { faceXBench, type FaceXSetting } from './facexbench/index.js';
 import type { Contender } from './model-under-test.js';
+import {
+  BENCHMARK_NAMES,
+  type BenchmarkChoice,
+  type BenchmarkDataOptions,
+  MAX_NEW_TOKENS,
+  openBenchmark,
+} from './open-benchmark.js';
 import {
   type EvaluationEvent,
   type EvaluationResult,
@@ -15,18 +21,11 @@ import {
   runBenchmark,
   type SettingValue,
 } from './run/index.js';
-import type { Benchmark } from './types.js';
 
-export type BenchmarkName = 'facexbench';
-export const BENCHMARK_NAMES: readonly BenchmarkName[] = ['facexbench'];
+/** A benchmark with its own options, its data, and how models are asked. */
+export type EvaluateOptions = BenchmarkChoice & BenchmarkDataOptions & AskingOptions;
 
-/** Which way answers are read: as generated text, as probabilities of the options, or both. */
-export type ReadingChoice = 'text' | 'probability' | 'both';
-
-export interface EvaluateOptions {
-  readonly benchmark: BenchmarkName;
-  /** Folder of the benchmark's data. */
-  readonly data: string;
+export interface AskingOptions {
   /** Checkpoint folder, or a hub id in the local cache. */
   readonly model: string;
   /** PEFT folders: the model with them is scored beside the model alone, as `tuned`. */
@@ -35,22 +34,12 @@ export interface EvaluateOptions {
   readonly tuned?: string | undefined;
   /** Folder of the run; made if absent. A run that lies there goes on. */
   readonly output: string;
-  /** FaceXBench's prompts: `in-context` describes the task first. @default 'zero-shot' */
-  readonly setting?: FaceXSetting | undefined;
-  /** @default 'both' */
-  readonly reading?: ReadingChoice | undefined;
-  /** Only the first questions of each file; the set is partial then. */
-  readonly limit?: number | undefined;
-  /** `skip` leaves out questions whose data are faulty or absent. @default 'error' */
-  readonly onInvalid?: 'error' | 'skip' | undefined;
-  /** What a question does that cannot be asked (broken picture, no memory). @default 'record' */
+  /** A question that cannot be asked (broken picture, no memory) is recorded, or ends the run. @default 'record' */
   readonly onFailure?: 'record' | 'stop' | undefined;
-  /** Longest reply. @default 2048, as the authors' wrapper */
+  /** Longest reply. @default 2048 for `facexbench`, 64 for `attributes`, 16 for `pairs` */
   readonly maxNewTokens?: number | undefined;
   /** Questions computed together. @default 8 */
   readonly batchSize?: number | undefined;
-  /** Recorded and passed on; greedy answers draw nothing. @default 0 */
-  readonly seed?: number | undefined;
   /** Template, system turn, tiles. @default the checkpoint's own template, no system turn */
   readonly prompt?: Omit<PromptOptions, 'signal'> | undefined;
   readonly device?: string | undefined;
@@ -66,7 +55,6 @@ export interface EvaluateOptions {
 }
 
 const DEFAULT_BATCH_SIZE = 8;
-const DEFAULT_MAX_NEW_TOKENS = 2048;
 
 /**
  * Scores one model, or a base and a tuned one, on a benchmark.
@@ -79,24 +67,30 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
   checkOptions(options);
   const signal = options.signal ?? new AbortController().signal;
   const emit = (event: EvaluationEvent): void => options.onEvent?.(event);
-  const maxNewTokens = options.maxNewTokens ?? DEFAULT_MAX_NEW_TOKENS;
+  const maxNewTokens = options.maxNewTokens ?? MAX_NEW_TOKENS[options.benchmark];
   const seed = options.seed ?? 0;
   const benchmark = await openBenchmark(options);
   signal.throwIfAborted();
   const contenders: Contender[] = [];
   const prompt = fixedPrompt(options.prompt ?? {});
+  const hashes = new Map<string, string>();
   for (const who of modelsOf(options)) {
     const { device, dtype, threads } = options;
     const load = { device, dtype, threads, subfolder: who.subfolder };
-    const asking = { prompt, maxNewTokens, seed, signal, emit };
+    const asking = { prompt, maxNewTokens, seed, hashes, signal, emit };
     contenders.push(await faceLlmContender({ ...who, load, ...asking }));
   }
   return runBenchmark({
     benchmark,
     contenders,
     output: options.output,
+    // What belongs to this process alone is no part of the record.
+    request: { ...options, rank: undefined, signal: undefined, onEvent: undefined },
     settings: {
-      benchmarkOptions: { setting: options.setting ?? 'zero-shot', limit: options.limit ?? null },
+      benchmarkOptions: {
+        ...(options.benchmark === 'facexbench' && { setting: options.setting ?? 'zero-shot' }),
+        limit: options.limit ?? null,
+      },
       prompt: { ...promptSettings(prompt), dtype: options.dtype ?? 'as stored' },
       maxNewTokens,
       batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,
@@ -107,13 +101,6 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
     signal,
     emit,
   });
-}
-
-/** @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID */
-function openBenchmark(options: EvaluateOptions): Promise<Benchmark> {
-  const { data, setting, limit, onInvalid, reading = 'both' } = options;
-  const readings: Benchmark['readings'] = reading === 'both' ? ['text', 'probability'] : [reading];
-  return faceXBench({ data, setting, limit, onInvalid, readings });
 }
 
 /** The models of a run; the first is what the other is compared with. */
@@ -165,13 +152,14 @@ function promptSettings({ tiling, ...prompt }: FixedPrompt): Record<string, Sett
 /** Lists everything wrong that can be told without reading a file. */
 function checkOptions(options: EvaluateOptions): void {
   const problems: string[] = [];
-  const oneOf = (name: keyof EvaluateOptions, known: readonly string[]): void => {
-    const value = options[name];
+  const given: Readonly<Record<string, unknown>> = { ...options };
+  const oneOf = (name: string, known: readonly string[]): void => {
+    const value = given[name];
     if (value === undefined || known.includes(value as string)) return;
     problems.push(`${name}: expected ${known.join(', ')}, ${received(value)}`);
   };
-  const natural = (name: keyof EvaluateOptions, least: number): void => {
-    const value = options[name];
+  const natural = (name: string, least: number): void => {
+    const value = given[name];
     if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= least)) return;
     problems.push(`${name}: expected a whole number of at least ${least}, ${received(value)}`);
   };
@@ -181,7 +169,7 @@ function checkOptions(options: EvaluateOptions): void {
     );
   }
   for (const name of ['data', 'model', 'output'] as const) {
-    if (typeof options[name] !== 'string' || options[name] === '') {
+    if (typeof given[name] !== 'string' || given[name] === '') {
       problems.push(`${name}: expected a path`);
     }
   }

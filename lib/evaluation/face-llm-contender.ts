@@ -21,6 +21,8 @@ export interface FaceLlmContenderOptions {
   readonly prompt: PromptOptions;
   readonly maxNewTokens: number;
   readonly seed: number;
+  /** Hashes of folders known so far: the base of an adapter is hashed once. */
+  readonly hashes: Map<string, string>;
   readonly signal: AbortSignal;
   readonly emit: (event: EvaluationEvent) => void;
 }
@@ -42,7 +44,11 @@ export async function faceLlmContender(options: FaceLlmContenderOptions): Promis
   });
   const adapters = await Promise.all(adapter.map((folder) => resolveCheckpoint(folder)));
   const hashes: string[] = [];
-  for (const folder of [directory, ...adapters]) hashes.push(await hashFolder(folder, options));
+  for (const folder of [directory, ...adapters]) {
+    const hash = options.hashes.get(folder) ?? (await hashFolder(folder, options));
+    options.hashes.set(folder, hash);
+    hashes.push(hash);
+  }
   const [ofModel = '', ...ofAdapters] = hashes;
   return {
     name,

@@ -1,12 +1,14 @@
 /** Benchmarks: asking, scoring, reporting. */
+export type { BuiltInAttribute } from './attributes/index.js';
+export { type AskingOptions, evaluate, type EvaluateOptions } from './evaluate.js';
+export type { FaceXSetting } from './facexbench/index.js';
 export {
   BENCHMARK_NAMES,
+  type BenchmarkChoice,
+  type BenchmarkDataOptions,
   type BenchmarkName,
-  evaluate,
-  type EvaluateOptions,
   type ReadingChoice,
-} from './evaluate.js';
-export type { FaceXSetting } from './facexbench/index.js';
+} from './open-benchmark.js';
 export {
   type EvaluationEvent,
   EvaluationProgress,

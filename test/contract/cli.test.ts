@@ -24,8 +24,9 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
     '--device --threads --json',
   evaluate:
-    `${MODEL} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --reading --limit ` +
-    '--skip-invalid --on-failure --max-new-tokens --batch-size --seed',
+    `${MODEL} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --labels ` +
+    '--columns --split --where --attributes --pairs --reading --limit --skip-invalid --on-failure ' +
+    '--max-new-tokens --batch-size --seed',
   merge: '--model --adapter --output --layout --dtype --max-shard-size --json',
   build: '--force',
   doctor: '--json',

@@ -5,6 +5,8 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import sharp from 'sharp';
+
 import { extractOfficial } from '../../lib/evaluation/facexbench/extract-official.js';
 import type { Score } from '../../lib/evaluation/facexbench/scores.js';
 import type { ItemOutcome } from '../../lib/evaluation/types.js';
@@ -15,6 +17,7 @@ import * as golden from '../support/golden.js';
 const ROOT = join(import.meta.dirname, '..', '..');
 const MAIN = join(ROOT, 'dist', 'cli', 'main.js');
 const MODEL = join(golden.GOLDEN, 'ckpt-300m');
+const ADAPTER = join(golden.GOLDEN, 'train-lora', 'adapter_final');
 
 /** The other tiny checkpoint with the tokenizer that it lacks. */
 function secondModel(): string {
@@ -76,8 +79,8 @@ describe('evaluate', () => {
     whole = temporaryFolder();
   });
 
-  it('scores base and tuned in one command; the official aggregation gives the same numbers', () => {
-    const run = facellm([...flags(data, whole), '--tuned', secondModel(), '--json']);
+  it('scores the model without and with an adapter in one command; the official aggregation gives the same numbers', () => {
+    const run = facellm([...flags(data, whole), '--adapter', ADAPTER, '--json']);
     assert.equal(run.status, 0, run.stderr);
     const result = JSON.parse(run.stdout) as Record<string, unknown>;
     const keys = ['output', 'questions', 'missing', 'failures', 'summary'];
@@ -111,7 +114,10 @@ describe('evaluate', () => {
     assert.match(JSON.stringify(record.models[1]?.settings['model']), /[0-9a-f]{64}/);
     assert.equal(record.models[0]?.settings['seed'], 0);
     assert.ok(record.sources.some(({ path }) => path.endsWith('question_116_1.png')));
-    for (const outcome of outcomes(whole, 'tuned')) {
+    const base = outcomes(whole);
+    for (const [i, outcome] of outcomes(whole, 'tuned').entries()) {
+      assert.notDeepEqual(outcome.probabilities, base[i]?.probabilities, 'the adapter works');
+      assert.equal(outcome.promptHash, base[i]?.promptHash);
       assert.match(outcome.promptHash, /^[0-9a-f]{64}$/);
       assert.ok(outcome.promptTokens > 0 && outcome.imageTokens > 0);
       const sum = (outcome.probabilities ?? []).reduce((total, one) => total + one, 0);
@@ -172,6 +178,62 @@ describe('evaluate', () => {
     );
   });
 
+  it('a second checkpoint is compared as well, by probabilities alone', () => {
+    const output = temporaryFolder();
+    const run = facellm([
+      ...flags(data, output),
+      ...['--tuned', secondModel(), '--reading', 'probability', '--limit', '1', '--json'],
+    ]);
+    assert.equal(run.status, 0, run.stderr);
+    const [base, tuned] = ['base', 'tuned'].map((name) => outcomes(output, name));
+    assert.equal(base?.length, 8);
+    assert.deepEqual(
+      tuned?.map(({ promptHash }) => promptHash),
+      base.map(({ promptHash }) => promptHash),
+      'asked in the same way',
+    );
+    assert.notDeepEqual(tuned?.[0]?.probabilities, base[0]?.probabilities);
+    assert.ok(base.every(({ text }) => text === undefined));
+  });
+
+  it('attributes and pairs run the same way, from a folder with labels', async () => {
+    const faces = temporaryFolder();
+    const rows = ['file,gender,race,identity'];
+    for (let i = 0; i < 6; i++) {
+      const background = { r: 40 * i, g: 255 - 30 * i, b: 90 };
+      await sharp({ create: { width: 24, height: 24, channels: 3, background } })
+        .png()
+        .toFile(join(faces, `${i}.png`));
+      const [gender, race] = [i % 2 ? 'Male' : 'Female', i < 3 ? 'White' : 'Black'];
+      rows.push(`${i}.png,${gender},${race},person-${Math.floor(i / 2)}`);
+    }
+    writeFileSync(join(faces, 'labels.csv'), `${rows.join('\n')}\n`);
+    for (const [benchmark, questions, own] of [
+      ['attributes', 12, ['--attributes', 'gender', 'race', '--adapter', ADAPTER]],
+      ['pairs', undefined, ['--where', 'race=White', 'race=Black']],
+    ] as const) {
+      const output = temporaryFolder();
+      const args = flags(faces, output).map((flag) => (flag === 'facexbench' ? benchmark : flag));
+      const run = facellm([...args, ...own, '--json']);
+      assert.equal(run.status, 0, run.stderr);
+      const result = JSON.parse(run.stdout) as {
+        questions: number;
+        summary: { benchmark: string; files: string[] };
+      };
+      if (questions !== undefined) assert.equal(result.questions, questions);
+      assert.equal(outcomes(output).length, result.questions);
+      assert.ok(result.summary.files.length > 0);
+      for (const file of result.summary.files) assert.ok(existsSync(join(output, 'report', file)));
+    }
+    const wrong = facellm([
+      ...flags(data, faces),
+      ...['--pairs', 'x', '--where', 'race', '--split', 'test'],
+    ]);
+    assert.equal(wrong.status, 2);
+    assert.match(wrong.stderr, /--pairs: not of --benchmark facexbench/);
+    assert.match(wrong.stderr, /--where race: expected NAME=VALUE/);
+  });
+
   it('other settings in the same folder, absent data and wrong options are refused before any work', async () => {
     const other = facellm([...flags(data, whole), '--batch-size', '3', '--setting', 'in-context']);
     assert.equal(other.status, 1);
@@ -184,14 +246,17 @@ describe('evaluate', () => {
       output: '',
       batchSize: 0,
       seed: -1,
+      adapter: ADAPTER,
+      tuned: MODEL,
     };
     await assert.rejects(evaluate(wrong), (error: { code?: string; details?: string[] }) => {
       assert.equal(error.code, 'FACELLM_INVALID_ARGUMENT');
-      assert.equal(error.details?.length, 3);
+      assert.equal(error.details?.length, 4);
       return true;
     });
     const output = temporaryFolder();
-    const absent = evaluate({ ...wrong, output, batchSize: 1, seed: 0, data: output });
+    const mended = { output, batchSize: 1, seed: 0, tuned: undefined };
+    const absent = evaluate({ ...wrong, ...mended, data: output });
     await assert.rejects(absent, { code: 'FACELLM_DATA_NOT_FOUND' });
   });
 });

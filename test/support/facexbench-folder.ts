@@ -1,5 +1,5 @@
 /** FaceXBench's folder in small: the shipped questions with generated pictures in place. */
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -35,8 +35,16 @@ export function questionFiles(folder: string): string[] {
     .sort();
 }
 
+const temporary: string[] = [];
+process.once('exit', () => {
+  for (const folder of temporary) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A folder that goes when the tests end. */
 export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'facellm-evaluation-'));
+  const folder = mkdtempSync(join(tmpdir(), 'facellm-evaluation-'));
+  temporary.push(folder);
+  return folder;
 }
 
 /** A new folder of the question files `from`, each picture a small PNG of a colour of its own. */

@@ -58,6 +58,7 @@ function options(change: Partial<BenchmarkRunOptions> = {}): BenchmarkRunOptions
     benchmark: makeBenchmark(),
     contenders: [fakeContender()],
     output: temporaryFolder(),
+    request: {},
     settings: { benchmarkOptions: {}, prompt: {}, maxNewTokens: 5, batchSize: 4, seed: 0 },
     onFailure: 'record',
     rank: 0,

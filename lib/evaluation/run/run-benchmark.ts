@@ -20,6 +20,8 @@ export interface BenchmarkRunOptions extends Rank {
   /** The first is what the others are compared with. */
   readonly contenders: readonly Contender[];
   readonly output: string;
+  /** What the caller asked for, for the record; JSON-serialisable. */
+  readonly request: object;
   readonly settings: Pick<
     RunSettings,
     'benchmarkOptions' | 'prompt' | 'maxNewTokens' | 'batchSize' | 'seed'
@@ -97,14 +99,14 @@ async function makeFolder(path: string): Promise<void> {
 
 /** run.json: everything needed to do the run again. The same from every process. */
 async function describeRun(options: BenchmarkRunOptions): Promise<void> {
-  const { benchmark, contenders, output } = options;
+  const { benchmark, contenders, output, request } = options;
   const models = contenders.map((contender) => ({
     name: contender.name,
     origin: contender.origin,
     settings: settingsOf(options, contender),
   }));
   const { name, isPartial, notes, sources = [] } = benchmark;
-  const run = { benchmark: { name, isPartial, notes }, models, sources };
+  const run = { request, benchmark: { name, isPartial, notes }, models, sources };
   await writeFileAtomic(join(output, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
 }
 
