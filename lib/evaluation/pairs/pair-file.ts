@@ -50,7 +50,8 @@ function lfwPair(fields: readonly string[], line: number): ListedPair | undefine
 
 /** How many pairs the first line promises: "folds pairs" of each kind and fold, or "pairs" of each kind. */
 function promisedPairs(fields: readonly string[]): number | undefined {
-  if (fields.length > 2 || !fields.every((field) => /^\d+$/.test(field))) return undefined;
+  if (fields.length < 1 || fields.length > 2 || !fields.every((field) => /^\d+$/.test(field)))
+    return undefined;
   return fields.reduce((product, field) => product * Number(field), 2);
 }
 

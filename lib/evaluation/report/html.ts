@@ -17,7 +17,8 @@ export function escapeHtml(text: string): string {
 const STYLE = `
 :root { color-scheme: light; }
 body { font: 16px/1.55 system-ui, "Segoe UI", Roboto, sans-serif; color: #1b1f24; background: #fff; margin: 0; }
-main { max-width: 62rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+main { max-width: 74rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+p, li { max-width: 50rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 1.25rem; }
 h2 { font-size: 1.4rem; margin: 3rem 0 .75rem; padding-top: 1.25rem; border-top: 1px solid #d5dae0; }
 h3 { font-size: 1.1rem; margin: 2rem 0 .5rem; }

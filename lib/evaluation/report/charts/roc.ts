@@ -31,8 +31,11 @@ export function rocSpec(curves: readonly RocCurve[]): TopLevelSpec {
   const at = (fmr: number): number => Math.max(fmr, lowest);
   const models = curves.map(({ model }) => model);
   const { color, shape } = modelScales(models);
+  // Of the points at the left edge the last, highest one says it all.
+  const shown = ({ points }: Roc): Roc['points'] =>
+    points.filter(({ fmr }, i) => fmr > 0 || (points[i + 1]?.fmr ?? 1) > 0);
   const values = curves.flatMap(({ model, roc }) =>
-    thin(roc.points).map(({ fmr, tmr }, order) => ({ model, order, fmr: at(fmr), tmr })),
+    thin(shown(roc)).map(({ fmr, tmr }, order) => ({ model, order, fmr: at(fmr), tmr })),
   );
   const marks = curves.flatMap(({ model, operatingPoints }) =>
     operatingPoints.map(({ maxFmr, tmr }) => ({ model, fmr: at(maxFmr), tmr })),

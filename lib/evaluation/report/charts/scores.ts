@@ -55,6 +55,7 @@ export function scoresSpec(panels: readonly ScorePanel[]): TopLevelSpec {
           stack: null,
           axis: { title: i === 0 ? 'share of pairs' : null, format: '.0%' },
         },
+        y2: { datum: 0 },
         color: {
           field: 'kind',
           type: 'nominal',
