@@ -143,9 +143,9 @@ function describe({ output, questions, missing, failures, summary }: EvaluationR
     const waits = `this share is done; ${missing} answers of other processes are missing in ${output}`;
     return [waits, ...failed].join('\n');
   }
-  const partial = summary.isPartial ? ' (partial set, not a score of the benchmark)' : '';
+  const partial = summary.isPartial ? ', not all of the set: no score of the benchmark' : '';
   return [
-    `${summary.benchmark}${partial}: ${questions} questions`,
+    `${summary.benchmark}: ${questions} questions${partial}`,
     figures(summary),
     ...failed,
     `report: ${output}/report`,

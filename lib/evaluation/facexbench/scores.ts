@@ -1,8 +1,10 @@
 /** What models made of the questions, by three readings, and how often each was right in which group. */
 import { wilsonInterval } from '../metrics/index.js';
+import { mostProbable } from '../outcomes.js';
 import type { EvaluationItem, ItemOutcome, ModelRun } from '../types.js';
 import { extractOfficial } from './extract-official.js';
 import { extractStrict } from './extract-strict.js';
+import { CATEGORIES } from './published-set.js';
 
 /**
  * `official`: the authors' way from text to letter. `strict`: text that names one option and nothing
@@ -53,12 +55,6 @@ export function readRun(items: readonly FaceXItem[], run: ModelRun): ReadRun {
   };
 }
 
-/** The first among equals. */
-function mostProbable({ probabilities }: ItemOutcome): number | undefined {
-  if (probabilities === undefined) return undefined;
-  return probabilities.indexOf(Math.max(...probabilities));
-}
-
 export function readingsOf(run: ReadRun): Reading[] {
   return Object.keys(run.picks) as Reading[];
 }
@@ -71,12 +67,19 @@ export interface Group {
   readonly members: readonly number[];
 }
 
+/** Names in the order of the paper; those that it does not know come last. */
+const ORDER: Readonly<Record<'category' | 'task' | 'images', readonly string[]>> = {
+  category: Object.keys(CATEGORIES),
+  task: Object.values(CATEGORIES).flatMap((tasks) => Object.keys(tasks)),
+  images: ['single', 'multiple', 'zero'],
+};
+
 /** All groups in the order of the report; groups without questions are left out. */
 export function groupItems(items: readonly FaceXItem[]): Group[] {
   const all = items.map((_, i) => i);
   const by = (table: 'category' | 'task' | 'images'): Group[] => {
-    const names = [...new Set(items.map(({ tags }) => tags[table] ?? ''))];
-    return names.map((name) => ({
+    const names = new Set([...ORDER[table], ...items.map(({ tags }) => tags[table] ?? '')]);
+    return [...names].map((name) => ({
       table,
       name,
       members: all.filter((i) => items[i]?.tags[table] === name),
