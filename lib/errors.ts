@@ -27,6 +27,7 @@ export const ERROR_CODES = [
   'FACELLM_DATA_NOT_FOUND',
   'FACELLM_DATA_INVALID',
   'FACELLM_RUN_INVALID',
+  'FACELLM_TEACHER_FAILED',
   'FACELLM_NATIVE_NOT_BUILT',
   'FACELLM_NATIVE_LOAD',
   'FACELLM_LIBTORCH_NOT_FOUND',
@@ -96,6 +97,10 @@ export class DataError extends FaceLlmError {
 export class TrainingError extends FaceLlmError {
   override readonly name = 'TrainingError';
 }
+/** A teacher takes no questions: its key, its model, or it cannot be reached. */
+export class TeacherError extends FaceLlmError {
+  override readonly name = 'TeacherError';
+}
 /** A fault of ours; please report it. */
 export class InternalError extends FaceLlmError {
   override readonly name = 'InternalError';
@@ -122,6 +127,7 @@ const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
   FACELLM_DATA_NOT_FOUND: DataError,
   FACELLM_DATA_INVALID: DataError,
   FACELLM_RUN_INVALID: TrainingError,
+  FACELLM_TEACHER_FAILED: TeacherError,
   FACELLM_NATIVE_NOT_BUILT: NativeLoadError,
   FACELLM_NATIVE_LOAD: NativeLoadError,
   FACELLM_LIBTORCH_NOT_FOUND: NativeLoadError,

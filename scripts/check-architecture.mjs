@@ -11,6 +11,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Rooms that each room may use besides itself. `errors` is a file that all may use. */
 const LIB = {
   files: [],
+  jobs: [],
   binding: [],
   image: ['binding'],
   tokenizer: ['binding'],
@@ -18,12 +19,33 @@ const LIB = {
   chat: ['binding', 'image', 'tokenizer'],
   generation: ['binding', 'tokenizer'],
   lora: ['binding', 'checkpoint'],
-  data: ['files', 'binding', 'image', 'chat', 'model'],
+  data: ['files', 'jobs', 'binding', 'image', 'chat', 'model'],
   model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
-  training: ['files', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
+  training: [
+    'files',
+    'jobs',
+    'binding',
+    'image',
+    'tokenizer',
+    'checkpoint',
+    'chat',
+    'lora',
+    'data',
+  ],
   evaluation: [
-    ...['files', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
-    ...['data', 'model'],
+    ...[
+      'files',
+      'jobs',
+      'binding',
+      'image',
+      'tokenizer',
+      'checkpoint',
+      'chat',
+      'generation',
+      'lora',
+      'data',
+      'model',
+    ],
   ],
   cli: [
     ...[

@@ -11,6 +11,8 @@ import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
 import type { EvaluateFlags } from './evaluate.js';
 import { addEvaluateOptions } from './evaluate-options.js';
+import type { GenerateFlags } from './generate.js';
+import { addGenerateOptions } from './generate-options.js';
 import {
   addAdapterOption,
   addJsonOption,
@@ -91,6 +93,13 @@ export function createProgram(finish: Finish): Command {
     .action(async (flags: TrainFlags) => {
       const { runTrain } = await import('./train.js');
       await runTrain(flags, process);
+    });
+
+  addJsonOption(addGenerateOptions(program.command('generate')))
+    .description('make a dataset from labelled faces; the same command resumes an interrupted run')
+    .action(async (flags: GenerateFlags) => {
+      const { runGenerate } = await import('./generate.js');
+      finish(await runGenerate(flags, process));
     });
 
   addEvaluateOptions(program.command('evaluate')).action(async (flags: EvaluateFlags) => {

@@ -10,4 +10,4 @@ export {
 export { facellm1b, facellm8b, facellm38b, nano, recipeNamed, RECIPES } from './recipes.js';
 export { type StepRecord, TrainingProgress } from './run/index.js';
 export { train, type TrainOptions } from './train.js';
-export { TrainingRun } from './training-run.js';
+export type { TrainingRun } from './training-run.js';

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { writeSkipped } from '../data/index.js';
 import { createError, fromNative } from '../errors.js';
 import { lockFolder } from '../files/index.js';
+import { JobRun } from '../jobs/index.js';
 import { adapterConfigJson } from '../lora/index.js';
 import { prefetch } from './bounded.js';
 import {
@@ -26,7 +27,7 @@ import { checkRecipe, type TrainingRecipe } from './recipe.js';
 import { RunFiles } from './run-files.js';
 import { writeFileAtomic } from './run/index.js';
 import { openSession, type TrainingSession } from './session.js';
-import { TrainingRun } from './training-run.js';
+import type { TrainingRun } from './training-run.js';
 import { runUpdate } from './updates.js';
 
 export interface TrainOptions {
@@ -61,7 +62,7 @@ export interface TrainOptions {
  */
 export function train(options: TrainOptions): TrainingRun {
   const recipe = checkRecipe(options.recipe);
-  return new TrainingRun((run) => trainAll(options, recipe, run));
+  return new JobRun((run) => trainAll(options, recipe, run));
 }
 
 async function trainAll(

@@ -4,7 +4,9 @@
  * have.
  */
 
-export const VOCABULARY = {
+export type Attribute = 'gender' | 'age' | 'race' | 'expression' | 'pose' | 'eyewear';
+
+export const VOCABULARY: { readonly [attribute in Attribute]: readonly string[] } = {
   gender: ['Male', 'Female'],
   age: [
     ...['0-2', '3-9', '10-19', '20-29', '30-39'],
@@ -17,18 +19,12 @@ export const VOCABULARY = {
   expression: ['neutral', 'smiling', 'happy', 'sad', 'angry', 'surprised', 'fearful', 'disgusted'],
   pose: ['frontal', 'left', 'right', 'up', 'down'],
   eyewear: ['none', 'eyeglasses', 'sunglasses'],
-} as const satisfies Readonly<Record<string, readonly string[]>>;
+};
 
-export type Attribute = keyof typeof VOCABULARY;
-
-export const ATTRIBUTES = Object.keys(VOCABULARY) as readonly Attribute[];
+export const ATTRIBUTES: readonly Attribute[] = Object.keys(VOCABULARY) as Attribute[];
 
 /** The attributes of FairFace as published. */
 export const FAIRFACE_ATTRIBUTES: readonly Attribute[] = ['age', 'gender', 'race'];
 
 /** What is known of one face; absent means not known, never "none". */
 export type FaceLabels = { readonly [attribute in Attribute]?: string };
-
-export function isAttribute(name: string): name is Attribute {
-  return Object.hasOwn(VOCABULARY, name);
-}

@@ -140,17 +140,17 @@ const EYEWEAR: AttributeDefinition = {
   ],
 };
 
+export type BuiltInAttribute = 'gender' | 'age' | 'race' | 'smile' | 'expression' | 'eyewear';
+
 /** In the order of tables. */
-export const BUILT_IN_ATTRIBUTES = {
+export const BUILT_IN_ATTRIBUTES: Readonly<Record<BuiltInAttribute, AttributeDefinition>> = {
   gender: GENDER,
   age: AGE,
   race: RACE,
   smile: SMILE,
   expression: EXPRESSION,
   eyewear: EYEWEAR,
-} as const satisfies Readonly<Record<string, AttributeDefinition>>;
-
-export type BuiltInAttribute = keyof typeof BUILT_IN_ATTRIBUTES;
+};
 
 /** The attribute of that name, if there is one. */
 export function builtInAttribute(name: string): AttributeDefinition | undefined {

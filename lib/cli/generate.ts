@@ -1,0 +1,227 @@
+/**
+ * `facellm generate`: makes a dataset with its progress on stderr. The first Ctrl-C finishes what is
+ * under way and saves, the second kills; even then nothing that was answered is lost.
+ */
+import {
+  type GenerateOptions,
+  generateDataset,
+  type GenerationPlan,
+  type GenerationProgress,
+  type GenerationResult,
+  type GenerationRun,
+  labelsTeacher,
+  modelTeacher,
+  openAiTeacher,
+  planDataset,
+  type Teacher,
+  type TokenPrices,
+} from '../data/index.js';
+import { InvalidArgumentError } from '../errors.js';
+import { formatDuration } from '../training/run/index.js';
+import { valueMap } from './generate-options.js';
+import type { Console } from './output.js';
+import { Interrupted } from './session.js';
+
+export interface GenerateFlags {
+  readonly labels: string;
+  readonly images: string;
+  readonly output: string;
+  readonly teacher: 'labels' | 'openai' | 'model';
+  readonly prompts?: string;
+  readonly column?: Readonly<Record<string, string>>;
+  readonly value?: Readonly<Record<string, string>>;
+  readonly where?: Readonly<Record<string, string>>;
+  readonly maxImages?: number;
+  readonly skipInvalid?: boolean;
+  readonly model?: string;
+  readonly baseUrl?: string;
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly timeout?: number;
+  readonly seed?: number;
+  readonly device?: string;
+  readonly threads?: number;
+  readonly concurrency?: number;
+  readonly requestsPerMinute?: number;
+  readonly tokensPerMinute?: number;
+  readonly maxRetries?: number;
+  readonly maxAttempts?: number;
+  readonly spendingLimit?: number;
+  readonly priceInput?: number;
+  readonly priceOutput?: number;
+  readonly batch?: boolean;
+  readonly poll?: number;
+  readonly retrySetAside?: boolean;
+  readonly license?: string;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+function pricesOf({ priceInput, priceOutput }: GenerateFlags): TokenPrices | undefined {
+  if (priceInput === undefined && priceOutput === undefined) return undefined;
+  if (priceInput !== undefined && priceOutput !== undefined) {
+    return { input: priceInput, output: priceOutput };
+  }
+  throw new InvalidArgumentError(
+    'FACELLM_INVALID_ARGUMENT',
+    'give both --price-input and --price-output, or neither',
+  );
+}
+
+async function createTeacher(flags: GenerateFlags): Promise<Teacher> {
+  const { model, maxTokens, temperature, timeout, baseUrl, device, threads, seed } = flags;
+  if (flags.teacher === 'labels') return labelsTeacher({ seed });
+  if (flags.teacher === 'openai') {
+    const timeoutMs = timeout === undefined ? undefined : timeout * 1000;
+    const prices = pricesOf(flags);
+    const estimateOnly = flags.dryRun;
+    return openAiTeacher({
+      ...{ model, baseUrl, maxTokens, temperature, timeoutMs, prices, estimateOnly },
+    });
+  }
+  if (model === undefined) {
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      '--teacher model needs --model DIR, the checkpoint that answers',
+    );
+  }
+  return modelTeacher({ model, maxTokens, load: { device, threads } });
+}
+
+function optionsOf(flags: GenerateFlags, teacher: Teacher): GenerateOptions {
+  const { column: columns, where, poll, batch, skipInvalid, value } = flags;
+  const { labels, images, output, prompts, maxImages, concurrency, license } = flags;
+  const { requestsPerMinute, tokensPerMinute, maxRetries, maxAttempts, spendingLimit } = flags;
+  return {
+    ...{ labels, images, output, prompts, maxImages, concurrency, license, teacher },
+    ...{ requestsPerMinute, tokensPerMinute, maxRetries, maxAttempts, spendingLimit },
+    ...{ columns, where, values: value === undefined ? undefined : valueMap(value) },
+    onInvalid: skipInvalid ? 'skip' : 'error',
+    retrySetAside: flags.retrySetAside,
+    batch: batch ? { pollMs: poll === undefined ? undefined : Math.round(poll * 1000) } : undefined,
+  };
+}
+
+/** @returns the exit code: 1 if the spending limit ended the run */
+export async function runGenerate(flags: GenerateFlags, streams: Console): Promise<number> {
+  await using teacher = await createTeacher(flags);
+  const options = optionsOf(flags, teacher);
+  const print = (value: unknown, text: string): void => {
+    streams.stdout.write(`${flags.json ? JSON.stringify(value) : text}\n`);
+  };
+  if (flags.dryRun) {
+    const plan = await planDataset(options);
+    print(plan, describePlan(plan));
+    return 0;
+  }
+  const run = generateDataset(options);
+  const interrupt = (): void => {
+    if (run.isStopping) process.exit(130);
+    run.stop();
+    streams.stderr.write('\nfinishing the requests under way and saving; Ctrl-C again to kill\n');
+  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  try {
+    const result = await report(run, streams);
+    print(result, describeResult(result));
+    if (result.end === 'stopped') throw new Interrupted('interrupted');
+    return result.end === 'complete' ? 0 : 1;
+  } finally {
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
+  }
+}
+
+const REDRAW_MS = 100;
+const LINE_MS = 10_000;
+
+async function report(run: GenerationRun, { stderr }: Console): Promise<GenerationResult> {
+  let shownAt = performance.now();
+  const clear = stderr.isTTY ? '\r\x1b[K' : '';
+  for await (const event of run) {
+    if (event.type === 'start') {
+      const { images, total, resumed, skippedRows } = event;
+      const before = resumed > 0 ? `, ${resumed} of them done before` : '';
+      const skipped = skippedRows > 0 ? `, ${skippedRows} row(s) left out` : '';
+      stderr.write(`${images} pictures, ${total} questions${before}${skipped}\n`);
+    }
+    if (event.type === 'batch') {
+      const { batchId, status, done, total } = event;
+      stderr.write(`${clear}batch ${batchId}: ${status}, ${done}/${total}\n`);
+    }
+    if (event.type === 'progress') {
+      const now = performance.now();
+      if (now - shownAt < (stderr.isTTY ? REDRAW_MS : LINE_MS)) continue;
+      shownAt = now;
+      stderr.write(`${clear}${formatGeneration(event)}${stderr.isTTY ? '' : '\n'}`);
+    }
+    if (event.type === 'write') stderr.write(`${clear}writing the dataset\n`);
+  }
+  return run;
+}
+
+function money(amount: number): string {
+  return `$${amount.toFixed(amount < 1 ? 4 : 2)}`;
+}
+
+/** `1234/87632 (1.4 %)  12.3/s  3 set aside  5 rejected  2 failed  $1.23  0:01:40 elapsed  1:56:59 left` */
+export function formatGeneration(progress: GenerationProgress): string {
+  const { total, settled, setAside, rejected, failedRequests, spending } = progress;
+  const { elapsedSeconds, settledNow } = progress;
+  const rate = elapsedSeconds > 0 ? settledNow / elapsedSeconds : 0;
+  const left = rate > 0 ? formatDuration(Math.ceil((total - settled) / rate)) : '-:--:--';
+  const percent = total === 0 ? 100 : (100 * settled) / total;
+  const cost = spending.cost + spending.possiblyLost;
+  return [
+    `${settled}/${total} (${percent.toFixed(1)} %)`,
+    `${rate.toFixed(1)}/s`,
+    ...(setAside > 0 ? [`${setAside} set aside`] : []),
+    ...(rejected > 0 ? [`${rejected} rejected`] : []),
+    ...(failedRequests > 0 ? [`${failedRequests} failed`] : []),
+    ...(cost > 0 ? [money(cost)] : []),
+    `${formatDuration(elapsedSeconds)} elapsed`,
+    `${left} left`,
+  ].join('  ');
+}
+
+function describePlan(plan: GenerationPlan): string {
+  const { images, pairs, unasked, skippedRows, likely, likelyCost, promptSet } = plan;
+  const tokens = likely.promptTokens + likely.completionTokens;
+  const cost =
+    likelyCost === undefined
+      ? tokens > 0
+        ? 'no price known for the model (--price-input, --price-output)'
+        : 'no cost'
+      : `about ${money(likelyCost)}`;
+  return [
+    `${pairs} questions about ${images} pictures (prompt set ${promptSet.name} ${promptSet.version})`,
+    ...(unasked > 0 ? [`${unasked} questions are not asked: their labels are not known`] : []),
+    ...(skippedRows > 0 ? [`${skippedRows} row(s) left out`] : []),
+    ...(tokens > 0
+      ? [`about ${likely.promptTokens} prompt and ${likely.completionTokens} answer tokens`]
+      : []),
+    cost,
+  ].join('\n');
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
+
+function describeResult(result: GenerationResult): string {
+  const { end, total, answered, setAside, open, output, seconds, spending } = result;
+  const aside = sum(setAside);
+  const reasons = Object.entries(setAside).map(([reason, count]) => `${reason} ${count}`);
+  const { cost, possiblyLost } = spending;
+  const lost = possiblyLost > 0 ? ` (at most ${money(possiblyLost)} more for lost requests)` : '';
+  const state = {
+    complete: '',
+    stopped: `stopped with ${open} of ${total} open; the same command resumes\n`,
+    spending_limit: `the spending limit ended the run with ${open} of ${total} open; raise it and resume\n`,
+  }[end];
+  return (
+    `${state}${answered} answers${aside > 0 ? `, ${aside} set aside (${reasons.join(', ')})` : ''}, ` +
+    `${cost > 0 || possiblyLost > 0 ? `${money(cost)}${lost}, ` : ''}${seconds.toFixed(1)} s: ${output}`
+  );
+}

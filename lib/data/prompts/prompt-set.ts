@@ -1,0 +1,159 @@
+/**
+ * What is asked of the teacher and what the student is told it was asked: a typed, versioned set that
+ * users can replace by a file. Labels reach the teacher only; a student's question that would name one
+ * is refused here.
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+
+import { createError } from '../../errors.js';
+import { systemCode } from '../data-file.js';
+import { didYouMean } from '../describe.js';
+import { ATTRIBUTES, type Attribute } from '../labels/vocabulary.js';
+import { ATTRIBUTE_QUESTIONS } from './attribute-questions.js';
+import { FAIRFACEGPT } from './fairfacegpt.js';
+import { PERSON_WORDING } from './person.js';
+
+export interface PromptQuestion {
+  /** Names the question in records and files: lower-case letters, digits and underscores. */
+  readonly id: string;
+  /** What the question is about, in words. */
+  readonly topic: string;
+  /** What the student is asked; holds no label. */
+  readonly student: string;
+  /** What the teacher is asked; `{known}` stands for the sentence of labels. */
+  readonly teacher: string;
+  /** Labels that an answer may speak of. */
+  readonly about: readonly Attribute[];
+  /** Labels without which the question is not asked of a picture. */
+  readonly requires: readonly Attribute[];
+}
+
+export interface PromptSet {
+  readonly name: string;
+  readonly version: string;
+  /** The teacher's system turn. */
+  readonly system: string;
+  /** Sentence of what is known of a face; `{person}` stands for the person in words. */
+  readonly known: string;
+  readonly questions: readonly PromptQuestion[];
+}
+
+const text = z.string().trim().min(1);
+const attributes = z.array(z.enum(ATTRIBUTES as [Attribute, ...Attribute[]])).default([]);
+
+const promptSetSchema = z.strictObject({
+  name: text,
+  version: text,
+  system: text,
+  known: text.refine((known) => known.includes('{person}'), 'expected {person} in it'),
+  questions: z
+    .array(
+      z.strictObject({
+        id: z.string().regex(/^[a-z0-9_]+$/, 'expected lower-case letters, digits, underscores'),
+        topic: text,
+        student: text,
+        teacher: text,
+        about: attributes,
+        requires: attributes,
+      }),
+    )
+    .min(1),
+});
+
+/** Sets that come with the package. */
+export const PROMPT_SETS: { readonly [name: string]: PromptSet } = {
+  fairfacegpt: FAIRFACEGPT,
+  attributes: ATTRIBUTE_QUESTIONS,
+};
+
+/** JSON with sorted keys: the same set has the same text however it was written. */
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, item]) => [key, canonical(item)]));
+}
+
+/** sha256 of a set and of the wording that labels are put into, in lower-case hex. */
+export function promptSetHash(set: PromptSet): string {
+  const content = canonical({ set, wording: PERSON_WORDING });
+  return createHash('sha256').update(JSON.stringify(content)).digest('hex');
+}
+
+const PLACEHOLDER = /\{[^{}]*\}/;
+
+function meaningProblems(set: PromptSet): string[] {
+  const problems: string[] = [];
+  const seen = new Set<string>();
+  for (const [i, { id, student, teacher }] of set.questions.entries()) {
+    const place = `questions.${i}`;
+    if (seen.has(id)) problems.push(`${place}.id: ${id} stands twice`);
+    seen.add(id);
+    const left = PLACEHOLDER.exec(student)?.[0];
+    if (left !== undefined) {
+      problems.push(`${place}.student: ${left} would show labels to the student`);
+    }
+    const unknown = PLACEHOLDER.exec(teacher.replaceAll('{known}', ''))?.[0];
+    if (unknown !== undefined)
+      problems.push(`${place}.teacher: ${unknown} is unknown; use {known}`);
+    if (/<image>/.test(student + teacher)) {
+      problems.push(`${place}: <image> is put before the student's question; leave it out`);
+    }
+  }
+  return problems;
+}
+
+/**
+ * Checks a prompt set.
+ *
+ * @param name of the file or option, for messages
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT with one detail per problem
+ */
+export function checkPromptSet(value: unknown, name: string): PromptSet {
+  const result = promptSetSchema.safeParse(value);
+  const problems = result.success
+    ? meaningProblems(result.data)
+    : result.error.issues.map(({ path, message }) => `${path.join('.') || 'set'}: ${message}`);
+  if (result.success && problems.length === 0) return result.data;
+  throw createError('FACELLM_INVALID_ARGUMENT', `${name} is no prompt set`, { details: problems });
+}
+
+/**
+ * A set by the name it has in this package, or from a YAML or JSON file.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT
+ * @throws DataError FACELLM_DATA_NOT_FOUND
+ */
+export async function loadPromptSet(nameOrPath: string): Promise<PromptSet> {
+  const known = Object.hasOwn(PROMPT_SETS, nameOrPath) ? PROMPT_SETS[nameOrPath] : undefined;
+  if (known !== undefined) return known;
+  let written: string;
+  try {
+    written = await readFile(nameOrPath, 'utf8');
+  } catch (cause) {
+    throw createError(
+      'FACELLM_DATA_NOT_FOUND',
+      `there is no prompt set ${nameOrPath} and no such file (${systemCode(cause)}); ${didYouMean(nameOrPath, Object.keys(PROMPT_SETS))}`,
+      { cause },
+    );
+  }
+  let value: unknown;
+  try {
+    // JSON is YAML.
+    value = parseYaml(written);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw createError(
+      'FACELLM_INVALID_ARGUMENT',
+      `${nameOrPath} is neither YAML nor JSON: ${reason}`,
+      {
+        cause,
+      },
+    );
+  }
+  return checkPromptSet(value, nameOrPath);
+}

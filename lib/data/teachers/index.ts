@@ -1,0 +1,41 @@
+/** Teachers, behind one interface. Those with a network or a model load their libraries when asked for. */
+import { LabelsTeacher, type LabelsTeacherOptions } from './labels-teacher.js';
+import type { ModelTeacherOptions } from './model-teacher.js';
+import type { OpenAiTeacherOptions } from './openai-teacher.js';
+import type { Teacher } from './teacher.js';
+
+export type { LabelsTeacherOptions, ModelTeacherOptions, OpenAiTeacherOptions };
+export {
+  type FailureKind,
+  type Teacher,
+  type TeacherAnswer,
+  TeacherFailure,
+  type TeacherRequest,
+  type TokenPrices,
+  type TokenUsage,
+} from './teacher.js';
+
+/** Writes answers from the labels alone; needs no network. */
+export function labelsTeacher(options: LabelsTeacherOptions = {}): Teacher {
+  return new LabelsTeacher(options);
+}
+
+/**
+ * Any OpenAI-compatible endpoint; the key is read from OPENAI_API_KEY only.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT
+ */
+export async function openAiTeacher(options: OpenAiTeacherOptions = {}): Promise<Teacher> {
+  const { OpenAiTeacher } = await import('./openai-teacher.js');
+  return new OpenAiTeacher(options);
+}
+
+/**
+ * One of our own models, loaded for this.
+ *
+ * @throws CheckpointError, DeviceError, NativeLoadError, InvalidArgumentError
+ */
+export async function modelTeacher(options: ModelTeacherOptions): Promise<Teacher> {
+  const { ModelTeacher } = await import('./model-teacher.js');
+  return ModelTeacher.load(options);
+}

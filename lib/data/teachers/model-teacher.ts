@@ -1,0 +1,55 @@
+/** One of our own models as a teacher: no network, no key, no cost. */
+import type { FaceLlm, LoadOptions } from '../../model/index.js';
+import type { Teacher, TeacherAnswer, TeacherRequest } from './teacher.js';
+
+export interface ModelTeacherOptions {
+  /** Checkpoint folder, or a hub id in the local cache. */
+  readonly model: string;
+  /** Longest answer, in tokens. @default 500 */
+  readonly maxTokens?: number | undefined;
+  readonly load?: LoadOptions | undefined;
+}
+
+export class ModelTeacher implements Teacher {
+  readonly name = 'model';
+  readonly identity: Readonly<Record<string, unknown>>;
+  // The engine answers one conversation after another; the second is prepared meanwhile.
+  readonly defaultConcurrency = 2;
+  readonly prices = undefined;
+  readonly #model: FaceLlm;
+  readonly #name: string;
+  readonly #maxTokens: number;
+
+  private constructor(model: FaceLlm, { model: name, maxTokens = 500 }: ModelTeacherOptions) {
+    this.#model = model;
+    this.#name = name;
+    this.#maxTokens = maxTokens;
+    this.identity = { model: name, maxTokens, dtype: model.info.dtype };
+  }
+
+  /** @throws CheckpointError, DeviceError, NativeLoadError, InvalidArgumentError */
+  static async load(options: ModelTeacherOptions): Promise<ModelTeacher> {
+    const { FaceLlm } = await import('../../model/index.js');
+    return new ModelTeacher(await FaceLlm.load(options.model, options.load ?? {}), options);
+  }
+
+  async answer(request: TeacherRequest, signal: AbortSignal): Promise<TeacherAnswer> {
+    const { image, system, prompt: question, attempt } = request;
+    // Greedy at first; the same answer would be rejected again.
+    const drawing = attempt === 0 ? {} : { temperature: 0.7, topP: 0.9, seed: attempt };
+    const maxNewTokens = this.#maxTokens;
+    const result = await this.#model
+      .ask({ image, system, question, maxNewTokens, signal, ...drawing })
+      .result();
+    return {
+      text: result.text,
+      finish: result.finishReason === 'length' ? 'length' : 'stop',
+      usage: { promptTokens: result.promptTokens, completionTokens: result.tokenIds.length },
+      model: this.#name,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#model.dispose();
+  }
+}

@@ -1,0 +1,2 @@
+/** What all long jobs have in common. */
+export { JobRun } from './job-run.js';

@@ -1,0 +1,141 @@
+/**
+ * A run that is killed again and again: nothing answered is lost or paid for twice, and the dataset is
+ * the same as without kills.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { readDataset } from '../../lib/data/index.js';
+import { type Compiled, compileLibrary } from '../support/compiled.js';
+import { LabelledFaces } from '../support/labelled-faces.js';
+import { type Behaviour, type Call, TeacherServer } from '../support/teacher-server.js';
+
+const IMAGES = 40;
+const PAIRS = IMAGES * 8;
+const CONCURRENCY = 8;
+const KILLS = 30;
+
+const CHILD = `
+import { generateDataset } from './data/making/index.js';
+import { openAiTeacher } from './data/teachers/index.js';
+const [labels, images, output, baseUrl] = process.argv.slice(2);
+const teacher = await openAiTeacher({ baseUrl, model: 'loopback', prices: { input: 1, output: 1 } });
+const result = await generateDataset({ labels, images, output, teacher, concurrency: ${CONCURRENCY} });
+process.stdout.write(JSON.stringify(result));
+`;
+
+/** Every third question is refused at first, so that kills also meet rejected answers. */
+function behave({ key, idempotencyKey }: Call): Behaviour {
+  const delayMs = 5 + (parseInt(key.slice(0, 4), 16) % 20);
+  const isFirst = idempotencyKey.endsWith('#0');
+  if (isFirst && parseInt(key.slice(4, 8), 16) % 3 === 0) {
+    return { kind: 'answer', text: "I'm sorry, but I can't help with that.", delayMs };
+  }
+  return { kind: 'answer', delayMs };
+}
+
+/** Whole lines only, as they were when the process died. */
+function journalled(output: string): { type: string; id?: string; attempt?: number }[] {
+  const path = join(output, 'journal.jsonl');
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line) as { type: string });
+}
+
+function ended(child: ChildProcess): Promise<{ code: number | null; signal: string | null }> {
+  return new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
+}
+
+describe('e2e: generate, killed', () => {
+  let compiled: Compiled;
+  let faces: LabelledFaces;
+
+  before(async () => {
+    compiled = compileLibrary();
+    writeFileSync(join(compiled.folder, 'child.js'), CHILD);
+    faces = await LabelledFaces.create(IMAGES);
+  });
+  after(() => {
+    compiled.remove();
+    faces.remove();
+  });
+
+  function start(server: TeacherServer, output: string): ChildProcess {
+    return spawn(
+      process.execPath,
+      [join(compiled.folder, 'child.js'), faces.labels, faces.folder, output, server.url],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+        env: { ...process.env, OPENAI_API_KEY: 'sk-secret-of-the-test' },
+      },
+    );
+  }
+
+  it(`${KILLS} kills at random instants lose nothing, pay nothing twice and change nothing`, async () => {
+    const server = await TeacherServer.start(behave);
+    const output = faces.output('killed');
+    const answeredBefore = new Set<string>();
+    let isRepeated = '';
+    server.onCall = ({ idempotencyKey }) => {
+      if (answeredBefore.has(idempotencyKey)) isRepeated = idempotencyKey;
+    };
+    let kills = 0;
+    while (kills < KILLS) {
+      const child = start(server, output);
+      const exit = ended(child);
+      // Anywhere from before the first request to the writing of the files.
+      const callsAtStart = server.calls.length;
+      const wanted = Math.floor(Math.random() * 16);
+      const late = Math.random() * 30;
+      while (child.exitCode === null && server.calls.length < callsAtStart + wanted) {
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      await new Promise((resolve) => setTimeout(resolve, late));
+      child.kill('SIGKILL');
+      const { signal } = await exit;
+      if (signal === 'SIGKILL') kills++;
+      // Once every pair is settled, further kills would test nothing.
+      for (const { type, id, attempt } of journalled(output)) {
+        if (type === 'answer' || type === 'rejected') answeredBefore.add(`${id}#${attempt}`);
+      }
+      assert.equal(isRepeated, '', 'an answer in the journal was asked for again');
+      if (signal === null) break;
+    }
+    const child = start(server, output);
+    let printed = '';
+    child.stdout?.on('data', (piece: Buffer) => (printed += piece.toString()));
+    assert.equal((await ended(child)).code, 0);
+    assert.equal(isRepeated, '');
+    assert.equal(kills, KILLS, 'the work must last for all kills');
+
+    const result = JSON.parse(printed) as { answered: number; spending: Record<string, number> };
+    assert.equal(result.answered, PAIRS);
+    // The server charges a repeated Idempotency-Key once, as gateways do.
+    assert.ok([...server.charged.values()].every((count) => count === 1));
+    // Without such a gateway, a kill repeats at most what was under way.
+    assert.ok(server.calls.length - server.charged.size <= KILLS * CONCURRENCY);
+    const paidTokens = server.charged.size * 600;
+    const { promptTokens, completionTokens } = result.spending;
+    assert.equal((promptTokens ?? 0) + (completionTokens ?? 0), paidTokens);
+    await server.close();
+
+    const calm = await TeacherServer.start(behave);
+    const reference = faces.output('calm');
+    assert.equal((await ended(start(calm, reference))).code, 0);
+    await calm.close();
+    for (const name of [
+      'dataset.json',
+      'dataset.parquet',
+      'set_aside.jsonl',
+      'dataset_info.json',
+    ]) {
+      const [ours, theirs] = [output, reference].map((folder) => readFileSync(join(folder, name)));
+      assert.ok(ours?.equals(theirs ?? Buffer.alloc(0)), `${name} differs`);
+    }
+    assert.equal((await readDataset(output)).records.length, PAIRS);
+    const journal = readFileSync(join(output, 'journal.jsonl'), 'utf8');
+    assert.ok(!journal.includes('sk-secret'), 'the key is in the journal');
+  });
+});

@@ -1,0 +1,148 @@
+/** Prompt sets, against sentences written out by hand. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { ATTRIBUTES, VOCABULARY } from '../../lib/data/labels/vocabulary.js';
+import {
+  checkPromptSet,
+  genderWord,
+  loadPromptSet,
+  PROMPT_SETS,
+  type PromptSet,
+  promptSetHash,
+  teacherPrompt,
+} from '../../lib/data/prompts/index.js';
+import type { FaceLlmError } from '../../lib/errors.js';
+
+const fairfacegpt = PROMPT_SETS['fairfacegpt'] as PromptSet;
+
+function rejected(value: unknown): readonly string[] {
+  try {
+    checkPromptSet(value, 'test');
+  } catch (error) {
+    return (error as FaceLlmError).details;
+  }
+  return assert.fail('expected an error');
+}
+
+describe('unit: prompt sets', () => {
+  it('the student is asked the eight questions of the paper', () => {
+    const about = (attribute: string): string =>
+      `Describe the ${attribute} of the image based on the visual information.`;
+    assert.deepEqual(
+      fairfacegpt.questions.map(({ student }) => student),
+      [
+        about('demographic attributes'),
+        about('facial structure'),
+        about('skin texture'),
+        about('expression and emotion'),
+        about('lighting and image quality'),
+        about('face pose'),
+        about('forensic considerations'),
+        'Describe this image.',
+      ],
+    );
+  });
+
+  it('the teacher is told the labels, raw, and asked for one attribute', () => {
+    const labels = { gender: 'Female', age: 'more than 70', race: 'Latino_Hispanic' };
+    const [demographic] = fairfacegpt.questions;
+    const detail = fairfacegpt.questions[7];
+    assert.ok(demographic && detail);
+    const known =
+      'It is known that this is a face image of a woman with Latino_Hispanic ethnicity, more than 70 years old.';
+    assert.equal(
+      teacherPrompt(fairfacegpt, demographic, labels),
+      `${known} Describe only the demographic attributes of the image, and argue your description of the demographic attributes from what can be seen. Do not mention that anything about the person was given to you.`,
+    );
+    assert.equal(teacherPrompt(fairfacegpt, detail, labels), `${known} Describe this image.`);
+  });
+
+  it('says what is known where labels are few', () => {
+    const detail = fairfacegpt.questions[7];
+    assert.ok(detail);
+    const prompt = teacherPrompt(fairfacegpt, detail, { expression: 'angry', eyewear: 'none' });
+    assert.match(prompt, /image of a person, with an angry expression, without glasses\. /);
+  });
+
+  it('boy and girl are for 3-9 alone', () => {
+    for (const age of VOCABULARY.age) {
+      const [male, female] = age === '3-9' ? ['boy', 'girl'] : ['man', 'woman'];
+      assert.equal(genderWord({ gender: 'Male', age }), male);
+      assert.equal(genderWord({ gender: 'Female', age }), female);
+    }
+    assert.equal(genderWord({ age: '3-9' }), 'person');
+  });
+
+  it('no question to a student holds a label or a placeholder', () => {
+    const words = ATTRIBUTES.flatMap((attribute) => VOCABULARY[attribute]);
+    for (const { questions } of Object.values(PROMPT_SETS)) {
+      for (const { student, requires } of questions) {
+        assert.doesNotMatch(student, /[{}]/);
+        // A question may name what it asks for, such as glasses; it may not tell the answer.
+        const told = words.filter((word) => new RegExp(`\\b${word}\\b`).test(student));
+        assert.deepEqual(told, [], `${student} ${requires.join()}`);
+      }
+    }
+  });
+
+  it('the hash knows the content, not the order of keys', () => {
+    const turned = Object.fromEntries(
+      Object.entries(fairfacegpt).reverse(),
+    ) as unknown as PromptSet;
+    assert.equal(promptSetHash(turned), promptSetHash(fairfacegpt));
+    const changed = { ...fairfacegpt, system: `${fairfacegpt.system} ` };
+    assert.notEqual(promptSetHash(changed), promptSetHash(fairfacegpt));
+    assert.match(promptSetHash(fairfacegpt), /^[0-9a-f]{64}$/);
+  });
+
+  it('is read from YAML and JSON files alike', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'facellm-prompts-'));
+    try {
+      const yaml = [
+        'name: own',
+        'version: "2"',
+        'system: Look.',
+        'known: This is {person}.',
+        'questions:',
+        '  - { id: hair, topic: hair, student: Describe the hair., teacher: "{known} Hair?", about: [age] }',
+      ];
+      writeFileSync(join(folder, 'own.yaml'), yaml.join('\n'));
+      const set = await loadPromptSet(join(folder, 'own.yaml'));
+      assert.deepEqual(set.questions[0]?.requires, []);
+      writeFileSync(join(folder, 'own.json'), JSON.stringify(set));
+      const again = await loadPromptSet(join(folder, 'own.json'));
+      assert.equal(promptSetHash(again), promptSetHash(set));
+      writeFileSync(join(folder, 'bad.yaml'), 'a: [');
+      await assert.rejects(loadPromptSet(join(folder, 'bad.yaml')), /neither YAML nor JSON/);
+      await assert.rejects(loadPromptSet('fairfacgpt'), /did you mean fairfacegpt\?/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('lists everything that is wrong with a set', () => {
+    const question = { id: 'a', topic: 't', student: 's', teacher: 'q' };
+    const set = { name: 'n', version: '1', system: 's', known: '{person}' };
+    assert.deepEqual(
+      rejected({
+        ...set,
+        questions: [
+          question,
+          { ...question, student: 'The {known}?', teacher: '{labels} <image>' },
+        ],
+      }),
+      [
+        'questions.1.id: a stands twice',
+        'questions.1.student: {known} would show labels to the student',
+        'questions.1.teacher: {labels} is unknown; use {known}',
+        "questions.1: <image> is put before the student's question; leave it out",
+      ],
+    );
+    assert.equal(rejected({ ...set, known: 'x', questions: [], extra: 1 }).length, 3);
+    assert.equal(rejected({ ...set, questions: [{ ...question, about: ['hair'] }] }).length, 1);
+    assert.equal(rejected('text').length, 1);
+  });
+});
