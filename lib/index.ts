@@ -55,6 +55,7 @@ export {
   type EvaluateOptions,
   type EvaluationEvent,
   type EvaluationResult,
+  type EvaluationRun,
 } from './evaluation/index.js';
 export {
   checkRecipe,

@@ -44,27 +44,33 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
   const choice = benchmarkChoice(flags);
   const { data, model, adapter, tuned, output, reading, limit } = flags;
   const { onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder } = flags;
-  const abort = new AbortController();
+  const run = evaluate({
+    ...choice,
+    ...{ data, model, adapter, tuned, output, reading, limit },
+    ...{ onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder },
+    onInvalid: flags.skipInvalid ? 'skip' : 'error',
+    prompt: promptOptions(flags),
+  });
   const interrupt = (): void => {
-    if (abort.signal.aborted) process.exit(130);
+    if (run.isStopping) process.exit(130);
+    run.stop();
     streams.stderr.write('\nending; what is answered is saved, the same command goes on\n');
-    abort.abort(new Interrupted('interrupted'));
   };
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
   try {
-    const result = await evaluate({
-      ...choice,
-      ...{ data, model, adapter, tuned, output, reading, limit },
-      ...{ onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder },
-      onInvalid: flags.skipInvalid ? 'skip' : 'error',
-      prompt: promptOptions(flags),
-      signal: abort.signal,
-      onEvent: reporter(streams),
-    });
+    const show = reporter(streams);
+    for await (const event of run) show(event);
+    const result = await run;
     if (flags.json) streams.stdout.write(`${JSON.stringify(result)}\n`);
     else streams.stdout.write(`${describe(result)}\n`);
+    if (run.isStopping && result.summary === undefined) throw new Interrupted('interrupted');
     return result.failures > 0 ? 1 : 0;
+  } catch (error) {
+    // Before the first question there is no result to tell of.
+    throw run.isStopping && error === run.stopSignal.reason
+      ? new Interrupted('interrupted')
+      : error;
   } finally {
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
@@ -140,7 +146,7 @@ function reporter({ stderr }: Console): (event: EvaluationEvent) => void {
 function describe({ output, questions, missing, failures, summary }: EvaluationResult): string {
   const failed = failures > 0 ? [`${failures} question(s) could not be asked: ${output}`] : [];
   if (summary === undefined) {
-    const waits = `this share is done; ${missing} answers of other processes are missing in ${output}`;
+    const waits = `${missing} answers are still missing in ${output}: of other processes, or of this one if it was ended`;
     return [waits, ...failed].join('\n');
   }
   const partial = summary.isPartial ? ', not all of the set: no score of the benchmark' : '';

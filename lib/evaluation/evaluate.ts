@@ -3,6 +3,7 @@ import { DEFAULT_SYSTEM, type TemplateName } from '../chat/index.js';
 import { received } from '../data/describe.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { TilingOptions } from '../image/index.js';
+import { JobRun } from '../jobs/index.js';
 import type { Dtype, PromptOptions } from '../model/index.js';
 import { faceLlmContender } from './face-llm-contender.js';
 import type { Contender } from './model-under-test.js';
@@ -49,24 +50,35 @@ export interface AskingOptions {
   readonly subfolder?: string | undefined;
   /** Share of this process. @default by RANK and WORLD_SIZE, or SLURM_PROCID and SLURM_NTASKS */
   readonly rank?: Rank | undefined;
-  readonly onEvent?: ((event: EvaluationEvent) => void) | undefined;
-  /** Ends the run at once; everything answered so far stays, and the same call goes on from there. */
+  /** Rejects the run at once with its reason; everything answered so far stays, as with `stop()`. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const DEFAULT_BATCH_SIZE = 8;
 
+/** A run under way: await it for its result, iterate over it for its events. */
+export type EvaluationRun = JobRun<EvaluationEvent, EvaluationResult>;
+
 /**
- * Scores one model, or a base and a tuned one, on a benchmark.
+ * Scores one model, or a base and a tuned one, on a benchmark. `stop()` ends the run at once with what is
+ * answered saved; the same call goes on from there. Before the first question it rejects with the stop signal's reason.
  *
- * @throws InvalidArgumentError listing every wrong option; DataError listing every fault of the data;
- *   CheckpointError, DeviceError; TrainingError FACELLM_RUN_INVALID if the folder holds answers under other
- *   settings, listing them; the signal's reason
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong option. The run itself rejects with
+ *   DataError listing every fault of the data; CheckpointError, DeviceError; TrainingError FACELLM_RUN_INVALID if
+ *   the folder holds answers under other settings, listing them; the signal's reason
  */
-export async function evaluate(options: EvaluateOptions): Promise<EvaluationResult> {
+export function evaluate(options: EvaluateOptions): EvaluationRun {
   checkOptions(options);
-  const signal = options.signal ?? new AbortController().signal;
-  const emit = (event: EvaluationEvent): void => options.onEvent?.(event);
+  return new JobRun((run) => evaluateAll(options, run));
+}
+
+async function evaluateAll(
+  options: EvaluateOptions,
+  run: EvaluationRun,
+): Promise<EvaluationResult> {
+  const stop = run.stopSignal;
+  const signal = options.signal === undefined ? stop : AbortSignal.any([options.signal, stop]);
+  const emit = (event: EvaluationEvent): void => run.emit(event);
   const maxNewTokens = options.maxNewTokens ?? MAX_NEW_TOKENS[options.benchmark];
   const seed = options.seed ?? 0;
   const benchmark = await openBenchmark(options);
@@ -85,7 +97,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
     contenders,
     output: options.output,
     // What belongs to this process alone is no part of the record.
-    request: { ...options, rank: undefined, signal: undefined, onEvent: undefined },
+    request: { ...options, rank: undefined, signal: undefined },
     settings: {
       benchmarkOptions: {
         ...(options.benchmark === 'facexbench' && { setting: options.setting ?? 'zero-shot' }),
@@ -99,6 +111,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
     onFailure: options.onFailure ?? 'record',
     ...(options.rank ?? rankFromEnvironment()),
     signal,
+    stop,
     emit,
   });
 }

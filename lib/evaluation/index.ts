@@ -1,6 +1,11 @@
 /** Benchmarks: asking, scoring, reporting. */
 export type { BuiltInAttribute } from './attributes/index.js';
-export { type AskingOptions, evaluate, type EvaluateOptions } from './evaluate.js';
+export {
+  type AskingOptions,
+  evaluate,
+  type EvaluateOptions,
+  type EvaluationRun,
+} from './evaluate.js';
 export type { FaceXSetting } from './facexbench/index.js';
 export {
   BENCHMARK_NAMES,

@@ -249,14 +249,17 @@ describe('evaluate', () => {
       adapter: ADAPTER,
       tuned: MODEL,
     };
-    await assert.rejects(evaluate(wrong), (error: { code?: string; details?: string[] }) => {
-      assert.equal(error.code, 'FACELLM_INVALID_ARGUMENT');
-      assert.equal(error.details?.length, 4);
-      return true;
-    });
+    assert.throws(
+      () => evaluate(wrong),
+      (error: { code?: string; details?: string[] }) => {
+        assert.equal(error.code, 'FACELLM_INVALID_ARGUMENT');
+        assert.equal(error.details?.length, 4);
+        return true;
+      },
+    );
     const output = temporaryFolder();
     const mended = { output, batchSize: 1, seed: 0, tuned: undefined };
     const absent = evaluate({ ...wrong, ...mended, data: output });
-    await assert.rejects(absent, { code: 'FACELLM_DATA_NOT_FOUND' });
+    await assert.rejects(async () => await absent, { code: 'FACELLM_DATA_NOT_FOUND' });
   });
 });

@@ -208,6 +208,23 @@ describe('evaluation runner', () => {
     }
   });
 
+  it('a graceful stop resolves with what is missing, and reports nothing', async () => {
+    const stopping = new AbortController();
+    const benchmark = makeBenchmark();
+    const contender = fakeContender({
+      onBatch: (_, number) => {
+        if (number === 1) stopping.abort();
+      },
+    });
+    const stop = stopping.signal;
+    const result = await runBenchmark(
+      options({ benchmark, contenders: [contender], signal: stop, stop }),
+    );
+    assert.deepEqual([result.missing, result.summary], [9, undefined]);
+    assert.equal(benchmark.reported.length, 0);
+    assert.equal(contender.log.at(-1), 'close');
+  });
+
   it('a journal cut at any byte is repaired, and the batch that it tore is asked whole again', async () => {
     const expected = await uninterrupted();
     const whole = temporaryFolder();

@@ -28,6 +28,8 @@ export interface BenchmarkRunOptions extends Rank {
   >;
   readonly onFailure: 'record' | 'stop';
   readonly signal: AbortSignal;
+  /** Part of `signal`: its raising ends the run without an error. */
+  readonly stop?: AbortSignal;
   readonly emit: (event: EvaluationEvent) => void;
 }
 
@@ -35,7 +37,7 @@ export interface EvaluationResult {
   readonly output: string;
   /** Questions put to each model. */
   readonly questions: number;
-  /** Questions that other processes have not answered yet, over all models. The report waits for them. */
+  /** Questions not answered yet, here or by other processes, over all models. The report waits for them. */
   readonly missing: number;
   /** Questions that could not be asked, over all models; the same command asks them again. */
   readonly failures: number;
@@ -47,7 +49,7 @@ const REPORT = 'report';
 
 /** @throws the signal's reason; FaceLlmError. What was answered stays in the folder. */
 export async function runBenchmark(options: BenchmarkRunOptions): Promise<EvaluationResult> {
-  const { benchmark, contenders, output, rank, signal, emit } = options;
+  const { benchmark, contenders, output, rank, stop, emit } = options;
   await makeFolder(rankFolder(output, rank));
   const unlock = await lockFolder(rankFolder(output, rank));
   try {
@@ -59,6 +61,8 @@ export async function runBenchmark(options: BenchmarkRunOptions): Promise<Evalua
     for (const contender of contenders) {
       await askModel({ ...options, contender, settings: settingsOf(options, contender), emit });
     }
+  } catch (error) {
+    if (stop?.aborted !== true || error !== stop.reason) throw error;
   } finally {
     await unlock();
   }
@@ -72,7 +76,6 @@ export async function runBenchmark(options: BenchmarkRunOptions): Promise<Evalua
     .filter(({ failure }) => failure !== undefined).length;
   const result = { output, questions: benchmark.items.length, missing, failures };
   if (missing > 0) return { ...result, summary: undefined };
-  signal.throwIfAborted();
   return { ...result, summary: await writeReport(options, runs) };
 }
 
