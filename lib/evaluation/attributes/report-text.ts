@@ -153,21 +153,10 @@ function gapTable(
       return names.flatMap((name) => {
         const gap = gaps[name];
         if (gap === undefined) return [];
-        const { highest, lowest } = gap;
-        const label = FIGURE_TITLES[name];
-        return [
-          {
-            cells: [
-              title,
-              READING_TITLES[reading],
-              model,
-              label,
-              formatShare(gap.gap),
-              highest,
-              lowest,
-            ],
-          },
-        ];
+        // Without a difference no group is higher than another.
+        const ends = gap.gap === 0 ? ['–', '–'] : [gap.highest, gap.lowest];
+        const place = [title, READING_TITLES[reading], model, FIGURE_TITLES[name]];
+        return [{ cells: [...place, formatShare(gap.gap), ...ends] }];
       });
     }),
   );

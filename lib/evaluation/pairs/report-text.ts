@@ -162,7 +162,8 @@ function gapTable(by: string, scores: readonly PairScore[]): Block[] {
     return (['equalErrorRate', 'tmr', 'fmr'] as const).flatMap((figure) => {
       const gap = gaps[figure];
       if (gap === undefined) return [];
-      return [{ cells: [model, titles[figure], formatShare(gap.gap), gap.highest, gap.lowest] }];
+      const ends = gap.gap === 0 ? ['–', '–'] : [gap.highest, gap.lowest];
+      return [{ cells: [model, titles[figure], formatShare(gap.gap), ...ends] }];
     });
   });
   if (rows.length === 0) return [];
