@@ -163,7 +163,8 @@ function groupingOf(
   const gapOf = (valueOf: (group: GroupPairFigures) => number | undefined): Gap | undefined =>
     largestGap(
       groups.map((group) => ({
-        ...{ group: group.name, count: Math.min(group.genuine, group.impostor) },
+        group: group.name,
+        count: Math.min(group.genuine, group.impostor),
         value: valueOf(group),
       })),
       { minCount: smallGroup },
@@ -223,7 +224,8 @@ function scoreRun(run: ModelRun, options: PairAnalysisOptions): RunAnswers {
     groupings: groups
       .map((column) => groupingOf(column, pairs, common, options))
       .filter((grouping) => grouping.groups.length > 0),
-    ...{ roc, pairs },
+    roc,
+    pairs,
   };
   return { score, isRight };
 }
@@ -245,7 +247,8 @@ export function analysePairs(options: PairAnalysisOptions): PairAnalysis {
       first: first?.score.model ?? '',
       second: score.model,
       difference: (onlySecond - onlyFirst) / options.items.length,
-      ...{ onlyFirst, onlySecond },
+      onlyFirst,
+      onlySecond,
       ...mcNemar({ onlyFirst, onlySecond }),
     };
   });

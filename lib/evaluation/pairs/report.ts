@@ -113,11 +113,23 @@ export async function writePairsReport(options: PairsReportOptions): Promise<Ben
   const { output, isPartial, notes, smallGroup, confidence, seed } = options;
   const { scores, comparisons } = analysePairs(options);
   const document = await pairsDocument({
-    ...{ scores, comparisons, isPartial, notes, smallGroup, confidence },
+    scores,
+    comparisons,
+    isPartial,
+    notes,
+    smallGroup,
+    confidence,
   });
   const models = scores.map((score) => ({ ...score, roc: undefined, pairs: undefined }));
   const json = roundedJson({
-    ...{ format: FORMAT, isPartial, notes, confidence, smallGroup, seed, models, comparisons },
+    format: FORMAT,
+    isPartial,
+    notes,
+    confidence,
+    smallGroup,
+    seed,
+    models,
+    comparisons,
   });
   const csv = csvOf(CSV_HEADER, csvRows(scores));
   const files = await writeReport({ output, stem: 'pairs', document, json, csv });
