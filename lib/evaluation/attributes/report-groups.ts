@@ -78,21 +78,41 @@ function groupTable(title: string, scores: readonly Score[], names: readonly Fig
   };
 }
 
+/**
+ * Names of the groups to draw: all, or of very many those that are not small and serve somebody worst, by the lowest
+ * accuracy of any model.
+ */
+function groupsToDraw(groupings: readonly Grouping[]): ReadonlySet<string> {
+  const groups = groupings[0]?.groups ?? [];
+  if (groups.length <= MAX_GROUPS_DRAWN) return new Set(groups.map(({ name }) => name));
+  const lowest = (place: number): number =>
+    Math.min(...groupings.map((one) => one.groups[place]?.figures.accuracy?.value ?? 1));
+  const ranked = groups
+    .map(({ name, isSmall }, place) => ({ name, isSmall, value: lowest(place) }))
+    .filter(({ isSmall }) => !isSmall)
+    .sort((a, b) => a.value - b.value);
+  return new Set(ranked.slice(0, MAX_GROUPS_DRAWN).map(({ name }) => name));
+}
+
 async function groupFigure(
   attribute: AttributeAnalysis,
   title: string,
   scores: readonly Score[],
 ): Promise<Block[]> {
-  const points = scores.flatMap(({ model, groupings }) => {
-    const groups = groupings.find((grouping) => groupingTitle(grouping) === title)?.groups ?? [];
-    const shown =
-      groups.length > MAX_GROUPS_DRAWN ? groups.filter(({ isSmall }) => !isSmall) : groups;
-    return shown.slice(0, MAX_GROUPS_DRAWN).flatMap(({ name, isSmall, figures }) => {
-      const { low, high, value } = figures.accuracy ?? {};
-      if (value === undefined || low === undefined || high === undefined) return [];
-      return [{ group: name, model, count: figures.count, isSmall, value, low, high }];
-    });
+  const found = scores.flatMap(({ model, groupings }) => {
+    const grouping = groupings.find((one) => groupingTitle(one) === title);
+    return grouping === undefined ? [] : [{ model, grouping }];
   });
+  const shown = groupsToDraw(found.map(({ grouping }) => grouping));
+  const count = found[0]?.grouping.groups.length ?? 0;
+  const points = found.flatMap(({ model, grouping }) =>
+    grouping.groups.flatMap(({ name, isSmall, figures }) => {
+      const { low, high, value } = figures.accuracy ?? {};
+      if (!shown.has(name) || value === undefined) return [];
+      if (low === undefined || high === undefined) return [];
+      return [{ group: name, model, count: figures.count, isSmall, value, low, high }];
+    }),
+  );
   const reading = scores[0]?.reading;
   // A single group is compared with nothing.
   if (new Set(points.map(({ group }) => group)).size < 2 || reading === undefined) return [];
@@ -100,6 +120,10 @@ async function groupFigure(
     accuracy === undefined ? [] : [{ model, value: accuracy.value }],
   );
   const models = scores.map(({ model }) => model);
+  const cut =
+    shown.size < count
+      ? `Of ${count} groups the ${shown.size} in which a model is least accurate, small ones left out.`
+      : 'Pale and hollow: small groups.';
   const file = title.replaceAll(' × ', '-x-').replaceAll(/[^\p{L}\p{N}-]+/gu, '-');
   return [
     {
@@ -107,7 +131,7 @@ async function groupFigure(
       name: `${attribute.name}-by-${file}`,
       svg: await renderSvg(groupsSpec({ points, models, title: 'accuracy', overall })),
       alt: `Accuracy of ${attribute.name} by ${title}, with intervals, for ${models.join(', ')}`,
-      caption: `Accuracy from ${READING_TITLES[reading]} by ${title} with Wilson intervals; dashed: all pictures. Pale and hollow: small groups.`,
+      caption: `Accuracy from ${READING_TITLES[reading]} by ${title} with Wilson intervals; dashed: all pictures. ${cut}`,
     },
   ];
 }
