@@ -61,7 +61,7 @@ export interface PairScore {
   readonly failed: number;
   readonly overall: PairFigures;
   /** Share right where the more probable of the two answers is taken. */
-  readonly accuracy: Rate;
+  readonly accuracy?: Rate;
   /** The same from generated text, if that was asked for. */
   readonly textAccuracy?: Rate;
   /** Generated answers that name neither. */
@@ -219,7 +219,7 @@ function scoreRun(run: ModelRun, options: PairAnalysisOptions): RunAnswers {
     model: run.name,
     failed: run.outcomes.filter(({ probabilities }) => probabilities === undefined).length,
     overall: figuresOf(pairs, roc, options),
-    accuracy: accuracy ?? { value: 0, low: 0, high: 1 },
+    ...(accuracy !== undefined && { accuracy }),
     ...(readings.includes('text') && readTexts(run, options)),
     groupings: groups
       .map((column) => groupingOf(column, pairs, common, options))
