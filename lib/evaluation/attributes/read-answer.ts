@@ -6,8 +6,8 @@
  *    several is passed over. If no sentence decides, the answer is unread.
  * 2. A choice is named by its text or a synonym, as whole words, whatever the case. From left to right the longest
  *    phrase wins and its words are used up: "female" is not "male", "no glasses" is not "glasses". A bare "no",
- *    "none" or "nothing" is an answer only where no word follows it directly. Ages in years, ranges and decades name the choice that holds
- *    their middle.
+ *    "none" or "nothing" is an answer only where no word follows it directly. Ages in years, ranges and decades
+ *    name the choice that holds their middle.
  * 3. A phrase is denied by "no", "not", "without" and the like at most four words before it in the same clause, or
  *    by "no" or "none" after a colon ("glasses: none"). It then names the choice that lists it in `negationOf`, if
  *    any does. Denied phrases count only where the sentence names nothing else.
