@@ -8,6 +8,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { attributesBenchmark } from '../../lib/evaluation/attributes/index.js';
 import type { BenchmarkSummary } from '../../lib/evaluation/types.js';
 import { BASE_NAME, exampleRuns, fairnessExample } from '../support/fairness-example.js';
 import { errorOf, TestFolder } from '../unit/checkpoint-folder.js';
@@ -105,6 +106,35 @@ describe('fairness report', () => {
       ages.attributes[0]?.scores[0]?.groupings[0]?.groups.map(({ name }) => name),
       ['3-9', '20-29', '30-39', '40-49', '50-59', '60-69', 'more than 70'],
     );
+  });
+
+  it('draws of very many groups the worst served, and says so', async () => {
+    const towns = Array.from({ length: 52 }, (_, i) => `T${i}`);
+    const rows = towns.flatMap((town) => [0, 1].map((k) => `${town}-${k}.jpg,Male,${town}`));
+    const many = await TestFolder.create();
+    await many.write('labels.csv', `file,gender,town\n${rows.join('\n')}\n`);
+    for (const row of rows) await many.write(row.split(',')[0] ?? '', row);
+    const benchmark = await attributesBenchmark({
+      data: many.path,
+      attributes: ['gender'],
+      groups: ['town'],
+      readings: ['probability'],
+      smallGroup: 2,
+    });
+    const outcomes = benchmark.items.map(({ id }, i) => ({
+      id,
+      promptHash: '',
+      // One of two pictures of the last three towns is taken wrong.
+      probabilities: i % 2 === 0 && i >= 98 ? [0.4, 0.6] : [0.6, 0.4],
+      ...{ promptTokens: 1, imageTokens: 1, generatedTokens: 0, milliseconds: 1 },
+    }));
+    await benchmark.report([{ name: 'one', outcomes }], many.path);
+    const markdown = await readFile(many.at('fairness.md'), 'utf8');
+    assert.ok(markdown.includes('Of 52 groups the 40 in which a model is least accurate'));
+    const svg = await readFile(many.at('fairness-plots/gender-by-town.svg'), 'utf8');
+    assert.equal([...svg.matchAll(/>T\d+ \(n=2\)</g)].length, 40);
+    for (const name of ['T49', 'T50', 'T51']) assert.ok(svg.includes(`>${name} (n=2)<`), name);
+    await many.remove();
   });
 
   it('compares the models on the same pictures', () => {

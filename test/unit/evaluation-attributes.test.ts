@@ -194,6 +194,9 @@ describe('attributesBenchmark', () => {
     assert.equal(await print(), before);
     await folder.write('elsewhere.csv', FACES);
     assert.equal(await print({ labels: folder.at('elsewhere.csv') }), before);
+    const { sources = [] } = await attributesBenchmark({ data: folder.path });
+    const names = ['labels.csv', 'a/1.jpg', 'a/2.jpg', 'b/1.png', 'b/2.png'];
+    assert.deepEqual(sources.map(({ path }) => path), names); // prettier-ignore
     const prints = [before, await print({ attributes: ['gender'] }), await print({ limit: 2 })];
     await folder.write('labels.csv', FACES.replace('20-29', '30-39'));
     prints.push(await print());

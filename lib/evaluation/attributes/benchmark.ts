@@ -6,6 +6,7 @@ import {
   type LabelledPictures,
   type LabelledPicturesOptions,
   readLabelledPictures,
+  sourceOf,
 } from '../labels/index.js';
 import { DEFAULT_CONFIDENCE, SMALL_GROUP } from '../metrics/index.js';
 import type { Benchmark, EvaluationItem } from '../types.js';
@@ -130,22 +131,29 @@ export async function attributesBenchmark(options: AttributesOptions): Promise<B
       ? [`only the first ${pictures.length} of ${found.pictures.length} pictures`]
       : []),
   ];
-  const content = items.map(({ id, prompt, choices, answer, tags }) => ({
-    ...{ id, prompt, choices, answer, tags },
-  }));
+  const { sha256, sources } = await fingerprint({
+    items,
+    pictures: new Map(pictures.map(({ file, path }) => [file, path])),
+  });
   return {
     name: 'attributes',
     isPartial,
     notes,
     items,
-    fingerprint: await fingerprint({
-      content: { attributes: asked, content },
-      files: new Map(pictures.map(({ file, path }) => [file, path])),
-    }),
+    fingerprint: sha256,
+    sources: [sourceOf(options.data, found.file), ...sources],
     readings,
     report: (runs, output) =>
       writeFairnessReport({
-        ...{ runs, output, items, notes, isPartial, readings, smallGroup, seed, groups },
+        runs,
+        output,
+        items,
+        notes,
+        isPartial,
+        readings,
+        smallGroup,
+        seed,
+        groups,
         attributes: asked,
         confidence: DEFAULT_CONFIDENCE,
       }),

@@ -1,6 +1,5 @@
 /** The figures of one attribute, one model and one way of reading, over a set of pictures. */
 import {
-  accuracy,
   balancedAccuracy,
   calibration,
   classificationIntervals,
@@ -103,8 +102,7 @@ export function figuresOf(answers: readonly ScoredAnswer[], options: FigureOptio
       ? undefined
       : classificationIntervals(matrix, { seed, confidence });
   const found: Record<FigureName, Estimate | undefined> = {
-    accuracy:
-      accuracy(matrix) === undefined ? undefined : share(correctCount(matrix), total, confidence),
+    accuracy: share(correctCount(matrix), total, confidence),
     balancedAccuracy: estimate(balancedAccuracy(matrix), intervals?.balancedAccuracy),
     macroF1: estimate(macroF1(matrix), intervals?.macroF1),
     withinOneBin: isOrdinal ? share(withinBinsCount(answers, 1), total, confidence) : undefined,

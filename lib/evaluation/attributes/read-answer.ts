@@ -5,9 +5,9 @@
  * 1. Sentences are read one by one. The first one that names exactly one choice decides; one that names none or
  *    several is passed over. If no sentence decides, the answer is unread.
  * 2. A choice is named by its text or a synonym, as whole words, whatever the case. From left to right the longest
- *    phrase wins and its words are used up: "female" is not "male", "no glasses" is not "glasses". A bare "no" is an
- *    answer only where no word follows it directly. Ages in years, ranges and decades name the choice that holds
- *    their middle.
+ *    phrase wins and its words are used up: "female" is not "male", "no glasses" is not "glasses". A bare "no",
+ *    "none" or "nothing" is an answer only where no word follows it directly. Ages in years, ranges and decades
+ *    name the choice that holds their middle.
  * 3. A phrase is denied by "no", "not", "without" and the like at most four words before it in the same clause, or
  *    by "no" or "none" after a colon ("glasses: none"). It then names the choice that lists it in `negationOf`, if
  *    any does. Denied phrases count only where the sentence names nothing else.
@@ -34,6 +34,8 @@ const NEGATORS = new Set([
   'lacking',
 ]);
 const AFTER_COLON = new Set(['no', 'none', 'not', 'false', 'absent']);
+/** These answer the question only where no word follows: not in "no glasses are worn" or "nothing more is noted". */
+const NEEDS_END = new Set(['no', 'none', 'nothing']);
 /** A negation reaches no further than these. */
 const CLAUSE_ENDS = new Set([
   ...[',', ';', ':', '(', ')', 'and', 'but', 'with', 'while', 'however', 'though', 'although'],
@@ -80,9 +82,8 @@ function phraseAt(words: readonly Word[], at: number, vocabulary: Vocabulary): M
   for (let length = Math.min(vocabulary.longest, words.length - at); length > 0; length--) {
     const phrase = words.slice(at, at + length).join(' ');
     const meaning = vocabulary.meanings.get(phrase);
-    // "no" answers the question only where it does not belong to the word after it.
-    const isDeterminer = phrase === 'no' && /^\p{L}/u.test(words[at + 1] ?? '');
-    if (meaning !== undefined && !isDeterminer) return { at, length, meaning };
+    const belongsToNext = NEEDS_END.has(phrase) && /^\p{L}/u.test(words[at + length] ?? '');
+    if (meaning !== undefined && !belongsToNext) return { at, length, meaning };
   }
   return undefined;
 }

@@ -3,19 +3,15 @@ import {
   type Block,
   confusionSpec,
   formatDifference,
-  formatEstimate,
   formatPValue,
-  formatShare,
-  groupsSpec,
   reliabilitySpec,
   renderSvg,
   type ReportDocument,
-  type TableColumn,
-  type TableRow,
 } from '../report/index.js';
-import type { AttributeAnalysis, Comparison, Reading, Score } from './analysis.js';
-import { FIGURE_NAMES, FIGURE_TITLES, type FigureName, type Figures } from './figures.js';
-import type { Grouping } from './groupings.js';
+import type { AttributeAnalysis, Comparison, Reading } from './analysis.js';
+import { FIGURE_NAMES } from './figures.js';
+import { groupBlocks } from './report-groups.js';
+import { figureCells, figureColumns, figuresIn, READING_TITLES, scoresOf } from './report-terms.js';
 
 export interface FairnessTextOptions {
   readonly attributes: readonly AttributeAnalysis[];
@@ -24,31 +20,6 @@ export interface FairnessTextOptions {
   readonly notes: readonly string[];
   readonly smallGroup: number;
   readonly confidence: number;
-}
-
-/** More would be a plot that nobody reads; the table has them all. */
-const MAX_GROUPS_DRAWN = 40;
-/** Longer tables are folded away in HTML. */
-const MAX_ROWS_OPEN = 30;
-
-const READING_TITLES: Readonly<Record<Reading, string>> = {
-  probability: 'choice probabilities',
-  text: 'generated text',
-};
-
-function figuresIn({ isOrdinal, scores }: AttributeAnalysis): FigureName[] {
-  const hasProbabilities = scores.some(({ reading }) => reading === 'probability');
-  return FIGURE_NAMES.filter(
-    (name) => (name !== 'withinOneBin' || isOrdinal) && (name !== 'ece' || hasProbabilities),
-  );
-}
-
-function figureColumns(names: readonly FigureName[]): TableColumn[] {
-  return names.map((name) => ({ title: FIGURE_TITLES[name], isNumeric: true }));
-}
-
-function figureCells(names: readonly FigureName[], figures: Figures): string[] {
-  return names.map((name) => formatEstimate(figures[name]));
 }
 
 function headline(attributes: readonly AttributeAnalysis[]): Block {
@@ -102,10 +73,6 @@ function comparisonTable(comparisons: readonly Comparison[]): Block {
   };
 }
 
-function scoresOf({ scores }: AttributeAnalysis, reading: Reading): readonly Score[] {
-  return scores.filter((score) => score.reading === reading);
-}
-
 async function reliabilityFigure(attribute: AttributeAnalysis): Promise<Block[]> {
   const panels = scoresOf(attribute, 'probability').flatMap(({ model, overall, reliability }) =>
     reliability === undefined ? [] : [{ model, ece: overall.ece?.value, bins: reliability }],
@@ -138,119 +105,6 @@ async function confusionFigure(attribute: AttributeAnalysis, reading: Reading): 
   ];
 }
 
-function groupingTitle({ by }: Grouping): string {
-  return by.join(' × ');
-}
-
-function gapTable(
-  scores: readonly Score[],
-  groupings: readonly string[],
-  names: readonly FigureName[],
-): Block[] {
-  const rows = groupings.flatMap((title) =>
-    scores.flatMap(({ reading, model, groupings: found }): TableRow[] => {
-      const gaps = found.find((grouping) => groupingTitle(grouping) === title)?.gaps ?? {};
-      return names.flatMap((name) => {
-        const gap = gaps[name];
-        if (gap === undefined) return [];
-        const { highest, lowest } = gap;
-        const label = FIGURE_TITLES[name];
-        return [
-          {
-            cells: [
-              title,
-              READING_TITLES[reading],
-              model,
-              label,
-              formatShare(gap.gap),
-              highest,
-              lowest,
-            ],
-          },
-        ];
-      });
-    }),
-  );
-  if (rows.length === 0) return [];
-  const titles = ['groups', 'read from', 'model', 'figure', 'largest gap', 'highest', 'lowest'];
-  const columns = titles.map((title) => ({ title, isNumeric: title === 'largest gap' }));
-  const ofAccuracy = rows.filter(({ cells }) => cells[3] === FIGURE_TITLES.accuracy);
-  return [
-    { kind: 'table', columns, rows: ofAccuracy },
-    { kind: 'table', columns, rows, summary: `Gaps of all figures (${rows.length} rows)` },
-  ];
-}
-
-function groupTable(title: string, scores: readonly Score[], names: readonly FigureName[]): Block {
-  const groupings = scores.map(({ groupings: all }) =>
-    all.find((one) => groupingTitle(one) === title),
-  );
-  const rows = (groupings[0]?.groups ?? []).flatMap((group, i) =>
-    scores.flatMap(({ reading, model }, k): TableRow[] => {
-      const figures = groupings[k]?.groups[i]?.figures;
-      if (figures === undefined) return [];
-      const count = group.isSmall ? `${figures.count} (small)` : String(figures.count);
-      return [
-        {
-          cells: [
-            group.name,
-            READING_TITLES[reading],
-            model,
-            count,
-            ...figureCells(names, figures),
-            String(figures.unread),
-          ],
-          isMuted: group.isSmall,
-        },
-      ];
-    }),
-  );
-  return {
-    kind: 'table',
-    columns: [
-      ...[{ title }, { title: 'read from' }, { title: 'model' }, { title: 'n', isNumeric: true }],
-      ...figureColumns(names),
-      { title: 'unread', isNumeric: true },
-    ],
-    rows,
-    ...(rows.length > MAX_ROWS_OPEN && { summary: `All ${rows.length} rows by ${title}` }),
-  };
-}
-
-async function groupFigure(
-  attribute: AttributeAnalysis,
-  title: string,
-  scores: readonly Score[],
-): Promise<Block[]> {
-  const points = scores.flatMap(({ model, groupings }) => {
-    const groups = groupings.find((grouping) => groupingTitle(grouping) === title)?.groups ?? [];
-    const shown =
-      groups.length > MAX_GROUPS_DRAWN ? groups.filter(({ isSmall }) => !isSmall) : groups;
-    return shown.slice(0, MAX_GROUPS_DRAWN).flatMap(({ name, isSmall, figures }) => {
-      const { low, high, value } = figures.accuracy ?? {};
-      if (value === undefined || low === undefined || high === undefined) return [];
-      return [{ group: name, model, count: figures.count, isSmall, value, low, high }];
-    });
-  });
-  const reading = scores[0]?.reading;
-  // A single group is compared with nothing.
-  if (new Set(points.map(({ group }) => group)).size < 2 || reading === undefined) return [];
-  const overall = scores.flatMap(({ model, overall: { accuracy } }) =>
-    accuracy === undefined ? [] : [{ model, value: accuracy.value }],
-  );
-  const models = scores.map(({ model }) => model);
-  const file = title.replaceAll(' × ', '-x-').replaceAll(/[^\p{L}\p{N}-]+/gu, '-');
-  return [
-    {
-      kind: 'figure',
-      name: `${attribute.name}-by-${file}`,
-      svg: await renderSvg(groupsSpec({ points, models, title: 'accuracy', overall })),
-      alt: `Accuracy of ${attribute.name} by ${title}, with intervals, for ${models.join(', ')}`,
-      caption: `Accuracy from ${READING_TITLES[reading]} by ${title} with Wilson intervals; dashed: all pictures. Pale and hollow: small groups.`,
-    },
-  ];
-}
-
 function unreadBlocks(attribute: AttributeAnalysis): Block[] {
   const rows = attribute.scores
     .filter(({ reading }) => reading === 'text')
@@ -276,36 +130,17 @@ function unreadBlocks(attribute: AttributeAnalysis): Block[] {
 }
 
 async function attributeBlocks(attribute: AttributeAnalysis, smallGroup: number): Promise<Block[]> {
-  const names = figuresIn(attribute);
-  const { scores, comparisons } = attribute;
-  const readings = [...new Set(scores.map(({ reading }) => reading))];
-  const main = scoresOf(attribute, readings.includes('probability') ? 'probability' : 'text');
-  const titles = [...new Set(scores.flatMap(({ groupings }) => groupings.map(groupingTitle)))];
+  const { name, question, scores, comparisons } = attribute;
   const blocks: Block[] = [
-    { kind: 'heading', level: 2, text: attribute.name },
-    { kind: 'paragraph', text: `Question: ${attribute.question}` },
+    { kind: 'heading', level: 2, text: name },
+    { kind: 'paragraph', text: `Question: ${question}` },
   ];
   if (comparisons.length > 0) blocks.push(comparisonTable(comparisons));
   blocks.push(...(await reliabilityFigure(attribute)));
-  for (const reading of readings) blocks.push(...(await confusionFigure(attribute, reading)));
-  if (titles.length > 0) {
-    const text = `Largest gaps between groups of at least ${smallGroup} pictures. Among many groups the largest gap is large by chance alone: look at the intervals.`;
-    const gaps = gapTable(scores, titles, names);
-    blocks.push({ kind: 'heading', level: 3, text: `${attribute.name} by group` });
-    if (gaps.length > 0) blocks.push({ kind: 'paragraph', text }, ...gaps);
+  for (const reading of new Set(scores.map((score) => score.reading))) {
+    blocks.push(...(await confusionFigure(attribute, reading)));
   }
-  for (const title of titles) {
-    const unknown = main[0]?.groupings.find((one) => groupingTitle(one) === title)?.unknown ?? 0;
-    blocks.push({ kind: 'heading', level: 4, text: `By ${title}` });
-    if (unknown > 0) {
-      blocks.push({
-        kind: 'paragraph',
-        text: `Not in this table: ${unknown} picture(s) whose ${title} is not known.`,
-      });
-    }
-    blocks.push(...(await groupFigure(attribute, title, main)), groupTable(title, scores, names));
-  }
-  return [...blocks, ...unreadBlocks(attribute)];
+  return [...blocks, ...(await groupBlocks(attribute, smallGroup)), ...unreadBlocks(attribute)];
 }
 
 export async function fairnessDocument(options: FairnessTextOptions): Promise<ReportDocument> {

@@ -84,10 +84,22 @@ export async function writeFairnessReport(
   const attributes = analyseAttributes(options);
   const models = runs.map(({ name }) => name);
   const document = await fairnessDocument({
-    ...{ attributes, models, isPartial, notes, smallGroup, confidence },
+    attributes,
+    models,
+    isPartial,
+    notes,
+    smallGroup,
+    confidence,
   });
   const json = roundedJson({
-    ...{ format: FORMAT, isPartial, notes, confidence, smallGroup, seed, models, attributes },
+    format: FORMAT,
+    isPartial,
+    notes,
+    confidence,
+    smallGroup,
+    seed,
+    models,
+    attributes,
   });
   const csv = csvOf(CSV_HEADER, csvRows(attributes));
   const files = await writeReport({ output, stem: 'fairness', document, json, csv });

@@ -1,10 +1,12 @@
-/** One hash over everything that a benchmark's questions and answers come from. */
+/** Hashes over everything that a benchmark's questions and answers come from. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
 import { systemCode } from '../../data/data-file.js';
 import { createError } from '../../errors.js';
+import type { EvaluationItem, EvaluationSource } from '../types.js';
 
 /** Enough to keep the disk busy without opening thousands of files. */
 const FILES_AT_ONCE = 16;
@@ -24,24 +26,43 @@ async function hashFile(path: string): Promise<string> {
 }
 
 export interface FingerprintOptions {
-  /** Whatever else determines the questions: definitions, answers, seeds. JSON-serialisable. */
-  readonly content: unknown;
-  /** Pictures by the name under which they count, so that moving the folder changes nothing. */
-  readonly files: ReadonlyMap<string, string>;
+  readonly items: readonly EvaluationItem[];
+  /** Paths of the items' pictures by the names under which they count, so that moving the folder changes nothing. */
+  readonly pictures: ReadonlyMap<string, string>;
+}
+
+/** A file as a run records it, by its path from the data's folder. */
+export function sourceOf(folder: string, { path, sha256 }: EvaluationSource): EvaluationSource {
+  return { path: relative(resolve(folder), path).replaceAll('\\', '/'), sha256 };
+}
+
+export interface Fingerprint {
+  /** sha256 over questions, answers, tags and the bytes of all pictures, in lower-case hex. */
+  readonly sha256: string;
+  /** The pictures, by name. */
+  readonly sources: readonly EvaluationSource[];
 }
 
 /**
- * sha256 over content and the bytes of all files, in lower-case hex.
+ * Reads every picture once.
  *
- * @throws DataError FACELLM_DATA_NOT_FOUND if a file can no longer be read
+ * @throws DataError FACELLM_DATA_NOT_FOUND if one can no longer be read
  */
-export async function fingerprint({ content, files }: FingerprintOptions): Promise<string> {
-  const queue = files.entries();
-  const hashes = new Map<string, string>();
+export async function fingerprint({ items, pictures }: FingerprintOptions): Promise<Fingerprint> {
+  const queue = pictures.entries();
+  const hashes: EvaluationSource[] = [];
   const work = async (): Promise<void> => {
-    for (const [name, path] of queue) hashes.set(name, await hashFile(path));
+    for (const [name, path] of queue) hashes.push({ path: name, sha256: await hashFile(path) });
   };
   await Promise.all(Array.from({ length: FILES_AT_ONCE }, work));
-  const pictures = [...hashes].sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash('sha256').update(JSON.stringify({ content, pictures })).digest('hex');
+  const sources = hashes.sort((a, b) => (a.path < b.path ? -1 : 1));
+  const questions = items.map(({ id, prompt, choices, answer, tags }) => [
+    id,
+    prompt,
+    choices,
+    answer,
+    tags,
+  ]);
+  const sha256 = createHash('sha256').update(JSON.stringify({ questions, sources })).digest('hex');
+  return { sha256, sources };
 }

@@ -61,7 +61,7 @@ export interface PairScore {
   readonly failed: number;
   readonly overall: PairFigures;
   /** Share right where the more probable of the two answers is taken. */
-  readonly accuracy: Rate;
+  readonly accuracy?: Rate;
   /** The same from generated text, if that was asked for. */
   readonly textAccuracy?: Rate;
   /** Generated answers that name neither. */
@@ -163,7 +163,8 @@ function groupingOf(
   const gapOf = (valueOf: (group: GroupPairFigures) => number | undefined): Gap | undefined =>
     largestGap(
       groups.map((group) => ({
-        ...{ group: group.name, count: Math.min(group.genuine, group.impostor) },
+        group: group.name,
+        count: Math.min(group.genuine, group.impostor),
         value: valueOf(group),
       })),
       { minCount: smallGroup },
@@ -218,12 +219,13 @@ function scoreRun(run: ModelRun, options: PairAnalysisOptions): RunAnswers {
     model: run.name,
     failed: run.outcomes.filter(({ probabilities }) => probabilities === undefined).length,
     overall: figuresOf(pairs, roc, options),
-    accuracy: accuracy ?? { value: 0, low: 0, high: 1 },
+    ...(accuracy !== undefined && { accuracy }),
     ...(readings.includes('text') && readTexts(run, options)),
     groupings: groups
       .map((column) => groupingOf(column, pairs, common, options))
       .filter((grouping) => grouping.groups.length > 0),
-    ...{ roc, pairs },
+    roc,
+    pairs,
   };
   return { score, isRight };
 }
@@ -245,7 +247,8 @@ export function analysePairs(options: PairAnalysisOptions): PairAnalysis {
       first: first?.score.model ?? '',
       second: score.model,
       difference: (onlySecond - onlyFirst) / options.items.length,
-      ...{ onlyFirst, onlySecond },
+      onlyFirst,
+      onlySecond,
       ...mcNemar({ onlyFirst, onlySecond }),
     };
   });

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { createError } from '../../errors.js';
-import { fingerprint } from '../labels/index.js';
+import { fingerprint, sourceOf } from '../labels/index.js';
 import { DEFAULT_CONFIDENCE, SMALL_GROUP } from '../metrics/index.js';
 import type { Benchmark, EvaluationItem } from '../types.js';
 import { pairKey } from './pair.js';
@@ -139,7 +139,7 @@ export async function pairsBenchmark(options: PairsOptions): Promise<Benchmark> 
   if (genuineCount === 0 || genuineCount === items.length) {
     throw createError(
       'FACELLM_DATA_INVALID',
-      `${source.path}: expected pairs of one person and pairs of two, got ${genuineCount} and ${items.length - genuineCount}`,
+      `${source.file.path}: expected pairs of one person and pairs of two, got ${genuineCount} and ${items.length - genuineCount}`,
     );
   }
   const isCut = items.length < source.pairs.length;
@@ -151,23 +151,29 @@ export async function pairsBenchmark(options: PairsOptions): Promise<Benchmark> 
   const files = new Set(
     source.pairs.slice(0, items.length).flatMap(({ first, second }) => [first, second]),
   );
-  const content = items.map(({ id, prompt, choices, answer, tags }) => ({
-    ...{ id, prompt, choices, answer, tags },
-  }));
+  const { sha256, sources } = await fingerprint({
+    items,
+    pictures: new Map([...files].map((file) => [file, source.locate(file)])),
+  });
   const { readings = ['probability'], smallGroup = SMALL_GROUP } = options;
   return {
     name: 'pairs',
     isPartial,
     notes,
     items,
-    fingerprint: await fingerprint({
-      content,
-      files: new Map([...files].map((file) => [file, source.locate(file)])),
-    }),
+    fingerprint: sha256,
+    sources: [sourceOf(options.data, source.file), ...sources],
     readings,
     report: (runs, output) =>
       writePairsReport({
-        ...{ runs, output, items, notes, isPartial, readings, smallGroup, seed },
+        runs,
+        output,
+        items,
+        notes,
+        isPartial,
+        readings,
+        smallGroup,
+        seed,
         groups: source.columns,
         confidence: DEFAULT_CONFIDENCE,
       }),

@@ -118,8 +118,8 @@ function compare(a: string, b: string): number {
 }
 
 /**
- * Fewer pairs than asked for where there are no more. Sorted by their pictures, genuine ones first; the order of the
- * pictures given does not matter.
+ * Fewer pairs than asked for where there are no more. Sorted by their pictures, both kinds mixed, so that a picture's
+ * pairs follow each other and the first pairs are of both kinds; the order of the pictures given does not matter.
  */
 export function drawPairs({ pictures, genuine, impostor, seed }: DrawOptions): readonly Pair[] {
   const below = randomIntegers(seed);
@@ -144,10 +144,9 @@ export function drawPairs({ pictures, genuine, impostor, seed }: DrawOptions): r
   ): Pair[] =>
     indices
       .map(([a, b]) => [from[a]?.file ?? '', from[b]?.file ?? ''].sort())
-      .map(([first = '', second = '']) => ({ first, second, isGenuine }))
-      .sort((a, b) => compare(pairKey(a), pairKey(b)));
+      .map(([first = '', second = '']) => ({ first, second, isGenuine }));
   return [
     ...named(byIdentity, drawFrom(samePerson, genuine, below), true),
     ...named(byPool, drawFrom(twoPeople, impostor, below), false),
-  ];
+  ].sort((a, b) => compare(pairKey(a), pairKey(b)));
 }

@@ -97,7 +97,8 @@ function comparisonBlocks({ comparisons }: PairAnalysis): Block[] {
 async function plots(scores: readonly PairScore[]): Promise<Block[]> {
   const models = scores.map(({ model }) => model).join(', ');
   const curves = scores.map(({ model, roc, overall }) => ({
-    ...{ model, roc },
+    model,
+    roc,
     operatingPoints: overall.operatingPoints.filter(({ isResolved }) => isResolved),
   }));
   return [
@@ -162,7 +163,8 @@ function gapTable(by: string, scores: readonly PairScore[]): Block[] {
     return (['equalErrorRate', 'tmr', 'fmr'] as const).flatMap((figure) => {
       const gap = gaps[figure];
       if (gap === undefined) return [];
-      return [{ cells: [model, titles[figure], formatShare(gap.gap), gap.highest, gap.lowest] }];
+      const ends = gap.gap === 0 ? ['–', '–'] : [gap.highest, gap.lowest];
+      return [{ cells: [model, titles[figure], formatShare(gap.gap), ...ends] }];
     });
   });
   if (rows.length === 0) return [];
@@ -170,7 +172,8 @@ function gapTable(by: string, scores: readonly PairScore[]): Block[] {
     {
       kind: 'table',
       columns: ['model', 'figure', 'largest gap', 'highest', 'lowest'].map((title) => ({
-        ...{ title, isNumeric: title === 'largest gap' },
+        title,
+        isNumeric: title === 'largest gap',
       })),
       rows,
     },

@@ -61,12 +61,12 @@ function csvRows(scores: readonly PairScore[]): CsvCell[][] {
   };
   return scores.flatMap(({ model, overall, accuracy, textAccuracy, groupings }) => {
     const place = [model, '', '', overall.genuine, overall.impostor, false];
-    const accuracies: [string, Rate, undefined][] = [
-      ['accuracy.probability', accuracy, undefined],
-      ...(textAccuracy === undefined
-        ? []
-        : [['accuracy.text', textAccuracy, undefined] as [string, Rate, undefined]]),
-    ];
+    const accuracies = [
+      { name: 'accuracy.probability', rate: accuracy },
+      { name: 'accuracy.text', rate: textAccuracy },
+    ].flatMap(({ name, rate }): [string, Rate, undefined][] =>
+      rate === undefined ? [] : [[name, rate, undefined]],
+    );
     return [
       ...[...namedRates(overall), ...accuracies].map((one) => row(place, one)),
       ...groupings.flatMap(({ by, groups }) =>
@@ -91,7 +91,7 @@ function headlineFigures({
   return {
     ...Object.fromEntries(namedRates(overall).map(([name, { value }]) => [name, value])),
     ...(overall.area !== undefined && { area: overall.area }),
-    'accuracy.probability': accuracy.value,
+    ...(accuracy !== undefined && { 'accuracy.probability': accuracy.value }),
     ...(textAccuracy !== undefined && { 'accuracy.text': textAccuracy.value }),
     ...(unread !== undefined && { 'unread.text': unread }),
     failed,
@@ -113,11 +113,23 @@ export async function writePairsReport(options: PairsReportOptions): Promise<Ben
   const { output, isPartial, notes, smallGroup, confidence, seed } = options;
   const { scores, comparisons } = analysePairs(options);
   const document = await pairsDocument({
-    ...{ scores, comparisons, isPartial, notes, smallGroup, confidence },
+    scores,
+    comparisons,
+    isPartial,
+    notes,
+    smallGroup,
+    confidence,
   });
   const models = scores.map((score) => ({ ...score, roc: undefined, pairs: undefined }));
   const json = roundedJson({
-    ...{ format: FORMAT, isPartial, notes, confidence, smallGroup, seed, models, comparisons },
+    format: FORMAT,
+    isPartial,
+    notes,
+    confidence,
+    smallGroup,
+    seed,
+    models,
+    comparisons,
   });
   const csv = csvOf(CSV_HEADER, csvRows(scores));
   const files = await writeReport({ output, stem: 'pairs', document, json, csv });

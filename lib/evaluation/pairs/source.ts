@@ -21,13 +21,14 @@ import {
   missingColumn,
   readLabelledPictures,
 } from '../labels/index.js';
+import type { EvaluationSource } from '../types.js';
 import { drawPairs } from './draw-pairs.js';
 import type { Pair } from './pair.js';
 import { pairProblems, readPairFile } from './pair-file.js';
 
 export interface PairSource {
-  /** For messages: the file that pairs come from. */
-  readonly path: string;
+  /** That pairs come from: a list or a label file. */
+  readonly file: EvaluationSource;
   readonly pairs: readonly Pair[];
   /** Absolute path of a picture. */
   readonly locate: (file: string) => string;
@@ -110,7 +111,7 @@ export async function pairsOfPeople(options: PeopleOptions): Promise<PairSource>
   const genuine = pairs.filter(({ isGenuine }) => isGenuine).length;
   const unknown = found.pictures.length - known.length;
   return {
-    path: found.file.path,
+    file: found.file,
     pairs,
     locate: (file) => paths.get(file) ?? file,
     groups,
@@ -172,7 +173,9 @@ export async function listedPairs(path: string, options: SourceOptions): Promise
     throw pairProblems(path, { ...list, problems });
   }
   return {
-    ...{ path, pairs, locate },
+    file: { path, sha256: list.sha256 },
+    pairs,
+    locate,
     ...(await labelledGroups(options)),
     notes: faulty.size > 0 ? [`${faulty.size} faulty line(s) of the list were left out`] : [],
     isPartial: faulty.size > 0,

@@ -26,7 +26,7 @@ h4 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
 .warning { border-left: 4px solid #b45309; background: #fff7ed; padding: .75rem 1rem; }
 .scroll { overflow-x: auto; margin: .75rem 0 1.25rem; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .75rem; text-align: left; border-bottom: 1px solid #e4e8ec; white-space: nowrap; }
+th, td { padding: .3rem .55rem; text-align: left; border-bottom: 1px solid #e4e8ec; white-space: nowrap; }
 th { border-bottom: 2px solid #aab2bd; vertical-align: bottom; }
 .number { text-align: right; }
 .muted { color: #626b76; font-style: italic; }

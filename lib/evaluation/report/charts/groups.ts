@@ -33,8 +33,8 @@ function labelsOf(points: readonly GroupPoint[]): ReadonlyMap<string, string> {
   const taken = new Set<string>();
   for (const { group, count } of points) {
     if (labels.has(group)) continue;
-    const label = `${shorten(group)}  n=${count}`;
-    labels.set(group, taken.has(label) ? `${label} (${taken.size + 1})` : label);
+    const label = `${shorten(group)} (n=${count})`;
+    labels.set(group, taken.has(label) ? `${label} [${taken.size + 1}]` : label);
     taken.add(label);
   }
   return labels;

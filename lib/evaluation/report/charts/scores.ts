@@ -46,7 +46,7 @@ export function scoresSpec(panels: readonly ScorePanel[]): TopLevelSpec {
           field: 'low',
           type: 'quantitative',
           scale: { domain: [0, 1] },
-          axis: { title: 'probability of Yes', format: '.0%' },
+          axis: { title: 'probability of "same person"', format: '.0%' },
         },
         x2: { field: 'high' },
         y: {

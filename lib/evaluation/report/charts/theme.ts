@@ -40,8 +40,8 @@ export const THEME: Config = {
     gridColor: GRID,
     domainColor: FAINT_INK,
     tickColor: FAINT_INK,
-    // Longer names are cut by us, where the whole name stands in the table.
-    labelLimit: 420,
+    // Without a limit: we cut long names, and Vega, which guesses widths, would cut away what tells them apart.
+    labelLimit: 0,
   },
   legend: {
     labelColor: INK,
