@@ -50,6 +50,15 @@ export {
   type TokenUsage,
 } from './data/index.js';
 export {
+  type BenchmarkName,
+  type BenchmarkSummary,
+  evaluate,
+  type EvaluateOptions,
+  type EvaluationEvent,
+  type EvaluationResult,
+  type EvaluationRun,
+} from './evaluation/index.js';
+export {
   checkRecipe,
   facellm1b,
   facellm8b,

@@ -27,8 +27,8 @@ const LIB = {
     'distributed',
   ],
   evaluation: [
-    ...['files', 'jobs', 'binding', 'image', 'tokenizer', 'chat', 'generation', 'lora', 'data'],
-    'model',
+    ...['files', 'jobs', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
+    ...['data', 'model'],
   ],
   cli: [
     ...[

@@ -9,6 +9,8 @@ import { Command, CommanderError, Option } from 'commander';
 
 import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
+import type { EvaluateFlags } from './evaluate.js';
+import { addEvaluateOptions } from './evaluate-options.js';
 import type { GenerateFlags } from './generate.js';
 import { addGenerateOptions } from './generate-options.js';
 import {
@@ -94,6 +96,18 @@ export function createProgram(finish: Finish): Command {
       finish(await runTrain(flags, process));
     });
 
+  addJsonOption(addGenerateOptions(program.command('generate')))
+    .description('make a dataset from labelled faces; the same command resumes an interrupted run')
+    .action(async (flags: GenerateFlags) => {
+      const { runGenerate } = await import('./generate.js');
+      finish(await runGenerate(flags, process));
+    });
+
+  addEvaluateOptions(program.command('evaluate')).action(async (flags: EvaluateFlags) => {
+    const { runEvaluate } = await import('./evaluate.js');
+    finish(await runEvaluate(flags, process));
+  });
+
   addJsonOption(program.command('merge'))
     .description(
       'fold adapters into a checkpoint; without one, write it anew in another layout or dtype',
@@ -109,13 +123,6 @@ export function createProgram(finish: Finish): Command {
     .action(async (flags: MergeFlags) => {
       const { runMerge } = await import('./merge.js');
       await runMerge(flags, process);
-    });
-
-  addJsonOption(addGenerateOptions(program.command('generate')))
-    .description('make a dataset from labelled faces; the same command resumes an interrupted run')
-    .action(async (flags: GenerateFlags) => {
-      const { runGenerate } = await import('./generate.js');
-      finish(await runGenerate(flags, process));
     });
 
   program

@@ -31,7 +31,24 @@ export interface ItemOutcome {
   readonly promptTokens: number;
   readonly imageTokens: number;
   readonly generatedTokens: number;
+  /** Wall clock; of a question asked in a batch, the batch's time divided by its size. */
   readonly milliseconds: number;
+  /** Why the question has no answer: neither text nor probabilities are there then, and it counts as wrong. */
+  readonly failure?: ItemFailure;
+}
+
+/** A question that could not be asked: a broken picture, no memory. */
+export interface ItemFailure {
+  /** As in docs/errors.md. */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A file that questions or answers come from. */
+export interface EvaluationSource {
+  /** Relative to the data's folder. */
+  readonly path: string;
+  readonly sha256: string;
 }
 
 /** One model over all items of a benchmark, in the order of the items. */
@@ -50,6 +67,8 @@ export interface Benchmark {
   readonly items: readonly EvaluationItem[];
   /** sha256 over all data that the items and answers come from. */
   readonly fingerprint: string;
+  /** The files that the fingerprint covers, if the benchmark lists them. */
+  readonly sources?: readonly EvaluationSource[];
   /** Whether generated text is read, probabilities are, or both. */
   readonly readings: readonly ('text' | 'probability')[];
   /**

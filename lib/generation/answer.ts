@@ -21,6 +21,8 @@ export interface AnswerResult {
   readonly tokenIds: readonly number[];
   /** Natural log of each id's probability under the model, before temperature and filters. */
   readonly logProbs: readonly number[];
+  /** sha256 of the prompt's token ids, each as a 32-bit little-endian number. */
+  readonly promptHash: string;
   readonly promptTokens: number;
   readonly imageTokens: number;
   /** Prompt tokens that an earlier question had already computed. */

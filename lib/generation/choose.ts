@@ -3,6 +3,7 @@ import type { NativeModel, NativePrompt } from '../binding/native.js';
 import { fromNative, InvalidArgumentError } from '../errors.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import type { AnswerTimings } from './answer.js';
+import { promptHash } from './prompt-hash.js';
 
 export interface Choice {
   readonly text: string;
@@ -19,6 +20,8 @@ export interface ChoiceResult {
   readonly choices: readonly Choice[];
   /** The most probable one; the first among equals. */
   readonly best: Choice;
+  /** sha256 of the prompt's token ids, each as a 32-bit little-endian number. */
+  readonly promptHash: string;
   readonly promptTokens: number;
   readonly imageTokens: number;
   readonly cachedTokens: number;
@@ -104,6 +107,7 @@ export async function choose(
     return {
       choices,
       best,
+      promptHash: promptHash(prompt.ids),
       promptTokens: result.promptTokens,
       imageTokens: result.imageTokens,
       cachedTokens: result.cachedTokens,

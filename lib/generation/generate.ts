@@ -4,6 +4,7 @@ import { fromNative } from '../errors.js';
 import type { Detokenizer, TextCoder } from '../tokenizer/index.js';
 import type { AnswerResult, FinishReason } from './answer.js';
 import type { ResolvedGeneration } from './options.js';
+import { promptHash } from './prompt-hash.js';
 import { StopStrings } from './stop-strings.js';
 
 export interface GenerateContext {
@@ -104,6 +105,7 @@ export async function generate(
         text: row.text,
         tokenIds: row.ids,
         logProbs: row.logProbs,
+        promptHash: promptHash(prompts[i]?.ids ?? new Int32Array()),
         promptTokens: native?.promptTokens ?? 0,
         imageTokens: native?.imageTokens ?? 0,
         cachedTokens: native?.cachedTokens ?? 0,

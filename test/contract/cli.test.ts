@@ -23,6 +23,10 @@ const FLAGS: Readonly<Record<string, string>> = {
   train:
     '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
     '--device --threads --json',
+  evaluate:
+    `${MODEL} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --labels ` +
+    '--columns --split --where --attributes --pairs --reading --limit --skip-invalid --on-failure ' +
+    '--max-new-tokens --batch-size --seed',
   merge: '--model --adapter --output --layout --dtype --max-shard-size --json',
   generate:
     '--labels --images --output --teacher --prompts --column --value --where --max-images ' +

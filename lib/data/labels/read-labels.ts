@@ -61,7 +61,7 @@ export interface LabelledImages {
   readonly isFairFace: boolean;
 }
 
-interface Row {
+export interface Row {
   readonly cells: readonly string[];
   readonly line: number;
 }
@@ -75,7 +75,10 @@ function invalid(message: string, details: readonly string[], cause?: unknown): 
 }
 
 /** Rows as the file has them, also those of a wrong length; the file is hashed on the way. */
-async function* readRows(path: string, hash: ReturnType<typeof createHash>): AsyncGenerator<Row> {
+export async function* readRows(
+  path: string,
+  hash: ReturnType<typeof createHash>,
+): AsyncGenerator<Row> {
   const source = createReadStream(path);
   source.on('data', (bytes) => hash.update(bytes));
   const parser = parse({

@@ -1,0 +1,70 @@
+/** Flags of `facellm evaluate`; help and usage errors load this file and no benchmark. */
+import { type Command, Option } from 'commander';
+
+import {
+  addAdapterOption,
+  addJsonOption,
+  addModelOptions,
+  addPromptOptions,
+  wholeNumber,
+} from './options.js';
+
+function choice(flag: string, text: string, choices: readonly string[]): Option {
+  return new Option(flag, text).choices(choices);
+}
+
+export function addEvaluateOptions(command: Command): Command {
+  return addJsonOption(addPromptOptions(addAdapterOption(addModelOptions(command))))
+    .description(
+      'score a model on a benchmark, and beside it the model with adapters or a tuned one; the same command ' +
+        'goes on with an interrupted run',
+    )
+    .addOption(
+      choice('--benchmark <name>', 'what to score', [
+        'facexbench',
+        'attributes',
+        'pairs',
+      ]).makeOptionMandatory(),
+    )
+    .requiredOption('--data <dir>', 'folder of the benchmark, with its pictures')
+    .requiredOption('--output <dir>', 'folder of the run')
+    .option('--tuned <dir>', 'second checkpoint, instead of adapters')
+    .addOption(
+      choice('--setting <name>', 'facexbench: prompts (default: zero-shot)', [
+        'zero-shot',
+        'in-context',
+      ]),
+    )
+    .option('--labels <csv>', 'attributes, pairs: label file (default: the usual names in --data)')
+    .option('--columns <what=column...>', 'attributes, pairs: columns of the label file')
+    .option('--split <name>', 'attributes, pairs: rows of this split only')
+    .option('--where <column=value...>', 'attributes, pairs: rows with these values only')
+    .option('--attributes <name...>', 'attributes: which (default: those labelled)')
+    .option('--pairs <file>', 'pairs: list of pairs (default: in --data, else drawn from people)')
+    .addOption(
+      choice('--reading <name>', 'how answers are read (default: both, of pairs: probability)', [
+        'text',
+        'probability',
+        'both',
+      ]),
+    )
+    .option(
+      '--limit <n>',
+      'only the first questions (facexbench: of each file), pictures or pairs',
+      wholeNumber(1),
+    )
+    .option('--skip-invalid', 'leave out what is faulty or has no picture')
+    .addOption(
+      choice('--on-failure <what>', 'a question that cannot be asked (default: record)', [
+        'record',
+        'stop',
+      ]),
+    )
+    .option(
+      '--max-new-tokens <n>',
+      'longest reply (default: 2048, 64 or 16, by benchmark)',
+      wholeNumber(1),
+    )
+    .option('--batch-size <n>', 'questions computed together (default: 8)', wholeNumber(1))
+    .option('--seed <n>', 'of drawing pairs and resampling (default: 0)', wholeNumber(0));
+}

@@ -1,0 +1,174 @@
+/** `facellm evaluate`: a benchmark with its progress on stderr; the same command goes on where it ended. */
+import { InvalidArgumentError } from '../errors.js';
+import {
+  type BenchmarkChoice,
+  type BenchmarkName,
+  type BenchmarkSummary,
+  type BuiltInAttribute,
+  evaluate,
+  type EvaluationEvent,
+  EvaluationProgress,
+  type EvaluationResult,
+  type FaceXSetting,
+  type ReadingChoice,
+} from '../evaluation/index.js';
+import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
+import { promptOptions } from './options.js';
+import { type Console, LoadReporter, table } from './output.js';
+import { Interrupted } from './session.js';
+
+export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
+  readonly benchmark: BenchmarkName;
+  readonly data: string;
+  readonly adapter?: readonly string[];
+  readonly tuned?: string;
+  readonly output: string;
+  readonly setting?: FaceXSetting;
+  readonly labels?: string;
+  readonly columns?: readonly string[];
+  readonly split?: string;
+  readonly where?: readonly string[];
+  readonly attributes?: readonly string[];
+  readonly pairs?: string;
+  readonly reading?: ReadingChoice;
+  readonly limit?: number;
+  readonly skipInvalid?: boolean;
+  readonly onFailure?: 'record' | 'stop';
+  readonly maxNewTokens?: number;
+  readonly batchSize?: number;
+  readonly seed?: number;
+}
+
+/** Resolves to the exit code: 1 if questions could not be asked. */
+export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promise<number> {
+  const choice = benchmarkChoice(flags);
+  const { data, model, adapter, tuned, output, reading, limit } = flags;
+  const { onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder } = flags;
+  const run = evaluate({
+    ...choice,
+    ...{ data, model, adapter, tuned, output, reading, limit },
+    ...{ onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder },
+    onInvalid: flags.skipInvalid ? 'skip' : 'error',
+    prompt: promptOptions(flags),
+  });
+  const interrupt = (): void => {
+    if (run.isStopping) process.exit(130);
+    run.stop();
+    streams.stderr.write('\nending; what is answered is saved, the same command goes on\n');
+  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  try {
+    const show = reporter(streams);
+    for await (const event of run) show(event);
+    const result = await run;
+    if (flags.json) streams.stdout.write(`${JSON.stringify(result)}\n`);
+    else streams.stdout.write(`${describe(result)}\n`);
+    if (run.isStopping && result.summary === undefined) throw new Interrupted('interrupted');
+    return result.failures > 0 ? 1 : 0;
+  } catch (error) {
+    // Before the first question there is no result to tell of.
+    throw run.isStopping && error === run.stopSignal.reason
+      ? new Interrupted('interrupted')
+      : error;
+  } finally {
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
+  }
+}
+
+/** Flags that belong to some of the benchmarks only. */
+const OWN_FLAGS: Readonly<Record<BenchmarkName, readonly (keyof EvaluateFlags)[]>> = {
+  facexbench: ['setting'],
+  attributes: ['labels', 'columns', 'split', 'where', 'attributes'],
+  pairs: ['labels', 'columns', 'split', 'where', 'pairs'],
+};
+
+/** @throws InvalidArgumentError listing flags of other benchmarks and pairs without an equals sign */
+function benchmarkChoice(flags: EvaluateFlags): BenchmarkChoice {
+  const { benchmark, setting, labels, split, pairs } = flags;
+  const foreign = Object.values(OWN_FLAGS)
+    .flat()
+    .filter((name) => flags[name] !== undefined && !OWN_FLAGS[benchmark].includes(name));
+  const problems = [...new Set(foreign)].map(
+    (name) => `--${name}: not of --benchmark ${benchmark}`,
+  );
+  const columns = assignments('columns', flags.columns ?? [], problems);
+  const where = assignments('where', flags.where ?? [], problems);
+  if (problems.length > 0) {
+    throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the flags are wrong', {
+      details: problems,
+    });
+  }
+  if (benchmark === 'facexbench') return { benchmark, setting };
+  const rows = {
+    labels,
+    split,
+    where,
+    columns: Object.fromEntries(Object.entries(columns).map(([what, [name = '']]) => [what, name])),
+  };
+  if (benchmark === 'pairs') return { benchmark, ...rows, pairs };
+  // Names are checked where they are used, with what is nearest to an unknown one.
+  const attributes = flags.attributes as readonly BuiltInAttribute[] | undefined;
+  return { benchmark, ...rows, attributes };
+}
+
+/** `name=value`, several times: all values of each name. */
+function assignments(
+  flag: string,
+  texts: readonly string[],
+  problems: string[],
+): Record<string, string[]> {
+  const values: Record<string, string[]> = {};
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    if (at < 1) problems.push(`--${flag} ${text}: expected NAME=VALUE`);
+    else (values[text.slice(0, at)] ??= []).push(text.slice(at + 1));
+  }
+  return values;
+}
+
+function reporter({ stderr }: Console): (event: EvaluationEvent) => void {
+  const progress = new EvaluationProgress({ stream: stderr });
+  let loading: LoadReporter | undefined;
+  return (event) => {
+    if (event.type === 'load') {
+      loading ??= new LoadReporter(stderr);
+      loading.update(event.bytesDone, event.bytesTotal);
+      return;
+    }
+    loading?.finish();
+    loading = undefined;
+    progress.update(event);
+  };
+}
+
+function describe({ output, questions, missing, failures, summary }: EvaluationResult): string {
+  const failed = failures > 0 ? [`${failures} question(s) could not be asked: ${output}`] : [];
+  if (summary === undefined) {
+    const waits = `${missing} answers are still missing in ${output}: of other processes, or of this one if it was ended`;
+    return [waits, ...failed].join('\n');
+  }
+  const partial = summary.isPartial ? ', not all of the set: no score of the benchmark' : '';
+  return [
+    `${summary.benchmark}: ${questions} questions${partial}`,
+    figures(summary),
+    ...failed,
+    `report: ${output}/report`,
+  ].join('\n');
+}
+
+/** Headline figures, a column a model; those of single groups are in the report. */
+function figures({ models }: BenchmarkSummary): string {
+  const names = [...new Set(models.flatMap(({ figures: own }) => Object.keys(own)))];
+  const rows = names
+    .filter((name) => name.split('.').length <= 2)
+    .map((name) => [
+      name,
+      ...models.map(({ figures: own }) => {
+        const value = own[name];
+        return value === undefined ? '' : Number.isInteger(value) ? `${value}` : value.toFixed(4);
+      }),
+    ]);
+  return table([['', ...models.map(({ name }) => name)], ...rows]);
+}

@@ -1,0 +1,189 @@
+/** All that the fairness report says, as data: fairness.json is this, rounded. */
+import {
+  type ConfusionMatrix,
+  mcNemar,
+  type McNemarResult,
+  type ReliabilityBin,
+} from '../metrics/index.js';
+import { checkRuns, mostProbable } from '../outcomes.js';
+import type { EvaluationItem, ItemOutcome, ModelRun } from '../types.js';
+import type { AttributeDefinition } from './definition.js';
+import { type Figures, figuresOf, matrixOf, reliability, type ScoredAnswer } from './figures.js';
+import { type GroupColumn, type Grouping, groupingsOf } from './groupings.js';
+import { answerReader, type AnswerReading } from './read-answer.js';
+
+export type Reading = 'text' | 'probability';
+
+/** A generated answer that could not be read. */
+export interface UnreadAnswer {
+  readonly id: string;
+  readonly text: string;
+  readonly problem: string;
+}
+
+export interface Score {
+  readonly model: string;
+  readonly reading: Reading;
+  readonly overall: Figures;
+  readonly confusion: ConfusionMatrix;
+  /** Absent of generated text. */
+  readonly reliability?: readonly ReliabilityBin[];
+  /** The first ones. */
+  readonly unreadAnswers: readonly UnreadAnswer[];
+  readonly groupings: readonly Grouping[];
+}
+
+/** Two models on the same pictures. */
+export interface Comparison extends McNemarResult {
+  readonly reading: Reading;
+  readonly first: string;
+  readonly second: string;
+  /** Accuracy of the second less that of the first. */
+  readonly difference: number;
+  readonly onlyFirst: number;
+  readonly onlySecond: number;
+}
+
+export interface AttributeAnalysis {
+  readonly name: string;
+  readonly question: string;
+  readonly choices: readonly string[];
+  readonly isOrdinal: boolean;
+  readonly count: number;
+  readonly scores: readonly Score[];
+  readonly comparisons: readonly Comparison[];
+}
+
+export interface AnalysisOptions {
+  readonly items: readonly EvaluationItem[];
+  readonly runs: readonly ModelRun[];
+  readonly attributes: readonly AttributeDefinition[];
+  readonly groups: readonly GroupColumn[];
+  readonly readings: readonly Reading[];
+  readonly smallGroup: number;
+  readonly confidence: number;
+  readonly seed: number;
+}
+
+const MAX_UNREAD_ANSWERS = 20;
+
+interface ReadOutcome {
+  readonly answer: ScoredAnswer;
+  readonly unread: UnreadAnswer | undefined;
+}
+
+function scoreText(
+  item: EvaluationItem,
+  outcome: ItemOutcome,
+  read: (text: string) => AnswerReading,
+): ReadOutcome {
+  const { id, tags, answer: truth } = item;
+  const { text } = outcome;
+  const reading = text === undefined ? undefined : read(text);
+  const unread =
+    reading?.choice === undefined
+      ? { id, text: text ?? '', problem: reading?.problem ?? 'no answer' }
+      : undefined;
+  return { answer: { id, tags, truth, predicted: reading?.choice, confidence: undefined }, unread };
+}
+
+function scoreProbabilities(item: EvaluationItem, outcome: ItemOutcome): ReadOutcome {
+  const { id, tags, answer: truth } = item;
+  const predicted = mostProbable(outcome);
+  const confidence = predicted === undefined ? undefined : outcome.probabilities?.[predicted];
+  const unread = predicted === undefined ? { id, text: '', problem: 'no answer' } : undefined;
+  return { answer: { id, tags, truth, predicted, confidence }, unread };
+}
+
+interface ModelAnswers {
+  readonly score: Score;
+  readonly answers: readonly ScoredAnswer[];
+}
+
+function scoreRun(
+  { name: model, outcomes }: ModelRun,
+  reading: Reading,
+  definition: AttributeDefinition,
+  options: AnalysisOptions,
+): ModelAnswers {
+  const read = answerReader(definition.choices);
+  const results = options.items.flatMap((item, i) => {
+    const outcome = outcomes[i];
+    if (item.tags['attribute'] !== definition.name || outcome === undefined) return [];
+    return [
+      reading === 'text' ? scoreText(item, outcome, read) : scoreProbabilities(item, outcome),
+    ];
+  });
+  const answers = results.map(({ answer }) => answer);
+  const classCount = definition.choices.length;
+  const { confidence, seed, groups, smallGroup } = options;
+  const isOrdinal = definition.isOrdinal ?? false;
+  const bars = reading === 'probability' ? reliability(answers) : undefined;
+  const score: Score = {
+    model,
+    reading,
+    overall: figuresOf(answers, { classCount, isOrdinal, confidence, seed }),
+    confusion: matrixOf(answers, classCount),
+    ...(bars !== undefined && { reliability: bars }),
+    unreadAnswers: results
+      .flatMap(({ unread }) => (unread === undefined ? [] : [unread]))
+      .slice(0, MAX_UNREAD_ANSWERS),
+    groupings: groupingsOf(answers, { groups, smallGroup, classCount, isOrdinal, confidence }),
+  };
+  return { score, answers };
+}
+
+function compare(reading: Reading, first: ModelAnswers, second: ModelAnswers): Comparison {
+  const isRight = ({ truth, predicted }: ScoredAnswer): boolean => truth === predicted;
+  let onlyFirst = 0;
+  let onlySecond = 0;
+  for (const [i, answer] of first.answers.entries()) {
+    const other = second.answers[i];
+    const [isFirst, isSecond] = [isRight(answer), other !== undefined && isRight(other)];
+    if (isFirst && !isSecond) onlyFirst += 1;
+    if (isSecond && !isFirst) onlySecond += 1;
+  }
+  return {
+    reading,
+    first: first.score.model,
+    second: second.score.model,
+    difference: (onlySecond - onlyFirst) / first.answers.length,
+    onlyFirst,
+    onlySecond,
+    ...mcNemar({ onlyFirst, onlySecond }),
+  };
+}
+
+function analyseAttribute(
+  definition: AttributeDefinition,
+  options: AnalysisOptions,
+): AttributeAnalysis {
+  const { runs, readings, items } = options;
+  const scored = readings.map((reading) => ({
+    reading,
+    models: runs.map((run) => scoreRun(run, reading, definition, options)),
+  }));
+  return {
+    name: definition.name,
+    question: definition.question,
+    choices: definition.choices.map(({ text }) => text),
+    isOrdinal: definition.isOrdinal ?? false,
+    count: items.filter(({ tags }) => tags['attribute'] === definition.name).length,
+    scores: scored.flatMap(({ models }) => models.map(({ score }) => score)),
+    comparisons: scored.flatMap(({ reading, models: [first, ...others] }) =>
+      first === undefined ? [] : others.map((other) => compare(reading, first, other)),
+    ),
+  };
+}
+
+/**
+ * Scores every run on every attribute that has items. Blocks the event loop, about a second at FairFace's size.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT if a run does not answer the items
+ */
+export function analyseAttributes(options: AnalysisOptions): readonly AttributeAnalysis[] {
+  checkRuns(options.items, options.runs);
+  return options.attributes
+    .map((definition) => analyseAttribute(definition, options))
+    .filter(({ count }) => count > 0);
+}

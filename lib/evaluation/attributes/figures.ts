@@ -1,0 +1,117 @@
+/** The figures of one attribute, one model and one way of reading, over a set of pictures. */
+import {
+  balancedAccuracy,
+  calibration,
+  classificationIntervals,
+  type ClassifiedItem,
+  confusionMatrix,
+  type ConfusionMatrix,
+  correctCount,
+  type Interval,
+  macroF1,
+  type ReliabilityBin,
+  wilsonInterval,
+  withinBinsCount,
+} from '../metrics/index.js';
+
+/** One answer held against its label. */
+export interface ScoredAnswer extends ClassifiedItem {
+  readonly id: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** Probability of the answer taken; undefined of generated text. */
+  readonly confidence: number | undefined;
+}
+
+/** A figure, with its interval where it has one. */
+export interface Estimate {
+  readonly value: number;
+  readonly low?: number;
+  readonly high?: number;
+}
+
+/** Figures that do not exist (no items, no order, no probabilities) are absent. */
+export interface Figures {
+  readonly count: number;
+  /** Answers that could not be read, or were not given: counted as wrong. */
+  readonly unread: number;
+  readonly accuracy?: Estimate;
+  readonly balancedAccuracy?: Estimate;
+  readonly macroF1?: Estimate;
+  readonly withinOneBin?: Estimate;
+  readonly ece?: Estimate;
+}
+
+export type FigureName = Exclude<keyof Figures, 'count' | 'unread'>;
+
+/** In the order of tables. */
+export const FIGURE_NAMES: readonly FigureName[] = [
+  ...(['accuracy', 'balancedAccuracy', 'macroF1', 'withinOneBin', 'ece'] as const),
+];
+
+export const FIGURE_TITLES: Readonly<Record<FigureName, string>> = {
+  accuracy: 'accuracy',
+  balancedAccuracy: 'balanced accuracy',
+  macroF1: 'macro-F1',
+  withinOneBin: 'within one bin',
+  ece: 'ECE',
+};
+
+export interface FigureOptions {
+  readonly classCount: number;
+  readonly isOrdinal: boolean;
+  readonly confidence: number;
+  /** Seed of the intervals of balanced accuracy and macro-F1; undefined: without them. */
+  readonly seed: number | undefined;
+}
+
+function share(successes: number, total: number, confidence: number): Estimate | undefined {
+  if (total === 0) return undefined;
+  return { value: successes / total, ...wilsonInterval({ successes, total, confidence }) };
+}
+
+function estimate(value: number | undefined, interval?: Interval): Estimate | undefined {
+  return value === undefined ? undefined : { value, ...interval };
+}
+
+function confidentItems(
+  answers: readonly ScoredAnswer[],
+): { confidence: number; isCorrect: boolean }[] {
+  return answers.flatMap(({ confidence, predicted, truth }) =>
+    confidence === undefined ? [] : [{ confidence, isCorrect: predicted === truth }],
+  );
+}
+
+/** Bars of the reliability diagram; undefined if no answer has a probability. */
+export function reliability(
+  answers: readonly ScoredAnswer[],
+): readonly ReliabilityBin[] | undefined {
+  const items = confidentItems(answers);
+  return items.length === 0 ? undefined : calibration(items).bins;
+}
+
+export function matrixOf(answers: readonly ScoredAnswer[], classCount: number): ConfusionMatrix {
+  return confusionMatrix(answers, classCount);
+}
+
+export function figuresOf(answers: readonly ScoredAnswer[], options: FigureOptions): Figures {
+  const { classCount, isOrdinal, confidence, seed } = options;
+  const matrix = matrixOf(answers, classCount);
+  const total = answers.length;
+  const intervals =
+    seed === undefined || total === 0
+      ? undefined
+      : classificationIntervals(matrix, { seed, confidence });
+  const found: Record<FigureName, Estimate | undefined> = {
+    accuracy: share(correctCount(matrix), total, confidence),
+    balancedAccuracy: estimate(balancedAccuracy(matrix), intervals?.balancedAccuracy),
+    macroF1: estimate(macroF1(matrix), intervals?.macroF1),
+    withinOneBin: isOrdinal ? share(withinBinsCount(answers, 1), total, confidence) : undefined,
+    ece: estimate(calibration(confidentItems(answers)).ece),
+  };
+  const known = Object.entries(found).filter(([, value]) => value !== undefined);
+  return {
+    count: total,
+    unread: answers.filter(({ predicted }) => predicted === undefined).length,
+    ...(Object.fromEntries(known) as Partial<Record<FigureName, Estimate>>),
+  };
+}

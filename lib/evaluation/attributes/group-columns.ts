@@ -1,0 +1,78 @@
+/** What pictures are grouped by: columns of the label file, under the names of attributes where they are some. */
+import { findColumn, type LabelFile, missingColumn } from '../labels/index.js';
+import { builtInAttribute } from './built-in.js';
+import type { AttributeDefinition } from './definition.js';
+
+const USUAL_GROUPS = ['race', 'gender', 'age'];
+/** Of items' tags: names that are no groups. */
+const TAKEN_NAMES = ['attribute', 'pair'];
+
+export interface PlacedGroup {
+  readonly name: string;
+  readonly column: number;
+  /** Gives labels that mean the same one name, and groups an order; absent for other columns. */
+  readonly definition: AttributeDefinition | undefined;
+}
+
+export interface GroupOptions {
+  /** Names of attributes or of columns that pictures are grouped by. @default race, gender, age, as far as labelled */
+  readonly groups?: readonly string[] | undefined;
+  /** Columns by the names of attributes and groups. @default their usual names */
+  readonly columns?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Column of an attribute or group: as mapped, else its own names. */
+export function columnOf(
+  file: LabelFile,
+  names: readonly string[],
+  mapped: string | undefined,
+): number {
+  return findColumn(file, mapped === undefined ? names : [mapped]);
+}
+
+/** Whether any row says something in this column. */
+export function isLabelled(file: LabelFile, column: number): boolean {
+  return column !== -1 && file.rows.some(({ cells }) => cells[column] !== '');
+}
+
+export interface PlacedGroups {
+  /** Those with at least one label. */
+  readonly groups: readonly PlacedGroup[];
+  /** Columns that were asked for and are not there. */
+  readonly problems: readonly string[];
+}
+
+/** @param definitions own attributes, which go before built-in ones of the same name */
+export function placeGroups(
+  file: LabelFile,
+  { groups, columns = {} }: GroupOptions,
+  definitions: readonly AttributeDefinition[] = [],
+): PlacedGroups {
+  const problems: string[] = [];
+  const placed = (groups ?? USUAL_GROUPS).map((name): PlacedGroup => {
+    const definition = definitions.find((one) => one.name === name) ?? builtInAttribute(name);
+    const column = columnOf(file, definition?.columns ?? [name], columns[name]);
+    if (TAKEN_NAMES.includes(name)) problems.push(`groups: ${name} cannot be the name of a group`);
+    else if (column === -1 && groups !== undefined) {
+      problems.push(missingColumn(file, columns[name] ?? name, 'groups'));
+    }
+    return { name, column, definition };
+  });
+  return { groups: placed.filter(({ column }) => isLabelled(file, column)), problems };
+}
+
+/** The group that a picture is in; undefined if that is not known. */
+export function groupOf(
+  { column, definition }: PlacedGroup,
+  cells: readonly string[],
+): string | undefined {
+  const label = cells[column] ?? '';
+  if (label === '') return undefined;
+  const choice = definition?.choices.find(({ labels }) => labels.includes(label));
+  return choice?.labels[0] ?? label;
+}
+
+/** The order in which a group's values are shown; values not named follow. */
+export function valueOrder({ definition }: PlacedGroup): readonly string[] {
+  return definition?.choices.flatMap(({ labels }) => labels.slice(0, 1)) ?? [];
+}

@@ -1,0 +1,166 @@
+/** The part of the fairness report that tells groups apart: gaps, plots and tables. */
+import { type Block, formatShare, groupsSpec, renderSvg, type TableRow } from '../report/index.js';
+import type { AttributeAnalysis, Score } from './analysis.js';
+import { FIGURE_TITLES, type FigureName } from './figures.js';
+import type { Grouping } from './groupings.js';
+import { figureCells, figureColumns, figuresIn, READING_TITLES, scoresOf } from './report-terms.js';
+
+/** More would be a plot that nobody reads; the table has them all. */
+const MAX_GROUPS_DRAWN = 40;
+/** Longer tables are folded away in HTML. */
+const MAX_ROWS_OPEN = 30;
+
+function groupingTitle({ by }: Grouping): string {
+  return by.join(' × ');
+}
+
+function gapTable(
+  scores: readonly Score[],
+  groupings: readonly string[],
+  names: readonly FigureName[],
+): Block[] {
+  const rows = groupings.flatMap((title) =>
+    scores.flatMap(({ reading, model, groupings: found }): TableRow[] => {
+      const gaps = found.find((grouping) => groupingTitle(grouping) === title)?.gaps ?? {};
+      return names.flatMap((name) => {
+        const gap = gaps[name];
+        if (gap === undefined) return [];
+        // Without a difference no group is higher than another.
+        const ends = gap.gap === 0 ? ['–', '–'] : [gap.highest, gap.lowest];
+        const place = [title, READING_TITLES[reading], model, FIGURE_TITLES[name]];
+        return [{ cells: [...place, formatShare(gap.gap), ...ends] }];
+      });
+    }),
+  );
+  if (rows.length === 0) return [];
+  const titles = ['groups', 'read from', 'model', 'figure', 'largest gap', 'highest', 'lowest'];
+  const columns = titles.map((title) => ({ title, isNumeric: title === 'largest gap' }));
+  const ofAccuracy = rows.filter(({ cells }) => cells[3] === FIGURE_TITLES.accuracy);
+  return [
+    { kind: 'table', columns, rows: ofAccuracy },
+    { kind: 'table', columns, rows, summary: `Gaps of all figures (${rows.length} rows)` },
+  ];
+}
+
+function groupTable(title: string, scores: readonly Score[], names: readonly FigureName[]): Block {
+  const groupings = scores.map(({ groupings: all }) =>
+    all.find((one) => groupingTitle(one) === title),
+  );
+  const rows = (groupings[0]?.groups ?? []).flatMap((group, i) =>
+    scores.flatMap(({ reading, model }, k): TableRow[] => {
+      const figures = groupings[k]?.groups[i]?.figures;
+      if (figures === undefined) return [];
+      const count = group.isSmall ? `${figures.count} (small)` : String(figures.count);
+      return [
+        {
+          cells: [
+            group.name,
+            READING_TITLES[reading],
+            model,
+            count,
+            ...figureCells(names, figures),
+            String(figures.unread),
+          ],
+          isMuted: group.isSmall,
+        },
+      ];
+    }),
+  );
+  return {
+    kind: 'table',
+    columns: [
+      ...[{ title }, { title: 'read from' }, { title: 'model' }, { title: 'n', isNumeric: true }],
+      ...figureColumns(names),
+      { title: 'unread', isNumeric: true },
+    ],
+    rows,
+    ...(rows.length > MAX_ROWS_OPEN && { summary: `All ${rows.length} rows by ${title}` }),
+  };
+}
+
+/**
+ * Names of the groups to draw: all, or of very many those that are not small and serve somebody worst, by the lowest
+ * accuracy of any model.
+ */
+function groupsToDraw(groupings: readonly Grouping[]): ReadonlySet<string> {
+  const groups = groupings[0]?.groups ?? [];
+  if (groups.length <= MAX_GROUPS_DRAWN) return new Set(groups.map(({ name }) => name));
+  const lowest = (place: number): number =>
+    Math.min(...groupings.map((one) => one.groups[place]?.figures.accuracy?.value ?? 1));
+  const ranked = groups
+    .map(({ name, isSmall }, place) => ({ name, isSmall, value: lowest(place) }))
+    .filter(({ isSmall }) => !isSmall)
+    .sort((a, b) => a.value - b.value);
+  return new Set(ranked.slice(0, MAX_GROUPS_DRAWN).map(({ name }) => name));
+}
+
+async function groupFigure(
+  attribute: AttributeAnalysis,
+  title: string,
+  scores: readonly Score[],
+): Promise<Block[]> {
+  const found = scores.flatMap(({ model, groupings }) => {
+    const grouping = groupings.find((one) => groupingTitle(one) === title);
+    return grouping === undefined ? [] : [{ model, grouping }];
+  });
+  const shown = groupsToDraw(found.map(({ grouping }) => grouping));
+  const count = found[0]?.grouping.groups.length ?? 0;
+  const points = found.flatMap(({ model, grouping }) =>
+    grouping.groups.flatMap(({ name, isSmall, figures }) => {
+      const { low, high, value } = figures.accuracy ?? {};
+      if (!shown.has(name) || value === undefined) return [];
+      if (low === undefined || high === undefined) return [];
+      return [{ group: name, model, count: figures.count, isSmall, value, low, high }];
+    }),
+  );
+  const reading = scores[0]?.reading;
+  // A single group is compared with nothing.
+  if (new Set(points.map(({ group }) => group)).size < 2 || reading === undefined) return [];
+  const overall = scores.flatMap(({ model, overall: { accuracy } }) =>
+    accuracy === undefined ? [] : [{ model, value: accuracy.value }],
+  );
+  const models = scores.map(({ model }) => model);
+  const cut =
+    shown.size < count
+      ? `Of ${count} groups the ${shown.size} in which a model is least accurate, small ones left out.`
+      : 'Pale and hollow: small groups.';
+  const file = title.replaceAll(' × ', '-x-').replaceAll(/[^\p{L}\p{N}-]+/gu, '-');
+  return [
+    {
+      kind: 'figure',
+      name: `${attribute.name}-by-${file}`,
+      svg: await renderSvg(groupsSpec({ points, models, title: 'accuracy', overall })),
+      alt: `Accuracy of ${attribute.name} by ${title}, with intervals, for ${models.join(', ')}`,
+      caption: `Accuracy from ${READING_TITLES[reading]} by ${title} with Wilson intervals; dashed: all pictures. ${cut}`,
+    },
+  ];
+}
+
+/** All groupings of one attribute; plots are of choice probabilities, where there are some. */
+export async function groupBlocks(
+  attribute: AttributeAnalysis,
+  smallGroup: number,
+): Promise<Block[]> {
+  const names = figuresIn(attribute);
+  const { scores } = attribute;
+  const titles = [...new Set(scores.flatMap(({ groupings }) => groupings.map(groupingTitle)))];
+  if (titles.length === 0) return [];
+  const byProbability = scoresOf(attribute, 'probability');
+  const drawn = byProbability.length > 0 ? byProbability : scoresOf(attribute, 'text');
+  const blocks: Block[] = [{ kind: 'heading', level: 3, text: `${attribute.name} by group` }];
+  const gaps = gapTable(scores, titles, names);
+  if (gaps.length > 0) {
+    const text = `Largest gaps between groups of at least ${smallGroup} pictures. Among many groups the largest gap is large by chance alone: look at the intervals.`;
+    blocks.push({ kind: 'paragraph', text }, ...gaps);
+  }
+  for (const title of titles) {
+    const unknown = scores[0]?.groupings.find((one) => groupingTitle(one) === title)?.unknown ?? 0;
+    blocks.push({ kind: 'heading', level: 4, text: `By ${title}` });
+    if (unknown > 0) {
+      const text = `Not in this table: ${unknown} picture(s) whose ${title} is not known.`;
+      blocks.push({ kind: 'paragraph', text });
+    }
+    blocks.push(...(await groupFigure(attribute, title, drawn)), groupTable(title, scores, names));
+  }
+  return blocks;
+}

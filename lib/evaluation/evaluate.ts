@@ -1,0 +1,204 @@
+/** `evaluate()`: a benchmark by name over checkpoints by path, with one journal, one report. */
+import { DEFAULT_SYSTEM, type TemplateName } from '../chat/index.js';
+import { received } from '../data/describe.js';
+import { InvalidArgumentError } from '../errors.js';
+import type { TilingOptions } from '../image/index.js';
+import { JobRun } from '../jobs/index.js';
+import type { Dtype, PromptOptions } from '../model/index.js';
+import { faceLlmContender } from './face-llm-contender.js';
+import type { Contender } from './model-under-test.js';
+import {
+  BENCHMARK_NAMES,
+  type BenchmarkChoice,
+  type BenchmarkDataOptions,
+  MAX_NEW_TOKENS,
+  openBenchmark,
+} from './open-benchmark.js';
+import {
+  type EvaluationEvent,
+  type EvaluationResult,
+  type Rank,
+  rankFromEnvironment,
+  runBenchmark,
+  type SettingValue,
+} from './run/index.js';
+
+/** A benchmark with its own options, its data, and how models are asked. */
+export type EvaluateOptions = BenchmarkChoice & BenchmarkDataOptions & AskingOptions;
+
+export interface AskingOptions {
+  /** Checkpoint folder, or a hub id in the local cache. */
+  readonly model: string;
+  /** PEFT folders: the model with them is scored beside the model alone, as `tuned`. */
+  readonly adapter?: string | readonly string[] | undefined;
+  /** Instead of adapters: a second checkpoint, scored beside the first as `tuned`. */
+  readonly tuned?: string | undefined;
+  /** Folder of the run; made if absent. A run that lies there goes on. */
+  readonly output: string;
+  /** A question that cannot be asked (broken picture, no memory) is recorded, or ends the run. @default 'record' */
+  readonly onFailure?: 'record' | 'stop' | undefined;
+  /** Longest reply. @default 2048 for `facexbench`, 64 for `attributes`, 16 for `pairs` */
+  readonly maxNewTokens?: number | undefined;
+  /** Questions computed together. @default 8 */
+  readonly batchSize?: number | undefined;
+  /** Template, system turn, tiles. @default the checkpoint's own template, no system turn */
+  readonly prompt?: Omit<PromptOptions, 'signal'> | undefined;
+  readonly device?: string | undefined;
+  readonly dtype?: Dtype | undefined;
+  readonly threads?: number | undefined;
+  /** Folder inside the checkpoint. */
+  readonly subfolder?: string | undefined;
+  /** Share of this process. @default by RANK and WORLD_SIZE, or SLURM_PROCID and SLURM_NTASKS */
+  readonly rank?: Rank | undefined;
+  /** Rejects the run at once with its reason; everything answered so far stays, as with `stop()`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DEFAULT_BATCH_SIZE = 8;
+
+/** A run under way: await it for its result, iterate over it for its events. */
+export type EvaluationRun = JobRun<EvaluationEvent, EvaluationResult>;
+
+/**
+ * Scores one model, or a base and a tuned one, on a benchmark. `stop()` ends the run at once with what is
+ * answered saved; the same call goes on from there. Before the first question it rejects with the stop signal's reason.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong option. The run itself rejects with
+ *   DataError listing every fault of the data; CheckpointError, DeviceError; TrainingError FACELLM_RUN_INVALID if
+ *   the folder holds answers under other settings, listing them; the signal's reason
+ */
+export function evaluate(options: EvaluateOptions): EvaluationRun {
+  checkOptions(options);
+  return new JobRun((run) => evaluateAll(options, run));
+}
+
+async function evaluateAll(
+  options: EvaluateOptions,
+  run: EvaluationRun,
+): Promise<EvaluationResult> {
+  const stop = run.stopSignal;
+  const signal = options.signal === undefined ? stop : AbortSignal.any([options.signal, stop]);
+  const emit = (event: EvaluationEvent): void => run.emit(event);
+  const maxNewTokens = options.maxNewTokens ?? MAX_NEW_TOKENS[options.benchmark];
+  const seed = options.seed ?? 0;
+  const benchmark = await openBenchmark(options);
+  signal.throwIfAborted();
+  const contenders: Contender[] = [];
+  const prompt = fixedPrompt(options.prompt ?? {});
+  const hashes = new Map<string, string>();
+  for (const who of modelsOf(options)) {
+    const { device, dtype, threads } = options;
+    const load = { device, dtype, threads, subfolder: who.subfolder };
+    const asking = { prompt, maxNewTokens, seed, hashes, signal, emit };
+    contenders.push(await faceLlmContender({ ...who, load, ...asking }));
+  }
+  return runBenchmark({
+    benchmark,
+    contenders,
+    output: options.output,
+    // What belongs to this process alone is no part of the record.
+    request: { ...options, rank: undefined, signal: undefined },
+    settings: {
+      benchmarkOptions: {
+        ...(options.benchmark === 'facexbench' && { setting: options.setting ?? 'zero-shot' }),
+        limit: options.limit ?? null,
+      },
+      prompt: { ...promptSettings(prompt), dtype: options.dtype ?? 'as stored' },
+      maxNewTokens,
+      batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,
+      seed,
+    },
+    onFailure: options.onFailure ?? 'record',
+    ...(options.rank ?? rankFromEnvironment()),
+    signal,
+    stop,
+    emit,
+  });
+}
+
+/** The models of a run; the first is what the other is compared with. */
+function modelsOf({ model, subfolder, adapter, tuned }: EvaluateOptions): {
+  readonly name: string;
+  readonly model: string;
+  readonly subfolder?: string | undefined;
+  readonly adapter?: readonly string[];
+}[] {
+  const adapters = [adapter ?? []].flat();
+  return [
+    { name: 'base', model, subfolder },
+    ...(adapters.length > 0 ? [{ name: 'tuned', model, subfolder, adapter: adapters }] : []),
+    ...(tuned === undefined ? [] : [{ name: 'tuned', model: tuned }]),
+  ];
+}
+
+/**
+ * Options with nothing left open: a model or an adapter that recorded how it was trained would fill in its
+ * own, and base and tuned would be asked differently.
+ */
+function fixedPrompt(prompt: PromptOptions): FixedPrompt {
+  const template = prompt.template ?? 'hub';
+  const isTraining = template === 'training';
+  return {
+    template,
+    system: prompt.system ?? (template === 'hub' ? '' : DEFAULT_SYSTEM),
+    // An empty range is the checkpoint's own.
+    tiling: prompt.tiling ?? (isTraining ? 'off' : {}),
+    limitsImageArea: prompt.limitsImageArea ?? isTraining,
+    applyExif: prompt.applyExif ?? true,
+    ...(prompt.maxPixels !== undefined && { maxPixels: prompt.maxPixels }),
+  };
+}
+
+interface FixedPrompt {
+  readonly template: TemplateName;
+  readonly system: string;
+  readonly tiling: TilingOptions;
+  readonly limitsImageArea: boolean;
+  readonly applyExif: boolean;
+  readonly maxPixels?: number;
+}
+
+function promptSettings({ tiling, ...prompt }: FixedPrompt): Record<string, SettingValue> {
+  return { ...prompt, tiling: tiling === 'off' ? 'off' : { ...tiling } };
+}
+
+/** Lists everything wrong that can be told without reading a file. */
+function checkOptions(options: EvaluateOptions): void {
+  const problems: string[] = [];
+  const given: Readonly<Record<string, unknown>> = { ...options };
+  const oneOf = (name: string, known: readonly string[]): void => {
+    const value = given[name];
+    if (value === undefined || known.includes(value as string)) return;
+    problems.push(`${name}: expected ${known.join(', ')}, ${received(value)}`);
+  };
+  const natural = (name: string, least: number): void => {
+    const value = given[name];
+    if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= least)) return;
+    problems.push(`${name}: expected a whole number of at least ${least}, ${received(value)}`);
+  };
+  if (!BENCHMARK_NAMES.includes(options.benchmark)) {
+    problems.push(
+      `benchmark: expected ${BENCHMARK_NAMES.join(', ')}, ${received(options.benchmark)}`,
+    );
+  }
+  for (const name of ['data', 'model', 'output'] as const) {
+    if (typeof given[name] !== 'string' || given[name] === '') {
+      problems.push(`${name}: expected a path`);
+    }
+  }
+  if (options.tuned !== undefined && [options.adapter ?? []].flat().length > 0) {
+    problems.push('tuned: given beside adapter; the model with adapters is the tuned one');
+  }
+  oneOf('setting', ['zero-shot', 'in-context']);
+  oneOf('reading', ['text', 'probability', 'both']);
+  oneOf('onInvalid', ['error', 'skip']);
+  oneOf('onFailure', ['record', 'stop']);
+  natural('limit', 1);
+  natural('maxNewTokens', 1);
+  natural('batchSize', 1);
+  natural('seed', 0);
+  if (problems.length === 0) return;
+  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the evaluation options are wrong', {
+    details: problems,
+  });
+}

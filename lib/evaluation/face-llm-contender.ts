@@ -1,0 +1,176 @@
+/** A checkpoint, with or without an adapter, as a model under test. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+
+import type { ChatMessage } from '../chat/index.js';
+import { resolveCheckpoint } from '../checkpoint/index.js';
+import { createError } from '../errors.js';
+import { type Dtype, FaceLlm, type LoadOptions, type PromptOptions } from '../model/index.js';
+import type { ChoiceAnswer, Contender, ModelUnderTest, Question } from './model-under-test.js';
+import type { EvaluationEvent } from './run/index.js';
+
+export interface FaceLlmContenderOptions {
+  readonly name: string;
+  /** Checkpoint folder, or a hub id in the local cache. */
+  readonly model: string;
+  /** PEFT folders, or hub ids in the local cache, whose effects add up. */
+  readonly adapter?: readonly string[] | undefined;
+  readonly load: Omit<LoadOptions, 'signal' | 'onProgress' | 'onWarning' | 'adapter'>;
+  readonly prompt: PromptOptions;
+  readonly maxNewTokens: number;
+  readonly seed: number;
+  /** Hashes of folders known so far: the base of an adapter is hashed once. */
+  readonly hashes: Map<string, string>;
+  readonly signal: AbortSignal;
+  readonly emit: (event: EvaluationEvent) => void;
+}
+
+/** Keys and values of a batch of questions with a few pictures each, so that both readings share them. */
+const PREFIX_CACHE_BYTES = 2 ** 30;
+
+/**
+ * Finds the checkpoint and hashes its files, about a second a gigabyte; loads nothing yet.
+ *
+ * @throws CheckpointError; the signal's reason
+ */
+export async function faceLlmContender(options: FaceLlmContenderOptions): Promise<Contender> {
+  const { name, model, adapter = [], load, emit, signal } = options;
+  const { subfolder, revision } = load;
+  const directory = await resolveCheckpoint(model, {
+    ...(subfolder !== undefined && { subfolder }),
+    ...(revision !== undefined && { revision }),
+  });
+  const adapters = await Promise.all(adapter.map((folder) => resolveCheckpoint(folder)));
+  const hashes: string[] = [];
+  for (const folder of [directory, ...adapters]) {
+    const hash = options.hashes.get(folder) ?? (await hashFolder(folder, options));
+    options.hashes.set(folder, hash);
+    hashes.push(hash);
+  }
+  const [ofModel = '', ...ofAdapters] = hashes;
+  return {
+    name,
+    origin: { model, directory: resolve(directory), adapters: adapters.map((one) => resolve(one)) },
+    identity: { model: ofModel, adapters: ofAdapters },
+    open: async (opening) => {
+      const loaded = await FaceLlm.load(directory, {
+        prefixCacheBytes: PREFIX_CACHE_BYTES,
+        ...withoutPlace(load),
+        adapter: adapters,
+        onWarning: ({ message, differences }) =>
+          emit({ type: 'warning', model: name, message, details: differences }),
+        signal: AbortSignal.any([signal, opening]),
+        onProgress: (progress) => emit({ type: 'load', model: name, ...progress }),
+      });
+      return new FaceLlmUnderTest(loaded, options);
+    },
+  };
+}
+
+/** The folder is resolved already. */
+function withoutPlace({ device, dtype, threads }: LoadOptions): LoadOptions {
+  return { device, dtype, threads };
+}
+
+class FaceLlmUnderTest implements ModelUnderTest {
+  readonly #model: FaceLlm;
+  readonly #options: FaceLlmContenderOptions;
+
+  constructor(model: FaceLlm, options: FaceLlmContenderOptions) {
+    this.#model = model;
+    this.#options = options;
+  }
+
+  get device(): string {
+    return this.#model.info.device;
+  }
+
+  get dtype(): Dtype {
+    return this.#model.info.dtype;
+  }
+
+  async answer(
+    questions: readonly Question[],
+    signal: AbortSignal,
+  ): ReturnType<ModelUnderTest['answer']> {
+    const { prompt, maxNewTokens, seed } = this.#options;
+    const answers = await this.#model.chatBatch(questions.map(toConversation), {
+      ...prompt,
+      maxNewTokens,
+      seed,
+      signal,
+    });
+    return answers.map(({ text, tokenIds, promptHash, promptTokens, imageTokens }) => ({
+      text: text.trim(),
+      generatedTokens: tokenIds.length,
+      promptHash,
+      promptTokens,
+      imageTokens,
+    }));
+  }
+
+  async choose(
+    { images, prompt: question, choices }: Question,
+    signal: AbortSignal,
+  ): Promise<ChoiceAnswer> {
+    const options = { image: images, question, choices, ...this.#options.prompt, signal };
+    const result = await this.#model.choose(options);
+    const { promptHash, promptTokens, imageTokens } = result;
+    const probabilities = result.choices.map(({ probability }) => probability);
+    return { probabilities, promptHash, promptTokens, imageTokens };
+  }
+
+  clearCaches(): Promise<void> {
+    return this.#model.clearCaches();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#model.dispose();
+  }
+}
+
+/** Pictures before all text, as the authors' wrapper puts them. */
+function toConversation({ images, prompt }: Question): ChatMessage[] {
+  const pictures = images.map((image) => ({ type: 'image' as const, image }));
+  return [{ role: 'user', content: [...pictures, { type: 'text', text: prompt }] }];
+}
+
+/** What decides answers: weights, and the files that say how to use them. */
+const HASHED = /\.(safetensors|json|jinja|txt|model)$/;
+
+/** sha256 over the names and contents of a model's files. */
+async function hashFolder(
+  directory: string,
+  { name, emit, signal }: Pick<FaceLlmContenderOptions, 'name' | 'emit' | 'signal'>,
+): Promise<string> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const names = entries.flatMap((entry) => (HASHED.test(entry.name) ? [entry.name] : [])).sort();
+  const sizes = await Promise.all(
+    names.map(async (file) => (await stat(join(directory, file))).size),
+  );
+  const bytesTotal = sizes.reduce((sum, size) => sum + size, 0);
+  const whole = createHash('sha256');
+  let bytesDone = 0;
+  for (const file of names) {
+    const hash = createHash('sha256');
+    const stream = createReadStream(join(directory, file), { highWaterMark: 2 ** 22, signal });
+    try {
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        hash.update(chunk);
+        bytesDone += chunk.length;
+        emit({ type: 'hash', model: name, bytesDone, bytesTotal });
+      }
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw createError(
+        'FACELLM_CHECKPOINT_NOT_FOUND',
+        `${join(directory, file)} cannot be read; check its permissions`,
+        { cause },
+      );
+    }
+    whole.update(`${file} ${hash.digest('hex')}\n`);
+  }
+  return whole.digest('hex');
+}

@@ -1,0 +1,109 @@
+/** FaceXBench as a benchmark: its folder to questions, its answers to tables. */
+import { join } from 'node:path';
+
+import type { Benchmark, EvaluationSource, ModelRun } from '../types.js';
+import { optionLabels } from './extract-official.js';
+import { buildPrompt, type FaceXSetting } from './prompt.js';
+import { differencesFromPublished } from './published-set.js';
+import { LABELLED_OPTIONS } from './question-file.js';
+import { type QuestionFolder, readQuestionFolder, sha256 } from './question-folder.js';
+import { reportFaceXBench } from './report.js';
+import type { FaceXItem } from './scores.js';
+
+export interface FaceXBenchOptions {
+  /** The published repository, or its folder `benchmark/`, with the pictures. */
+  readonly data: string;
+  /** @default 'zero-shot' */
+  readonly setting?: FaceXSetting | undefined;
+  /** Only the first questions of each file, for a quick look; the set is partial then. */
+  readonly limit?: number | undefined;
+  /** `skip` leaves out faulty files and questions without their pictures. @default 'error' */
+  readonly onInvalid?: 'error' | 'skip' | undefined;
+  /** @default both */
+  readonly readings?: Benchmark['readings'] | undefined;
+}
+
+/**
+ * Reads the folder, checks every file and hashes every picture. The choices are the letters of the
+ * options: a letter is what the question asks for, all have one token, and longer texts are not less
+ * probable for their length.
+ *
+ * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID listing every fault
+ */
+export async function faceXBench(options: FaceXBenchOptions): Promise<Benchmark> {
+  const { setting = 'zero-shot', limit = Infinity } = options;
+  const folder = await readQuestionFolder(options.data, options.onInvalid ?? 'error');
+  const items = listItems(folder, setting, limit);
+  const differences = differencesFromPublished(
+    folder.files.map(({ name, contentHash, task, questionCount }) => ({
+      name,
+      contentHash,
+      task,
+      questions: questionCount,
+    })),
+  );
+  const shortage = shortageOf(folder, items.length);
+  const notes = [...differences, ...shortage, ...contradictions(folder)];
+  const isPartial = differences.length > 0 || shortage.length > 0;
+  return {
+    name: 'facexbench',
+    isPartial,
+    notes,
+    items,
+    fingerprint: fingerprintOf(folder.sources),
+    sources: folder.sources,
+    readings: options.readings ?? ['text', 'probability'],
+    report: (runs: readonly ModelRun[], output: string) =>
+      reportFaceXBench({ folder, items, isPartial, notes, setting, runs, output }),
+  };
+}
+
+function listItems(folder: QuestionFolder, setting: FaceXSetting, limit: number): FaceXItem[] {
+  return folder.files.flatMap((file) =>
+    file.questions.slice(0, limit).map((question) => ({
+      id: `${file.name.replace(/\.json$/, '')}/${question.key}`,
+      images: question.imagePaths.map((path) => join(folder.directory, path)),
+      prompt: buildPrompt(file, question, setting),
+      choices: optionLabels(Math.min(question.options.length, LABELLED_OPTIONS)),
+      answer: question.correct,
+      tags: {
+        category: file.category,
+        task: file.task,
+        images: file.imageCount,
+        dataset: file.dataset,
+      },
+      file: file.name,
+      key: question.key,
+      options: question.options,
+    })),
+  );
+}
+
+function fingerprintOf(sources: readonly EvaluationSource[]): string {
+  return sha256(sources.map(({ path, sha256: hash }) => `${hash} ${path}\n`).join(''));
+}
+
+/** Why fewer questions are asked than the files hold. */
+function shortageOf({ files, leftOut }: QuestionFolder, asked: number): string[] {
+  const invalid = leftOut.filter(({ question }) => question === undefined);
+  const unseen = leftOut.length - invalid.length;
+  const usable = files.reduce((sum, { questions }) => sum + questions.length, 0);
+  return [
+    ...(invalid.length > 0
+      ? [`left out as faulty: ${invalid.map(({ file }) => file).join(', ')}`]
+      : []),
+    ...(unseen > 0 ? [`left out for lack of pictures: ${unseen} questions`] : []),
+    ...(asked < usable ? [`limited to ${asked} of ${usable} questions`] : []),
+  ];
+}
+
+function contradictions({ files }: QuestionFolder): string[] {
+  const ids = files.flatMap(({ name, questions }) =>
+    questions.filter(({ isConsistent }) => !isConsistent).map(({ key }) => `${name} ${key}`),
+  );
+  if (ids.length === 0) return [];
+  return [
+    `in ${ids.length} question(s) answer and correct_answer_option disagree, the letter counts, as in ` +
+      `the official scoring: ${ids.slice(0, 20).join(', ')}${ids.length > 20 ? ', ...' : ''}`,
+  ];
+}

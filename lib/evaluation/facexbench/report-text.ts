@@ -1,0 +1,187 @@
+/** The report of a FaceXBench run: its tables, and what a reader has to know of them. */
+import { type Block, formatPValue, type ReportDocument } from '../report/index.js';
+import { CATEGORIES } from './published-set.js';
+import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published-scores.js';
+import type { FaceXResults } from './results.js';
+import type { Group, Reading, Score } from './scores.js';
+
+const TABLES: readonly (readonly [Group['table'], string])[] = [
+  ['overall', 'All questions'],
+  ['category', 'By category'],
+  ['task', 'By task'],
+  ['images', 'By number of pictures'],
+  ['fairface', 'With and without questions made from FairFace'],
+];
+
+const READINGS: Readonly<Record<Reading, string>> = {
+  official:
+    'official: the first letter that the authors’ script finds in the reply, else an option whose text occurs in it',
+  strict: 'strict: the reply names one option and says nothing else',
+  probability: 'probability: the most probable letter; no text is generated or read',
+};
+
+export function describeResults(results: FaceXResults): ReportDocument {
+  const readings = [...new Set(results.scores.map(({ reading }) => reading))];
+  return {
+    title: results.title,
+    blocks: [
+      ...heading(results),
+      { kind: 'list', items: readings.map((reading) => READINGS[reading]) },
+      ...TABLES.flatMap(([table, title]) => scoreTable(results, table, title, readings)),
+      ...comparisonTable(results),
+      ...failureList(results),
+      ...publishedTables(results),
+    ],
+  };
+}
+
+function heading({ isPartial, notes, setting, chance }: FaceXResults): Block[] {
+  const warning =
+    'Not a FaceXBench score. The questions are not the whole published set, so no figure below may be ' +
+    'compared with one of FaceXBench.';
+  const text =
+    `Setting: ${setting}. Accuracies in per cent with Wilson's 95 % interval, then right / all. ` +
+    `Guessing gives ${percent(chance)}. A reply that names no option is wrong.`;
+  return [
+    ...(isPartial ? [{ kind: 'warning', text: warning } as const] : []),
+    ...(notes.length > 0 ? [{ kind: 'list', items: notes } as const] : []),
+    { kind: 'paragraph', text },
+  ];
+}
+
+function percent(share: number): string {
+  return (100 * share).toFixed(2);
+}
+
+function title(text: string): Block {
+  return { kind: 'heading', level: 2, text };
+}
+
+/** @param texts how many columns, from the left, are no numbers */
+function table(header: readonly string[], rows: readonly (readonly string[])[], texts = 1): Block {
+  return {
+    kind: 'table',
+    columns: header.map((name, i) => ({ title: name, isNumeric: i >= texts })),
+    rows: rows.map((cells) => ({ cells })),
+  };
+}
+
+function show(score: Score | undefined): string {
+  if (score === undefined) return '–';
+  const { accuracy, low, high, correct, total } = score;
+  return `${percent(accuracy)} (${percent(low)}–${percent(high)}), ${correct} / ${total}`;
+}
+
+/** A row for each group and model, the readings side by side. */
+function scoreTable(
+  { scores, models }: FaceXResults,
+  name: Group['table'],
+  text: string,
+  readings: readonly Reading[],
+): Block[] {
+  const own = scores.filter((score) => score.table === name);
+  const groups = [...new Set(own.map(({ group }) => group))];
+  const rows = groups.flatMap((group) =>
+    models.map((model) => [
+      group,
+      model,
+      ...readings.map((reading) =>
+        show(own.find((s) => s.group === group && s.model === model && s.reading === reading)),
+      ),
+      ...(readings.includes('official') ? [unanswered(own, group, model)] : []),
+    ]),
+  );
+  const last = readings.includes('official') ? ['no answer read (official, strict)'] : [];
+  return [title(text), table(['questions', 'model', ...readings, ...last], rows, 2)];
+}
+
+function unanswered(scores: readonly Score[], group: string, model: string): string {
+  const count = (reading: Reading): string => {
+    const score = scores.find(
+      (s) => s.group === group && s.model === model && s.reading === reading,
+    );
+    return String(score?.unanswered ?? '–');
+  };
+  return `${count('official')}, ${count('strict')}`;
+}
+
+function comparisonTable({ comparisons, models }: FaceXResults): Block[] {
+  if (comparisons.length === 0) return [];
+  const rows = comparisons
+    .filter(({ table: name }) => name === 'overall' || name === 'category' || name === 'fairface')
+    .map((c) => [
+      c.group,
+      `${c.second} − ${c.first}`,
+      c.reading,
+      `${c.difference >= 0 ? '+' : '−'}${percent(Math.abs(c.difference))}`,
+      `${c.onlyFirst} / ${c.onlySecond}`,
+      formatPValue(c.pValue),
+      c.isExact ? 'exact' : 'χ²',
+    ]);
+  const text =
+    'McNemar’s test on the questions that only one of the two answered rightly. Many rows are many tests: ' +
+    'one in twenty falls below 0.05 without any difference.';
+  const header = [
+    ...['questions', 'models', 'reading', 'difference'],
+    ...['only first / only second right', 'p', 'test'],
+  ];
+  return [
+    title(`Compared with ${models[0] ?? ''} on the same questions`),
+    { kind: 'paragraph', text },
+    table(header, rows, 3),
+  ];
+}
+
+function failureList({ failures }: FaceXResults): Block[] {
+  if (failures.length === 0) return [];
+  const shown = failures.slice(0, 50).map(({ model, id, reason }) => `${model}, ${id}: ${reason}`);
+  const hidden = failures.length - shown.length;
+  const items = [...shown, ...(hidden > 0 ? [`and ${hidden} more, in questions-*.jsonl`] : [])];
+  const text = 'They count as wrong. The same command asks them again.';
+  return [
+    title('Questions that could not be asked'),
+    { kind: 'paragraph', text },
+    { kind: 'list', items },
+  ];
+}
+
+/** The reading that the authors used stands for ours. */
+function ownAccuracy(results: FaceXResults, model: string, name: string, group: string): string {
+  const score = results.scores.find(
+    (s) => s.model === model && s.table === name && s.group === group && s.reading === 'official',
+  );
+  return score === undefined ? '–' : percent(score.accuracy);
+}
+
+function publishedTables(results: FaceXResults): Block[] {
+  if (!results.scores.some(({ reading }) => reading === 'official')) return [];
+  const categories = Object.keys(CATEGORIES);
+  const tasks = Object.keys(PUBLISHED_TASKS);
+  const ours = (name: 'category' | 'task', groups: readonly string[]): string[][] =>
+    results.models.map((model) => [
+      `${model} (measured here)`,
+      ownAccuracy(results, model, 'overall', 'all questions'),
+      ...groups.map((group) => ownAccuracy(results, model, name, group)),
+    ]);
+  const theirs = PUBLISHED_SCORES.map(({ model, overall, categories: values }) => [
+    `${model} (published)`,
+    overall.toFixed(2),
+    ...categories.map((category) => values[category]?.toFixed(2) ?? '–'),
+  ]);
+  const perTask = ['FaceLLM-1B', 'FaceLLM-8B', 'FaceLLM-38B'].map((model, k) => [
+    `${model} (published)`,
+    PUBLISHED_SCORES.find((score) => score.model === model)?.overall.toFixed(2) ?? '–',
+    ...tasks.map((task) => PUBLISHED_TASKS[task]?.[k]?.toFixed(1) ?? '–'),
+  ]);
+  const text =
+    `Rows marked (published) are other people's results and were not measured here: ${PUBLISHED_SOURCE}. Ours are ` +
+    'by the official reading.';
+  const warning = 'Ours are of a partial set: not comparable with the published ones.';
+  return [
+    title('Beside published figures'),
+    { kind: 'paragraph', text },
+    ...(results.isPartial ? [{ kind: 'warning', text: warning } as const] : []),
+    table(['model', 'overall', ...categories], [...ours('category', categories), ...theirs]),
+    table(['model', 'overall', ...tasks], [...ours('task', tasks), ...perTask]),
+  ];
+}

@@ -1,0 +1,84 @@
+/** A FaceXBench run as numbers: every score, every comparison, every failure. */
+import { compareRuns, type Comparison } from './comparison.js';
+import type { FaceXSetting } from './prompt.js';
+import {
+  type FaceXItem,
+  groupItems,
+  type ReadRun,
+  readingsOf,
+  type Score,
+  scoreGroup,
+} from './scores.js';
+
+/** Everything that the tables are made of. */
+export interface FaceXResults {
+  readonly title: string;
+  readonly isPartial: boolean;
+  readonly notes: readonly string[];
+  readonly setting: FaceXSetting;
+  readonly models: readonly string[];
+  readonly scores: readonly Score[];
+  readonly comparisons: readonly Comparison[];
+  readonly failures: readonly {
+    readonly model: string;
+    readonly id: string;
+    readonly reason: string;
+  }[];
+  /** Mean of one over the number of options. */
+  readonly chance: number;
+}
+
+export interface ResultsInput {
+  readonly items: readonly FaceXItem[];
+  readonly isPartial: boolean;
+  readonly notes: readonly string[];
+  readonly setting: FaceXSetting;
+}
+
+/** @param runs the first is what the others are compared with */
+export function resultsOf(options: ResultsInput, runs: readonly ReadRun[]): FaceXResults {
+  const { items, isPartial, notes, setting } = options;
+  const groups = groupItems(items);
+  const [first, ...others] = runs;
+  return {
+    title: isPartial ? 'FaceXBench questions, partial set' : 'FaceXBench',
+    isPartial,
+    notes,
+    setting,
+    models: runs.map(({ name }) => name),
+    scores: groups.flatMap((group) =>
+      runs.flatMap((run) =>
+        readingsOf(run).map((reading) => scoreGroup(items, group, run, reading)),
+      ),
+    ),
+    comparisons: groups.flatMap((group) =>
+      others.flatMap((other) =>
+        first === undefined
+          ? []
+          : readingsOf(first).map((reading) => compareRuns(items, group, [first, other], reading)),
+      ),
+    ),
+    failures: runs.flatMap(({ name, outcomes }) =>
+      outcomes.flatMap(({ id, failure }) =>
+        failure === undefined
+          ? []
+          : [{ model: name, id, reason: `${failure.code}: ${failure.message}` }],
+      ),
+    ),
+    chance: items.reduce((sum, { choices }) => sum + 1 / choices.length, 0) / items.length,
+  };
+}
+
+/** Headline figures of a model: overall and per category. */
+export function figuresOf(
+  { scores, failures }: FaceXResults,
+  model: string,
+): Record<string, number> {
+  const own = scores.filter((score) => score.model === model);
+  const figures = own.flatMap(({ table, group, reading, accuracy }): [string, number][] => {
+    if (table === 'overall') return [[`accuracy.${reading}`, accuracy]];
+    return table === 'category' ? [[`accuracy.${reading}.${group}`, accuracy]] : [];
+  });
+  const failed = failures.filter((failure) => failure.model === model).length;
+  return { ...Object.fromEntries(figures), failures: failed };
+}

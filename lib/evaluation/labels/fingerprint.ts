@@ -1,0 +1,68 @@
+/** Hashes over everything that a benchmark's questions and answers come from. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { relative, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+
+import { systemCode } from '../../data/data-file.js';
+import { createError } from '../../errors.js';
+import type { EvaluationItem, EvaluationSource } from '../types.js';
+
+/** Enough to keep the disk busy without opening thousands of files. */
+const FILES_AT_ONCE = 16;
+
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    await pipeline(createReadStream(path), hash);
+  } catch (cause) {
+    throw createError(
+      'FACELLM_DATA_NOT_FOUND',
+      `${path} cannot be read (${systemCode(cause)}); it was there a moment ago`,
+      { cause },
+    );
+  }
+  return hash.digest('hex');
+}
+
+export interface FingerprintOptions {
+  readonly items: readonly EvaluationItem[];
+  /** Paths of the items' pictures by the names under which they count, so that moving the folder changes nothing. */
+  readonly pictures: ReadonlyMap<string, string>;
+}
+
+/** A file as a run records it, by its path from the data's folder. */
+export function sourceOf(folder: string, { path, sha256 }: EvaluationSource): EvaluationSource {
+  return { path: relative(resolve(folder), path).replaceAll('\\', '/'), sha256 };
+}
+
+export interface Fingerprint {
+  /** sha256 over questions, answers, tags and the bytes of all pictures, in lower-case hex. */
+  readonly sha256: string;
+  /** The pictures, by name. */
+  readonly sources: readonly EvaluationSource[];
+}
+
+/**
+ * Reads every picture once.
+ *
+ * @throws DataError FACELLM_DATA_NOT_FOUND if one can no longer be read
+ */
+export async function fingerprint({ items, pictures }: FingerprintOptions): Promise<Fingerprint> {
+  const queue = pictures.entries();
+  const hashes: EvaluationSource[] = [];
+  const work = async (): Promise<void> => {
+    for (const [name, path] of queue) hashes.push({ path: name, sha256: await hashFile(path) });
+  };
+  await Promise.all(Array.from({ length: FILES_AT_ONCE }, work));
+  const sources = hashes.sort((a, b) => (a.path < b.path ? -1 : 1));
+  const questions = items.map(({ id, prompt, choices, answer, tags }) => [
+    id,
+    prompt,
+    choices,
+    answer,
+    tags,
+  ]);
+  const sha256 = createHash('sha256').update(JSON.stringify({ questions, sources })).digest('hex');
+  return { sha256, sources };
+}

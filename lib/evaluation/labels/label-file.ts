@@ -1,0 +1,117 @@
+/** Rows of a label CSV as they are written, by column, with their lines. What cells mean is others' business. */
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { didYouMean } from '../../data/describe.js';
+import { readRows } from '../../data/labels/read-labels.js';
+import { createError } from '../../errors.js';
+
+/** Looked for in a data folder, in this order, where no label file is named. */
+const USUAL_NAMES = ['labels.csv', 'fairface_label_val.csv', 'fairface_label_train.csv'];
+
+export interface LabelFileRow {
+  /** Of the file, counted from 1. */
+  readonly line: number;
+  /** In the order of the header, without surrounding white space. */
+  readonly cells: readonly string[];
+}
+
+export interface LabelFile {
+  readonly path: string;
+  readonly header: readonly string[];
+  readonly rows: readonly LabelFileRow[];
+  /** Rows of a wrong length, which are in no other list: "line 7: …". */
+  readonly problems: readonly LabelProblem[];
+  /** Of its bytes. */
+  readonly sha256: string;
+}
+
+export interface LabelProblem {
+  readonly line: number;
+  readonly text: string;
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (stats) => stats.isFile(),
+    () => false,
+  );
+}
+
+/**
+ * The label file of a data folder.
+ *
+ * @throws DataError FACELLM_DATA_NOT_FOUND naming the files looked for
+ */
+export async function findLabelFile(folder: string): Promise<string> {
+  for (const name of USUAL_NAMES) {
+    const path = join(folder, name);
+    if (await isFile(path)) return path;
+  }
+  throw createError(
+    'FACELLM_DATA_NOT_FOUND',
+    `${folder} holds none of ${USUAL_NAMES.join(', ')}; name the label file with \`labels\``,
+  );
+}
+
+/**
+ * Reads a CSV file whole; its first row names the columns.
+ *
+ * @throws DataError FACELLM_DATA_NOT_FOUND; FACELLM_DATA_INVALID if it is no CSV, is empty, or names a column twice
+ */
+export async function readLabelFile(path: string): Promise<LabelFile> {
+  const hash = createHash('sha256');
+  let header: readonly string[] | undefined;
+  const rows: LabelFileRow[] = [];
+  const problems: LabelProblem[] = [];
+  for await (const { cells: written, line } of readRows(path, hash)) {
+    const cells = written.map((cell) => cell.trim());
+    if (header === undefined) header = cells;
+    else if (cells.length === header.length) rows.push({ line, cells });
+    else {
+      const text = `expected ${header.length} cells as in the header, received ${cells.length}`;
+      problems.push({ line, text });
+    }
+  }
+  if (header === undefined) {
+    throw createError('FACELLM_DATA_INVALID', `${path} is empty; expected a header and rows`);
+  }
+  const names = header;
+  const twice = names.filter((name, i) => names.indexOf(name) !== i);
+  if (twice.length > 0) {
+    throw createError('FACELLM_DATA_INVALID', `${path}: columns stand twice: ${twice.join(', ')}`);
+  }
+  return { path, header, rows, problems, sha256: hash.digest('hex') };
+}
+
+/** Where the first of these columns stands, counted from 0; -1 if the file has none of them. */
+export function findColumn({ header }: LabelFile, names: readonly string[]): number {
+  const found = names.find((name) => header.includes(name));
+  return found === undefined ? -1 : header.indexOf(found);
+}
+
+/** "there is no column …" with what was probably meant. */
+export function missingColumn({ header }: LabelFile, name: string, purpose: string): string {
+  return `there is no column ${name} for ${purpose}; ${didYouMean(name, header)}`;
+}
+
+const MAX_DETAILS = 1000;
+
+/** Every problem by its line, as one error to throw. */
+export function labelProblems(
+  path: string,
+  count: number,
+  problems: readonly LabelProblem[],
+): Error {
+  const details = [...problems]
+    .sort((a, b) => a.line - b.line)
+    .map(({ line, text }) => `line ${line}: ${text}`);
+  const more = details.length - MAX_DETAILS;
+  const lines = new Set(problems.map(({ line }) => line)).size;
+  return createError(
+    'FACELLM_DATA_INVALID',
+    `${path}: ${lines} of ${count} row(s) cannot be used; correct them, or leave them out with onInvalid 'skip' (--skip-invalid)`,
+    { details: more > 0 ? [...details.slice(0, MAX_DETAILS), `and ${more} more`] : details },
+  );
+}

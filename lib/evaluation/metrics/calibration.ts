@@ -1,0 +1,73 @@
+/**
+ * Does a model that says 80 % get 80 % right? The reliability diagram and the expected calibration error of it
+ * (M. P. Naeini et al., AAAI 2015; C. Guo et al., ICML 2017), with bins of equal width.
+ */
+import { refuse } from './check.js';
+
+export const DEFAULT_BINS = 10;
+
+export interface ConfidentItem {
+  /** Probability of the answer that the model gave, 0 to 1. */
+  readonly confidence: number;
+  readonly isCorrect: boolean;
+}
+
+/** One bar of the reliability diagram: confidences above `low` up to `high`; the first bin holds 0 too. */
+export interface ReliabilityBin {
+  readonly low: number;
+  readonly high: number;
+  readonly count: number;
+  /** undefined in an empty bin, as is `accuracy`. */
+  readonly meanConfidence: number | undefined;
+  readonly accuracy: number | undefined;
+  readonly correct: number;
+}
+
+export interface Calibration {
+  /** Mean over items of |confidence - accuracy| of their bins; undefined of no items. */
+  readonly ece: number | undefined;
+  readonly bins: readonly ReliabilityBin[];
+}
+
+/** Bin i is (i/bins, (i+1)/bins]. The product may round past an edge; the two comparisons put that right. */
+function binOf(confidence: number, bins: number): number {
+  const near = Math.min(bins - 1, Math.floor(confidence * bins));
+  if (near > 0 && confidence <= near / bins) return near - 1;
+  return near < bins - 1 && confidence > (near + 1) / bins ? near + 1 : near;
+}
+
+/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a confidence that is no probability */
+export function calibration(
+  items: readonly ConfidentItem[],
+  bins: number = DEFAULT_BINS,
+): Calibration {
+  const isProbability = (value: number): boolean => value >= 0 && value <= 1;
+  refuse('calibration', [
+    ...(Number.isSafeInteger(bins) && bins >= 1
+      ? []
+      : [`bins: expected a whole number from 1, got ${bins}`]),
+    ...items.flatMap(({ confidence }, i) =>
+      isProbability(confidence) ? [] : [`item ${i}: expected 0 to 1, got ${confidence}`],
+    ),
+  ]);
+  const sums = Array.from({ length: bins }, () => ({ count: 0, correct: 0, confidence: 0 }));
+  for (const { confidence, isCorrect } of items) {
+    const sum = sums[binOf(confidence, bins)];
+    if (sum === undefined) continue;
+    sum.count += 1;
+    sum.correct += isCorrect ? 1 : 0;
+    sum.confidence += confidence;
+  }
+  const gap = sums.reduce((total, sum) => total + Math.abs(sum.confidence - sum.correct), 0);
+  return {
+    ece: items.length === 0 ? undefined : gap / items.length,
+    bins: sums.map(({ count, correct, confidence }, i) => ({
+      low: i / bins,
+      high: (i + 1) / bins,
+      count,
+      correct,
+      meanConfidence: count === 0 ? undefined : confidence / count,
+      accuracy: count === 0 ? undefined : correct / count,
+    })),
+  };
+}

@@ -1,0 +1,76 @@
+/** The confusion matrix, from which the figures of classification.ts are counted. */
+import { isCount, refuse } from './check.js';
+
+/** One item as these figures see it: classes by index. */
+export interface ClassifiedItem {
+  readonly truth: number;
+  /** undefined: the answer could not be read. It is wrong, and no other class gets it. */
+  readonly predicted: number | undefined;
+}
+
+export interface ConfusionMatrix {
+  /** [truth][predicted]: how many items. */
+  readonly counts: readonly (readonly number[])[];
+  /** [truth]: how many answers could not be read. */
+  readonly unread: readonly number[];
+  /** Of all items, unread ones included. */
+  readonly total: number;
+}
+
+/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a class outside 0..classCount-1 */
+export function confusionMatrix(
+  items: readonly ClassifiedItem[],
+  classCount: number,
+): ConfusionMatrix {
+  const isClass = (value: number): boolean => isCount(value) && value < classCount;
+  const problems: string[] = [];
+  const counts = Array.from({ length: classCount }, () => new Array<number>(classCount).fill(0));
+  const unread = new Array<number>(classCount).fill(0);
+  for (const [i, { truth, predicted }] of items.entries()) {
+    if (!isClass(truth)) {
+      problems.push(`item ${i}: expected a truth below ${classCount}, got ${truth}`);
+    } else if (predicted === undefined) {
+      unread[truth] = (unread[truth] ?? 0) + 1;
+    } else if (!isClass(predicted)) {
+      problems.push(`item ${i}: expected a prediction below ${classCount}, got ${predicted}`);
+    } else {
+      const row = counts[truth] as number[];
+      row[predicted] = (row[predicted] ?? 0) + 1;
+    }
+  }
+  refuse('confusionMatrix', problems);
+  return { counts, unread, total: items.length };
+}
+
+/** Items of each true class, unread ones included. */
+export function truthCounts({ counts, unread }: ConfusionMatrix): number[] {
+  return counts.map((row, truth) => row.reduce((sum, n) => sum + n, unread[truth] ?? 0));
+}
+
+/** Items of each class predicted. */
+export function predictedCounts({ counts }: ConfusionMatrix): number[] {
+  return counts.map((_, k) => counts.reduce((sum, row) => sum + (row[k] ?? 0), 0));
+}
+
+/** Items of each class that were predicted right. */
+export function hitCounts({ counts }: ConfusionMatrix): number[] {
+  return counts.map((row, k) => row[k] ?? 0);
+}
+
+/** The matrix as one row of counts, each true class's predictions followed by its unread answers. */
+export function cellsOf({ counts, unread }: ConfusionMatrix): number[] {
+  return counts.flatMap((row, truth) => [...row, unread[truth] ?? 0]);
+}
+
+/** The matrix of such a row. */
+export function matrixOfCells(cells: ArrayLike<number>, classCount: number): ConfusionMatrix {
+  const all = Array.from(cells);
+  const rows = Array.from({ length: classCount }, (_, truth) =>
+    all.slice(truth * (classCount + 1), (truth + 1) * (classCount + 1)),
+  );
+  return {
+    counts: rows.map((row) => row.slice(0, classCount)),
+    unread: rows.map((row) => row[classCount] ?? 0),
+    total: all.reduce((sum, n) => sum + n, 0),
+  };
+}

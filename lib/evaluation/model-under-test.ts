@@ -1,0 +1,50 @@
+/** What a benchmark needs of a model, so that tests can put another in its place. */
+import type { Dtype } from '../model/index.js';
+import type { EvaluationItem } from './types.js';
+
+/** Facts about the prompt that an answer came from. */
+export interface AskedPrompt {
+  /** sha256 of the token ids. */
+  readonly promptHash: string;
+  readonly promptTokens: number;
+  readonly imageTokens: number;
+}
+
+export interface TextAnswer extends AskedPrompt {
+  readonly text: string;
+  readonly generatedTokens: number;
+}
+
+export interface ChoiceAnswer extends AskedPrompt {
+  /** One a choice, adding up to 1. */
+  readonly probabilities: readonly number[];
+}
+
+export type Question = Pick<EvaluationItem, 'images' | 'prompt' | 'choices'>;
+
+/** A loaded model. Calls come one at a time. */
+export interface ModelUnderTest extends AsyncDisposable {
+  readonly device: string;
+  readonly dtype: Dtype;
+  /** Greedy answers, one a question, in order. */
+  answer(questions: readonly Question[], signal: AbortSignal): Promise<readonly TextAnswer[]>;
+  choose(question: Question, signal: AbortSignal): Promise<ChoiceAnswer>;
+  /** Forgets what earlier questions left behind. */
+  clearCaches(): Promise<void>;
+}
+
+/** sha256 over the files of a model, and of each adapter on it. */
+export interface ModelIdentity {
+  readonly model: string;
+  readonly adapters: readonly string[];
+}
+
+/** A model that takes part: its label, what it is, and how to load it once its turn has come. */
+export interface Contender {
+  /** Label in tables and file names: letters, digits, `.`, `_`, `-`. */
+  readonly name: string;
+  /** Where it comes from, for the record. */
+  readonly origin: Readonly<Record<string, string | readonly string[]>>;
+  readonly identity: ModelIdentity;
+  open(signal: AbortSignal): Promise<ModelUnderTest>;
+}

@@ -1,0 +1,256 @@
+/** All that the verification report says, as data: pairs.json is this, rounded. */
+import { compareValues, type GroupColumn } from '../attributes/groupings.js';
+import { answerReader } from '../attributes/read-answer.js';
+import {
+  areaUnderRoc,
+  equalErrorRate,
+  equalErrorRateInterval,
+  type Gap,
+  groupBy,
+  type Interval,
+  largestGap,
+  mcNemar,
+  type McNemarResult,
+  type OperatingPoint,
+  type Roc,
+  rocCurve,
+  type ScoredPair,
+  tmrAtFmr,
+  wilsonInterval,
+} from '../metrics/index.js';
+import { checkRuns, mostProbable } from '../outcomes.js';
+import type { EvaluationItem, ModelRun } from '../types.js';
+
+/** The false match rates at which true match rates are told. */
+export const FALSE_MATCH_RATES = [0.1, 0.01, 0.001] as const;
+/** That of the one threshold at which groups are compared. */
+export const COMMON_FMR = 0.01;
+
+export interface Rate extends Interval {
+  readonly value: number;
+}
+
+export interface PairFigures {
+  readonly genuine: number;
+  readonly impostor: number;
+  /** Absent where a kind of pairs is missing, as are the figures below. */
+  readonly equalErrorRate?: Rate;
+  readonly area?: number;
+  readonly operatingPoints: readonly OperatingPoint[];
+}
+
+export interface GroupPairFigures extends PairFigures {
+  readonly name: string;
+  /** Of either kind there are few. */
+  readonly isSmall: boolean;
+  /** At the threshold that gives {@link COMMON_FMR} over all pairs. */
+  readonly common?: { readonly tmr?: Rate; readonly fmr?: Rate };
+}
+
+export interface PairGrouping {
+  readonly by: string;
+  /** Pairs across groups, or of pictures whose group is not known. */
+  readonly others: number;
+  readonly groups: readonly GroupPairFigures[];
+  readonly gaps: { readonly equalErrorRate?: Gap; readonly tmr?: Gap; readonly fmr?: Gap };
+}
+
+export interface PairScore {
+  readonly model: string;
+  /** Pairs without an answer: a genuine one scores 0, an impostor one 1, so that each counts as wrong. */
+  readonly failed: number;
+  readonly overall: PairFigures;
+  /** Share right where the more probable of the two answers is taken. */
+  readonly accuracy?: Rate;
+  /** The same from generated text, if that was asked for. */
+  readonly textAccuracy?: Rate;
+  /** Generated answers that name neither. */
+  readonly unread?: number;
+  readonly groupings: readonly PairGrouping[];
+  /** Not for the file: what plots are made from. */
+  readonly roc: Roc;
+  readonly pairs: readonly ScoredPair[];
+}
+
+export interface PairComparison extends McNemarResult {
+  readonly first: string;
+  readonly second: string;
+  readonly difference: number;
+  readonly onlyFirst: number;
+  readonly onlySecond: number;
+}
+
+export interface PairAnalysis {
+  readonly scores: readonly PairScore[];
+  readonly comparisons: readonly PairComparison[];
+}
+
+export interface PairAnalysisOptions {
+  readonly items: readonly EvaluationItem[];
+  readonly runs: readonly ModelRun[];
+  readonly groups: readonly GroupColumn[];
+  readonly readings: readonly ('text' | 'probability')[];
+  readonly smallGroup: number;
+  readonly confidence: number;
+  readonly seed: number;
+}
+
+interface TaggedPair extends ScoredPair {
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+function rate(successes: number, total: number, confidence: number): Rate | undefined {
+  if (total === 0) return undefined;
+  return { value: successes / total, ...wilsonInterval({ successes, total, confidence }) };
+}
+
+function figuresOf(
+  pairs: readonly ScoredPair[],
+  roc: Roc,
+  { confidence, seed }: PairAnalysisOptions,
+): PairFigures {
+  const eer = equalErrorRate(roc);
+  const interval =
+    eer === undefined ? undefined : equalErrorRateInterval(pairs, { seed, confidence });
+  const area = areaUnderRoc(roc);
+  return {
+    genuine: roc.genuine,
+    impostor: roc.impostor,
+    ...(eer !== undefined &&
+      interval !== undefined && { equalErrorRate: { value: eer, ...interval } }),
+    ...(area !== undefined && { area }),
+    operatingPoints: FALSE_MATCH_RATES.flatMap((fmr) => tmrAtFmr(roc, fmr, confidence) ?? []),
+  };
+}
+
+/** What one threshold for everybody does to a group. */
+function commonRates(
+  pairs: readonly ScoredPair[],
+  threshold: number | undefined,
+  confidence: number,
+): GroupPairFigures['common'] {
+  if (threshold === undefined) return undefined;
+  const matchRate = (ofGenuine: boolean): Rate | undefined => {
+    const kind = pairs.filter(({ isGenuine }) => isGenuine === ofGenuine);
+    const matches = kind.filter(({ score }) => score >= threshold).length;
+    return rate(matches, kind.length, confidence);
+  };
+  const [tmr, fmr] = [matchRate(true), matchRate(false)];
+  return { ...(tmr !== undefined && { tmr }), ...(fmr !== undefined && { fmr }) };
+}
+
+function groupingOf(
+  column: GroupColumn,
+  pairs: readonly TaggedPair[],
+  threshold: number | undefined,
+  options: PairAnalysisOptions,
+): PairGrouping {
+  const { smallGroup, confidence } = options;
+  const by = column.name;
+  const known = [...groupBy(pairs, ({ tags }) => tags[by])].sort((a, b) =>
+    compareValues([a.name], [b.name], [column]),
+  );
+  const groups = known.map(({ name, items }): GroupPairFigures => {
+    const figures = figuresOf(items, rocCurve(items), options);
+    const common = commonRates(items, threshold, confidence);
+    return {
+      name,
+      isSmall: Math.min(figures.genuine, figures.impostor) < smallGroup,
+      ...figures,
+      ...(common !== undefined && { common }),
+    };
+  });
+  const gapOf = (valueOf: (group: GroupPairFigures) => number | undefined): Gap | undefined =>
+    largestGap(
+      groups.map((group) => ({
+        group: group.name,
+        count: Math.min(group.genuine, group.impostor),
+        value: valueOf(group),
+      })),
+      { minCount: smallGroup },
+    );
+  const gaps = {
+    equalErrorRate: gapOf(({ equalErrorRate: eer }) => eer?.value),
+    tmr: gapOf(({ common }) => common?.tmr?.value),
+    fmr: gapOf(({ common }) => common?.fmr?.value),
+  };
+  return {
+    by,
+    others: pairs.length - known.reduce((sum, { items }) => sum + items.length, 0),
+    groups,
+    gaps: Object.fromEntries(Object.entries(gaps).filter(([, gap]) => gap !== undefined)),
+  };
+}
+
+interface RunAnswers {
+  readonly score: PairScore;
+  readonly isRight: readonly boolean[];
+}
+
+/** Generated answers read as one of the two. */
+function readTexts(
+  { outcomes }: ModelRun,
+  { items, confidence }: PairAnalysisOptions,
+): Required<Pick<PairScore, 'textAccuracy' | 'unread'>> | undefined {
+  const choices = (items[0]?.choices ?? []).map((text) => ({ text, labels: [text] }));
+  const read = answerReader(choices);
+  const answers = outcomes.map(({ text }) => (text === undefined ? undefined : read(text).choice));
+  const right = answers.filter((choice, i) => choice !== undefined && choice === items[i]?.answer);
+  const textAccuracy = rate(right.length, items.length, confidence);
+  if (textAccuracy === undefined) return undefined;
+  return { textAccuracy, unread: answers.filter((choice) => choice === undefined).length };
+}
+
+function scoreRun(run: ModelRun, options: PairAnalysisOptions): RunAnswers {
+  const { items, groups, readings, confidence } = options;
+  const pairs = items.map(({ answer, tags }, i): TaggedPair => {
+    const isGenuine = answer === 0;
+    const probability = run.outcomes[i]?.probabilities?.[0];
+    return { score: probability ?? (isGenuine ? 0 : 1), isGenuine, tags };
+  });
+  const isRight = items.map(({ answer }, i) => {
+    const outcome = run.outcomes[i];
+    return outcome !== undefined && mostProbable(outcome) === answer;
+  });
+  const roc = rocCurve(pairs);
+  const common = tmrAtFmr(roc, COMMON_FMR)?.threshold;
+  const accuracy = rate(isRight.filter(Boolean).length, items.length, confidence);
+  const score: PairScore = {
+    model: run.name,
+    failed: run.outcomes.filter(({ probabilities }) => probabilities === undefined).length,
+    overall: figuresOf(pairs, roc, options),
+    ...(accuracy !== undefined && { accuracy }),
+    ...(readings.includes('text') && readTexts(run, options)),
+    groupings: groups
+      .map((column) => groupingOf(column, pairs, common, options))
+      .filter((grouping) => grouping.groups.length > 0),
+    roc,
+    pairs,
+  };
+  return { score, isRight };
+}
+
+/**
+ * Scores every run. Blocks the event loop, some seconds for several thousand pairs.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT if a run does not answer the items
+ */
+export function analysePairs(options: PairAnalysisOptions): PairAnalysis {
+  checkRuns(options.items, options.runs);
+  const scored = options.runs.map((run) => scoreRun(run, options));
+  const [first, ...others] = scored;
+  const comparisons = others.map(({ score, isRight }): PairComparison => {
+    const base = first?.isRight ?? [];
+    const onlyFirst = base.filter((right, i) => right && isRight[i] !== true).length;
+    const onlySecond = isRight.filter((right, i) => right && base[i] !== true).length;
+    return {
+      first: first?.score.model ?? '',
+      second: score.model,
+      difference: (onlySecond - onlyFirst) / options.items.length,
+      onlyFirst,
+      onlySecond,
+      ...mcNemar({ onlyFirst, onlySecond }),
+    };
+  });
+  return { scores: scored.map(({ score }) => score), comparisons };
+}

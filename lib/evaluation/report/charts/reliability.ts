@@ -1,0 +1,137 @@
+/** Reliability diagrams side by side, one a model, each over a histogram of its confidences. */
+import type { TopLevelSpec } from 'vega-lite';
+
+import { type ReliabilityBin, wilsonInterval } from '../../metrics/index.js';
+import { FAINT_INK, INK, modelScales, shorten } from './theme.js';
+
+export interface ReliabilityPanel {
+  readonly model: string;
+  /** Expected calibration error, shown in the panel's title. */
+  readonly ece: number | undefined;
+  readonly bins: readonly ReliabilityBin[];
+}
+
+const SIZE = 230;
+const HISTOGRAM_HEIGHT = 60;
+const PERCENT = '.0%';
+const TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
+
+function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: boolean): object {
+  const filled = bins.flatMap(({ low, high, count, correct, accuracy, meanConfidence }) =>
+    count === 0
+      ? []
+      : [
+          {
+            low,
+            high,
+            count,
+            accuracy,
+            meanConfidence,
+            interval: wilsonInterval({ successes: correct, total: count }),
+          },
+        ],
+  );
+  const values = filled.map(({ interval, ...bin }) => ({
+    ...bin,
+    lowest: interval.low,
+    highest: interval.high,
+  }));
+  const x = { type: 'quantitative', scale: { domain: [0, 1] } };
+  const diagonal = [
+    { at: 0, accuracy: 0 },
+    { at: 1, accuracy: 1 },
+  ];
+  const calibration = ece === undefined ? '' : `, ECE ${ece.toFixed(3)}`;
+  return {
+    spacing: 8,
+    title: `${shorten(model, 24)}${calibration}`,
+    vconcat: [
+      {
+        width: SIZE,
+        height: SIZE,
+        data: { values },
+        layer: [
+          {
+            mark: { type: 'bar', color, opacity: 0.45, stroke: color, strokeWidth: 1 },
+            encoding: {
+              x: { ...x, field: 'low', axis: { values: TICKS, labels: false, title: null } },
+              x2: { field: 'high' },
+              y: {
+                field: 'accuracy',
+                type: 'quantitative',
+                scale: { domain: [0, 1] },
+                axis: { values: TICKS, format: PERCENT, title: isFirst ? 'accuracy' : null },
+              },
+              y2: { datum: 0 },
+            },
+          },
+          {
+            data: { values: diagonal },
+            mark: { type: 'line', color: INK, strokeDash: [5, 4], strokeWidth: 1 },
+            encoding: {
+              x: { ...x, field: 'at' },
+              y: { field: 'accuracy', type: 'quantitative' },
+            },
+          },
+          {
+            mark: { type: 'rule', color: INK },
+            encoding: {
+              x: { ...x, field: 'meanConfidence' },
+              y: { field: 'lowest', type: 'quantitative' },
+              y2: { field: 'highest' },
+            },
+          },
+          {
+            mark: { type: 'point', filled: true, color: INK, size: 36, opacity: 1 },
+            encoding: {
+              x: { ...x, field: 'meanConfidence' },
+              y: { field: 'accuracy', type: 'quantitative' },
+            },
+          },
+        ],
+      },
+      {
+        width: SIZE,
+        height: HISTOGRAM_HEIGHT,
+        data: { values },
+        layer: [
+          {
+            mark: { type: 'bar', color: FAINT_INK, opacity: 0.6 },
+            encoding: {
+              x: {
+                ...x,
+                field: 'low',
+                axis: { values: TICKS, format: PERCENT, title: 'confidence' },
+              },
+              x2: { field: 'high' },
+              y: {
+                field: 'count',
+                type: 'quantitative',
+                axis: { title: isFirst ? 'n' : null, tickCount: 3, format: 'd', tickMinStep: 1 },
+              },
+              y2: { datum: 0 },
+            },
+          },
+          {
+            transform: [{ calculate: '(datum.low + datum.high) / 2', as: 'middle' }],
+            mark: { type: 'text', dy: -6, fontSize: 10, color: INK },
+            encoding: {
+              x: { ...x, field: 'middle' },
+              y: { field: 'count', type: 'quantitative' },
+              text: { field: 'count' },
+            },
+          },
+        ],
+      },
+    ],
+  };
+}
+
+/** Bars and points: share right of each bin, points at its mean confidence with Wilson intervals. */
+export function reliabilitySpec(panels: readonly ReliabilityPanel[]): TopLevelSpec {
+  const { range } = modelScales(panels.map(({ model }) => model)).color;
+  return {
+    spacing: 36,
+    hconcat: panels.map((one, i) => panel(one, range[i] ?? INK, i === 0)),
+  } as TopLevelSpec;
+}

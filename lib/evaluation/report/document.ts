@@ -1,0 +1,40 @@
+/** A report before it is Markdown or HTML: the same blocks become both. All text is plain and escaped on the way out. */
+
+export interface TableColumn {
+  readonly title: string;
+  /** Numbers stand to the right. @default false */
+  readonly isNumeric?: boolean;
+}
+
+export interface TableRow {
+  readonly cells: readonly string[];
+  /** Shown paler: too little data to rest on. @default false */
+  readonly isMuted?: boolean;
+}
+
+export type Block =
+  | { readonly kind: 'heading'; readonly level: 2 | 3 | 4; readonly text: string }
+  | { readonly kind: 'paragraph'; readonly text: string }
+  | { readonly kind: 'warning'; readonly text: string }
+  | { readonly kind: 'list'; readonly items: readonly string[] }
+  | {
+      readonly kind: 'table';
+      readonly columns: readonly TableColumn[];
+      readonly rows: readonly TableRow[];
+      /** Folded away in HTML until the reader asks for it. @default always shown */
+      readonly summary?: string;
+    }
+  | {
+      readonly kind: 'figure';
+      /** Of its file in plots/, without the ending: letters, digits, `-`. */
+      readonly name: string;
+      readonly svg: string;
+      /** What it shows, for those who do not see it. */
+      readonly alt: string;
+      readonly caption: string;
+    };
+
+export interface ReportDocument {
+  readonly title: string;
+  readonly blocks: readonly Block[];
+}

@@ -1,0 +1,18 @@
+/** Reports: one document as Markdown and HTML, its data as CSV and JSON, its plots as SVG. */
+export { type ConfusionPanel, confusionSpec } from './charts/confusion.js';
+export { type GroupPoint, groupsSpec } from './charts/groups.js';
+export { type ReliabilityPanel, reliabilitySpec } from './charts/reliability.js';
+export { renderSvg } from './charts/render.js';
+export { type RocCurve, rocSpec } from './charts/roc.js';
+export { type ScorePanel, scoresSpec } from './charts/scores.js';
+export { type CsvCell, csvOf } from './csv.js';
+export type { Block, ReportDocument, TableColumn, TableRow } from './document.js';
+export {
+  formatDifference,
+  formatEstimate,
+  formatPValue,
+  formatShare,
+  rounded,
+  roundedJson,
+} from './numbers.js';
+export { writeReport } from './write.js';

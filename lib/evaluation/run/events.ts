@@ -1,0 +1,36 @@
+/** What a run tells while it works. */
+export type EvaluationEvent =
+  /** A model's files are being hashed or its weights read. */
+  | {
+      readonly type: 'hash' | 'load';
+      readonly model: string;
+      readonly bytesDone: number;
+      readonly bytesTotal: number;
+    }
+  /** A model's turn begins; without a device if nothing is left to ask. */
+  | {
+      readonly type: 'start';
+      readonly model: string;
+      readonly device: string | undefined;
+      /** Questions of this process's share, and those already answered. */
+      readonly total: number;
+      readonly done: number;
+    }
+  /** A batch is in the journal. */
+  | {
+      readonly type: 'batch';
+      readonly model: string;
+      readonly total: number;
+      readonly done: number;
+      /** Since the model's turn began. */
+      readonly failures: number;
+    }
+  /** Something to know that stops nothing: a model is asked in another way than it was trained. */
+  | {
+      readonly type: 'warning';
+      readonly model: string;
+      readonly message: string;
+      readonly details: readonly string[];
+    }
+  /** Tables are being written. */
+  | { readonly type: 'report'; readonly folder: string };

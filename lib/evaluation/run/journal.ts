@@ -1,0 +1,150 @@
+/**
+ * The journal of one process about one model: what it depends on, then a line for each question, durable
+ * before the next batch starts. All journals of a folder together are the run, whoever wrote them.
+ */
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { createError } from '../../errors.js';
+import { JournalFile } from '../../files/index.js';
+import type { ItemOutcome } from '../types.js';
+import { type RunSettings, settingDifferences } from './settings.js';
+
+type LogEntry = Readonly<Record<string, unknown>>;
+
+const FOLDER = /^rank-\d+$/;
+
+export function rankFolder(output: string, rank: number): string {
+  return join(output, `rank-${rank}`);
+}
+
+function journalName(model: string): string {
+  return `${model}.jsonl`;
+}
+
+/**
+ * The lines of a journal that another process may be writing: without a last line that has no end yet, or
+ * that a crash left as a block of zeros.
+ */
+async function readLines(path: string): Promise<LogEntry[] | undefined> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code === 'ENOENT') return undefined;
+    throw createError('FACELLM_RUN_INVALID', `${path} cannot be read; check its permissions`, {
+      cause,
+    });
+  }
+  const zero = bytes.indexOf(0);
+  const sound = zero < 0 ? bytes : bytes.subarray(0, zero);
+  const lines = sound
+    .toString('utf8', 0, sound.lastIndexOf(0x0a) + 1)
+    .split('\n')
+    .slice(0, -1);
+  return lines.map((line, i) => {
+    try {
+      return JSON.parse(line) as LogEntry;
+    } catch (cause) {
+      throw createError(
+        'FACELLM_RUN_INVALID',
+        `${path}, line ${i + 1}: expected a JSON object; remove the line, then run again`,
+        { cause, details: [line.slice(0, 80)] },
+      );
+    }
+  });
+}
+
+function checkHeader(path: string, entry: LogEntry | undefined, settings: RunSettings): void {
+  if (entry === undefined) return;
+  const problems =
+    entry['type'] === 'header'
+      ? settingDifferences(settings, entry['settings'])
+      : ['its first line is no header'];
+  if (problems.length === 0) return;
+  throw createError(
+    'FACELLM_RUN_INVALID',
+    `${path} belongs to a run with other settings; use them again, or another output folder`,
+    { details: problems },
+  );
+}
+
+/** An answer stays, whatever comes later; a failure gives way to what came of asking again. */
+function keep(outcomes: Map<string, ItemOutcome>, outcome: ItemOutcome): void {
+  const known = outcomes.get(outcome.id);
+  if (known === undefined || known.failure !== undefined) outcomes.set(outcome.id, outcome);
+}
+
+/**
+ * Everything that all processes have recorded about a model so far, by question.
+ *
+ * @throws TrainingError FACELLM_RUN_INVALID if a journal has other settings, listing them
+ */
+export async function readJournals(
+  output: string,
+  model: string,
+  settings: RunSettings,
+): Promise<Map<string, ItemOutcome>> {
+  const folders = (await readdir(output)).filter((name) => FOLDER.test(name)).sort();
+  const outcomes = new Map<string, ItemOutcome>();
+  for (const folder of folders) {
+    const path = join(output, folder, journalName(model));
+    const [header, ...lines] = (await readLines(path)) ?? [];
+    checkHeader(path, header, settings);
+    for (const line of lines) {
+      if (line['type'] === 'outcome') keep(outcomes, line['outcome'] as ItemOutcome);
+    }
+  }
+  return outcomes;
+}
+
+export class Journal implements AsyncDisposable {
+  readonly #file: JournalFile;
+
+  private constructor(file: JournalFile) {
+    this.#file = file;
+  }
+
+  /**
+   * Opens or begins this process's journal about a model. Only the holder of the rank's lock may.
+   *
+   * @throws TrainingError FACELLM_RUN_WRITE, FACELLM_RUN_INVALID
+   */
+  static async open(
+    output: string,
+    rank: number,
+    model: string,
+    settings: RunSettings,
+  ): Promise<Journal> {
+    const folder = rankFolder(output, rank);
+    await mkdir(folder, { recursive: true });
+    let header: LogEntry | undefined;
+    const file = await JournalFile.open(join(folder, journalName(model)), (entry) => {
+      header ??= entry;
+    });
+    try {
+      checkHeader(file.path, header, settings);
+      if (header === undefined) file.append({ type: 'header', settings });
+      await file.durable();
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    return new Journal(file);
+  }
+
+  /** Facts about the work that do not decide answers: device, time. */
+  note(facts: Readonly<Record<string, unknown>>): void {
+    this.#file.append({ type: 'session', ...facts });
+  }
+
+  /** Resolves when the outcomes are on the disk. */
+  async record(outcomes: readonly ItemOutcome[]): Promise<void> {
+    for (const outcome of outcomes) this.#file.append({ type: 'outcome', outcome });
+    await this.#file.durable();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#file.close();
+  }
+}

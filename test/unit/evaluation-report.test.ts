@@ -1,0 +1,134 @@
+/** The pieces of a report: numbers, escaping, plots. */
+import assert from 'node:assert/strict';
+
+import { parse } from 'csv-parse/sync';
+import fc from 'fast-check';
+import sharp from 'sharp';
+import type { TopLevelSpec } from 'vega-lite';
+
+import { rocCurve, tmrAtFmr } from '../../lib/evaluation/metrics/index.js';
+import { escapeHtml, htmlOf } from '../../lib/evaluation/report/html.js';
+import {
+  confusionSpec,
+  csvOf,
+  formatDifference,
+  formatEstimate,
+  formatPValue,
+  groupsSpec,
+  reliabilitySpec,
+  renderSvg,
+  rocSpec,
+  roundedJson,
+  scoresSpec,
+} from '../../lib/evaluation/report/index.js';
+import { escapeMarkdown, markdownOf } from '../../lib/evaluation/report/markdown.js';
+
+const HOSTILE = '<b>&"\'|`*_[x](y)\n# z';
+
+describe('numbers in reports', () => {
+  it('are written alike everywhere', () => {
+    assert.equal(formatEstimate({ value: 0.5, low: 0.25, high: 1 }), '0.500 (0.250–1.000)');
+    assert.equal(formatEstimate({ value: 0.5 }), '0.500');
+    assert.equal(formatEstimate(undefined), '–');
+    assert.deepEqual([0.1, -0.1, 0].map(formatDifference), ['+0.100', '−0.100', '0.000']);
+    assert.deepEqual([0.0009, 0.001, 1].map(formatPValue), ['< 0.001', '0.001', '1.000']);
+    assert.equal(roundedJson({ a: 1 / 3, b: Infinity }), '{\n  "a": 0.333333,\n  "b": null\n}\n');
+  });
+});
+
+describe('text in reports', () => {
+  it('CSV reads back as it was, whatever it holds', () => {
+    const cells = fc.array(fc.array(fc.string({ unit: 'binary' }), { minLength: 2, maxLength: 2 }));
+    fc.assert(
+      fc.property(cells, (rows) => {
+        const text = csvOf(['a', 'b'], rows);
+        const read = parse(text, { relax_column_count: true, record_delimiter: '\n' });
+        assert.deepEqual(read, [['a', 'b'], ...rows]);
+      }),
+    );
+  });
+
+  it('HTML has no character left that could begin markup', () => {
+    fc.assert(fc.property(fc.string(), (text) => !/[<>"']|&(?!(amp|lt|gt|quot|#39);)/.test(escapeHtml(text)))); // prettier-ignore
+  });
+
+  it('a hostile text stays text in every block', () => {
+    const blocks = [
+      { kind: 'heading', level: 2, text: HOSTILE },
+      { kind: 'paragraph', text: HOSTILE },
+      { kind: 'warning', text: HOSTILE },
+      { kind: 'list', items: [HOSTILE] },
+      {
+        kind: 'table',
+        columns: [{ title: HOSTILE, isNumeric: true }],
+        rows: [{ cells: [HOSTILE], isMuted: true }],
+        summary: HOSTILE,
+      },
+      { kind: 'figure', name: 'x', svg: '<svg id="a"></svg>', alt: HOSTILE, caption: HOSTILE },
+    ] as const;
+    const html = htmlOf({ title: HOSTILE, blocks });
+    assert.ok(!html.includes('<b>'));
+    assert.equal(html.split('&lt;b&gt;&amp;&quot;&#39;|').length - 1, 11);
+    assert.ok(html.includes('id="x-a"'));
+    const markdown = markdownOf({ title: HOSTILE, blocks }, 'plots');
+    assert.ok(!markdown.includes('<b>') && !/^# z/m.test(markdown) && !markdown.includes('[x]('));
+    assert.equal(escapeMarkdown('a_b _c_ x|y'), 'a_b \\_c\\_ x\\|y');
+  });
+});
+
+describe('plots in reports', () => {
+  const models = ['base <i>', 'tuned & "co"'];
+  const pairs = Array.from({ length: 1500 }, (_, i) => ({
+    ...{ score: ((i * 7919) % 1500) / 1500, isGenuine: i % 3 === 0 },
+  }));
+  const roc = rocCurve(pairs);
+  const operatingPoints = [0.1, 0.01, 0.001].flatMap((fmr) => tmrAtFmr(roc, fmr) ?? []);
+  const bins = [
+    { low: 0, high: 0.5, count: 4, correct: 1, meanConfidence: 0.4, accuracy: 0.25 },
+    { low: 0.5, high: 1, count: 0, correct: 0, meanConfidence: undefined, accuracy: undefined },
+  ];
+  const point = { count: 40, isSmall: false, value: 0.5, low: 0.4, high: 0.6 };
+  const long = 'a name of a group that is much too long for any axis of a plot, whoever reads it';
+  const groups = [long, `${long}!`, 'b', 'c'].flatMap((group, i) =>
+    models.map((model) => ({ ...point, group, model, isSmall: i === 3, count: i === 3 ? 2 : 40 })),
+  );
+  const matrix = { counts: [[3, 0], [1, 9]], unread: [2, 0], total: 15 }; // prettier-ignore
+  const specs: Readonly<Record<string, readonly [TopLevelSpec, ...string[]]>> = {
+    reliability: [
+      reliabilitySpec(models.map((model) => ({ model, ece: 0.15, bins }))),
+      ...['accuracy', 'confidence', 'n', 'base &lt;i&gt;, ECE 0.150'],
+    ],
+    confusion: [
+      confusionSpec(['unread', '<x>'], models.map((model) => ({ model, matrix }))), // prettier-ignore
+      ...['label', 'answer', 'unread (1)', 'unread', '&lt;x&gt;', 'share of the label'],
+    ],
+    groups: [
+      groupsSpec({ points: groups, models, title: 'accuracy', overall: [{ model: models[0] ?? '', value: 0.5 }] }), // prettier-ignore
+      ...['accuracy', 'b (n=40)', 'c (n=2)', 'tuned &amp; "co"'],
+    ],
+    roc: [
+      rocSpec(models.map((model) => ({ model, roc, operatingPoints }))), // prettier-ignore
+      ...['true match rate', 'false match rate (logarithmic)', '0.1%', '100%'],
+    ],
+    scores: [
+      scoresSpec(models.map((model) => ({ model, pairs }))), // prettier-ignore
+      ...['same person', 'different people', 'share of pairs'],
+    ],
+  };
+  for (const [name, [spec, ...texts]] of Object.entries(specs)) {
+    it(`${name}: titles and marks are there, the same each time, and it is a picture`, async () => {
+      const svg = await renderSvg(spec);
+      for (const text of texts) assert.ok(svg.includes(`>${text}<`), text);
+      assert.ok(!/NaN|undefined|Infinity|<i>/.test(svg));
+      assert.equal(await renderSvg(spec), svg);
+      const { channels } = await sharp(Buffer.from(svg)).stats();
+      assert.ok(channels.some(({ stdev }) => stdev > 1));
+    });
+  }
+
+  it('tells groups apart whose names differ only where they are cut', async () => {
+    const svg = await renderSvg(specs['groups']?.[0] as TopLevelSpec);
+    const labels = [...svg.matchAll(/>(a name of a group[^<]*)</g)].map(([, label]) => label);
+    assert.equal(new Set(labels).size, 2);
+  });
+});
