@@ -27,7 +27,17 @@ const LIB = {
     'distributed',
   ],
   evaluation: [
-    ...['files', 'jobs', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
+    ...[
+      'files',
+      'jobs',
+      'binding',
+      'image',
+      'tokenizer',
+      'checkpoint',
+      'chat',
+      'generation',
+      'lora',
+    ],
     ...['data', 'model'],
   ],
   cli: [

@@ -22,7 +22,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   plan: `${MODEL} ${PROMPT}`,
   train:
     '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
-    '--device --threads --json',
+    '--device --threads --processes --json',
   evaluate:
     `${MODEL} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --labels ` +
     '--columns --split --where --attributes --pairs --reading --limit --skip-invalid --on-failure ' +
