@@ -57,6 +57,7 @@ export {
   overrideRecipe,
   RECIPES,
   train,
+  type RecipeLora,
   type TrainingEvent,
   type TrainingRecipe,
   type TrainingResult,

@@ -1,6 +1,7 @@
 /**
  * `npm test`: sets up what is missing, then runs every mocha suite and, where GoogleTest is installed,
- * the native ones. Ends with one line, 'N passed, N failed, N skipped', over all of them.
+ * the native ones; `npm test -- FILE...` runs those suites alone. Ends with one line, 'N passed, N failed,
+ * N skipped', over all of them.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -91,7 +92,10 @@ function runNative(folder) {
 setUp();
 const folder = mkdtempSync(join(tmpdir(), 'facellm-test-'));
 const args = process.argv.slice(2);
-const suites = [runMocha(folder, args), ...(args.length === 0 ? [runNative(folder)] : [])];
+const suites = [
+  runMocha(folder, args.length > 0 ? args : ['test/**/*.test.ts']),
+  ...(args.length === 0 ? [runNative(folder)] : []),
+];
 rmSync(folder, { recursive: true, force: true });
 const total = suites.reduce((a, b) => ({
   passed: a.passed + b.passed,

@@ -2,14 +2,14 @@
  * Checkpoints of a run: `checkpoint-N`, written beside as `checkpoint-N.partial` and renamed when every file is
  * on the disk, so that a folder of that name is complete whatever happens meanwhile.
  */
-import { copyFile, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
 import type { NativeTrainer } from '../binding/native.js';
 import { createError, fromNative } from '../errors.js';
-import { writeFileAtomic } from './run/index.js';
+import { syncFolder, writeFileAtomic } from './run/index.js';
 
 export interface TrainerState {
   readonly step: number;
@@ -18,6 +18,9 @@ export interface TrainerState {
   /** Of everything that the order and the numbers of a run follow from. */
   readonly fingerprint: string;
   readonly lastLoss: number;
+  /** Of the updates since the last line of the log, so that a resumed run logs what the unbroken one does. */
+  readonly unloggedLoss: number;
+  readonly unloggedSteps: number;
 }
 
 const STATE = 'trainer_state.json';
@@ -28,6 +31,8 @@ const stateSchema = z.object({
   totalTokens: z.number().min(0),
   fingerprint: z.string(),
   lastLoss: z.number(),
+  unloggedLoss: z.number(),
+  unloggedSteps: z.number().int().min(0),
 });
 
 /** What a model folder holds besides weights. */
@@ -75,15 +80,6 @@ export async function readState(directory: string): Promise<TrainerState> {
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
 /** Files by name that go with the weights: adapter or model configuration. */
 export type CompanionFiles = Readonly<Record<string, string>>;
 
@@ -105,9 +101,11 @@ export async function writeWeights(
   }
   const kept = isAdapter ? COMPANIONS.filter((file) => file !== 'config.json') : COMPANIONS;
   for (const file of kept) {
-    await copyFile(join(modelDirectory, file), join(directory, file)).catch((error: unknown) => {
-      if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
+    const source = await readFile(join(modelDirectory, file)).catch((error: unknown) => {
+      if ((error as { code?: unknown }).code === 'ENOENT') return undefined;
+      throw error;
     });
+    if (source !== undefined) await writeFileAtomic(join(directory, file), source);
   }
 }
 

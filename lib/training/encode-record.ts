@@ -26,12 +26,7 @@ interface Piece {
 }
 
 /** Cuts where a picture stands; text from outside never becomes a control token. */
-async function encodeSource(
-  coder: TextCoder,
-  head: string,
-  system: string,
-  user: string,
-): Promise<number[]> {
+async function encodeSource(coder: TextCoder, system: string, user: string): Promise<number[]> {
   const trusted = (text: string): TextSegment => ({ text, trusted: true });
   const outside = (text: string): TextSegment => ({ text, trusted: false });
   const runs: TextSegment[][] = [];
@@ -39,7 +34,7 @@ async function encodeSource(
   if (system !== '') {
     run.push(trusted('<|im_start|>system\n'), outside(system), trusted('<|im_end|>\n'));
   }
-  run.push(trusted(head));
+  run.push(trusted('<|im_start|>user\n'));
   user.split('<image>').forEach((text, k) => {
     if (k > 0) {
       runs.push(run);
@@ -51,6 +46,22 @@ async function encodeSource(
   runs.push(run);
   const encoded = await Promise.all(runs.map(async (segments) => coder.encodeSegments(segments)));
   return encoded.flatMap((ids, k) => (k === 0 ? [...ids] : [PICTURE, ...ids]));
+}
+
+/** Sources already encoded: a data set of face questions asks the same few again and again. */
+export class SourceCache {
+  static readonly #MOST = 10_000;
+  readonly #known = new Map<string, Promise<number[]>>();
+
+  encode(coder: TextCoder, system: string, user: string): Promise<number[]> {
+    const key = JSON.stringify([system, user]);
+    let source = this.#known.get(key);
+    if (source === undefined) {
+      source = encodeSource(coder, system, user);
+      if (this.#known.size < SourceCache.#MOST) this.#known.set(key, source);
+    }
+    return source;
+  }
 }
 
 /** LLaMA-Factory's share of the room left (spec, section 11.1): source and target after the cut. */
@@ -89,12 +100,13 @@ export async function encodeRecord(
   record: TrainingRecord,
   imageTokens: readonly number[],
   options: { readonly system: string; readonly cutoffLength: number },
+  sources: SourceCache = new SourceCache(),
 ): Promise<EncodedRecord | undefined> {
   const tokensOf = (picture: number): number => imageTokens[picture] ?? 0;
   const system = record.system ?? options.system;
   const encoded = await Promise.all(
     record.turns.map(async ({ user, assistant }, i) => ({
-      source: await encodeSource(coder, '<|im_start|>user\n', i === 0 ? system : '', user),
+      source: await sources.encode(coder, i === 0 ? system : '', user),
       target: [
         ...(await coder.encodeSegments([
           { text: assistant, trusted: false },

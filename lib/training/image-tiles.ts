@@ -1,12 +1,17 @@
 /** Pictures to the tiles that a trainer takes, the last ones kept: neighbours in the data often share one. */
+import { availableParallelism } from 'node:os';
+
 import type { NativeAddon, NativeTrainImage } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
 import { decodeImage, limitArea, planTiles } from '../image/index.js';
+import { Gate } from './bounded.js';
 import type { TrainingRecipe } from './recipe.js';
 
 /** Bytes of tiles kept. */
 const CAPACITY = 256 * 2 ** 20;
+/** A decoded picture of many megapixels takes a hundred megabytes: no more of them than processors at work. */
+const PICTURES_AT_ONCE = availableParallelism();
 
 export class ImageTiles {
   readonly #addon: NativeAddon;
@@ -15,6 +20,7 @@ export class ImageTiles {
   readonly #kept = new Map<string, Promise<NativeTrainImage>>();
   /** Of those that are made, oldest first. */
   readonly #sizes = new Map<string, number>();
+  readonly #gate = new Gate(PICTURES_AT_ONCE);
   #bytes = 0;
 
   constructor(addon: NativeAddon, config: CheckpointConfig, recipe: TrainingRecipe) {
@@ -27,7 +33,7 @@ export class ImageTiles {
   load(path: string): Promise<NativeTrainImage> {
     const known = this.#kept.get(path);
     if (known !== undefined) return known;
-    const made = this.#cut(path);
+    const made = this.#gate.run(() => this.#cut(path));
     this.#kept.set(path, made);
     made.then(
       ({ tiles }) => {

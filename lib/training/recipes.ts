@@ -10,6 +10,7 @@ import { checkRecipe, type TrainingRecipe } from './recipe.js';
 
 const FACELLM: TrainingRecipe = {
   name: 'facellm1b',
+  initialisation: 'weights',
   lora: {
     rank: 16,
     alpha: 32,
@@ -80,6 +81,7 @@ export function nano(): TrainingRecipe {
   return checkRecipe({
     ...FACELLM,
     name: 'nano',
+    initialisation: 'random',
     lora: null,
     parts: ['vision', 'projector', 'text', 'head'],
     learningRate: 1e-3,

@@ -5,7 +5,7 @@ import type { TrainingRecord } from '../data/index.js';
 import { createError } from '../errors.js';
 import { planTiles, readImageSize, type TilingOptions } from '../image/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
-import { type EncodedRecord, encodeRecord, expandRecord } from './encode-record.js';
+import { type EncodedRecord, encodeRecord, expandRecord, SourceCache } from './encode-record.js';
 import { ImageTiles } from './image-tiles.js';
 import { mapBounded } from './bounded.js';
 import type { TrainingRecipe } from './recipe.js';
@@ -55,11 +55,12 @@ export class SampleSet {
     signal?: AbortSignal,
   ): Promise<SampleSet> {
     const tokensOfImage = imageTokenCounter(parts);
+    const sources = new SourceCache();
     let done = 0;
     const encoded = await mapBounded(records, 64, async (record) => {
       signal?.throwIfAborted();
       const imageTokens: readonly number[] = await Promise.all(record.images.map(tokensOfImage));
-      const own = await encodeRecord(parts.coder, record, imageTokens, parts.recipe);
+      const own = await encodeRecord(parts.coder, record, imageTokens, parts.recipe, sources);
       onProgress(++done);
       return { record, encoded: own, imageTokens };
     });

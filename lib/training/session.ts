@@ -1,5 +1,6 @@
 /** What a run needs before its first update: model, tokenizer, data, all checked before weights are read. */
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
 import type { NativeAddon, NativeTrainedModule, NativeTrainer } from '../binding/native.js';
@@ -14,10 +15,10 @@ import { type Dataset, readDataset } from '../data/index.js';
 import { fromNative } from '../errors.js';
 import { ADAPTER_WEIGHTS, resolveTargets } from '../lora/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
-import { join } from 'node:path';
 import type { TrainingEvent } from './events.js';
 import type { TrainingRecipe } from './recipe.js';
 import { SampleSet } from './sample-set.js';
+import { checkStartAdapter } from './start-adapter.js';
 import type { TrainOptions } from './train.js';
 
 export interface TrainingSession extends AsyncDisposable {
@@ -39,10 +40,10 @@ function fingerprintOf(
   recipe: TrainingRecipe,
   dataset: Dataset,
   config: CheckpointConfig,
-  files: CheckpointFiles,
+  files: CheckpointFiles | undefined,
 ): string {
   const relevant = Object.entries(recipe).filter(([key]) => !WITHOUT_EFFECT.includes(key));
-  const identity = [relevant, dataset.sha256, config.model, files.totalBytes];
+  const identity = [relevant, dataset.sha256, config.model, files?.totalBytes ?? 0];
   return createHash('sha256').update(JSON.stringify(identity)).digest('hex');
 }
 
@@ -55,10 +56,13 @@ export async function openSession(
   const addon = loadAddon();
   const directory = await resolveCheckpoint(options.model);
   const [files, config] = await Promise.all([
-    readCheckpointFiles(directory),
+    recipe.initialisation === 'weights' ? readCheckpointFiles(directory) : undefined,
     readCheckpointConfig(directory),
   ]);
   const modules = recipe.lora === null ? [] : resolveTargets(config.model, recipe.lora);
+  if (options.adapter !== undefined) {
+    await checkStartAdapter(options.adapter, config.model, recipe, modules);
+  }
   const dataset = await readDataset(options.data, {
     name: options.dataset,
     imageRoot: options.imageRoot,
@@ -109,7 +113,7 @@ async function createTrainer(
   options: TrainOptions,
   recipe: TrainingRecipe,
   config: CheckpointConfig,
-  files: CheckpointFiles,
+  files: CheckpointFiles | undefined,
   modules: readonly NativeTrainedModule[],
   emit: (event: TrainingEvent) => void,
   signal: AbortSignal | undefined,
@@ -121,13 +125,14 @@ async function createTrainer(
       load: {
         config: config.model,
         preprocessing: config.preprocessing,
-        files: files.dataFiles,
-        weightMap: files.weightMap,
+        files: files?.dataFiles ?? [],
+        weightMap: files?.weightMap ?? [],
         device,
         dtype: recipe.dtype,
         imageCacheBytes: 0,
         prefixCacheBytes: 0,
       },
+      initialisesRandomly: files === undefined,
       modules,
       parts: recipe.parts,
       usesDora: recipe.lora?.usesDora ?? false,

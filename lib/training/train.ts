@@ -114,6 +114,8 @@ class Loop {
       totalTokens: 0,
       fingerprint: session.fingerprint,
       lastLoss: 0,
+      unloggedLoss: 0,
+      unloggedSteps: 0,
     };
   }
 
@@ -159,6 +161,8 @@ class Loop {
         step: plan.update + 1,
         totalTokens: this.#state.totalTokens + done.tokens,
         lastLoss: done.loss,
+        unloggedLoss: this.#state.unloggedLoss + done.loss,
+        unloggedSteps: this.#state.unloggedSteps + 1,
       };
       const seconds = this.#seconds();
       const record = {
@@ -176,7 +180,11 @@ class Loop {
       };
       this.#emit({ type: 'step', ...record });
       const isEnd = this.#state.step === total;
-      if (this.#state.step % this.#recipe.logEvery === 0 || isEnd) await files.log(record);
+      if (this.#state.step % this.#recipe.logEvery === 0 || isEnd) {
+        const { unloggedLoss, unloggedSteps } = this.#state;
+        await files.log({ ...record, loss: unloggedLoss / unloggedSteps });
+        this.#state = { ...this.#state, unloggedLoss: 0, unloggedSteps: 0 };
+      }
       const { saveEvery } = this.#recipe;
       if (saveEvery > 0 && this.#state.step % saveEvery === 0) await this.#save(files);
       if (this.#run.isStopping) break;

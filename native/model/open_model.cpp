@@ -6,9 +6,24 @@
 #include "core/device.h"
 #include "core/runtime.h"
 #include "core/stopwatch.h"
+#include "model/initialise.h"
 #include "model/load_weights.h"
 
 namespace facellm {
+namespace {
+
+void describe(OpenedModel& opened, at::ScalarType dtype) {
+  auto& info = opened.info;
+  info.device = opened.model->options().device().str();
+  info.dtype = dtype_name(dtype);
+  for (const auto& [name, tensor] : opened.model->parameters()) {
+    info.parameter_count += tensor.numel();
+    info.parameter_bytes += static_cast<int64_t>(tensor.nbytes());
+  }
+  info.peak_bytes = peak_bytes(info.device);
+}
+
+}  // namespace
 
 OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
                        const Cancellation& cancellation) {
@@ -17,21 +32,28 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
   const auto device = parse_device(request.device);
   const auto dtype = parse_dtype(request.dtype);
   OpenedModel opened{};
-  auto& info = opened.info;
   {
-    Stopwatch watch(info.load_ms);
+    Stopwatch watch(opened.info.load_ms);
     const auto checkpoint = Checkpoint::open(request.files, request.weight_map);
     opened.model =
         std::make_unique<InternVl>(request.config, has_lm_head(checkpoint), device, dtype);
     load_weights(*opened.model, checkpoint, progress, cancellation);
   }
-  info.device = opened.model->options().device().str();
-  info.dtype = dtype_name(dtype);
-  for (const auto& [name, tensor] : opened.model->parameters()) {
-    info.parameter_count += tensor.numel();
-    info.parameter_bytes += static_cast<int64_t>(tensor.nbytes());
+  describe(opened, dtype);
+  return opened;
+}
+
+OpenedModel fresh_model(const LoadRequest& request, uint64_t seed) {
+  const c10::NoGradGuard no_grad;
+  const auto dtype = parse_dtype(request.dtype);
+  OpenedModel opened{};
+  {
+    Stopwatch watch(opened.info.load_ms);
+    opened.model = std::make_unique<InternVl>(request.config, /*has_lm_head=*/true,
+                                              parse_device(request.device), dtype);
+    initialise(*opened.model, seed);
   }
-  info.peak_bytes = peak_bytes(info.device);
+  describe(opened, dtype);
   return opened;
 }
 

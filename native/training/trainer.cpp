@@ -68,7 +68,8 @@ Trainer::~Trainer() = default;
 std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request, const LoadProgress& progress,
                                          const Cancellation& cancellation) {
   auto state = std::make_unique<State>();
-  auto opened = open_model(request.load, progress, cancellation);
+  auto opened = request.initialises_randomly ? fresh_model(request.load, request.seed)
+                                             : open_model(request.load, progress, cancellation);
   state->model = std::move(opened.model);
   state->info = std::move(opened.info);
   ParameterList leaves;

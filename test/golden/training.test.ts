@@ -1,117 +1,19 @@
 /** Losses, gradients and adapters of the oracle's training runs (transformers + PEFT, fp32), step for step. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import sharp from 'sharp';
-
-import { loadAddon } from '../../lib/binding/load.js';
 import type {
   NativeTrainer,
   NativeTrainerRequest,
-  NativeTrainImage,
   NativeTrainSample,
 } from '../../lib/binding/native.js';
-import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
 import { GOLDEN } from '../support/golden.js';
 import { readSafetensors } from '../support/safetensors.js';
+import { createTrainer, type GoldenRun, goldenRun, goldenSamples } from '../support/training.js';
 
-const DIRECTORY = join(GOLDEN, 'ckpt-300m');
-const TILE = 56;
-
-interface GoldenStep {
-  readonly samples: readonly (readonly number[])[];
-  readonly lr: number;
-  readonly label_tokens: number;
-  readonly loss: number;
-  readonly grad_norm: number;
-  readonly grad_l2?: Readonly<Record<string, number>>;
-}
-
-interface GoldenRun {
-  readonly settings: { readonly weight_decay: number; readonly max_grad_norm: number };
-  readonly samples: readonly {
-    readonly input_ids: readonly number[];
-    readonly labels: readonly number[];
-    readonly tiles: readonly number[];
-  }[];
-  readonly steps: readonly GoldenStep[];
-  readonly loss_after: number;
-  readonly change_l2: Readonly<Record<string, number>>;
-}
-
-const PROJECTIONS = [
-  ...['q_proj', 'k_proj', 'v_proj', 'o_proj'].map((name) => `self_attn.${name}`),
-  ...['gate_proj', 'up_proj', 'down_proj'].map((name) => `mlp.${name}`),
-];
-
-async function samplesOf(run: GoldenRun): Promise<NativeTrainSample[]> {
-  return Promise.all(
-    run.samples.map(async ({ input_ids, labels, tiles }, index) => ({
-      ids: Int32Array.from(input_ids),
-      labels: Int32Array.from(labels),
-      images: await Promise.all(
-        tiles.map(async (_, k): Promise<NativeTrainImage> => {
-          const path = join(GOLDEN, 'train-images', `${index}_${k}.png`);
-          const { data, info } = await sharp(path)
-            .removeAlpha()
-            .raw()
-            .toBuffer({ resolveWithObject: true });
-          const image = { key: path, rgb: data, width: info.width, height: info.height };
-          const grid = { columns: 1, rows: 1, hasThumbnail: false };
-          return { key: path, tiles: await loadAddon().tilePixels({ ...image, ...grid }, TILE).promise };
-        }),
-      ),
-    })),
-  );
-}
-
-async function createTrainer(
-  run: GoldenRun,
-  overrides: Partial<NativeTrainerRequest>,
-): Promise<NativeTrainer> {
-  const [files, config] = await Promise.all([
-    readCheckpointFiles(DIRECTORY),
-    readCheckpointConfig(DIRECTORY),
-  ]);
-  const layers = config.model.text.numHiddenLayers;
-  const modules = Array.from({ length: layers }, (_, i) =>
-    PROJECTIONS.map((name) => ({
-      name: `language_model.model.layers.${i}.${name}`,
-      rank: 16,
-      scaling: 2,
-    })),
-  ).flat();
-  const request: NativeTrainerRequest = {
-    load: {
-      config: config.model,
-      preprocessing: config.preprocessing,
-      files: files.dataFiles,
-      weightMap: files.weightMap,
-      device: 'cpu',
-      dtype: 'fp32',
-      imageCacheBytes: 0,
-      prefixCacheBytes: 0,
-    },
-    modules,
-    parts: [],
-    usesDora: false,
-    dropout: 0,
-    adapterFile: join(GOLDEN, 'train-lora', 'adapter_init', 'adapter_model.safetensors'),
-    seed: 1,
-    beta1: 0.9,
-    beta2: 0.999,
-    eps: 1e-8,
-    weightDecay: run.settings.weight_decay,
-    decaysVectors: true,
-    checkpointsActivations: false,
-    lossChunkRows: 0,
-    featureCacheBytes: 0,
-    ...overrides,
-  };
-  return loadAddon().createTrainer(request, () => {}).promise;
-}
+const ADAPTER = join(GOLDEN, 'train-lora', 'adapter_init', 'adapter_model.safetensors');
 
 /** Names of the oracle's tensors, from ours. */
 function oracleName(name: string): string {
@@ -132,9 +34,13 @@ async function replay(
   overrides: Partial<NativeTrainerRequest>,
   after: (trainer: NativeTrainer, run: GoldenRun) => Promise<void> = async () => {},
 ): Promise<void> {
-  const run = JSON.parse(readFileSync(join(GOLDEN, name, 'train.json'), 'utf8')) as GoldenRun;
-  const samples = await samplesOf(run);
-  const trainer = await createTrainer(run, overrides);
+  const run = goldenRun(name);
+  const samples = await goldenSamples(run);
+  const trainer = await createTrainer({
+    adapterFile: ADAPTER,
+    weightDecay: run.settings.weight_decay,
+    ...overrides,
+  });
   try {
     for (const [index, step] of run.steps.entries()) {
       let loss = 0;

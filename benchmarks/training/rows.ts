@@ -1,0 +1,140 @@
+/** One LoRA step of FaceLLM's recipe in the shapes of FairFaceGPT, each way of spending memory a row. */
+import { readFileSync, writeFileSync } from 'node:fs';
+
+import { loadAddon } from '../../lib/binding/load.js';
+import type { NativeTrainer, NativeTrainSample } from '../../lib/binding/native.js';
+import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
+import { facellm1b } from '../../lib/index.js';
+import { resolveTargets } from '../../lib/lora/index.js';
+
+/** What both sides compute: `batch` samples of one picture each, and one update. */
+export interface StepRequest {
+  readonly batch: number;
+  readonly tokens: number;
+  readonly learnt: number;
+  readonly imageTokens: number;
+  readonly checkpointing: boolean;
+}
+
+export interface StepResult {
+  readonly ms: number;
+  /** Highest resident memory of the process during the step, the model included. */
+  readonly peakBytes: number;
+}
+
+export interface TrainingRow {
+  readonly name: string;
+  readonly request: StepRequest;
+  readonly lossChunkRows: number;
+  /** Vectors of the pictures are at hand from an earlier question about them. */
+  readonly cachesPictures: boolean;
+}
+
+/** FairFaceGPT: 256 image tokens, a template of some 60, an answer of some 130 (performance estimates). */
+const SAMPLE = { tokens: 448, learnt: 128, imageTokens: 256 };
+
+export function trainingRows(batch: number): readonly TrainingRow[] {
+  const row = (
+    name: string,
+    checkpointing: boolean,
+    lossChunkRows: number,
+    cachesPictures: boolean,
+  ): TrainingRow => ({
+    name: `LoRA step, ${batch} x ${SAMPLE.tokens}, ${name}`,
+    request: { ...SAMPLE, batch, checkpointing },
+    lossChunkRows,
+    cachesPictures,
+  });
+  return [
+    row('activations recomputed', true, 512, false),
+    row('activations kept', false, 512, false),
+    row('activations kept, pictures cached', false, 512, true),
+    row('activations recomputed, loss in 64 rows', true, 64, false),
+  ];
+}
+
+/** Linux forgets the highest resident size when 5 is written there. */
+export function resetPeak(): void {
+  writeFileSync('/proc/self/clear_refs', '5');
+}
+
+export function readPeak(): number {
+  const [, kilobytes] = /VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+  return Number(kilobytes) * 1024;
+}
+
+export class OwnTrainer {
+  readonly #native: NativeTrainer;
+  readonly #imageToken: number;
+  readonly #tileSize: number;
+
+  private constructor(native: NativeTrainer, imageToken: number, tileSize: number) {
+    this.#native = native;
+    this.#imageToken = imageToken;
+    this.#tileSize = tileSize;
+  }
+
+  static async create(directory: string, row: TrainingRow, device: string): Promise<OwnTrainer> {
+    const [files, config] = await Promise.all([
+      readCheckpointFiles(directory),
+      readCheckpointConfig(directory),
+    ]);
+    const recipe = facellm1b();
+    const native = await loadAddon().createTrainer(
+      {
+        load: {
+          config: config.model,
+          preprocessing: config.preprocessing,
+          files: files.dataFiles,
+          weightMap: files.weightMap,
+          device,
+          dtype: 'bf16',
+          imageCacheBytes: 0,
+          prefixCacheBytes: 0,
+        },
+        initialisesRandomly: false,
+        modules: recipe.lora === null ? [] : resolveTargets(config.model, recipe.lora),
+        parts: [],
+        usesDora: false,
+        dropout: 0,
+        adapterFile: '',
+        seed: 1,
+        beta1: recipe.beta1,
+        beta2: recipe.beta2,
+        eps: recipe.epsilon,
+        weightDecay: recipe.weightDecay,
+        decaysVectors: recipe.decaysVectors,
+        checkpointsActivations: row.request.checkpointing,
+        lossChunkRows: row.lossChunkRows,
+        featureCacheBytes: row.cachesPictures ? 1e9 : 0,
+      },
+      () => {},
+    ).promise;
+    return new OwnTrainer(native, config.model.imageTokenId, config.tileSize);
+  }
+
+  async step({ batch, tokens, learnt, imageTokens }: StepRequest): Promise<StepResult> {
+    const samples = Array.from({ length: batch }, (_, k): NativeTrainSample => {
+      const ids = Int32Array.from({ length: tokens }, () => 100 + Math.floor(Math.random() * 900));
+      ids.fill(this.#imageToken, 4, 4 + imageTokens);
+      const labels = ids.map((id, t) => (t < tokens - learnt ? -100 : id));
+      const size = 3 * this.#tileSize ** 2;
+      const tiles = Uint8Array.from({ length: size }, (_unused, i) => (i * 31 + k * 7) % 251);
+      return { ids, labels, images: [{ key: String(k), tiles }] };
+    });
+    resetPeak();
+    const start = performance.now();
+    await this.#native.accumulate({
+      samples,
+      denominator: batch * learnt,
+      draw: 0,
+      isLast: true,
+    }).promise;
+    await this.#native.update({ learningRate: 1e-5, maxGradNorm: 1 }).promise;
+    return { ms: performance.now() - start, peakBytes: readPeak() };
+  }
+
+  dispose(): Promise<void> {
+    return this.#native.dispose().promise;
+  }
+}

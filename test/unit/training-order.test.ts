@@ -1,0 +1,126 @@
+/** Which samples an update sees: every sample once an epoch, a function of the seed alone, equal for all ranks. */
+import assert from 'node:assert/strict';
+
+import fc from 'fast-check';
+
+import {
+  type OrderOptions,
+  permutation,
+  planUpdates,
+  randomNumbers,
+  shareOf,
+} from '../../lib/training/order.js';
+
+const OPTIONS: OrderOptions = {
+  seed: 42,
+  batchSize: 3,
+  accumulation: 2,
+  epochs: 1,
+  maxSteps: 0,
+  packing: false,
+  groupsByLength: false,
+  cutoffLength: 100,
+};
+
+const lengths = fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 80 });
+const options = fc.record({
+  seed: fc.nat(),
+  batchSize: fc.integer({ min: 1, max: 7 }),
+  accumulation: fc.integer({ min: 1, max: 5 }),
+  packing: fc.boolean(),
+  groupsByLength: fc.boolean(),
+});
+
+describe('order of samples', () => {
+  it('visits every sample once an epoch, whatever the settings', () => {
+    fc.assert(
+      fc.property(lengths, options, (own, changed) => {
+        const plans = planUpdates(own, 1, { ...OPTIONS, ...changed });
+        const visited = plans.flatMap(({ microBatches }) => microBatches.flat());
+        assert.deepEqual(
+          visited.sort((a, b) => a - b),
+          own.map((_, i) => i),
+        );
+        assert.deepEqual(
+          plans.map(({ update }) => update),
+          plans.map((_, i) => i),
+        );
+        for (const { microBatches } of plans) {
+          assert.ok(microBatches.length <= changed.accumulation);
+          assert.ok(microBatches.every((batch) => batch.length > 0));
+        }
+      }),
+    );
+  });
+
+  it('is the same for the same seed, another for another', () => {
+    const own = Array.from({ length: 50 }, () => 1);
+    assert.deepEqual(planUpdates(own, 1, OPTIONS), planUpdates(own, 1, OPTIONS));
+    assert.notDeepEqual(
+      planUpdates(own, 1, OPTIONS),
+      planUpdates(own, 1, { ...OPTIONS, seed: 43 }),
+    );
+    const [first, second] = [0, 1].map((epoch) => permutation(50, randomNumbers(42, epoch)));
+    assert.notDeepEqual(first, second);
+  });
+
+  it('a micro-batch is one process after another, each share as large as the others but for one', () => {
+    fc.assert(
+      fc.property(lengths, options, fc.integer({ min: 1, max: 5 }), (own, changed, worldSize) => {
+        for (const { microBatches } of planUpdates(own, worldSize, { ...OPTIONS, ...changed })) {
+          for (const batch of microBatches) {
+            const shares = Array.from({ length: worldSize }, (_, r) =>
+              shareOf(batch, r, worldSize),
+            );
+            assert.deepEqual(shares.flat(), batch);
+            const sizes = shares.map((share) => share.length);
+            assert.ok(Math.max(...sizes) - Math.min(...sizes) <= 1);
+          }
+        }
+      }),
+    );
+  });
+
+  it('a packed micro-batch keeps its budget unless one sample alone is longer', () => {
+    fc.assert(
+      fc.property(lengths, options, (own, changed) => {
+        const cutoffLength = 60;
+        const settings = { ...OPTIONS, ...changed, packing: true, cutoffLength };
+        for (const { microBatches } of planUpdates(own, 1, settings)) {
+          for (const batch of microBatches) {
+            const tokens = batch.reduce((sum, i) => sum + (own[i] ?? 0), 0);
+            assert.ok(tokens <= settings.batchSize * cutoffLength || batch.length === 1);
+          }
+        }
+      }),
+    );
+  });
+
+  it('grouping by length puts like with like', () => {
+    const own = Array.from({ length: 300 }, (_, i) => (i * 7919) % 300);
+    const spread = (groupsByLength: boolean): number =>
+      planUpdates(own, 1, { ...OPTIONS, batchSize: 10, groupsByLength })
+        .flatMap(({ microBatches }) => microBatches)
+        .map((batch) => batch.map((i) => own[i] ?? 0))
+        .reduce((sum, batch) => sum + Math.max(...batch) - Math.min(...batch), 0);
+    assert.ok(spread(true) < spread(false) / 4, `${spread(true)} of ${spread(false)}`);
+  });
+
+  it('epochs may be a fraction, and maxSteps decides where it is given', () => {
+    const own = Array.from({ length: 60 }, () => 1);
+    const count = (changed: Partial<OrderOptions>): number =>
+      planUpdates(own, 1, { ...OPTIONS, ...changed }).length;
+    assert.equal(count({}), 10);
+    assert.equal(count({ epochs: 2.5 }), 25);
+    assert.equal(count({ maxSteps: 3 }), 3);
+    assert.equal(count({ maxSteps: 23 }), 23);
+    assert.equal(planUpdates(own, 1, { ...OPTIONS, epochs: 2 }).at(-1)?.epoch, 2);
+  });
+
+  it("FaceLLM's own counts: 1096 updates of 80, and 7303 of 12 (spec facellm.md, section 1)", () => {
+    const own = new Int32Array(87_632).fill(300);
+    const large = { ...OPTIONS, batchSize: 10, accumulation: 8 };
+    assert.equal(planUpdates(own, 1, large).length, 1096);
+    assert.equal(planUpdates(own, 1, { ...large, batchSize: 2, accumulation: 6 }).length, 7303);
+  });
+});
