@@ -1,6 +1,13 @@
 /** Journals: lines that survive, and what a death in the middle of one leaves. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -109,6 +116,19 @@ describe('unit: journal files', () => {
         code: 'FACELLM_RUN_WRITE',
       },
     );
+  });
+
+  it('a full disk is told with the remedy', async function () {
+    if (!existsSync('/dev/full')) this.skip();
+    const journal = await JournalFile.open('/dev/full', () => undefined);
+    assert.throws(
+      () => journal.append({ a: 1 }),
+      (error: Error & { code?: string }) =>
+        error.code === 'FACELLM_RUN_WRITE' && error.message.includes('free space'),
+    );
+    assert.equal(journal.size, 0);
+    // The device cannot be synced either.
+    await journal.close().catch(() => undefined);
   });
 
   it('syncs are shared by those who wait', async () => {
