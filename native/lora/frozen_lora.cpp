@@ -4,10 +4,14 @@ namespace facellm {
 namespace {
 
 // Of DoRA's output: gain * (product + delta) + bias, where `own` holds product + bias already.
-void add_dora(at::Tensor own, const at::Tensor& delta, const at::Tensor& gain, const at::Tensor& bias) {
-  const auto product = bias.defined() ? own - bias : own;
+void add_dora(at::Tensor own, const at::Tensor& delta, double scaling, const at::Tensor& gain,
+              const at::Tensor& bias) {
   // In fp32, rounded once: gains are close to 1.
-  own.copy_(own + ((gain - 1) * product + gain * delta));
+  auto sum = own.to(at::kFloat, false, /*copy=*/true);
+  if (bias.defined()) sum.sub_(bias);
+  sum.add_(delta, scaling).mul_(gain);
+  if (bias.defined()) sum.add_(bias);
+  own.copy_(sum);
 }
 
 }  // namespace
@@ -39,7 +43,7 @@ at::Tensor FrozenLora::forward(const Linear& base, const at::Tensor& x) const {
     auto own = out.narrow(1, part.begin, part.count);
     if (part.gain.defined()) {
       const auto bias = base.bias.defined() ? base.bias.narrow(0, part.begin, part.count) : base.bias;
-      add_dora(own, at::mm(own_u, part.b.t()) * part.scaling, part.gain, bias);
+      add_dora(own, at::mm(own_u, part.b.t()), part.scaling, part.gain, bias);
     } else {
       own.addmm_(own_u, part.b.t(), 1, part.scaling);
     }
