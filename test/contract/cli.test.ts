@@ -22,7 +22,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   plan: `${MODEL} ${PROMPT}`,
   train:
     '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
-    '--device --threads --json',
+    '--device --threads --processes --json',
   build: '--force',
   doctor: '--json',
 };
