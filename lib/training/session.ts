@@ -19,6 +19,7 @@ import { TokenizerThread } from '../tokenizer/index.js';
 import type { TrainingEvent } from './events.js';
 import type { TrainingRecipe } from './recipe.js';
 import { SampleSet } from './sample-set.js';
+import { checkStartAdapter } from './start-adapter.js';
 import type { TrainOptions } from './train.js';
 
 export interface TrainingSession extends AsyncDisposable {
@@ -61,6 +62,9 @@ export async function openSession(
     readCheckpointConfig(directory),
   ]);
   const modules = recipe.lora === null ? [] : resolveTargets(config.model, recipe.lora);
+  if (options.adapter !== undefined) {
+    await checkStartAdapter(options.adapter, config.model, recipe, modules);
+  }
   const dataset = await readDataset(options.data, {
     name: options.dataset,
     imageRoot: options.imageRoot,

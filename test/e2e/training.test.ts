@@ -8,7 +8,14 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { nano, train, type TrainingEvent, type TrainingRecipe } from '../../lib/index.js';
+import {
+  type FaceLlmError,
+  nano,
+  train,
+  type TrainingEvent,
+  type TrainingRecipe,
+} from '../../lib/index.js';
+import { GOLDEN } from '../support/golden.js';
 import { readSafetensors } from '../support/safetensors.js';
 import { BASE, DATASET, goldenRecipe, goldenRun } from '../support/training.js';
 
@@ -203,6 +210,33 @@ describe('train()', function () {
     assert.deepEqual(saved, ['checkpoint-1']);
     const weights = readSafetensors(join(output, 'checkpoint-1', 'optimizer.safetensors'));
     assert.ok(weights.size > 0);
+  });
+
+  it('an adapter to start from must be one of the recipe', async () => {
+    const adapter = join(GOLDEN, 'train-lora', 'adapter_init');
+    const start = async (recipe: TrainingRecipe) =>
+      train({
+        recipe,
+        model: BASE,
+        data: DATASET,
+        output: join(folder, 'start'),
+        adapter,
+        device: 'cpu',
+      });
+    const { lora } = golden();
+    assert.ok(lora !== null);
+    await assert.rejects(
+      start({ ...golden(), lora: { ...lora, rank: 8 } }),
+      (error: FaceLlmError) => {
+        assert.equal(error.code, 'FACELLM_ADAPTER_INVALID');
+        assert.match(
+          error.details[0] ?? '',
+          /layers\.0\.self_attn\.q_proj: rank 16, the recipe has 8/,
+        );
+        return true;
+      },
+    );
+    await assert.rejects(start(nano()), { code: 'FACELLM_INVALID_ARGUMENT' });
   });
 
   it('events tell the run from its start to its end, to any number of readers', async () => {
