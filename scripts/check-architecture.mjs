@@ -24,7 +24,7 @@ const LIB = {
   model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
   training: [
     ...['files', 'jobs', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
-    'distributed',
+    ...['model', 'distributed'],
   ],
   evaluation: [
     ...[

@@ -5,4 +5,5 @@ export { convertConfig, type StoredDtypeName } from './convert-config.js';
 export { type JsonObject, readOptionalJson, readRequiredJson } from './json-file.js';
 export { type CheckpointFiles, readCheckpointFiles } from './files.js';
 export type { GenerationDefaults } from './generation-config.js';
+export { readTensorNames } from './tensor-names.js';
 export { hubCacheFolder, resolveCheckpoint, type ResolveOptions } from './resolve.js';

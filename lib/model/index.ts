@@ -12,7 +12,8 @@ export {
   mergeAdapter,
   type MergeOptions,
 } from './export-model.js';
-export type { ServingSettings } from './serving-settings.js';
+export { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
+export { type ServingSettings, SETTINGS_FILE } from './serving-settings.js';
 export {
   type AdapterChoice,
   type AskOptions,

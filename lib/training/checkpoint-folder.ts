@@ -2,12 +2,11 @@
  * Checkpoints of a run: `checkpoint-N`, written beside as `checkpoint-N.partial` and renamed when every file is
  * on the disk, so that a folder of that name is complete whatever happens meanwhile.
  */
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import type { NativeTrainer } from '../binding/native.js';
 import { createError, fromNative } from '../errors.js';
 import { syncFolder, writeFileAtomic } from './run/index.js';
 
@@ -34,23 +33,6 @@ const stateSchema = z.object({
   unloggedLoss: z.number(),
   unloggedSteps: z.number().int().min(0),
 });
-
-/** What a model folder holds besides weights. */
-const COMPANIONS = [
-  'config.json',
-  'generation_config.json',
-  'preprocessor_config.json',
-  'processor_config.json',
-  'chat_template.jinja',
-  'chat_template.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'video_preprocessor_config.json',
-];
 
 /** Steps of the complete checkpoints, rising. */
 export async function listCheckpoints(output: string): Promise<number[]> {
@@ -80,33 +62,17 @@ export async function readState(directory: string): Promise<TrainerState> {
   }
 }
 
-/** Files by name that go with the weights: adapter or model configuration. */
-export type CompanionFiles = Readonly<Record<string, string>>;
-
-/** Weights, and what makes them loadable, into a folder that exists. */
-export async function writeWeights(
-  trainer: NativeTrainer,
-  directory: string,
-  isAdapter: boolean,
-  modelDirectory: string,
-  files: CompanionFiles,
-): Promise<void> {
-  const name = isAdapter ? 'adapter_model.safetensors' : 'model.safetensors';
-  const job = isAdapter
-    ? trainer.saveAdapter(join(directory, name))
-    : trainer.saveWeights(join(directory, name));
-  await job.promise;
-  for (const [file, text] of Object.entries(files)) {
-    await writeFileAtomic(join(directory, file), text);
+/** Every file of a folder, and their names, onto the disk. */
+export async function syncFiles(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const file = await open(join(directory, name), 'r');
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
   }
-  const kept = isAdapter ? COMPANIONS.filter((file) => file !== 'config.json') : COMPANIONS;
-  for (const file of kept) {
-    const source = await readFile(join(modelDirectory, file)).catch((error: unknown) => {
-      if ((error as { code?: unknown }).code === 'ENOENT') return undefined;
-      throw error;
-    });
-    if (source !== undefined) await writeFileAtomic(join(directory, file), source);
-  }
+  await syncFolder(directory);
 }
 
 /**
@@ -126,7 +92,7 @@ export async function saveCheckpoint(
     await mkdir(partial, { recursive: true });
     await write(partial);
     await writeFileAtomic(join(partial, STATE), `${JSON.stringify(state, null, 2)}\n`);
-    await syncFolder(partial);
+    await syncFiles(partial);
     await rm(target, { recursive: true, force: true });
     await rename(partial, target);
     await syncFolder(output);

@@ -42,9 +42,19 @@ function fingerprintOf(
   dataset: Dataset,
   config: CheckpointConfig,
   files: CheckpointFiles | undefined,
+  startAdapter: string | undefined,
+  processes: number,
 ): string {
   const relevant = Object.entries(recipe).filter(([key]) => !WITHOUT_EFFECT.includes(key));
-  const identity = [relevant, dataset.sha256, config.model, files?.totalBytes ?? 0];
+  // More processes take more samples an update.
+  const identity = [
+    relevant,
+    dataset.sha256,
+    config.model,
+    files?.totalBytes ?? 0,
+    startAdapter,
+    processes,
+  ];
   return createHash('sha256').update(JSON.stringify(identity)).digest('hex');
 }
 
@@ -62,9 +72,10 @@ export async function openSession(
     readCheckpointConfig(directory),
   ]);
   const modules = recipe.lora === null ? [] : resolveTargets(config.model, recipe.lora);
-  if (options.adapter !== undefined) {
-    await checkStartAdapter(options.adapter, config.model, recipe, modules);
-  }
+  const startAdapter =
+    options.adapter === undefined
+      ? undefined
+      : await checkStartAdapter(options.adapter, config.model, recipe, modules);
   const dataset = await readDataset(options.data, {
     name: options.dataset,
     imageRoot: options.imageRoot,
@@ -99,7 +110,7 @@ export async function openSession(
     );
     return {
       ...{ addon, directory, config, dataset, samples, modules, trainer },
-      fingerprint: fingerprintOf(recipe, dataset, config, files),
+      fingerprint: fingerprintOf(recipe, dataset, config, files, startAdapter, job.size),
       async [Symbol.asyncDispose]() {
         await trainer.dispose().promise;
         await coder.dispose();

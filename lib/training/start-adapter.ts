@@ -1,13 +1,19 @@
 /** The adapter that a run starts from: it must be what the recipe goes on with. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+
 import type { NativeModelConfig, NativeTrainedModule } from '../binding/native.js';
 import { createError } from '../errors.js';
-import { readAdapterConfig, resolveTargets } from '../lora/index.js';
+import { ADAPTER_WEIGHTS, readAdapterConfig, resolveTargets } from '../lora/index.js';
 import type { TrainingRecipe } from './recipe.js';
 
 /** Differences told in full; of more there is a count. */
 const MOST_TOLD = 50;
 
 /**
+ * @returns sha256 of its weights, which a resumed run must start from, too
  * @throws CheckpointError FACELLM_ADAPTER_INVALID listing what differs from the recipe, or if the folder
  *   holds no usable adapter; InvalidArgumentError with a recipe that trains no adapter
  */
@@ -16,7 +22,7 @@ export async function checkStartAdapter(
   config: NativeModelConfig,
   recipe: TrainingRecipe,
   modules: readonly NativeTrainedModule[],
-): Promise<void> {
+): Promise<string> {
   if (recipe.lora === null) {
     throw createError(
       'FACELLM_INVALID_ARGUMENT',
@@ -30,7 +36,7 @@ export async function checkStartAdapter(
       `usesDora: the adapter has ${stored.usesDora}, the recipe ${recipe.lora.usesDora}`,
     );
   }
-  if (differences.length === 0) return;
+  if (differences.length === 0) return hashOf(join(directory, ADAPTER_WEIGHTS));
   const told = differences.slice(0, MOST_TOLD);
   if (differences.length > told.length) told.push(`and ${differences.length - told.length} more`);
   throw createError(
@@ -38,6 +44,20 @@ export async function checkStartAdapter(
     `${directory} is no adapter of this recipe; set lora.rank, lora.alpha and lora.targets to the adapter's`,
     { details: told },
   );
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    await pipeline(createReadStream(path), hash);
+  } catch (cause) {
+    throw createError(
+      'FACELLM_ADAPTER_INVALID',
+      `${path} cannot be read; name the folder of a PEFT adapter`,
+      { cause },
+    );
+  }
+  return hash.digest('hex');
 }
 
 function compare(

@@ -17,7 +17,6 @@ import {
 import { createError, fromNative } from '../errors.js';
 import { lockFolder } from '../files/index.js';
 import { JobRun } from '../jobs/index.js';
-import { adapterConfigJson } from '../lora/index.js';
 import { prefetch } from './bounded.js';
 import {
   checkpointPath,
@@ -27,7 +26,6 @@ import {
   saveCheckpoint,
   tidyCheckpoints,
   type TrainerState,
-  writeWeights,
 } from './checkpoint-folder.js';
 import type { TrainingEvent, TrainingResult } from './events.js';
 import { planUpdates } from './order.js';
@@ -38,6 +36,7 @@ import { writeFileAtomic } from './run/index.js';
 import { openSession, type TrainingSession } from './session.js';
 import type { TrainingRun } from './training-run.js';
 import { runUpdate } from './updates.js';
+import { writeWeights } from './write-weights.js';
 
 export interface TrainOptions {
   /** Complete settings: `facellm1b()`, `nano()`, or one of them spread and changed. */
@@ -305,30 +304,13 @@ class Loop {
     }
   }
 
-  async #writeWeights(directory: string): Promise<void> {
-    const { lora } = this.#recipe;
-    const { trainer, modules, directory: model } = this.#session;
-    const files: Record<string, string> = { 'facellm_training.json': this.#settings() };
-    if (lora !== null) {
-      files['adapter_config.json'] = adapterConfigJson(lora, modules, this.#options.model);
-    }
-    await writeWeights(trainer, directory, lora !== null, model, files);
-  }
-
-  /** How prompts and pictures were made: serving should do the same. */
-  #settings(): string {
-    const { system, maxTiles, limitsImageArea, dtype } = this.#recipe;
-    const tiles = maxTiles === 0 ? 'off' : { minTiles: 1, maxTiles };
-    // Training leaves pictures as stored (image-tiles.ts).
-    const settings = {
-      template: 'training',
-      system,
-      tiles,
-      limitsImageArea,
-      applyExif: false,
-      dtype,
-    };
-    return `${JSON.stringify(settings, null, 2)}\n`;
+  #writeWeights(directory: string): Promise<void> {
+    const { trainer, modules, directory: base, config } = this.#session;
+    const { model } = this.#options;
+    return writeWeights(
+      { trainer, recipe: this.#recipe, modules, model, directory: base, config },
+      directory,
+    );
   }
 
   /** The resolved configuration beside the run. */
