@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import {
+  exportModel,
+  FaceLlm,
   type FaceLlmError,
   nano,
   train,
@@ -274,6 +276,30 @@ describe('train()', function () {
     );
     await assert.rejects(reading);
     assert.ok(!readdirSync(output).some((name) => /^checkpoint-|run\.lock/.test(name)));
+  });
+
+  it('a whole model is written in the HF layout, whatever the layout of its base', async () => {
+    const original = join(folder, 'original');
+    await exportModel({ model: BASE, output: original, layout: 'original' });
+    const recipe: TrainingRecipe = {
+      ...{ ...golden(), lora: null, parts: ['text', 'head'] },
+      ...{ learningRate: 0, maxSteps: 1 },
+    };
+    const asked = async (model: string): Promise<number[]> => {
+      await using loaded = await FaceLlm.load(model, { dtype: 'fp32', device: 'cpu' });
+      assert.equal(loaded.config.layout, 'hf');
+      const question = { question: 'Smiling?', choices: ['Yes', 'No'], template: 'hub' } as const;
+      return (await loaded.choose(question)).choices.map(({ logProb }) => logProb);
+    };
+    const output = join(folder, 'whole');
+    await train({ recipe, model: original, data: DATASET, output, device: 'cpu' });
+    // At a learning rate of zero the weights are the base's, in fp32.
+    assert.deepEqual(await asked(output), await asked(BASE));
+    const names = readSafetensors(join(output, 'model.safetensors')).keys();
+    assert.deepEqual(
+      [...names].sort(),
+      [...readSafetensors(join(BASE, 'model.safetensors')).keys()].sort(),
+    );
   });
 
   it('random weights follow from the seed, learn, and are loaded as any checkpoint', async () => {
