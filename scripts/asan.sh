@@ -4,7 +4,7 @@
 # leaks are not looked for, since node leaves much to the end of its process.
 set -eu
 cd "$(dirname "$0")/.."
-rooms="${ROOMS:-binding;core;kernels;image;checkpoint;layers;model;lora;generation;training}"
+rooms="${ROOMS:-binding;core;kernels;image;checkpoint;layers;model;lora;generation;distributed;training}"
 libtorch=$(node -e "import('./scripts/install/find-libtorch.mjs').then((m) => console.log(m.findLibtorch().found?.root ?? ''))")
 [ -n "$libtorch" ] || { echo 'no libtorch'; exit 1; }
 generator=()
@@ -16,5 +16,5 @@ export FACELLM_ADDON="$PWD/build-asan/Release/facellm.node"
 # An allocation that the system would refuse must be refused here too: the tests of it rely on that.
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1:max_allocation_size_mb=20000
 export LD_PRELOAD="$(c++ -print-file-name=libasan.so)"
-if [ $# -eq 0 ]; then exec node node_modules/mocha/bin/mocha.js; fi
+[ $# -gt 0 ] || set -- 'test/**/*.test.ts'
 exec node --import=./test/support/tsx.mjs node_modules/mocha/lib/cli/cli.js --no-config --timeout 600000 "$@"
