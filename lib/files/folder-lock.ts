@@ -1,11 +1,13 @@
 /** One process a folder: two writers would tear each other's files. */
-import { open, readFile, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { z } from 'zod';
 
-import { createError } from '../errors.js';
+import { createError, FaceLlmError } from '../errors.js';
 
 /** Who holds a folder. A process id alone is not enough: containers give each process the same one. */
 interface Owner {
@@ -13,9 +15,16 @@ interface Owner {
   readonly pid: number;
   /** Of the process, in ticks since the machine started; '' where /proc does not tell. */
   readonly startedAt: string;
+  /** Tells two attempts of one process apart. */
+  readonly token: string;
 }
 
-const ownerSchema = z.object({ host: z.string(), pid: z.number(), startedAt: z.string() });
+const ownerSchema = z.object({
+  host: z.string(),
+  pid: z.number(),
+  startedAt: z.string(),
+  token: z.string(),
+});
 
 /** Folders held by this process. */
 const held = new Set<string>();
@@ -77,26 +86,43 @@ export async function lockFolder(output: string): Promise<() => Promise<void>> {
   };
 }
 
+/** Between taking over a dead process's lock and trusting it: others may have seen the same dead lock. */
+const SETTLE_MS = 200;
+
 async function take(path: string, output: string): Promise<void> {
-  const own = { host: hostname(), pid: process.pid, startedAt: await startOf(process.pid) };
-  for (let attempt = 0; attempt < 3; attempt++) {
-    try {
-      const file = await open(path, 'wx');
-      await file.writeFile(JSON.stringify(own));
-      await file.close();
-      return;
-    } catch (cause) {
-      if ((cause as { code?: unknown }).code !== 'EEXIST') {
-        throw createError('FACELLM_RUN_WRITE', `${path} cannot be written; check the folder`, {
-          cause,
-        });
-      }
-      const owner = await readOwner(path);
-      if (owner !== undefined && (await isAlive(owner))) throw inUse(output, owner);
-      await rm(path, { force: true });
-    }
+  const own: Owner = {
+    ...{ host: hostname(), pid: process.pid, startedAt: await startOf(process.pid) },
+    token: randomBytes(8).toString('hex'),
+  };
+  const candidate = `${path}.${own.token}`;
+  try {
+    await writeFile(candidate, JSON.stringify(own), { flag: 'wx' });
+    // A link appears with its content, and fails where there is one already.
+    if (await isLinked(candidate, path)) return;
+    const owner = await readOwner(path);
+    if (owner !== undefined && (await isAlive(owner))) throw inUse(output, owner);
+    await rename(candidate, path);
+    await delay(SETTLE_MS);
+    const winner = await readOwner(path);
+    if (winner?.token !== own.token) throw inUse(output, winner ?? own);
+  } catch (cause) {
+    if (cause instanceof FaceLlmError) throw cause;
+    throw createError('FACELLM_RUN_WRITE', `${path} cannot be written; check the folder`, {
+      cause,
+    });
+  } finally {
+    await rm(candidate, { force: true });
   }
-  throw createError('FACELLM_RUN_INVALID', `${output} is being taken by other processes`);
+}
+
+async function isLinked(candidate: string, path: string): Promise<boolean> {
+  try {
+    await link(candidate, path);
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'EEXIST') return false;
+    throw error;
+  }
 }
 
 function inUse(output: string, { host, pid }: Owner): Error {
