@@ -38,6 +38,7 @@ export function addGenerateOptions(command: Command): Command {
     .option('--skip-invalid', 'leave bad rows out, listed in set_aside.jsonl')
     .option('--model <name>', "the API's model (default: gpt-4o-2024-11-20), or our checkpoint")
     .option('--base-url <url>', 'of the API (default: OPENAI_BASE_URL, else OpenAI)')
+    .option('--adapter <dir...>', 'PEFT adapters on our checkpoint')
     .option('--max-tokens <n>', 'longest answer (default: 1024; our models 500)', count)
     .option('--temperature <t>', "of the API's answers (default: its own)", decimal)
     .option('--timeout <s>', 'seconds for one request (default: 120)', decimal)

@@ -34,6 +34,7 @@ export interface GenerateFlags {
   readonly maxImages?: number;
   readonly skipInvalid?: boolean;
   readonly model?: string;
+  readonly adapter?: readonly string[];
   readonly baseUrl?: string;
   readonly maxTokens?: number;
   readonly temperature?: number;
@@ -85,7 +86,7 @@ async function createTeacher(flags: GenerateFlags): Promise<Teacher> {
       '--teacher model needs --model DIR, the checkpoint that answers',
     );
   }
-  return modelTeacher({ model, maxTokens, load: { device, threads } });
+  return modelTeacher({ model, maxTokens, load: { device, threads, adapter: flags.adapter } });
 }
 
 function optionsOf(flags: GenerateFlags, teacher: Teacher): GenerateOptions {

@@ -20,11 +20,12 @@ export class ModelTeacher implements Teacher {
   readonly #name: string;
   readonly #maxTokens: number;
 
-  private constructor(model: FaceLlm, { model: name, maxTokens = 500 }: ModelTeacherOptions) {
+  private constructor(model: FaceLlm, { model: name, maxTokens = 500, load }: ModelTeacherOptions) {
     this.#model = model;
     this.#name = name;
     this.#maxTokens = maxTokens;
-    this.identity = { model: name, maxTokens, dtype: model.info.dtype };
+    const adapters = load?.adapter === undefined ? [] : [load.adapter].flat();
+    this.identity = { model: name, adapters, maxTokens, dtype: model.info.dtype };
   }
 
   /** @throws CheckpointError, DeviceError, NativeLoadError, InvalidArgumentError */
