@@ -22,6 +22,7 @@ const JOBS: readonly (readonly [number, readonly string[]])[] = [
   ],
   // Shares of a layer that end in the middle of a matrix, and ranks without samples.
   [3, ['LoRA, weights sharded', 'LoRA, accumulation, some shares empty, weights sharded']],
+  [4, ['LoRA, weights sharded']],
 ];
 
 /** What each rank but the first printed, whose streams are this process's; by case. */
