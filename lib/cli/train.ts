@@ -120,6 +120,12 @@ async function report(run: ReturnType<typeof train>, streams: Console): Promise<
           `${event.trainableParameters.toLocaleString('en-US')} trainable parameters on ${event.device}${from}`,
       );
     }
+    if (event.type === 'start' && event.skippedRecords > 0) {
+      say(`${event.skippedRecords} bad record(s) set aside, listed in skipped_records.jsonl`);
+    }
+    if (event.type === 'start' && event.droppedSamples > 0) {
+      say(`${event.droppedSamples} sample(s) left out: over the length limit`);
+    }
     if (event.type === 'step') progress.update(event);
     if (event.type === 'checkpoint') progress.note(`saved ${event.directory}`);
   }

@@ -29,6 +29,8 @@ export type TrainingEvent =
       readonly samples: number;
       /** Left out: over the length limit (`onTooLong: 'drop'`). */
       readonly droppedSamples: number;
+      /** Bad records set aside (`onInvalid: 'skip'`). */
+      readonly skippedRecords: number;
       readonly trainableParameters: number;
       readonly device: string;
     }

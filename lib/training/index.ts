@@ -9,5 +9,6 @@ export {
 } from './recipe.js';
 export { facellm1b, facellm8b, facellm38b, nano, recipeNamed, RECIPES } from './recipes.js';
 export { type StepRecord, TrainingProgress } from './run/index.js';
-export { train, type TrainOptions } from './train.js';
+export { train } from './train.js';
+export type { TrainOptions } from './train-options.js';
 export type { TrainingRun } from './training-run.js';

@@ -20,7 +20,7 @@ import type { TrainingEvent } from './events.js';
 import type { TrainingRecipe } from './recipe.js';
 import { SampleSet } from './sample-set.js';
 import { checkStartAdapter } from './start-adapter.js';
-import type { TrainOptions } from './train.js';
+import type { TrainOptions } from './train-options.js';
 
 export interface TrainingSession extends AsyncDisposable {
   readonly addon: NativeAddon;

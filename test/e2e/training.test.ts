@@ -4,9 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import {
   exportModel,
@@ -176,6 +184,34 @@ describe('facellm train', function () {
     const rest = spawnSync(process.execPath, command(output), { encoding: 'utf8' });
     assert.equal(rest.status, 0, rest.stderr);
     assert.deepEqual(outcome(output), unbroken);
+  });
+
+  it('bad records: every one is named, or set aside with its reason', () => {
+    const records = JSON.parse(readFileSync(DATASET, 'utf8')) as object[];
+    const data = join(folder, 'mixed.json');
+    const bad = { conversations: [{ from: 'human', value: 'Who?' }], images: [] };
+    writeFileSync(data, JSON.stringify([bad, ...records, bad]));
+    const args = (output: string): string[] =>
+      command(join(folder, output), ['maxSteps=1']).map((arg) => (arg === DATASET ? data : arg));
+    const images = ['--image-root', dirname(DATASET)];
+    const refused = spawnSync(process.execPath, [...args('refused'), ...images], {
+      encoding: 'utf8',
+    });
+    assert.equal(refused.status, 1);
+    assert.match(refused.stderr, /FACELLM_DATA_INVALID/);
+    assert.match(refused.stderr, /record 0: [^]*record 5: /);
+    const skipping = [...args('skipping'), ...images, '--skip-invalid'];
+    const skipped = spawnSync(process.execPath, skipping, { encoding: 'utf8' });
+    assert.equal(skipped.status, 0, skipped.stderr);
+    assert.match(skipped.stderr, /2 bad record\(s\) set aside/);
+    const listed = readFileSync(join(folder, 'skipping', 'skipped_records.jsonl'), 'utf8');
+    assert.deepEqual(
+      listed
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { index: number }).index),
+      [0, 5],
+    );
   });
 
   it('a damaged checkpoint is named, not trained on', () => {
