@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 
 import { loadParts } from '../lib/model/load.js';
 import { HfBaseline } from './baselines/hf.js';
-import { describeEnvironment, readLoad } from './harness/environment.js';
+import { describeEnvironment, readLoad, reportArguments } from './harness/environment.js';
 import { bootstrap, type Interval, median } from './harness/statistics.js';
 import { createPreprocessRow } from './inference/preprocess.js';
 import { createRows, type Row } from './inference/rows.js';
@@ -105,5 +105,9 @@ for (const row of rows) {
 }
 baseline?.stop();
 await native.dispose().promise;
-const report = { environment: await describeEnvironment(), arguments: values, results };
+const report = {
+  environment: await describeEnvironment(),
+  arguments: reportArguments(values),
+  results,
+};
 if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
+import { basename } from 'node:path';
 
 import { loadAddon } from '../../lib/binding/load.js';
 
@@ -24,6 +25,16 @@ export async function describeEnvironment(): Promise<Record<string, unknown>> {
     memoryBytes: totalmem(),
     runtime,
   };
+}
+
+/** Arguments for a report: of paths the last part alone, which says enough and nothing about the machine. */
+export function reportArguments(
+  values: Readonly<Record<string, string | boolean | undefined>>,
+): Record<string, unknown> {
+  const entries = Object.entries(values).filter(([key]) => key !== 'out');
+  return Object.fromEntries(
+    entries.map(([key, value]) => [key, typeof value === 'string' ? basename(value) : value]),
+  );
 }
 
 /** Jiffies that all processors spent working, and those stolen by other guests of the host. */

@@ -49,6 +49,7 @@ export function trainingRows(batch: number): readonly TrainingRow[] {
     row('activations recomputed', true, 512, false),
     row('activations kept', false, 512, false),
     row('activations kept, pictures cached', false, 512, true),
+    row('activations recomputed, loss of all rows at once', true, 0, false),
     row('activations recomputed, loss in 64 rows', true, 64, false),
   ];
 }

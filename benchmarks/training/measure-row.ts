@@ -1,0 +1,86 @@
+/**
+ * One row, in a process of its own so that its peak of memory is its own: arguments as JSON, result as JSON on
+ * stdout. Started by main.ts.
+ */
+import { loadAddon } from '../../lib/binding/load.js';
+import { PythonProcess } from '../baselines/python-process.js';
+import { readLoad } from '../harness/environment.js';
+import { bootstrap, median } from '../harness/statistics.js';
+import { OwnTrainer, type StepRequest, type StepResult, type TrainingRow } from './rows.js';
+
+export interface RowJob {
+  readonly row: TrainingRow;
+  readonly model: string;
+  readonly device: string;
+  readonly threads: number;
+  readonly pairs: number;
+  /** Python with transformers and PEFT; '': none. */
+  readonly baseline: string;
+}
+
+export interface RowResult {
+  readonly name: string;
+  readonly pairs: number;
+  readonly ms: number;
+  readonly peakBytes: number;
+  readonly samplesPerSecond: number;
+  readonly stolenShare: number;
+  readonly beside?: {
+    readonly ms: number;
+    readonly peakBytes: number;
+    /** Their time over ours. */
+    readonly ratio: { readonly median: number; readonly low: number; readonly high: number };
+  };
+}
+
+async function measure({
+  row,
+  model,
+  device,
+  threads,
+  pairs,
+  baseline,
+}: RowJob): Promise<RowResult> {
+  await loadAddon().setThreads(threads).promise;
+  const own = await OwnTrainer.create(model, row, device);
+  const other =
+    baseline === ''
+      ? undefined
+      : await PythonProcess.start<StepRequest, StepResult>(baseline, 'hf_train.py', [
+          model,
+          String(threads),
+        ]);
+  const ours: StepResult[] = [];
+  const theirs: StepResult[] = [];
+  await own.step(row.request);
+  await other?.run(row.request);
+  const before = readLoad();
+  for (let pair = 0; pair < pairs; pair++) {
+    if (pair % 2 === 1 && other !== undefined) theirs.push(await other.run(row.request));
+    ours.push(await own.step(row.request));
+    if (pair % 2 === 0 && other !== undefined) theirs.push(await other.run(row.request));
+  }
+  const after = readLoad();
+  other?.stop();
+  await own.dispose();
+  const ms = median(ours.map((one) => one.ms));
+  return {
+    name: row.name,
+    pairs,
+    ms,
+    peakBytes: Math.max(...ours.map((one) => one.peakBytes)),
+    samplesPerSecond: (1000 * row.request.batch) / ms,
+    stolenShare: (after.stolen - before.stolen) / Math.max(1, after.total - before.total),
+    ...(theirs.length === 0
+      ? {}
+      : {
+          beside: {
+            ms: median(theirs.map((one) => one.ms)),
+            peakBytes: Math.max(...theirs.map((one) => one.peakBytes)),
+            ratio: bootstrap(ours.map((one, i) => (theirs[i]?.ms ?? NaN) / one.ms)),
+          },
+        }),
+  };
+}
+
+console.log(JSON.stringify(await measure(JSON.parse(process.argv[2] ?? '{}') as RowJob)));
