@@ -250,6 +250,20 @@ describe('train()', function () {
     assert.ok(weights.size > 0);
   });
 
+  it('memory that runs out is a typed error, and the trainer goes on as if nothing had been', function () {
+    if (spawnSync('prlimit', ['--version']).status !== 0) {
+      console.log('      skipped: no prlimit (util-linux) to limit a process with');
+      this.skip();
+    }
+    const script = join(ROOT, 'test', 'support', 'train-out-of-memory.ts');
+    const tsx = `--import=${join(ROOT, 'test', 'support', 'tsx.mjs')}`;
+    const child = spawnSync(process.execPath, [tsx, script], { encoding: 'utf8' });
+    assert.equal(child.status, 0, child.stderr);
+    const { code, before, after } = JSON.parse(child.stdout) as Record<string, unknown>;
+    assert.equal(code, 'FACELLM_OUT_OF_MEMORY');
+    assert.equal(after, before);
+  });
+
   it('an adapter to start from must be one of the recipe', async () => {
     const adapter = join(GOLDEN, 'train-lora', 'adapter_init');
     const start = async (recipe: TrainingRecipe) =>
