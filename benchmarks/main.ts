@@ -72,7 +72,7 @@ const { values } = parseArgs({
 const dtype = values.dtype === 'fp32' ? 'fp32' : 'bf16';
 if (values.model === TINY)
   console.log('No --model: the tiny checkpoint, a smoke run whose figures mean nothing.');
-const { native, config } = await loadParts(values.model, {
+const { native, config, tokenizer } = await loadParts(values.model, {
   dtype,
   device: values.device,
   threads: Number(values.threads),
@@ -104,7 +104,7 @@ for (const row of rows) {
   );
 }
 baseline?.stop();
-await native.dispose().promise;
+await Promise.all([native.dispose().promise, tokenizer.dispose()]);
 const report = {
   environment: await describeEnvironment(),
   arguments: reportArguments(values),
