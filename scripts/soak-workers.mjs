@@ -51,6 +51,7 @@ const request = (/** @type {number} */ maxNewTokens) => ({
   maxNewTokens,
   eosIds: [],
   usesPrefixCache: true,
+  adapters: [],
 });
 
 /** Loads a model, then generates without end, from tokens' callbacks too; says how far it has come. */

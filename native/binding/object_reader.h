@@ -119,8 +119,9 @@ class ObjectReader {
 
 inline void finish(const char* what, std::vector<std::string> problems) {
   if (problems.empty()) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              std::string(what) + ": " + std::to_string(problems.size()) + " wrong field(s)",
+  // Counted first: arguments are evaluated in any order.
+  const auto count = std::to_string(problems.size());
+  throw Error(ErrorCode::kInvalidArgument, std::string(what) + ": " + count + " wrong field(s)",
               std::move(problems));
 }
 

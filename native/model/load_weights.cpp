@@ -63,9 +63,10 @@ std::vector<Assignment> assign_weights(const ParameterList& parameters, const Ch
     }
   }
   if (!details.empty()) {
+    // Counted first: arguments are evaluated in any order.
+    const auto count = std::to_string(details.size());
     throw Error(ErrorCode::kCheckpointInvalid,
-                "the checkpoint's tensors do not fit its config.json (" +
-                    std::to_string(details.size()) +
+                "the checkpoint's tensors do not fit its config.json (" + count +
                     " problem(s)); use the weights and the config of the same model",
                 std::move(details));
   }
@@ -100,9 +101,10 @@ void load_weights(const InternVl& model, const Checkpoint& checkpoint,
     details.push_back(place(checkpoint, name) + " holds NaN or infinite values");
   }
   if (!details.empty()) {
+    const auto count = std::to_string(details.size());
     throw Error(ErrorCode::kNonFinite,
-                "the checkpoint holds values that are not numbers (" +
-                    std::to_string(details.size()) + " tensor(s)); fetch or export it again",
+                "the checkpoint holds values that are not numbers (" + count +
+                    " tensor(s)); fetch or export it again",
                 std::move(details));
   }
 }

@@ -81,8 +81,9 @@ describe('damaged checkpoints', () => {
     wrong.set('stranger.weight', norm);
     writeCheckpoint(source, target, wrong);
     await assert.rejects(golden.loadNative(target, { dtype: 'fp32' }), (error: unknown) => {
-      const { code, details } = error as { code: string; details: string[] };
+      const { code, message, details } = error as Error & { code: string; details: string[] };
       assert.equal(code, 'FACELLM_CHECKPOINT_INVALID');
+      assert.match(message, /\(4 problem\(s\)\)/);
       assert.equal(details.length, 4, details.join('\n'));
       const text = details.join('\n');
       for (const name of [
@@ -107,8 +108,9 @@ describe('damaged checkpoints', () => {
     wrong.set('language_model.model.norm.weight', { ...norm, bytes });
     writeCheckpoint(source, target, wrong);
     await assert.rejects(golden.loadNative(target, { dtype: 'fp32' }), (error: unknown) => {
-      const { code, details } = error as { code: string; details: string[] };
+      const { code, message, details } = error as Error & { code: string; details: string[] };
       assert.equal(code, 'FACELLM_NON_FINITE');
+      assert.match(message, /\(1 tensor\(s\)\)/);
       assert.match(details.join(), /norm\.weight/);
       return true;
     });
