@@ -63,7 +63,7 @@ export async function readState(directory: string): Promise<TrainerState> {
 }
 
 /** Every file of a folder, and their names, onto the disk. */
-export async function syncFiles(directory: string): Promise<void> {
+async function syncFiles(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     const file = await open(join(directory, name), 'r');
     try {
