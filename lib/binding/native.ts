@@ -268,10 +268,25 @@ export interface NativeTrainImage {
   readonly tiles: Uint8Array;
 }
 
+/** What is seen of a picture: a window in its pixels, which may reach over the edges, and factors of its colours. */
+export interface NativeAugmentation {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+  readonly flips: boolean;
+  /** 1: unchanged, as the two after it. */
+  readonly brightness: number;
+  readonly contrast: number;
+  readonly saturation: number;
+}
+
 export interface NativeTrainSample {
   readonly ids: Int32Array;
   /** -100: not learnt. */
   readonly labels: Int32Array;
+  /** Of its losses in the sum, above 0; 1 counts as it is. */
+  readonly weight: number;
   readonly images: readonly NativeTrainImage[];
 }
 
@@ -409,8 +424,12 @@ export interface NativeAddon {
     minTiles: number,
     maxTiles: number,
   ): { readonly columns: number; readonly rows: number };
-  /** uint8 `[N, 3, tileSize, tileSize]`, thumbnail last. */
-  tilePixels(image: NativeImageInput, tileSize: number): NativeJob<Uint8Array>;
+  /** uint8 `[N, 3, tileSize, tileSize]`, thumbnail last; of the picture changed first, where asked. */
+  tilePixels(
+    image: NativeImageInput,
+    tileSize: number,
+    augmentation?: NativeAugmentation,
+  ): NativeJob<Uint8Array>;
   /** Pillow's bicubic, bit-exact; uint8 `[outHeight, outWidth, 3]`. */
   resizePillow(
     rgb: Uint8Array,
