@@ -25,7 +25,9 @@ const needed = [
   'LICENSE',
 ];
 const problems = needed.filter((path) => !paths.includes(path)).map((path) => `lacks ${path}`);
-const unwanted = paths.filter((path) => /^(test|benchmarks|node_modules|build)/.test(path));
+const unwanted = paths.filter((path) =>
+  /^(test|benchmarks|examples|node_modules|build)/.test(path),
+);
 problems.push(...unwanted.map((path) => `holds ${path}`));
 if (pack.size > 4e6) problems.push(`is ${pack.size} bytes, at most 4 MB are wanted`);
 for (const problem of problems) process.stderr.write(`the package ${problem}\n`);

@@ -31,6 +31,7 @@ export function addGenerateOptions(command: Command): Command {
         .makeOptionMandatory(),
     )
     .option('--prompts <name>', 'fairfacegpt (default), attributes, or a YAML or JSON file')
+    .option('--questions <id...>', "only these of the set's questions (default: all)")
     .option('--column <attribute=name>', 'column of an attribute; repeatable', pair)
     .option('--value <attribute:word=label>', "a CSV's own word for a label; repeatable", pair)
     .option('--where <column=text>', 'only rows that say this; repeatable', pair)

@@ -28,6 +28,7 @@ export interface GenerateFlags {
   readonly output: string;
   readonly teacher: 'labels' | 'openai' | 'model';
   readonly prompts?: string;
+  readonly questions?: readonly string[];
   readonly column?: Readonly<Record<string, string>>;
   readonly value?: Readonly<Record<string, string>>;
   readonly where?: Readonly<Record<string, string>>;
@@ -91,10 +92,10 @@ async function createTeacher(flags: GenerateFlags): Promise<Teacher> {
 
 function optionsOf(flags: GenerateFlags, teacher: Teacher): GenerateOptions {
   const { column: columns, where, poll, batch, skipInvalid, value } = flags;
-  const { labels, images, output, prompts, maxImages, concurrency, license } = flags;
+  const { labels, images, output, prompts, questions, maxImages, concurrency, license } = flags;
   const { requestsPerMinute, tokensPerMinute, maxRetries, maxAttempts, spendingLimit } = flags;
   return {
-    ...{ labels, images, output, prompts, maxImages, concurrency, license, teacher },
+    ...{ labels, images, output, prompts, questions, maxImages, concurrency, license, teacher },
     ...{ requestsPerMinute, tokensPerMinute, maxRetries, maxAttempts, spendingLimit },
     ...{ columns, where, values: value === undefined ? undefined : valueMap(value) },
     onInvalid: skipInvalid ? 'skip' : 'error',
@@ -197,7 +198,9 @@ function describePlan(plan: GenerationPlan): string {
       : `about ${money(likelyCost)}`;
   return [
     `${pairs} questions about ${images} pictures (prompt set ${promptSet.name} ${promptSet.version})`,
-    ...(unasked > 0 ? [`${unasked} questions are not asked: their labels are not known`] : []),
+    ...(unasked > 0
+      ? [`${unasked} questions are not asked: their labels are not known or have no answer`]
+      : []),
     ...(skippedRows > 0 ? [`${skippedRows} row(s) left out`] : []),
     ...(tokens > 0
       ? [`about ${likely.promptTokens} prompt and ${likely.completionTokens} answer tokens`]

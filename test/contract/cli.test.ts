@@ -29,7 +29,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--max-new-tokens --batch-size --seed',
   merge: '--model --adapter --output --layout --dtype --max-shard-size --json',
   generate:
-    '--labels --images --output --teacher --prompts --column --value --where --max-images ' +
+    '--labels --images --output --teacher --prompts --questions --column --value --where --max-images ' +
     '--skip-invalid --model --adapter --base-url --max-tokens --temperature --timeout --seed --device --threads ' +
     '--concurrency --requests-per-minute --tokens-per-minute --max-retries --max-attempts ' +
     '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license ' +

@@ -33,7 +33,14 @@ describe('e2e: the whole loop', function () {
     ];
     facellm(
       ...['generate', '--labels', labels, '--images', folder, '--teacher', 'labels'],
-      ...['--prompts', 'attributes', '--output', data],
+      ...['--prompts', 'attributes', '--questions', 'gender', '--output', data],
+    );
+    const records = JSON.parse(readFileSync(join(data, 'dataset.json'), 'utf8')) as {
+      conversations: { value: string }[];
+    }[];
+    assert.deepEqual(
+      [...new Set(records.map(({ conversations }) => conversations[1]?.value))].sort(),
+      ['Female', 'Male'],
     );
     facellm(
       ...['train', '--recipe', 'nano', '--model', BASE, '--data', join(data, 'dataset.json')],

@@ -35,6 +35,7 @@ type Situation = typeof situation extends fc.Arbitrary<infer T> ? T : never;
 async function ask({ labels, set, question, file, seed }: Situation): Promise<{
   readonly text: string;
   readonly about: readonly Attribute[];
+  readonly answers: Readonly<Record<string, string>> | undefined;
   readonly isAsked: boolean;
   readonly isGood: boolean;
 }> {
@@ -43,9 +44,10 @@ async function ask({ labels, set, question, file, seed }: Situation): Promise<{
   const pair = question % plan.size;
   const request = plan.request(pair, 0);
   const answer = await labelsTeacher({ seed }).answer(request, NEVER);
-  const isAsked = plan.lacking(pair).length === 0;
-  const { about } = request.question;
-  return { text: answer.text, about, isAsked, isGood: judge(answer, request) === undefined };
+  const isAsked = plan.obstacle(pair) === undefined;
+  const { about, answers } = request.question;
+  const isGood = judge(answer, request) === undefined;
+  return { text: answer.text, about, answers, isAsked, isGood };
 }
 
 /** Words by which an answer tells a label. */
@@ -64,9 +66,10 @@ describe('property: the labels teacher', () => {
   it('writes sentences that pass the gate', async () => {
     await fc.assert(
       fc.asyncProperty(situation, async (all) => {
-        const { text, isAsked, isGood } = await ask(all);
+        const { text, answers, isAsked, isGood } = await ask(all);
         if (!isAsked) return;
         assert.ok(isGood, text);
+        if (answers !== undefined) return;
         assert.match(text, /^(?:[A-Z][^.]*\. ?)+$/, text);
         assert.ok(text.endsWith('.'), text);
         assert.doesNotMatch(text, /undefined| {2}|\ba [aeiou]|\ban [^aeiou]|_/i, text);
@@ -89,8 +92,31 @@ describe('property: the labels teacher', () => {
     );
   });
 
+  it('answers a closed question by the text of its label alone, and is not asked without one', async () => {
+    const closed = PROMPT_SETS['attributes'] as PromptSet;
+    await fc.assert(
+      fc.asyncProperty(situation, async (all) => {
+        const { text, about, answers, isAsked } = await ask({ ...all, set: closed });
+        const [attribute] = about;
+        assert.ok(attribute);
+        const label = all.labels[attribute] ?? '';
+        assert.equal(isAsked, answers === undefined ? label !== '' : answers[label] !== undefined);
+        if (isAsked && answers !== undefined) assert.equal(text, answers[label]);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
   it('tells the label that a short question wants, in words that never vary', async () => {
-    const short = PROMPT_SETS['attributes'] as PromptSet;
+    const set = PROMPT_SETS['attributes'] as PromptSet;
+    // One open question an attribute.
+    const short: PromptSet = {
+      ...set,
+      questions: ATTRIBUTES.map((attribute) => ({
+        ...{ id: attribute, topic: attribute, student: 'What?', teacher: '{known} What?' },
+        ...{ about: [attribute], requires: [attribute] },
+      })),
+    };
     await fc.assert(
       fc.asyncProperty(situation, async (all) => {
         const { text, about, isAsked } = await ask({ ...all, set: short });

@@ -92,6 +92,18 @@ describe('unit: the gate', () => {
     }
   });
 
+  it('the answer to a closed question is one of its texts and nothing else', () => {
+    const age = new Plan(plan.images, PROMPT_SETS['attributes'] as PromptSet).request(1, 0);
+    assert.equal(age.question.id, 'age');
+    for (const text of ['20-29', '30-39', ' more than 70\n'])
+      assert.equal(reason(text, age), undefined);
+    for (const text of ['20-30', 'She looks 20-29 years old.', 'More than 70', 'Forty.']) {
+      assert.match(reason(text, age) ?? '', /^(?:not_an_answer|empty)$/, text);
+    }
+    assert.equal(judge({ text: '20-29', finish: 'length' }, age)?.reason, 'empty');
+    assert.equal(reason("I'm sorry, but I can't help with that.", age), 'refusal');
+  });
+
   it('says what gave an answer away', () => {
     const found = judge({ text: 'Yes. I cannot assist with it.', finish: 'stop' }, SKIN);
     assert.deepEqual(found, { reason: 'refusal', detail: 'I cannot assist' });

@@ -12,9 +12,14 @@ import {
   PROMPT_SETS,
   type PromptSet,
   promptSetHash,
+  selectQuestions,
   teacherPrompt,
 } from '../../lib/data/prompts/index.js';
 import type { FaceLlmError } from '../../lib/errors.js';
+import {
+  BUILT_IN_ATTRIBUTES,
+  type BuiltInAttribute,
+} from '../../lib/evaluation/attributes/index.js';
 
 const fairfacegpt = PROMPT_SETS['fairfacegpt'] as PromptSet;
 
@@ -76,16 +81,78 @@ describe('unit: prompt sets', () => {
     assert.equal(genderWord({ age: '3-9' }), 'person');
   });
 
-  it('no question to a student holds a label or a placeholder', () => {
+  it('no question to a student holds a placeholder or gives a label away', () => {
     const words = ATTRIBUTES.flatMap((attribute) => VOCABULARY[attribute]);
     for (const { questions } of Object.values(PROMPT_SETS)) {
-      for (const { student, requires } of questions) {
+      for (const { student, requires, answers = {} } of questions) {
         assert.doesNotMatch(student, /[{}]/);
-        // A question may name what it asks for, such as glasses; it may not tell the answer.
-        const told = words.filter((word) => new RegExp(`\\b${word}\\b`).test(student));
+        // A closed question names all its answers. Without them, a question may name what it asks for, such as
+        // glasses, and may not tell the answer.
+        const rest = Object.values(answers).reduce((text, answer) => {
+          assert.ok(student.includes(answer), `${student} lacks ${answer}`);
+          return text.replaceAll(answer, '');
+        }, student);
+        const told = words.filter((word) => new RegExp(`\\b${word}\\b`).test(rest));
         assert.deepEqual(told, [], `${student} ${requires.join()}`);
       }
     }
+  });
+
+  it('training asks and answers in the words that evaluation scores by', () => {
+    const { questions } = PROMPT_SETS['attributes'] as PromptSet;
+    const closed = questions.filter(({ answers }) => answers !== undefined);
+    assert.deepEqual(
+      closed.map(({ id }) => id),
+      Object.keys(BUILT_IN_ATTRIBUTES),
+    );
+    for (const { id, student, requires, answers = {} } of closed) {
+      const { question, choices, ignoredLabels } = BUILT_IN_ATTRIBUTES[id as BuiltInAttribute];
+      assert.equal(student, question);
+      const [attribute] = requires;
+      assert.ok(attribute);
+      for (const label of VOCABULARY[attribute]) {
+        const scored = choices.find(({ labels }) => labels.includes(label))?.text;
+        assert.equal(answers[label], scored, `${id}: ${label}`);
+        assert.equal(ignoredLabels?.includes(label) ?? false, scored === undefined, label);
+      }
+    }
+  });
+
+  it('takes some of a set, and says which it lacks', () => {
+    const set = PROMPT_SETS['attributes'] as PromptSet;
+    const some = selectQuestions(set, ['smile', 'gender', 'smile']);
+    assert.deepEqual(
+      some.questions.map(({ id }) => id),
+      ['gender', 'smile'],
+    );
+    assert.notEqual(promptSetHash(some), promptSetHash(set));
+    assert.throws(
+      () => selectQuestions(set, ['gendre', 'gender', 'hats']),
+      ({ details }: FaceLlmError) => {
+        assert.equal(details[0], 'question gendre: did you mean gender?');
+        assert.match(details[1] ?? '', /^question hats: /);
+        return details.length === 2;
+      },
+    );
+    assert.throws(() => selectQuestions(set, []), { code: 'FACELLM_INVALID_ARGUMENT' });
+  });
+
+  it('checks the answers of a closed question', () => {
+    const [question] = (PROMPT_SETS['attributes'] as PromptSet).questions;
+    const set = { ...fairfacegpt, name: 'own' };
+    const wrong = (change: object): readonly string[] =>
+      rejected({ ...set, questions: [{ ...question, ...change }] });
+    assert.deepEqual(wrong({ requires: [] }), [
+      'questions.0.requires: expected exactly one attribute beside answers, got 0',
+    ]);
+    assert.equal(wrong({ requires: ['gender', 'age'] }).length, 1);
+    assert.deepEqual(wrong({ answers: { Male: 'yes', Femal: '<image>' } }), [
+      "questions.0: <image> is put before the student's question; leave it out",
+      'questions.0.answers.Femal: gender has no such label; did you mean Female?',
+    ]);
+    assert.deepEqual(wrong({ answers: { Male: 'yes', Female: 'yes' } }), [
+      'questions.0.answers: expected two or more',
+    ]);
   });
 
   it('the hash knows the content, not the order of keys', () => {

@@ -7,7 +7,7 @@ import type { Attribute } from '../labels/vocabulary.js';
 import type { TeacherAnswer, TeacherRequest } from '../teachers/teacher.js';
 
 export type RejectionReason =
-  'refusal' | 'empty' | 'truncated' | 'off_topic' | 'label_leak' | 'markup';
+  'refusal' | 'empty' | 'truncated' | 'off_topic' | 'label_leak' | 'markup' | 'not_an_answer';
 
 export interface Rejection {
   readonly reason: RejectionReason;
@@ -107,6 +107,9 @@ export function judge(answer: TeacherAnswer, request: TeacherRequest): Rejection
   const { refusal, finish } = answer;
   if (refusal !== undefined && refusal !== '') return { reason: 'refusal', detail: refusal };
   if (finish === 'filtered') return { reason: 'refusal', detail: 'withheld by a content filter' };
+  const answers = request.question.answers && Object.values(request.question.answers);
+  // Such a text needs no further judgement: "20-29" has no letter.
+  if (finish !== 'length' && answers?.includes(text)) return undefined;
   if (!/\p{L}/u.test(text))
     return { reason: 'empty', detail: `no words: ${JSON.stringify(text.slice(0, 40))}` };
   const refused = firstMatch(REFUSALS, text);
@@ -119,5 +122,7 @@ export function judge(answer: TeacherAnswer, request: TeacherRequest): Rejection
   const stray = firstMatch(OFF_TOPIC, text);
   if (stray !== undefined) return { reason: 'off_topic', detail: stray };
   const leaked = rawLabel(text, request);
-  return leaked === undefined ? undefined : { reason: 'label_leak', detail: leaked };
+  if (leaked !== undefined) return { reason: 'label_leak', detail: leaked };
+  if (answers === undefined) return undefined;
+  return { reason: 'not_an_answer', detail: JSON.stringify(text.slice(0, 40)) };
 }

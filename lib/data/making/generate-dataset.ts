@@ -14,7 +14,12 @@ import {
 } from '../../files/index.js';
 import { JobRun } from '../../jobs/index.js';
 import { type LabelledImages, readLabels } from '../labels/read-labels.js';
-import { checkPromptSet, loadPromptSet, type PromptSet } from '../prompts/index.js';
+import {
+  checkPromptSet,
+  loadPromptSet,
+  type PromptSet,
+  selectQuestions,
+} from '../prompts/index.js';
 import { BATCH_PRICE_FACTOR } from '../teachers/prices.js';
 import type { Teacher, TokenPrices } from '../teachers/teacher.js';
 import { askOnline, type OnlineOutcome } from './ask-online.js';
@@ -61,13 +66,18 @@ function pricesOf(teacher: Teacher, isBatch: boolean): TokenPrices | undefined {
   return { input: prices.input * BATCH_PRICE_FACTOR, output: prices.output * BATCH_PRICE_FACTOR };
 }
 
-async function loadPrompts(prompts: PromptSet | string): Promise<PromptSet> {
-  return typeof prompts === 'string' ? loadPromptSet(prompts) : checkPromptSet(prompts, 'prompts');
+async function loadPrompts({
+  prompts = 'fairfacegpt',
+  questions,
+}: GenerateOptions): Promise<PromptSet> {
+  const set =
+    typeof prompts === 'string' ? await loadPromptSet(prompts) : checkPromptSet(prompts, 'prompts');
+  return questions === undefined ? set : selectQuestions(set, questions);
 }
 
 async function prepare(options: GenerateOptions): Promise<Prepared> {
   checkOptions(options);
-  const prompts = await loadPrompts(options.prompts ?? 'fairfacegpt');
+  const prompts = await loadPrompts(options);
   const labelled = await readLabels(options);
   const prices = pricesOf(options.teacher, Boolean(options.batch));
   return { labelled, plan: new Plan(labelled.images, prompts), prices };
@@ -80,7 +90,7 @@ function promptSetOf(plan: Plan): GenerationResult['promptSet'] {
 
 function unaskedOf(plan: Plan): number {
   let count = 0;
-  for (let pair = 0; pair < plan.size; pair++) if (plan.lacking(pair).length > 0) count++;
+  for (let pair = 0; pair < plan.size; pair++) if (plan.obstacle(pair) !== undefined) count++;
   return count;
 }
 

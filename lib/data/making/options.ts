@@ -24,6 +24,8 @@ export interface GenerateOptions extends ReadLabelsOptions, RateLimits {
   readonly teacher: Teacher;
   /** A set, or the name or path of one. @default 'fairfacegpt' */
   readonly prompts?: PromptSet | string | undefined;
+  /** Ids of the set's questions to ask. @default all */
+  readonly questions?: readonly string[] | undefined;
   /** Requests at a time. @default what suits the teacher */
   readonly concurrency?: number | undefined;
   /** Repetitions of a request that fails in passing (429, 5xx, broken connections). @default 6 */

@@ -41,10 +41,16 @@ export class Plan {
     return `${this.image(pair).file}#${this.question(pair).id}`;
   }
 
-  /** Labels that the question needs and the picture lacks. */
-  lacking(pair: number): readonly string[] {
+  /** Why the question is not asked of the picture; undefined if it is. */
+  obstacle(pair: number): string | undefined {
     const { labels } = this.image(pair);
-    return this.question(pair).requires.filter((attribute) => labels[attribute] === undefined);
+    const { requires, answers } = this.question(pair);
+    const lacking = requires.filter((attribute) => labels[attribute] === undefined);
+    if (lacking.length > 0) return `not known: ${lacking.join(', ')}`;
+    const [attribute] = requires;
+    if (answers === undefined || attribute === undefined) return undefined;
+    const label = labels[attribute] ?? '';
+    return Object.hasOwn(answers, label) ? undefined : `no answer for ${attribute} ${label}`;
   }
 
   request(pair: number, attempt: number): TeacherRequest {

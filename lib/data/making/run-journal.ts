@@ -69,7 +69,7 @@ export class RunJournal implements AsyncDisposable {
     this.ledger = new Ledger(plan.size);
     this.account = new Account(spendingLimit);
     for (let pair = 0; pair < plan.size; pair++) {
-      if (plan.lacking(pair).length > 0) this.ledger.set(pair, 'unasked');
+      if (plan.obstacle(pair) !== undefined) this.ledger.set(pair, 'unasked');
     }
   }
 

@@ -120,8 +120,8 @@ async function writeSetAside(
     await file.write(`${JSON.stringify({ line, reason: 'row', problems })}\n`);
   }
   for (const pair of journal.ledger.pairs('unasked')) {
-    const detail = `not known: ${plan.lacking(pair).join(', ')}`;
-    await file.write(`${JSON.stringify({ id: plan.id(pair), reason: 'label_unknown', detail })}\n`);
+    const detail = plan.obstacle(pair);
+    await file.write(`${JSON.stringify({ id: plan.id(pair), reason: 'not_asked', detail })}\n`);
   }
   for (const pairs of windows(journal, 'aside')) {
     for (const entry of await journal.read(pairs)) {

@@ -1,31 +1,48 @@
 /**
  * Short questions on one labelled attribute each, asked only of pictures whose label is known. Made for
- * small models: with the `labels` teacher the answers are a few canonical sentences.
+ * small models. All but the one on pose are evaluation's own, answered by the text of a choice.
  */
-import type { Attribute } from '../labels/vocabulary.js';
+import { CLOSED_QUESTIONS, type ClosedQuestionName } from './closed-questions.js';
 import type { PromptQuestion, PromptSet } from './prompt-set.js';
 
-function ask(attribute: Attribute, topic: string, student: string): PromptQuestion {
+const TOPICS: Readonly<Record<ClosedQuestionName, string>> = {
+  gender: 'gender',
+  age: 'age',
+  race: 'ethnicity',
+  smile: 'smile',
+  expression: 'expression',
+  eyewear: 'eyewear',
+};
+
+function ask(name: ClosedQuestionName): PromptQuestion {
+  const { attribute, question, answers } = CLOSED_QUESTIONS[name];
   return {
-    id: attribute,
-    topic,
-    student,
-    teacher: `{known} ${student} Answer in one short sentence, without mentioning that anything was given to you.`,
+    id: name,
+    topic: TOPICS[name],
+    student: question,
+    teacher: `{known} ${question} Write that answer alone, in exactly those words and without a full stop.`,
     about: [attribute],
     requires: [attribute],
+    answers,
   };
 }
 
+const POSE = 'Which way does the face in the image point?';
+
 export const ATTRIBUTE_QUESTIONS: PromptSet = {
   name: 'attributes',
-  version: '1',
-  system: 'You answer short questions about the face in a picture, in one plain sentence.',
+  version: '2',
+  system: 'You answer short questions about the face in a picture, in one plain sentence or less.',
   known: 'It is known that this is a face image of {person}.',
   questions: [
-    ask('gender', 'gender', 'Is the person in the image a man or a woman?'),
-    ask('age', 'age', 'How old does the person in the image look?'),
-    ask('expression', 'expression', 'What expression does the face in the image show?'),
-    ask('eyewear', 'eyewear', 'Does the person in the image wear glasses?'),
-    ask('pose', 'face pose', 'Which way does the face in the image point?'),
+    ...(Object.keys(CLOSED_QUESTIONS) as ClosedQuestionName[]).map(ask),
+    {
+      id: 'pose',
+      topic: 'face pose',
+      student: POSE,
+      teacher: `{known} ${POSE} Answer in one short sentence, without mentioning that anything was given to you.`,
+      about: ['pose'],
+      requires: ['pose'],
+    },
   ],
 };

@@ -1,4 +1,9 @@
 /** Prompt sets: what the teacher is asked and what the student is told it was asked. */
+export {
+  CLOSED_QUESTIONS,
+  type ClosedQuestion,
+  type ClosedQuestionName,
+} from './closed-questions.js';
 export { genderWord, teacherPrompt } from './person.js';
 export {
   checkPromptSet,
@@ -7,4 +12,5 @@ export {
   type PromptQuestion,
   type PromptSet,
   promptSetHash,
+  selectQuestions,
 } from './prompt-set.js';

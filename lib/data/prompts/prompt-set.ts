@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { createError } from '../../errors.js';
 import { systemCode } from '../data-file.js';
 import { didYouMean } from '../describe.js';
-import { ATTRIBUTES, type Attribute } from '../labels/vocabulary.js';
+import { ATTRIBUTES, type Attribute, VOCABULARY } from '../labels/vocabulary.js';
 import { ATTRIBUTE_QUESTIONS } from './attribute-questions.js';
 import { FAIRFACEGPT } from './fairfacegpt.js';
 import { PERSON_WORDING } from './person.js';
@@ -30,6 +30,11 @@ export interface PromptQuestion {
   readonly about: readonly Attribute[];
   /** Labels without which the question is not asked of a picture. */
   readonly requires: readonly Attribute[];
+  /**
+   * Makes the question a closed one: label of the one required attribute to the exact text that answers it. A
+   * picture with another label is not asked about, and an answer in other words is not used.
+   */
+  readonly answers?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface PromptSet {
@@ -59,6 +64,7 @@ const promptSetSchema = z.strictObject({
         teacher: text,
         about: attributes,
         requires: attributes,
+        answers: z.record(z.string(), text).optional(),
       }),
     )
     .min(1),
@@ -86,10 +92,28 @@ export function promptSetHash(set: PromptSet): string {
 
 const PLACEHOLDER = /\{[^{}]*\}/;
 
+/** What is wrong with the answers of a closed question. */
+function answerProblems({ requires, answers }: PromptQuestion): string[] {
+  if (answers === undefined) return [];
+  const [attribute, ...others] = requires;
+  if (attribute === undefined || others.length > 0) {
+    return [`requires: expected exactly one attribute beside answers, got ${requires.length}`];
+  }
+  const known = VOCABULARY[attribute];
+  const problems = Object.keys(answers)
+    .filter((label) => !known.includes(label))
+    .map(
+      (label) => `answers.${label}: ${attribute} has no such label; ${didYouMean(label, known)}`,
+    );
+  if (new Set(Object.values(answers)).size < 2) problems.push('answers: expected two or more');
+  return problems;
+}
+
 function meaningProblems(set: PromptSet): string[] {
   const problems: string[] = [];
   const seen = new Set<string>();
-  for (const [i, { id, student, teacher }] of set.questions.entries()) {
+  for (const [i, question] of set.questions.entries()) {
+    const { id, student, teacher, answers = {} } = question;
     const place = `questions.${i}`;
     if (seen.has(id)) problems.push(`${place}.id: ${id} stands twice`);
     seen.add(id);
@@ -100,9 +124,10 @@ function meaningProblems(set: PromptSet): string[] {
     const unknown = PLACEHOLDER.exec(teacher.replaceAll('{known}', ''))?.[0];
     if (unknown !== undefined)
       problems.push(`${place}.teacher: ${unknown} is unknown; use {known}`);
-    if (/<image>/.test(student + teacher)) {
+    if (/<image>/.test([student, teacher, ...Object.values(answers)].join(' '))) {
       problems.push(`${place}: <image> is put before the student's question; leave it out`);
     }
+    problems.push(...answerProblems(question).map((problem) => `${place}.${problem}`));
   }
   return problems;
 }
@@ -120,6 +145,26 @@ export function checkPromptSet(value: unknown, name: string): PromptSet {
     : result.error.issues.map(({ path, message }) => `${path.join('.') || 'set'}: ${message}`);
   if (result.success && problems.length === 0) return result.data;
   throw createError('FACELLM_INVALID_ARGUMENT', `${name} is no prompt set`, { details: problems });
+}
+
+/**
+ * The set with some of its questions only, in its own order.
+ *
+ * @param ids of the questions; repetitions count once
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every id that the set lacks
+ */
+export function selectQuestions(set: PromptSet, ids: readonly string[]): PromptSet {
+  const known = set.questions.map(({ id }) => id);
+  const problems = [...new Set(ids)]
+    .filter((id) => !known.includes(id))
+    .map((id) => `question ${id}: ${didYouMean(id, known)}`);
+  if (ids.length === 0) problems.push(`questions: expected at least one of ${known.join(', ')}`);
+  if (problems.length === 0) {
+    return { ...set, questions: set.questions.filter(({ id }) => ids.includes(id)) };
+  }
+  throw createError('FACELLM_INVALID_ARGUMENT', `${set.name} has no such questions`, {
+    details: problems,
+  });
 }
 
 /**

@@ -36,6 +36,10 @@ function write({ question, labels }: TeacherRequest, draw: (bound: number) => nu
   const pick = (bank: readonly string[]): string => bank[draw(bank.length)] ?? '';
   const subject: Subject = subjectOf(labels);
   const told = question.about.filter((attribute) => labels[attribute] !== undefined);
+  const [closed] = question.requires;
+  if (question.answers !== undefined && closed !== undefined) {
+    return question.answers[labels[closed] ?? ''] ?? '';
+  }
   // A question that requires a label is a short one: it wants that label and nothing else.
   if (question.requires.length > 0) {
     return question.requires

@@ -1,146 +1,121 @@
 /**
  * The attributes that are known by name: FairFace's three with its strings (joojs/fairface), and what other labelled
- * folders say of expression and eyewear. Take one and change it for another question or other words.
+ * folders say of expression and eyewear. What is asked and what the answers are is the wording of training data
+ * (CLOSED_QUESTIONS); here stands how answers in other words are read. Take one and change it for another question or
+ * other words.
  */
+import { VOCABULARY } from '../../data/labels/vocabulary.js';
+import { CLOSED_QUESTIONS, type ClosedQuestionName } from '../../data/prompts/index.js';
 import type { AttributeChoice, AttributeDefinition } from './definition.js';
 
-const GENDER: AttributeDefinition = {
-  name: 'gender',
-  question: 'What is the gender of the person in this picture? Answer Male or Female.',
-  choices: [
-    {
-      text: 'Male',
-      labels: ['Male'],
-      synonyms: ['man', 'men', 'boy', 'gentleman', 'masculine', 'he', 'him', 'his'],
-    },
-    {
-      text: 'Female',
-      labels: ['Female'],
-      synonyms: ['woman', 'women', 'girl', 'lady', 'feminine', 'she', 'her', 'hers'],
-    },
-  ],
-};
+export type BuiltInAttribute = ClosedQuestionName;
 
-/** A bracket of ages under FairFace's name. */
-function bracket(
-  years: readonly [number, number],
-  synonyms: readonly string[] = [],
-  text = `${years[0]}-${years[1]}`,
-): AttributeChoice {
-  return { text, labels: [text], synonyms, years };
+/** What may be said of a choice besides its text and labels. */
+interface Reading extends Partial<Pick<AttributeChoice, 'synonyms' | 'negationOf' | 'years'>> {
+  /** Labels that other folders use for it. */
+  readonly moreLabels?: readonly string[];
 }
 
-const AGE: AttributeDefinition = {
-  name: 'age',
-  columns: ['age', 'age_bracket'],
-  question:
-    'How old is the person in this picture? Answer with one of 0-2, 3-9, 10-19, 20-29, 30-39, 40-49, 50-59, 60-69, more than 70.',
-  choices: [
-    bracket([0, 2], ['baby', 'infant', 'newborn', 'toddler']),
-    bracket([3, 9], ['child']),
-    bracket([10, 19], ['teenager', 'teenage', 'teen', 'teens', 'adolescent']),
-    bracket([20, 29], ['twenties']),
-    bracket([30, 39], ['thirties']),
-    bracket([40, 49], ['forties']),
-    bracket([50, 59], ['fifties']),
-    bracket([60, 69], ['sixties']),
-    bracket([70, 120], ['seventies', 'eighties', 'nineties'], 'more than 70'),
-  ],
-  isOrdinal: true,
+type Rest = Pick<AttributeDefinition, 'columns' | 'isOrdinal'> & {
+  /** By text of the choice. */
+  readonly readings: Readonly<Record<string, Reading>>;
+  /** Labels of other folders that no single choice answers. */
+  readonly moreIgnored?: readonly string[];
 };
 
-const RACE: AttributeDefinition = {
-  name: 'race',
-  question:
-    'Which of these describes the person in this picture best? Answer with one of White, Black, Latino or Hispanic, East Asian, Southeast Asian, Indian, Middle Eastern.',
-  choices: [
-    { text: 'White', labels: ['White'], synonyms: ['Caucasian', 'European'] },
-    { text: 'Black', labels: ['Black'], synonyms: ['African', 'African American'] },
-    {
-      text: 'Latino or Hispanic',
-      labels: ['Latino_Hispanic'],
+function define(
+  name: BuiltInAttribute,
+  { readings, moreIgnored = [], ...rest }: Rest,
+): AttributeDefinition {
+  const { attribute, question, answers } = CLOSED_QUESTIONS[name];
+  const choices = [...new Set(Object.values(answers))].map((text): AttributeChoice => {
+    const { moreLabels = [], ...reading } = readings[text] ?? {};
+    const labels = Object.keys(answers).filter((label) => answers[label] === text);
+    return { text, labels: [...labels, ...moreLabels], ...reading };
+  });
+  const unanswered = VOCABULARY[attribute].filter((label) => !Object.hasOwn(answers, label));
+  return { name, question, choices, ignoredLabels: [...unanswered, ...moreIgnored], ...rest };
+}
+
+const GENDER = define('gender', {
+  readings: {
+    Male: { synonyms: ['man', 'men', 'boy', 'gentleman', 'masculine', 'he', 'him', 'his'] },
+    Female: { synonyms: ['woman', 'women', 'girl', 'lady', 'feminine', 'she', 'her', 'hers'] },
+  },
+});
+
+const AGE = define('age', {
+  columns: ['age', 'age_bracket'],
+  isOrdinal: true,
+  readings: {
+    '0-2': { years: [0, 2], synonyms: ['baby', 'infant', 'newborn', 'toddler'] },
+    '3-9': { years: [3, 9], synonyms: ['child'] },
+    '10-19': {
+      years: [10, 19],
+      synonyms: ['teenager', 'teenage', 'teen', 'teens', 'adolescent'],
+    },
+    '20-29': { years: [20, 29], synonyms: ['twenties'] },
+    '30-39': { years: [30, 39], synonyms: ['thirties'] },
+    '40-49': { years: [40, 49], synonyms: ['forties'] },
+    '50-59': { years: [50, 59], synonyms: ['fifties'] },
+    '60-69': { years: [60, 69], synonyms: ['sixties'] },
+    'more than 70': { years: [70, 120], synonyms: ['seventies', 'eighties', 'nineties'] },
+  },
+});
+
+const RACE = define('race', {
+  readings: {
+    White: { synonyms: ['Caucasian', 'European'] },
+    Black: { synonyms: ['African', 'African American'] },
+    'Latino or Hispanic': {
       synonyms: ['Latino_Hispanic', 'Latino', 'Latina', 'Latinx', 'Hispanic'],
     },
-    { text: 'East Asian', labels: ['East Asian'], synonyms: ['Chinese', 'Japanese', 'Korean'] },
-    {
-      text: 'Southeast Asian',
-      labels: ['Southeast Asian'],
+    'East Asian': { synonyms: ['Chinese', 'Japanese', 'Korean'] },
+    'Southeast Asian': {
       synonyms: ['South-East Asian', 'Vietnamese', 'Thai', 'Filipino', 'Indonesian', 'Malay'],
     },
-    { text: 'Indian', labels: ['Indian'], synonyms: ['South Asian'] },
-    {
-      text: 'Middle Eastern',
-      labels: ['Middle Eastern', 'West Asian'],
+    Indian: { synonyms: ['South Asian'] },
+    'Middle Eastern': {
+      moreLabels: ['West Asian'],
       synonyms: ['West Asian', 'Arab', 'Arabic', 'Persian'],
     },
-  ],
+  },
   // Said by people of themselves in the London set; no single choice is right.
-  ignoredLabels: ['East Asian/White'],
-};
+  moreIgnored: ['East Asian/White'],
+});
 
-const SMILE: AttributeDefinition = {
-  name: 'smile',
+const SMILE = define('smile', {
   columns: ['smile', 'expression'],
-  question: 'Is the person in this picture smiling? Answer smiling or not smiling.',
-  choices: [
-    {
-      text: 'smiling',
-      labels: ['smiling'],
-      synonyms: ['smile', 'smiles', 'grinning', 'grin', 'yes'],
-    },
-    {
-      text: 'not smiling',
-      labels: ['neutral', 'sad', 'angry'],
+  readings: {
+    smiling: { synonyms: ['smile', 'smiles', 'grinning', 'grin', 'yes'] },
+    'not smiling': {
       synonyms: ['unsmiling', 'neutral', 'serious', 'stern', 'no'],
       negationOf: ['smiling', 'smile', 'smiles', 'grinning', 'grin'],
     },
-  ],
-  // A posed mood, which may or may not show as a smile.
-  ignoredLabels: ['happy', 'surprised', 'fearful', 'disgusted'],
-};
+  },
+});
 
-const EXPRESSION: AttributeDefinition = {
-  name: 'expression',
-  question:
-    'What is the expression of the person in this picture? Answer with one of neutral, happy, sad, angry.',
-  choices: [
-    { text: 'neutral', labels: ['neutral'], synonyms: ['calm', 'serious', 'expressionless'] },
-    {
-      text: 'happy',
-      labels: ['happy', 'smiling'],
+const EXPRESSION = define('expression', {
+  readings: {
+    neutral: { synonyms: ['calm', 'serious', 'expressionless'] },
+    happy: {
       synonyms: ['happiness', 'smiling', 'smile', 'smiles', 'joyful', 'joy', 'cheerful'],
     },
-    { text: 'sad', labels: ['sad'], synonyms: ['sadness', 'unhappy', 'sorrowful'] },
-    { text: 'angry', labels: ['angry'], synonyms: ['anger', 'annoyed', 'furious'] },
-  ],
-  ignoredLabels: ['surprised', 'fearful', 'disgusted'],
-};
+    sad: { synonyms: ['sadness', 'unhappy', 'sorrowful'] },
+    angry: { synonyms: ['anger', 'annoyed', 'furious'] },
+  },
+});
 
-const EYEWEAR: AttributeDefinition = {
-  name: 'eyewear',
-  question:
-    'What does the person in this picture wear over the eyes? Answer with one of no glasses, eyeglasses, sunglasses.',
-  choices: [
-    {
-      text: 'no glasses',
-      labels: ['none'],
+const EYEWEAR = define('eyewear', {
+  readings: {
+    'no glasses': {
       synonyms: ['none', 'nothing', 'no eyewear', 'no eyeglasses', 'no sunglasses'],
       negationOf: ['eyewear', 'glasses', 'eyeglasses', 'spectacles', 'sunglasses'],
     },
-    {
-      text: 'eyeglasses',
-      labels: ['eyeglasses'],
-      synonyms: ['glasses', 'eye glasses', 'spectacles', 'reading glasses'],
-    },
-    {
-      text: 'sunglasses',
-      labels: ['sunglasses'],
-      synonyms: ['sun glasses', 'dark glasses', 'tinted glasses', 'shades'],
-    },
-  ],
-};
-
-export type BuiltInAttribute = 'gender' | 'age' | 'race' | 'smile' | 'expression' | 'eyewear';
+    eyeglasses: { synonyms: ['glasses', 'eye glasses', 'spectacles', 'reading glasses'] },
+    sunglasses: { synonyms: ['sun glasses', 'dark glasses', 'tinted glasses', 'shades'] },
+  },
+});
 
 /** In the order of tables. */
 export const BUILT_IN_ATTRIBUTES: Readonly<Record<BuiltInAttribute, AttributeDefinition>> = {
