@@ -70,8 +70,8 @@ void change_colours(std::vector<uint8_t>& rgb, const Augmentation& change) {
     }
     const double grey = luma(values[0], values[1], values[2]);
     for (size_t c = 0; c < 3; ++c) {
-      rgb[i + c] = static_cast<uint8_t>(
-          std::lround(bounded(grey + change.saturation * (values[c] - grey))));
+      // Rounded to the nearest: nothing here is negative.
+      rgb[i + c] = static_cast<uint8_t>(bounded(grey + change.saturation * (values[c] - grey)) + 0.5);
     }
   }
 }
