@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { readCheckpointFiles } from '../lib/checkpoint/index.js';
+import { importBuilt } from './harness/built.js';
 import { describeEnvironment } from './harness/environment.js';
 import { bootstrap, median } from './harness/statistics.js';
 
@@ -68,9 +69,7 @@ function peakBytes(): number {
 /** What is to be timed; whatever it needs is loaded beforehand. */
 async function prepare(kind: Kind, model: string): Promise<() => Promise<void>> {
   if (kind === 'facellm') {
-    // As shipped: the sources would be translated anew in the tokenizer's thread.
-    const built = new URL('../dist/index.js', import.meta.url).href;
-    const { FaceLlm } = (await import(built)) as typeof import('../lib/index.js');
+    const FaceLlm = await importBuilt();
     return async () => (await FaceLlm.load(model)).dispose();
   }
   return () => readFiles(kind === 'plain read', model);
