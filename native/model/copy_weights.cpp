@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "core/populate.h"
+
 namespace facellm {
 namespace {
 
@@ -49,6 +51,8 @@ template <typename Bits>
 bool scan_finite(const void* data, int64_t count, Bits exponent_mask) {
   const auto* values = static_cast<const Bits*>(data);
   Bits found = 0;
+  // Otherwise the compiler leaves this loop to single values.
+#pragma omp simd reduction(| : found)
   for (int64_t i = 0; i < count; ++i) {
     found |= static_cast<Bits>((values[i] & exponent_mask) == exponent_mask);
   }
@@ -66,6 +70,7 @@ bool is_finite(const void* data, int64_t count, at::ScalarType dtype) {
 // Returns false if the piece holds NaN or infinity.
 bool copy_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piece& piece) {
   auto target = copy.target.view({-1}).narrow(0, piece.first, piece.count);
+  if (target.is_cpu()) populate(target.mutable_data_ptr(), target.nbytes());
   const bool goes_straight = target.is_cpu() && target.scalar_type() == copy.stored;
   const auto staged = goes_straight ? target : at::empty({piece.count}, copy.stored);
   checkpoint.read(copy.file, file_begin(copy, piece),

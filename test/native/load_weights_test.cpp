@@ -2,6 +2,7 @@
 // changes under the loader's hands is a typed error.
 #include "model/load_weights.h"
 
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
