@@ -31,7 +31,7 @@ export function isCompanion(name: string, from: CheckpointLayout, to: Checkpoint
 }
 
 /** Control tokens that transformers' processor asks its tokenizer for. */
-const PROCESSOR_TOKENS = {
+export const PROCESSOR_TOKENS = {
   context_image_token: '<IMG_CONTEXT>',
   end_image_token: '</img>',
   start_image_token: '<img>',

@@ -129,6 +129,15 @@ function toHf(raw: JsonObject, config: CheckpointConfig, isTied: boolean): JsonO
   };
 }
 
+/** config.json of the HF layout for a model that has none yet; `text` holds the language model's own keys. */
+export function hfConfigJson(
+  config: CheckpointConfig,
+  text: JsonObject,
+  isTied: boolean,
+): JsonObject {
+  return toHf({ llm_config: text }, config, isTied);
+}
+
 /** The same file for weights of another dtype: every place that states one. */
 function withDtype(raw: JsonObject, dtype: StoredDtypeName): JsonObject {
   const changed = Object.fromEntries(

@@ -1,9 +1,11 @@
 /** Where a checkpoint lies, which files it has and what its configuration says. */
 export { type CheckpointConfig, type CheckpointLayout, readCheckpointConfig } from './config.js';
-export { hfCompanions, isCompanion } from './companions.js';
-export { convertConfig, type StoredDtypeName } from './convert-config.js';
+export { hfCompanions, isCompanion, PROCESSOR_TOKENS } from './companions.js';
+export { convertConfig, hfConfigJson, type StoredDtypeName } from './convert-config.js';
+export { dropTensor } from './drop-tensor.js';
 export { type JsonObject, readOptionalJson, readRequiredJson } from './json-file.js';
 export { type CheckpointFiles, readCheckpointFiles } from './files.js';
+export { IMAGENET_PREPROCESSING } from './preprocessor-config.js';
 export type { GenerationDefaults } from './generation-config.js';
 export { readTensorNames } from './tensor-names.js';
 export { hubCacheFolder, resolveCheckpoint, type ResolveOptions } from './resolve.js';

@@ -3,8 +3,8 @@
  * the old files to the new ones; this file decides what stands beside the weights. Everything is written into a folder
  * of another name, which takes the asked-for name when it is complete.
  */
-import { mkdir, mkdtemp, readdir, rename, rm, statfs } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
 import type { NativeExportResult } from '../binding/native.js';
@@ -15,10 +15,11 @@ import {
   readRequiredJson,
   resolveCheckpoint,
 } from '../checkpoint/index.js';
-import { createError, FaceLlmError, fromNative, InvalidArgumentError } from '../errors.js';
+import { fromNative, InvalidArgumentError } from '../errors.js';
 import { readAdapter, resolveAdapter } from '../lora/index.js';
 import { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
 import type { Dtype, LoadProgress } from './load.js';
+import { newFolder } from './new-folder.js';
 
 export interface ExportOptions {
   /** Checkpoint folder, in either layout, or a hub id in the local cache. */
@@ -91,21 +92,6 @@ function checkOptions({ layout, dtype, maxShardBytes }: ExportOptions): void {
   });
 }
 
-async function checkOutput(output: string): Promise<void> {
-  let names: readonly string[];
-  try {
-    names = await readdir(output);
-  } catch (cause) {
-    if ((cause as { code?: unknown }).code === 'ENOENT') return;
-    throw writeError(output, cause);
-  }
-  if (names.length === 0) return;
-  throw new InvalidArgumentError(
-    'FACELLM_INVALID_ARGUMENT',
-    `${output} is not empty (${names.length} entries); nothing is overwritten: name a new folder`,
-  );
-}
-
 async function open(options: ExportOptions, adapters: readonly string[]): Promise<ExportSource> {
   const directory = await resolveCheckpoint(options.model);
   const config = await readCheckpointConfig(directory);
@@ -129,39 +115,21 @@ async function open(options: ExportOptions, adapters: readonly string[]): Promis
 async function write(options: ExportOptions, adapters: readonly string[]): Promise<ExportedModel> {
   checkOptions(options);
   options.signal?.throwIfAborted();
-  const output = resolve(options.output);
-  await checkOutput(output);
+  const folder = await newFolder(options.output, options.signal);
   const source = await open(options, adapters);
-  const partial = await makePartial(output);
-  try {
+  return folder.write(async (partial) => {
     await writeCompanions(source, partial);
     const result = await writeWeights(source, options, partial);
     await writeIndex(partial, result);
     await writeJson(join(partial, 'config.json'), configFor(source, isTied(result)));
-    options.signal?.throwIfAborted();
-    await rename(partial, output);
     return {
-      directory: output,
+      directory: folder.output,
       layout: source.target,
       files: result.files.map(({ name }) => name),
       tensors: result.files.reduce((sum, { tensors }) => sum + tensors.length, 0),
       tensorBytes: result.tensorBytes,
     };
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    options.signal?.throwIfAborted();
-    throw error instanceof FaceLlmError ? error : writeError(output, error);
-  }
-}
-
-/** Beside the output, on the same disk: a rename moves no bytes. */
-async function makePartial(output: string): Promise<string> {
-  try {
-    await mkdir(dirname(output), { recursive: true });
-    return await mkdtemp(join(dirname(output), `${basename(output)}.partial-`));
-  } catch (cause) {
-    throw writeError(output, cause);
-  }
+  });
 }
 
 /** What a file says of tying is no evidence (spec internvl3.md, section 3.3): the tensors are. */
@@ -213,13 +181,4 @@ async function writeIndex(
     metadata: { total_size: tensorBytes },
     weight_map: Object.fromEntries(entries.sort()),
   });
-}
-
-function writeError(output: string, cause: unknown): FaceLlmError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return createError(
-    'FACELLM_RUN_WRITE',
-    `${output} cannot be written; check the path, its permissions and the room on its disk`,
-    { details: [reason], cause },
-  );
 }

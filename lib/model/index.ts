@@ -5,6 +5,7 @@ export {
   type AdapterSelection,
   type LoadAdapterOptions,
 } from './adapter.js';
+export { createModel, type CreatedModel, type CreateModelOptions } from './create-model.js';
 export {
   exportModel,
   type ExportedModel,
@@ -13,6 +14,7 @@ export {
   type MergeOptions,
 } from './export-model.js';
 export { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
+export { type ModelShape, nanoShape, overrideShape } from './model-shape.js';
 export { type ServingSettings, SETTINGS_FILE } from './serving-settings.js';
 export {
   type AdapterChoice,

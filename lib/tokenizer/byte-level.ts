@@ -8,14 +8,17 @@ function isPrintable(byte: number): boolean {
   return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
 }
 
-const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = (() => {
-  const map = new Map<string, number>();
+/** The character that stands for each byte. */
+export const CHARACTER_OF_BYTE: readonly string[] = (() => {
   let next = 0x100;
-  for (let byte = 0; byte < 256; byte++) {
-    map.set(String.fromCharCode(isPrintable(byte) ? byte : next++), byte);
-  }
-  return map;
+  return Array.from({ length: 256 }, (_, byte) =>
+    String.fromCharCode(isPrintable(byte) ? byte : next++),
+  );
 })();
+
+const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = new Map(
+  CHARACTER_OF_BYTE.map((character, byte) => [character, byte]),
+);
 
 const encoder = new TextEncoder();
 
@@ -44,3 +47,10 @@ export const SPLIT_PATTERN: string = [
   `[${SPACE}]+(?![^${SPACE}])`,
   `[${SPACE}]+`,
 ].join('|');
+
+const SPLIT = new RegExp(SPLIT_PATTERN, 'gu');
+
+/** The pieces that BPE sees of a text without control tokens. Joined, they are the text in NFC. */
+export function preTokenise(text: string): readonly string[] {
+  return text.normalize('NFC').match(SPLIT) ?? [];
+}

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { createError } from '../errors.js';
+import { PLAIN_ADDED } from './internvl-tokens.js';
 
 export interface AddedToken {
   readonly id: number;
@@ -67,9 +68,6 @@ const tokenizerConfig = z.object({
   added_tokens_decoder: z.record(z.string().regex(/^\d+$/), z.object(flags)).optional(),
 });
 const idByToken = z.custom<Readonly<Record<string, number>>>(isVocab, 'expected ids by token');
-
-/** Qwen2's added tokens that are not special (spec section 7.1), for files that do not say. */
-const PLAIN_ADDED = /^<(\/?tool_call|\|(fim_(prefix|middle|suffix|pad)|repo_name|file_sep)\|)>$/;
 
 async function readText(directory: string, name: string): Promise<string | undefined> {
   try {
@@ -133,6 +131,7 @@ async function readAddedTokens(directory: string): Promise<readonly AddedToken[]
   return Object.entries(ids).map(([content, id]) => ({
     id,
     content,
+    // This file does not say; Qwen2's plain ones are known.
     special: !PLAIN_ADDED.test(content),
   }));
 }

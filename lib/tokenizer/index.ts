@@ -3,3 +3,5 @@ export { Detokenizer } from './detokenizer.js';
 export { type DecodeOptions, TokenTable } from './token-table.js';
 export { type TextCoder, type TextSegment, Tokenizer } from './tokenizer.js';
 export { TokenizerThread } from './tokenizer-thread.js';
+export { ADDED_TOKEN_COUNT, makeTokenizerFiles, type WrittenTokenizer } from './tokenizer-files.js';
+export { trainBpe, type TrainBpeOptions, type TrainedBpe } from './train-bpe.js';
