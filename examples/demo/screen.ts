@@ -36,15 +36,20 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** Columns of equal width, numbers (whatever has no letter first) to the right. */
+/** Rows under a heading, in columns of equal width; columns of numbers stand to the right. */
 export function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  const isText = (cell: string): boolean => /^\p{L}/u.test(cell);
+  const [head = [], ...body] = rows;
+  const columns = head.map((title, i) => {
+    const cells = body.map((row) => row[i] ?? '');
+    const isNumeric = cells.every((cell) => /^[-\d.]+(?: \([^a-z]*\))?$/.test(cell));
+    return { isNumeric, width: Math.max(title.length, ...cells.map((cell) => cell.length)) };
+  });
   return rows.map((row) =>
-    row
-      .map((cell, i) =>
-        isText(cell) ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0),
-      )
+    columns
+      .map(({ isNumeric, width }, i) => {
+        const cell = row[i] ?? '';
+        return isNumeric ? cell.padStart(width) : cell.padEnd(width);
+      })
       .join('   ')
       .trimEnd(),
   );

@@ -1,6 +1,4 @@
 /** The demo from beginning to end, with what each step means in a sentence or two. */
-import { relative } from 'node:path';
-
 import type { Demo } from './demo.js';
 import { type AttributeFigures, readFigures } from './figures.js';
 import { writeReport } from './report/write-report.js';
@@ -11,7 +9,7 @@ import { type Face, FACE_RULE, facesStage } from './stages/faces.js';
 import { modelStage } from './stages/model.js';
 import { afterStage, beforeStage } from './stages/scores.js';
 import { trainingStage } from './stages/training.js';
-import { askCommand, gapRows, REAL_COMMANDS, scoreRows } from './summary.js';
+import { askCommand, gapRows, REAL_COMMANDS, scoreRows, shownPath } from './summary.js';
 
 const STAGES = 7;
 
@@ -39,21 +37,20 @@ async function step<Result>(
 }
 
 function showFaces({ screen }: Demo, faces: readonly Face[]): void {
-  for (const { file, answers } of faces) {
-    screen.line(`      ${file}`);
-    const rows = answers.map(({ attribute, answer, choices, truth }) => {
-      const best = choices.reduce((a, b) => (b.probability > a.probability ? b : a));
+  const rows = faces.flatMap(({ file, answers }) =>
+    answers.map(({ attribute, answer, choices, truth }) => {
       const verdict =
-        truth === undefined ? 'not labelled' : best.text === truth ? 'right' : `wrong: ${truth}`;
-      return [attribute, `"${answer}"`, `${best.text} ${best.probability.toFixed(2)}`, verdict];
-    });
-    screen.show(table(rows).map((line) => `  ${line}`));
-  }
+        truth === undefined ? 'not labelled' : answer === truth ? 'right' : `wrong, is ${truth}`;
+      const told = choices.map(({ text, probability }) => `${text} ${probability.toFixed(2)}`);
+      return [file, attribute, answer, verdict, told.join(', ')];
+    }),
+  );
+  screen.show(table([['face', 'question', 'answer', '', 'probabilities'], ...rows]));
 }
 
 function showEnd(demo: Demo, report: string, faces: readonly Face[]): void {
   const { screen, options } = demo;
-  screen.heading(`Report: ${relative(process.cwd(), report) || report}`);
+  screen.heading(`Report: ${shownPath(report)}`);
   if (options.isQuick) screen.say(WARNING);
   const [face] = faces;
   const [first] = face?.answers ?? [];
@@ -80,9 +77,7 @@ export async function runStages(demo: Demo): Promise<void> {
   const { screen, options } = demo;
   screen.line('FaceLLM from nothing: a small vision-language model learns from real portraits.');
   if (options.isQuick) screen.line(WARNING);
-  screen.line(
-    `Everything is kept in ${relative(process.cwd(), options.folder) || options.folder}.`,
-  );
+  screen.line(`Everything is kept in ${shownPath(options.folder)}.`);
 
   const { result: data } = await step(
     demo,

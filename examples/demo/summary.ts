@@ -56,9 +56,10 @@ export function gapRows(figures: readonly AttributeFigures[]): string[][] {
   ];
 }
 
-function shown(path: string): string {
+/** A path as one would type it here. */
+export function shownPath(path: string): string {
   const name = relative(process.cwd(), path);
-  return name === '' ? '.' : name.startsWith('..') ? path : name;
+  return name === '' || name.startsWith('..') ? path : name;
 }
 
 function quoted(text: string): string {
@@ -73,24 +74,24 @@ function command(...words: readonly string[]): string {
 export function askCommand({ cache }: Demo, file: string, question: string): string {
   return command(
     'ask',
-    `${shown(FACES)}/${file}`,
+    `${shownPath(FACES)}/${file}`,
     question,
     '--model',
-    shown(cache.path(RUN_FOLDER)),
+    shownPath(cache.path(RUN_FOLDER)),
   );
 }
 
 /** The stages as one would type them. */
 export function stageCommands({ cache, labels, options }: Demo): readonly string[] {
-  const at = (name: string): string => shown(cache.path(name));
-  const faces = shown(FACES);
+  const at = (name: string): string => shownPath(cache.path(name));
+  const faces = shownPath(FACES);
   const asked = ['gender', 'eyewear', 'smile'];
   const { seed } = options;
   const model = at(MODEL_FOLDER);
   const run = at(RUN_FOLDER);
   return [
     command(
-      ...['generate', '--labels', shown(labels), '--images', faces, '--teacher', 'labels'],
+      ...['generate', '--labels', shownPath(labels), '--images', faces, '--teacher', 'labels'],
       ...['--prompts', 'attributes', '--questions', ...asked, '--where', 'split=train'],
       ...['--column', 'age=age_bracket', '--column', 'race=', '--seed', `${seed}`],
       ...['--output', at('data')],
@@ -100,7 +101,7 @@ export function stageCommands({ cache, labels, options }: Demo): readonly string
       ...['--set', `seed=${seed}`],
     ),
     command(
-      ...['evaluate', '--benchmark', 'attributes', '--data', faces, '--labels', shown(labels)],
+      ...['evaluate', '--benchmark', 'attributes', '--data', faces, '--labels', shownPath(labels)],
       ...['--split', 'test', '--attributes', ...asked, '--model', model, '--tuned', run],
       ...['--template', 'training', '--system', '', '--max-new-tokens', '12'],
       ...['--output', at('scores')],

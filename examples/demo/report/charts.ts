@@ -14,7 +14,7 @@ export function smoothed(points: readonly LossPoint[]): LossPoint[] {
 }
 
 export function lossChart(points: readonly LossPoint[]): Html {
-  const [width, height] = [760, 300];
+  const [width, height] = [1040, 300];
   const frame: Frame = { left: 46, top: 14, width: width - 62, height: height - 56 };
   const lastStep = points.at(-1)?.step ?? 1;
   const most = Math.max(...points.map(({ loss }) => loss), 0.1);
@@ -52,7 +52,7 @@ function reliabilityPanel(
   { attribute, ece, reliability }: AttributeFigures,
   left: number,
 ): readonly string[] {
-  const frame: Frame = { left: left + 34, top: 30, width: 190, height: 190 };
+  const frame: Frame = { left: left + 44, top: 30, width: 250, height: 250 };
   const x = linear([0, 1], [frame.left, frame.left + frame.width]);
   const y = linear([0, 1], [frame.top + frame.height, frame.top]);
   const bottom = frame.top + frame.height;
@@ -85,11 +85,11 @@ function reliabilityPanel(
 
 /** Share right among answers of like probability; on the diagonal, probabilities can be taken at their word. */
 export function reliabilityChart(figures: readonly AttributeFigures[]): Html {
-  const panel = 253;
+  const panel = 345;
   const told = figures.map(({ attribute, ece }) => `${attribute} ${ece.toFixed(3)}`).join(', ');
   return svg(
     panel * figures.length,
-    262,
+    326,
     `Reliability diagrams; expected calibration error: ${told}`,
     figures.flatMap((one, i) => reliabilityPanel(one, panel * i)),
   );

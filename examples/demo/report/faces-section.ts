@@ -4,26 +4,27 @@ import type { Face, FaceAnswer } from '../stages/faces.js';
 import { html, type Html } from './markup.js';
 import type { Pictures, ReportData, TestPicture } from './report-data.js';
 
-function verdict({ choices, truth }: FaceAnswer): Html {
+/** Of what was written; the bars show what was thought. */
+function verdict({ answer, truth }: FaceAnswer): Html {
   if (truth === undefined) return html`<span class="faint">not labelled</span>`;
-  const best = choices.reduce((a, b) => (b.probability > a.probability ? b : a));
-  return best.text === truth
+  return answer === truth
     ? html`<span class="right">✓ right</span>`
     : html`<span class="wrong">✗ wrong: ${truth}</span>`;
 }
 
 function answerHtml(face: FaceAnswer): Html {
-  const { question, answer, choices } = face;
+  const { question, answer, choices, truth } = face;
   const most = Math.max(...choices.map(({ probability }) => probability));
   const bars = choices.map(
     ({ text, probability }) =>
       html`<div class="bar${probability === most ? ' best' : ''}">
-        ${text}<span><i style="width:${(100 * probability).toFixed(1)}%"></i></span
+        ${text === truth ? `${text} ✓` : text}<span
+          ><i style="width:${(100 * probability).toFixed(1)}%"></i></span
         ><em>${Math.round(100 * probability)} %</em>
       </div>`,
   );
   return html`<div class="answer">
-    <div class="faint">${question}</div>
+    <div class="faint">${question.slice(0, question.indexOf('?') + 1)}</div>
     <q>${answer}</q> ${verdict(face)}${bars}
   </div>`;
 }
@@ -42,8 +43,9 @@ function faceCard({ file, answers }: Face, number: number, pictures: Pictures): 
 export function facesSection({ faces, faceRule }: ReportData, pictures: Pictures): Html {
   return html`<h2>Five faces it has never seen</h2>
     <p>
-      Each card has the answer as the model wrote it, and how probable it finds each possible one.
-      Nobody picked them for success: they are ${faceRule}.
+      Each card has the answer as the model wrote it, held against the label, and how probable it
+      finds each possible one; the true one is ticked. Nobody picked the faces for success: they are
+      ${faceRule}.
     </p>
     <div class="faces">${faces.map((face, i) => faceCard(face, i + 1, pictures))}</div> `;
 }

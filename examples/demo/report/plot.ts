@@ -47,6 +47,6 @@ export function ticks(most: number, count: number): number[] {
 
 export function svg(width: number, height: number, alt: string, parts: readonly string[]): Html {
   return new Html(
-    `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(alt)}">${parts.join('')}</svg>`,
+    `<svg viewBox="0 0 ${width} ${height}" style="max-width:${width}px" role="img" aria-label="${escapeHtml(alt)}">${parts.join('')}</svg>`,
   );
 }

@@ -73,7 +73,8 @@ svg .interval { stroke: var(--after); stroke-width: 2; opacity: .55; }
 .picture img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; }
 .picture div { display: flex; justify-content: space-evenly; padding: .1rem 0 .15rem; }
 .picture.has-wrong { border-color: var(--wrong); }
-pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; overflow-x: auto;
+pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; white-space: pre-wrap;
+  overflow-wrap: anywhere;
   font-size: .82rem; line-height: 1.6; }
 li { margin: .3rem 0; max-width: 50rem; }
 @media print { body { background: #fff; } .card, table { break-inside: avoid; } }
