@@ -48,6 +48,9 @@ function explain(error: unknown): string {
     return `${error.message}${details}\n(${error.code}: docs/errors.md)\n`;
   }
   if (error instanceof FolderError) return `${error.message}\n`;
+  if (error instanceof Error && 'syscall' in error) {
+    return `${error.message}\ncheck the path, its permissions and the space left, or name another folder by --output\n`;
+  }
   // A fault of ours: the place helps whoever reports it.
   return `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
 }

@@ -118,7 +118,10 @@ export class StageCache {
       await this.#write(stage.name, { fingerprint, isDone: true, seconds: seconds(), result });
       return { result, isCached: false, seconds: seconds() };
     } catch (error) {
-      await this.#write(stage.name, { fingerprint, isDone: false, seconds: seconds() });
+      // A disk that is full must not hide what it made fail.
+      await this.#write(stage.name, { fingerprint, isDone: false, seconds: seconds() }).catch(
+        () => undefined,
+      );
       throw error;
     }
   }
