@@ -1,0 +1,26 @@
+/** What all stages share: settings, screen, cache, interruption. */
+import type { DemoOptions } from './options.js';
+import type { Interruption } from './interruption.js';
+import type { Portrait } from './portraits.js';
+import type { Screen } from './screen.js';
+import type { StageCache } from './stage-cache.js';
+
+/** Asked about, taught and scored; all are closed questions of the prompt set `attributes`. */
+export const ATTRIBUTES = ['gender', 'eyewear', 'smile'] as const;
+export type DemoAttribute = (typeof ATTRIBUTES)[number];
+
+/** What faces are told apart by, to see whether the model serves them alike. */
+export const GROUPS = ['source', 'gender', 'age'] as const;
+
+/** Prompts as in training: no system turn, one tile a picture. */
+export const PROMPT = { template: 'training', system: '' } as const;
+
+export interface Demo {
+  readonly options: DemoOptions;
+  readonly screen: Screen;
+  readonly cache: StageCache;
+  readonly interruption: Interruption;
+  /** The label file: of all portraits, or of a smoke test's few. */
+  readonly labels: string;
+  readonly portraits: readonly Portrait[];
+}

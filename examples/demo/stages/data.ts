@@ -1,0 +1,72 @@
+/** Stage 1: labelled portraits become questions with answers. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { generateDataset, labelsTeacher } from 'facellm';
+
+import { ATTRIBUTES, type Demo } from '../demo.js';
+import { Interrupted } from '../interruption.js';
+import { FACES, fingerprintOf } from '../portraits.js';
+import type { Stage } from '../stage-cache.js';
+
+export interface DataResult {
+  readonly pictures: number;
+  readonly people: number;
+  readonly pairs: number;
+  /** The first pair, to look at. */
+  readonly question: string;
+  readonly answer: string;
+}
+
+export const DATA_FOLDER = 'data';
+
+interface ShareGptRecord {
+  readonly conversations: readonly { readonly from: string; readonly value: string }[];
+}
+
+export async function readRecords({ cache }: Demo): Promise<readonly ShareGptRecord[]> {
+  const path = join(cache.path(DATA_FOLDER), 'dataset.json');
+  return JSON.parse(await readFile(path, 'utf8')) as readonly ShareGptRecord[];
+}
+
+async function makeData(demo: Demo): Promise<DataResult> {
+  const { screen, cache, interruption, labels, portraits, options } = demo;
+  await using teacher = labelsTeacher({ seed: options.seed });
+  const run = generateDataset({
+    ...{ labels, images: FACES, output: cache.path(DATA_FOLDER), teacher },
+    prompts: 'attributes',
+    questions: ATTRIBUTES,
+    where: { split: 'train' },
+    columns: { age: 'age_bracket', race: '' },
+    license: 'pictures: public domain and CC BY 4.0, see examples/faces/ATTRIBUTION.md',
+  });
+  const result = await interruption.during(run, async () => {
+    for await (const event of run) {
+      if (event.type === 'progress') screen.progress(event.settled, event.total, 'questions');
+    }
+  });
+  if (result.end !== 'complete') throw new Interrupted('interrupted');
+  const [first] = await readRecords(demo);
+  const taught = portraits.filter(({ split }) => split === 'train');
+  return {
+    pictures: taught.length,
+    people: new Set(taught.map(({ identity }) => identity)).size,
+    pairs: result.answered,
+    question: (first?.conversations[0]?.value ?? '').replace('<image>\n', ''),
+    answer: first?.conversations[1]?.value ?? '',
+  };
+}
+
+export async function dataStage(demo: Demo): Promise<Stage<DataResult>> {
+  const { portraits, options } = demo;
+  return {
+    name: 'data',
+    inputs: {
+      portraits: await fingerprintOf(portraits),
+      questions: ATTRIBUTES,
+      seed: options.seed,
+    },
+    outputs: [DATA_FOLDER],
+    run: () => makeData(demo),
+  };
+}

@@ -1,0 +1,64 @@
+/** Stage 4: the recipe `nano` over the data; it goes on from its last checkpoint. */
+import { nano, train, type TrainingRecipe } from 'facellm';
+
+import type { Demo } from '../demo.js';
+import { Interrupted } from '../interruption.js';
+import type { Stage } from '../stage-cache.js';
+import { DATA_FOLDER } from './data.js';
+import { MODEL_FOLDER } from './model.js';
+
+export interface TrainingStageResult {
+  readonly steps: number;
+  /** Of the last update. */
+  readonly loss: number;
+  readonly samplesPerSecond: number;
+}
+
+export const RUN_FOLDER = 'run';
+
+/** Updates of a smoke test: enough for the path, not for the model. */
+const QUICK_STEPS = 12;
+/** Weight of the past in the loss that is shown. */
+const SMOOTHING = 0.9;
+
+export function recipeOf({ options }: Pick<Demo, 'options'>): TrainingRecipe {
+  const recipe = { ...nano(), seed: options.seed };
+  return options.isQuick ? { ...recipe, maxSteps: QUICK_STEPS, saveEvery: 4 } : recipe;
+}
+
+async function teach(demo: Demo, recipe: TrainingRecipe): Promise<TrainingStageResult> {
+  const { screen, cache, interruption, options } = demo;
+  const run = train({
+    recipe,
+    model: cache.path(MODEL_FOLDER),
+    data: cache.path(DATA_FOLDER),
+    output: cache.path(RUN_FOLDER),
+    device: 'cpu',
+    threads: options.threads,
+  });
+  let shown: number | undefined;
+  const result = await interruption.during(run, async () => {
+    for await (const event of run) {
+      if (event.type === 'start' && event.resumedStep > 0) {
+        screen.say(`Goes on after update ${event.resumedStep} of ${event.totalSteps}.`);
+      }
+      if (event.type !== 'step') continue;
+      const { step, totalSteps, loss } = event;
+      shown = shown === undefined ? loss : SMOOTHING * shown + (1 - SMOOTHING) * loss;
+      screen.progress(step, totalSteps, `updates   loss ${shown.toFixed(3)}`);
+    }
+  });
+  if (!result.isComplete) throw new Interrupted('interrupted');
+  const { steps, loss, samplesPerSecond } = result;
+  return { steps, loss, samplesPerSecond };
+}
+
+export function trainingStage(demo: Demo): Stage<TrainingStageResult> {
+  const recipe = recipeOf(demo);
+  return {
+    name: 'training',
+    inputs: recipe,
+    outputs: [RUN_FOLDER],
+    run: () => teach(demo, recipe),
+  };
+}
