@@ -3,19 +3,23 @@
  * floors on the same files in the same run. Each trial is a process of its own, as peak memory demands;
  * rounds go forward and back. `--cold` drops the files from the page cache before each trial (dd, Linux).
  *
- * - plain read: every byte once, into one small buffer that is used again: the disk, or the page cache;
+ * - plain read: every byte once by one reader a core, into small buffers that are used again: the disk,
+ *   or the page cache;
  * - read into own memory: the same bytes into memory that nobody has touched: what loading cannot avoid;
  * - facellm: `FaceLlm.load`, tokenizer and the check for NaN included.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { readCheckpointFiles } from '../lib/checkpoint/index.js';
+import { importBuilt } from './harness/built.js';
 import { describeEnvironment } from './harness/environment.js';
-import { median } from './harness/statistics.js';
+import { bootstrap, median } from './harness/statistics.js';
 
 const KINDS = ['plain read', 'read into own memory', 'facellm'] as const;
 type Kind = (typeof KINDS)[number];
@@ -33,17 +37,28 @@ interface Trial {
 /** Read calls of this size cost nothing beside the copying. */
 const CHUNK = 4 << 20;
 
-function readAll(path: string, target: Buffer, isReused: boolean): void {
-  const file = openSync(path, 'r');
-  const size = statSync(path).size;
-  for (let position = 0; position < size;) {
-    const offset = isReused ? 0 : position;
-    const wanted = Math.min(CHUNK, size - position);
-    const count = readSync(file, target, offset, wanted, position);
-    if (count === 0) throw new Error(`${path} became shorter`);
-    position += count;
-  }
-  closeSync(file);
+/** As many readers as cores, each taking the file's next chunk, as loading does. */
+async function readAll(path: string, isReused: boolean): Promise<void> {
+  const { size } = statSync(path);
+  const readers = availableParallelism();
+  const target = Buffer.allocUnsafeSlow(isReused ? readers * CHUNK : size);
+  const file = await open(path, 'r');
+  let next = 0;
+  const read = async (reader: number): Promise<void> => {
+    while (next < size) {
+      let position = next;
+      const end = (next = Math.min(next + CHUNK, size));
+      let offset = isReused ? reader * CHUNK : position;
+      while (position < end) {
+        const { bytesRead } = await file.read(target, offset, end - position, position);
+        if (bytesRead === 0) throw new Error(`${path} became shorter`);
+        position += bytesRead;
+        offset += bytesRead;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: readers }, (_, reader) => read(reader)));
+  await file.close();
 }
 
 function peakBytes(): number {
@@ -54,9 +69,7 @@ function peakBytes(): number {
 /** What is to be timed; whatever it needs is loaded beforehand. */
 async function prepare(kind: Kind, model: string): Promise<() => Promise<void>> {
   if (kind === 'facellm') {
-    // As shipped: the sources would be translated anew in the tokenizer's thread.
-    const built = new URL('../dist/index.js', import.meta.url).href;
-    const { FaceLlm } = (await import(built)) as typeof import('../lib/index.js');
+    const FaceLlm = await importBuilt();
     return async () => (await FaceLlm.load(model)).dispose();
   }
   return () => readFiles(kind === 'plain read', model);
@@ -64,7 +77,7 @@ async function prepare(kind: Kind, model: string): Promise<() => Promise<void>> 
 
 async function readFiles(isReused: boolean, model: string): Promise<void> {
   for (const path of (await readCheckpointFiles(model)).dataFiles) {
-    readAll(path, Buffer.allocUnsafeSlow(isReused ? CHUNK : statSync(path).size), isReused);
+    await readAll(path, isReused);
   }
 }
 
@@ -104,16 +117,19 @@ async function runAll(model: string, rounds: number, isCold: boolean): Promise<u
       trials.get(kind)?.push(JSON.parse(output) as Trial);
     }
   }
-  const of = (kind: Kind, field: keyof Trial): number =>
-    median((trials.get(kind) ?? []).map((one) => one[field] ?? NaN));
+  const all = (kind: Kind, field: keyof Trial): number[] =>
+    (trials.get(kind) ?? []).map((one) => one[field] ?? NaN);
+  const of = (kind: Kind, field: keyof Trial): number => median(all(kind, field));
   console.log(
     `${(bytes / 1e9).toFixed(3)} GB, ${isCold ? 'not cached' : 'cached'}, ${rounds} rounds`,
   );
   for (const kind of KINDS) {
-    const ratio = of('facellm', 'ms') / of(kind, 'ms');
+    const theirs = all(kind, 'ms');
+    const ratio = bootstrap(all('facellm', 'ms').map((ours, i) => ours / (theirs[i] ?? NaN)));
     console.log(
       `${kind.padEnd(22)} ${of(kind, 'ms').toFixed(0).padStart(6)} ms  processor ${of(kind, 'cpuMs').toFixed(0).padStart(5)} ms  ` +
-        `peak ${(of(kind, 'peakBytes') / bytes).toFixed(3)} of the files  facellm takes ${ratio.toFixed(2)} times as long`,
+        `peak ${(of(kind, 'peakBytes') / bytes).toFixed(3)} of the files  facellm takes ` +
+        `${ratio.median.toFixed(2)} [${ratio.low.toFixed(2)}, ${ratio.high.toFixed(2)}] times as long`,
     );
   }
   console.log(`longest wait of the event loop: ${of('facellm', 'loopDelayMs').toFixed(1)} ms`);

@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- [--model DIR] [--dtype bf16] [--pairs 15] [--baseline PYTHON] [--out FILE]`: each row
- * beside transformers on the same checkpoint, runs alternating A B B A after a warm-up; medians, and the
- * median of the pairs' ratios with a 95 % interval. Without --baseline the rows run alone and say so.
+ * `npm run bench -- [--model DIR] [--dtype bf16] [--pairs 15] [--baseline PYTHON] [--rows TEXT] [--out FILE]`:
+ * each row beside transformers on the same checkpoint, runs alternating A B B A after a warm-up; medians, and
+ * the median of the pairs' ratios with a 95 % interval. Without --baseline the rows run alone and say so;
+ * --rows leaves out those whose name does not contain TEXT.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -66,6 +67,7 @@ const { values } = parseArgs({
     pairs: { type: 'string', default: '15' },
     threads: { type: 'string', default: '2' },
     baseline: { type: 'string' },
+    rows: { type: 'string', default: '' },
     out: { type: 'string' },
   },
 });
@@ -89,7 +91,7 @@ const { tileSize } = config;
 const rows = [
   await createPreprocessRow(join(ROOT, 'examples', 'photo.jpg'), tileSize),
   ...createRows({ native, directory: values.model, dtype, tileSize, device: values.device }),
-];
+].filter((row) => row.name.includes(values.rows));
 const results: Measured[] = [];
 for (const row of rows) {
   const result = await measure(row, Number(values.pairs), baseline);

@@ -39,6 +39,16 @@ if(Libtorch_FOUND AND NOT TARGET libtorch::cpu)
     "${LIBTORCH_ROOT}/include" "${LIBTORCH_ROOT}/include/torch/csrc/api/include")
   target_link_libraries(libtorch::cpu INTERFACE "${LIBTORCH_torch_cpu}" "${LIBTORCH_c10}")
   target_link_options(libtorch::cpu INTERFACE "LINKER:-rpath,${LIBTORCH_ROOT}/lib")
+  # at::parallel_for is a template: compiled without OpenMP it does all its work on the calling thread,
+  # silently. The runtime is libtorch's own where it brings one, as a process should have but one.
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+  file(GLOB LIBTORCH_openmp "${LIBTORCH_ROOT}/lib/libgomp*.so*")
+  if(LIBTORCH_openmp)
+    target_compile_options(libtorch::cpu INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${OpenMP_CXX_FLAGS}>)
+    target_link_libraries(libtorch::cpu INTERFACE ${LIBTORCH_openmp})
+  else()
+    target_link_libraries(libtorch::cpu INTERFACE OpenMP::OpenMP_CXX)
+  endif()
   if(LIBTORCH_torch_cuda AND LIBTORCH_c10_cuda)
     add_library(libtorch::cuda INTERFACE IMPORTED)
     # The CUDA backend registers itself when loaded: keep it although no symbol is asked of it.

@@ -2,8 +2,8 @@
 import { performance } from 'node:perf_hooks';
 
 import type { NativeModel, NativeSampling } from '../../lib/binding/native.js';
-import { FaceLlm } from '../../lib/index.js';
 import type { Request } from '../baselines/hf.js';
+import { importBuilt } from '../harness/built.js';
 
 export interface Row {
   readonly name: string;
@@ -87,6 +87,7 @@ export function createRows({
       mostPairs: 5,
       baseline: { kind: 'load' },
       run: async () => {
+        const FaceLlm = await importBuilt();
         const start = performance.now();
         const model = await FaceLlm.load(directory, { dtype, device });
         const took = performance.now() - start;

@@ -122,7 +122,7 @@ export class OwnTrainer {
       const labels = ids.map((id, t) => (t < tokens - learnt ? -100 : id));
       const size = 3 * this.#tileSize ** 2;
       const tiles = Uint8Array.from({ length: size }, (_unused, i) => (i * 31 + k * 7) % 251);
-      return { ids, labels, images: [{ key: String(k), tiles }] };
+      return { ids, labels, weight: 1, images: [{ key: String(k), tiles }] };
     });
     resetPeak();
     const start = performance.now();

@@ -150,11 +150,21 @@ function withDtype(raw: JsonObject, dtype: StoredDtypeName): JsonObject {
   return changed;
 }
 
+/** The same file where what it states of tying is true of the weights; one that states nothing stays so. */
+function withTying(raw: JsonObject, isTied: boolean): JsonObject {
+  const changed = Object.entries(raw).map(([key, value]): [string, unknown] => {
+    if (key === 'tie_word_embeddings') return [key, isTied];
+    const isText = (key === 'text_config' || key === 'llm_config') && isJsonObject(value);
+    return [key, isText ? withTying(value, isTied) : value];
+  });
+  return Object.fromEntries(changed);
+}
+
 export interface ConvertConfigOptions {
   readonly layout: CheckpointLayout;
   /** Absent: as it is. */
   readonly dtype: StoredDtypeName | undefined;
-  /** The weights hold no head of their own: it shares the embedding. Matters to a change of layout only. */
+  /** The weights hold no head of their own: it shares the embedding. */
   readonly isTied: boolean;
 }
 
@@ -168,7 +178,8 @@ export function convertConfig(
   { layout, dtype, isTied }: ConvertConfigOptions,
 ): JsonObject {
   const convert = layout === 'original' ? toOriginal : toHf;
-  const converted = layout === config.layout ? raw : convert(raw, config, isTied);
+  const converted =
+    layout === config.layout ? withTying(raw, isTied) : convert(raw, config, isTied);
   if (dtype === undefined) return converted;
   const changed = withDtype(converted, dtype);
   const statesDtype = changed['dtype'] !== undefined || changed['torch_dtype'] !== undefined;

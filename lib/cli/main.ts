@@ -13,6 +13,7 @@ import type { EvaluateFlags } from './evaluate.js';
 import { addEvaluateOptions } from './evaluate-options.js';
 import type { GenerateFlags } from './generate.js';
 import { addGenerateOptions } from './generate-options.js';
+import type { InitFlags } from './init.js';
 import {
   addAdapterOption,
   addJsonOption,
@@ -75,6 +76,22 @@ export function createProgram(finish: Finish): Command {
     .action(async (photos: string[], flags: PlanFlags) => {
       const { runPlan } = await import('./plan.js');
       await runPlan(photos, flags, process);
+    });
+
+  addJsonOption(program.command('init'))
+    .description(
+      "a small model of InternVL's architecture: random weights, a tokenizer learnt from the data",
+    )
+    .requiredOption('--data <path...>', 'ShareGPT .json or .jsonl, dataset_info.json, or text')
+    .requiredOption('--output <dir>', 'new folder; must not hold anything')
+    .option('--dataset <name>', 'entry of the dataset_info.json')
+    .option('--image-root <dir>', 'where relative picture paths start')
+    .option('--set <key=value...>', 'sizes of the model, e.g. textLayers=4 tiesEmbeddings=false')
+    .option('--vocabulary <n>', 'tokens at most (default: 2048)', wholeNumber(1))
+    .option('--seed <n>', 'of the weights (default: 42)', wholeNumber(0))
+    .action(async (flags: InitFlags) => {
+      const { runInit } = await import('./init.js');
+      await runInit(flags, process);
     });
 
   addJsonOption(program.command('train'))

@@ -31,8 +31,11 @@ export async function withModel<T>(
       subfolder: flags.subfolder,
       threads: flags.threads,
       adapter: flags.adapter,
-      onWarning: ({ message, differences }) => {
-        const lines = [`warning: ${message}`, ...differences.map((line) => `  - ${line}`)];
+      onWarning: ({ message, remedy, differences }) => {
+        const lines = [
+          `warning: ${message} (${remedy})`,
+          ...differences.map((line) => `  - ${line}`),
+        ];
         streams.stderr.write(`${lines.join('\n')}\n`);
       },
       signal: abort.signal,

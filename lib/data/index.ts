@@ -1,4 +1,5 @@
 /** Training datasets: making them, reading and checking them, and the report of what was left out. */
+export { datasetTexts } from './dataset-texts.js';
 export { type ColumnOptions } from './labels/column-map.js';
 export type { ReadLabelsOptions } from './labels/read-labels.js';
 export {

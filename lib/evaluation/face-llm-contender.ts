@@ -60,7 +60,12 @@ export async function faceLlmContender(options: FaceLlmContenderOptions): Promis
         ...withoutPlace(load),
         adapter: adapters,
         onWarning: ({ message, differences }) =>
-          emit({ type: 'warning', model: name, message, details: differences }),
+          emit({
+            type: 'warning',
+            model: name,
+            message: `${message} (${REMEDY})`,
+            details: differences,
+          }),
         signal: AbortSignal.any([signal, opening]),
         onProgress: (progress) => emit({ type: 'load', model: name, ...progress }),
       });
@@ -68,6 +73,11 @@ export async function faceLlmContender(options: FaceLlmContenderOptions): Promis
     },
   };
 }
+
+/** A benchmark sets every option itself where none is given, so leaving them out does not help. */
+const REMEDY =
+  'every model of a run is asked alike, and not as recorded unless you say so: give the options of its training, ' +
+  'such as --template training --tiles off';
 
 /** The folder is resolved already. */
 function withoutPlace({ device, dtype, threads }: LoadOptions): LoadOptions {

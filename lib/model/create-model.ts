@@ -14,7 +14,7 @@ import {
 } from '../tokenizer/index.js';
 import { drawWeights } from './draw-weights.js';
 import { writeJson } from './export-companions.js';
-import { checkShape, type ModelShape, nanoShape } from './model-shape.js';
+import { type ModelShape, nanoShape, shapeProblems } from './model-shape.js';
 import { newFolder } from './new-folder.js';
 import { makeConfigFiles } from './shape-config.js';
 
@@ -50,8 +50,9 @@ const DEFAULT_SEED = 42;
 /** Bytes and control tokens: what no vocabulary can be without. */
 const LEAST_VOCABULARY = 256 + ADDED_TOKEN_COUNT;
 
-function checkOptions({ output, texts, vocabularySize, seed }: CreateModelOptions): void {
-  const details: string[] = [];
+function checkOptions(options: CreateModelOptions, shape: ModelShape): void {
+  const { output, texts, vocabularySize, seed } = options;
+  const details: string[] = [...shapeProblems(shape)];
   const isWhole = (value: unknown, least: number): boolean =>
     Number.isSafeInteger(value) && Number(value) >= least;
   if (typeof output !== 'string' || output === '') details.push('output: expected a path');
@@ -88,10 +89,9 @@ function checkOptions({ output, texts, vocabularySize, seed }: CreateModelOption
  * @throws NativeLoadError, DeviceError FACELLM_OUT_OF_MEMORY, TrainingError FACELLM_RUN_WRITE
  */
 export async function createModel(options: CreateModelOptions): Promise<CreatedModel> {
-  checkOptions(options);
-  const { output, texts, signal, vocabularySize = DEFAULT_VOCABULARY } = options;
-  const { seed = DEFAULT_SEED } = options;
-  const shape = checkShape(options.shape ?? nanoShape());
+  const { output, texts, signal } = options;
+  const { shape = nanoShape(), vocabularySize = DEFAULT_VOCABULARY, seed = DEFAULT_SEED } = options;
+  checkOptions(options, shape);
   signal?.throwIfAborted();
   loadAddon(); // fails before any work if it is not there
   const folder = await newFolder(output, signal);

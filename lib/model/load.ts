@@ -26,6 +26,8 @@ export interface ModelWarning {
   /** Name of the adapter; undefined: the model itself was trained so. */
   readonly adapter: string | undefined;
   readonly message: string;
+  /** What a caller of `FaceLlm` does to be rid of it. */
+  readonly remedy: string;
   /** One line a setting. */
   readonly differences: readonly string[];
 }

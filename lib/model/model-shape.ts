@@ -122,32 +122,22 @@ export function tokensOfTile({ imageSize, patchSize }: ModelShape): number {
   return (imageSize / patchSize / 2) ** 2;
 }
 
-/**
- * A checked, frozen copy.
- *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong field
- */
-export function checkShape(shape: ModelShape): ModelShape {
+/** Every field that is wrong. */
+export function shapeProblems(shape: ModelShape): readonly string[] {
   const issues = schema.safeParse(shape).error?.issues ?? [];
-  const details = issues.map(({ path, message }) =>
-    path.length === 0 ? message : `${path.join('.')}: ${message}`,
-  );
+  const problems = issues.map(({ path, message }) => `shape.${path.join('.')}: ${message}`);
+  if (issues.some(({ path }) => path.length === 0)) return problems;
   const wrong = new Set(issues.map(({ path }) => path[0]));
-  if (typeof shape === 'object' && shape !== null) {
-    for (const { fields, holds, text } of RULES) {
-      if (!fields.some((field) => wrong.has(field)) && !holds(shape)) details.push(text(shape));
-    }
+  for (const { fields, holds, text } of RULES) {
+    if (fields.some((field) => wrong.has(field)) || holds(shape)) continue;
+    problems.push(`shape.${text(shape)}`);
   }
-  if (details.length === 0) return Object.freeze({ ...shape });
-  throw new InvalidArgumentError(
-    'FACELLM_INVALID_ARGUMENT',
-    `the model's shape has ${details.length} wrong field(s)`,
-    { details: details.map((detail) => `shape: ${detail}`) },
-  );
+  return problems;
 }
 
 /**
- * The shape with `key=value` settings, values written as JSON (`textLayers=4`, `tiesEmbeddings=false`).
+ * The shape with `key=value` settings, values written as JSON (`textLayers=4`, `tiesEmbeddings=false`). Whether they
+ * make a model is for {@link shapeProblems} to say.
  *
  * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong setting
  */
@@ -172,5 +162,5 @@ export function overrideShape(shape: ModelShape, settings: readonly string[]): M
       details,
     });
   }
-  return checkShape({ ...shape, ...changes });
+  return { ...shape, ...changes };
 }

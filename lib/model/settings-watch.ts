@@ -57,9 +57,8 @@ export class SettingsWatch {
     const warning: ModelWarning = {
       code: 'SETTINGS_DIFFER',
       adapter,
-      message:
-        `${subject} is used with other settings than it was trained with; answers may be worse ` +
-        '(leave these options out to use the recorded ones)',
+      message: `${subject} is used with other settings than it was trained with; answers may be worse`,
+      remedy: 'leave these options out to use the recorded ones',
       differences,
     };
     this.#onWarning?.(warning);

@@ -4,24 +4,26 @@ import { availableParallelism } from 'node:os';
 import type { NativeAddon, NativeTrainImage } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
-import { decodeImage, limitArea, planTiles } from '../image/index.js';
+import { decodeImage, type DecodedImage, limitArea, planTiles } from '../image/index.js';
+import { type AugmentationPlace, drawAugmentation } from './augmentation.js';
 import { Gate } from './bounded.js';
+import { ByteCache } from './byte-cache.js';
 import type { TrainingRecipe } from './recipe.js';
 
-/** Bytes of tiles kept. */
+/** Bytes of tiles kept, and of pictures where each pass cuts its own tiles from them. */
 const CAPACITY = 256 * 2 ** 20;
 /** A decoded picture of many megapixels takes a hundred megabytes: no more of them than processors at work. */
 const PICTURES_AT_ONCE = availableParallelism();
+
+export type PicturePlace = Omit<AugmentationPlace, 'seed'>;
 
 export class ImageTiles {
   readonly #addon: NativeAddon;
   readonly #config: CheckpointConfig;
   readonly #recipe: TrainingRecipe;
-  readonly #kept = new Map<string, Promise<NativeTrainImage>>();
-  /** Of those that are made, oldest first. */
-  readonly #sizes = new Map<string, number>();
+  readonly #decoded = new ByteCache<DecodedImage>(CAPACITY, ({ rgb }) => rgb.byteLength);
+  readonly #tiles = new ByteCache<NativeTrainImage>(CAPACITY, ({ tiles }) => tiles.byteLength);
   readonly #gate = new Gate(PICTURES_AT_ONCE);
-  #bytes = 0;
 
   constructor(addon: NativeAddon, config: CheckpointConfig, recipe: TrainingRecipe) {
     this.#addon = addon;
@@ -29,38 +31,28 @@ export class ImageTiles {
     this.#recipe = recipe;
   }
 
-  /** @throws ImageError as decodeImage */
-  load(path: string): Promise<NativeTrainImage> {
-    const known = this.#kept.get(path);
-    if (known !== undefined) return known;
-    const made = this.#gate.run(() => this.#cut(path));
-    this.#kept.set(path, made);
-    made.then(
-      ({ tiles }) => {
-        this.#sizes.set(path, tiles.byteLength);
-        this.#count(tiles.byteLength);
-      },
-      () => this.#kept.delete(path),
+  /**
+   * @param place where the picture is met, which decides how it is changed
+   * @throws ImageError as decodeImage
+   */
+  load(path: string, place: PicturePlace): Promise<NativeTrainImage> {
+    const isChanged = this.#recipe.augmentation !== null;
+    return this.#tiles.get(isChanged ? `${place.pass}:${path}` : path, () =>
+      this.#gate.run(async () => {
+        const decode = (): Promise<DecodedImage> => this.#decode(path);
+        return this.#cut(await (isChanged ? this.#decoded.get(path, decode) : decode()), place);
+      }),
     );
-    return made;
   }
 
-  #count(bytes: number): void {
-    this.#bytes += bytes;
-    while (this.#bytes > CAPACITY) {
-      const [oldest] = this.#sizes;
-      if (oldest === undefined) return;
-      this.#kept.delete(oldest[0]);
-      this.#sizes.delete(oldest[0]);
-      this.#bytes -= oldest[1];
-    }
-  }
-
-  async #cut(path: string): Promise<NativeTrainImage> {
+  async #decode(path: string): Promise<DecodedImage> {
     // As stored: the training path does not turn pictures by EXIF (spec internvl3.md, section 4.1).
-    let image = await decodeImage(path, { applyExif: false });
-    if (this.#recipe.limitsImageArea) image = await limitArea(this.#addon, image);
-    const { maxTiles } = this.#recipe;
+    const image = await decodeImage(path, { applyExif: false });
+    return this.#recipe.limitsImageArea ? limitArea(this.#addon, image) : image;
+  }
+
+  async #cut(image: DecodedImage, place: PicturePlace): Promise<NativeTrainImage> {
+    const { maxTiles, augmentation, seed } = this.#recipe;
     const { columns, rows, hasThumbnail } = planTiles(
       this.#addon,
       image.width,
@@ -68,10 +60,14 @@ export class ImageTiles {
       this.#config,
       maxTiles === 0 ? 'off' : { minTiles: 1, maxTiles },
     );
+    const change =
+      augmentation === null ? undefined : drawAugmentation(augmentation, image, { ...place, seed });
     try {
       const input = { ...image, columns, rows, hasThumbnail };
-      const tiles = await this.#addon.tilePixels(input, this.#config.tileSize).promise;
-      return { key: `${image.key}/${columns}x${rows}${hasThumbnail ? '+1' : ''}`, tiles };
+      const tiles = await this.#addon.tilePixels(input, this.#config.tileSize, change).promise;
+      const grid = `${columns}x${rows}${hasThumbnail ? '+1' : ''}`;
+      const drawn = change === undefined ? '' : `/${place.pass}:${place.picture}`;
+      return { key: `${image.key}/${grid}${drawn}`, tiles };
     } catch (error) {
       throw fromNative(error);
     }

@@ -13,6 +13,7 @@ export type OrderOptions = Pick<
   | 'maxSteps'
   | 'packing'
   | 'groupsByLength'
+  | 'groupsByPicture'
   | 'cutoffLength'
 >;
 
@@ -22,6 +23,8 @@ export type MicroBatchPlan = readonly number[];
 export interface UpdatePlan {
   /** From 0. */
   readonly update: number;
+  /** Passes over the data before this one. */
+  readonly pass: number;
   /** Passes over the data when this update is done. */
   readonly epoch: number;
   readonly microBatches: readonly MicroBatchPlan[];
@@ -65,6 +68,18 @@ function grouped(order: readonly number[], lengths: ArrayLike<number>, batch: nu
   return result;
 }
 
+/** Samples of one picture stand together, in the order in which pictures are met first. */
+function gathered(order: readonly number[], pictures: ArrayLike<number>): number[] {
+  const groups = new Map<number, number[]>();
+  for (const sample of order) {
+    const picture = pictures[sample] ?? -1;
+    const group = groups.get(picture);
+    if (group === undefined) groups.set(picture, [sample]);
+    else group.push(sample);
+  }
+  return [...groups.values()].flat();
+}
+
 function cutBySamples(order: readonly number[], size: number): number[][] {
   const batches: number[][] = [];
   for (let begin = 0; begin < order.length; begin += size) {
@@ -96,21 +111,30 @@ function cutByTokens(
 
 function epochOrder(
   epoch: number,
-  lengths: ArrayLike<number>,
+  { lengths, pictures }: SampleFacts,
   worldSize: number,
   options: OrderOptions,
 ): number[][] {
-  const shuffled = permutation(lengths.length, randomNumbers(options.seed, epoch));
+  let order = permutation(lengths.length, randomNumbers(options.seed, epoch));
   const size = options.batchSize * worldSize;
-  const order = options.groupsByLength ? grouped(shuffled, lengths, size) : shuffled;
+  if (options.groupsByLength) order = grouped(order, lengths, size);
+  if (options.groupsByPicture) order = gathered(order, pictures);
   return options.packing
     ? cutByTokens(order, lengths, size * options.cutoffLength)
     : cutBySamples(order, size);
 }
 
+/** What the order depends on, by sample. */
+export interface SampleFacts {
+  /** In tokens. */
+  readonly lengths: ArrayLike<number>;
+  /** Equal for samples of the same pictures. */
+  readonly pictures: ArrayLike<number>;
+}
+
 /** Updates of the whole run; the last of an epoch may hold fewer micro-batches and samples. */
 export function planUpdates(
-  lengths: ArrayLike<number>,
+  facts: SampleFacts,
   worldSize: number,
   options: OrderOptions,
 ): UpdatePlan[] {
@@ -119,13 +143,14 @@ export function planUpdates(
   // maxSteps alone decides where it is given, as in transformers.
   const epochs = options.maxSteps > 0 ? Infinity : options.epochs;
   for (let epoch = 0; epoch < epochs && updates.length < limit; epoch++) {
-    const batches = epochOrder(epoch, lengths, worldSize, options);
+    const batches = epochOrder(epoch, facts, worldSize, options);
     const share = Math.min(1, epochs - epoch);
     const used = Math.ceil(batches.length * share);
     for (let begin = 0; begin < used && updates.length < limit; begin += options.accumulation) {
       const end = Math.min(begin + options.accumulation, used);
       updates.push({
         update: updates.length,
+        pass: epoch,
         epoch: epoch + end / batches.length,
         microBatches: batches.slice(begin, end),
       });

@@ -19,6 +19,25 @@ export interface RecipeLora {
   readonly usesDora: boolean;
 }
 
+/**
+ * Random changes of pictures, drawn anew for every picture and pass over the data; a run's numbers follow from its
+ * seed. 0 everywhere: pictures as they are.
+ */
+export interface RecipeAugmentation {
+  /** Probability of a mirror image. Not for questions about left and right. */
+  readonly flip: number;
+  /** The side of the window that is seen: between 1 - zoom and 1 + zoom of the picture's, at random. */
+  readonly zoom: number;
+  /** How far the window's centre moves at most, as a share of the picture's sides. */
+  readonly shift: number;
+  /** Factors between 1 - x and 1 + x, as torchvision's ColorJitter draws and applies them. */
+  readonly brightness: number;
+  readonly contrast: number;
+  readonly saturation: number;
+  /** Probability of a picture without colour. */
+  readonly grey: number;
+}
+
 export interface TrainingRecipe {
   readonly name: string;
   /** `random`: weights drawn from `seed` over the sizes of the model's config.json; its weights are not read. */
@@ -64,12 +83,21 @@ export interface TrainingRecipe {
   readonly maxTiles: number;
   /** LLaMA-Factory's bound of 768 x 768 pixels on a picture before it is cut. */
   readonly limitsImageArea: boolean;
+  /** Null: pictures as they are. */
+  readonly augmentation: RecipeAugmentation | null;
   /** Text of the system turn where a record has none; '': no such turn. */
   readonly system: string;
   /** Fills micro-batches up to `batchSize * cutoffLength` tokens instead of counting samples. */
   readonly packing: boolean;
   /** Puts samples of like length together. */
   readonly groupsByLength: boolean;
+  /** Puts the samples of a picture into one micro-batch, where it is encoded once for all of them. */
+  readonly groupsByPicture: boolean;
+  /**
+   * Every answer to a question counts the same in sum, however rare: a sample weighs N / (K n), for N samples with
+   * its question, K different answers to it, and n samples with its own. Answers that are all different weigh 1.
+   */
+  readonly balancesAnswers: boolean;
 
   readonly checkpointsActivations: boolean;
   /**
@@ -108,6 +136,16 @@ const loraSchema = z.strictObject({
   usesDora: z.boolean(),
 });
 
+const augmentationSchema = z.strictObject({
+  flip: share,
+  zoom: share.lt(1),
+  shift: share.lt(1),
+  brightness: share,
+  contrast: share,
+  saturation: share,
+  grey: share,
+});
+
 const schema = z.strictObject({
   name: z.string().min(1),
   initialisation: z.enum(['weights', 'random']),
@@ -133,9 +171,12 @@ const schema = z.strictObject({
   onTooLong: z.enum(['error', 'drop']),
   maxTiles: z.number().int().min(0).max(4096),
   limitsImageArea: z.boolean(),
+  augmentation: augmentationSchema.nullable(),
   system: z.string(),
   packing: z.boolean(),
   groupsByLength: z.boolean(),
+  groupsByPicture: z.boolean(),
+  balancesAnswers: z.boolean(),
   checkpointsActivations: z.boolean(),
   shardsWeights: z.boolean(),
   lossChunkRows: count,
@@ -168,6 +209,9 @@ export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
   if (parsed.success && (recipe.lora === null) === (recipe.parts.length === 0)) {
     details.push('recipe: expected either lora or parts');
   }
+  if (parsed.success && recipe.groupsByLength && recipe.groupsByPicture) {
+    details.push('recipe: expected groupsByLength or groupsByPicture, not both');
+  }
   if (parsed.success && recipe.shardsWeights) {
     if (recipe.lora === null)
       details.push('recipe.shardsWeights: expected lora, whose base takes no gradient');
@@ -195,11 +239,11 @@ function parseValue(text: string): unknown {
   }
 }
 
-/** Names of all fields, those of `lora` as `lora.rank`; `lora: null` hides its own. */
+/** Names of all fields, those of groups as `lora.rank`; a group that is null hides its own. */
 function keysOf(recipe: TrainingRecipe): string[] {
   return Object.entries(recipe).flatMap(([key, value]) =>
-    key === 'lora' && value !== null
-      ? [key, ...Object.keys(value as RecipeLora).map((own) => `lora.${own}`)]
+    (key === 'lora' || key === 'augmentation') && value !== null
+      ? [key, ...Object.keys(value as object).map((own) => `${key}.${own}`)]
       : [key],
   );
 }

@@ -42,9 +42,12 @@ const FACELLM: TrainingRecipe = {
   onTooLong: 'error',
   maxTiles: 0, // LLaMA-Factory calls the processor with crop_to_patches off
   limitsImageArea: true, // image_max_pixels 768 * 768
+  augmentation: null,
   system: DEFAULT_SYSTEM, // template intern_vl
   packing: false,
   groupsByLength: false,
+  groupsByPicture: false,
+  balancesAnswers: false,
   checkpointsActivations: true, // LLaMA-Factory's default
   shardsWeights: false,
   lossChunkRows: 512,

@@ -5,6 +5,7 @@ import type { TrainingRecord } from '../data/index.js';
 import { createError } from '../errors.js';
 import { planTiles, readImageSize, type TilingOptions } from '../image/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
+import { balancedWeights } from './balance.js';
 import { type EncodedRecord, encodeRecord, expandRecord, SourceCache } from './encode-record.js';
 import { ImageTiles } from './image-tiles.js';
 import { mapBounded } from './bounded.js';
@@ -15,6 +16,8 @@ export interface Sample {
   readonly encoded: EncodedRecord;
   /** Of each picture, without `<img>` and `</img>`. */
   readonly imageTokens: readonly number[];
+  /** Of its losses in the sum. */
+  readonly weight: number;
 }
 
 export interface SampleSetParts {
@@ -34,13 +37,20 @@ export class SampleSet {
   readonly dropped: number;
   /** In tokens, every picture expanded. */
   readonly lengths: Int32Array;
+  /** Equal for samples of the same pictures. */
+  readonly pictures: Int32Array;
   readonly #parts: SampleSetParts;
   readonly #images: ImageTiles;
+  /** Numbers of pictures by their paths. */
+  readonly #numbers: ReadonlyMap<string, number>;
 
   private constructor(samples: readonly Sample[], dropped: number, parts: SampleSetParts) {
     this.samples = samples;
     this.dropped = dropped;
     this.lengths = Int32Array.from(samples, ({ encoded }) => encoded.length);
+    this.pictures = numbered(samples.map(({ record }) => record.images.join('\n')));
+    const paths = [...new Set(samples.flatMap(({ record }) => record.images))];
+    this.#numbers = new Map(paths.map((path, number) => [path, number]));
     this.#parts = parts;
     this.#images = new ImageTiles(parts.addon, parts.config, parts.recipe);
   }
@@ -64,8 +74,12 @@ export class SampleSet {
       onProgress(++done);
       return { record, encoded: own, imageTokens };
     });
-    const kept = encoded.filter((sample): sample is Sample => isUsable(sample.encoded));
-    const tooLong = encoded.filter(({ encoded: own }) => !isUsable(own));
+    const usable = encoded.filter(isUsable);
+    const weights = parts.recipe.balancesAnswers
+      ? balancedWeights(usable.map(({ record }) => record))
+      : usable.map(() => 1);
+    const kept = usable.map((sample, i) => ({ ...sample, weight: weights[i] ?? 1 }));
+    const tooLong = encoded.filter((sample) => !isUsable(sample));
     if (kept.length === 0 || (tooLong.length > 0 && parts.recipe.onTooLong === 'error')) {
       throw createError(
         'FACELLM_DATA_INVALID',
@@ -84,24 +98,52 @@ export class SampleSet {
     return new SampleSet(kept, tooLong.length, parts);
   }
 
-  /** Tokens that are learnt. The first token of a sample has nothing before it to be learnt from. */
+  /**
+   * Tokens that are learnt, each counted by its sample's weight. The first token of a sample has nothing before it
+   * to be learnt from.
+   */
   learntTokens(indices: readonly number[]): number {
-    return indices.reduce((sum, i) => sum + (this.samples[i]?.encoded.learntTokens ?? 0), 0);
+    return indices.reduce((sum, i) => {
+      const { encoded, weight } = this.samples[i] as Sample;
+      return sum + encoded.learntTokens * weight;
+    }, 0);
   }
 
-  /** What the engine takes; pictures are decoded and cut here. */
-  async load(index: number): Promise<NativeTrainSample> {
-    const { record, encoded, imageTokens } = this.samples[index] as Sample;
-    const images = await Promise.all(record.images.map((path) => this.#images.load(path)));
+  /**
+   * What the engine takes; pictures are decoded, changed and cut here.
+   *
+   * @param pass over the data, from 0
+   */
+  async load(index: number, pass: number): Promise<NativeTrainSample> {
+    const { record, encoded, imageTokens, weight } = this.samples[index] as Sample;
+    const pictures = this.#numbers.size;
+    const images = record.images.map((path) =>
+      this.#images.load(path, { pass, picture: this.#numbers.get(path) ?? 0, pictures }),
+    );
     return {
       ...expandRecord(encoded, imageTokens, this.#parts.coder.controlTokens),
-      images,
+      images: await Promise.all(images),
+      weight,
     };
   }
 }
 
-function isUsable(encoded: EncodedRecord | undefined): encoded is EncodedRecord {
-  return encoded !== undefined && encoded.learntTokens > 0;
+interface EncodedSample extends Omit<Sample, 'encoded' | 'weight'> {
+  readonly encoded: EncodedRecord | undefined;
+}
+
+function isUsable(sample: EncodedSample): sample is Omit<Sample, 'weight'> {
+  return sample.encoded !== undefined && sample.encoded.learntTokens > 0;
+}
+
+/** Equal names get equal numbers, from 0 in their order. */
+function numbered(names: readonly string[]): Int32Array {
+  const numbers = new Map<string, number>();
+  return Int32Array.from(names, (name) => {
+    const number = numbers.get(name) ?? numbers.size;
+    numbers.set(name, number);
+    return number;
+  });
 }
 
 /** Tokens of a picture by its path; sizes are read only where tiling depends on them. */

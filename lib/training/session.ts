@@ -162,7 +162,8 @@ async function createTrainer(
       checkpointsActivations: recipe.checkpointsActivations,
       shardsWeights: recipe.shardsWeights,
       lossChunkRows: recipe.lossChunkRows,
-      featureCacheBytes: recipe.featureCacheMegabytes * 1e6,
+      // Pictures that change with every pass are never met again.
+      featureCacheBytes: recipe.augmentation === null ? recipe.featureCacheMegabytes * 1e6 : 0,
     },
     (bytesDone, bytesTotal) => emit({ type: 'load', bytesDone, bytesTotal }),
     group,

@@ -68,7 +68,7 @@ export class TrainingLoop {
   async run(): Promise<TrainingResult> {
     const { samples, trainer, fingerprint } = this.#session;
     const job = this.#job;
-    const plans = planUpdates(samples.lengths, job.size, this.#recipe);
+    const plans = planUpdates(samples, job.size, this.#recipe);
     const resumed = job.isLeader ? await this.#resume() : undefined;
     this.#state = { ...this.#state, ...resumed, totalSteps: plans.length, fingerprint };
     this.#state = await agreeOnStart(job, trainer, this.#state);
@@ -90,7 +90,7 @@ export class TrainingLoop {
       plan,
       batches: await Promise.all(
         planOfRank(plan, job).microBatches.map((batch) =>
-          Promise.all(batch.map((i) => samples.load(i))),
+          Promise.all(batch.map((i) => samples.load(i, plan.pass))),
         ),
       ),
     }));

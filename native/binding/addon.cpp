@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include <cmath>
+#include <optional>
 
 #include "binding/async_task.h"
 #include "binding/convert.h"
@@ -12,6 +13,7 @@
 #include "binding/model_wrap.h"
 #include "binding/trainer_wrap.h"
 #include "core/runtime.h"
+#include "image/augment.h"
 #include "image/preprocess.h"
 
 namespace facellm {
@@ -170,10 +172,16 @@ Napi::Value tile_grid(const Napi::CallbackInfo& info) {
 Napi::Value cut_tiles(const Napi::CallbackInfo& info) {
   return begin(info, [&]() -> Napi::Value {
     const int64_t size = info[1].IsNumber() ? info[1].As<Napi::Number>().Int64Value() : 0;
+    std::optional<Augmentation> change;
+    if (!info[2].IsUndefined()) change = to_augmentation(info[2]);
     Task<std::vector<uint8_t>> task;
-    task.run = [image = to_image(info[0]), size](const TaskContext&) {
-      return tile_pixels(*image.rgb, image.width, image.height, size, {image.columns, image.rows},
-                         image.has_thumbnail);
+    task.run = [image = to_image(info[0]), size, change](const TaskContext&) {
+      const TileGrid grid{image.columns, image.rows};
+      if (!change) {
+        return tile_pixels(*image.rgb, image.width, image.height, size, grid, image.has_thumbnail);
+      }
+      const auto window = augment(*image.rgb, image.width, image.height, *change);
+      return tile_pixels(window, change->width, change->height, size, grid, image.has_thumbnail);
     };
     task.convert = [](napi_env env, EnvState&, auto& bytes) { return js::uint8_array(env, bytes); };
     return start_task(info.Env(), state_of(info), std::move(task));

@@ -16,6 +16,7 @@ TrainSample read_sample(Napi::Value value, const std::string& path, Problems& pr
   TrainSample sample;
   sample.ids = reader.typed_array<int32_t>("ids", napi_int32_array, "an Int32Array");
   sample.labels = reader.typed_array<int32_t>("labels", napi_int32_array, "an Int32Array");
+  sample.weight = reader.number("weight");
   reader.each("images", [&](Napi::Value image, const std::string& image_path) {
     ObjectReader image_reader(image, image_path, problems);
     sample.images.push_back(
@@ -81,6 +82,17 @@ MicroBatch to_micro_batch(Napi::Value value) {
   batch.is_last = reader.boolean("isLast");
   finish("micro-batch", std::move(problems));
   return batch;
+}
+
+Augmentation to_augmentation(Napi::Value value) {
+  Problems problems;
+  ObjectReader reader(value, "augmentation", problems);
+  const Augmentation change{reader.integer("left"),      reader.integer("top"),
+                            reader.integer("width"),     reader.integer("height"),
+                            reader.boolean("flips"),     reader.number("brightness"),
+                            reader.number("contrast"),   reader.number("saturation")};
+  finish("tilePixels", std::move(problems));
+  return change;
 }
 
 UpdateRequest to_update_request(Napi::Value value) {

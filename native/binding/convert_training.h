@@ -5,12 +5,14 @@
 
 #include <string>
 
+#include "image/augment.h"
 #include "training/trainer.h"
 
 namespace facellm {
 
 TrainerRequest to_trainer_request(Napi::Value value);
 MicroBatch to_micro_batch(Napi::Value value);
+Augmentation to_augmentation(Napi::Value value);
 UpdateRequest to_update_request(Napi::Value value);
 std::string to_path(Napi::Value value);
 int64_t to_update_count(Napi::Value value);

@@ -5,20 +5,6 @@
 #include "image/tile.h"
 
 namespace facellm {
-namespace {
-
-void check_pixels(const std::vector<uint8_t>& rgb, int64_t width, int64_t height) {
-  check_image_size(width, height, "image");
-  const auto expected = static_cast<size_t>(width * height * 3);
-  if (rgb.size() != expected) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "image of " + std::to_string(width) + " x " + std::to_string(height) +
-                    ": expected " + std::to_string(expected) + " bytes of RGB, got " +
-                    std::to_string(rgb.size()));
-  }
-}
-
-}  // namespace
 
 std::vector<uint8_t> tile_pixels(const std::vector<uint8_t>& rgb, int64_t width, int64_t height,
                                  int64_t tile_size, TileGrid grid, bool has_thumbnail) {

@@ -1,19 +1,25 @@
-// All weights are cut into pieces in file order. A batch of pieces is shared out among the threads,
-// each taking the next one: it reads a piece to where it belongs and scans it for NaN while the
-// processor's cache still holds it. The disk is asked for the next batch meanwhile.
+// All weights are cut into pieces in file order, of which each thread takes the next one: it reads it
+// to where it belongs and scans it for NaN while the processor's cache still holds it. No thread waits
+// for another. The disk is asked for what comes a while later.
 #include "model/copy_weights.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <atomic>
+
+#include "core/populate.h"
 
 namespace facellm {
 namespace {
 
 // Bytes of the file. Small enough for a core's cache, large enough that calls cost nothing.
 constexpr int64_t kPiece = 1 << 20;
-constexpr int64_t kBatch = 64 << 20;
+// Pieces that the disk is asked for in advance.
+constexpr size_t kAhead = 64;
+// Bytes between two reports of progress.
+constexpr int64_t kReport = 64 << 20;
 
 struct Piece {
   size_t copy;
@@ -45,6 +51,8 @@ template <typename Bits>
 bool scan_finite(const void* data, int64_t count, Bits exponent_mask) {
   const auto* values = static_cast<const Bits*>(data);
   Bits found = 0;
+  // Otherwise the compiler leaves this loop to single values.
+#pragma omp simd reduction(| : found)
   for (int64_t i = 0; i < count; ++i) {
     found |= static_cast<Bits>((values[i] & exponent_mask) == exponent_mask);
   }
@@ -62,6 +70,7 @@ bool is_finite(const void* data, int64_t count, at::ScalarType dtype) {
 // Returns false if the piece holds NaN or infinity.
 bool copy_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piece& piece) {
   auto target = copy.target.view({-1}).narrow(0, piece.first, piece.count);
+  if (target.is_cpu()) populate(target.mutable_data_ptr(), target.nbytes());
   const bool goes_straight = target.is_cpu() && target.scalar_type() == copy.stored;
   const auto staged = goes_straight ? target : at::empty({piece.count}, copy.stored);
   checkpoint.read(copy.file, file_begin(copy, piece),
@@ -70,48 +79,46 @@ bool copy_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piec
   return is_finite(staged.const_data_ptr(), piece.count, copy.stored);
 }
 
-// Where a batch that starts with piece `first` ends.
-size_t batch_end(const std::vector<WeightCopy>& copies, const std::vector<Piece>& pieces,
-                 size_t first) {
-  size_t end = first;
-  for (int64_t bytes = 0; end < pieces.size() && bytes < kBatch; ++end) {
-    bytes += pieces[end].count * item_bytes(copies[pieces[end].copy]);
-  }
-  return end;
-}
-
 }  // namespace
 
 std::vector<std::string> copy_weights(
     const Checkpoint& checkpoint, const std::vector<WeightCopy>& copies,
     const std::function<void(int64_t done, int64_t total)>& progress,
     const Cancellation& cancellation) {
-  int64_t total = 0, done = 0;
-  for (const auto& copy : copies) total += copy.target.numel() * item_bytes(copy);
   const auto pieces = cut(copies);
-  const auto prefetch = [&](size_t first, size_t last) {
-    for (size_t i = first; i < last; ++i) {
-      const auto& copy = copies[pieces[i].copy];
-      const uint64_t begin = file_begin(copy, pieces[i]);
-      checkpoint.prefetch(copy.file, begin,
-                          begin + static_cast<uint64_t>(pieces[i].count * item_bytes(copy)));
-    }
+  const auto bytes = [&](const Piece& piece) { return piece.count * item_bytes(copies[piece.copy]); };
+  const auto prefetch = [&](size_t i) {
+    if (i >= pieces.size()) return;
+    const auto& copy = copies[pieces[i].copy];
+    const uint64_t begin = file_begin(copy, pieces[i]);
+    checkpoint.prefetch(copy.file, begin, begin + static_cast<uint64_t>(bytes(pieces[i])));
   };
+  int64_t total = 0, told = 0;
+  for (const auto& piece : pieces) total += bytes(piece);
+  for (size_t i = 0; i < kAhead; ++i) prefetch(i);
   std::vector<std::atomic<bool>> is_bad(copies.size());
-  size_t end = batch_end(copies, pieces, 0);
-  for (size_t begin = 0; begin < pieces.size(); begin = end, end = batch_end(copies, pieces, end)) {
-    cancellation.check();
-    prefetch(end, batch_end(copies, pieces, end));
-    std::atomic<size_t> next{begin};
-    // As many equal shares as threads; which pieces a share gets is settled on the way.
-    at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
-      for (size_t i = next++; i < end; i = next++) {
-        if (!copy_piece(checkpoint, copies[pieces[i].copy], pieces[i])) is_bad[pieces[i].copy] = true;
+  std::atomic<size_t> next{0};
+  std::atomic<int64_t> done{0};
+  // As many equal shares as threads; which pieces a share gets is settled on the way. The first share
+  // is the calling thread's.
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t share, int64_t) {
+    const c10::NoGradGuard no_grad;  // holds for one thread only
+    try {
+      for (size_t i = next++; i < pieces.size(); i = next++) {
+        cancellation.check();
+        prefetch(i + kAhead);
+        const auto& piece = pieces[i];
+        if (!copy_piece(checkpoint, copies[piece.copy], piece)) is_bad[piece.copy] = true;
+        done += bytes(piece);
+        if (share == 0 && done - told >= kReport) progress(told = done, total);
       }
-    });
-    for (size_t i = begin; i < end; ++i) done += pieces[i].count * item_bytes(copies[pieces[i].copy]);
-    progress(done, total);
-  }
+    } catch (...) {
+      next = pieces.size();  // the other threads end too
+      throw;
+    }
+  });
+  cancellation.check();
+  if (told < total) progress(total, total);
   std::vector<std::string> bad;
   for (size_t i = 0; i < copies.size(); ++i) {
     // Parts of one tensor follow each other.

@@ -9,12 +9,9 @@
 namespace facellm {
 namespace {
 
-constexpr double kEmbeddingDeviation = 0.02;
-
-bool is_embedding(std::string_view name) {
-  return name.ends_with("cls_token") || name.ends_with("position_embeddings") ||
-         name.ends_with("embed_tokens.weight") || name.ends_with("lm_head.weight");
-}
+// Half of what patches are at first. At the usual 0.02 attention cannot tell places apart until they have grown.
+constexpr double kPositionDeviation = 0.5;
+constexpr double kClassTokenDeviation = 0.02;
 
 bool ends_branch(std::string_view name) {
   return name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight") ||
@@ -31,8 +28,10 @@ void initialise(const InternVl& model, uint64_t seed) {
   };
   for (const auto& [name, parameter] : model.parameters()) {
     at::Tensor target = parameter;
-    if (is_embedding(name)) {
-      draw(target, kEmbeddingDeviation);
+    if (name.ends_with("position_embeddings")) {
+      draw(target, kPositionDeviation);
+    } else if (name.ends_with("cls_token")) {
+      draw(target, kClassTokenDeviation);
     } else if (target.dim() > 1) {
       double variance = static_cast<double>(target.size(0)) / static_cast<double>(target.numel());
       if (ends_branch(name)) {

@@ -154,17 +154,17 @@ at::Tensor LanguageModel::attend_packed(const DecoderLayer& layer, const at::Ten
                                         const std::vector<int64_t>& lengths) const {
   const int64_t heads = config_.num_attention_heads, kv_heads = config_.num_key_value_heads;
   const auto qkv = layer.qkv(normalised).unflatten(-1, {heads + 2 * kv_heads, config_.head_dim});
+  // Splits, not narrow(): the gradient of each part of a narrow() is as large as the whole, which makes the
+  // backward pass quadratic in the number of samples.
+  const auto parts = qkv.split_with_sizes({heads + kv_heads, kv_heads}, 2);
   // q and k turn by the same angles: one rotation over both.
-  const auto rotated = apply_rotary(qkv.narrow(2, 0, heads + kv_heads), rotary.cos, rotary.sin);
-  const auto values = qkv.narrow(2, heads + kv_heads, kv_heads);
-  std::vector<at::Tensor> outputs;
-  int64_t begin = 0;
-  for (const int64_t length : lengths) {
-    const auto own = rotated.narrow(1, begin, length).transpose(1, 2);  // [1, H + K, T, E]
-    outputs.push_back(attention(own.narrow(1, 0, heads), own.narrow(1, heads, kv_heads),
-                                values.narrow(1, begin, length).transpose(1, 2), at::Tensor(),
-                                /*is_causal=*/true));
-    begin += length;
+  const auto rotated = apply_rotary(parts[0], rotary.cos, rotary.sin).split_with_sizes({heads, kv_heads}, 2);
+  const auto split = [&](const at::Tensor& x) { return x.transpose(1, 2).split_with_sizes(lengths, 2); };
+  const auto queries = split(rotated[0]), keys = split(rotated[1]), values = split(parts[1]);
+  std::vector<at::Tensor> outputs;  // of samples, from [1, H or K, T, E]
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    outputs.push_back(
+        attention(queries[i], keys[i], values[i], at::Tensor(), /*is_causal=*/true));
   }
   return layer.o_proj(outputs.size() == 1 ? outputs[0] : at::cat(outputs, 1));
 }

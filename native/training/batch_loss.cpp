@@ -3,6 +3,7 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 
 #include "core/error.h"
@@ -86,19 +87,23 @@ at::Tensor image_vectors(const InternVl& model, const MicroBatch& batch,
   return at::cat(parts);
 }
 
-// Flat indices of the rows that predict a learnt token, and those tokens.
+// Flat indices of the rows that predict a learnt token, those tokens, and what each counts.
 struct Supervised {
   std::vector<int64_t> rows, labels;
+  std::vector<float> weights;
+  bool is_weighted = false;
 };
 
 Supervised supervised_rows(const std::vector<TrainSample>& samples) {
   Supervised result;
   int64_t begin = 0;
   for (const auto& sample : samples) {
+    result.is_weighted |= sample.weight != 1;
     for (size_t t = 1; t < sample.labels.size(); ++t) {
       if (sample.labels[t] == kIgnored) continue;
       result.rows.push_back(begin + static_cast<int64_t>(t) - 1);
       result.labels.push_back(sample.labels[t]);
+      result.weights.push_back(static_cast<float>(sample.weight));
     }
     begin += static_cast<int64_t>(sample.ids.size());
   }
@@ -119,6 +124,9 @@ void check_samples(const InternVlConfig& config, const std::vector<TrainSample>&
     if (static_cast<int64_t>(sample.ids.size()) > config.text.max_position_embeddings) {
       problems.push_back(where + ": " + std::to_string(sample.ids.size()) + " tokens, the model takes " +
                          std::to_string(config.text.max_position_embeddings));
+    }
+    if (!(sample.weight > 0) || !std::isfinite(sample.weight)) {
+      problems.push_back(where + ".weight: expected a finite number above 0");
     }
     const auto outside = [&](int32_t id) { return id < 0 || id >= config.text.vocab_size; };
     if (std::any_of(sample.ids.begin(), sample.ids.end(), outside)) {
@@ -195,7 +203,8 @@ BatchLoss batch_loss(const InternVl& model, const MicroBatch& batch, const LossS
   const auto rows = at::tensor(supervised.rows, at::kLong).to(device);
   const auto labels = at::tensor(supervised.labels, at::kLong).to(device);
   const auto normalised = language_model.final_norm(hidden_states.index_select(0, rows));
-  result.loss = linear_cross_entropy(normalised, language_model.head_weight(), labels,
+  const auto weights = supervised.is_weighted ? at::tensor(supervised.weights).to(device) : at::Tensor();
+  result.loss = linear_cross_entropy(normalised, language_model.head_weight(), labels, weights,
                                      batch.denominator, settings.loss_chunk_rows);
   result.counts.label_tokens = static_cast<int64_t>(supervised.rows.size());
   result.counts.tokens = static_cast<int64_t>(ids.size());

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace facellm {
 namespace {
@@ -19,9 +20,10 @@ struct Gradients {
   at::Tensor loss, hidden, weight;
 };
 
-// d loss / d logits = (softmax - one-hot) / denominator.
+// d loss / d logits = row weight * (softmax - one-hot) / denominator.
 Gradients run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
-              double denominator, int64_t chunk_rows, bool needs_hidden, bool needs_weight) {
+              const at::Tensor& row_weights, double denominator, int64_t chunk_rows,
+              bool needs_hidden, bool needs_weight) {
   const int64_t rows = hidden.size(0);
   const int64_t chunk = chunk_rows > 0 ? chunk_rows : std::max<int64_t>(rows, 1);
   Gradients result;
@@ -36,10 +38,17 @@ Gradients run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tens
     const auto index = labels.narrow(0, begin, count).unsqueeze(1);
     auto logits = wide(at::linear(own, weight));  // [chunk, V]
     const auto log_sum = logits.logsumexp(1, /*keepdim=*/true);
-    result.loss.add_((log_sum - logits.gather(1, index)).sum());
+    auto losses = log_sum - logits.gather(1, index);  // [chunk, 1]
+    at::Tensor own_weights;
+    if (row_weights.defined()) {
+      own_weights = row_weights.narrow(0, begin, count).unsqueeze(1).to(losses.scalar_type());
+      losses = losses.mul_(own_weights);
+    }
+    result.loss.add_(losses.sum());
     if (!needs_hidden && !needs_weight) continue;
     auto gradient = logits.sub_(log_sum).exp_();
     gradient.scatter_add_(1, index, at::full_like(index, -1, gradient.options()));
+    if (own_weights.defined()) gradient.mul_(own_weights);
     gradient = gradient.div_(denominator).to(hidden.scalar_type());
     if (needs_hidden) result.hidden.narrow(0, begin, count).copy_(at::mm(gradient, weight));
     if (needs_weight) result.weight.add_(at::mm(gradient.t(), own));
@@ -50,9 +59,11 @@ Gradients run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tens
 
 struct Function : torch::autograd::Function<Function> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden,
-                            const at::Tensor& weight, const at::Tensor& labels, double denominator,
+                            const at::Tensor& weight, const at::Tensor& labels,
+                            const std::optional<at::Tensor>& row_weights, double denominator,
                             int64_t chunk_rows) {
-    const auto result = run(hidden, weight, labels, denominator, chunk_rows,
+    const auto result = run(hidden, weight, labels, row_weights.value_or(at::Tensor()), denominator,
+                            chunk_rows,
                             hidden.requires_grad(), weight.requires_grad());
     context->saved_data["hidden"] = result.hidden;
     context->saved_data["weight"] = result.weight;
@@ -71,24 +82,29 @@ struct Function : torch::autograd::Function<Function> {
       const auto type = static_cast<at::ScalarType>(context->saved_data["weight_type"].toInt());
       if (weight.defined()) dweight = (weight * grads[0]).to(type);
     }
-    return {dhidden, dweight, at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dhidden, dweight, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
-                                const at::Tensor& labels, double denominator, int64_t chunk_rows) {
+                                const at::Tensor& labels, const at::Tensor& row_weights,
+                                double denominator, int64_t chunk_rows) {
   if (!c10::GradMode::is_enabled()) {
-    return run(hidden, weight, labels, denominator, chunk_rows, false, false).loss;
+    return run(hidden, weight, labels, row_weights, denominator, chunk_rows, false, false).loss;
   }
-  return Function::apply(hidden, weight, labels, denominator, chunk_rows);
+  // Autograd takes no undefined tensor, but an absent one.
+  const auto own = row_weights.defined() ? std::optional(row_weights) : std::nullopt;
+  return Function::apply(hidden, weight, labels, own, denominator, chunk_rows);
 }
 
 at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight,
-                                          const at::Tensor& labels, double denominator) {
+                                          const at::Tensor& labels, const at::Tensor& row_weights,
+                                          double denominator) {
   const auto logits = wide(at::linear(hidden, weight));
-  return at::nll_loss(at::log_softmax(logits, 1), labels, {}, at::Reduction::Sum) / denominator;
+  const auto losses = at::nll_loss(at::log_softmax(logits, 1), labels, {}, at::Reduction::None);
+  return (row_weights.defined() ? losses * row_weights : losses).sum() / denominator;
 }
 
 }  // namespace facellm

@@ -48,12 +48,13 @@ struct TrainImage {
 struct TrainSample {
   std::vector<int32_t> ids;     // image placeholders expanded
   std::vector<int32_t> labels;  // -100: not learnt; labels[t] is learnt from the tokens before t
+  double weight;                // of its losses in the sum
   std::vector<TrainImage> images;
 };
 
 struct MicroBatch {
   std::vector<TrainSample> samples;  // of this rank; may be empty in a job
-  double denominator;  // the loss is a sum over learnt tokens divided by this
+  double denominator;  // the loss is a weighted sum over learnt tokens divided by this
   uint64_t draw;       // tells this micro-batch's dropout from all others
   // The last of its update: gradients of other processes are added in during its backward pass.
   bool is_last;

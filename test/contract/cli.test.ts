@@ -20,6 +20,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   ask: `${MODEL} --adapter ${PROMPT} ${DRAW}`,
   choose: `${MODEL} --adapter ${PROMPT} --choices --seed`,
   plan: `${MODEL} ${PROMPT}`,
+  init: '--data --output --dataset --image-root --set --vocabulary --seed --json',
   train:
     '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
     '--device --threads --processes --json',

@@ -8,9 +8,11 @@ import * as golden from '../support/golden.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
-/** Method names of an interface in native.ts. */
+/** Method names of an interface of the contract. */
 function methodsOf(name: string): string[] {
-  const text = readFileSync(join(ROOT, 'lib/binding/native.ts'), 'utf8');
+  const text = ['native.ts', 'native-model.ts', 'native-training.ts']
+    .map((file) => readFileSync(join(ROOT, 'lib/binding', file), 'utf8'))
+    .join('\n');
   const body = new RegExp(`export interface ${name} \\{(.*?)\\n\\}`, 's').exec(text)?.[1] ?? '';
   return [...body.matchAll(/^ {2}(\w+)\(/gm)].map((match) => match[1] ?? '').sort();
 }

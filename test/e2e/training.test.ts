@@ -40,6 +40,9 @@ const SETTINGS = [
     'saveEvery=1',
     'keepCheckpoints=2',
     'limitsImageArea=false',
+    'balancesAnswers=true',
+    'groupsByPicture=true',
+    'augmentation={"flip":0.5,"zoom":0.2,"shift":0.1,"brightness":0.3,"contrast":0.3,"saturation":0.3,"grey":0.2}',
   ],
 ];
 

@@ -83,14 +83,18 @@ TEST(Autograd, Swiglu) {
 TEST(Autograd, LinearCrossEntropy) {
   at::manual_seed(3);
   const auto labels = at::tensor({1, 0, 6, 6, 3}, at::kLong);
-  for (const int64_t chunk : {0, 1, 2, 5, 9}) {
-    const auto loss = [&](const Tensors& x) {
-      return linear_cross_entropy(x[0], x[1], labels, 3.5, chunk).unsqueeze(0);
-    };
-    const Tensors inputs{random({5, 4}), random({7, 4})};
-    expect_gradients(loss, inputs);
-    const auto reference = linear_cross_entropy_reference(inputs[0], inputs[1], labels, 3.5);
-    EXPECT_NEAR(loss(inputs).item<double>(), reference.item<double>(), 1e-12);
+  const auto weighted = at::tensor({1.0, 0.25, 4.0, 0.5, 1.0}, at::kDouble);
+  for (const auto& row_weights : {at::Tensor(), weighted}) {
+    for (const int64_t chunk : {0, 1, 2, 5, 9}) {
+      const auto loss = [&](const Tensors& x) {
+        return linear_cross_entropy(x[0], x[1], labels, row_weights, 3.5, chunk).unsqueeze(0);
+      };
+      const Tensors inputs{random({5, 4}), random({7, 4})};
+      expect_gradients(loss, inputs);
+      const auto reference =
+          linear_cross_entropy_reference(inputs[0], inputs[1], labels, row_weights, 3.5);
+      EXPECT_NEAR(loss(inputs).item<double>(), reference.item<double>(), 1e-12);
+    }
   }
 }
 

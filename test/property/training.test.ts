@@ -239,12 +239,22 @@ describe('training properties', () => {
     }
   });
 
+  it('a sample of weight 2 counts like two of them', async () => {
+    const [first, ...others] = samples as [NativeTrainSample, ...NativeTrainSample[]];
+    await using({ lossChunkRows: 5 }, async (trainer) => {
+      const twice = await step(trainer, [[first, first, ...others]]);
+      await trainer.update({ learningRate: 0, maxGradNorm: 0 }).promise;
+      near(await step(trainer, [[{ ...first, weight: 2 }, ...others]]), twice);
+    });
+  });
+
   it('a malformed micro-batch is refused whole, and the trainer goes on', async () => {
     await using({}, async (trainer) => {
       const [first] = samples as [NativeTrainSample];
       const wrong = [
         [{ ...first, labels: first.labels.slice(1) }, 'FACELLM_INVALID_ARGUMENT'],
         [{ ...first, ids: first.ids.map(() => 1e9) }, 'FACELLM_INVALID_ARGUMENT'],
+        [{ ...first, weight: 0 }, 'FACELLM_INVALID_ARGUMENT'],
         [{ ...first, images: [] }, 'FACELLM_IMAGE_TOKEN_MISMATCH'],
       ] as const;
       for (const [sample, code] of wrong) {

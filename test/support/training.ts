@@ -86,7 +86,7 @@ export function seedFor(run: GoldenRun, recipe: TrainingRecipe): number {
   const wanted = JSON.stringify(run.steps.map((step) => step.samples.map(sorted)));
   const lengths = run.samples.map(({ input_ids }) => input_ids.length);
   for (let seed = 0; seed < 1_000_000; seed++) {
-    const plans = planUpdates(lengths, 1, { ...recipe, seed });
+    const plans = planUpdates({ lengths, pictures: [] }, 1, { ...recipe, seed });
     if (JSON.stringify(plans.map(({ microBatches }) => microBatches.map(sorted))) === wanted) {
       return seed;
     }
@@ -104,6 +104,7 @@ export async function goldenSamples(run: GoldenRun): Promise<NativeTrainSample[]
     run.samples.map(async ({ input_ids, labels, tiles }, index) => ({
       ids: Int32Array.from(input_ids),
       labels: Int32Array.from(labels),
+      weight: 1,
       images: await Promise.all(
         tiles.map(async (_, k): Promise<NativeTrainImage> => {
           const path = join(GOLDEN, 'train-images', `${index}_${k}.png`);

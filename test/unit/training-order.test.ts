@@ -8,6 +8,7 @@ import {
   permutation,
   planUpdates,
   randomNumbers,
+  type SampleFacts,
   shareOf,
 } from '../../lib/training/order.js';
 
@@ -19,6 +20,7 @@ const OPTIONS: OrderOptions = {
   maxSteps: 0,
   packing: false,
   groupsByLength: false,
+  groupsByPicture: false,
   cutoffLength: 100,
 };
 
@@ -31,11 +33,16 @@ const options = fc.record({
   groupsByLength: fc.boolean(),
 });
 
+/** Every sample with a picture of its own. */
+function apart(own: ArrayLike<number>): SampleFacts {
+  return { lengths: own, pictures: Array.from(own, (_, i) => i) };
+}
+
 describe('order of samples', () => {
   it('visits every sample once an epoch, whatever the settings', () => {
     fc.assert(
       fc.property(lengths, options, (own, changed) => {
-        const plans = planUpdates(own, 1, { ...OPTIONS, ...changed });
+        const plans = planUpdates(apart(own), 1, { ...OPTIONS, ...changed });
         const visited = plans.flatMap(({ microBatches }) => microBatches.flat());
         assert.deepEqual(
           visited.sort((a, b) => a - b),
@@ -55,10 +62,10 @@ describe('order of samples', () => {
 
   it('is the same for the same seed, another for another', () => {
     const own = Array.from({ length: 50 }, () => 1);
-    assert.deepEqual(planUpdates(own, 1, OPTIONS), planUpdates(own, 1, OPTIONS));
+    assert.deepEqual(planUpdates(apart(own), 1, OPTIONS), planUpdates(apart(own), 1, OPTIONS));
     assert.notDeepEqual(
-      planUpdates(own, 1, OPTIONS),
-      planUpdates(own, 1, { ...OPTIONS, seed: 43 }),
+      planUpdates(apart(own), 1, OPTIONS),
+      planUpdates(apart(own), 1, { ...OPTIONS, seed: 43 }),
     );
     const [first, second] = [0, 1].map((epoch) => permutation(50, randomNumbers(42, epoch)));
     assert.notDeepEqual(first, second);
@@ -67,7 +74,10 @@ describe('order of samples', () => {
   it('a micro-batch is one process after another, each share as large as the others but for one', () => {
     fc.assert(
       fc.property(lengths, options, fc.integer({ min: 1, max: 5 }), (own, changed, worldSize) => {
-        for (const { microBatches } of planUpdates(own, worldSize, { ...OPTIONS, ...changed })) {
+        for (const { microBatches } of planUpdates(apart(own), worldSize, {
+          ...OPTIONS,
+          ...changed,
+        })) {
           for (const batch of microBatches) {
             const shares = Array.from({ length: worldSize }, (_, r) =>
               shareOf(batch, r, worldSize),
@@ -86,7 +96,7 @@ describe('order of samples', () => {
       fc.property(lengths, options, (own, changed) => {
         const cutoffLength = 60;
         const settings = { ...OPTIONS, ...changed, packing: true, cutoffLength };
-        for (const { microBatches } of planUpdates(own, 1, settings)) {
+        for (const { microBatches } of planUpdates(apart(own), 1, settings)) {
           for (const batch of microBatches) {
             const tokens = batch.reduce((sum, i) => sum + (own[i] ?? 0), 0);
             assert.ok(tokens <= settings.batchSize * cutoffLength || batch.length === 1);
@@ -99,28 +109,55 @@ describe('order of samples', () => {
   it('grouping by length puts like with like', () => {
     const own = Array.from({ length: 300 }, (_, i) => (i * 7919) % 300);
     const spread = (groupsByLength: boolean): number =>
-      planUpdates(own, 1, { ...OPTIONS, batchSize: 10, groupsByLength })
+      planUpdates(apart(own), 1, { ...OPTIONS, batchSize: 10, groupsByLength })
         .flatMap(({ microBatches }) => microBatches)
         .map((batch) => batch.map((i) => own[i] ?? 0))
         .reduce((sum, batch) => sum + Math.max(...batch) - Math.min(...batch), 0);
     assert.ok(spread(true) < spread(false) / 4, `${spread(true)} of ${spread(false)}`);
   });
 
+  it('grouping by picture puts its samples next to each other', () => {
+    const picture = fc.integer({ min: 0, max: 20 });
+    fc.assert(
+      fc.property(
+        fc.array(picture, { minLength: 1, maxLength: 80 }),
+        fc.nat(),
+        (pictures, seed) => {
+          const facts = { lengths: pictures.map(() => 1), pictures };
+          const settings = { ...OPTIONS, seed, batchSize: 7, groupsByPicture: true };
+          const order = planUpdates(facts, 1, settings).flatMap(({ microBatches }) =>
+            microBatches.flat(),
+          );
+          assert.deepEqual(
+            order.toSorted((a, b) => a - b),
+            pictures.map((_, i) => i),
+          );
+          const met = order.map((i) => pictures[i]);
+          const changes = met.filter((own, i) => own !== met[i - 1]).length;
+          assert.equal(changes, new Set(pictures).size);
+        },
+      ),
+    );
+  });
+
   it('epochs may be a fraction, and maxSteps decides where it is given', () => {
     const own = Array.from({ length: 60 }, () => 1);
     const count = (changed: Partial<OrderOptions>): number =>
-      planUpdates(own, 1, { ...OPTIONS, ...changed }).length;
+      planUpdates(apart(own), 1, { ...OPTIONS, ...changed }).length;
     assert.equal(count({}), 10);
     assert.equal(count({ epochs: 2.5 }), 25);
     assert.equal(count({ maxSteps: 3 }), 3);
     assert.equal(count({ maxSteps: 23 }), 23);
-    assert.equal(planUpdates(own, 1, { ...OPTIONS, epochs: 2 }).at(-1)?.epoch, 2);
+    assert.equal(planUpdates(apart(own), 1, { ...OPTIONS, epochs: 2 }).at(-1)?.epoch, 2);
   });
 
   it("FaceLLM's own counts: 1096 updates of 80, and 7303 of 12 (spec facellm.md, section 1)", () => {
     const own = new Int32Array(87_632).fill(300);
     const large = { ...OPTIONS, batchSize: 10, accumulation: 8 };
-    assert.equal(planUpdates(own, 1, large).length, 1096);
-    assert.equal(planUpdates(own, 1, { ...large, batchSize: 2, accumulation: 6 }).length, 7303);
+    assert.equal(planUpdates(apart(own), 1, large).length, 1096);
+    assert.equal(
+      planUpdates(apart(own), 1, { ...large, batchSize: 2, accumulation: 6 }).length,
+      7303,
+    );
   });
 });

@@ -8,7 +8,7 @@ const LEARNT = [5, 1, 3, 7, 2];
 const samples = {
   learntTokens: (picked: readonly number[]) => picked.reduce((sum, i) => sum + (LEARNT[i] ?? 0), 0),
 };
-const plan = { update: 0, epoch: 1, microBatches: [[0, 1, 2], [3], [4]] };
+const plan = { update: 0, pass: 0, epoch: 1, microBatches: [[0, 1, 2], [3], [4]] };
 
 describe('training: shares of ranks', () => {
   for (const size of [1, 2, 3, 4]) {
@@ -40,7 +40,7 @@ describe('training: shares of ranks', () => {
   }
 
   it('micro-batch: each rank counts alike, whatever its number of tokens', () => {
-    const whole = { update: 0, epoch: 1, microBatches: [[0, 1]] };
+    const whole = { update: 0, pass: 0, epoch: 1, microBatches: [[0, 1]] };
     assert.deepEqual(denominatorsOfRank(whole, samples, 'micro-batch', { rank: 0, size: 2 }), [10]);
     assert.deepEqual(denominatorsOfRank(whole, samples, 'micro-batch', { rank: 1, size: 2 }), [2]);
     assert.deepEqual(denominatorsOfRank(whole, samples, 'micro-batch', { rank: 0, size: 1 }), [6]);

@@ -75,6 +75,28 @@ describe('recipes', () => {
     );
   });
 
+  it('an augmentation is changed field by field where the recipe has one', () => {
+    const off = { flip: 0, zoom: 0, shift: 0, brightness: 0, contrast: 0, saturation: 0, grey: 0 };
+    const recipe = { ...facellm1b(), augmentation: off };
+    assert.deepEqual(overrideRecipe(recipe, ['augmentation.flip=0.5']).augmentation, {
+      ...off,
+      flip: 0.5,
+    });
+    assert.equal(overrideRecipe(recipe, ['augmentation=null']).augmentation, null);
+    assert.match(
+      problemsOf(() => overrideRecipe(facellm1b(), ['augmentation.flip=0.5'])).join(),
+      /expected key=value/,
+    );
+    const wrong = { ...off, zoom: 1, flip: 2 };
+    const problems = problemsOf(() => checkRecipe({ ...recipe, augmentation: wrong }));
+    assert.deepEqual(
+      problems.map((problem) => problem.split(':')[0]),
+      ['recipe.augmentation.flip', 'recipe.augmentation.zoom'],
+    );
+    const both = { ...recipe, groupsByLength: true, groupsByPicture: true };
+    assert.equal(problemsOf(() => checkRecipe(both)).length, 1);
+  });
+
   it('settings are JSON or words, and unknown keys are refused with the known ones', () => {
     const changed = overrideRecipe(facellm1b(), [
       'learningRate=2e-5',

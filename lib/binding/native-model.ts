@@ -1,0 +1,225 @@
+/** The engine's contract: a model loaded, what it is asked, and what it answers. */
+import type { NativeJob } from './native-job.js';
+
+export interface NativeVisionConfig {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly imageSize: number;
+  readonly patchSize: number;
+  readonly hasQkvBias: boolean;
+  readonly hasQkNorm: boolean;
+  readonly isRmsNorm: boolean;
+  readonly normEps: number;
+  readonly hasFinalNorm: boolean;
+}
+
+export interface NativeTextConfig {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+  readonly vocabSize: number;
+  readonly maxPositionEmbeddings: number;
+  readonly rmsNormEps: number;
+  readonly ropeTheta: number;
+  /** 0: plain RoPE; above 0: the factor of "dynamic" scaling. */
+  readonly ropeDynamicFactor: number;
+}
+
+export interface NativeModelConfig {
+  readonly vision: NativeVisionConfig;
+  readonly text: NativeTextConfig;
+  readonly downsampleRatio: number;
+  readonly imageSeqLength: number;
+  readonly imageTokenId: number;
+  readonly visionFeatureLayer: number;
+  readonly keepsClsToken: boolean;
+}
+
+export interface NativePreprocessing {
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+  readonly rescaleFactor: number;
+}
+
+export interface NativeLoadRequest {
+  readonly config: NativeModelConfig;
+  readonly preprocessing: NativePreprocessing;
+  readonly files: readonly string[];
+  /** Tensor name and index into `files`, from the shard index; empty for a single file. */
+  readonly weightMap: readonly (readonly [string, number])[];
+  readonly device: string;
+  readonly dtype: 'fp32' | 'bf16';
+  readonly imageCacheBytes: number;
+  readonly prefixCacheBytes: number;
+}
+
+export interface NativeImageInput {
+  readonly key: string;
+  /** `[height, width, 3]` uint8; copied by the addon before the call returns. */
+  readonly rgb: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly columns: number;
+  readonly rows: number;
+  readonly hasThumbnail: boolean;
+}
+
+export interface NativePrompt {
+  readonly ids: Int32Array;
+  readonly images: readonly NativeImageInput[];
+}
+
+export interface NativeSampling {
+  readonly isGreedy: boolean;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  /** Non-negative safe integer. */
+  readonly seed: number;
+}
+
+export interface NativeTrainedModule {
+  /** Released HF name of a linear layer, `language_model.model.layers.0.self_attn.q_proj`. */
+  readonly name: string;
+  readonly rank: number;
+  readonly scaling: number;
+}
+
+/** Read and resolved by lib/lora. */
+export interface NativeAdapterSource {
+  /** adapter_model.safetensors. */
+  readonly file: string;
+  readonly modules: readonly NativeTrainedModule[];
+  readonly usesDora: boolean;
+}
+
+export interface NativeAdapterInfo {
+  /** Names the adapter in requests; never used twice by a model. */
+  readonly id: number;
+  readonly parameterCount: number;
+  readonly bytes: number;
+  /** Vision tower or projector: image vectors differ under it. */
+  readonly touchesVision: boolean;
+}
+
+export interface NativeGenerateRequest {
+  readonly prompts: readonly NativePrompt[];
+  /** Ids of adapters that work for all rows, in this order; empty: the base model. */
+  readonly adapters: readonly number[];
+  readonly sampling: NativeSampling;
+  readonly maxNewTokens: number;
+  readonly eosIds: readonly number[];
+  readonly usesPrefixCache: boolean;
+}
+
+/** Tokens of one decode step, parallel arrays. */
+export interface NativeTokenBatch {
+  readonly rows: Int32Array;
+  readonly ids: Int32Array;
+  readonly logProbs: Float32Array;
+}
+
+export interface NativeTimings {
+  readonly preprocess: number;
+  readonly vision: number;
+  readonly prefill: number;
+  readonly decode: number;
+}
+
+export interface NativeRowResult {
+  /** `cancelled`: stopped by `cancel()` after the first token; what came until then counts. */
+  readonly finishReason: 'eos' | 'length' | 'cancelled';
+  readonly promptTokens: number;
+  readonly imageTokens: number;
+  readonly cachedTokens: number;
+  readonly generatedTokens: number;
+}
+
+export interface NativeGenerateResult {
+  readonly rows: readonly NativeRowResult[];
+  readonly timings: NativeTimings;
+  readonly peakBytes: number;
+}
+
+export interface NativeChooseRequest {
+  readonly prompt: NativePrompt;
+  readonly adapters: readonly number[];
+  readonly choices: readonly Int32Array[];
+  readonly usesPrefixCache: boolean;
+}
+
+export interface NativeChooseResult {
+  readonly logProbs: Float64Array;
+  readonly tokenLogProbs: readonly Float32Array[];
+  readonly promptTokens: number;
+  readonly imageTokens: number;
+  readonly cachedTokens: number;
+  readonly timings: NativeTimings;
+  readonly peakBytes: number;
+}
+
+export interface NativeTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+export interface NativeModelInfo {
+  readonly device: string;
+  readonly dtype: 'fp32' | 'bf16';
+  readonly parameterCount: number;
+  readonly parameterBytes: number;
+  readonly loadMs: number;
+  readonly peakBytes: number;
+}
+
+/** A loaded model. Methods after `dispose()` reject with FACELLM_DISPOSED. */
+export interface NativeModel {
+  info(): NativeModelInfo;
+  generate(
+    request: NativeGenerateRequest,
+    onTokens: (batch: NativeTokenBatch) => void,
+  ): NativeJob<NativeGenerateResult>;
+  choose(request: NativeChooseRequest): NativeJob<NativeChooseResult>;
+  embedImages(
+    images: readonly NativeImageInput[],
+    adapters: readonly number[],
+  ): NativeJob<readonly NativeTensor[]>;
+  trace(prompt: NativePrompt, adapters: readonly number[]): NativeJob<readonly NativeTensor[]>;
+  /** Beside the base; active only in requests that name it. */
+  loadAdapter(source: NativeAdapterSource): NativeJob<NativeAdapterInfo>;
+  /** Idempotent. */
+  unloadAdapter(id: number): NativeJob<void>;
+  clearCaches(): NativeJob<void>;
+  /** Cancels this model's work, then frees its weights once that work has stopped. Idempotent. */
+  dispose(): NativeJob<void>;
+}
+
+export interface NativeExportRequest {
+  readonly config: NativeModelConfig;
+  /** As in {@link NativeLoadRequest}. */
+  readonly files: readonly string[];
+  readonly weightMap: readonly (readonly [string, number])[];
+  /** Folded in, in this order. */
+  readonly adapters: readonly NativeAdapterSource[];
+  readonly layout: 'hf' | 'original';
+  /** '': every tensor as it is stored. */
+  readonly dtype: 'fp32' | 'bf16' | '';
+  /** Exists. */
+  readonly directory: string;
+  readonly maxShardBytes: number;
+  /** On that disk. */
+  readonly availableBytes: number;
+}
+
+export interface NativeExportResult {
+  readonly files: readonly { readonly name: string; readonly tensors: readonly string[] }[];
+  readonly tensorBytes: number;
+}
