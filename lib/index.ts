@@ -22,6 +22,8 @@ export {
 } from './errors.js';
 export {
   type BatchOptions,
+  type Dataset,
+  datasetTexts,
   type FaceLabels,
   type GenerateOptions,
   generateDataset,
@@ -42,6 +44,8 @@ export {
   type PromptQuestion,
   type PromptSet,
   promptSetHash,
+  readDataset,
+  type ReadDatasetOptions,
   type Teacher,
   type TeacherAnswer,
   TeacherFailure,

@@ -112,14 +112,15 @@ export class StageCache {
   ): Promise<StageOutcome<Result>> {
     await this.#write(stage.name, { fingerprint, isDone: false, seconds: before });
     const startedAt = performance.now();
-    const seconds = (): number => before + (performance.now() - startedAt) / 1000;
+    const soFar = (): number => before + (performance.now() - startedAt) / 1000;
     try {
       const result = await stage.run();
-      await this.#write(stage.name, { fingerprint, isDone: true, seconds: seconds(), result });
-      return { result, isCached: false, seconds: seconds() };
+      const seconds = soFar();
+      await this.#write(stage.name, { fingerprint, isDone: true, seconds, result });
+      return { result, isCached: false, seconds };
     } catch (error) {
       // A disk that is full must not hide what it made fail.
-      await this.#write(stage.name, { fingerprint, isDone: false, seconds: seconds() }).catch(
+      await this.#write(stage.name, { fingerprint, isDone: false, seconds: soFar() }).catch(
         () => undefined,
       );
       throw error;

@@ -1,11 +1,12 @@
 /** The tables that the screen shows at the end, and the commands that go on from there. */
 import { relative } from 'node:path';
 
-import type { Demo } from './demo.js';
+import { ATTRIBUTES, type Demo, GROUPS, PROMPT } from './demo.js';
 import type { AttributeFigures, Estimate, GroupFigures } from './figures.js';
 import { FACES } from './portraits.js';
 import { MODEL_FOLDER } from './stages/model.js';
-import { RUN_FOLDER } from './stages/training.js';
+import { ASKING } from './stages/scores.js';
+import { recipeChanges, RUN_FOLDER } from './stages/training.js';
 
 /** "0.952 (0.91–0.99)". */
 export function estimateText({ value, low, high }: Estimate): string {
@@ -82,28 +83,44 @@ export function askCommand({ cache }: Demo, file: string, question: string): str
 }
 
 /** The stages as one would type them. */
-export function stageCommands({ cache, labels, options }: Demo): readonly string[] {
+export function stageCommands(demo: Demo): readonly string[] {
+  const { cache, labels, options } = demo;
   const at = (name: string): string => shownPath(cache.path(name));
   const faces = shownPath(FACES);
-  const asked = ['gender', 'eyewear', 'smile'];
   const { seed } = options;
   const model = at(MODEL_FOLDER);
   const run = at(RUN_FOLDER);
   return [
     command(
       ...['generate', '--labels', shownPath(labels), '--images', faces, '--teacher', 'labels'],
-      ...['--prompts', 'attributes', '--questions', ...asked, '--where', 'split=train'],
+      ...['--prompts', 'attributes', '--questions', ...ATTRIBUTES, '--where', 'split=train'],
       ...['--column', 'age=age_bracket', '--column', 'race=', '--seed', `${seed}`],
       ...['--output', at('data')],
     ),
+    command('init', '--data', at('data'), '--seed', `${seed}`, '--output', model),
     command(
       ...['train', '--recipe', 'nano', '--model', model, '--data', at('data'), '--output', run],
-      ...['--set', `seed=${seed}`],
+      '--set',
+      ...Object.entries(recipeChanges(demo)).map(
+        ([key, value]) => `${key}=${JSON.stringify(value)}`,
+      ),
     ),
     command(
       ...['evaluate', '--benchmark', 'attributes', '--data', faces, '--labels', shownPath(labels)],
-      ...['--split', 'test', '--attributes', ...asked, '--model', model, '--tuned', run],
-      ...['--template', 'training', '--system', '', '--max-new-tokens', '12'],
+      ...[
+        '--split',
+        'test',
+        '--attributes',
+        ...ATTRIBUTES,
+        '--groups',
+        ...GROUPS,
+        '--model',
+        model,
+        '--tuned',
+        run,
+      ],
+      ...['--template', PROMPT.template, '--system', PROMPT.system],
+      ...['--max-new-tokens', `${ASKING.maxNewTokens}`, '--batch-size', `${ASKING.batchSize}`],
       ...['--output', at('scores')],
     ),
   ];

@@ -40,6 +40,7 @@ export function addEvaluateOptions(command: Command): Command {
     .option('--split <name>', 'attributes, pairs: rows of this split only')
     .option('--where <column=value...>', 'attributes, pairs: rows with these values only')
     .option('--attributes <name...>', 'attributes: which (default: those labelled)')
+    .option('--groups <name...>', 'attributes: what to tell apart (default: race, gender, age)')
     .option('--pairs <file>', 'pairs: list of pairs (default: in --data, else drawn from people)')
     .addOption(
       choice('--reading <name>', 'how answers are read (default: both, of pairs: probability)', [

@@ -29,6 +29,7 @@ export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
   readonly split?: string;
   readonly where?: readonly string[];
   readonly attributes?: readonly string[];
+  readonly groups?: readonly string[];
   readonly pairs?: string;
   readonly reading?: ReadingChoice;
   readonly limit?: number;
@@ -80,7 +81,7 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
 /** Flags that belong to some of the benchmarks only. */
 const OWN_FLAGS: Readonly<Record<BenchmarkName, readonly (keyof EvaluateFlags)[]>> = {
   facexbench: ['setting'],
-  attributes: ['labels', 'columns', 'split', 'where', 'attributes'],
+  attributes: ['labels', 'columns', 'split', 'where', 'attributes', 'groups'],
   pairs: ['labels', 'columns', 'split', 'where', 'pairs'],
 };
 
@@ -110,7 +111,7 @@ function benchmarkChoice(flags: EvaluateFlags): BenchmarkChoice {
   if (benchmark === 'pairs') return { benchmark, ...rows, pairs };
   // Names are checked where they are used, with what is nearest to an unknown one.
   const attributes = flags.attributes as readonly BuiltInAttribute[] | undefined;
-  return { benchmark, ...rows, attributes };
+  return { benchmark, ...rows, attributes, groups: flags.groups };
 }
 
 /** `name=value`, several times: all values of each name. */

@@ -26,7 +26,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--device --threads --processes --json',
   evaluate:
     `${MODEL} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --labels ` +
-    '--columns --split --where --attributes --pairs --reading --limit --skip-invalid --on-failure ' +
+    '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure ' +
     '--max-new-tokens --batch-size --seed',
   merge: '--model --adapter --output --layout --dtype --max-shard-size --json',
   generate:

@@ -13,46 +13,57 @@ export function smoothed(points: readonly LossPoint[]): LossPoint[] {
   });
 }
 
+/** Where a loss of 0 would be drawn. */
+const LEAST_LOSS = 1e-4;
+
+/** On a logarithmic axis: what matters happens where the loss is already small. */
 export function lossChart(points: readonly LossPoint[]): Html {
   const [width, height] = [1040, 300];
-  const frame: Frame = { left: 46, top: 14, width: width - 62, height: height - 56 };
+  const frame: Frame = { left: 52, top: 14, width: width - 68, height: height - 56 };
+  const [right, bottom] = [frame.left + frame.width, frame.top + frame.height];
+  const height10 = (loss: number): number => Math.log10(Math.max(loss, LEAST_LOSS));
+  const average = smoothed(points);
+  const heights = points.map(({ loss }) => height10(loss));
+  const domain = [Math.min(...heights, -0.5), Math.max(...heights, 0.5)] as const;
   const lastStep = points.at(-1)?.step ?? 1;
-  const most = Math.max(...points.map(({ loss }) => loss), 0.1);
-  const x = linear([points[0]?.step ?? 0, lastStep], [frame.left, frame.left + frame.width]);
-  const y = linear([0, most], [frame.top + frame.height, frame.top]);
+  const x = linear([points[0]?.step ?? 0, lastStep], [frame.left, right]);
+  const y = linear(domain, [bottom, frame.top]);
   const curve = (all: readonly LossPoint[], name: string): string =>
     path(
-      all.map(({ step, loss }) => [x(step), y(loss)] as const),
+      all.map(({ step, loss }) => [x(step), y(height10(loss))] as const),
       name,
     );
-  const bottom = frame.top + frame.height;
-  const average = smoothed(points);
-  const end = average.at(-1)?.loss ?? 0;
-  return svg(
-    width,
-    height,
-    `Loss over ${lastStep} updates: from ${points[0]?.loss.toFixed(2) ?? '?'} to ${end.toFixed(2)}`,
-    [
-      ...ticks(most, 4).flatMap((value) => [
-        line(frame.left, y(value), frame.left + frame.width, y(value), 'grid'),
-        label(frame.left - 8, y(value) + 4, String(Number(value.toPrecision(3))), 'end', 'faint'),
-      ]),
-      ...ticks(lastStep, 6)
-        .filter((value) => value > 0)
-        .map((value) => label(x(value), bottom + 18, String(value), 'middle', 'faint')),
-      line(frame.left, bottom, frame.left + frame.width, bottom, 'axis'),
-      label(frame.left + frame.width, bottom + 36, 'updates', 'end', 'faint'),
-      curve(points, 'raw'),
-      curve(average, 'smooth'),
-    ],
-  );
+  const marks = [-4, -3, -2, -1, 0, 1, 2]
+    .flatMap((power) => [1, 3].map((digit) => digit * 10 ** power))
+    .filter((loss) => height10(loss) >= domain[0] && height10(loss) <= domain[1]);
+  const [from, to] = [points[0]?.loss ?? 0, average.at(-1)?.loss ?? 0];
+  const alt = `Loss over ${lastStep} updates: from ${from.toFixed(2)} to ${to.toFixed(2)}`;
+  return svg(width, height, alt, [
+    ...marks.flatMap((loss) => [
+      line(frame.left, y(height10(loss)), right, y(height10(loss)), 'grid'),
+      label(
+        frame.left - 8,
+        y(height10(loss)) + 4,
+        `${Number(loss.toPrecision(1))}`,
+        'end',
+        'faint',
+      ),
+    ]),
+    ...ticks(lastStep, 6)
+      .filter((step) => x(step) >= frame.left)
+      .map((step) => label(x(step), bottom + 18, String(step), 'middle', 'faint')),
+    line(frame.left, bottom, right, bottom, 'axis'),
+    label(right, bottom + 36, 'updates', 'end', 'faint'),
+    curve(points, 'raw'),
+    curve(average, 'smooth'),
+  ]);
 }
 
 function reliabilityPanel(
   { attribute, ece, reliability }: AttributeFigures,
   left: number,
 ): readonly string[] {
-  const frame: Frame = { left: left + 44, top: 30, width: 250, height: 250 };
+  const frame: Frame = { left: left + 46, top: 30, width: 250, height: 250 };
   const x = linear([0, 1], [frame.left, frame.left + frame.width]);
   const y = linear([0, 1], [frame.top + frame.height, frame.top]);
   const bottom = frame.top + frame.height;

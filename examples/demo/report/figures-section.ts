@@ -16,7 +16,8 @@ function scoreCard({ attribute, before, after, people }: AttributeFigures): Html
       ><u style="left:${(100 * was.value).toFixed(1)}%"></u>
     </div>
     <div class="faint">
-      balanced accuracy on ${people} unseen people; ${was.value.toFixed(2)} before training
+      balanced accuracy on ${people} unseen people; before training ${was.value.toFixed(2)}, the
+      mark
     </div>
   </div> `;
 }
@@ -71,8 +72,9 @@ export function learningSection({ training, figures }: ReportData): Html {
     <figure class="card">
       ${lossChart(training.losses)}
       <figcaption>
-        Loss: nats a token of the answer, of each update (pale) and smoothed. ${training.steps}
-        updates in ${(training.seconds / 60).toFixed(1)} minutes.
+        Loss: nats a token of the answer, of each update that was logged (pale) and smoothed, on a
+        logarithmic axis. ${training.steps} updates in ${(training.seconds / 60).toFixed(1)}
+        minutes.
       </figcaption>
     </figure>
     <h2>Can its probabilities be believed?</h2>
@@ -91,7 +93,8 @@ function gapText({ attribute, groups }: AttributeFigures): Html {
     const gap = gapOf(groups.filter((group) => group.by === by));
     if (gap === undefined) return [];
     const { best, worst } = gap;
-    return [`by ${by} ${(best.accuracy.value - worst.accuracy.value).toFixed(2)} (${worst.group})`];
+    const size = best.accuracy.value - worst.accuracy.value;
+    return [size === 0 ? `by ${by} none` : `by ${by} ${size.toFixed(2)} (${worst.group})`];
   });
   return html`<li>
     <b>${attribute}</b>: ${gaps.length === 0 ? 'one group only' : gaps.join(', ')}
@@ -108,7 +111,7 @@ export function groupsSection({ figures }: ReportData): Html {
     <ul>
       ${figures.map(gapText)}
     </ul>
-    <div class="row">
+    <div class="row groups">
       ${figures.map((one) => html`<figure class="card">${groupChart(one)}</figure>`)}
     </div> `;
 }

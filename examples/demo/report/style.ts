@@ -47,6 +47,7 @@ p { margin: .4rem 0; max-width: 50rem; }
 .bar em { font-style: normal; text-align: right; font-variant-numeric: tabular-nums; }
 .right { color: var(--right); font-weight: 650; }
 .wrong { color: var(--wrong); font-weight: 650; }
+.groups { align-items: start; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line);
   border-radius: .8rem; font-size: .95rem; }
@@ -57,7 +58,7 @@ tr:last-child td { border-bottom: 0; }
 figure { margin: 0; }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--ink); font: 12px system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; }
-svg .faint { fill: var(--faint); }
+svg .faint { fill: var(--faint); font-size: 12px; }
 svg .title { font-weight: 650; font-size: 13px; }
 svg .grid { stroke: var(--line); stroke-width: 1; }
 svg .axis { stroke: var(--faint); stroke-width: 1; }

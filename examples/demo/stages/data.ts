@@ -1,8 +1,5 @@
 /** Stage 1: labelled portraits become questions with answers. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-
-import { generateDataset, labelsTeacher } from 'facellm';
+import { generateDataset, labelsTeacher, PROMPT_SETS, promptSetHash, readDataset } from 'facellm';
 
 import { ATTRIBUTES, type Demo } from '../demo.js';
 import { Interrupted } from '../interruption.js';
@@ -20,21 +17,14 @@ export interface DataResult {
 
 export const DATA_FOLDER = 'data';
 
-interface ShareGptRecord {
-  readonly conversations: readonly { readonly from: string; readonly value: string }[];
-}
-
-export async function readRecords({ cache }: Demo): Promise<readonly ShareGptRecord[]> {
-  const path = join(cache.path(DATA_FOLDER), 'dataset.json');
-  return JSON.parse(await readFile(path, 'utf8')) as readonly ShareGptRecord[];
-}
+const PROMPTS = 'attributes';
 
 async function makeData(demo: Demo): Promise<DataResult> {
   const { screen, cache, interruption, labels, portraits, options } = demo;
   await using teacher = labelsTeacher({ seed: options.seed });
   const run = generateDataset({
     ...{ labels, images: FACES, output: cache.path(DATA_FOLDER), teacher },
-    prompts: 'attributes',
+    prompts: PROMPTS,
     questions: ATTRIBUTES,
     where: { split: 'train' },
     columns: { age: 'age_bracket', race: '' },
@@ -46,24 +36,27 @@ async function makeData(demo: Demo): Promise<DataResult> {
     }
   });
   if (result.end !== 'complete') throw new Interrupted('interrupted');
-  const [first] = await readRecords(demo);
+  const { records } = await readDataset(cache.path(DATA_FOLDER));
+  const first = records[0]?.turns[0];
   const taught = portraits.filter(({ split }) => split === 'train');
   return {
     pictures: taught.length,
     people: new Set(taught.map(({ identity }) => identity)).size,
     pairs: result.answered,
-    question: (first?.conversations[0]?.value ?? '').replace('<image>\n', ''),
-    answer: first?.conversations[1]?.value ?? '',
+    question: (first?.user ?? '').replace('<image>\n', ''),
+    answer: first?.assistant ?? '',
   };
 }
 
 export async function dataStage(demo: Demo): Promise<Stage<DataResult>> {
   const { portraits, options } = demo;
+  const wording = PROMPT_SETS[PROMPTS];
   return {
     name: 'data',
     inputs: {
       portraits: await fingerprintOf(portraits),
       questions: ATTRIBUTES,
+      wording: wording && promptSetHash(wording),
       seed: options.seed,
     },
     outputs: [DATA_FOLDER],

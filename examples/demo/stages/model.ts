@@ -1,11 +1,11 @@
 /** Stage 2: a model from nothing, with a vocabulary learnt from the data's own texts. */
 import { rm } from 'node:fs/promises';
 
-import { createModel, nanoShape } from 'facellm';
+import { createModel, datasetTexts, nanoShape, readDataset } from 'facellm';
 
 import type { Demo } from '../demo.js';
 import type { Stage } from '../stage-cache.js';
-import { readRecords } from './data.js';
+import { DATA_FOLDER } from './data.js';
 
 export interface ModelResult {
   readonly parameters: number;
@@ -23,14 +23,13 @@ export function modelStage(demo: Demo): Stage<ModelResult> {
     inputs: { shape, seed },
     outputs: [MODEL_FOLDER],
     run: async () => {
-      const records = await readRecords(demo);
-      const texts = records.flatMap(({ conversations }) => conversations.map(({ value }) => value));
+      const { records } = await readDataset(cache.path(DATA_FOLDER));
       const output = cache.path(MODEL_FOLDER);
       // Whole or not there at all: nothing to go on from.
       await rm(output, { recursive: true, force: true });
       const { parameters, vocabularySize } = await createModel({
         ...{ output, shape, seed },
-        texts: texts.map((text) => text.replaceAll('<image>', '')),
+        texts: datasetTexts(records),
       });
       interruption.check();
       return { parameters, vocabularySize };

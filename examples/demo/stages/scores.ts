@@ -19,7 +19,7 @@ export interface ScoreResult {
 export const BEFORE_FOLDER = 'scores-before';
 export const SCORES_FOLDER = 'scores';
 
-const ASKING = {
+export const ASKING = {
   attributes: ATTRIBUTES,
   groups: GROUPS,
   prompt: PROMPT,

@@ -16,14 +16,19 @@ export interface TrainingStageResult {
 
 export const RUN_FOLDER = 'run';
 
-/** Updates of a smoke test: enough for the path, not for the model. */
-const QUICK_STEPS = 12;
+/** Of a smoke test: enough for the path, not for the model. */
+const QUICK = { maxSteps: 12, saveEvery: 4 } as const;
 /** Weight of the past in the loss that is shown. */
 const SMOOTHING = 0.9;
 
-export function recipeOf({ options }: Pick<Demo, 'options'>): TrainingRecipe {
-  const recipe = { ...nano(), seed: options.seed };
-  return options.isQuick ? { ...recipe, maxSteps: QUICK_STEPS, saveEvery: 4 } : recipe;
+/** What differs from the recipe `nano`. */
+export function recipeChanges({ options }: Pick<Demo, 'options'>): Partial<TrainingRecipe> {
+  return {
+    // From the weights that were scored before: random ones, drawn when the model was made.
+    initialisation: 'weights',
+    seed: options.seed,
+    ...(options.isQuick ? QUICK : {}),
+  };
 }
 
 async function teach(demo: Demo, recipe: TrainingRecipe): Promise<TrainingStageResult> {
@@ -54,7 +59,7 @@ async function teach(demo: Demo, recipe: TrainingRecipe): Promise<TrainingStageR
 }
 
 export function trainingStage(demo: Demo): Stage<TrainingStageResult> {
-  const recipe = recipeOf(demo);
+  const recipe = { ...nano(), ...recipeChanges(demo) };
   return {
     name: 'training',
     inputs: recipe,
