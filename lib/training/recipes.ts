@@ -10,7 +10,6 @@ import { checkRecipe, type TrainingRecipe } from './recipe.js';
 
 const FACELLM: TrainingRecipe = {
   name: 'facellm1b',
-  initialisation: 'weights',
   lora: {
     rank: 16,
     alpha: 32,
@@ -89,7 +88,6 @@ export function nano(): TrainingRecipe {
   return checkRecipe({
     ...FACELLM,
     name: 'nano',
-    initialisation: 'random',
     lora: null,
     parts: ['vision', 'projector', 'text', 'head'],
     learningRate: 3e-4,

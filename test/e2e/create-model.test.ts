@@ -1,4 +1,4 @@
-/** Models from nothing: files like a hub's, weights like a recipe's random ones, nothing half done. */
+/** Models from nothing: files like a hub's, random weights by the rule, nothing half done. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -71,38 +71,57 @@ describe('end to end: a model from nothing', () => {
     assert.equal(config.model.text.maxPositionEmbeddings, 512);
   });
 
-  for (const tiesEmbeddings of [false, true]) {
-    it(`${tiesEmbeddings ? 'tied' : 'untied'}: the weights that a recipe of that seed begins with`, async () => {
+  it('weights are drawn by the rule, the head last and only where there is one', async () => {
+    const make = async (tiesEmbeddings: boolean) => {
       const output = join(folder, `weights-${tiesEmbeddings}`);
       const shape = { ...SMALL, tiesEmbeddings };
       const made = await createModel({ output, texts: TEXTS, shape, seed: 7 });
-      const run = join(folder, `run-${tiesEmbeddings}`);
-      // One update that changes nothing.
-      const recipe = {
-        ...nano(),
-        seed: 7,
-        learningRate: 0,
-        weightDecay: 0,
-        maxSteps: 1,
-        limitsImageArea: false,
-      };
-      await train({ recipe, model: output, data: DATASET, output: run, device: 'cpu' });
-      const [ours, drawn] = [weightsOf(output), weightsOf(run)];
-      assert.ok(drawn.has(HEAD));
-      if (tiesEmbeddings) drawn.delete(HEAD);
-      assert.deepEqual([...ours.keys()], [...drawn.keys()]);
-      for (const [name, tensor] of ours) assert.deepEqual(tensor, drawn.get(name), name);
-      assert.equal(
-        made.parameters,
-        [...ours.values()].reduce((sum, { data }) => sum + data.length, 0),
-      );
+      const weights = weightsOf(output);
+      const elements = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
+      assert.equal(made.parameters, elements);
       const config = JSON.parse(readFileSync(join(output, 'config.json'), 'utf8')) as Record<
         string,
         unknown
       >;
       assert.equal(config['tie_word_embeddings'], tiesEmbeddings);
-    });
-  }
+      return weights;
+    };
+    const [tied, untied] = [await make(true), await make(false)];
+    assert.ok(untied.has(HEAD) && !tied.has(HEAD));
+    for (const [name, tensor] of tied) assert.deepEqual(tensor, untied.get(name), name);
+
+    const deviation = (part: string): readonly [number, number] => {
+      const own = [...untied].find(([name]) => name.endsWith(part))?.[1].data as Float32Array;
+      return [Math.sqrt(own.reduce((sum, x) => sum + x * x, 0) / own.length), own.length];
+    };
+    for (const [part, expected] of [
+      ['embed_tokens.weight', Math.sqrt(1 / 40)],
+      [HEAD, Math.sqrt(1 / 40)],
+      ['patch_embeddings.projection.weight', Math.sqrt(1 / 75)],
+      ['vision_tower.encoder.layer.1.attention.q_proj.weight', Math.sqrt(1 / 36)],
+      ['vision_tower.encoder.layer.1.mlp.fc2.weight', Math.sqrt(1 / 50 / 4)],
+      ['layers.0.self_attn.o_proj.weight', Math.sqrt(1 / 40 / 2)],
+      ['layers.0.mlp.down_proj.weight', Math.sqrt(1 / 30 / 2)],
+      ['position_embeddings', 0.5],
+    ] as const) {
+      const [actual, count] = deviation(part);
+      // Five standard errors of a standard deviation.
+      const tolerance = (5 * expected) / Math.sqrt(2 * count);
+      assert.ok(Math.abs(actual - expected) < tolerance, `${part}: ${actual}, not ${expected}`);
+    }
+    for (const [name, { data }] of tied) {
+      if (name.endsWith('.bias'))
+        assert.ok(
+          data.every((x) => x === 0),
+          name,
+        );
+      if (/norm.*\.weight|lambda_/.test(name))
+        assert.ok(
+          data.every((x) => x === 1),
+          name,
+        );
+    }
+  });
 
   it('one seed, one folder; another seed, other weights', async () => {
     const make = async (name: string, seed: number): Promise<readonly string[]> => {
@@ -123,7 +142,6 @@ describe('end to end: a model from nothing', () => {
     const model = join(folder, 'weights-true');
     const recipe = {
       ...nano(),
-      initialisation: 'weights' as const,
       maxSteps: 1,
       limitsImageArea: false,
     };
