@@ -1,6 +1,7 @@
 #include "image/augment.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 
@@ -30,49 +31,62 @@ void check(int64_t width, int64_t height, const Augmentation& change) {
 
 std::vector<uint8_t> cut_window(const std::vector<uint8_t>& rgb, int64_t width, int64_t height,
                                 const Augmentation& change) {
+  std::vector<int64_t> columns(static_cast<size_t>(change.width));  // of the picture, in bytes
+  for (int64_t x = 0; x < change.width; ++x) {
+    const int64_t from = change.flips ? change.width - 1 - x : x;
+    columns[static_cast<size_t>(x)] = 3 * std::clamp<int64_t>(change.left + from, 0, width - 1);
+  }
   std::vector<uint8_t> window(static_cast<size_t>(change.width * change.height * 3));
   auto* out = window.data();
   for (int64_t y = 0; y < change.height; ++y) {
-    const auto row = std::clamp<int64_t>(change.top + y, 0, height - 1) * width;
-    for (int64_t x = 0; x < change.width; ++x) {
-      const int64_t from = change.flips ? change.width - 1 - x : x;
-      const auto column = std::clamp<int64_t>(change.left + from, 0, width - 1);
-      out = std::copy_n(rgb.data() + (row + column) * 3, 3, out);
-    }
+    const auto* row = rgb.data() + std::clamp<int64_t>(change.top + y, 0, height - 1) * width * 3;
+    for (const int64_t column : columns) out = std::copy_n(row + column, 3, out);
   }
   return window;
 }
 
-double bounded(double value) { return std::clamp(value, 0.0, 255.0); }
+float bounded(float value) { return std::clamp(value, 0.0f, 255.0f); }
 
 // Of ITU-R BT.601, as Pillow and torchvision have it.
-double luma(double red, double green, double blue) {
-  return 0.299 * red + 0.587 * green + 0.114 * blue;
+template <typename Value>
+Value luma(Value red, Value green, Value blue) {
+  return static_cast<Value>(0.299) * red + static_cast<Value>(0.587) * green +
+         static_cast<Value>(0.114) * blue;
 }
 
-// Contrast is a distance from the mean brightness of the whole window.
-double mean_luma(const std::vector<uint8_t>& rgb, double brightness) {
-  double sum = 0;
+// What brightness and contrast make of each value of a channel; contrast is a distance from the mean luma of the
+// whole brightened window.
+std::array<float, 256> value_table(const std::vector<uint8_t>& rgb, const Augmentation& change) {
+  std::array<std::array<int64_t, 256>, 3> counts{};
   for (size_t i = 0; i < rgb.size(); i += 3) {
-    sum += luma(bounded(rgb[i] * brightness), bounded(rgb[i + 1] * brightness),
-                bounded(rgb[i + 2] * brightness));
+    for (size_t c = 0; c < 3; ++c) ++counts[c][rgb[i + c]];
   }
-  return sum / (static_cast<double>(rgb.size()) / 3);
+  std::array<float, 256> table;
+  double sums[3] = {};
+  for (size_t value = 0; value < 256; ++value) {
+    table[value] = bounded(static_cast<float>(static_cast<double>(value) * change.brightness));
+    for (size_t c = 0; c < 3; ++c) sums[c] += static_cast<double>(counts[c][value]) * table[value];
+  }
+  const double pixels = static_cast<double>(rgb.size()) / 3;
+  const auto mean = static_cast<float>(luma(sums[0], sums[1], sums[2]) / pixels);
+  const auto contrast = static_cast<float>(change.contrast);
+  for (auto& value : table) value = bounded(mean + contrast * (value - mean));
+  return table;
 }
 
 void change_colours(std::vector<uint8_t>& rgb, const Augmentation& change) {
   if (change.brightness == 1 && change.contrast == 1 && change.saturation == 1) return;
-  const double mean = mean_luma(rgb, change.brightness);
+  const auto table = value_table(rgb, change);
+  const auto saturation = static_cast<float>(change.saturation);
   for (size_t i = 0; i < rgb.size(); i += 3) {
-    double values[3];
-    for (size_t c = 0; c < 3; ++c) {
-      values[c] = bounded(mean + change.contrast * (bounded(rgb[i + c] * change.brightness) - mean));
-    }
-    const double grey = luma(values[0], values[1], values[2]);
-    for (size_t c = 0; c < 3; ++c) {
-      // Rounded to the nearest: nothing here is negative.
-      rgb[i + c] = static_cast<uint8_t>(bounded(grey + change.saturation * (values[c] - grey)) + 0.5);
-    }
+    const float red = table[rgb[i]], green = table[rgb[i + 1]], blue = table[rgb[i + 2]];
+    const float grey = luma(red, green, blue);
+    const auto rounded = [&](float value) {  // nothing here is negative
+      return static_cast<uint8_t>(bounded(grey + saturation * (value - grey)) + 0.5f);
+    };
+    rgb[i] = rounded(red);
+    rgb[i + 1] = rounded(green);
+    rgb[i + 2] = rounded(blue);
   }
 }
 
