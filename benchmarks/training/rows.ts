@@ -93,7 +93,6 @@ export class OwnTrainer {
           imageCacheBytes: 0,
           prefixCacheBytes: 0,
         },
-        initialisesRandomly: false,
         modules: recipe.lora === null ? [] : resolveTargets(config.model, recipe.lora),
         parts: [],
         usesDora: false,

@@ -202,6 +202,14 @@ export interface NativeModel {
   dispose(): NativeJob<void>;
 }
 
+export interface NativeDrawRequest {
+  readonly config: NativeModelConfig;
+  /** False: the head is the token embedding. */
+  readonly hasHead: boolean;
+  readonly seed: number;
+  readonly file: string;
+}
+
 export interface NativeExportRequest {
   readonly config: NativeModelConfig;
   /** As in {@link NativeLoadRequest}. */

@@ -6,8 +6,6 @@ export type NativeTrainedPart = 'vision' | 'projector' | 'text' | 'head';
 
 export interface NativeTrainerRequest {
   readonly load: NativeLoadRequest;
-  /** Weights drawn from `seed`; `load.files` is not looked at. */
-  readonly initialisesRandomly: boolean;
   /** LoRA; then `parts` is empty. */
   readonly modules: readonly NativeTrainedModule[];
   /** Full fine-tuning; then `modules` is empty. */

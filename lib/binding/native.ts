@@ -8,6 +8,7 @@
  */
 import type { NativeJob } from './native-job.js';
 import type {
+  NativeDrawRequest,
   NativeExportRequest,
   NativeExportResult,
   NativeImageInput,
@@ -51,6 +52,8 @@ export interface NativeAddon {
     request: NativeExportRequest,
     onProgress: (bytesDone: number, bytesTotal: number) => void,
   ): NativeJob<NativeExportResult>;
+  /** Random weights, fp32, into one safetensors file; resolves to the number of parameters. */
+  drawCheckpoint(request: NativeDrawRequest): NativeJob<number>;
   createTrainer(
     request: NativeTrainerRequest,
     onProgress: (bytesDone: number, bytesTotal: number) => void,

@@ -80,10 +80,7 @@ function nextCommand({ directory }: CreatedModel, flags: InitFlags): string {
     ...(flags.imageRoot === undefined ? [] : [['--image-root', flags.imageRoot]]),
   ];
   const words = options.map(([option = '', value = '']) => `${option} ${quoted(value)}`).join(' ');
-  return (
-    'next: facellm train --recipe nano --set initialisation=weights ' +
-    `--model ${quoted(directory)} ${words} --output RUN`
-  );
+  return `next: facellm train --recipe nano --model ${quoted(directory)} ${words} --output RUN`;
 }
 
 /** For a POSIX shell. */

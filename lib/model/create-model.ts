@@ -31,7 +31,7 @@ export interface CreateModelOptions {
    * @default 2048
    */
   readonly vocabularySize?: number | undefined;
-  /** Of the weights. @default 42, as the recipes */
+  /** Of the weights. @default 42 */
   readonly seed?: number | undefined;
   /** Looked at between steps; nothing is left behind. */
   readonly signal?: AbortSignal | undefined;
@@ -81,8 +81,7 @@ function checkOptions(options: CreateModelOptions, shape: ModelShape): void {
 
 /**
  * Writes a complete checkpoint folder in the HF layout, as one of the hub lies: configuration, tokenizer, chat template
- * and fp32 weights by the engine's own initialisation, those that a recipe with `initialisation: 'random'` of that seed
- * would begin with. Learning the vocabulary blocks the event loop, about a second for 100,000 short texts; the weights
+ * and fp32 weights by the engine's own initialisation. Learning the vocabulary blocks the event loop, about a second for 100,000 short texts; the weights
  * block the engine thread.
  *
  * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT: options, shape, an output that is not empty

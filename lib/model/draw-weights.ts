@@ -1,11 +1,9 @@
-/** Random weights by the engine's own initialisation, as a recipe with `initialisation: 'random'` begins with. */
+/** Random weights, drawn and written by the engine. */
 import { join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
-import { type CheckpointConfig, dropTensor } from '../checkpoint/index.js';
+import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
-
-const HEAD = 'language_model.lm_head.weight';
 
 export interface DrawOptions {
   readonly config: CheckpointConfig;
@@ -24,60 +22,18 @@ export interface DrawOptions {
  * @throws FaceLlmError what the engine throws, FACELLM_OUT_OF_MEMORY and FACELLM_RUN_WRITE among it
  */
 export async function drawWeights(options: DrawOptions): Promise<number> {
-  const { config, tiesEmbeddings, directory, signal } = options;
+  const { config, seed, tiesEmbeddings, directory, signal } = options;
   const file = join(directory, 'model.safetensors');
-  const parameters = await saveDrawn(options, file);
-  if (!tiesEmbeddings) return parameters;
-  signal?.throwIfAborted();
-  await dropTensor(file, HEAD);
-  const { vocabSize, hiddenSize } = config.model.text;
-  return parameters - vocabSize * hiddenSize;
-}
-
-/** A trainer is what can draw weights and save them; it is never used to train. */
-async function saveDrawn({ config, seed, signal }: DrawOptions, file: string): Promise<number> {
-  const job = loadAddon().createTrainer(
-    {
-      load: {
-        config: config.model,
-        preprocessing: config.preprocessing,
-        files: [],
-        weightMap: [],
-        device: 'cpu',
-        dtype: 'fp32',
-        imageCacheBytes: 0,
-        prefixCacheBytes: 0,
-      },
-      initialisesRandomly: true,
-      modules: [],
-      parts: ['head'],
-      usesDora: false,
-      dropout: 0,
-      adapterFile: '',
-      seed,
-      beta1: 0.9,
-      beta2: 0.999,
-      eps: 1e-8,
-      weightDecay: 0,
-      decaysVectors: false,
-      checkpointsActivations: false,
-      shardsWeights: false,
-      lossChunkRows: 0,
-      featureCacheBytes: 0,
-    },
-    () => undefined,
-  );
+  const job = loadAddon().drawCheckpoint({
+    config: config.model,
+    hasHead: !tiesEmbeddings,
+    seed,
+    file,
+  });
   const cancel = (): void => job.cancel();
   signal?.addEventListener('abort', cancel, { once: true });
   try {
-    const trainer = await job.promise;
-    try {
-      signal?.throwIfAborted();
-      await trainer.saveWeights(file).promise;
-      return trainer.info().model.parameterCount;
-    } finally {
-      await trainer.dispose().promise;
-    }
+    return await job.promise;
   } catch (error) {
     signal?.throwIfAborted();
     throw fromNative(error);

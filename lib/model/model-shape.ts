@@ -125,8 +125,8 @@ export function tokensOfTile({ imageSize, patchSize }: ModelShape): number {
 /** Every field that is wrong. */
 export function shapeProblems(shape: ModelShape): readonly string[] {
   const issues = schema.safeParse(shape).error?.issues ?? [];
-  const problems = issues.map(({ path, message }) => `shape.${path.join('.')}: ${message}`);
-  if (issues.some(({ path }) => path.length === 0)) return problems;
+  const problems = issues.map(({ path, message }) => `${['shape', ...path].join('.')}: ${message}`);
+  if (typeof shape !== 'object' || shape === null) return problems;
   const wrong = new Set(issues.map(({ path }) => path[0]));
   for (const { fields, holds, text } of RULES) {
     if (fields.some((field) => wrong.has(field)) || holds(shape)) continue;

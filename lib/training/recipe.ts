@@ -40,8 +40,6 @@ export interface RecipeAugmentation {
 
 export interface TrainingRecipe {
   readonly name: string;
-  /** `random`: weights drawn from `seed` over the sizes of the model's config.json; its weights are not read. */
-  readonly initialisation: 'weights' | 'random';
   /** Null: full fine-tuning of `parts`. */
   readonly lora: RecipeLora | null;
   /** Of full fine-tuning; empty with LoRA. */
@@ -148,7 +146,6 @@ const augmentationSchema = z.strictObject({
 
 const schema = z.strictObject({
   name: z.string().min(1),
-  initialisation: z.enum(['weights', 'random']),
   lora: loraSchema.nullable(),
   parts: z.array(z.enum(['vision', 'projector', 'text', 'head'])),
   learningRate: z.number().min(0),

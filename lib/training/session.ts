@@ -41,7 +41,7 @@ function fingerprintOf(
   recipe: TrainingRecipe,
   dataset: Dataset,
   config: CheckpointConfig,
-  files: CheckpointFiles | undefined,
+  files: CheckpointFiles,
   startAdapter: string | undefined,
   processes: number,
 ): string {
@@ -51,7 +51,7 @@ function fingerprintOf(
     relevant,
     dataset.sha256,
     config.model,
-    files?.totalBytes ?? 0,
+    files.totalBytes,
     startAdapter,
     processes,
   ];
@@ -68,7 +68,7 @@ export async function openSession(
   const addon = loadAddon();
   const directory = await resolveCheckpoint(options.model);
   const [files, config] = await Promise.all([
-    recipe.initialisation === 'weights' ? readCheckpointFiles(directory) : undefined,
+    readCheckpointFiles(directory),
     readCheckpointConfig(directory),
   ]);
   const modules = recipe.lora === null ? [] : resolveTargets(config.model, recipe.lora);
@@ -127,7 +127,7 @@ async function createTrainer(
   options: TrainOptions,
   recipe: TrainingRecipe,
   config: CheckpointConfig,
-  files: CheckpointFiles | undefined,
+  files: CheckpointFiles,
   modules: readonly NativeTrainedModule[],
   emit: (event: TrainingEvent) => void,
   signal: AbortSignal | undefined,
@@ -140,14 +140,13 @@ async function createTrainer(
       load: {
         config: config.model,
         preprocessing: config.preprocessing,
-        files: files?.dataFiles ?? [],
-        weightMap: files?.weightMap ?? [],
+        files: files.dataFiles,
+        weightMap: files.weightMap,
         device,
         dtype: recipe.dtype,
         imageCacheBytes: 0,
         prefixCacheBytes: 0,
       },
-      initialisesRandomly: files === undefined,
       modules,
       parts: recipe.parts,
       usesDora: recipe.lora?.usesDora ?? false,

@@ -34,7 +34,6 @@ TrainerRequest to_trainer_request(Napi::Value value) {
   ObjectReader reader(value, "request", problems);
   TrainerRequest request;
   request.load = to_load_request(value.IsObject() ? value.As<Napi::Object>().Get("load") : value);
-  request.initialises_randomly = reader.boolean("initialisesRandomly");
   reader.each("modules", [&](Napi::Value module, const std::string& path) {
     ObjectReader own(module, path, problems);
     request.modules.push_back({own.text("name"), own.integer("rank"), own.number("scaling")});

@@ -6,7 +6,6 @@
 #include "core/device.h"
 #include "core/runtime.h"
 #include "core/stopwatch.h"
-#include "model/initialise.h"
 #include "model/load_weights.h"
 
 namespace facellm {
@@ -40,20 +39,6 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
                                    place ? LayerWeights::kLeftOut : LayerWeights::kOwn);
     load_weights(*opened.model, checkpoint, progress, cancellation,
                  place ? place(*opened.model) : WeightPlacement());
-  }
-  describe(opened, dtype);
-  return opened;
-}
-
-OpenedModel fresh_model(const LoadRequest& request, uint64_t seed) {
-  const c10::NoGradGuard no_grad;
-  const auto dtype = parse_dtype(request.dtype);
-  OpenedModel opened{};
-  {
-    Stopwatch watch(opened.info.load_ms);
-    opened.model = std::make_unique<InternVl>(request.config, /*has_lm_head=*/true,
-                                              parse_device(request.device), dtype);
-    initialise(*opened.model, seed);
   }
   describe(opened, dtype);
   return opened;

@@ -20,7 +20,4 @@ struct OpenedModel {
 OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
                        const Cancellation& cancellation, const PlaceWeights& place = {});
 
-// Of the request's sizes, with weights of its own (model/initialise.h); its files are not looked at.
-OpenedModel fresh_model(const LoadRequest& request, uint64_t seed);
-
 }  // namespace facellm

@@ -37,7 +37,6 @@ void check_sharding(const TrainerRequest& request) {
   std::vector<std::string> problems;
   if (request.modules.empty()) problems.push_back("full fine-tuning: expected LoRA, whose base takes no gradient");
   if (request.uses_dora) problems.push_back("DoRA: expected LoRA, DoRA needs the norms of whole weights");
-  if (request.initialises_randomly) problems.push_back("random weights: expected those of a checkpoint");
   if (!request.checkpoints_activations) problems.push_back("expected activations to be recomputed");
   if (!problems.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "weights cannot be sharded with these settings", std::move(problems));
@@ -86,10 +85,8 @@ std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request,
     if (request.shards_weights) check_sharding(request);
     state->parallel = std::make_unique<DataParallel>(group, request.shards_weights);
   }
-  auto opened = request.initialises_randomly
-                    ? fresh_model(request.load, request.seed)
-                    : open_model(request.load, progress, cancellation,
-                                 group ? state->parallel->place_weights() : PlaceWeights());
+  auto opened = open_model(request.load, progress, cancellation,
+                           group ? state->parallel->place_weights() : PlaceWeights());
   state->model = std::move(opened.model);
   state->info = std::move(opened.info);
   ParameterList leaves;

@@ -23,7 +23,6 @@ struct TrainedModule {
 
 struct TrainerRequest {
   LoadRequest load;
-  bool initialises_randomly;  // weights from `seed` instead of the request's files
   // LoRA where there are modules, else full fine-tuning of `parts`.
   std::vector<TrainedModule> modules;
   bool uses_dora;

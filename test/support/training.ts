@@ -160,7 +160,6 @@ export async function createTrainer(
       imageCacheBytes: 0,
       prefixCacheBytes: 0,
     },
-    initialisesRandomly: false,
     modules: await loraModules('all'),
     parts: [],
     usesDora: false,

@@ -119,6 +119,28 @@ describe('converted configuration', () => {
     assert.equal(silent['torch_dtype'], 'bfloat16');
   });
 
+  it('what a file states of tying follows the weights; one that states nothing stays so', async () => {
+    const stated = readJson(join(GOLDEN, 'ckpt-300m', 'config.json'));
+    const config = await readCheckpointConfig(join(GOLDEN, 'ckpt-300m'));
+    const options = { layout: 'hf', dtype: undefined } as const;
+    const places = (raw: JsonObject): unknown[] => [
+      raw['tie_word_embeddings'],
+      (raw['text_config'] as JsonObject)['tie_word_embeddings'],
+    ];
+    for (const isTied of [false, true]) {
+      assert.deepEqual(places(convertConfig(stated, config, { ...options, isTied })), [
+        isTied,
+        isTied,
+      ]);
+    }
+    const silent = Object.fromEntries(
+      Object.entries(stated).filter(([key]) => key !== 'tie_word_embeddings'),
+    );
+    assert.ok(
+      !('tie_word_embeddings' in convertConfig(silent, config, { ...options, isTied: true })),
+    );
+  });
+
   it('files that go along', () => {
     const goes = (name: string, from: CheckpointLayout, to: CheckpointLayout): boolean =>
       isCompanion(name, from, to);

@@ -25,7 +25,6 @@ const SMOOTHING = 0.9;
 export function recipeChanges({ options }: Pick<Demo, 'options'>): Partial<TrainingRecipe> {
   return {
     // From the weights that were scored before: random ones, drawn when the model was made.
-    initialisation: 'weights',
     seed: options.seed,
     ...(options.isQuick ? QUICK : {}),
   };
