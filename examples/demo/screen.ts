@@ -105,9 +105,11 @@ export class Screen {
     const text = [
       `${'█'.repeat(filled)}${'░'.repeat(BAR_CELLS - filled)}`,
       `${done}/${total}`,
-      ...(note === '' ? [] : [note]),
+      note,
       done >= total ? 'done' : left === undefined ? '' : `${clock(left)} left`,
-    ].join('  ');
+    ]
+      .filter((part) => part !== '')
+      .join('  ');
     this.#pending = text;
     if (now - this.#shownAt >= (this.#stream.isTTY ? REDRAW_MS : LINE_MS)) this.#draw(now);
   }

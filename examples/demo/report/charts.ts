@@ -63,7 +63,7 @@ function reliabilityPanel(
   { attribute, ece, reliability }: AttributeFigures,
   left: number,
 ): readonly string[] {
-  const frame: Frame = { left: left + 46, top: 30, width: 250, height: 250 };
+  const frame: Frame = { left: left + 46, top: 40, width: 250, height: 250 };
   const x = linear([0, 1], [frame.left, frame.left + frame.width]);
   const y = linear([0, 1], [frame.top + frame.height, frame.top]);
   const bottom = frame.top + frame.height;
@@ -100,7 +100,7 @@ export function reliabilityChart(figures: readonly AttributeFigures[]): Html {
   const told = figures.map(({ attribute, ece }) => `${attribute} ${ece.toFixed(3)}`).join(', ');
   return svg(
     panel * figures.length,
-    326,
+    336,
     `Reliability diagrams; expected calibration error: ${told}`,
     figures.flatMap((one, i) => reliabilityPanel(one, panel * i)),
   );

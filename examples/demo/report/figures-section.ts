@@ -94,7 +94,7 @@ function gapText({ attribute, groups }: AttributeFigures): Html {
     if (gap === undefined) return [];
     const { best, worst } = gap;
     const size = best.accuracy.value - worst.accuracy.value;
-    return [size === 0 ? `by ${by} none` : `by ${by} ${size.toFixed(2)} (${worst.group})`];
+    return [size < 0.005 ? `by ${by} none` : `by ${by} ${size.toFixed(2)} (${worst.group})`];
   });
   return html`<li>
     <b>${attribute}</b>: ${gaps.length === 0 ? 'one group only' : gaps.join(', ')}

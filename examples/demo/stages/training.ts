@@ -23,11 +23,7 @@ const SMOOTHING = 0.9;
 
 /** What differs from the recipe `nano`. */
 export function recipeChanges({ options }: Pick<Demo, 'options'>): Partial<TrainingRecipe> {
-  return {
-    // From the weights that were scored before: random ones, drawn when the model was made.
-    seed: options.seed,
-    ...(options.isQuick ? QUICK : {}),
-  };
+  return { seed: options.seed, ...(options.isQuick ? QUICK : {}) };
 }
 
 async function teach(demo: Demo, recipe: TrainingRecipe): Promise<TrainingStageResult> {
