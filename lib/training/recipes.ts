@@ -92,7 +92,7 @@ export function nano(): TrainingRecipe {
     parts: ['vision', 'projector', 'text', 'head'],
     learningRate: 3e-4,
     warmupRatio: 0.05,
-    weightDecay: 0.05,
+    weightDecay: 1,
     batchSize: 32,
     accumulation: 1,
     epochs: 60,
