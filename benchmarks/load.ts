@@ -3,8 +3,8 @@
  * floors on the same files in the same run. Each trial is a process of its own, as peak memory demands;
  * rounds go forward and back. `--cold` drops the files from the page cache before each trial (dd, Linux).
  *
- * - plain read: every byte once by one reader a core, into small buffers that are used again: the disk,
- *   or the page cache;
+ * - plain read: every byte once into small buffers that are used again: the disk (one reader), or the page cache
+ *   (one reader a core);
  * - read into own memory: the same bytes into memory that nobody has touched: what loading cannot avoid;
  * - facellm: `FaceLlm.load`, tokenizer and the check for NaN included.
  */
@@ -37,10 +37,9 @@ interface Trial {
 /** Read calls of this size cost nothing beside the copying. */
 const CHUNK = 4 << 20;
 
-/** As many readers as cores, each taking the file's next chunk, as loading does. */
-async function readAll(path: string, isReused: boolean): Promise<void> {
+/** Each reader takes the file's next chunk. */
+async function readAll(path: string, isReused: boolean, readers: number): Promise<void> {
   const { size } = statSync(path);
-  const readers = availableParallelism();
   const target = Buffer.allocUnsafeSlow(isReused ? readers * CHUNK : size);
   const file = await open(path, 'r');
   let next = 0;
@@ -67,22 +66,24 @@ function peakBytes(): number {
 }
 
 /** What is to be timed; whatever it needs is loaded beforehand. */
-async function prepare(kind: Kind, model: string): Promise<() => Promise<void>> {
+async function prepare(kind: Kind, model: string, isCold: boolean): Promise<() => Promise<void>> {
   if (kind === 'facellm') {
     const FaceLlm = await importBuilt();
     return async () => (await FaceLlm.load(model)).dispose();
   }
-  return () => readFiles(kind === 'plain read', model);
+  // A second reader is out of order, which ends the system's reading ahead: a floor too high for a disk.
+  const readers = isCold ? 1 : availableParallelism();
+  return () => readFiles(kind === 'plain read', model, readers);
 }
 
-async function readFiles(isReused: boolean, model: string): Promise<void> {
+async function readFiles(isReused: boolean, model: string, readers: number): Promise<void> {
   for (const path of (await readCheckpointFiles(model)).dataFiles) {
-    await readAll(path, isReused);
+    await readAll(path, isReused, readers);
   }
 }
 
-async function trial(kind: Kind, model: string): Promise<Trial> {
-  const work = await prepare(kind, model);
+async function trial(kind: Kind, model: string, isCold: boolean): Promise<Trial> {
+  const work = await prepare(kind, model, isCold);
   const delay = monitorEventLoopDelay({ resolution: 1 });
   if (kind === 'facellm') delay.enable();
   const cpu = process.cpuUsage();
@@ -111,9 +112,13 @@ async function runAll(model: string, rounds: number, isCold: boolean): Promise<u
       }
       const loader = new URL('../test/support/tsx.mjs', import.meta.url).href;
       const args = [`--import=${loader}`, fileURLToPath(import.meta.url), '--model', model];
-      const output = execFileSync(process.execPath, [...args, '--trial', kind], {
-        encoding: 'utf8',
-      });
+      const output = execFileSync(
+        process.execPath,
+        [...args, '--trial', kind, ...(isCold ? ['--cold'] : [])],
+        {
+          encoding: 'utf8',
+        },
+      );
       trials.get(kind)?.push(JSON.parse(output) as Trial);
     }
   }
@@ -149,7 +154,7 @@ const { model } = values;
 if (model === undefined) throw new Error('--model DIR is needed');
 const only = KINDS.find((kind) => kind === values.trial);
 if (only !== undefined) {
-  console.log(JSON.stringify(await trial(only, model)));
+  console.log(JSON.stringify(await trial(only, model, values.cold)));
 } else {
   const report = await runAll(model, Number(values.rounds), values.cold);
   if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
