@@ -29,8 +29,8 @@ export interface ModelShape {
 /** About a million parameters: one face in 16 tokens, short answers, minutes of training on a CPU. */
 export function nanoShape(): ModelShape {
   return Object.freeze({
-    imageSize: 48,
-    patchSize: 6,
+    imageSize: 64,
+    patchSize: 8,
     visionWidth: 128,
     visionLayers: 3,
     visionHeads: 4,
