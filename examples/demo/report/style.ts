@@ -39,12 +39,12 @@ p { margin: .4rem 0; max-width: 50rem; }
 .answer { border-top: 1px solid var(--line); padding-top: .55rem; margin-top: .6rem; font-size: .9rem; }
 .answer:first-child { border-top: 0; padding-top: 0; margin-top: 0; }
 .answer q { font-weight: 650; }
-.bar { display: grid; grid-template-columns: 5.4rem 1fr 2.4rem; align-items: center; gap: .4rem; font-size: .78rem;
+.bar { display: grid; grid-template-columns: 5.4rem 1fr 2.7rem; align-items: center; gap: .4rem; font-size: .78rem;
   color: var(--faint); }
 .bar span { height: .42rem; border-radius: .21rem; background: var(--line); overflow: hidden; }
 .bar span i { display: block; height: 100%; background: var(--before); }
 .bar.best span i { background: var(--after); }
-.bar em { font-style: normal; text-align: right; font-variant-numeric: tabular-nums; }
+.bar em { font-style: normal; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .right { color: var(--right); font-weight: 650; }
 .wrong { color: var(--wrong); font-weight: 650; }
 .groups { align-items: start; }
