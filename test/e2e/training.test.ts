@@ -262,9 +262,15 @@ describe('train()', function () {
     const tsx = `--import=${join(ROOT, 'test', 'support', 'tsx.mjs')}`;
     const child = spawnSync(process.execPath, [tsx, script], { encoding: 'utf8' });
     assert.equal(child.status, 0, child.stderr);
-    const { code, before, after } = JSON.parse(child.stdout) as Record<string, unknown>;
+    const { code, before, after } = JSON.parse(child.stdout) as {
+      readonly code: string;
+      readonly before: number;
+      readonly after: number;
+    };
     assert.equal(code, 'FACELLM_OUT_OF_MEMORY');
-    assert.equal(after, before);
+    // Not bit for bit: a matrix library that was refused memory may sum in another order from then on (seen: 3e-7).
+    // Roundings of 6e-8 each never make 1e-5 of the whole; one lost or doubled sample would.
+    assert.ok(Math.abs(after - before) <= 1e-5 * before, `${after}, not ${before}`);
   });
 
   it('an adapter to start from must be one of the recipe', async () => {
