@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
+import { settle } from '../binding/settle.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
-import { fromNative } from '../errors.js';
 
 export interface DrawOptions {
   readonly config: CheckpointConfig;
@@ -30,14 +30,5 @@ export async function drawWeights(options: DrawOptions): Promise<number> {
     seed,
     file,
   });
-  const cancel = (): void => job.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
-  try {
-    return await job.promise;
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw fromNative(error);
-  } finally {
-    signal?.removeEventListener('abort', cancel);
-  }
+  return settle(job, signal);
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
 import type { NativeAddon, NativeTrainedModule, NativeTrainer } from '../binding/native.js';
+import { settle } from '../binding/settle.js';
 import {
   type CheckpointConfig,
   type CheckpointFiles,
@@ -13,7 +14,6 @@ import {
 } from '../checkpoint/index.js';
 import { type Dataset, readDataset } from '../data/index.js';
 import type { Job } from '../distributed/index.js';
-import { fromNative } from '../errors.js';
 import { ADAPTER_WEIGHTS, resolveTargets } from '../lora/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
 import type { TrainingEvent } from './events.js';
@@ -167,14 +167,5 @@ async function createTrainer(
     (bytesDone, bytesTotal) => emit({ type: 'load', bytesDone, bytesTotal }),
     group,
   );
-  const cancel = (): void => job.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
-  try {
-    return await job.promise;
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw fromNative(error);
-  } finally {
-    signal?.removeEventListener('abort', cancel);
-  }
+  return settle(job, signal);
 }
