@@ -10,6 +10,7 @@ import type { NativeJob } from './native-job.js';
 export async function settle<T>(job: NativeJob<T>, signal: AbortSignal | undefined): Promise<T> {
   const cancel = (): void => job.cancel();
   signal?.addEventListener('abort', cancel, { once: true });
+  if (signal?.aborted === true) cancel();
   try {
     return await job.promise;
   } catch (error) {

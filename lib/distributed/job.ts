@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 
 import type { NativeAddon, NativeProcessGroup } from '../binding/native.js';
+import { settle } from '../binding/settle.js';
 import { createError, FaceLlmError, fromNative, InvalidArgumentError } from '../errors.js';
 import type { JobEnvironment, Variables } from './environment.js';
 
@@ -96,17 +97,7 @@ export async function joinJob(options: JoinOptions): Promise<Job> {
   const device = deviceOfRank(options.device, gpus.length, environment);
   const joinTimeoutSeconds = options.joinTimeoutSeconds ?? JOIN_TIMEOUT_SECONDS;
   const request = { rank, size, address, port, hostsStore, prefix, device, joinTimeoutSeconds };
-  const joining = addon.joinGroup(request);
-  const cancel = (): void => joining.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
-  try {
-    return member(await joining.promise, rank, size, device);
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw fromNative(error);
-  } finally {
-    signal?.removeEventListener('abort', cancel);
-  }
+  return member(await settle(addon.joinGroup(request), signal), rank, size, device);
 }
 
 function member(group: NativeProcessGroup, rank: number, size: number, device: string): Job {

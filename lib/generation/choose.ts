@@ -1,6 +1,7 @@
 /** Exact probabilities of given answers. */
 import type { NativeModel, NativePrompt } from '../binding/native.js';
-import { fromNative, InvalidArgumentError } from '../errors.js';
+import { settle } from '../binding/settle.js';
+import { InvalidArgumentError } from '../errors.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import type { AnswerTimings } from './answer.js';
 import { promptHash } from './prompt-hash.js';
@@ -91,37 +92,28 @@ export async function choose(
     choices: ids,
     usesPrefixCache: context.usesPrefixCache,
   });
-  const cancel = (): void => job.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
-  try {
-    const result = await job.promise;
-    const probabilities = softmax([...result.logProbs]);
-    const choices = texts.map((text, i) => ({
-      text,
-      logProb: result.logProbs[i] ?? -Infinity,
-      probability: probabilities[i] ?? 0,
-      tokenIds: [...(ids[i] ?? [])],
-      tokenLogProbs: [...(result.tokenLogProbs[i] ?? [])],
-    }));
-    const best = choices.reduce((a, b) => (b.logProb > a.logProb ? b : a));
-    return {
-      choices,
-      best,
-      promptHash: promptHash(prompt.ids),
-      promptTokens: result.promptTokens,
-      imageTokens: result.imageTokens,
-      cachedTokens: result.cachedTokens,
-      timings: {
-        ...result.timings,
-        preprocess: context.preparedMs + result.timings.preprocess,
-        total: performance.now() - context.startedAt,
-      },
-      peakBytes: result.peakBytes,
-    };
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw fromNative(error);
-  } finally {
-    signal?.removeEventListener('abort', cancel);
-  }
+  const result = await settle(job, signal);
+  const probabilities = softmax([...result.logProbs]);
+  const choices = texts.map((text, i) => ({
+    text,
+    logProb: result.logProbs[i] ?? -Infinity,
+    probability: probabilities[i] ?? 0,
+    tokenIds: [...(ids[i] ?? [])],
+    tokenLogProbs: [...(result.tokenLogProbs[i] ?? [])],
+  }));
+  const best = choices.reduce((a, b) => (b.logProb > a.logProb ? b : a));
+  return {
+    choices,
+    best,
+    promptHash: promptHash(prompt.ids),
+    promptTokens: result.promptTokens,
+    imageTokens: result.imageTokens,
+    cachedTokens: result.cachedTokens,
+    timings: {
+      ...result.timings,
+      preprocess: context.preparedMs + result.timings.preprocess,
+      total: performance.now() - context.startedAt,
+    },
+    peakBytes: result.peakBytes,
+  };
 }

@@ -1,6 +1,6 @@
 /** Runs prompts on the engine and turns its tokens into texts. */
 import type { NativeModel, NativePrompt, NativeTokenBatch } from '../binding/native.js';
-import { fromNative } from '../errors.js';
+import { settle } from '../binding/settle.js';
 import type { Detokenizer, TextCoder } from '../tokenizer/index.js';
 import type { AnswerResult, FinishReason } from './answer.js';
 import type { ResolvedGeneration } from './options.js';
@@ -92,39 +92,31 @@ export async function generate(
       if (rows.every((row) => row.isStopped)) job.cancel();
     },
   );
-  const cancel = (): void => job.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
-  try {
-    const result = await job.promise;
-    signal?.throwIfAborted();
-    const now = performance.now();
-    return rows.map((row, i) => {
-      row.finish();
-      const native = result.rows[i];
-      return {
-        text: row.text,
-        tokenIds: row.ids,
-        logProbs: row.logProbs,
-        promptHash: promptHash(prompts[i]?.ids ?? new Int32Array()),
-        promptTokens: native?.promptTokens ?? 0,
-        imageTokens: native?.imageTokens ?? 0,
-        cachedTokens: native?.cachedTokens ?? 0,
-        finishReason: finishReason(row.isStopped, native?.finishReason),
-        timings: {
-          ...result.timings,
-          preprocess: context.preparedMs + result.timings.preprocess,
-          firstToken: row.firstTokenAt === 0 ? 0 : row.firstTokenAt - context.startedAt,
-          total: now - context.startedAt,
-        },
-        peakBytes: result.peakBytes,
-      };
-    });
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw fromNative(error);
-  } finally {
-    signal?.removeEventListener('abort', cancel);
-  }
+  const result = await settle(job, signal);
+  // Cut short is no failure to the engine: what it has by then counts, as for a stop string.
+  signal?.throwIfAborted();
+  const now = performance.now();
+  return rows.map((row, i) => {
+    row.finish();
+    const native = result.rows[i];
+    return {
+      text: row.text,
+      tokenIds: row.ids,
+      logProbs: row.logProbs,
+      promptHash: promptHash(prompts[i]?.ids ?? new Int32Array()),
+      promptTokens: native?.promptTokens ?? 0,
+      imageTokens: native?.imageTokens ?? 0,
+      cachedTokens: native?.cachedTokens ?? 0,
+      finishReason: finishReason(row.isStopped, native?.finishReason),
+      timings: {
+        ...result.timings,
+        preprocess: context.preparedMs + result.timings.preprocess,
+        firstToken: row.firstTokenAt === 0 ? 0 : row.firstTokenAt - context.startedAt,
+        total: now - context.startedAt,
+      },
+      peakBytes: result.peakBytes,
+    };
+  });
 }
 
 function finishReason(isStopped: boolean, native: string | undefined): FinishReason {

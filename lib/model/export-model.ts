@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
 import type { NativeExportResult } from '../binding/native.js';
+import { settle } from '../binding/settle.js';
 import {
   type CheckpointLayout,
   readCheckpointConfig,
@@ -15,7 +16,7 @@ import {
   readRequiredJson,
   resolveCheckpoint,
 } from '../checkpoint/index.js';
-import { fromNative, InvalidArgumentError } from '../errors.js';
+import { InvalidArgumentError } from '../errors.js';
 import { readAdapter, resolveAdapter } from '../lora/index.js';
 import { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
 import type { Dtype, LoadProgress } from './load.js';
@@ -159,15 +160,7 @@ async function writeWeights(
     },
     (bytesDone, bytesTotal) => options.onProgress?.({ bytesDone, bytesTotal }),
   );
-  const cancel = (): void => job.cancel();
-  options.signal?.addEventListener('abort', cancel, { once: true });
-  try {
-    return await job.promise;
-  } catch (error) {
-    throw fromNative(error);
-  } finally {
-    options.signal?.removeEventListener('abort', cancel);
-  }
+  return settle(job, options.signal);
 }
 
 /** None for a single file, as transformers has it. */

@@ -1,5 +1,6 @@
 /** The one object that users hold: a loaded model and what can be asked of it. */
 import type { NativeModelInfo } from '../binding/native.js';
+import { settle } from '../binding/settle.js';
 import {
   type ChatContent,
   type ChatMessage,
@@ -255,21 +256,12 @@ export class FaceLlm implements AsyncDisposable {
     signal: AbortSignal | undefined,
   ): Promise<readonly ImageEmbedding[]> {
     const job = this.#parts.native.embedImages(inputs, lease.ids);
-    const cancel = (): void => job.cancel();
-    signal?.addEventListener('abort', cancel, { once: true });
-    try {
-      const tensors = await job.promise;
-      return tensors.map(({ shape, data }) => ({
-        tokens: shape[0] ?? 0,
-        dimension: shape[1] ?? 0,
-        data,
-      }));
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw fromNative(error);
-    } finally {
-      signal?.removeEventListener('abort', cancel);
-    }
+    const tensors = await settle(job, signal);
+    return tensors.map(({ shape, data }) => ({
+      tokens: shape[0] ?? 0,
+      dimension: shape[1] ?? 0,
+      data,
+    }));
   }
 
   /** Runs `work` while the request's adapters are held; they are fixed before anything is awaited. */

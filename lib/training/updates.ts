@@ -1,5 +1,6 @@
 /** One update: this rank's part of its micro-batches forward and backward, then the optimizer. */
-import type { NativeJob, NativeTrainer, NativeTrainSample } from '../binding/native.js';
+import type { NativeTrainer, NativeTrainSample } from '../binding/native.js';
+import { settle } from '../binding/settle.js';
 import type { Job } from '../distributed/index.js';
 import { fromNative } from '../errors.js';
 import type { UpdatePlan } from './order.js';
@@ -92,12 +93,12 @@ export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome> {
         draw: plan.update * DRAWS_PER_UPDATE + k * job.size + job.rank,
         isLast: k === loaded.length - 1,
       });
-      const result = await cancellable(work, signal);
+      const result = await settle(work, signal);
       loss += result.loss;
       tokens += result.tokens;
     }
     const updating = trainer.update({ learningRate, maxGradNorm: recipe.maxGradNorm });
-    const { gradNorm, peakBytes } = await cancellable(updating, signal);
+    const { gradNorm, peakBytes } = await settle(updating, signal);
     const count = loaded.reduce((sum, batch) => sum + batch.length, 0);
     const sums = await job.sum([loss, count, tokens, isStopping() ? 1 : 0]);
     const [allLoss = 0, allSamples = 0, allTokens = 0, stopping = 0] = sums;
@@ -108,15 +109,5 @@ export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome> {
   } catch (error) {
     signal?.throwIfAborted();
     throw fromNative(error);
-  }
-}
-
-async function cancellable<T>(job: NativeJob<T>, signal: AbortSignal | undefined): Promise<T> {
-  const cancel = (): void => job.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
-  try {
-    return await job.promise;
-  } finally {
-    signal?.removeEventListener('abort', cancel);
   }
 }
