@@ -54,9 +54,10 @@ export class TokenizerThread implements TextCoder, AsyncDisposable {
       const first = await firstMessage(worker);
       if (first.kind !== 'ready')
         throw first.kind === 'failed' ? toError(first) : threadDied(first);
-      // A process with nothing else to do may end.
+      const thread = new TokenizerThread(worker, first);
+      // A process with nothing else to do may end. After the thread listens, which takes a reference.
       worker.unref();
-      return new TokenizerThread(worker, first);
+      return thread;
     } catch (error) {
       void worker.terminate();
       throw error;

@@ -181,4 +181,17 @@ describe('engine thread', () => {
       assert.equal(run.status, status, run.stderr);
     });
   }
+
+  it('a model that was loaded, never asked and never disposed of keeps no process alive', () => {
+    const script = `
+      const { FaceLlm } = await import(${LIB});
+      await FaceLlm.load(${JSON.stringify(CHECKPOINT)});`;
+    const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      cwd: join(import.meta.dirname, '..', '..'),
+      timeout: 60_000,
+    });
+    assert.equal(run.signal, null, 'still there after a minute');
+    assert.equal(run.status, 0, run.stderr);
+  });
 });
