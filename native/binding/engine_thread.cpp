@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/vector_math.h"
+
 namespace facellm {
 
 std::shared_ptr<EngineThread> EngineThread::shared() {
@@ -47,6 +49,7 @@ bool EngineThread::remove(uint64_t id) {
 }
 
 void EngineThread::loop() {
+  settle_vector_math();
   for (;;) {
     Job job;
     {

@@ -1,0 +1,21 @@
+#include "core/vector_math.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+namespace facellm {
+
+void settle_vector_math() {
+  const c10::NoGradGuard no_grad;
+  for (const auto dtype : {at::kFloat, at::kDouble}) {
+    const auto x = at::full({1}, 0.5, dtype);
+    // Every function that ATen/cpu/vml.h hands to MKL.
+    for (const auto function : {&at::acos, &at::asin, &at::atan, &at::cos, &at::erf, &at::erfc, &at::erfinv,
+                                &at::exp, &at::log, &at::log10, &at::log2, &at::sin, &at::sqrt, &at::tan,
+                                &at::tanh, &at::trunc}) {
+      function(x);
+    }
+  }
+}
+
+}  // namespace facellm
