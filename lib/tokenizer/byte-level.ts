@@ -54,3 +54,11 @@ const SPLIT = new RegExp(SPLIT_PATTERN, 'gu');
 export function preTokenise(text: string): readonly string[] {
   return text.normalize('NFC').match(SPLIT) ?? [];
 }
+
+/** The step of tokenizer.json that writes bytes as visible characters; Qwen2 cuts words in a step before it. */
+export const BYTE_LEVEL = {
+  type: 'ByteLevel',
+  add_prefix_space: false,
+  trim_offsets: false,
+  use_regex: false,
+} as const;

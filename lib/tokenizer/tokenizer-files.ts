@@ -3,6 +3,7 @@
  * them, for a vocabulary that was learnt here. Both forms are written, tokenizer.json and vocab.json + merges.txt: some
  * tools read the one, some the other.
  */
+import { BYTE_LEVEL } from './byte-level.js';
 import { ADDED_TOKENS, type AddedTokenName, PLAIN_ADDED } from './internvl-tokens.js';
 import type { TrainedBpe } from './train-bpe.js';
 
@@ -72,12 +73,6 @@ function tokenizerJson(
   vocab: Readonly<Record<string, number>>,
   added: AddedIds,
 ): object {
-  const bytes = {
-    type: 'ByteLevel',
-    add_prefix_space: false,
-    trim_offsets: false,
-    use_regex: false,
-  };
   return {
     version: '1.0',
     truncation: null,
@@ -88,11 +83,11 @@ function tokenizerJson(
       type: 'Sequence',
       pretokenizers: [
         { type: 'Split', pattern: { Regex: QWEN2_SPLIT }, behavior: 'Isolated', invert: false },
-        bytes,
+        BYTE_LEVEL,
       ],
     },
-    post_processor: bytes,
-    decoder: { ...bytes, add_prefix_space: true, trim_offsets: true, use_regex: true },
+    post_processor: BYTE_LEVEL,
+    decoder: { ...BYTE_LEVEL, add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: {
       type: 'BPE',
       dropout: null,

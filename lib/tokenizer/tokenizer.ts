@@ -5,7 +5,7 @@
  */
 import { createError } from '../errors.js';
 import { type Bpe, createBpe } from './bpe.js';
-import { SPLIT_PATTERN } from './byte-level.js';
+import { BYTE_LEVEL, SPLIT_PATTERN } from './byte-level.js';
 import type { Detokenizer } from './detokenizer.js';
 import { type AddedToken, readTokenizerFiles, type TokenizerFiles } from './files.js';
 import { type DecodeOptions, TokenTable } from './token-table.js';
@@ -126,17 +126,11 @@ function qwen2Tokenizer(files: TokenizerFiles): object {
     behavior: 'Isolated',
     invert: false,
   };
-  const bytes = {
-    type: 'ByteLevel',
-    add_prefix_space: false,
-    trim_offsets: false,
-    use_regex: false,
-  };
   return {
     version: '1.0',
     added_tokens: [],
     normalizer: { type: 'NFC' },
-    pre_tokenizer: { type: 'Sequence', pretokenizers: [split, bytes] },
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [split, BYTE_LEVEL] },
     post_processor: null,
     decoder: { type: 'ByteLevel' },
     model: {
