@@ -50,7 +50,7 @@ def run(model, request):
         start = time.perf_counter()
         model(input_ids=ids, logits_to_keep=1)
     elif kind == "decode":
-        ids = torch.randint(100, 1000, (1, request["context"]))
+        ids = torch.randint(100, 1000, (request["rows"], request["context"]))
         out = model(input_ids=ids, logits_to_keep=1, use_cache=True)
         cache, token = out.past_key_values, out.logits[:, -1].float().argmax(-1, keepdim=True)
         start = time.perf_counter()

@@ -7,6 +7,7 @@ export interface Request {
   readonly tokens?: number;
   readonly context?: number;
   readonly steps?: number;
+  readonly rows?: number;
 }
 
 export class HfBaseline {

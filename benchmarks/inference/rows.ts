@@ -67,10 +67,11 @@ export function createRows({
   const generate = async (
     tokens: number,
     steps: number,
+    rows = 1,
   ): Promise<{ prefill: number; decode: number }> => {
     const { timings } = await native.generate(
       {
-        prompts: [{ ids: randomIds(tokens), images: [] }],
+        prompts: Array.from({ length: rows }, () => ({ ids: randomIds(tokens), images: [] })),
         adapters: [],
         sampling: GREEDY,
         maxNewTokens: steps + 1,
@@ -120,7 +121,13 @@ export function createRows({
     {
       name: 'decode 32 at 316',
       run: async () => (await generate(316, 32)).decode,
-      baseline: { kind: 'decode', context: 316, steps: 32 },
+      baseline: { kind: 'decode', context: 316, steps: 32, rows: 1 },
+    },
+    {
+      name: 'decode 16 of 8 rows at 316',
+      run: async () => (await generate(316, 16, 8)).decode,
+      baseline: { kind: 'decode', context: 316, steps: 16, rows: 8 },
+      mostPairs: 5,
     },
   ];
 }
