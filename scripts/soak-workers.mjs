@@ -33,6 +33,7 @@ const load = {
   weightMap: files.weightMap,
   device: 'cpu',
   dtype: 'fp32',
+  mmap: true,
   imageCacheBytes: 0,
   prefixCacheBytes: 1 << 20,
 };

@@ -90,6 +90,7 @@ export class OwnTrainer {
           weightMap: files.weightMap,
           device,
           dtype: 'bf16',
+          mmap: false,
           imageCacheBytes: 0,
           prefixCacheBytes: 0,
         },

@@ -54,6 +54,8 @@ export interface NativeLoadRequest {
   readonly weightMap: readonly (readonly [string, number])[];
   readonly device: string;
   readonly dtype: 'fp32' | 'bf16';
+  /** Weights may lie in the files, mapped, where device and dtype allow it. */
+  readonly mmap: boolean;
   readonly imageCacheBytes: number;
   readonly prefixCacheBytes: number;
 }

@@ -10,6 +10,8 @@ export interface ModelFlags {
   readonly device?: string;
   readonly dtype?: 'fp32' | 'bf16';
   readonly threads?: number;
+  /** False with `--no-mmap`. */
+  readonly mmap: boolean;
   readonly adapter?: readonly string[];
 }
 
@@ -78,7 +80,8 @@ export function addModelOptions(command: Command): Command {
       ),
     )
     .addOption(new Option('--dtype <name>', 'default: as stored').choices(['fp32', 'bf16']))
-    .option('--threads <n>', 'threads of the engine', wholeNumber(1));
+    .option('--threads <n>', 'threads of the engine', wholeNumber(1))
+    .option('--no-mmap', 'copy the weights instead of mapping their files');
 }
 
 export function addPromptOptions(command: Command): Command {

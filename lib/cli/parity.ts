@@ -75,6 +75,7 @@ export async function checkParity(addon: NativeAddon, device: string): Promise<P
         weightMap: files.weightMap,
         device,
         dtype: 'fp32',
+        mmap: true,
         imageCacheBytes: 0,
         prefixCacheBytes: 0,
       },

@@ -30,6 +30,7 @@ export async function withModel<T>(
       dtype: flags.dtype,
       subfolder: flags.subfolder,
       threads: flags.threads,
+      mmap: flags.mmap,
       adapter: flags.adapter,
       onWarning: ({ message, remedy, differences }) => {
         const lines = [

@@ -47,6 +47,14 @@ export interface LoadOptions {
   readonly revision?: string | undefined;
   /** Threads of the engine, for the whole process. @default libtorch's choice, one a core */
   readonly threads?: number | undefined;
+  /**
+   * On the CPU the weights lie in the checkpoint's files, mapped, where they are stored in the model's dtype:
+   * loading copies nothing, and processes share one copy. A file that is cut short or written to meanwhile ends
+   * the requests with `FACELLM_CHECKPOINT_INVALID`; one that is replaced by renaming does not matter. False:
+   * copied, and the files are free once loaded.
+   * @default true
+   */
+  readonly mmap?: boolean | undefined;
   /** Memory for vectors of pictures already seen. @default 256 MiB */
   readonly imageCacheBytes?: number | undefined;
   /** Memory for keys and values of prompts already computed. @default 512 MiB */
@@ -138,6 +146,7 @@ async function loadNative(
       weightMap: files.weightMap,
       device,
       dtype: options.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32'),
+      mmap: options.mmap ?? true,
       imageCacheBytes: options.imageCacheBytes ?? 256 * 2 ** 20,
       prefixCacheBytes: options.prefixCacheBytes ?? 512 * 2 ** 20,
     },

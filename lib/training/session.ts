@@ -144,6 +144,7 @@ async function createTrainer(
         weightMap: files.weightMap,
         device,
         dtype: recipe.dtype,
+        mmap: false,
         imageCacheBytes: 0,
         prefixCacheBytes: 0,
       },

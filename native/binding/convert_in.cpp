@@ -216,6 +216,7 @@ LoadRequest to_load_request(Napi::Value value) {
   read_files(reader, request.files, request.weight_map);
   request.device = reader.text("device");
   request.dtype = reader.text("dtype");
+  request.uses_mmap = reader.boolean("mmap");
   request.image_cache_bytes = reader.natural("imageCacheBytes");
   request.prefix_cache_bytes = reader.natural("prefixCacheBytes");
   finish("loadModel", std::move(problems));

@@ -139,6 +139,10 @@ void Checkpoint::read(int32_t file, uint64_t begin, uint64_t bytes, void* target
   files_.at(static_cast<size_t>(file))->read(begin, bytes, target);
 }
 
+std::shared_ptr<FileMapping> Checkpoint::map(int32_t file) const {
+  return FileMapping::map(files_.at(static_cast<size_t>(file)));
+}
+
 void Checkpoint::prefetch(int32_t file, uint64_t begin, uint64_t end) const {
   files_.at(static_cast<size_t>(file))->prefetch(begin, end);
 }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/file_mapping.h"
 #include "checkpoint/safetensors_file.h"
 
 namespace facellm {
@@ -45,6 +46,8 @@ class Checkpoint {
   // Bytes [begin, begin + bytes) of a file, for those who know where their tensor goes. As
   // DataFile::read.
   void read(int32_t file, uint64_t begin, uint64_t bytes, void* target) const;
+  // The whole file as memory; null if the system does not map it.
+  std::shared_ptr<FileMapping> map(int32_t file) const;
   // Asks the disk for bytes that will be read soon. Advice only.
   void prefetch(int32_t file, uint64_t begin, uint64_t end) const;
 

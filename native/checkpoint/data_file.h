@@ -1,7 +1,8 @@
-// A file of weights, read piece by piece (POSIX pread). It is never mapped: touching a mapping whose
-// file someone else has cut short ends the process (SIGBUS), where a read tells. Reading is no slower
-// either (docs/decisions/2026-11-25-loading.md).
+// A file of weights, read piece by piece (POSIX pread), or mapped as a whole by checkpoint/file_mapping
+// (docs/decisions/2026-11-25-loading.md says when which).
 #pragma once
+
+#include <sys/stat.h>
 
 #include <cstdint>
 #include <memory>
@@ -20,8 +21,14 @@ class DataFile {
   DataFile& operator=(const DataFile&) = delete;
   ~DataFile();
 
+  const std::string& path() const { return path_; }
   // Bytes of the file when it was opened.
-  uint64_t size() const { return size_; }
+  uint64_t size() const { return static_cast<uint64_t>(opened_.st_size); }
+  int descriptor() const { return descriptor_; }
+
+  // What happened to the file since it was opened, by its length and time of change, in a few words; "" if
+  // nothing. A new file of the same name is another file.
+  std::string change() const;
 
   // Fills `target` with the bytes [begin, begin + bytes). Throws kCheckpointInvalid if the file has
   // become shorter since it was opened, kCheckpointNotFound if the disk fails.
@@ -34,7 +41,7 @@ class DataFile {
 
   std::string path_;
   int descriptor_;
-  uint64_t size_ = 0;
+  struct stat opened_ {};
 };
 
 }  // namespace facellm

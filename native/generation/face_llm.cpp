@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include "core/error.h"
 #include "core/runtime.h"
 #include "generation/choose.h"
 #include "generation/decode_loop.h"
@@ -23,12 +24,14 @@ HostTensor to_host(const std::string& name, const at::Tensor& value) {
 struct FaceLlm::State {
   std::unique_ptr<InternVl> owned;
   InternVl& model;
+  WeightFiles files;
   Session session;
   ModelInfo info;
 
   State(const LoadRequest& request, OpenedModel opened)
       : owned(std::move(opened.model)),
         model(*owned),
+        files(std::move(opened.files)),
         session{model,
                 request.preprocessing,
                 ImageFeatureCache(request.image_cache_bytes),
@@ -36,6 +39,23 @@ struct FaceLlm::State {
                 {},
                 AdapterStack(model)},
         info(std::move(opened.info)) {}
+
+  // Runs `work` under `adapters`. What was computed from files that changed meanwhile is no result, and what
+  // failed may have failed for that reason.
+  template <typename Work>
+  auto run(const std::vector<int64_t>& adapters, const Work& work) {
+    const c10::InferenceMode inference;
+    files.require_unchanged();
+    session.adapters.use(adapters);
+    try {
+      auto result = work();
+      files.require_unchanged();
+      return result;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kCancelled) files.require_unchanged();
+      throw;
+    }
+  }
 };
 
 FaceLlm::FaceLlm(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -51,52 +71,56 @@ ModelInfo FaceLlm::info() const { return state_->info; }
 
 GenerateResult FaceLlm::generate(const GenerateRequest& request, const TokenSink& sink,
                                  const Cancellation& cancellation) {
-  const c10::InferenceMode inference;
-  state_->session.adapters.use(request.adapters);
-  auto result = facellm::generate(state_->session, request, sink, cancellation);
-  result.peak_bytes = facellm::peak_bytes(state_->info.device);
-  return result;
+  return state_->run(request.adapters, [&] {
+    const TokenSink checked = [&](std::span<const TokenEvent> events) {
+      state_->files.require_unchanged();
+      sink(events);
+    };
+    auto result = facellm::generate(state_->session, request, checked, cancellation);
+    result.peak_bytes = facellm::peak_bytes(state_->info.device);
+    return result;
+  });
 }
 
 ChooseResult FaceLlm::choose(const ChooseRequest& request, const Cancellation& cancellation) {
-  const c10::InferenceMode inference;
-  state_->session.adapters.use(request.adapters);
-  auto result = facellm::choose(state_->session, request, cancellation);
-  result.peak_bytes = facellm::peak_bytes(state_->info.device);
-  return result;
+  return state_->run(request.adapters, [&] {
+    auto result = facellm::choose(state_->session, request, cancellation);
+    result.peak_bytes = facellm::peak_bytes(state_->info.device);
+    return result;
+  });
 }
 
 std::vector<HostTensor> FaceLlm::embed_images(const std::vector<ImageInput>& images,
                                               const std::vector<int64_t>& adapters,
                                               const Cancellation& cancellation) {
-  const c10::InferenceMode inference;
-  state_->session.adapters.use(adapters);
-  Timings timings{};
-  const auto features = encode_images(state_->session, images, timings, cancellation, {});
-  std::vector<HostTensor> result;
-  for (size_t i = 0; i < images.size(); ++i) result.push_back(to_host(images[i].key, features[i]));
-  return result;
+  return state_->run(adapters, [&] {
+    Timings timings{};
+    const auto features = encode_images(state_->session, images, timings, cancellation, {});
+    std::vector<HostTensor> result;
+    for (size_t i = 0; i < images.size(); ++i) result.push_back(to_host(images[i].key, features[i]));
+    return result;
+  });
 }
 
 std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<int64_t>& adapters,
                                        const Cancellation& cancellation) {
-  const c10::InferenceMode inference;
   check_prompt(state_->model.config(), prompt);
-  state_->session.adapters.use(adapters);
-  std::vector<HostTensor> stages;
-  const Trace record = [&](const std::string& name, const at::Tensor& value) {
-    stages.push_back(to_host(name, value));
-  };
-  const auto& language_model = state_->model.language_model();
-  auto cache = language_model.make_cache(1, static_cast<int64_t>(prompt.ids.size()));
-  Timings timings{};
-  const auto done = prefill(state_->session, prompt, cache, /*uses_prefix_cache=*/false, timings,
-                            cancellation, record);
-  const auto logits = language_model.logits(done.hidden_states, record)[0].to(at::kFloat);
-  record("logits.last", logits[-1]);
-  record("logits.argmax", logits.argmax(-1));
-  record("logits.logsumexp", logits.logsumexp(-1));
-  return stages;
+  return state_->run(adapters, [&] {
+    std::vector<HostTensor> stages;
+    const Trace record = [&](const std::string& name, const at::Tensor& value) {
+      stages.push_back(to_host(name, value));
+    };
+    const auto& language_model = state_->model.language_model();
+    auto cache = language_model.make_cache(1, static_cast<int64_t>(prompt.ids.size()));
+    Timings timings{};
+    const auto done = prefill(state_->session, prompt, cache, /*uses_prefix_cache=*/false, timings,
+                              cancellation, record);
+    const auto logits = language_model.logits(done.hidden_states, record)[0].to(at::kFloat);
+    record("logits.last", logits[-1]);
+    record("logits.argmax", logits.argmax(-1));
+    record("logits.logsumexp", logits.logsumexp(-1));
+    return stages;
+  });
 }
 
 AdapterInfo FaceLlm::load_adapter(const AdapterSource& source) {

@@ -1,6 +1,6 @@
 // All weights are cut into pieces in file order, of which each thread takes the next one: it reads it
-// to where it belongs and scans it for NaN while the processor's cache still holds it. No thread waits
-// for another. The disk is asked for what comes a while later.
+// to where it belongs, unless it lies there already, and scans it for NaN while the processor's cache holds
+// it. No thread waits for another. The disk is asked for what comes a while later.
 #include "model/copy_weights.h"
 
 #include <ATen/Parallel.h>
@@ -68,8 +68,12 @@ bool is_finite(const void* data, int64_t count, at::ScalarType dtype) {
 }
 
 // Returns false if the piece holds NaN or infinity.
-bool copy_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piece& piece) {
+bool fill_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piece& piece) {
   auto target = copy.target.view({-1}).narrow(0, piece.first, piece.count);
+  if (copy.is_in_place) {
+    populate_for_reading(target.const_data_ptr(), target.nbytes());
+    return is_finite(target.const_data_ptr(), piece.count, copy.stored);
+  }
   if (target.is_cpu()) populate(target.mutable_data_ptr(), target.nbytes());
   const bool goes_straight = target.is_cpu() && target.scalar_type() == copy.stored;
   const auto staged = goes_straight ? target : at::empty({piece.count}, copy.stored);
@@ -108,7 +112,7 @@ std::vector<std::string> copy_weights(
         cancellation.check();
         prefetch(i + kAhead);
         const auto& piece = pieces[i];
-        if (!copy_piece(checkpoint, copies[piece.copy], piece)) is_bad[piece.copy] = true;
+        if (!fill_piece(checkpoint, copies[piece.copy], piece)) is_bad[piece.copy] = true;
         done += bytes(piece);
         if (share == 0 && done - told >= kReport) progress(told = done, total);
       }

@@ -35,6 +35,8 @@ struct LoadRequest {
   std::vector<std::pair<std::string, int32_t>> weight_map;
   std::string device;  // "cpu", "cuda", "cuda:N"
   std::string dtype;   // "fp32", "bf16"
+  // Weights may lie in the files, mapped, where device and dtype allow it; false: all in memory of one's own.
+  bool uses_mmap;
   int64_t image_cache_bytes;   // projected features kept; 0 turns the cache off
   int64_t prefix_cache_bytes;  // keys and values kept; 0 turns the cache off
 };

@@ -80,13 +80,13 @@ bool has_lm_head(const Checkpoint& checkpoint) {
   return false;
 }
 
-void load_weights(const InternVl& model, const Checkpoint& checkpoint,
-                  const std::function<void(int64_t done, int64_t total)>& progress,
-                  const Cancellation& cancellation, const WeightPlacement& placement) {
+WeightFiles load_weights(const InternVl& model, const Checkpoint& checkpoint,
+                         const std::function<void(int64_t done, int64_t total)>& progress,
+                         const Cancellation& cancellation, const WeightSources& sources) {
   std::vector<std::string> details;
   std::vector<WeightCopy> copies;
   for (const auto& [name, parameter, source] : assign_weights(model.parameters(), checkpoint)) {
-    const auto piece = placement ? placement(parameter) : WeightPiece{0, parameter};
+    const auto piece = sources.placement ? sources.placement(parameter) : WeightPiece{0, parameter};
     if (piece.target.numel() == 0) continue;
     const auto& entry = checkpoint.entries().find(source.name)->second;
     const int64_t first = source.part * parameter.numel() + piece.begin;  // in elements
@@ -97,9 +97,11 @@ void load_weights(const InternVl& model, const Checkpoint& checkpoint,
   std::sort(copies.begin(), copies.end(), [](const auto& x, const auto& y) {
     return std::tie(x.file, x.begin) < std::tie(y.file, y.begin);
   });
+  auto files = sources.uses_mmap ? map_weights(checkpoint, copies) : WeightFiles();
   for (const auto& name : copy_weights(checkpoint, copies, progress, cancellation)) {
     details.push_back(place(checkpoint, name) + " holds NaN or infinite values");
   }
+  files.require_unchanged();
   if (!details.empty()) {
     const auto count = std::to_string(details.size());
     throw Error(ErrorCode::kNonFinite,
@@ -107,6 +109,7 @@ void load_weights(const InternVl& model, const Checkpoint& checkpoint,
                     " tensor(s)); fetch or export it again",
                 std::move(details));
   }
+  return files;
 }
 
 }  // namespace facellm

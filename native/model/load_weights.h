@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint.h"
 #include "core/cancellation.h"
 #include "model/internvl.h"
+#include "model/map_weights.h"
 #include "model/name_map.h"
 #include "model/weight_placement.h"
 
@@ -29,11 +30,17 @@ std::vector<Assignment> assign_weights(const ParameterList& parameters, const Ch
 // True if the files hold a head of their own; its absence means that it shares embed_tokens.
 bool has_lm_head(const Checkpoint& checkpoint);
 
-// Copies with conversion to the model's dtype and device. Throws as assign_weights and Checkpoint::read, and
-// kNonFinite naming every tensor with NaN or infinity: then the model is not to be used. `placement`,
-// if not null, says which part of each parameter is kept, and where; only that part is read.
-void load_weights(const InternVl& model, const Checkpoint& checkpoint,
-                  const std::function<void(int64_t done, int64_t total)>& progress,
-                  const Cancellation& cancellation, const WeightPlacement& placement = {});
+struct WeightSources {
+  bool uses_mmap = false;  // else nothing is mapped
+  // If not null, says which part of each parameter is kept, and where; only that part is read.
+  WeightPlacement placement = {};
+};
+
+// Copies with conversion to the model's dtype and device, or maps. Throws as assign_weights, Checkpoint::read and
+// FileMapping::require_unchanged, and kNonFinite naming every tensor with NaN or infinity: then the model is
+// not to be used. Returns the files that the model's memory is from now on.
+WeightFiles load_weights(const InternVl& model, const Checkpoint& checkpoint,
+                         const std::function<void(int64_t done, int64_t total)>& progress,
+                         const Cancellation& cancellation, const WeightSources& sources = {});
 
 }  // namespace facellm

@@ -37,8 +37,9 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
     opened.model =
         std::make_unique<InternVl>(request.config, has_lm_head(checkpoint), device, dtype,
                                    place ? LayerWeights::kLeftOut : LayerWeights::kOwn);
-    load_weights(*opened.model, checkpoint, progress, cancellation,
-                 place ? place(*opened.model) : WeightPlacement());
+    opened.files = load_weights(
+        *opened.model, checkpoint, progress, cancellation,
+        {request.uses_mmap, place ? place(*opened.model) : WeightPlacement()});
   }
   describe(opened, dtype);
   return opened;

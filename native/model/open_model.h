@@ -6,17 +6,20 @@
 #include "core/cancellation.h"
 #include "model/internvl.h"
 #include "model/load_request.h"
+#include "model/map_weights.h"
 #include "model/weight_placement.h"
 
 namespace facellm {
 
 struct OpenedModel {
   std::unique_ptr<InternVl> model;  // address-stable: caches and extensions point into it
+  WeightFiles files;  // what the model's memory is, besides its own
   ModelInfo info;
 };
 
 // Throws what Checkpoint::open and load_weights throw. With `place` the text layers' projections come without
-// memory of their own, and their values go where it says.
+// memory of their own, and their values go where it says. Mapped files are to be asked whether they are unchanged
+// before results leave the engine.
 OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
                        const Cancellation& cancellation, const PlaceWeights& place = {});
 

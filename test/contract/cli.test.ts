@@ -12,7 +12,7 @@ function facellm(args: readonly string[], env: Record<string, string> = {}) {
   });
 }
 
-const MODEL = '--model --subfolder --device --dtype --threads';
+const MODEL = '--model --subfolder --device --dtype --threads --no-mmap';
 const PROMPT = '--template --system --tiles --limit-area --no-exif --json';
 const DRAW =
   '--max-new-tokens --temperature --top-k --top-p --min-p --repetition-penalty --seed --stop';

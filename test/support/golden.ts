@@ -102,6 +102,7 @@ export const TEST_DEVICES: readonly string[] = (process.env['FACELLM_TEST_DEVICE
 export interface LoadOptions {
   readonly dtype: DtypeName;
   readonly device?: string;
+  readonly mmap?: boolean;
   readonly imageCacheBytes?: number;
   readonly prefixCacheBytes?: number;
 }
@@ -119,6 +120,7 @@ export async function loadNative(directory: string, options: LoadOptions): Promi
       weightMap: files.weightMap,
       device: options.device ?? 'cpu',
       dtype: options.dtype,
+      mmap: options.mmap ?? true,
       imageCacheBytes: options.imageCacheBytes ?? 1 << 24,
       prefixCacheBytes: options.prefixCacheBytes ?? 1 << 24,
     },

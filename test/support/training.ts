@@ -157,6 +157,7 @@ export async function createTrainer(
       weightMap: files.weightMap,
       device: 'cpu',
       dtype,
+      mmap: false,
       imageCacheBytes: 0,
       prefixCacheBytes: 0,
     },
