@@ -16,4 +16,6 @@ target_compile_definitions(facellm PRIVATE NAPI_VERSION=9 NAPI_CPP_EXCEPTIONS
   # A worker that is being terminated can take no exception: without this the process would abort.
   NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS)
 target_link_libraries(facellm PRIVATE facellm_generation facellm_training)
+# Node unloads an addon with the last worker that used it; our handler for SIGBUS (core/bus_guard) would go with it.
+target_link_options(facellm PRIVATE LINKER:-z,nodelete)
 facellm_sanitise(facellm binding)
