@@ -77,6 +77,7 @@ export interface ModelParts {
 function checkOptions(options: LoadOptions): void {
   const problems: string[] = [];
   const { device, dtype, threads } = options;
+  const mmap: unknown = options.mmap;
   if (device !== undefined && !/^(cpu|cuda(:\d{1,3})?)$/.test(device)) {
     problems.push(`device: expected cpu, cuda or cuda:N, got ${device}`);
   }
@@ -85,6 +86,9 @@ function checkOptions(options: LoadOptions): void {
   }
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 4096)) {
     problems.push(`threads: expected a whole number of at least 1, got ${threads}`);
+  }
+  if (mmap !== undefined && typeof mmap !== 'boolean') {
+    problems.push(`mmap: expected true or false, got ${JSON.stringify(mmap)}`);
   }
   for (const name of ['imageCacheBytes', 'prefixCacheBytes'] as const) {
     const bytes = options[name];
