@@ -44,11 +44,12 @@ export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
 export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promise<number> {
   const choice = benchmarkChoice(flags);
   const { data, model, adapter, tuned, output, reading, limit } = flags;
-  const { onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder } = flags;
+  const { onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder, mmap } =
+    flags;
   const run = evaluate({
     ...choice,
     ...{ data, model, adapter, tuned, output, reading, limit },
-    ...{ onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder },
+    ...{ onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder, mmap },
     onInvalid: flags.skipInvalid ? 'skip' : 'error',
     prompt: promptOptions(flags),
   });

@@ -46,6 +46,8 @@ export interface AskingOptions {
   readonly device?: string | undefined;
   readonly dtype?: Dtype | undefined;
   readonly threads?: number | undefined;
+  /** As `FaceLlm.load`'s. @default true */
+  readonly mmap?: boolean | undefined;
   /** Folder inside the checkpoint. */
   readonly subfolder?: string | undefined;
   /** Share of this process. @default by RANK and WORLD_SIZE, or SLURM_PROCID and SLURM_NTASKS */
@@ -87,8 +89,8 @@ async function evaluateAll(
   const prompt = fixedPrompt(options.prompt ?? {});
   const hashes = new Map<string, string>();
   for (const who of modelsOf(options)) {
-    const { device, dtype, threads } = options;
-    const load = { device, dtype, threads, subfolder: who.subfolder };
+    const { device, dtype, threads, mmap } = options;
+    const load = { device, dtype, threads, mmap, subfolder: who.subfolder };
     const asking = { prompt, maxNewTokens, seed, hashes, signal, emit };
     contenders.push(await faceLlmContender({ ...who, load, ...asking }));
   }

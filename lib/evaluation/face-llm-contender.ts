@@ -80,8 +80,8 @@ const REMEDY =
   'such as --template training --tiles off';
 
 /** The folder is resolved already. */
-function withoutPlace({ device, dtype, threads }: LoadOptions): LoadOptions {
-  return { device, dtype, threads };
+function withoutPlace({ device, dtype, threads, mmap }: LoadOptions): LoadOptions {
+  return { device, dtype, threads, mmap };
 }
 
 class FaceLlmUnderTest implements ModelUnderTest {

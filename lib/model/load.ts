@@ -51,7 +51,8 @@ export interface LoadOptions {
    * On the CPU the weights lie in the checkpoint's files, mapped, where they are stored in the model's dtype:
    * loading copies nothing, and processes share one copy. A file that is cut short or written to meanwhile ends
    * the requests with `FACELLM_CHECKPOINT_INVALID`; one that is replaced by renaming does not matter. False:
-   * copied, and the files are free once loaded.
+   * copied, and the files are free once loaded; for files that are written in place, network file systems, and
+   * programs with a listener for SIGBUS.
    * @default true
    */
   readonly mmap?: boolean | undefined;

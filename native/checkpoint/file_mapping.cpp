@@ -3,8 +3,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <string>
-
 #include "core/error.h"
 
 namespace facellm {
@@ -30,17 +28,25 @@ void FileMapping::leave_out(uint64_t begin, uint64_t end) {
   ::mmap(data_ + first, last - first, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 }
 
-FileMapping::~FileMapping() { ::munmap(data_, file_->size()); }
+FileMapping::~FileMapping() {
+  guard_.reset();  // before another mapping can get the addresses
+  ::munmap(data_, file_->size());
+}
+
+bool FileMapping::has_changed() const {
+  const std::lock_guard lock(mutex_);
+  if (change_.empty()) change_ = file_->change();
+  if (change_.empty() && guard_->is_damaged()) change_ = "a part of it could not be read";
+  return !change_.empty();
+}
 
 void FileMapping::require_unchanged() const {
-  auto change = file_->change();
-  if (change.empty() && guard_.is_damaged()) change = "a part of it could not be read";
-  if (change.empty()) return;
+  if (!has_changed()) return;
   throw Error(ErrorCode::kCheckpointInvalid,
-              file_->path() + ": changed while a model used it (" + change +
+              file_->path() + ": changed while a model used it (" + change_ +
                   "), so that the model's weights are no longer known; load the model again, and replace such "
                   "files by renaming a new one over them, or load without mmap",
-              {file_->path() + ": " + change});
+              {file_->path() + ": " + change_});
 }
 
 }  // namespace facellm

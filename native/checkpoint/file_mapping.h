@@ -4,6 +4,9 @@
 
 #include <cstddef>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
 
 #include "checkpoint/data_file.h"
 #include "core/bus_guard.h"
@@ -23,8 +26,12 @@ class FileMapping {
   // Bytes [begin, end) of the file will not be used: the whole pages among them leave memory, where the system
   // would otherwise bring them along with their neighbours. Their addresses stay taken.
   void leave_out(uint64_t begin, uint64_t end);
-  // Throws kCheckpointInvalid if the file is not what it was when it was opened, by its length and its time of
-  // change, or if a page of it was missing when it was needed. Costs a system call.
+  // True once the file was seen not to be what it was when it was opened, by its length and its time of change, or a
+  // page of it was missing when it was needed. Remembered: what was computed meanwhile may still lie in a cache
+  // when the file is put back. Costs a system call. What a program does through a shared mapping of its own, or what
+  // is put back together with its time of change between two calls, is not seen.
+  bool has_changed() const;
+  // Throws kCheckpointInvalid if it has.
   void require_unchanged() const;
 
  private:
@@ -33,7 +40,9 @@ class FileMapping {
 
   std::shared_ptr<const DataFile> file_;
   std::byte* data_;
-  GuardedRange guard_;
+  std::optional<GuardedRange> guard_;
+  mutable std::mutex mutex_;
+  mutable std::string change_;  // the first one seen
 };
 
 }  // namespace facellm

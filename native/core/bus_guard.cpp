@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <mutex>
 
 namespace facellm {
 namespace {
@@ -25,16 +26,20 @@ uintptr_t page_bytes = 4096;
 struct sigaction previous;  // whose turn it is when the address is not ours
 
 void pass_on(int signal, siginfo_t* info, void* context) {
-  if ((previous.sa_flags & SA_SIGINFO) != 0 && previous.sa_sigaction != nullptr) {
-    previous.sa_sigaction(signal, info, context);
-  } else if (previous.sa_handler == SIG_IGN && info->si_code <= 0) {
-    // Sent by a process and to be ignored. A fault is never ignored: it would come again for ever.
-  } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-    previous.sa_handler(signal);
-  } else {
-    // The default action, with this signal: a fault comes again on return, a sent one is sent again.
+  const struct sigaction action = previous;
+  if (action.sa_handler == SIG_IGN && info->si_code <= 0) return;  // sent by a process, and to be ignored
+  if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
+    // A fault is never ignored: it would come again for ever. Raised now, the signal ends the process on return.
     ::signal(SIGBUS, SIG_DFL);
-    if (info->si_code <= 0) ::raise(SIGBUS);
+    ::raise(SIGBUS);
+    return;
+  }
+  // Reporters of crashes rely on being called once.
+  if ((action.sa_flags & static_cast<int>(SA_RESETHAND)) != 0) previous.sa_handler = SIG_DFL;
+  if ((action.sa_flags & SA_SIGINFO) != 0) {
+    action.sa_sigaction(signal, info, context);
+  } else {
+    action.sa_handler(signal);
   }
 }
 
@@ -44,7 +49,7 @@ void on_bus_error(int signal, siginfo_t* info, void* context) {
   for (size_t i = 0; info->si_code > 0 && i < slots.size(); ++i) {
     auto& slot = slots[i];
     const uintptr_t end = slot.end.load(), page = address & ~(page_bytes - 1);
-    if (address < slot.begin.load() || address >= end) continue;
+    if (address < slot.begin.load() || address >= end || slot.end.load() != end) continue;
     slot.is_damaged.store(true);
     // The rest of the range at once: it is lost too, and each page of its own would be a mapping of its own.
     void* const filled = ::mmap(reinterpret_cast<void*>(page), end - page, PROT_READ | PROT_WRITE,
@@ -55,20 +60,31 @@ void on_bus_error(int signal, siginfo_t* info, void* context) {
   pass_on(signal, info, context);
 }
 
+// True if a fault comes to us from now on. Asked for each range: Node resets the action when a program's last
+// listener for SIGBUS goes, and a handler that was put over ours may not pass on to it.
 bool install() {
+  static std::mutex mutex;
+  static bool was_installed = false;
+  const std::lock_guard lock(mutex);
+  struct sigaction now {};
+  if (::sigaction(SIGBUS, nullptr, &now) != 0) return false;
+  if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_bus_error) return true;
+  // Someone else's, over ours: to install again before it would make a circle of the two.
+  if (was_installed && now.sa_handler != SIG_DFL) return false;
   page_bytes = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  previous = now;
   struct sigaction action {};
   action.sa_sigaction = on_bus_error;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
-  return ::sigaction(SIGBUS, &action, &previous) == 0;
+  was_installed = ::sigaction(SIGBUS, &action, nullptr) == 0;
+  return was_installed;
 }
 
 }  // namespace
 
 std::optional<GuardedRange> GuardedRange::guard(void* begin, size_t bytes) {
-  static const bool is_installed = install();
-  if (!is_installed) return std::nullopt;
+  if (!install()) return std::nullopt;
   for (size_t i = 0; i < slots.size(); ++i) {
     if (slots[i].is_taken.exchange(true)) continue;
     const auto first = reinterpret_cast<uintptr_t>(begin);

@@ -11,9 +11,10 @@ namespace facellm {
 
 class GuardedRange {
  public:
-  // Guards [begin, begin + bytes), a mapping that starts on a page. The first call installs the process's
-  // handler for SIGBUS; signals from elsewhere go to the handler that was there before, or end the process as
-  // they would have. Nothing if the system refuses, or if 1024 ranges are guarded already: then do not map.
+  // Guards [begin, begin + bytes), a mapping that starts on a page. Installs the process's handler for SIGBUS
+  // where it is not; signals from elsewhere go to the handler that was there before, or end the process as they
+  // would have. Nothing if the system refuses, if someone has put a handler over ours, or if 1024 ranges are
+  // guarded already: then do not map. A handler that is put over ours later and does not pass on undoes the guard.
   static std::optional<GuardedRange> guard(void* begin, size_t bytes);
 
   GuardedRange(GuardedRange&& other) noexcept;

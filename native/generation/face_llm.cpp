@@ -52,7 +52,11 @@ struct FaceLlm::State {
       files.require_unchanged();
       return result;
     } catch (const Error& error) {
-      if (error.code() != ErrorCode::kCancelled) files.require_unchanged();
+      // Work that was stopped has filled caches all the same.
+      if (files.has_changed() && error.code() != ErrorCode::kCancelled) files.require_unchanged();
+      throw;
+    } catch (...) {
+      files.require_unchanged();
       throw;
     }
   }
@@ -124,7 +128,14 @@ std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<i
 }
 
 AdapterInfo FaceLlm::load_adapter(const AdapterSource& source) {
-  return state_->session.adapters.load(source);
+  // DoRA keeps norms of the base's weights.
+  state_->files.require_unchanged();
+  const auto info = state_->session.adapters.load(source);
+  if (const auto& files = state_->files; files.has_changed()) {
+    state_->session.adapters.unload(info.id);
+    files.require_unchanged();
+  }
+  return info;
 }
 
 void FaceLlm::unload_adapter(int64_t id) { state_->session.adapters.unload(id); }

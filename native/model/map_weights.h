@@ -15,6 +15,12 @@ class WeightFiles {
  public:
   WeightFiles() = default;
   explicit WeightFiles(std::vector<std::shared_ptr<const FileMapping>> files) : files_(std::move(files)) {}
+  // As FileMapping::has_changed, of any.
+  bool has_changed() const {
+    bool any = false;
+    for (const auto& file : files_) any = file->has_changed() || any;
+    return any;
+  }
   // As FileMapping::require_unchanged, for each file.
   void require_unchanged() const {
     for (const auto& file : files_) file->require_unchanged();

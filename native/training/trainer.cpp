@@ -85,7 +85,9 @@ std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request,
     if (request.shards_weights) check_sharding(request);
     state->parallel = std::make_unique<DataParallel>(group, request.shards_weights);
   }
-  auto opened = open_model(request.load, progress, cancellation,
+  LoadRequest load = request.load;
+  load.uses_mmap = false;  // weights that are trained, or trained upon for days, are our own
+  auto opened = open_model(load, progress, cancellation,
                            group ? state->parallel->place_weights() : PlaceWeights());
   state->model = std::move(opened.model);
   state->info = std::move(opened.info);

@@ -39,23 +39,53 @@ class MappingTest : public ::testing::Test {
                            [](int64_t sum, std::byte value) { return sum + std::to_integer<int>(value); });
   }
 
+  // Whether the address belongs to the mapping of file_ (Linux).
+  bool lies_in_a_file(const void* address) const {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+      uintptr_t first = 0, last = 0;
+      std::sscanf(line.c_str(), "%lx-%lx", &first, &last);
+      const auto at = reinterpret_cast<uintptr_t>(address);
+      if (at >= first && at < last) return line.ends_with(file_);
+    }
+    return false;
+  }
+
   fs::path folder_;
   std::string file_;
   const c10::NoGradGuard no_grad_;
 };
+
+// In processes of their own, which a signal ends.
+using MappingDeathTest = MappingTest;
 
 constexpr size_t kBytes = 1 << 20, kLeft = 40'000;  // not a whole number of pages
 
 TEST_F(MappingTest, AFileCutShortReadsAsZerosAndIsTold) {
   write_ones(kBytes);
   const auto mapping = FileMapping::map(DataFile::open(file_));
+  const auto time = fs::last_write_time(file_);
   EXPECT_EQ(sum(*mapping, kBytes), static_cast<int64_t>(kBytes));
   mapping->require_unchanged();
   fs::resize_file(file_, kLeft);
   EXPECT_EQ(sum(*mapping, kBytes), static_cast<int64_t>(kLeft));
-  // Even if the file gets its old length back: what was read then was not the file.
+  // Even if all is put back before anyone asks: what was read then was not the file.
   write_ones(kBytes);
+  fs::last_write_time(file_, time);
   EXPECT_THROW(mapping->require_unchanged(), Error);
+}
+
+TEST_F(MappingTest, AChangeThatWasSeenIsRemembered) {
+  write_ones(kBytes);
+  const auto time = fs::last_write_time(file_);
+  const auto mapping = FileMapping::map(DataFile::open(file_));
+  fs::resize_file(file_, kBytes + 1);
+  EXPECT_TRUE(mapping->has_changed());
+  fs::resize_file(file_, kBytes);
+  fs::last_write_time(file_, time);
+  EXPECT_TRUE(mapping->has_changed());
+  EXPECT_THROW(mapping->require_unchanged(), Error);
+  EXPECT_FALSE(FileMapping::map(DataFile::open(file_))->has_changed());
 }
 
 TEST_F(MappingTest, OneFilesDamageIsNotAnothers) {
@@ -79,7 +109,7 @@ TEST_F(MappingTest, WritingToTheMemoryLeavesTheFileAlone) {
   mapping->require_unchanged();
 }
 
-TEST_F(MappingTest, WhatIsLeftOutTakesNoNeighbourAlong) {
+TEST_F(MappingDeathTest, WhatIsLeftOutTakesNoNeighbourAlong) {
   write_ones(kBytes);
   const auto mapping = FileMapping::map(DataFile::open(file_));
   mapping->leave_out(5000, 50'000);
@@ -88,6 +118,7 @@ TEST_F(MappingTest, WhatIsLeftOutTakesNoNeighbourAlong) {
   for (const size_t at : {size_t{0}, (5000 + page - 1) / page * page - 1, 50'000 / page * page, size_t{60'000}, kBytes - 1}) {
     EXPECT_EQ(mapping->data()[at], std::byte{1}) << at;
   }
+  EXPECT_EXIT(std::exit(std::to_integer<int>(mapping->data()[5000 + page])), ::testing::KilledBySignal(SIGSEGV), "");
   fs::resize_file(file_, 0);
   EXPECT_EQ(mapping->data()[60'000], std::byte{0});
   EXPECT_THROW(mapping->require_unchanged(), Error);
@@ -108,9 +139,6 @@ TEST_F(MappingTest, WhereNoRangeIsLeftNothingIsMapped) {
   EXPECT_EQ(all.size(), 1024u);
 }
 
-// In processes of their own, which the signal ends.
-using MappingDeathTest = MappingTest;
-
 TEST_F(MappingDeathTest, ABusErrorElsewhereEndsTheProcess) {
   write_ones(kBytes);
   const auto mapping = FileMapping::map(DataFile::open(file_));
@@ -127,6 +155,42 @@ TEST_F(MappingDeathTest, ABusErrorElsewhereEndsTheProcess) {
   EXPECT_EXIT(touch_behind_its_end(), ::testing::KilledBySignal(SIGBUS), "");
 }
 
+TEST_F(MappingDeathTest, TheHandlerThatWasThereBeforeIsAskedAsItWantsToBe) {
+  write_ones(kBytes);
+  const auto with_previous = [&](auto install) {
+    std::signal(SIGBUS, SIG_DFL);
+    install();
+    const auto mapping = FileMapping::map(DataFile::open(file_));
+    std::raise(SIGBUS);
+    std::exit(3);
+  };
+  EXPECT_EXIT(with_previous([] { std::signal(SIGBUS, SIG_IGN); }), ::testing::ExitedWithCode(3), "");
+  EXPECT_EXIT(with_previous([] { std::signal(SIGBUS, [](int) { std::_Exit(4); }); }), ::testing::ExitedWithCode(4), "");
+  // Once, as it asked for; then the default.
+  EXPECT_EXIT(with_previous([] {
+                struct sigaction action {};
+                action.sa_handler = [](int) { std::raise(SIGBUS); };
+                action.sa_flags = static_cast<int>(SA_RESETHAND);
+                ::sigaction(SIGBUS, &action, nullptr);
+              }),
+              ::testing::KilledBySignal(SIGBUS), "");
+}
+
+TEST_F(MappingDeathTest, OursIsPutBackWhereItWasTakenAwayAndNotOverAnothers) {
+  write_ones(kBytes);
+  const auto data = DataFile::open(file_);
+  const auto run = [&](void (*later)(int), int code) {
+    const auto first = FileMapping::map(data);
+    std::signal(SIGBUS, later);
+    const auto second = FileMapping::map(data);
+    if (!second) std::exit(code);
+    fs::resize_file(file_, 0);
+    std::exit(second->data()[0] == std::byte{0} && second->has_changed() ? 5 : 6);
+  };
+  EXPECT_EXIT(run([](int) {}, 4), ::testing::ExitedWithCode(4), "");
+  EXPECT_EXIT(run(SIG_DFL, 4), ::testing::ExitedWithCode(5), "");
+}
+
 TEST_F(MappingTest, WeightsInPlaceAreTheCheckpoints) {
   fs::copy_file(kTinyWeights, file_);
   const auto checkpoint = Checkpoint::open({file_}, {});
@@ -136,6 +200,9 @@ TEST_F(MappingTest, WeightsInPlaceAreTheCheckpoints) {
       model, checkpoint, [&](int64_t done, int64_t all) { last = done, total = all; }, {}, {true, {}});
   for (const auto& [name, tensor] : model.parameters()) {
     EXPECT_TRUE(at::equal(tensor, checkpoint.view(name))) << name;
+    const bool is_joined = name.find("q_proj") != name.npos || name.find("k_proj") != name.npos ||
+                           name.find("v_proj") != name.npos;
+    EXPECT_EQ(lies_in_a_file(tensor.const_data_ptr()), !is_joined) << name;
   }
   EXPECT_EQ(last, total);
   files.require_unchanged();
