@@ -5,7 +5,7 @@
 
 namespace facellm {
 
-void settle_vector_math() {
+void settle_vector_math() noexcept try {
   const c10::NoGradGuard no_grad;
   for (const auto dtype : {at::kFloat, at::kDouble}) {
     const auto x = at::full({1}, 0.5, dtype);
@@ -16,6 +16,8 @@ void settle_vector_math() {
       function(x);
     }
   }
+} catch (...) {
+  // On the engine thread, outside any job: nobody could be told, and the process must not end.
 }
 
 }  // namespace facellm

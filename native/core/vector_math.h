@@ -7,7 +7,8 @@ namespace facellm {
 // make that first call together, one of them may compute its share of that one call with a kernel of low
 // accuracy (up to 4000 ulp): the first answer of a process then differs from every later one (pytorch issue
 // 188792; oneMKL 2024.2, which libtorch 2.13 holds; not seen from oneMKL 2025.0 on). Called once on one thread
-// before any work, this makes every first call where none can compete.
-void settle_vector_math();
+// before any work, this makes every first call where none can compete. Where memory for a few numbers is
+// missing it does nothing: the work that follows will tell.
+void settle_vector_math() noexcept;
 
 }  // namespace facellm
