@@ -3,7 +3,7 @@
  * rules are those of LLaMA-Factory's ShareGPT converter and its multimodal plugin (v0.9.3,
  * data/converter.py and data/mm_plugin.py), but nothing is dropped, cut or read half.
  */
-import { received } from './describe.js';
+import { received } from '../options/describe.js';
 import { isJsonObject, type JsonObject } from './json.js';
 import {
   filledPictureKeys,

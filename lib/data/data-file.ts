@@ -9,7 +9,7 @@ import { basename } from 'node:path';
 
 import { createError } from '../errors.js';
 import { INFO_NAME, LOCATION_KEYS } from './dataset-info.js';
-import { received } from './describe.js';
+import { received } from '../options/describe.js';
 import { isJsonObject, type JsonObject, parseJson } from './json.js';
 import { faultPlace } from './json-fault.js';
 

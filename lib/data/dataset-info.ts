@@ -9,7 +9,7 @@
  */
 import { resolve } from 'node:path';
 
-import { didYouMean, received } from './describe.js';
+import { didYouMean, received } from '../options/describe.js';
 import { isJsonObject, type JsonObject } from './json.js';
 import type { RecordLayout, TurnRole } from './layout.js';
 

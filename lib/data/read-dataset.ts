@@ -7,7 +7,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { createError } from '../errors.js';
 import { type CheckedRecord, checkRecord } from './check-record.js';
 import type { RawRecord } from './data-file.js';
-import { received } from './describe.js';
+import { received } from '../options/describe.js';
 import type { RecordLayout } from './layout.js';
 import { findMissing, isFolder } from './lookup.js';
 import { type FaultyRecord, invalidRecords } from './skipped.js';

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { createError } from '../errors.js';
 import { type RawRecord, readDataFile } from './data-file.js';
 import { type DatasetEntry, INFO_NAME, readEntry } from './dataset-info.js';
-import { didYouMean } from './describe.js';
+import { didYouMean } from '../options/describe.js';
 import type { JsonObject } from './json.js';
 import { BARE_LAYOUT, type RecordLayout } from './layout.js';
 import { isFolder } from './lookup.js';

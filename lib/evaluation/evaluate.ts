@@ -1,6 +1,6 @@
 /** `evaluate()`: a benchmark by name over checkpoints by path, with one journal, one report. */
 import { DEFAULT_SYSTEM, type TemplateName } from '../chat/index.js';
-import { received } from '../data/describe.js';
+import { received } from '../options/describe.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { TilingOptions } from '../image/index.js';
 import { JobRun } from '../jobs/index.js';

@@ -1,5 +1,5 @@
 /** Which column of a label CSV holds what; without one, the columns of FairFace as published. */
-import { didYouMean } from '../describe.js';
+import { didYouMean } from '../../options/describe.js';
 import { type Attribute, ATTRIBUTES, FAIRFACE_ATTRIBUTES, VOCABULARY } from './vocabulary.js';
 
 export interface ColumnOptions {

@@ -10,7 +10,7 @@ import { CsvError, parse } from 'csv-parse';
 
 import { createError } from '../../errors.js';
 import { systemCode } from '../data-file.js';
-import { didYouMean, received } from '../describe.js';
+import { didYouMean, received } from '../../options/describe.js';
 import { findMissing, isFolder } from '../lookup.js';
 import {
   type ColumnMap,

@@ -1,6 +1,6 @@
 /** What a caller may say about a run, checked before anything starts. */
 import { createError } from '../../errors.js';
-import { received } from '../describe.js';
+import { received } from '../../options/describe.js';
 import type { ReadLabelsOptions } from '../labels/read-labels.js';
 import type { PromptSet } from '../prompts/index.js';
 import type { Teacher } from '../teachers/teacher.js';

@@ -11,7 +11,7 @@ import { z } from 'zod';
 
 import { createError } from '../../errors.js';
 import { systemCode } from '../data-file.js';
-import { didYouMean } from '../describe.js';
+import { didYouMean } from '../../options/describe.js';
 import { ATTRIBUTES, type Attribute, VOCABULARY } from '../labels/vocabulary.js';
 import { ATTRIBUTE_QUESTIONS } from './attribute-questions.js';
 import { FAIRFACEGPT } from './fairfacegpt.js';

@@ -5,7 +5,7 @@
 import OpenAI from 'openai';
 
 import { createError } from '../../errors.js';
-import { received } from '../describe.js';
+import { received } from '../../options/describe.js';
 import {
   boundUsage,
   completionBody,

@@ -1,5 +1,5 @@
 /** Where a label file says what each attribute is, and what its cells mean. */
-import { didYouMean, received } from '../../data/describe.js';
+import { didYouMean, received } from '../../options/describe.js';
 import { createError } from '../../errors.js';
 import { type CheckCells, type LabelFile, missingColumn } from '../labels/index.js';
 import { BUILT_IN_ATTRIBUTES, type BuiltInAttribute, builtInAttribute } from './built-in.js';

@@ -3,7 +3,7 @@
  * answers that are integers, answers that are numbers where the options are ranges, questions without
  * pictures that ship a black one, an early version with two options. Every fault is listed.
  */
-import { received } from '../../data/describe.js';
+import { received } from '../../options/describe.js';
 import { isJsonObject, type JsonObject, parseJson } from '../../data/json.js';
 import { faultPlace } from '../../data/json-fault.js';
 import { optionLabels } from './extract-official.js';

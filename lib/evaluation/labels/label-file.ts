@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { didYouMean } from '../../data/describe.js';
+import { didYouMean } from '../../options/describe.js';
 import { readRows } from '../../data/labels/read-labels.js';
 import { createError } from '../../errors.js';
 

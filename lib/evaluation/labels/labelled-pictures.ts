@@ -1,7 +1,7 @@
 /** A label file with its pictures: which rows can be used, and where their pictures lie. */
 import { resolve } from 'node:path';
 
-import { received } from '../../data/describe.js';
+import { received } from '../../options/describe.js';
 import { locateImages, normaliseFile } from '../../data/labels/image-folder.js';
 import { findMissing, isFolder } from '../../data/lookup.js';
 import { createError } from '../../errors.js';

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
 import { systemCode } from '../../data/data-file.js';
-import { received } from '../../data/describe.js';
+import { received } from '../../options/describe.js';
 import { normaliseFile } from '../../data/labels/image-folder.js';
 import { createError } from '../../errors.js';
 import {

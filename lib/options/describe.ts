@@ -1,4 +1,4 @@
-/** The words of this room's messages: what came instead, and what was probably meant. */
+/** The words that every room's messages share: what came instead, and what was probably meant. */
 
 /** "received …" with the value as JSON, cut to a readable length. */
 export function received(value: unknown): string {
