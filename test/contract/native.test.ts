@@ -1,39 +1,134 @@
-/** The addon and native.ts say the same. */
+/** The addon and lib/binding/native*.ts say the same: every class with methods, and what the calls return. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 import { loadAddon } from '../../lib/binding/load.js';
+import type { NativeModel, NativeProcessGroup, NativeTrainer } from '../../lib/binding/native.js';
+import { declaredInterfaces } from '../support/declared-interfaces.js';
+import { GLOO_NOTE, HAS_GLOO } from '../support/gloo.js';
 import * as golden from '../support/golden.js';
+import { createTrainer } from '../support/training.js';
 
-const ROOT = join(import.meta.dirname, '..', '..');
+const BINDING = join(import.meta.dirname, '..', '..', 'lib', 'binding');
+const declared = declaredInterfaces(
+  readdirSync(BINDING)
+    .filter((name) => /^native(-\w+)*\.ts$/.test(name))
+    .map((name) => join(BINDING, name)),
+);
 
-/** Method names of an interface of the contract. */
-function methodsOf(name: string): string[] {
-  const text = ['native.ts', 'native-model.ts', 'native-training.ts']
-    .map((file) => readFileSync(join(ROOT, 'lib/binding', file), 'utf8'))
-    .join('\n');
-  const body = new RegExp(`export interface ${name} \\{(.*?)\\n\\}`, 's').exec(text)?.[1] ?? '';
-  return [...body.matchAll(/^ {2}(\w+)\(/gm)].map((match) => match[1] ?? '').sort();
+const loadModel = (): Promise<NativeModel> =>
+  golden.loadNative(join(golden.GOLDEN, 'ckpt-300m'), { dtype: 'fp32' });
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { port } = server.address() as { port: number };
+  await new Promise((closed) => server.close(closed));
+  return port;
+}
+
+/** A job of this process alone. */
+async function joinGroup(): Promise<NativeProcessGroup> {
+  return loadAddon().joinGroup({
+    ...{ rank: 0, size: 1, address: '127.0.0.1', port: await freePort(), hostsStore: true },
+    ...{ prefix: 'contract', device: 'cpu', joinTimeoutSeconds: 60 },
+  }).promise;
+}
+
+/** What an object of the addon holds, from its class too. */
+function membersOf(object: object): string[] {
+  const names = new Set<string>();
+  for (let at = object; at !== Object.prototype; at = Object.getPrototypeOf(at) as object) {
+    for (const name of Object.getOwnPropertyNames(at)) names.add(name);
+  }
+  names.delete('constructor');
+  return [...names].sort();
+}
+
+/** Holds `object` to the interface of this name. */
+function assertDeclared(object: object, name: string): void {
+  assert.deepEqual(membersOf(object), [...(declared.get(name)?.members ?? [])].sort(), name);
 }
 
 describe('contract: addon and native.ts', () => {
-  it('exports exactly the functions of NativeAddon', () => {
-    assert.deepEqual(Object.keys(loadAddon()).sort(), methodsOf('NativeAddon'));
+  let model: NativeModel;
+  let trainer: NativeTrainer;
+  before(async () => {
+    [model, trainer] = [await loadModel(), await createTrainer()];
+  });
+  after(async () => {
+    await model.dispose().promise;
+    await trainer.dispose().promise;
   });
 
-  it('gives models exactly the methods of NativeModel', async () => {
-    const model = await golden.loadNative(join(golden.GOLDEN, 'ckpt-300m'), { dtype: 'fp32' });
-    const names = Object.getOwnPropertyNames(Object.getPrototypeOf(model));
+  const classes: Record<string, () => Promise<object> | object> = {
+    NativeAddon: loadAddon,
+    NativeModel: () => model,
+    NativeTrainer: () => trainer,
+    NativeJob: () => model.clearCaches(),
+  };
+  for (const [name, object] of Object.entries(classes)) {
+    it(`${name}: exactly the members that are declared`, async () => {
+      assertDeclared(await object(), name);
+    });
+  }
+
+  (HAS_GLOO ? it : it.skip)(
+    `NativeProcessGroup: exactly the members that are declared${GLOO_NOTE}`,
+    async () => {
+      const group = await joinGroup();
+      assertDeclared(group, 'NativeProcessGroup');
+      assertDeclared(group.info(), 'NativeGroupInfo');
+      await group.leave().promise;
+    },
+  );
+
+  it('these are all the interfaces with methods', () => {
+    const withMethods = [...declared].filter(([, { methods }]) => methods.length > 0);
     assert.deepEqual(
-      names.filter((name) => name !== 'constructor').sort(),
-      methodsOf('NativeModel'),
+      withMethods.map(([name]) => name).sort(),
+      [...Object.keys(classes), 'NativeProcessGroup'].sort(),
     );
-    await model.dispose().promise;
+  });
+
+  it('what the calls return has exactly the fields that are declared', async () => {
+    const sampling = { isGreedy: true, temperature: 1, topK: 0, topP: 1, minP: 0 };
+    const prompt = { ids: Int32Array.of(5, 6, 7), images: [] };
+    const batches: object[] = [];
+    const generated = await model.generate(
+      {
+        prompts: [prompt],
+        ...{ adapters: [], maxNewTokens: 1, eosIds: [], usesPrefixCache: false },
+        sampling: { ...sampling, repetitionPenalty: 1, seed: 0 },
+      },
+      (batch) => batches.push(batch),
+    ).promise;
+    const chosen = await model.choose({
+      ...{ prompt, adapters: [], choices: [Int32Array.of(8), Int32Array.of(9)] },
+      usesPrefixCache: false,
+    }).promise;
+    const [tensor] = await model.trace(prompt, []).promise;
+    const sample = { ids: prompt.ids, labels: prompt.ids, weight: 1, images: [] };
+    const micro = { samples: [sample], denominator: 2, draw: 0, isLast: true };
+    const results: Record<string, object> = {
+      NativeRuntimeInfo: await loadAddon().runtimeInfo().promise,
+      NativeModelInfo: model.info(),
+      NativeTrainerInfo: trainer.info(),
+      NativeGenerateResult: generated,
+      NativeRowResult: generated.rows[0] ?? {},
+      NativeTimings: generated.timings,
+      NativeTokenBatch: batches[0] ?? {},
+      NativeChooseResult: chosen,
+      NativeTensor: tensor ?? {},
+      NativeMicroResult: await trainer.accumulate(micro).promise,
+      NativeUpdateResult: await trainer.update({ learningRate: 0, maxGradNorm: 0 }).promise,
+    };
+    for (const [name, result] of Object.entries(results)) assertDeclared(result, name);
   });
 
   it('rejects wrong fields with a list, and never throws for them', async () => {
-    const model = await golden.loadNative(join(golden.GOLDEN, 'ckpt-300m'), { dtype: 'fp32' });
     const wrong = { ids: [1, 2], images: 'none' } as never;
     await assert.rejects(model.trace(wrong, []).promise, (error: unknown) => {
       const { code, details } = error as { code: string; details: string[] };
@@ -44,6 +139,5 @@ describe('contract: addon and native.ts', () => {
     await assert.rejects(model.generate(undefined as never, () => {}).promise, {
       code: 'FACELLM_INVALID_ARGUMENT',
     });
-    await model.dispose().promise;
   });
 });
