@@ -22,8 +22,48 @@ function distance(a: string, b: string): number {
   return previous[b.length] ?? 0;
 }
 
-/** "did you mean …?" with the nearest known word, or all known words if none is near. */
+/** Characters that a word processor, spreadsheet or web page puts where plain text has a space, a hyphen or nothing. */
+const LOOKALIKES: Readonly<Record<string, readonly [name: string, plain: string]>> = {
+  '\u00a0': ['a no-break space', ' '],
+  '\u202f': ['a narrow no-break space', ' '],
+  '\u2007': ['a figure space', ' '],
+  '\u3000': ['an ideographic space', ' '],
+  '\u00ad': ['a soft hyphen', ''],
+  '\u200b': ['a zero-width space', ''],
+  '\u200e': ['a left-to-right mark', ''],
+  '\ufeff': ['a byte order mark', ''],
+  '\u2010': ['a typographic hyphen', '-'],
+  '\u2011': ['a no-break hyphen', '-'],
+  '\u2013': ['an en dash', '-'],
+  '\u2212': ['a minus sign', '-'],
+};
+
+/** The word with plain characters only, and what stood in their place: "a no-break space (U+00A0)". */
+export function withoutLookalikes(word: string): {
+  readonly plain: string;
+  readonly found: readonly string[];
+} {
+  const found = new Set<string>();
+  const plain = Array.from(word, (letter) => {
+    const [name, replacement] = LOOKALIKES[letter] ?? [];
+    if (name === undefined || replacement === undefined) return letter;
+    const code = letter.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0');
+    found.add(`${name} (U+${code})`);
+    return replacement;
+  });
+  return { plain: plain.join(''), found: [...found] };
+}
+
+/**
+ * "did you mean …?" with the nearest known word, or all known words if none is near. A word that differs from a known
+ * one only by characters that look alike on the screen is told apart by their names.
+ */
 export function didYouMean(word: string, known: readonly string[]): string {
+  const { plain, found } = withoutLookalikes(word.slice(0, 64));
+  const meant = found.length === 0 ? undefined : known.find((one) => one === plain);
+  if (meant !== undefined) {
+    return `it holds ${found.join(' and ')}; write ${meant} with plain characters`;
+  }
   // A typo is short; cutting keeps a hostile key of megabytes from costing seconds.
   const typed = word.slice(0, 64).toLowerCase();
   const ranked = known

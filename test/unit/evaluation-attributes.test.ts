@@ -1,5 +1,6 @@
 /** attributesBenchmark: label files of both forms, filters, groups, and every fault told at once. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 
 import {
   type AttributeDefinition,
@@ -267,5 +268,53 @@ describe('attributesBenchmark', () => {
       assert.equal(error.code, code, JSON.stringify(options));
       assert.match([error.message, ...error.details].join('\n'), text);
     }
+  });
+
+  it('gives no labels of one split to pictures of another', async () => {
+    await folder.write('val.csv', FAIRFACE);
+    await writePictures('train/1.jpg', 'train/2.jpg');
+    const options = { data: folder.at('train'), labels: folder.at('val.csv') };
+    const error = await errorOf(attributesBenchmark(options));
+    assert.equal(error.code, 'FACELLM_DATA_INVALID');
+    assert.match(error.message, /labels are of val\/.*named after the split train/);
+  });
+
+  it('names dates, lookalike characters and separators in label files', async () => {
+    await writePictures('val/1.jpg', 'val/2.jpg');
+    const data = folder.path;
+    const labels = folder.at('labels.csv');
+    const changed = FAIRFACE.replace('3-9', '9-Mar').replace('more than', 'more\u00a0than');
+    await folder.write('labels.csv', changed);
+    const error = await errorOf(attributesBenchmark({ data, labels }));
+    assert.deepEqual(error.details, [
+      'line 2: age: received "9-Mar", which is unknown; a spreadsheet made a date of 3-9; write 3-9 again',
+      'line 3: age: received "more\u00a0than 70", which is unknown; it holds a no-break space (U+00A0); write more than 70 with plain characters',
+    ]);
+    await folder.write('labels.csv', FAIRFACE.replaceAll(',', ';'));
+    const parted = await errorOf(attributesBenchmark({ data, labels }));
+    assert.match(parted.message, /cells are parted by ;/);
+  });
+
+  it('refuses a label file that is not UTF-8: its groups would be merged', async () => {
+    await writePictures('a.jpg', 'b.jpg');
+    const csv = 'file,gender,studio\na.jpg,Male,Caf\xe8\nb.jpg,Female,Caf\xe9\n';
+    await writeFile(folder.at('labels.csv'), csv, 'latin1');
+    const options = { data: folder.path, attributes: ['gender'] as const, groups: ['studio'] };
+    const error = await errorOf(attributesBenchmark(options));
+    assert.equal(error.code, 'FACELLM_DATA_INVALID');
+    assert.equal(error.details.length, 2);
+  });
+
+  it('makes no two groups of labels that look the same', async () => {
+    await writePictures('a.jpg', 'b.jpg');
+    await folder.write(
+      'labels.csv',
+      'file,gender,place\na.jpg,Male,New York\nb.jpg,Male,New\u00a0York\n',
+    );
+    const options = { data: folder.path, attributes: ['gender'] as const, groups: ['place'] };
+    const error = await errorOf(attributesBenchmark(options));
+    assert.deepEqual(error.details, [
+      'groups: place: some cells say New York, some the same with a no-break space (U+00A0)',
+    ]);
   });
 });

@@ -1,6 +1,6 @@
 /** Label CSVs: FairFace as published and others, every bad row by its line. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -138,6 +138,92 @@ describe('unit: label CSVs', () => {
     assert.deepEqual(await problems('name,age\n', { columns: { file: 'nam' } }), [
       'there is no column nam for file; did you mean name? (a column mapping names others)',
     ]);
+  });
+
+  it('refuses bytes that are not UTF-8 by line: different words would become one', async () => {
+    picture('a.jpg', 'b.jpg');
+    const rows = ['file,gender,studio', 'a.jpg,Male,Caf\xe8', 'b.jpg,Female,Caf\xe9'];
+    const labels = join(folder, 'latin1.csv');
+    writeFileSync(labels, rows.join('\n'), 'latin1');
+    await assert.rejects(readLabels({ labels, images: folder, columns: {} }), (error) => {
+      assert.ok(error instanceof FaceLlmError);
+      assert.equal(error.code, 'FACELLM_DATA_INVALID');
+      assert.match(error.message, /latin1\.csv is not UTF-8.*save it as UTF-8/);
+      assert.deepEqual(error.details, [
+        'line 2: "a.jpg,Male,Caf\uFFFD"',
+        'line 3: "b.jpg,Female,Caf\uFFFD"',
+      ]);
+      return true;
+    });
+  });
+
+  it('names what a spreadsheet or a word processor has put into cells', async () => {
+    picture('a.jpg', 'b.jpg', 'c.jpg');
+    const rows = [
+      'a.jpg,9-Mar,Male,White,True',
+      'b.jpg,2026-10-19,Male,White,True',
+      'c.jpg,20\u201329,Male,East\u00a0Asian,True',
+    ];
+    assert.deepEqual(await problems(`${HEADER}\n${rows.join('\n')}\n`), [
+      `line 2: age: "9-Mar" is unknown; a spreadsheet made a date of 3-9; read it with --value "age:9-Mar=3-9" (values: { age: { '9-Mar': '3-9' } })`,
+      `line 3: age: "2026-10-19" is unknown; a spreadsheet made a date of 10-19; read it with --value "age:2026-10-19=10-19" (values: { age: { '2026-10-19': '10-19' } })`,
+      'line 4: age: "20\u201329" is unknown; it holds an en dash (U+2013); write 20-29 with plain characters',
+      'line 4: race: "East\u00a0Asian" is unknown; it holds a no-break space (U+00A0); write East Asian with plain characters',
+    ]);
+    const values = { age: { '9-Mar': '3-9' } };
+    const { images } = await read(`${HEADER}\n${rows[0]}\n`, { values });
+    assert.equal(images[0]?.labels.age, '3-9');
+  });
+
+  for (const [name, sign] of [
+    [';', ';'],
+    ['tabs', '\t'],
+  ] as const) {
+    it(`says that cells are parted by ${name}`, async () => {
+      const csv = `${HEADER}\nval/1.jpg,20-29,Male,White,True\n`.replaceAll(',', sign);
+      await assert.rejects(read(csv), {
+        code: 'FACELLM_DATA_INVALID',
+        message: new RegExp(`cells are parted by ${name}, expected commas`),
+      });
+    });
+  }
+
+  describe('labels of one split, pictures of another', () => {
+    const csv = `${HEADER}\nval/1.jpg,0-2,Male,White,True\nval/2.jpg,3-9,Male,Black,True\n`;
+
+    for (const name of ['train', 'faces_train', 'training/img']) {
+      it(`are refused for a folder ${name}`, async () => {
+        picture(`${name}/1.jpg`, `${name}/2.jpg`);
+        await assert.rejects(read(csv, { images: join(folder, name) }), {
+          code: 'FACELLM_DATA_INVALID',
+          message: /labels are of val\/, but .* is named after the split train/,
+        });
+      });
+    }
+
+    for (const name of ['val', 'validation', 'val_faces/img', 'faces', 'trainval', 'train/val']) {
+      it(`are taken for one another in a folder ${name}, which contradicts nothing`, async () => {
+        picture(`${name}/1.jpg`, `${name}/2.jpg`);
+        const { images } = await read(csv, { images: join(folder, name) });
+        assert.equal(images[1]?.path, join(folder, name, '2.jpg'));
+      });
+    }
+
+    it('are refused behind a link of another name', async () => {
+      picture('train/1.jpg', 'train/2.jpg');
+      symlinkSync(join(folder, 'train'), join(folder, 'faces'));
+      await assert.rejects(read(csv, { images: join(folder, 'faces') }), /the split train/);
+    });
+
+    it('share no picture: with both splits in the labels no prefix is left off', async () => {
+      picture('faces/1.jpg');
+      const both = `${HEADER}\nval/1.jpg,0-2,Male,White,True\ntrain/1.jpg,3-9,Male,Black,True\n`;
+      const faces = join(folder, 'faces');
+      assert.deepEqual(await problems(both, { images: faces }), [
+        `line 2: image ${join(faces, 'val/1.jpg')} does not exist`,
+        `line 3: image ${join(faces, 'train/1.jpg')} does not exist`,
+      ]);
+    });
   });
 
   it('says what is wrong with a file that is no CSV, is empty or absent', async () => {

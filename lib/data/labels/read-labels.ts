@@ -2,14 +2,9 @@
  * A label CSV and its pictures: every row checked against FairFace's vocabulary, every picture looked
  * up. All that is wrong is reported at once, by line.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 
-import { CsvError, parse } from 'csv-parse';
-
 import { createError } from '../../errors.js';
-import { systemCode } from '../data-file.js';
 import { didYouMean, received } from '../../options/describe.js';
 import { findMissing, isFolder } from '../lookup.js';
 import {
@@ -18,7 +13,9 @@ import {
   columnOptionProblems,
   mapColumns,
 } from './column-map.js';
+import { type CsvRow, invalidLabels, readCsv } from './csv-file.js';
 import { locateImages, normaliseFile } from './image-folder.js';
+import { rangeOfDate } from './spreadsheet-date.js';
 import { type Attribute, type FaceLabels, VOCABULARY } from './vocabulary.js';
 
 export interface ReadLabelsOptions extends ColumnOptions {
@@ -61,84 +58,30 @@ export interface LabelledImages {
   readonly isFairFace: boolean;
 }
 
-export interface Row {
-  readonly cells: readonly string[];
-  readonly line: number;
-}
-
-const MAX_DETAILS = 1000;
-
-function invalid(message: string, details: readonly string[], cause?: unknown): Error {
-  const rest = details.length - MAX_DETAILS;
-  const shown = rest > 0 ? [...details.slice(0, MAX_DETAILS), `and ${rest} more`] : details;
-  return createError('FACELLM_DATA_INVALID', message, { details: shown, cause });
-}
-
-/** Rows as the file has them, also those of a wrong length; the file is hashed on the way. */
-export async function* readRows(
-  path: string,
-  hash: ReturnType<typeof createHash>,
-): AsyncGenerator<Row> {
-  const source = createReadStream(path);
-  source.on('data', (bytes) => hash.update(bytes));
-  const parser = parse({
-    bom: true,
-    info: true,
-    relax_column_count: true,
-    skip_empty_lines: true,
-    record_delimiter: ['\r\n', '\n', '\r'],
-  });
-  // `pipe` does not pass errors on.
-  source.on('error', (error) => parser.destroy(error));
-  source.pipe(parser);
-  try {
-    let nextLine = 1;
-    for await (const item of parser as AsyncIterable<{
-      record: string[];
-      info: { lines: number };
-    }>) {
-      // csv-parse tells where a row ends; a row begins after the last one.
-      yield {
-        cells: item.record,
-        line: Math.max(nextLine, item.info.lines - lineBreaks(item.record)),
-      };
-      nextLine = item.info.lines + 1;
-    }
-  } catch (cause) {
-    if (cause instanceof CsvError) {
-      throw invalid(`${path} is no CSV file: ${cause.message}`, [], cause);
-    }
-    throw createError(
-      'FACELLM_DATA_NOT_FOUND',
-      `${path} cannot be read (${systemCode(cause)}); expected a CSV file of labels`,
-      { cause },
-    );
-  } finally {
-    source.destroy();
-  }
-}
-
-/** Line breaks inside quoted cells. */
-function lineBreaks(cells: readonly string[]): number {
-  return cells.reduce((sum, cell) => sum + (cell.match(/\r\n|\r|\n/g)?.length ?? 0), 0);
+/** What an unknown word probably was, and how it is read all the same. */
+function remedyFor(attribute: Attribute, cell: string, value: string): string {
+  const known = VOCABULARY[attribute];
+  const range = rangeOfDate(value, known);
+  if (range === undefined) return didYouMean(value, known);
+  return `a spreadsheet made a date of ${range}; read it with --value "${attribute}:${cell}=${range}" (values: { ${attribute}: { '${cell}': '${range}' } })`;
 }
 
 function readLabel(
   attribute: Attribute,
-  written: string,
+  cell: string,
   map: ColumnMap,
   options: ColumnOptions,
   problems: string[],
 ): string | undefined {
-  const cell = written.trim();
-  const value = options.values?.[attribute]?.[cell] ?? cell;
+  const words = options.values?.[attribute] ?? {};
+  const value = Object.hasOwn(words, cell) ? (words[cell] ?? cell) : cell;
   const known: readonly string[] = VOCABULARY[attribute];
   if (known.includes(value)) return value;
   if (value === '' && !map.isFairFace) return undefined;
   problems.push(
     value === ''
       ? `${attribute}: is empty; expected one of ${known.join(', ')}`
-      : `${attribute}: ${received(cell).slice('received '.length)} is unknown; ${didYouMean(value, known)}`,
+      : `${attribute}: ${received(cell).slice('received '.length)} is unknown; ${remedyFor(attribute, cell, value)}`,
   );
   return undefined;
 }
@@ -151,7 +94,7 @@ interface CheckedRow {
 }
 
 function checkRow(
-  { cells, line }: Row,
+  { cells, line }: CsvRow,
   map: ColumnMap,
   width: number,
   options: ColumnOptions,
@@ -190,35 +133,26 @@ function noteDuplicates(rows: readonly CheckedRow[]): void {
 async function readTable(
   options: ReadLabelsOptions,
 ): Promise<{ rows: CheckedRow[]; otherRows: number; sha256: string; isFairFace: boolean }> {
-  const hash = createHash('sha256');
+  const { header, rows: written, sha256 } = await readCsv(options.labels);
+  const problems: string[] = [];
+  const map = mapColumns(header, options, (problem) => problems.push(problem));
+  if (problems.length > 0) {
+    throw invalidLabels(
+      `${options.labels}: the header does not fit; columns: ${header.join(', ')}`,
+      problems,
+    );
+  }
   const rows: CheckedRow[] = [];
-  let header: readonly string[] | undefined;
-  let map: ColumnMap | undefined;
   let otherRows = 0;
-  for await (const row of readRows(options.labels, hash)) {
-    if (header === undefined || map === undefined) {
-      header = row.cells.map((cell) => cell.trim());
-      const problems: string[] = [];
-      map = mapColumns(header, options, (problem) => problems.push(problem));
-      if (problems.length > 0) {
-        throw invalid(
-          `${options.labels}: the header does not fit; columns: ${header.join(', ')}`,
-          problems,
-        );
-      }
-      continue;
-    }
-    const { where } = map;
+  for (const row of written) {
     // A row of a wrong length cannot be told to belong elsewhere: it is reported.
     const isWhole = row.cells.length === header.length;
-    if (isWhole && !where.every(([at, value]) => row.cells[at]?.trim() === value)) otherRows++;
+    if (isWhole && !map.where.every(([at, value]) => row.cells[at] === value)) otherRows++;
     else if (rows.length < (options.maxImages ?? Infinity)) {
       rows.push(checkRow(row, map, header.length, options));
     }
   }
-  if (map === undefined)
-    throw invalid(`${options.labels} is empty; expected a header and rows`, []);
-  return { rows, otherRows, sha256: hash.digest('hex'), isFairFace: map.isFairFace };
+  return { rows, otherRows, sha256, isFairFace: map.isFairFace };
 }
 
 /**
@@ -255,7 +189,7 @@ export async function readLabels(options: ReadLabelsOptions): Promise<LabelledIm
   }
   if (images.length === 0 || (skipped.length > 0 && options.onInvalid !== 'skip')) {
     const count = rows.length;
-    throw invalid(
+    throw invalidLabels(
       count === 0
         ? `${options.labels} has no rows to use (${otherRows} left out by where)`
         : `${options.labels}: ${skipped.length} of ${count} row(s) cannot be used; correct them, or leave them out with onInvalid 'skip' (--skip-invalid)`,

@@ -1,4 +1,5 @@
 /** Where a label file says what each attribute is, and what its cells mean. */
+import { rangeOfDate } from '../../data/labels/spreadsheet-date.js';
 import { didYouMean, received } from '../../options/describe.js';
 import { createError } from '../../errors.js';
 import { type CheckCells, type LabelFile, missingColumn } from '../labels/index.js';
@@ -107,6 +108,11 @@ export function checkLabels({ attributes }: Layout): CheckCells {
       const isKnown = answerOf(definition, label) !== undefined || ignoredLabels.includes(label);
       if (label === '' || isKnown) return [];
       const known = [...choices.flatMap(({ labels }) => labels), ...ignoredLabels];
-      return [`${name}: ${received(label)}, which is unknown; ${didYouMean(label, known)}`];
+      const range = rangeOfDate(label, known);
+      const remedy =
+        range === undefined
+          ? didYouMean(label, known)
+          : `a spreadsheet made a date of ${range}; write ${range} again`;
+      return [`${name}: ${received(label)}, which is unknown; ${remedy}`];
     });
 }

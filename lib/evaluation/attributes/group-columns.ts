@@ -1,4 +1,5 @@
 /** What pictures are grouped by: columns of the label file, under the names of attributes where they are some. */
+import { withoutLookalikes } from '../../options/describe.js';
 import { findColumn, type LabelFile, missingColumn } from '../labels/index.js';
 import { builtInAttribute } from './built-in.js';
 import type { AttributeDefinition } from './definition.js';
@@ -42,6 +43,16 @@ export interface PlacedGroups {
   readonly problems: readonly string[];
 }
 
+/** Labels that look the same and would make two groups of one. */
+function lookalikes({ rows }: LabelFile, { name, column }: PlacedGroup): string[] {
+  const labels = new Set(rows.map(({ cells }) => cells[column] ?? ''));
+  return [...labels].flatMap((label) => {
+    const { plain, found } = withoutLookalikes(label);
+    if (found.length === 0 || !labels.has(plain)) return [];
+    return [`groups: ${name}: some cells say ${plain}, some the same with ${found.join(' and ')}`];
+  });
+}
+
 /** @param definitions own attributes, which go before built-in ones of the same name */
 export function placeGroups(
   file: LabelFile,
@@ -58,7 +69,9 @@ export function placeGroups(
     }
     return { name, column, definition };
   });
-  return { groups: placed.filter(({ column }) => isLabelled(file, column)), problems };
+  const labelled = placed.filter(({ column }) => isLabelled(file, column));
+  problems.push(...labelled.flatMap((group) => lookalikes(file, group)));
+  return { groups: labelled, problems };
 }
 
 /** The group that a picture is in; undefined if that is not known. */

@@ -1,21 +1,16 @@
 /** Rows of a label CSV as they are written, by column, with their lines. What cells mean is others' business. */
-import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { type CsvRow, invalidLabels, readCsv } from '../../data/labels/csv-file.js';
 import { didYouMean } from '../../options/describe.js';
-import { readRows } from '../../data/labels/read-labels.js';
 import { createError } from '../../errors.js';
 
 /** Looked for in a data folder, in this order, where no label file is named. */
 const USUAL_NAMES = ['labels.csv', 'fairface_label_val.csv', 'fairface_label_train.csv'];
 
-export interface LabelFileRow {
-  /** Of the file, counted from 1. */
-  readonly line: number;
-  /** In the order of the header, without surrounding white space. */
-  readonly cells: readonly string[];
-}
+/** A row of the header's length. */
+export type LabelFileRow = CsvRow;
 
 export interface LabelFile {
   readonly path: string;
@@ -61,28 +56,19 @@ export async function findLabelFile(folder: string): Promise<string> {
  * @throws DataError FACELLM_DATA_NOT_FOUND; FACELLM_DATA_INVALID if it is no CSV, is empty, or names a column twice
  */
 export async function readLabelFile(path: string): Promise<LabelFile> {
-  const hash = createHash('sha256');
-  let header: readonly string[] | undefined;
-  const rows: LabelFileRow[] = [];
-  const problems: LabelProblem[] = [];
-  for await (const { cells: written, line } of readRows(path, hash)) {
-    const cells = written.map((cell) => cell.trim());
-    if (header === undefined) header = cells;
-    else if (cells.length === header.length) rows.push({ line, cells });
-    else {
-      const text = `expected ${header.length} cells as in the header, received ${cells.length}`;
-      problems.push({ line, text });
-    }
-  }
-  if (header === undefined) {
-    throw createError('FACELLM_DATA_INVALID', `${path} is empty; expected a header and rows`);
-  }
-  const names = header;
-  const twice = names.filter((name, i) => names.indexOf(name) !== i);
+  const { header, rows: written, sha256 } = await readCsv(path);
+  const rows = written.filter(({ cells }) => cells.length === header.length);
+  const problems = written
+    .filter(({ cells }) => cells.length !== header.length)
+    .map(({ line, cells }) => ({
+      line,
+      text: `expected ${header.length} cells as in the header, received ${cells.length}`,
+    }));
+  const twice = header.filter((name, i) => header.indexOf(name) !== i);
   if (twice.length > 0) {
     throw createError('FACELLM_DATA_INVALID', `${path}: columns stand twice: ${twice.join(', ')}`);
   }
-  return { path, header, rows, problems, sha256: hash.digest('hex') };
+  return { path, header, rows, problems, sha256 };
 }
 
 /** Where the first of these columns stands, counted from 0; -1 if the file has none of them. */
@@ -96,8 +82,6 @@ export function missingColumn({ header }: LabelFile, name: string, purpose: stri
   return `there is no column ${name} for ${purpose}; ${didYouMean(name, header)}`;
 }
 
-const MAX_DETAILS = 1000;
-
 /** Every problem by its line, as one error to throw. */
 export function labelProblems(
   path: string,
@@ -107,11 +91,9 @@ export function labelProblems(
   const details = [...problems]
     .sort((a, b) => a.line - b.line)
     .map(({ line, text }) => `line ${line}: ${text}`);
-  const more = details.length - MAX_DETAILS;
   const lines = new Set(problems.map(({ line }) => line)).size;
-  return createError(
-    'FACELLM_DATA_INVALID',
+  return invalidLabels(
     `${path}: ${lines} of ${count} row(s) cannot be used; correct them, or leave them out with onInvalid 'skip' (--skip-invalid)`,
-    { details: more > 0 ? [...details.slice(0, MAX_DETAILS), `and ${more} more`] : details },
+    details,
   );
 }

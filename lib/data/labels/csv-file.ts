@@ -1,0 +1,121 @@
+/** The rows of a CSV file of labels as they are written, each with its line. What cells mean is others' business. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+
+import { CsvError, parse } from 'csv-parse/sync';
+
+import { createError } from '../../errors.js';
+import { systemCode } from '../data-file.js';
+
+export interface CsvRow {
+  /** Without surrounding white space. */
+  readonly cells: readonly string[];
+  /** Of the file, counted from 1. */
+  readonly line: number;
+}
+
+export interface CsvFile {
+  /** The first row: names of columns. */
+  readonly header: readonly string[];
+  /** The others, also those of another length. */
+  readonly rows: readonly CsvRow[];
+  /** Of the file's bytes, in lower-case hex. */
+  readonly sha256: string;
+}
+
+/** Nobody reads further than this. */
+const MAX_DETAILS = 1000;
+
+/** FACELLM_DATA_INVALID with the first 1000 details. */
+export function invalidLabels(message: string, details: readonly string[], cause?: unknown): Error {
+  const rest = details.length - MAX_DETAILS;
+  const shown = rest > 0 ? [...details.slice(0, MAX_DETAILS), `and ${rest} more`] : details;
+  return createError('FACELLM_DATA_INVALID', message, { details: shown, cause });
+}
+
+async function readBytes(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw createError(
+      'FACELLM_DATA_NOT_FOUND',
+      `${path} cannot be read (${systemCode(cause)}); expected a CSV file of labels`,
+      { cause },
+    );
+  }
+}
+
+/** Replacing what is no UTF-8 would make one word of several: such lines are refused. */
+function decode(bytes: Buffer, path: string): string {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  try {
+    return decoder.decode(bytes);
+  } catch (cause) {
+    const lines = bytes.toString('latin1').split(/\r\n|\n|\r/);
+    const details = lines.flatMap((line, i) => {
+      const raw = Buffer.from(line, 'latin1');
+      const isSound = raw.equals(Buffer.from(raw.toString('utf8')));
+      return isSound ? [] : [`line ${i + 1}: ${JSON.stringify(raw.toString('utf8'))}`];
+    });
+    throw invalidLabels(
+      `${path} is not UTF-8 text; save it as UTF-8 (a spreadsheet's "CSV UTF-8")`,
+      details,
+      cause,
+    );
+  }
+}
+
+/** Line breaks inside quoted cells. */
+function lineBreaks(cells: readonly string[]): number {
+  return cells.reduce((sum, cell) => sum + (cell.match(/\r\n|\r|\n/g)?.length ?? 0), 0);
+}
+
+function parseRows(text: string, path: string): CsvRow[] {
+  let nextLine = 1;
+  try {
+    const parsed = parse(text, {
+      bom: true,
+      info: true,
+      relax_column_count: true,
+      skip_empty_lines: true,
+      record_delimiter: ['\r\n', '\n', '\r'],
+    }) as unknown as { record: string[]; info: { lines: number } }[];
+    return parsed.map(({ record, info }) => {
+      // csv-parse tells where a row ends; a row begins after the last one.
+      const line = Math.max(nextLine, info.lines - lineBreaks(record));
+      nextLine = info.lines + 1;
+      return { cells: record.map((cell) => cell.trim()), line };
+    });
+  } catch (cause) {
+    if (!(cause instanceof CsvError)) throw cause;
+    throw invalidLabels(`${path} is no CSV file: ${cause.message}`, [], cause);
+  }
+}
+
+/** Semicolons where the decimal sign is a comma, tabs from a spreadsheet's clipboard. */
+function checkSeparator(header: readonly string[], path: string): void {
+  const [only = '', ...others] = header;
+  const separator = /[;\t|]/.exec(only)?.[0];
+  if (others.length > 0 || separator === undefined) return;
+  const name = separator === '\t' ? 'tabs' : separator;
+  throw invalidLabels(
+    `${path}: cells are parted by ${name}, expected commas; save it with commas between cells`,
+    [],
+  );
+}
+
+/**
+ * Reads a CSV file whole: UTF-8, with or without a byte order mark, cells parted by commas.
+ *
+ * @throws DataError FACELLM_DATA_NOT_FOUND; FACELLM_DATA_INVALID if it is not UTF-8 (one detail a line), no CSV,
+ * empty, or parted by another sign
+ */
+export async function readCsv(path: string): Promise<CsvFile> {
+  const bytes = await readBytes(path);
+  const [first, ...rows] = parseRows(decode(bytes, path), path);
+  if (first === undefined) {
+    throw invalidLabels(`${path} is empty; expected a header and rows`, []);
+  }
+  checkSeparator(first.cells, path);
+  return { header: first.cells, rows, sha256: createHash('sha256').update(bytes).digest('hex') };
+}
