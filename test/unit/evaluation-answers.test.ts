@@ -9,6 +9,104 @@ import {
   type BuiltInAttribute,
 } from '../../lib/evaluation/attributes/index.js';
 
+/** Words of race said of other things, and of people among such things; what could be either is unread. */
+const COLOURS_AND_THINGS: readonly (readonly [string, string | undefined])[] = [
+  // Found in answers: the first sentence once decided by the hair, the shirt.
+  ['She has long black hair and brown eyes. She appears to be East Asian.', 'East Asian'],
+  ['The picture shows a man in a white shirt. His ethnicity looks Indian.', 'Indian'],
+  ['The person has white hair.', undefined],
+  ...[
+    ...['Black hair', 'jet-black hair', 'a black-haired woman', 'black eyes', 'a black suit'],
+    ...[
+      'a white wall',
+      'white teeth',
+      'white skin',
+      'a black leather jacket',
+      'black-rimmed glasses',
+    ],
+    ...[
+      'a white and gray beard',
+      'A man with black and gray hair',
+      'A person with black, long hair',
+    ],
+    ...[
+      'a black, white and red dress',
+      'a black and white photograph of a man',
+      'It is black and white.',
+    ],
+    ...[
+      'in front of a white background',
+      'The background is white.',
+      'The picture has a white background.',
+    ],
+    ...[
+      'The hair is black.',
+      'Her hair, which is black, is long.',
+      'Hair: black',
+      'hair color: black',
+    ],
+    ...[
+      'The scarf of the man is white.',
+      'The wall behind the woman is white.',
+      'dressed in white',
+    ],
+    ...[
+      'The man in black',
+      "He's wearing black.",
+      'The image is white.',
+      'A man in a shirt that is black',
+    ],
+    ...['She has blonde hair.', 'He works a white-collar job.', 'the White House', 'Black Friday'],
+    ...[
+      'It was an Indian summer.',
+      'a Persian rug',
+      'a traditional Japanese kimono',
+      'Chinese food',
+    ],
+    ...['The sign is in Arabic.', 'an African print dress', 'a European city', 'the Indian Ocean'],
+    ...['His teeth can be seen. They are white.', 'She wears gloves. These are black.'],
+    ...[
+      'She is not White.',
+      'Black or White',
+      'a non-White person',
+      'The shirt has a collar and is white.',
+    ],
+  ].map((reply) => [reply, undefined] as const),
+  ...(
+    [
+      ['White', 'White: the skin is light.'],
+      ['Black', 'Black, with short black hair.'],
+      ['White', 'Race: White'],
+      ['White', '{"race": "White", "hair": "black"}'],
+      ['East Asian', 'Hair: black; eyes: brown; race: East Asian'],
+      ['Black', 'Answer: Black'],
+      ['Black', '(B) Black'],
+      ['White', 'It is White.'],
+      ['White', 'A young woman, probably White, with black hair.'],
+      ['White', 'a White, middle-aged man'],
+      ['Black', 'a Black 30-year-old woman in a white dress'],
+      ['Black', 'Black male'],
+      ['White', 'White or Caucasian'],
+      ['White', 'The person in the image is White, based on the light skin.'],
+      ['Black', 'The image shows a woman who is Black.'],
+      ['Black', 'The person is not White but Black.'],
+      ['Black', 'The person is an African American.'],
+      ['Black', 'a man of African descent wearing white'],
+      ['Indian', 'The ethnicity of the person in the picture is Indian.'],
+      ['Indian', 'An Indian man in front of a Chinese temple.'],
+      ['East Asian', 'The face has East Asian features.'],
+      ['East Asian', 'Chinese eyes, as it seems'],
+      ['Southeast Asian', 'I would say that she is most likely Filipino.'],
+      // As our own training data says it.
+      ['White', 'The features suggest a White background.'],
+      ['Black', 'She appears to have a Black background.'],
+      ['Latino or Hispanic', 'The person in the image appears to be Latino or Hispanic.'],
+      ['Black', 'Her ethnic background: Black'],
+      ['Indian', 'Against a white background, the person looks Indian.'],
+    ] as const
+  ).map(([choice, reply]) => [reply, choice] as const),
+];
+
 /** Reply to the choice that it is read as; undefined: unread. */
 const REPLIES: Readonly<Record<string, readonly (readonly [string, string | undefined])[]>> = {
   gender: [
@@ -34,6 +132,10 @@ const REPLIES: Readonly<Record<string, readonly (readonly [string, string | unde
     ['The person is not a man.', undefined],
     ['I cannot tell whether this is a man.', undefined],
     ['The demale', undefined],
+    ['The face is lit by a man-made light.', undefined],
+    ["The person wears a men's jacket.", undefined],
+    ["The woman wears a men's jacket.", 'Female'],
+    ['The hair is tied in a man bun.', undefined],
     ['', undefined],
     ['I am sorry, I cannot help with that.', undefined],
   ],
@@ -76,6 +178,24 @@ const REPLIES: Readonly<Record<string, readonly (readonly [string, string | unde
     ['over 100 pictures', undefined],
     ['in 1990', undefined],
     ['middle-aged', undefined],
+    // Numbers of people and of years that pass are no ages.
+    ['There are 2-3 people.', undefined],
+    ['between 20 and 30 people', undefined],
+    ['The photo was taken 40 years ago. The man is 61 years old.', '60-69'],
+    ['He has over 20 years of experience.', undefined],
+    ['for the last 30 years', undefined],
+    ['a jacket in the style of the 80s', undefined],
+    ['80s style clothing', undefined],
+    ['35 years of age', '30-39'],
+    ['20-29 years of age', '20-29'],
+    ['The age group is 20-29, based on the skin.', '20-29'],
+    // Children who are somebody else.
+    ['A woman holding a baby. She looks 35 years old.', '30-39'],
+    ['The man stands next to his child.', undefined],
+    ['He wears a baby blue shirt.', undefined],
+    ['This is a baby girl.', '0-2'],
+    ['The image shows the face of a young child.', '3-9'],
+    ['The photo of a toddler', '0-2'],
   ],
   race: [
     ['Southeast Asian', 'Southeast Asian'],
@@ -89,8 +209,9 @@ const REPLIES: Readonly<Record<string, readonly (readonly [string, string | unde
     ['middle-eastern', 'Middle Eastern'],
     ['White.', 'White'],
     ['She appears to have an Indian background.', 'Indian'],
-    ['A Black man in a white shirt.', undefined],
+    ['A Black man in a white shirt.', 'Black'],
     ['Asian', undefined],
+    ...COLOURS_AND_THINGS,
   ],
   smile: [
     ['smiling', 'smiling'],
@@ -109,6 +230,8 @@ const REPLIES: Readonly<Record<string, readonly (readonly [string, string | unde
     ['non-smiling', 'not smiling'],
     ['not wearing glasses, smiling', 'smiling'],
     ['not wearing glasses and smiling', 'smiling'],
+    ['She is smiling against a neutral background.', 'smiling'],
+    ['The background is neutral.', undefined],
     ['It is unclear whether she is smiling.', undefined],
     ['The person wears no glasses.', undefined],
   ],
@@ -136,6 +259,8 @@ const REPLIES: Readonly<Record<string, readonly (readonly [string, string | unde
     ['The man wears no hat but glasses.', 'eyeglasses'],
     ['No hat, sunglasses.', 'sunglasses'],
     ['glasses or sunglasses', undefined],
+    ['The shirt has several shades of blue.', undefined],
+    ['Two wine glasses stand on the table.', undefined],
     ['The eyes are open.', undefined],
   ],
   expression: [
@@ -145,6 +270,11 @@ const REPLIES: Readonly<Record<string, readonly (readonly [string, string | unde
     ['unhappy', 'sad'],
     ['not angry', undefined],
     ['neutral', 'neutral'],
+    ['The expression on her face is neutral.', 'neutral'],
+    ['A neutral expression can be seen.', 'neutral'],
+    ['The lighting is neutral. The person looks sad.', 'sad'],
+    ['A sad face in front of a calm, neutral background.', 'sad'],
+    ['a card that says happy birthday', undefined],
   ],
 };
 
@@ -206,5 +336,8 @@ describe('answers read back to choices', () => {
     const read = answerReader(BUILT_IN_ATTRIBUTES.age.choices);
     assert.equal(read('over '.repeat(50_000)).choice, undefined);
     assert.equal(read('20-'.repeat(50_000)).choice, undefined);
+    const race = answerReader(BUILT_IN_ATTRIBUTES.race.choices);
+    assert.equal(race('white '.repeat(50_000)).choice, undefined);
+    assert.equal(race('and white '.repeat(50_000)).choice, undefined);
   });
 });

@@ -6,6 +6,11 @@
 /** What reading needs of a text: a lower-case word, a number, or one of `-` (between numbers) `+` `,` `;` `:` `(` `)`. */
 export type Word = string;
 
+/** The words of a text, kept apart by white space. */
+export function wordSet(words: string): ReadonlySet<Word> {
+  return new Set(words.split(/\s+/));
+}
+
 const WORD = /\p{L}[\p{L}\p{M}]*|\d+(?:\.\d+)?|[-+,;:()]/gu;
 
 function isNumber(word: Word | undefined): boolean {
@@ -27,6 +32,8 @@ function normalise(text: string): string {
       .toLowerCase()
       .replace(/[\u2018\u2019\u02bc]/g, "'")
       .replace(/[\u2010-\u2015\u2212]/g, '-')
+      // Clothes are made for men and women, and worn by anybody.
+      .replace(/\b(wo)?men's\b/g, '$1menswear')
       // "isn't" is "is not" (and "can't" is "can not"); "woman's" is "woman".
       .replace(/\bcan't\b/g, 'can not')
       .replace(/\bcannot\b/g, 'can not')

@@ -21,17 +21,21 @@ type Rest = Pick<AttributeDefinition, 'columns' | 'isOrdinal'> & {
   readonly readings: Readonly<Record<string, Reading>>;
   /** Labels of other folders that no single choice answers. */
   readonly moreIgnored?: readonly string[];
+  /** Words of any choice that also describe things. @default none */
+  readonly needsPerson?: 'all' | readonly string[];
 };
 
 function define(
   name: BuiltInAttribute,
-  { readings, moreIgnored = [], ...rest }: Rest,
+  { readings, moreIgnored = [], needsPerson = [], ...rest }: Rest,
 ): AttributeDefinition {
   const { attribute, question, answers } = CLOSED_QUESTIONS[name];
   const choices = [...new Set(Object.values(answers))].map((text): AttributeChoice => {
     const { moreLabels = [], ...reading } = readings[text] ?? {};
     const labels = Object.keys(answers).filter((label) => answers[label] === text);
-    return { text, labels: [...labels, ...moreLabels], ...reading };
+    const words = [text, ...(reading.synonyms ?? [])];
+    const ofPeople = words.filter((word) => needsPerson === 'all' || needsPerson.includes(word));
+    return { text, labels: [...labels, ...moreLabels], ...reading, needsPerson: ofPeople };
   });
   const unanswered = VOCABULARY[attribute].filter((label) => !Object.hasOwn(answers, label));
   return { name, question, choices, ignoredLabels: [...unanswered, ...moreIgnored], ...rest };
@@ -47,6 +51,7 @@ const GENDER = define('gender', {
 const AGE = define('age', {
   columns: ['age', 'age_bracket'],
   isOrdinal: true,
+  needsPerson: ['baby', 'infant', 'newborn', 'toddler', 'child', 'teenager', 'teen', 'adolescent'],
   readings: {
     '0-2': { years: [0, 2], synonyms: ['baby', 'infant', 'newborn', 'toddler'] },
     '3-9': { years: [3, 9], synonyms: ['child'] },
@@ -64,6 +69,7 @@ const AGE = define('age', {
 });
 
 const RACE = define('race', {
+  needsPerson: 'all',
   readings: {
     White: { synonyms: ['Caucasian', 'European'] },
     Black: { synonyms: ['African', 'African American'] },
@@ -86,6 +92,7 @@ const RACE = define('race', {
 
 const SMILE = define('smile', {
   columns: ['smile', 'expression'],
+  needsPerson: ['neutral', 'serious', 'stern'],
   readings: {
     smiling: { synonyms: ['smile', 'smiles', 'grinning', 'grin', 'yes'] },
     'not smiling': {
@@ -96,6 +103,7 @@ const SMILE = define('smile', {
 });
 
 const EXPRESSION = define('expression', {
+  needsPerson: ['neutral', 'calm', 'serious', 'happy', 'cheerful'],
   readings: {
     neutral: { synonyms: ['calm', 'serious', 'expressionless'] },
     happy: {

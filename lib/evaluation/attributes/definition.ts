@@ -9,6 +9,8 @@ export interface AttributeChoice {
   readonly labels: readonly string[];
   /** Other words for it in generated answers. */
   readonly synonyms?: readonly string[] | undefined;
+  /** Those of its words that also describe things, as "white" does a wall: they count only where said of the person. */
+  readonly needsPerson?: readonly string[] | undefined;
   /** Words that mean this answer when they are denied: "glasses" for `no glasses`. */
   readonly negationOf?: readonly string[] | undefined;
   /** Lowest and highest age in years, both inclusive: ages in generated answers are read. */

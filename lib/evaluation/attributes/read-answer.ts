@@ -12,42 +12,59 @@
  *    by "no" or "none" after a colon ("glasses: none"). It then names the choice that lists it in `negationOf`, if
  *    any does. Denied phrases count only where the sentence names nothing else.
  * 4. What follows "whether" is not a statement and names nothing.
+ * 5. Words that also describe things (a choice's `needsPerson`: "white", "Indian", "neutral", "baby") name a choice
+ *    only where they are said of the person or are the whole answer: "white hair", "an Indian summer" and "holding
+ *    a baby" name nothing. Nor do the set phrases of {@link IDIOMS}.
  */
 import { readAge } from './age-words.js';
-import { phraseOf, sentencesOf, type Word } from './answer-words.js';
+import { phraseOf, sentencesOf, type Word, wordSet } from './answer-words.js';
 import type { AttributeChoice } from './definition.js';
+import { isSaidOfPerson } from './said-of-person.js';
 
 export type AnswerReading =
   | { readonly choice: number; readonly problem?: undefined }
   /** `nothing`: no choice is named; `several`: only sentences that name more than one. */
   | { readonly choice: undefined; readonly problem: 'nothing' | 'several' };
 
-const NEGATORS = new Set([
-  'no',
-  'not',
-  'without',
-  'never',
-  'neither',
-  'nor',
-  'non',
-  'lacks',
-  'lacking',
-]);
-const AFTER_COLON = new Set(['no', 'none', 'not', 'false', 'absent']);
+const NEGATORS = wordSet('no not without never neither nor non lacks lacking');
+const AFTER_COLON = wordSet('no none not false absent');
 /** These answer the question only where no word follows: not in "no glasses are worn" or "nothing more is noted". */
-const NEEDS_END = new Set(['no', 'none', 'nothing']);
+const NEEDS_END = wordSet('no none nothing');
 /** A negation reaches no further than these. */
-const CLAUSE_ENDS = new Set([
-  ...[',', ';', ':', '(', ')', 'and', 'but', 'with', 'while', 'however', 'though', 'although'],
-  ...['yet', 'who', 'which', 'that'],
-]);
+const CLAUSE_ENDS = wordSet(
+  ', ; : ( ) and but with while however though although yet who which that',
+);
 const MAX_WORDS_BETWEEN = 4;
+/** Words of choices that in these phrases mean something else. */
+const IDIOMS = [
+  ...[
+    'black and white',
+    'white and black',
+    'man made',
+    'man bun',
+    'male pattern',
+    'boy band',
+    'boy cut',
+  ],
+  ...[
+    'girl next door',
+    'lady bug',
+    'baby blue',
+    'baby pink',
+    'baby face',
+    'baby faced',
+    'baby hair',
+    'child like',
+  ],
+  ...['shades of', 'glasses of', 'wine glasses', 'champagne glasses', 'drinking glasses'],
+];
 
 interface Meaning {
   /** Choice that the phrase names. */
   affirmed?: number;
   /** Choice that it names when it is denied. */
   denied?: number;
+  needsPerson?: boolean;
 }
 
 interface Vocabulary {
@@ -64,9 +81,12 @@ function vocabularyOf(choices: readonly AttributeChoice[]): Vocabulary {
     meanings.set(phrase, meaning);
     return meaning;
   };
-  for (const [i, { text, synonyms = [], negationOf = [] }] of choices.entries()) {
+  for (const idiom of IDIOMS) at(idiom);
+  for (const [i, choice] of choices.entries()) {
+    const { text, synonyms = [], negationOf = [], needsPerson = [] } = choice;
     for (const word of [text, ...synonyms]) at(word).affirmed = i;
     for (const word of negationOf) at(word).denied = i;
+    for (const word of needsPerson) at(word).needsPerson = true;
   }
   const lengths = [...meanings.keys()].map((phrase) => phrase.split(' ').length);
   return { meanings, longest: Math.max(...lengths), choices };
@@ -120,11 +140,22 @@ function isDenied(words: readonly Word[], { at, length }: Mention): boolean {
 }
 
 /** The choices that a sentence names. */
-function namedIn(words: readonly Word[], vocabulary: Vocabulary): ReadonlySet<number> {
+function namedIn(
+  words: readonly Word[],
+  vocabulary: Vocabulary,
+  isFirst: boolean,
+): ReadonlySet<number> {
   const affirmed = new Set<number>();
   const denied = new Set<number>();
-  for (const mention of mentionsIn(words, vocabulary)) {
-    const { meaning } = mention;
+  const mentions = mentionsIn(words, vocabulary);
+  const phrases = new Map(mentions.map(({ at, length }) => [at, length]));
+  const inPhrase = new Set(
+    mentions.flatMap(({ at, length }) => Array.from({ length }, (_, k) => at + k)),
+  );
+  const sentence = { words, isFirst, phrases, inPhrase };
+  for (const mention of mentions) {
+    const { at, length, meaning } = mention;
+    if (meaning.needsPerson === true && !isSaidOfPerson(sentence, at, length)) continue;
     if (!isDenied(words, mention)) {
       if (meaning.affirmed !== undefined) affirmed.add(meaning.affirmed);
     } else if (meaning.denied !== undefined) denied.add(meaning.denied);
@@ -137,8 +168,8 @@ export function answerReader(choices: readonly AttributeChoice[]): (text: string
   const vocabulary = vocabularyOf(choices);
   return (text) => {
     let isAmbiguous = false;
-    for (const words of sentencesOf(text)) {
-      const [choice, ...others] = namedIn(words, vocabulary);
+    for (const [i, words] of sentencesOf(text).entries()) {
+      const [choice, ...others] = namedIn(words, vocabulary, i === 0);
       if (choice !== undefined && others.length === 0) return { choice };
       if (choice !== undefined) isAmbiguous = true;
     }
