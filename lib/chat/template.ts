@@ -3,12 +3,12 @@
  * jinja template; `original` and `training`, built in. A template is data from a checkpoint: the
  * interpreter has no access to the host, and whatever it throws or garbles is a typed error.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { Template } from '@huggingface/jinja';
 
 import { createError, FaceLlmError } from '../errors.js';
+import { jsonFault, parseJson, readOptionalText } from '../files/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import { HUB_TEMPLATE, renderBuiltIn } from './built-in.js';
 import { type ChatMessage, checkMessages, imagesOf } from './messages.js';
@@ -118,24 +118,17 @@ async function readTemplate(directory: string): Promise<string | undefined> {
   for (const name of ['chat_template.json', 'tokenizer_config.json']) {
     const text = await readOptional(join(directory, name));
     if (text === undefined) continue;
-    let value: unknown;
-    try {
-      value = (JSON.parse(text) as { chat_template?: unknown } | null)?.chat_template;
-    } catch (cause) {
-      throw invalid(`${join(directory, name)} is not valid JSON`, cause);
-    }
+    const json = parseJson(text);
+    if (!json.isValid) throw invalid(`${join(directory, name)} ${jsonFault(text, json.reason)}`);
+    const value = (json.value as { chat_template?: unknown } | null)?.chat_template;
     if (typeof value === 'string') return value;
   }
   return undefined;
 }
 
-async function readOptional(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    if ((cause as { code?: unknown }).code === 'ENOENT') return undefined;
-    throw invalid(`${path} cannot be read`, cause);
-  }
+function readOptional(path: string): Promise<string | undefined> {
+  const code = 'FACELLM_TEMPLATE_INVALID';
+  return readOptionalText(path, { unreadable: code, invalid: code });
 }
 
 function invalid(message: string, cause?: unknown): FaceLlmError {

@@ -3,7 +3,8 @@
  * HF one those that transformers needs are made, with the values of the released files.
  */
 import type { CheckpointConfig, CheckpointLayout } from './config.js';
-import { isJsonObject, type JsonObject, omit } from './json-file.js';
+import { isJsonObject, type JsonObject } from '../files/index.js';
+import { omit } from './json-file.js';
 
 const SHARED = [
   'generation_config.json',

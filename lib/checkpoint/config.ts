@@ -9,7 +9,8 @@ import type { NativeModelConfig, NativePreprocessing } from '../binding/native.j
 import { createError } from '../errors.js';
 import { type GenerationDefaults, readGenerationConfig } from './generation-config.js';
 import { parseHfConfig } from './hf-config.js';
-import { type JsonObject, readRequiredJson } from './json-file.js';
+import { type JsonObject } from '../files/index.js';
+import { readRequiredJson } from './json-file.js';
 import { parseOriginalConfig } from './original-config.js';
 import type { ParsedConfig } from './parsed-config.js';
 import { IMAGENET_PREPROCESSING, readPreprocessorConfig } from './preprocessor-config.js';

@@ -4,7 +4,8 @@
  * else get the values of the released files.
  */
 import type { CheckpointConfig, CheckpointLayout } from './config.js';
-import { isJsonObject, type JsonObject, omit } from './json-file.js';
+import { isJsonObject, type JsonObject } from '../files/index.js';
+import { omit } from './json-file.js';
 
 export type StoredDtypeName = 'bf16' | 'fp16' | 'fp32';
 

@@ -2,7 +2,7 @@
 export { type CheckpointConfig, type CheckpointLayout, readCheckpointConfig } from './config.js';
 export { hfCompanions, isCompanion, PROCESSOR_TOKENS } from './companions.js';
 export { convertConfig, hfConfigJson, type StoredDtypeName } from './convert-config.js';
-export { type JsonObject, readOptionalJson, readRequiredJson } from './json-file.js';
+export { readOptionalJson, readRequiredJson } from './json-file.js';
 export { type CheckpointFiles, readCheckpointFiles } from './files.js';
 export { IMAGENET_PREPROCESSING } from './preprocessor-config.js';
 export type { GenerationDefaults } from './generation-config.js';

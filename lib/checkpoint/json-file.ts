@@ -1,15 +1,14 @@
 /** Reads the small JSON files of a checkpoint folder, with errors that name the file. */
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 
 import { createError, FaceLlmError } from '../errors.js';
-
-/** Any parsed JSON object; its values are checked by the schemas of this room. */
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+import {
+  isJsonObject,
+  jsonFault,
+  type JsonObject,
+  parseJson,
+  readOptionalText,
+} from '../files/index.js';
 
 /** The object without these keys. */
 export function omit(value: JsonObject, keys: readonly string[]): JsonObject {
@@ -27,34 +26,24 @@ export function systemCode(error: unknown): string {
  * Throws FACELLM_CHECKPOINT_NOT_FOUND if it cannot be read, FACELLM_CONFIG_INVALID if it is not JSON.
  */
 export async function readOptionalJson(path: string): Promise<JsonObject | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOENT') return undefined;
-    throw createError(
-      'FACELLM_CHECKPOINT_NOT_FOUND',
-      `${path} cannot be read (${systemCode(cause)}); check its kind and permissions`,
-      { cause },
-    );
+  const text = await readOptionalText(path, {
+    unreadable: 'FACELLM_CHECKPOINT_NOT_FOUND',
+    invalid: 'FACELLM_CONFIG_INVALID',
+  });
+  if (text === undefined) return undefined;
+  const json = parseJson(text);
+  if (!json.isValid) {
+    const fault = jsonFault(text, json.reason);
+    throw createError('FACELLM_CONFIG_INVALID', `${path} ${fault}; fetch the checkpoint again`, {
+      details: [`${basename(path)}: ${fault}`],
+    });
   }
-  let value: unknown;
-  try {
-    value = JSON.parse(text.replace(/^\uFEFF/, ''));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw createError(
-      'FACELLM_CONFIG_INVALID',
-      `${path} is not valid JSON; fetch the checkpoint again`,
-      { details: [`${basename(path)}: ${reason}`], cause },
-    );
-  }
-  if (!isJsonObject(value)) {
+  if (!isJsonObject(json.value)) {
     throw createError('FACELLM_CONFIG_INVALID', `${path} must hold one JSON object`, {
       details: [`${basename(path)}: expected an object`],
     });
   }
-  return value;
+  return json.value;
 }
 
 /**
@@ -69,7 +58,8 @@ export async function readListedJson(
     return await readOptionalJson(path);
   } catch (error) {
     if (!(error instanceof FaceLlmError)) throw error;
-    problems.push(...(error.details.length > 0 ? error.details : [error.message]));
+    const own = error.details.filter((detail) => detail.startsWith(`${basename(path)}:`));
+    problems.push(...(own.length > 0 ? own : [error.message]));
     return null;
   }
 }

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 
-import type { JsonObject } from './json-file.js';
+import type { JsonObject } from '../files/index.js';
 import {
   checkVision,
   downsampleRatio,

@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import type { NativePreprocessing } from '../binding/native.js';
-import { isJsonObject, readListedJson } from './json-file.js';
+import { isJsonObject } from '../files/index.js';
+import { readListedJson } from './json-file.js';
 import {
   checked,
   expected,

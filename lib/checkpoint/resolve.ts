@@ -3,12 +3,12 @@
  * local Hugging Face cache the way huggingface_hub lays it out (models--org--name/refs, snapshots);
  * nothing is ever fetched.
  */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 
 import { createError, type FaceLlmError } from '../errors.js';
-import { systemCode } from './json-file.js';
+import { readOptionalText } from '../files/index.js';
 
 export interface ResolveOptions {
   /** Folder inside the checkpoint's folder or repository. */
@@ -56,14 +56,16 @@ export function hubCacheFolder(env: NodeJS.ProcessEnv): { path: string; source: 
 /** The commit that `revision` stands for in a cached repository, if it is known there. */
 async function findCommit(repository: string, revision: string): Promise<string | undefined> {
   if (/^[0-9a-f]{40}$/.test(revision)) return revision;
-  try {
-    const commit = (await readFile(join(repository, 'refs', revision), 'utf8')).trim();
-    return isInnerPath(commit) && !commit.includes('/') ? commit : undefined;
-  } catch (error) {
-    const code = systemCode(error);
-    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(code)) return undefined;
-    throw error;
-  }
+  const path = join(repository, 'refs', revision);
+  // A revision such as `a/b` may lie below or above another one's file.
+  if ((await kindOf(path)) !== 'file') return undefined;
+  const commit = (
+    await readOptionalText(path, {
+      unreadable: 'FACELLM_HUB_NOT_CACHED',
+      invalid: 'FACELLM_HUB_NOT_CACHED',
+    })
+  )?.trim();
+  return commit !== undefined && isInnerPath(commit) && !commit.includes('/') ? commit : undefined;
 }
 
 async function listFolder(path: string): Promise<readonly string[]> {

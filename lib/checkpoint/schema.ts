@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 
-import { isJsonObject, type JsonObject } from './json-file.js';
+import { isJsonObject, type JsonObject } from '../files/index.js';
 
 /** Collects what is wrong in the files of one checkpoint; thrown as one error at the end. */
 export type Problems = string[];

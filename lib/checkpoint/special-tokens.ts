@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path';
 
-import { isJsonObject, type JsonObject, readListedJson } from './json-file.js';
+import { isJsonObject, type JsonObject } from '../files/index.js';
+import { readListedJson } from './json-file.js';
 
 function toId(value: unknown): number | undefined {
   const id = Number(value);

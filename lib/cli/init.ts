@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { datasetTexts, readDataset } from '../data/index.js';
 import { createError } from '../errors.js';
+import { decodeText } from '../files/index.js';
 import { createModel, type CreatedModel, nanoShape, overrideShape } from '../model/index.js';
 import type { OutputFlags } from './options.js';
 import { type Console, formatBytes } from './output.js';
@@ -57,12 +58,7 @@ async function textsOf(path: string, { dataset: name, imageRoot }: InitFlags): P
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw createError('FACELLM_DATA_NOT_FOUND', `${path} cannot be read`, { cause });
   });
-  try {
-    return [new TextDecoder('utf-8', { fatal: true }).decode(bytes)];
-  } catch (cause) {
-    const remedy = 'a vocabulary is learnt from text, or from ShareGPT .json or .jsonl';
-    throw createError('FACELLM_DATA_INVALID', `${path} is not UTF-8 text; ${remedy}`, { cause });
-  }
+  return [decodeText(bytes, path, 'FACELLM_DATA_INVALID')];
 }
 
 async function describe({ directory, parameters, vocabularySize }: CreatedModel): Promise<string> {

@@ -6,7 +6,11 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 import type { NativeAddon, NativeTensor } from '../binding/native.js';
-import { readCheckpointConfig, readCheckpointFiles } from '../checkpoint/index.js';
+import {
+  readCheckpointConfig,
+  readCheckpointFiles,
+  readRequiredJson,
+} from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
 import { decodeImage } from '../image/index.js';
 
@@ -62,10 +66,13 @@ export async function checkParity(addon: NativeAddon, device: string): Promise<P
     readCheckpointFiles(directory),
     readCheckpointConfig(directory),
     readFile(new URL('face_square.fp32.safetensors', SHIPPED)).then(readStages),
-    readFile(new URL('face_square.fp32.json', SHIPPED), 'utf8'),
+    readRequiredJson(
+      fileURLToPath(new URL('face_square.fp32.json', SHIPPED)),
+      'shipped with facellm',
+    ),
     decodeImage(fileURLToPath(new URL('face_square.png', SHIPPED))),
   ]);
-  const { input_ids } = JSON.parse(golden) as { readonly input_ids: readonly number[] };
+  const input_ids = golden['input_ids'] as readonly number[];
   try {
     const model = await addon.loadModel(
       {

@@ -4,7 +4,7 @@
  * data/converter.py and data/mm_plugin.py), but nothing is dropped, cut or read half.
  */
 import { received } from '../options/describe.js';
-import { isJsonObject, type JsonObject } from './json.js';
+import { isJsonObject, type JsonObject } from '../files/index.js';
 import {
   filledPictureKeys,
   type RecordLayout,

@@ -8,10 +8,9 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 
 import { createError } from '../errors.js';
+import { decodeText, isJsonObject, jsonFault, type JsonObject, parseJson } from '../files/index.js';
 import { INFO_NAME, LOCATION_KEYS } from './dataset-info.js';
 import { received } from '../options/describe.js';
-import { isJsonObject, type JsonObject, parseJson } from './json.js';
-import { faultPlace } from './json-fault.js';
 
 /** One record as parsed, or why there is none. */
 export interface RawRecord {
@@ -42,19 +41,6 @@ async function readBytes(path: string): Promise<Buffer> {
       ? `there is no data file ${path}; check the path`
       : `${path} cannot be read (${code}); expected a JSON or JSONL file`;
     throw createError('FACELLM_DATA_NOT_FOUND', text, { cause });
-  }
-}
-
-function decode(bytes: Buffer, path: string): string {
-  try {
-    // Drops a byte order mark, as Windows editors write it.
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw createError(
-      'FACELLM_DATA_INVALID',
-      `${path} cannot be decoded; expected UTF-8 text of less than 512 MB`,
-      { cause },
-    );
   }
 }
 
@@ -93,7 +79,7 @@ function isJsonLines(text: string, path: string): boolean {
  */
 export async function readDataFile(path: string): Promise<DataFile> {
   const bytes = await readBytes(path);
-  const text = decode(bytes, path);
+  const text = decodeText(bytes, path, 'FACELLM_DATA_INVALID');
   const records = (list: readonly RawRecord[]): DataFile => ({
     kind: 'records',
     records: list,
@@ -103,10 +89,7 @@ export async function readDataFile(path: string): Promise<DataFile> {
   const parsed = parseJson(text);
   if (!parsed.isValid) {
     if (isJsonLines(text, path)) return records(parseLines(text));
-    throw createError(
-      'FACELLM_DATA_INVALID',
-      `${path} is not JSON at ${faultPlace(text)}: ${parsed.reason}`,
-    );
+    throw createError('FACELLM_DATA_INVALID', `${path} ${jsonFault(text, parsed.reason)}`);
   }
   const { value } = parsed;
   if (Array.isArray(value)) {

@@ -10,7 +10,7 @@
 import { resolve } from 'node:path';
 
 import { didYouMean, received } from '../options/describe.js';
-import { isJsonObject, type JsonObject } from './json.js';
+import { isJsonObject, type JsonObject } from '../files/index.js';
 import type { RecordLayout, TurnRole } from './layout.js';
 
 /** The name that LLaMA-Factory looks for in a folder. */

@@ -1,7 +1,7 @@
 /**
  * Which keys of a record hold what: LLaMA-Factory's columns and tags (v0.9.3, data/parser.py).
  */
-import type { JsonObject } from './json.js';
+import type { JsonObject } from '../files/index.js';
 
 export type TurnRole = 'system' | 'user' | 'assistant';
 

@@ -5,7 +5,7 @@ import { createError } from '../errors.js';
 import { type RawRecord, readDataFile } from './data-file.js';
 import { type DatasetEntry, INFO_NAME, readEntry } from './dataset-info.js';
 import { didYouMean } from '../options/describe.js';
-import type { JsonObject } from './json.js';
+import type { JsonObject } from '../files/index.js';
 import { BARE_LAYOUT, type RecordLayout } from './layout.js';
 import { isFolder } from './lookup.js';
 

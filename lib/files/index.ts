@@ -1,4 +1,4 @@
-/** Files that outlive crashes: atomic replacement, journals, and one writer a folder. */
+/** Files that outlive crashes: atomic replacement, journals, and one writer a folder. And how files are read as text. */
 export {
   AtomicFile,
   removeTemporaries,
@@ -7,5 +7,13 @@ export {
   temporaryPath,
   writeFileAtomic,
 } from './atomic-file.js';
+export { findImpostor, impostorOf } from './impostor.js';
+export { isJsonObject, jsonFault, type JsonObject, type ParsedJson, parseJson } from './json.js';
 export { lockFolder } from './folder-lock.js';
 export { JournalFile, type JournalLine } from './journal-file.js';
+export {
+  decodeText,
+  readOptionalText,
+  type TextFileCodes,
+  universalNewlines,
+} from './text-file.js';

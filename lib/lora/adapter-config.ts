@@ -1,11 +1,11 @@
 /** adapter_config.json, as PEFT 0.21 writes and reads it (spec internvl3.md, section 11.4). */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
 import type { NativeTrainedModule } from '../binding/native.js';
 import { createError, type FaceLlmError } from '../errors.js';
+import { jsonFault, parseJson, readOptionalText } from '../files/index.js';
 import { inMemoryName } from './modules.js';
 import type { LoraOptions } from './targets.js';
 
@@ -83,14 +83,14 @@ function asList<T>(value: T | readonly T[] | null | undefined): readonly T[] {
  */
 export async function readAdapterConfig(directory: string): Promise<AdapterConfig> {
   const path = join(directory, ADAPTER_CONFIG);
-  let raw: unknown;
-  try {
-    raw = JSON.parse(await readFile(path, 'utf8'));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw invalid(`${path} cannot be read; name the folder of a PEFT adapter`, [reason], cause);
+  const code = 'FACELLM_ADAPTER_INVALID';
+  const text = await readOptionalText(path, { unreadable: code, invalid: code });
+  if (text === undefined) {
+    throw invalid(`there is no ${path}; name the folder of a PEFT adapter`, []);
   }
-  const parsed = schema.safeParse(raw);
+  const json = parseJson(text);
+  if (!json.isValid) throw invalid(`${path} ${jsonFault(text, json.reason)}`, []);
+  const parsed = schema.safeParse(json.value);
   if (!parsed.success) {
     throw invalid(
       `${path} is not that of a LoRA adapter that can be used here`,
@@ -115,6 +115,6 @@ export async function readAdapterConfig(directory: string): Promise<AdapterConfi
   };
 }
 
-function invalid(message: string, details: readonly string[], cause?: unknown): FaceLlmError {
-  return createError('FACELLM_ADAPTER_INVALID', message, { details, cause });
+function invalid(message: string, details: readonly string[]): FaceLlmError {
+  return createError('FACELLM_ADAPTER_INVALID', message, { details });
 }

@@ -13,11 +13,11 @@ import {
   convertConfig,
   hfCompanions,
   isCompanion,
-  type JsonObject,
   readCheckpointConfig,
   readOptionalJson,
 } from '../checkpoint/index.js';
 import { createError } from '../errors.js';
+import type { JsonObject } from '../files/index.js';
 import type { Dtype } from './load.js';
 import { SETTINGS_FILE } from './serving-settings.js';
 

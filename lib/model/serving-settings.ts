@@ -3,13 +3,13 @@
  * what a request makes of it: serving does as training did unless told otherwise.
  */
 import { join } from 'node:path';
-import { readFile } from 'node:fs/promises';
 
 import { z } from 'zod';
 
 import { DEFAULT_SYSTEM, TEMPLATE_NAMES, type TemplateName } from '../chat/index.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { createError, type ErrorCode } from '../errors.js';
+import { jsonFault, parseJson, readOptionalText } from '../files/index.js';
 import type { TilingOptions } from '../image/index.js';
 import type { PromptOptions } from './prompt.js';
 
@@ -54,15 +54,11 @@ export async function readServingSettings(
   code: ErrorCode,
 ): Promise<ServingSettings | undefined> {
   const path = join(directory, SETTINGS_FILE);
-  let raw: unknown;
-  try {
-    raw = JSON.parse(await readFile(path, 'utf8'));
-  } catch (cause) {
-    if ((cause as { code?: unknown }).code === 'ENOENT') return undefined;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw createError(code, `${path} cannot be read`, { details: [reason], cause });
-  }
-  const parsed = schema.safeParse(raw);
+  const text = await readOptionalText(path, { unreadable: code, invalid: code });
+  if (text === undefined) return undefined;
+  const json = parseJson(text);
+  if (!json.isValid) throw createError(code, `${path} ${jsonFault(text, json.reason)}`);
+  const parsed = schema.safeParse(json.value);
   if (!parsed.success) {
     throw createError(code, `${path} does not hold the settings of a training run`, {
       details: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),

@@ -4,8 +4,8 @@ import {
   hfCompanions,
   hfConfigJson,
   IMAGENET_PREPROCESSING,
-  type JsonObject,
 } from '../checkpoint/index.js';
+import type { JsonObject } from '../files/index.js';
 import type { WrittenTokenizer } from '../tokenizer/index.js';
 import { type ModelShape, tokensOfTile } from './model-shape.js';
 

@@ -2,12 +2,12 @@
  * Reads a checkpoint's tokenizer in either file form (spec internvl3.md, section 8): tokenizer.json,
  * or vocab.json + merges.txt with the added tokens of tokenizer_config.json or added_tokens.json.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
 import { createError } from '../errors.js';
+import { jsonFault, parseJson, readOptionalText, universalNewlines } from '../files/index.js';
 import { PLAIN_ADDED } from './internvl-tokens.js';
 
 export interface AddedToken {
@@ -69,29 +69,20 @@ const tokenizerConfig = z.object({
 });
 const idByToken = z.custom<Readonly<Record<string, number>>>(isVocab, 'expected ids by token');
 
-async function readText(directory: string, name: string): Promise<string | undefined> {
-  try {
-    return await readFile(join(directory, name), 'utf8');
-  } catch (cause) {
-    if ((cause as { code?: unknown }).code === 'ENOENT') return undefined;
-    throw createError('FACELLM_TOKENIZER_INVALID', `${join(directory, name)} cannot be read`, {
-      cause,
-    });
-  }
+function readText(directory: string, name: string): Promise<string | undefined> {
+  const code = 'FACELLM_TOKENIZER_INVALID';
+  return readOptionalText(join(directory, name), { unreadable: code, invalid: code });
 }
 
 function parse<T>(schema: z.ZodType<T>, text: string, directory: string, name: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(text.replace(/^\uFEFF/, ''));
-  } catch (cause) {
+  const json = parseJson(text);
+  if (!json.isValid) {
     throw createError(
       'FACELLM_TOKENIZER_INVALID',
-      `${join(directory, name)} is not valid JSON; fetch the checkpoint again`,
-      { cause },
+      `${join(directory, name)} ${jsonFault(text, json.reason)}; fetch the checkpoint again`,
     );
   }
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(json.value);
   if (result.success) return result.data;
   const details = result.error.issues
     .slice(0, 100)
@@ -153,8 +144,8 @@ export async function readTokenizerFiles(directory: string): Promise<TokenizerFi
     );
   }
   // Some published merges.txt have CRLF line ends; the first line may be a version comment.
-  const lines = merges
-    .split(/\r?\n/)
+  const lines = universalNewlines(merges)
+    .split('\n')
     .filter((line, i) => line !== '' && !(i === 0 && line.startsWith('#version')));
   const wrong = lines.find((line) => !isMerge(line));
   if (wrong !== undefined) {

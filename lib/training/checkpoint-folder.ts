@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { createError, fromNative } from '../errors.js';
+import { decodeText } from '../files/index.js';
 import { syncFolder, writeFileAtomic } from './run/index.js';
 
 export interface TrainerState {
@@ -51,8 +52,11 @@ export function checkpointPath(output: string, step: number): string {
 
 /** @throws TrainingError FACELLM_RUN_INVALID */
 export async function readState(directory: string): Promise<TrainerState> {
+  const path = join(directory, STATE);
   try {
-    return stateSchema.parse(JSON.parse(await readFile(join(directory, STATE), 'utf8')));
+    return stateSchema.parse(
+      JSON.parse(decodeText(await readFile(path), path, 'FACELLM_RUN_INVALID')),
+    );
   } catch (cause) {
     throw createError(
       'FACELLM_RUN_INVALID',

@@ -92,7 +92,7 @@ describe('readCheckpointFiles', () => {
     await folder.write(INDEX, '{"weight_map": {');
     const broken = await errorOf(readCheckpointFiles(folder.path));
     assert.equal(broken.code, 'FACELLM_CONFIG_INVALID');
-    assert.match(broken.message, /index\.json is not valid JSON/);
+    assert.match(broken.message, /index\.json is not JSON at line 1, column/);
 
     await folder.write('sub/x', '');
     const noConfig = await errorOf(readCheckpointFiles(folder.at('sub')));

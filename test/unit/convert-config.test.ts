@@ -9,9 +9,9 @@ import {
   type CheckpointLayout,
   convertConfig,
   isCompanion,
-  type JsonObject,
   readCheckpointConfig,
 } from '../../lib/checkpoint/index.js';
+import type { JsonObject } from '../../lib/files/index.js';
 import { GOLDEN } from '../support/golden.js';
 
 function readJson(path: string): JsonObject {

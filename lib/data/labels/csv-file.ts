@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { CsvError, parse } from 'csv-parse/sync';
 
 import { createError } from '../../errors.js';
+import { decodeText } from '../../files/index.js';
 import { systemCode } from '../data-file.js';
 
 export interface CsvRow {
@@ -45,26 +46,6 @@ async function readBytes(path: string): Promise<Buffer> {
   }
 }
 
-/** Replacing what is no UTF-8 would make one word of several: such lines are refused. */
-function decode(bytes: Buffer, path: string): string {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  try {
-    return decoder.decode(bytes);
-  } catch (cause) {
-    const lines = bytes.toString('latin1').split(/\r\n|\n|\r/);
-    const details = lines.flatMap((line, i) => {
-      const raw = Buffer.from(line, 'latin1');
-      const isSound = raw.equals(Buffer.from(raw.toString('utf8')));
-      return isSound ? [] : [`line ${i + 1}: ${JSON.stringify(raw.toString('utf8'))}`];
-    });
-    throw invalidLabels(
-      `${path} is not UTF-8 text; save it as UTF-8 (a spreadsheet's "CSV UTF-8")`,
-      details,
-      cause,
-    );
-  }
-}
-
 /** Line breaks inside quoted cells. */
 function lineBreaks(cells: readonly string[]): number {
   return cells.reduce((sum, cell) => sum + (cell.match(/\r\n|\r|\n/g)?.length ?? 0), 0);
@@ -74,7 +55,6 @@ function parseRows(text: string, path: string): CsvRow[] {
   let nextLine = 1;
   try {
     const parsed = parse(text, {
-      bom: true,
       info: true,
       relax_column_count: true,
       skip_empty_lines: true,
@@ -112,7 +92,7 @@ function checkSeparator(header: readonly string[], path: string): void {
  */
 export async function readCsv(path: string): Promise<CsvFile> {
   const bytes = await readBytes(path);
-  const [first, ...rows] = parseRows(decode(bytes, path), path);
+  const [first, ...rows] = parseRows(decodeText(bytes, path, 'FACELLM_DATA_INVALID'), path);
   if (first === undefined) {
     throw invalidLabels(`${path} is empty; expected a header and rows`, []);
   }

@@ -10,6 +10,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 
 import { createError } from '../../errors.js';
+import { decodeText } from '../../files/index.js';
 import { systemCode } from '../data-file.js';
 import { didYouMean } from '../../options/describe.js';
 import { ATTRIBUTES, type Attribute, VOCABULARY } from '../labels/vocabulary.js';
@@ -171,14 +172,14 @@ export function selectQuestions(set: PromptSet, ids: readonly string[]): PromptS
  * A set by the name it has in this package, or from a YAML or JSON file.
  *
  * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT
- * @throws DataError FACELLM_DATA_NOT_FOUND
+ * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID for a file that is no text
  */
 export async function loadPromptSet(nameOrPath: string): Promise<PromptSet> {
   const known = Object.hasOwn(PROMPT_SETS, nameOrPath) ? PROMPT_SETS[nameOrPath] : undefined;
   if (known !== undefined) return known;
-  let written: string;
+  let bytes: Buffer;
   try {
-    written = await readFile(nameOrPath, 'utf8');
+    bytes = await readFile(nameOrPath);
   } catch (cause) {
     throw createError(
       'FACELLM_DATA_NOT_FOUND',
@@ -186,6 +187,7 @@ export async function loadPromptSet(nameOrPath: string): Promise<PromptSet> {
       { cause },
     );
   }
+  const written = decodeText(bytes, nameOrPath, 'FACELLM_DATA_INVALID');
   let value: unknown;
   try {
     // JSON is YAML.

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 
 import { z } from 'zod';
 
-import { parseJson } from '../json.js';
+import { parseJson } from '../../files/index.js';
 import type { BatchLine, BatchService, BatchStatus } from './batch-service.js';
 import { readCompletion } from './chat-completion.js';
 import { failureKind } from './openai-failure.js';

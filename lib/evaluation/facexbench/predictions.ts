@@ -5,7 +5,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { isJsonObject } from '../../data/json.js';
+import { isJsonObject } from '../../files/index.js';
 import { writeFileAtomic } from '../../files/index.js';
 import type { FaceXFile } from './question-file.js';
 import type { FaceXItem, ReadRun } from './scores.js';

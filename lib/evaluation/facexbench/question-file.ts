@@ -4,8 +4,7 @@
  * pictures that ship a black one, an early version with two options. Every fault is listed.
  */
 import { received } from '../../options/describe.js';
-import { isJsonObject, type JsonObject, parseJson } from '../../data/json.js';
-import { faultPlace } from '../../data/json-fault.js';
+import { isJsonObject, jsonFault, type JsonObject, parseJson } from '../../files/index.js';
 import { optionLabels } from './extract-official.js';
 
 export interface FaceXQuestion {
@@ -80,10 +79,7 @@ export function parseQuestionFile(
 ): { readonly file: FaceXFile | undefined; readonly problems: readonly string[] } {
   const parsed = parseJson(json);
   if (!parsed.isValid) {
-    return {
-      file: undefined,
-      problems: [`${name}: is not JSON at ${faultPlace(json)}: ${parsed.reason}`],
-    };
+    return { file: undefined, problems: [`${name}: ${jsonFault(json, parsed.reason)}`] };
   }
   const reader = new Reader(name);
   const source = parsed.value;

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { createError } from '../../errors.js';
+import { createError, FaceLlmError } from '../../errors.js';
+import { decodeText } from '../../files/index.js';
 import type { EvaluationSource } from '../types.js';
 import { type FaceXFile, type FaceXQuestion, parseQuestionFile } from './question-file.js';
 
@@ -55,7 +56,7 @@ export async function readQuestionFolder(
   const files: FolderFile[] = [];
   for (const name of names) {
     const bytes = await readFile(join(directory, name));
-    const { file, problems: found } = parseQuestionFile(name, bytes.toString('utf8'));
+    const { file, problems: found } = parseBytes(name, bytes);
     problems.push(...found);
     if (file === undefined || found.length > 0) {
       leftOut.push({ file: name, question: undefined, reason: found.join('; ') });
@@ -83,6 +84,16 @@ export async function readQuestionFolder(
     if (hash !== undefined) sources.push({ path, sha256: hash });
   }
   return { directory, files: kept, leftOut, sources };
+}
+
+/** A file that is no text is a faulty one among the others. */
+function parseBytes(name: string, bytes: Uint8Array): ReturnType<typeof parseQuestionFile> {
+  try {
+    return parseQuestionFile(name, decodeText(bytes, name, 'FACELLM_DATA_INVALID'));
+  } catch (error) {
+    if (!(error instanceof FaceLlmError)) throw error;
+    return { file: undefined, problems: [error.message] };
+  }
 }
 
 function invalid(directory: string, problems: readonly string[]): Error {

@@ -9,6 +9,7 @@ import { systemCode } from '../../data/data-file.js';
 import { received } from '../../options/describe.js';
 import { normaliseFile } from '../../data/labels/image-folder.js';
 import { createError } from '../../errors.js';
+import { decodeText, universalNewlines } from '../../files/index.js';
 import {
   findColumn,
   labelProblems,
@@ -58,7 +59,9 @@ function promisedPairs(fields: readonly string[]): number | undefined {
 function parseLfw(text: string): { pairs: ListedPair[]; problems: LabelProblem[] } {
   const pairs: ListedPair[] = [];
   const problems: LabelProblem[] = [];
-  const lines = text.split(/\r?\n/).map((line) => line.trim());
+  const lines = universalNewlines(text)
+    .split('\n')
+    .map((line) => line.trim());
   const promised = promisedPairs((lines[0] ?? '').split(/\s+/).filter((field) => field !== ''));
   for (const [i, line] of lines.entries()) {
     if (line === '' || (i === 0 && promised !== undefined)) continue;
@@ -88,7 +91,7 @@ async function readLfw(path: string): Promise<PairFile> {
     );
   }
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { ...parseLfw(bytes.toString('utf8').replace(/^\uFEFF/, '')), sha256 };
+  return { ...parseLfw(decodeText(bytes, path, 'FACELLM_DATA_INVALID')), sha256 };
 }
 
 async function readCsv(path: string, columns: Readonly<Record<string, string>>): Promise<PairFile> {

@@ -1,4 +1,6 @@
-/** JSON without exceptions. */
+/** JSON without exceptions, and what to say of a file that is none. */
+import { impostorOf } from './impostor.js';
+import { faultPlace } from './json-fault.js';
 
 /** Any parsed JSON object; its values are checked where they are used. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -17,4 +19,12 @@ export function parseJson(text: string): ParsedJson {
   } catch (error) {
     return { isValid: false, reason: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/**
+ * Completes a sentence that begins with a file's name: where its text stops being JSON, or what lies there in its
+ * place. Only for a text that {@link parseJson} has refused.
+ */
+export function jsonFault(text: string, reason: string): string {
+  return impostorOf(text)?.text ?? `is not JSON at ${faultPlace(text)}: ${reason}`;
 }
