@@ -214,7 +214,7 @@ function sum(counts: Readonly<Record<string, number>>): number {
 }
 
 function describeResult(result: GenerationResult): string {
-  const { end, total, answered, setAside, open, output, seconds, spending } = result;
+  const { end, total, answered, thinkingCut, setAside, open, output, seconds, spending } = result;
   const aside = sum(setAside);
   const reasons = Object.entries(setAside).map(([reason, count]) => `${reason} ${count}`);
   const { cost, possiblyLost } = spending;
@@ -225,7 +225,7 @@ function describeResult(result: GenerationResult): string {
     spending_limit: `the spending limit ended the run with ${open} of ${total} open; raise it and resume\n`,
   }[end];
   return (
-    `${state}${answered} answers${aside > 0 ? `, ${aside} set aside (${reasons.join(', ')})` : ''}, ` +
+    `${state}${answered} answers${thinkingCut > 0 ? ` (thinking cut off ${thinkingCut})` : ''}${aside > 0 ? `, ${aside} set aside (${reasons.join(', ')})` : ''}, ` +
     `${cost > 0 || possiblyLost > 0 ? `${money(cost)}${lost}, ` : ''}${seconds.toFixed(1)} s: ${output}`
   );
 }

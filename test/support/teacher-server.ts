@@ -21,6 +21,10 @@ export type Behaviour =
   | {
       readonly kind: 'answer';
       readonly text?: string;
+      /** In place of `text`: whatever servers send. */
+      readonly content?: unknown;
+      /** Fields beside the content. */
+      readonly message?: Readonly<Record<string, unknown>>;
       readonly finish?: string;
       readonly refusal?: string;
       readonly delayMs?: number;
@@ -67,6 +71,7 @@ function sendJson(response: ServerResponse, value: unknown, status = 200, header
 
 function completion(key: string, behaviour: Extract<Behaviour, { kind: 'answer' }>): unknown {
   const { text = goodAnswer(key), finish = 'stop', refusal = null, withoutUsage } = behaviour;
+  const { content = refusal === null ? text : null, message } = behaviour;
   return {
     id: 'chatcmpl-1',
     object: 'chat.completion',
@@ -75,7 +80,7 @@ function completion(key: string, behaviour: Extract<Behaviour, { kind: 'answer' 
       {
         index: 0,
         finish_reason: finish,
-        message: { role: 'assistant', content: refusal === null ? text : null, refusal },
+        message: { role: 'assistant', content, refusal, ...message },
       },
     ],
     ...(withoutUsage ? {} : { usage: USAGE }),

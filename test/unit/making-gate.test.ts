@@ -51,6 +51,8 @@ const BAD: readonly (readonly [RejectionReason, string])[] = [
   ['label_leak', 'The tone is typical of Middle Eastern ethnicity.'],
   ['markup', 'The skin <image> is smooth.'],
   ['markup', 'The skin is smooth.<|im_end|>'],
+  ['markup', '<think>The user asks about the skin. It is smooth.'],
+  ['markup', '<answer>The skin is smooth.</answer>'],
 ];
 
 const GOOD: readonly string[] = [

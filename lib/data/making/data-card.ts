@@ -138,6 +138,7 @@ export function dataCard(facts: CardFacts): string {
     '## Left out',
     `Pairs set aside:\n\n${countRows(result.setAside)}`,
     `Pairs not asked because a label is not known: ${result.unasked}. Rows of the label file left out: ${result.skippedRows}.`,
+    `Answers that came with a model's thinking in front, which was cut off: ${result.thinkingCut}.`,
     `Answers rejected and asked for again:\n\n${countRows(result.rejected)}`,
     '## Cost',
     cost(facts),

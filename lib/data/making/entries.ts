@@ -22,6 +22,8 @@ export interface AnswerEntry extends PairEntry {
   readonly usage?: TokenUsage | undefined;
   /** US dollars. */
   readonly cost: number;
+  /** Characters of thinking that stood before the text and were cut off. */
+  readonly thinking?: number | undefined;
 }
 
 /** An answer that was paid for and is not used. */
@@ -100,6 +102,7 @@ const entrySchema = z.discriminatedUnion('type', [
   z.object({
     ...{ type: z.literal('answer'), ...pair, text, attempt: z.number(), teacher: text },
     ...{ model: text.optional(), promptSet: text, usage, cost: z.number() },
+    thinking: z.number().optional(),
   }),
   z.object({
     ...{ type: z.literal('rejected'), ...pair, reason: text, detail: text, text },

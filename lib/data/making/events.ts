@@ -49,6 +49,8 @@ export interface GenerationResult {
   /** Pairs that are asked. */
   readonly total: number;
   readonly answered: number;
+  /** Of these, answers that came with thinking in front, which was cut off. */
+  readonly thinkingCut: number;
   /** Pairs set aside, by reason. */
   readonly setAside: Readonly<Record<string, number>>;
   /** Pairs whose question needs a label that is not known. */

@@ -5,6 +5,7 @@
  */
 import type { Attribute } from '../labels/vocabulary.js';
 import type { TeacherAnswer, TeacherRequest } from '../teachers/teacher.js';
+import { THINKING_TAG } from './thinking.js';
 
 export type RejectionReason =
   'refusal' | 'empty' | 'truncated' | 'off_topic' | 'label_leak' | 'markup' | 'not_an_answer';
@@ -68,8 +69,11 @@ const LABEL_TALK: readonly RegExp[] = [
   /\bLatino_Hispanic\b/,
 ];
 
-/** Text that would be read as a picture or as the end of a turn. */
-const MARKUP = /<(?:image|video|audio)>|<\|[a-z_]+\|>|<\/?(?:img|IMG_CONTEXT)>/;
+/** Text that would be read as a picture or as the end of a turn, and a model's thinking and wrappers of answers. */
+const MARKUP: readonly RegExp[] = [
+  /<(?:image|video|audio)>|<\|[a-z_]+\|>|<\/?(?:img|IMG_CONTEXT|answer|final|response)>/i,
+  THINKING_TAG,
+];
 
 function firstMatch(patterns: readonly RegExp[], text: string): string | undefined {
   for (const pattern of patterns) {
@@ -115,7 +119,7 @@ export function judge(answer: TeacherAnswer, request: TeacherRequest): Rejection
   const refused = firstMatch(REFUSALS, text);
   if (refused !== undefined) return { reason: 'refusal', detail: refused };
   if (finish === 'length') return { reason: 'truncated', detail: 'the token limit was reached' };
-  const markup = MARKUP.exec(text)?.[0];
+  const markup = firstMatch(MARKUP, text);
   if (markup !== undefined) return { reason: 'markup', detail: markup };
   const talk = firstMatch(LABEL_TALK, text);
   if (talk !== undefined) return { reason: 'label_leak', detail: talk };

@@ -261,6 +261,7 @@ async function finish(
     end,
     total: ledger.size - ledger.count('unasked'),
     answered: ledger.count('answered'),
+    thinkingCut: journal.thinkingCut,
     setAside: Object.fromEntries([...journal.asides].filter(([, count]) => count > 0)),
     unasked: ledger.count('unasked'),
     open: ledger.count('open') + ledger.count('in_batch'),

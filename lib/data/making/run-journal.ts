@@ -49,6 +49,8 @@ export class RunJournal implements AsyncDisposable {
   readonly ledger: Ledger;
   readonly account: Account;
   readonly batches: Map<number, OpenBatch> = new Map();
+  /** Answers in use whose thinking was cut off. */
+  thinkingCut = 0;
   /** Rejected answers by reason. */
   readonly rejections: Map<string, number> = new Map();
   /** Rejected answers that no longer count, of pairs that are asked again after being set aside. */
@@ -197,6 +199,7 @@ export class RunJournal implements AsyncDisposable {
       case 'answer':
         this.#forgetAside(entry.i);
         this.ledger.set(entry.i, 'answered', line);
+        if (entry.thinking !== undefined) this.thinkingCut++;
         this.account.charge(entry.usage, entry.cost);
         return;
       case 'rejected':

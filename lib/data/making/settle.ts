@@ -7,6 +7,7 @@ import { judge } from './gate.js';
 import type { Plan } from './plan.js';
 import type { RunJournal } from './run-journal.js';
 import { costOf } from './spending.js';
+import { withoutThinking } from './thinking.js';
 
 /** Rejected text is kept for those who tune the gate, up to this length. */
 const MAX_REJECTED_TEXT = 2000;
@@ -41,21 +42,24 @@ export function settleAnswer(
   const { usage, model } = answer;
   const charged = usage ?? bound;
   const cost = prices === undefined || charged === undefined ? 0 : costOf(charged, prices);
-  const rejection = judge(answer, plan.request(pair, attempt));
+  const { text, cut } = withoutThinking(answer.text);
+  const rejection = judge({ ...answer, text }, plan.request(pair, attempt));
   if (rejection === undefined) {
-    const text = answer.text.trim();
     journal.record(
       {
         ...{ type: 'answer', i: pair, id, text, attempt, teacher: teacher.name, model },
         ...{ promptSet: plan.promptSha256, usage, cost },
+        ...(cut > 0 ? { thinking: cut } : {}),
       },
       onSettled,
     );
     return 'answered';
   }
   const { reason, detail } = rejection;
-  const text = answer.text.slice(0, MAX_REJECTED_TEXT);
-  journal.record({ type: 'rejected', i: pair, id, reason, detail, text, attempt, usage, cost });
+  journal.record({
+    ...{ type: 'rejected', i: pair, id, reason, detail, attempt, usage, cost },
+    text: answer.text.slice(0, MAX_REJECTED_TEXT),
+  });
   const counted = attempt + 1 - (journal.forgiven.get(pair) ?? 0);
   if (counted < maxAttempts) return 'again';
   setAside({ plan, journal, onSettled }, pair, reason, detail);

@@ -96,18 +96,42 @@ export function estimateUsage(
 }
 
 const count = z.number().int().nonnegative();
+/**
+ * A part of a content list. Thinking is not the answer, whether it is a part of its own (Mistral) or a field beside
+ * `content` (`reasoning_content`, which is not read at all).
+ */
+const contentPart = z.union([
+  z.object({ type: z.enum(['text', 'output_text']), text: z.string() }),
+  z.object({ type: z.literal('refusal'), refusal: z.string() }),
+  z.object({ type: z.enum(['thinking', 'reasoning', 'redacted_thinking']) }),
+]);
 const responseSchema = z.object({
   model: z.string().optional(),
   choices: z
     .array(
       z.object({
         finish_reason: z.string().nullish(),
-        message: z.object({ content: z.string().nullish(), refusal: z.string().nullish() }),
+        message: z.object({
+          content: z.union([z.string(), z.array(contentPart)]).nullish(),
+          refusal: z.string().nullish(),
+        }),
       }),
     )
     .min(1),
   usage: z.object({ prompt_tokens: count, completion_tokens: count }).nullish(),
 });
+
+type Content = z.infer<typeof responseSchema>['choices'][number]['message']['content'];
+
+function textOf(content: Content): string {
+  if (typeof content === 'string') return content;
+  return (content ?? []).map((part) => ('text' in part ? part.text : '')).join('');
+}
+
+function refusalOf(content: Content): string | undefined {
+  const parts = typeof content === 'string' ? [] : (content ?? []);
+  return parts.find((part) => 'refusal' in part)?.refusal;
+}
 
 /** @throws TeacherFailure of kind `passing` if it is no chat completion */
 export function readCompletion(value: unknown): TeacherAnswer {
@@ -122,10 +146,11 @@ export function readCompletion(value: unknown): TeacherAnswer {
   const { choices, usage, model } = parsed.data;
   const [choice] = choices;
   const finish = choice?.finish_reason;
+  const content = choice?.message.content;
   return {
-    text: choice?.message.content ?? '',
+    text: textOf(content),
     finish: finish === 'length' ? 'length' : finish === 'content_filter' ? 'filtered' : 'stop',
-    refusal: choice?.message.refusal ?? undefined,
+    refusal: choice?.message.refusal ?? refusalOf(content),
     usage: usage
       ? { promptTokens: usage.prompt_tokens, completionTokens: usage.completion_tokens }
       : undefined,
