@@ -10,7 +10,7 @@ const OPENING = `(?:<${NAME}(?:\\s[^<>]*)?>|\\[THINK\\]|◁think▷|<\\|(?:START
 const CLOSING = `(?:</${NAME}\\s*>|\\[/THINK\\]|◁/think▷|<\\|(?:END_THINKING|end_of_thought)\\|>)`;
 
 /** Any tag of thinking, also one that HTML has escaped. */
-export const THINKING_TAG = new RegExp(
+export const THINKING_TAG: RegExp = new RegExp(
   `${OPENING}|${CLOSING}|<${NAME}\\s*/>|&lt;/?${NAME}&gt;`,
   'i',
 );
