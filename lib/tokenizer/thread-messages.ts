@@ -26,7 +26,7 @@ export interface Failure {
 export interface Encoded {
   readonly kind: 'encoded';
   readonly request: number;
-  readonly ids: Int32Array<ArrayBuffer>;
+  readonly ids: Int32Array;
 }
 
 export type ThreadMessage = Ready | Failure | Encoded;

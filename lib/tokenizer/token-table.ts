@@ -9,9 +9,9 @@ export interface DecodeOptions {
 
 export interface TokenTableData {
   /** Bytes of all ids, one after the other. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
   /** `[vocabSize + 1]`: where the bytes of each id begin. Ids without an entry have none. */
-  readonly offsets: Uint32Array<ArrayBuffer>;
+  readonly offsets: Uint32Array;
   readonly special: readonly number[];
 }
 
