@@ -3,10 +3,11 @@
  * long prompt some milliseconds, which the event loop is spared.
  */
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 
 import { createError, FaceLlmError } from '../errors.js';
 import type { Detokenizer } from './detokenizer.js';
+import { startWorker } from './start-worker.js';
 import type { EncodeRequest, Failure, Ready, ThreadMessage } from './thread-messages.js';
 import { type DecodeOptions, TokenTable } from './token-table.js';
 import type { TextCoder, TextSegment } from './tokenizer.js';
@@ -42,14 +43,9 @@ export class TokenizerThread implements TextCoder, AsyncDisposable {
     worker.on('exit', () => this.#stop(threadDied(undefined)));
   }
 
-  /** @throws CheckpointError FACELLM_TOKENIZER_INVALID */
+  /** @throws CheckpointError FACELLM_TOKENIZER_INVALID, InternalError where no thread may start */
   static async load(directory: string): Promise<TokenizerThread> {
-    const worker = new Worker(WORKER, {
-      workerData: directory,
-      name: 'facellm-tokenizer',
-      // `node --input-type=module -e ...` would have the thread refuse its file.
-      execArgv: process.execArgv.filter((flag) => !flag.startsWith('--input-type')),
-    });
+    const worker = start(directory);
     try {
       const first = await firstMessage(worker);
       if (first.kind !== 'ready')
@@ -109,6 +105,17 @@ export class TokenizerThread implements TextCoder, AsyncDisposable {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     for (const waiter of waiting) waiter.reject(this.#end);
+  }
+}
+
+function start(directory: string): Worker {
+  try {
+    return startWorker(WORKER, 'facellm-tokenizer', directory);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw createError('FACELLM_INTERNAL', `the tokenizer's thread cannot start: ${reason}`, {
+      cause,
+    });
   }
 }
 
