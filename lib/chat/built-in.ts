@@ -10,7 +10,7 @@ import type { ChatMessage } from './messages.js';
 export const DEFAULT_SYSTEM =
   '你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。';
 
-/** The hub's form, for checkpoints in the original layout, which carry no template. */
+/** The released HF repositories' own, for folders that carry none. */
 export const HUB_TEMPLATE = `{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n'}}{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for content in message['content'] %}{% if content['type'] == 'image' %}{{ '<IMG_CONTEXT>\\n' }}{% elif content['type'] == 'text' %}{{ content['text'] }}{% endif %}{% endfor %}{% endif %}{{'<|im_end|>\\n'}}{% endfor %}{% if add_generation_prompt %}{{'<|im_start|>assistant\\n' }}{% endif %}`;
 
 export interface BuiltInOptions {

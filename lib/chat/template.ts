@@ -3,16 +3,13 @@
  * jinja template; `original` and `training`, built in. A template is data from a checkpoint: the
  * interpreter has no access to the host, and whatever it throws or garbles is a typed error.
  */
-import { join } from 'node:path';
-
 import { Template } from '@huggingface/jinja';
 
-import { createError, FaceLlmError } from '../errors.js';
-import { jsonFault, parseJson, readOptionalText } from '../files/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import { HUB_TEMPLATE, renderBuiltIn } from './built-in.js';
 import { type ChatMessage, checkMessages, imagesOf } from './messages.js';
 import { type RenderedChat, Shield } from './segments.js';
+import { findTemplate, invalidTemplate, readNamedTokens } from './template-file.js';
 
 export type TemplateName = 'hub' | 'original' | 'training';
 export const TEMPLATE_NAMES: readonly TemplateName[] = ['hub', 'original', 'training'];
@@ -24,12 +21,18 @@ export interface RenderOptions {
   readonly addGenerationPrompt?: boolean;
 }
 
+/** A parsed template and the names of tokens that it may use. */
+interface Jinja {
+  readonly template: Template;
+  readonly names: Readonly<Record<string, string>>;
+}
+
 export class ChatTemplate {
   readonly name: TemplateName;
-  readonly #jinja: Template | undefined;
+  readonly #jinja: Jinja | undefined;
   readonly #tokenizer: TextCoder;
 
-  private constructor(name: TemplateName, jinja: Template | undefined, tokenizer: TextCoder) {
+  private constructor(name: TemplateName, jinja: Jinja | undefined, tokenizer: TextCoder) {
     this.name = name;
     this.#jinja = jinja;
     this.#tokenizer = tokenizer;
@@ -42,11 +45,12 @@ export class ChatTemplate {
     tokenizer: TextCoder,
   ): Promise<ChatTemplate> {
     if (name !== 'hub') return new ChatTemplate(name, undefined, tokenizer);
-    const source = (await readTemplate(directory)) ?? HUB_TEMPLATE;
+    const [file, names] = await Promise.all([findTemplate(directory), readNamedTokens(directory)]);
     try {
-      return new ChatTemplate(name, new Template(source), tokenizer);
+      const template = new Template(file?.source ?? HUB_TEMPLATE);
+      return new ChatTemplate(name, { template, names }, tokenizer);
     } catch (cause) {
-      throw invalid(`the chat template of ${directory} cannot be parsed`, cause);
+      throw invalidTemplate(`the chat template in ${file?.path} cannot be parsed`, cause);
     }
   }
 
@@ -74,7 +78,7 @@ export class ChatTemplate {
     const imageCount = imagesOf(messages).length;
     const places = segments.filter((segment) => 'image' in segment).length;
     if (places !== imageCount) {
-      throw invalid(`the chat template made ${places} place(s) for ${imageCount} image(s)`);
+      throw invalidTemplate(`the chat template made ${places} place(s) for ${imageCount} image(s)`);
     }
     return { segments, imageCount };
   }
@@ -90,7 +94,7 @@ function withSystem(
 }
 
 function renderJinja(
-  template: Template,
+  { template, names }: Jinja,
   messages: readonly ChatMessage[],
   addGenerationPrompt: boolean,
   cover: (text: string) => string,
@@ -105,37 +109,14 @@ function renderJinja(
           ),
   }));
   try {
-    return template.render({ messages: plain, add_generation_prompt: addGenerationPrompt });
+    return template.render({
+      ...names,
+      messages: plain,
+      tools: null,
+      documents: null,
+      add_generation_prompt: addGenerationPrompt,
+    });
   } catch (cause) {
-    throw invalid('the chat template cannot be rendered', cause);
+    throw invalidTemplate('the chat template cannot be rendered', cause);
   }
-}
-
-/** chat_template.jinja, else chat_template.json, else the entry in tokenizer_config.json. */
-async function readTemplate(directory: string): Promise<string | undefined> {
-  const own = await readOptional(join(directory, 'chat_template.jinja'));
-  if (own !== undefined) return own;
-  for (const name of ['chat_template.json', 'tokenizer_config.json']) {
-    const text = await readOptional(join(directory, name));
-    if (text === undefined) continue;
-    const json = parseJson(text);
-    if (!json.isValid) throw invalid(`${join(directory, name)} ${jsonFault(text, json.reason)}`);
-    const value = (json.value as { chat_template?: unknown } | null)?.chat_template;
-    if (typeof value === 'string') return value;
-  }
-  return undefined;
-}
-
-function readOptional(path: string): Promise<string | undefined> {
-  const code = 'FACELLM_TEMPLATE_INVALID';
-  return readOptionalText(path, { unreadable: code, invalid: code });
-}
-
-function invalid(message: string, cause?: unknown): FaceLlmError {
-  const reason = cause instanceof Error ? [cause.message] : [];
-  return createError(
-    'FACELLM_TEMPLATE_INVALID',
-    `${message}; the forms original and training do not need it`,
-    { details: reason, cause },
-  );
 }

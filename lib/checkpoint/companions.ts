@@ -10,6 +10,7 @@ const SHARED = [
   'generation_config.json',
   'chat_template.jinja',
   'chat_template.json',
+  'additional_chat_templates', // a folder
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -23,7 +24,7 @@ const HF_ONLY = [
   'video_preprocessor_config.json',
 ];
 
-/** Whether a file of a checkpoint folder goes along, byte for byte. */
+/** Whether an entry of a checkpoint folder goes along, byte for byte. */
 export function isCompanion(name: string, from: CheckpointLayout, to: CheckpointLayout): boolean {
   if (SHARED.includes(name) || /^(LICENSE|NOTICE)(\.\w+)?$/i.test(name)) return true;
   if (from !== to) return false;

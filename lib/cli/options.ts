@@ -89,7 +89,7 @@ export function addPromptOptions(command: Command): Command {
     .addOption(
       new Option(
         '--template <name>',
-        'form of the prompt (default: as trained if recorded, else hub)',
+        'form of the prompt (default: as trained if recorded, else by the layout: hub or original)',
       ).choices(['hub', 'original', 'training']),
     )
     .option('--system <text>', 'system turn ("" for none)')

@@ -26,7 +26,7 @@ export async function runPlan(
   const config = await readCheckpointConfig(directory);
   const dtype = flags.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32');
   const recorded = await readServingSettings(directory, 'FACELLM_CONFIG_INVALID');
-  const options = resolvePromptOptions(promptOptions(flags), recorded);
+  const options = resolvePromptOptions(promptOptions(flags), recorded, config.layout);
   const plan = await planWith(loadAddon(), config, dtype, photos, options);
   if (flags.json) {
     streams.stdout.write(`${JSON.stringify(plan)}\n`);

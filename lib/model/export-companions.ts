@@ -2,7 +2,7 @@
  * What stands beside an export's weights: the configuration in the layout asked for, files copied or made, the
  * training settings. All of it is written and read back before any weight is.
  */
-import { copyFile, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, cp, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { NativeAdapterSource } from '../binding/native.js';
@@ -51,7 +51,10 @@ export function configFor(source: ExportSource, isTied: boolean): JsonObject {
 export async function writeCompanions(source: ExportSource, partial: string): Promise<void> {
   const { directory, layout, target } = source;
   const names = (await readdir(directory)).filter((name) => isCompanion(name, layout, target));
-  for (const name of names) await copyFile(join(directory, name), join(partial, name));
+  for (const name of names) {
+    // Entries of the hub's cache are links.
+    await cp(join(directory, name), join(partial, name), { recursive: true, dereference: true });
+  }
   if (layout === 'original' && target === 'hf') await makeHfFiles(source, partial, names);
   await copySettings(source, partial);
   await writeJson(join(partial, 'config.json'), configFor(source, false));
@@ -69,10 +72,8 @@ async function makeHfFiles(
   const files = hfCompanions(config, { tokenizerConfig, generationConfig });
   for (const [name, json] of Object.entries(files)) await writeJson(join(partial, name), json);
   if (copied.some((name) => name.startsWith('chat_template.'))) return;
-  // transformers' processor does not look into the tokenizer's file.
-  const template = tokenizerConfig['chat_template'];
-  const text = typeof template === 'string' ? template : HUB_TEMPLATE;
-  await writeFile(join(partial, 'chat_template.jinja'), text);
+  // What the original tokenizer's file holds is for text alone: its code makes prompts with pictures without it.
+  await writeFile(join(partial, 'chat_template.jinja'), HUB_TEMPLATE);
 }
 
 /** How the last adapter was trained, else how the model itself was. */

@@ -25,8 +25,8 @@ import type { ResolvedPromptOptions } from './serving-settings.js';
 export interface PromptOptions extends DecodeOptions {
   /**
    * Form of the prompt. @default what an active adapter (or the checkpoint) was trained with where that is
-   * recorded beside it; else 'hub', the checkpoint's own template. The other options default to the record
-   * as well, unless another form is asked for.
+   * recorded beside it; else 'hub', the checkpoint's own template, or, in the original layout, 'original',
+   * what its code writes. The other options default to the record as well, unless another form is asked for.
    */
   readonly template?: TemplateName | undefined;
   /** Text of the system turn. Absent: as recorded, else the form's default; '': none. */

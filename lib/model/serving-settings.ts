@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { DEFAULT_SYSTEM, TEMPLATE_NAMES, type TemplateName } from '../chat/index.js';
-import type { CheckpointConfig } from '../checkpoint/index.js';
+import type { CheckpointConfig, CheckpointLayout } from '../checkpoint/index.js';
 import { createError, type ErrorCode } from '../errors.js';
 import { jsonFault, parseJson, readOptionalText } from '../files/index.js';
 import type { TilingOptions } from '../image/index.js';
@@ -68,9 +68,17 @@ export async function readServingSettings(
   return { ...settings, tiling: tiles };
 }
 
+/**
+ * The form in which a checkpoint is asked by its own reference: the original layout's code writes InternVL's chat form
+ * itself and never looks at the tokenizer's template, which knows no pictures.
+ */
+export function defaultTemplate(layout: CheckpointLayout): TemplateName {
+  return layout === 'original' ? 'original' : 'hub';
+}
+
 /** What the options stand for where nothing is recorded. */
-function resolveAlone(options: PromptOptions): ResolvedPromptOptions {
-  const template = options.template ?? 'hub';
+function resolveAlone(options: PromptOptions, layout: CheckpointLayout): ResolvedPromptOptions {
+  const template = options.template ?? defaultTemplate(layout);
   const isTraining = template === 'training';
   return {
     ...options,
@@ -83,14 +91,16 @@ function resolveAlone(options: PromptOptions): ResolvedPromptOptions {
 
 /**
  * Fills in what the caller left open: from the record, if there is one and the caller asks for no other form of
- * prompt; else by the form. A form named by the caller brings its own defaults, not half of the record's.
+ * prompt; else by the form, the layout's own if none is named. A form named by the caller brings its own defaults,
+ * not half of the record's.
  */
 export function resolvePromptOptions(
   options: PromptOptions,
   recorded: ServingSettings | undefined,
+  layout: CheckpointLayout,
 ): ResolvedPromptOptions {
   const follows = options.template === undefined || options.template === recorded?.template;
-  if (recorded === undefined || !follows) return resolveAlone(options);
+  if (recorded === undefined || !follows) return resolveAlone(options, layout);
   return {
     ...options,
     template: recorded.template,

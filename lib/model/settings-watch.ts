@@ -30,7 +30,7 @@ export class SettingsWatch {
   /** The last active adapter with a record decides, else the model's own record, else the form's defaults. */
   resolve(options: PromptOptions, adapters: readonly Adapter[]): ResolvedPromptOptions {
     const recorded = adapters.flatMap(({ facts }) => facts.settings ?? []).at(-1) ?? this.#ofModel;
-    return resolvePromptOptions(options, recorded);
+    return resolvePromptOptions(options, recorded, this.#config.layout);
   }
 
   /** Warns of every active adapter that was trained otherwise; of the model only where no adapter speaks. */

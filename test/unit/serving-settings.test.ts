@@ -25,19 +25,19 @@ const EVERYTHING = { hasImages: true, hasText: true, hasOwnSystem: false };
 
 describe('serving settings', () => {
   it('are the record where the caller leaves them open, and then nothing differs', () => {
-    const used = resolvePromptOptions({}, TRAINED);
+    const used = resolvePromptOptions({}, TRAINED, 'hf');
     assert.deepEqual(used, TRAINED);
     assert.deepEqual(settingDifferences(used, TRAINED, CONFIG, EVERYTHING), []);
   });
 
   it('are the form without a record', () => {
-    assert.deepEqual(resolvePromptOptions({}, undefined), {
+    assert.deepEqual(resolvePromptOptions({}, undefined, 'hf'), {
       template: 'hub',
       tiling: undefined,
       limitsImageArea: false,
       applyExif: true,
     });
-    assert.deepEqual(resolvePromptOptions({ template: 'training' }, undefined), {
+    assert.deepEqual(resolvePromptOptions({ template: 'training' }, undefined, 'hf'), {
       template: 'training',
       tiling: 'off',
       limitsImageArea: true,
@@ -45,8 +45,20 @@ describe('serving settings', () => {
     });
   });
 
+  it("the original layout is asked in InternVL's own chat form", () => {
+    assert.deepEqual(resolvePromptOptions({}, undefined, 'original'), {
+      template: 'original',
+      tiling: undefined,
+      limitsImageArea: false,
+      applyExif: true,
+    });
+    const used = resolvePromptOptions({ template: 'hub' }, undefined, 'original');
+    assert.equal(used.template, 'hub');
+    assert.equal(resolvePromptOptions({}, TRAINED, 'original').template, 'training');
+  });
+
   it('single options win over the record, and are named as differences', () => {
-    const used = resolvePromptOptions({ system: '', tiling: { maxTiles: 6 } }, TRAINED);
+    const used = resolvePromptOptions({ system: '', tiling: { maxTiles: 6 } }, TRAINED, 'hf');
     assert.equal(used.template, 'training');
     assert.equal(used.limitsImageArea, true);
     const lines = settingDifferences(used, TRAINED, CONFIG, EVERYTHING);
@@ -56,7 +68,7 @@ describe('serving settings', () => {
   });
 
   it('another form brings its own defaults, not half of the record', () => {
-    const used = resolvePromptOptions({ template: 'hub' }, TRAINED);
+    const used = resolvePromptOptions({ template: 'hub' }, TRAINED, 'hf');
     assert.equal(used.system, undefined);
     assert.equal(used.tiling, undefined);
     const lines = settingDifferences(used, TRAINED, CONFIG, EVERYTHING);
@@ -67,7 +79,7 @@ describe('serving settings', () => {
   });
 
   it('only what touches the request counts', () => {
-    const used = resolvePromptOptions({ tiling: {}, system: 'You know faces.' }, TRAINED);
+    const used = resolvePromptOptions({ tiling: {}, system: 'You know faces.' }, TRAINED, 'hf');
     const count = (facts: Partial<typeof EVERYTHING>): number =>
       settingDifferences(used, TRAINED, CONFIG, { ...EVERYTHING, ...facts }).length;
     assert.equal(count({}), 2);
@@ -75,7 +87,7 @@ describe('serving settings', () => {
     assert.equal(count({ hasOwnSystem: true }), 1);
     assert.equal(count({ hasText: false }), 1);
     // The same cut in other words is no difference.
-    const one = resolvePromptOptions({ tiling: { minTiles: 1, maxTiles: 1 } }, TRAINED);
+    const one = resolvePromptOptions({ tiling: { minTiles: 1, maxTiles: 1 } }, TRAINED, 'hf');
     assert.deepEqual(settingDifferences(one, TRAINED, CONFIG, EVERYTHING), []);
   });
 
