@@ -12,8 +12,8 @@ export type DemoAttribute = (typeof ATTRIBUTES)[number];
 /** What faces are told apart by, to see whether the model serves them alike. */
 export const GROUPS = ['source', 'gender', 'age'] as const;
 
-/** Prompts as in training: no system turn, one tile a picture. */
-export const PROMPT = { template: 'training', system: '' } as const;
+/** Prompts as in training: no system turn, one tile a picture, pictures as they are stored. */
+export const PROMPT = { template: 'training', system: '', applyExif: false } as const;
 
 export interface Demo {
   readonly options: DemoOptions;

@@ -119,7 +119,7 @@ export function stageCommands(demo: Demo): readonly string[] {
         '--tuned',
         run,
       ],
-      ...['--template', PROMPT.template, '--system', PROMPT.system],
+      ...['--template', PROMPT.template, '--system', PROMPT.system, '--no-exif'],
       ...['--max-new-tokens', `${ASKING.maxNewTokens}`, '--batch-size', `${ASKING.batchSize}`],
       ...['--output', at('scores')],
     ),
@@ -132,6 +132,6 @@ export const REAL_COMMANDS: readonly string[] = [
   'npx facellm generate --labels my/labels.csv --images my/pictures --teacher openai --output my/data --dry-run',
   'npx facellm generate --labels my/labels.csv --images my/pictures --teacher openai --output my/data --spending-limit 20',
   'npx facellm train --recipe facellm1b --model OpenGVLab/InternVL3-1B-hf --data my/data --output my/run',
-  'npx facellm evaluate --benchmark attributes --data my/test --model OpenGVLab/InternVL3-1B-hf --adapter my/run --template training --output my/scores',
+  'npx facellm evaluate --benchmark attributes --data my/test --model OpenGVLab/InternVL3-1B-hf --adapter my/run --output my/scores',
   'npx facellm ask my/face.jpg "Describe this face." --model OpenGVLab/InternVL3-1B-hf --adapter my/run',
 ];

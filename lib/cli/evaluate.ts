@@ -3,7 +3,6 @@ import { InvalidArgumentError } from '../errors.js';
 import {
   type BenchmarkChoice,
   type BenchmarkName,
-  type BenchmarkSummary,
   type BuiltInAttribute,
   evaluate,
   type EvaluationEvent,
@@ -154,23 +153,9 @@ function describe({ output, questions, missing, failures, summary }: EvaluationR
   const partial = summary.isPartial ? ', not all of the set: no score of the benchmark' : '';
   return [
     `${summary.benchmark}: ${questions} questions${partial}`,
-    figures(summary),
+    table(summary.table),
+    '95 % intervals in brackets',
     ...failed,
     `report: ${output}/report`,
   ].join('\n');
-}
-
-/** Headline figures, a column a model; those of single groups are in the report. */
-function figures({ models }: BenchmarkSummary): string {
-  const names = [...new Set(models.flatMap(({ figures: own }) => Object.keys(own)))];
-  const rows = names
-    .filter((name) => name.split('.').length <= 2)
-    .map((name) => [
-      name,
-      ...models.map(({ figures: own }) => {
-        const value = own[name];
-        return value === undefined ? '' : Number.isInteger(value) ? `${value}` : value.toFixed(4);
-      }),
-    ]);
-  return table([['', ...models.map(({ name }) => name)], ...rows]);
 }

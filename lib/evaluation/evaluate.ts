@@ -1,11 +1,10 @@
 /** `evaluate()`: a benchmark by name over checkpoints by path, with one journal, one report. */
-import { DEFAULT_SYSTEM, type TemplateName } from '../chat/index.js';
 import { received } from '../options/describe.js';
 import { InvalidArgumentError } from '../errors.js';
-import type { TilingOptions } from '../image/index.js';
 import { JobRun } from '../jobs/index.js';
 import type { Dtype, PromptOptions } from '../model/index.js';
-import { faceLlmContender } from './face-llm-contender.js';
+import { chooseForm, formSettings } from './asked-form.js';
+import { faceLlmContender, locateModel, type NamedModel } from './face-llm-contender.js';
 import type { Contender } from './model-under-test.js';
 import {
   BENCHMARK_NAMES,
@@ -20,7 +19,6 @@ import {
   type Rank,
   rankFromEnvironment,
   runBenchmark,
-  type SettingValue,
 } from './run/index.js';
 
 /** A benchmark with its own options, its data, and how models are asked. */
@@ -41,7 +39,11 @@ export interface AskingOptions {
   readonly maxNewTokens?: number | undefined;
   /** Questions computed together. @default 8 */
   readonly batchSize?: number | undefined;
-  /** Template, system turn, tiles. @default the checkpoint's own template, no system turn */
+  /**
+   * Template, system turn, tiles; all models of a run are asked alike. @default as the models were trained where that is
+   * recorded beside one of them (where two records differ, the run is refused until the options say which); else the
+   * checkpoint's own template and no system turn
+   */
   readonly prompt?: Omit<PromptOptions, 'signal'> | undefined;
   readonly device?: string | undefined;
   readonly dtype?: Dtype | undefined;
@@ -85,14 +87,16 @@ async function evaluateAll(
   const seed = options.seed ?? 0;
   const benchmark = await openBenchmark(options);
   signal.throwIfAborted();
+  const models = await Promise.all(modelsOf(options).map(locateModel));
+  const { form, recordedBy } = chooseForm(options.prompt ?? {}, models);
+  const prompt = formSettings(form);
+  emit({ type: 'asking', form: prompt, recordedBy });
+  const { device, dtype, threads, mmap } = options;
+  const load = { device, dtype, threads, mmap };
+  const asking = { prompt: form, maxNewTokens, seed, hashes: new Map<string, string>() };
   const contenders: Contender[] = [];
-  const prompt = fixedPrompt(options.prompt ?? {});
-  const hashes = new Map<string, string>();
-  for (const who of modelsOf(options)) {
-    const { device, dtype, threads, mmap } = options;
-    const load = { device, dtype, threads, mmap, subfolder: who.subfolder };
-    const asking = { prompt, maxNewTokens, seed, hashes, signal, emit };
-    contenders.push(await faceLlmContender({ ...who, load, ...asking }));
+  for (const model of models) {
+    contenders.push(await faceLlmContender(model, { ...asking, load, signal, emit }));
   }
   return runBenchmark({
     benchmark,
@@ -100,12 +104,13 @@ async function evaluateAll(
     output: options.output,
     // What belongs to this process alone is no part of the record.
     request: { ...options, rank: undefined, signal: undefined },
+    recordedBy,
     settings: {
       benchmarkOptions: {
         ...(options.benchmark === 'facexbench' && { setting: options.setting ?? 'zero-shot' }),
         limit: options.limit ?? null,
       },
-      prompt: { ...promptSettings(prompt), dtype: options.dtype ?? 'as stored' },
+      prompt: { ...prompt, dtype: options.dtype ?? 'as stored' },
       maxNewTokens,
       batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,
       seed,
@@ -119,49 +124,13 @@ async function evaluateAll(
 }
 
 /** The models of a run; the first is what the other is compared with. */
-function modelsOf({ model, subfolder, adapter, tuned }: EvaluateOptions): {
-  readonly name: string;
-  readonly model: string;
-  readonly subfolder?: string | undefined;
-  readonly adapter?: readonly string[];
-}[] {
+function modelsOf({ model, subfolder, adapter, tuned }: EvaluateOptions): NamedModel[] {
   const adapters = [adapter ?? []].flat();
   return [
     { name: 'base', model, subfolder },
     ...(adapters.length > 0 ? [{ name: 'tuned', model, subfolder, adapter: adapters }] : []),
     ...(tuned === undefined ? [] : [{ name: 'tuned', model: tuned }]),
   ];
-}
-
-/**
- * Options with nothing left open: a model or an adapter that recorded how it was trained would fill in its
- * own, and base and tuned would be asked differently.
- */
-function fixedPrompt(prompt: PromptOptions): FixedPrompt {
-  const template = prompt.template ?? 'hub';
-  const isTraining = template === 'training';
-  return {
-    template,
-    system: prompt.system ?? (template === 'hub' ? '' : DEFAULT_SYSTEM),
-    // An empty range is the checkpoint's own.
-    tiling: prompt.tiling ?? (isTraining ? 'off' : {}),
-    limitsImageArea: prompt.limitsImageArea ?? isTraining,
-    applyExif: prompt.applyExif ?? true,
-    ...(prompt.maxPixels !== undefined && { maxPixels: prompt.maxPixels }),
-  };
-}
-
-interface FixedPrompt {
-  readonly template: TemplateName;
-  readonly system: string;
-  readonly tiling: TilingOptions;
-  readonly limitsImageArea: boolean;
-  readonly applyExif: boolean;
-  readonly maxPixels?: number;
-}
-
-function promptSettings({ tiling, ...prompt }: FixedPrompt): Record<string, SettingValue> {
-  return { ...prompt, tiling: tiling === 'off' ? 'off' : { ...tiling } };
 }
 
 /** Lists everything wrong that can be told without reading a file. */

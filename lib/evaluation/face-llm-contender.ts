@@ -7,17 +7,35 @@ import { join, resolve } from 'node:path';
 import type { ChatMessage } from '../chat/index.js';
 import { resolveCheckpoint } from '../checkpoint/index.js';
 import { createError } from '../errors.js';
-import { type Dtype, FaceLlm, type LoadOptions, type PromptOptions } from '../model/index.js';
+import {
+  type Dtype,
+  FaceLlm,
+  type LoadOptions,
+  type PromptOptions,
+  readServingSettings,
+} from '../model/index.js';
+import type { RecordOwner } from './asked-form.js';
 import type { ChoiceAnswer, Contender, ModelUnderTest, Question } from './model-under-test.js';
 import type { EvaluationEvent } from './run/index.js';
 
-export interface FaceLlmContenderOptions {
+/** A model that takes part, by what the caller named. */
+export interface NamedModel {
   readonly name: string;
   /** Checkpoint folder, or a hub id in the local cache. */
   readonly model: string;
+  readonly subfolder?: string | undefined;
   /** PEFT folders, or hub ids in the local cache, whose effects add up. */
   readonly adapter?: readonly string[] | undefined;
-  readonly load: Omit<LoadOptions, 'signal' | 'onProgress' | 'onWarning' | 'adapter'>;
+}
+
+export interface LocatedModel extends RecordOwner {
+  readonly model: string;
+  readonly directory: string;
+  readonly adapters: readonly string[];
+}
+
+export interface FaceLlmContenderOptions {
+  readonly load: Pick<LoadOptions, 'device' | 'dtype' | 'threads' | 'mmap'>;
   readonly prompt: PromptOptions;
   readonly maxNewTokens: number;
   readonly seed: number;
@@ -31,21 +49,35 @@ export interface FaceLlmContenderOptions {
 const PREFIX_CACHE_BYTES = 2 ** 30;
 
 /**
- * Finds the checkpoint and hashes its files, about a second a gigabyte; loads nothing yet.
+ * Finds the checkpoint and its adapters, and reads how they were trained.
+ *
+ * @throws CheckpointError
+ */
+export async function locateModel(named: NamedModel): Promise<LocatedModel> {
+  const { name, model, subfolder, adapter = [] } = named;
+  const directory = await resolveCheckpoint(model, subfolder === undefined ? {} : { subfolder });
+  const adapters = await Promise.all(adapter.map((folder) => resolveCheckpoint(folder)));
+  const records = await Promise.all([
+    readServingSettings(directory, 'FACELLM_CONFIG_INVALID'),
+    ...adapters.map((folder) => readServingSettings(folder, 'FACELLM_ADAPTER_INVALID')),
+  ]);
+  const recorded = records.findLast((one) => one !== undefined);
+  return { name, model, directory, adapters, recorded };
+}
+
+/**
+ * Hashes the model's files, about a second a gigabyte; loads nothing yet.
  *
  * @throws CheckpointError; the signal's reason
  */
-export async function faceLlmContender(options: FaceLlmContenderOptions): Promise<Contender> {
-  const { name, model, adapter = [], load, emit, signal } = options;
-  const { subfolder, revision } = load;
-  const directory = await resolveCheckpoint(model, {
-    ...(subfolder !== undefined && { subfolder }),
-    ...(revision !== undefined && { revision }),
-  });
-  const adapters = await Promise.all(adapter.map((folder) => resolveCheckpoint(folder)));
+export async function faceLlmContender(
+  { name, model, directory, adapters }: LocatedModel,
+  options: FaceLlmContenderOptions,
+): Promise<Contender> {
+  const { load, emit, signal } = options;
   const hashes: string[] = [];
   for (const folder of [directory, ...adapters]) {
-    const hash = options.hashes.get(folder) ?? (await hashFolder(folder, options));
+    const hash = options.hashes.get(folder) ?? (await hashFolder(folder, { ...options, name }));
     options.hashes.set(folder, hash);
     hashes.push(hash);
   }
@@ -57,31 +89,16 @@ export async function faceLlmContender(options: FaceLlmContenderOptions): Promis
     open: async (opening) => {
       const loaded = await FaceLlm.load(directory, {
         prefixCacheBytes: PREFIX_CACHE_BYTES,
-        ...withoutPlace(load),
+        ...load,
         adapter: adapters,
-        onWarning: ({ message, differences }) =>
-          emit({
-            type: 'warning',
-            model: name,
-            message: `${message} (${REMEDY})`,
-            details: differences,
-          }),
+        onWarning: ({ message, remedy, differences: details }) =>
+          emit({ type: 'warning', model: name, message: `${message} (${remedy})`, details }),
         signal: AbortSignal.any([signal, opening]),
         onProgress: (progress) => emit({ type: 'load', model: name, ...progress }),
       });
       return new FaceLlmUnderTest(loaded, options);
     },
   };
-}
-
-/** A benchmark sets every option itself where none is given, so leaving them out does not help. */
-const REMEDY =
-  'every model of a run is asked alike, and not as recorded unless you say so: give the options of its training, ' +
-  'such as --template training --tiles off';
-
-/** The folder is resolved already. */
-function withoutPlace({ device, dtype, threads, mmap }: LoadOptions): LoadOptions {
-  return { device, dtype, threads, mmap };
 }
 
 class FaceLlmUnderTest implements ModelUnderTest {
@@ -153,7 +170,11 @@ const HASHED = /\.(safetensors|json|jinja|txt|model)$/;
 /** sha256 over the names and contents of a model's files. */
 async function hashFolder(
   directory: string,
-  { name, emit, signal }: Pick<FaceLlmContenderOptions, 'name' | 'emit' | 'signal'>,
+  {
+    name,
+    emit,
+    signal,
+  }: Pick<FaceLlmContenderOptions, 'emit' | 'signal'> & { readonly name: string },
 ): Promise<string> {
   const entries = await readdir(directory, { withFileTypes: true });
   const names = entries.flatMap((entry) => (HASHED.test(entry.name) ? [entry.name] : [])).sort();

@@ -87,6 +87,8 @@ export interface BenchmarkSummary {
     readonly name: string;
     readonly figures: Readonly<Record<string, number>>;
   }[];
+  /** The main figures with their intervals, as a screen shows them; the first row names the columns. */
+  readonly table: readonly (readonly string[])[];
   /** Files written, relative to the folder. */
   readonly files: readonly string[];
 }

@@ -15,7 +15,12 @@ export {
 } from './export-model.js';
 export { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
 export { type ModelShape, nanoShape, overrideShape } from './model-shape.js';
-export { type ServingSettings, SETTINGS_FILE } from './serving-settings.js';
+export {
+  readServingSettings,
+  resolvePromptOptions,
+  type ServingSettings,
+  SETTINGS_FILE,
+} from './serving-settings.js';
 export {
   type AdapterChoice,
   type AskOptions,

@@ -234,6 +234,75 @@ describe('evaluate', () => {
     assert.match(wrong.stderr, /--where race: expected NAME=VALUE/);
   });
 
+  it('asks all models as the one with a record was trained, and ends with the main table', async () => {
+    const trained = temporaryFolder();
+    cpSync(ADAPTER, trained, { recursive: true });
+    const record = { template: 'training', system: '', tiles: 'off', limitsImageArea: true };
+    writeFileSync(join(trained, 'facellm_training.json'), JSON.stringify(record));
+    const faces = temporaryFolder();
+    const background = { r: 200, g: 90, b: 90 };
+    for (const i of [0, 1]) {
+      await sharp({ create: { width: 24, height: 24, channels: 3, background } })
+        .png()
+        .toFile(join(faces, `${i}.png`));
+    }
+    writeFileSync(join(faces, 'labels.csv'), 'file,gender\n0.png,Male\n1.png,Female\n');
+    const output = temporaryFolder();
+    const own = [
+      '--benchmark',
+      'attributes',
+      '--data',
+      faces,
+      '--output',
+      output,
+      '--model',
+      MODEL,
+    ];
+    const rest = [
+      '--adapter',
+      trained,
+      '--dtype',
+      'fp32',
+      '--threads',
+      '1',
+      '--max-new-tokens',
+      '4',
+    ];
+    const run = facellm(['evaluate', ...own, ...rest]);
+    assert.equal(run.status, 0, run.stderr);
+    assert.match(
+      run.stderr,
+      /asked with template training, system "", tiling off, .*as tuned was trained/,
+    );
+    assert.doesNotMatch(run.stderr, /other settings/);
+    const { models, asked } = JSON.parse(readFileSync(join(output, 'run.json'), 'utf8')) as {
+      models: { settings: { prompt: Record<string, unknown> } }[];
+      asked: { recordedBy: string[] };
+    };
+    assert.deepEqual(asked.recordedBy, ['tuned']);
+    for (const { settings } of models) {
+      assert.deepEqual(settings.prompt, {
+        ...{ template: 'training', system: '', tiling: 'off', limitsImageArea: true },
+        ...{ applyExif: false, dtype: 'fp32' },
+      });
+    }
+    const [base, tuned] = ['base', 'tuned'].map((name) => outcomes(output, name));
+    assert.deepEqual(
+      tuned?.map(({ promptHash }) => promptHash),
+      base?.map(({ promptHash }) => promptHash),
+    );
+    assert.match(run.stdout, /attribute +read from +model +n +accuracy +balanced accuracy +unread/);
+    const figure = String.raw`[01]\.\d{3} \([01]\.\d{3}–[01]\.\d{3}\)`;
+    for (const reading of ['choice probabilities', 'generated text']) {
+      for (const model of ['base', 'tuned']) {
+        assert.match(
+          run.stdout,
+          new RegExp(`gender +${reading} +${model} +2 +${figure} +${figure} +[0-2]\n`),
+        );
+      }
+    }
+  });
+
   it('other settings in the same folder, absent data and wrong options are refused before any work', async () => {
     const other = facellm([...flags(data, whole), '--batch-size', '3', '--setting', 'in-context']);
     assert.equal(other.status, 1);

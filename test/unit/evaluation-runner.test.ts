@@ -46,7 +46,13 @@ function makeBenchmark(change: Partial<Benchmark> = {}): FakeBenchmark {
     readings: ['text', 'probability'],
     report(runs) {
       reported.push([...runs]);
-      return Promise.resolve({ benchmark: 'fake', isPartial: false, models: [], files: [] });
+      return Promise.resolve({
+        benchmark: 'fake',
+        isPartial: false,
+        models: [],
+        table: [],
+        files: [],
+      });
     },
     ...change,
     reported,
@@ -146,7 +152,7 @@ describe('evaluation runner', () => {
         questions: 12,
         missing: 0,
         failures: 0,
-        summary: { benchmark: 'fake', isPartial: false, models: [], files: [] },
+        summary: { benchmark: 'fake', isPartial: false, models: [], table: [], files: [] },
       },
     );
     const batch = ['clear', 'answer 3', 'choose', 'choose', 'choose'];

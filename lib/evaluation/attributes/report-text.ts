@@ -22,7 +22,10 @@ export interface FairnessTextOptions {
   readonly confidence: number;
 }
 
-function headline(attributes: readonly AttributeAnalysis[]): Block {
+/** Figures over all pictures, a row for each attribute, reading and model. */
+export function headline(
+  attributes: readonly AttributeAnalysis[],
+): Extract<Block, { kind: 'table' }> {
   const names = FIGURE_NAMES.filter((name) =>
     attributes.some((attribute) => figuresIn(attribute).includes(name)),
   );

@@ -1,5 +1,12 @@
 /** The fairness report's files and its headline figures. */
-import { type CsvCell, csvOf, rounded, roundedJson, writeReport } from '../report/index.js';
+import {
+  cellsOf,
+  type CsvCell,
+  csvOf,
+  rounded,
+  roundedJson,
+  writeReport,
+} from '../report/index.js';
 import type { BenchmarkSummary } from '../types.js';
 import {
   analyseAttributes,
@@ -7,8 +14,8 @@ import {
   type AttributeAnalysis,
   type Score,
 } from './analysis.js';
-import { FIGURE_NAMES, type Figures } from './figures.js';
-import { fairnessDocument } from './report-text.js';
+import { FIGURE_NAMES, FIGURE_TITLES, type Figures } from './figures.js';
+import { fairnessDocument, headline } from './report-text.js';
 
 export interface FairnessReportOptions extends AnalysisOptions {
   /** An existing folder. */
@@ -18,6 +25,12 @@ export interface FairnessReportOptions extends AnalysisOptions {
 }
 
 const FORMAT = 'facellm-fairness-1';
+
+/** Of the main table, those that a screen has place for. */
+const TABLE_COLUMNS = [
+  ...['attribute', 'read from', 'model', 'n'],
+  ...[FIGURE_TITLES.accuracy, FIGURE_TITLES.balancedAccuracy, 'unread'],
+];
 
 const CSV_HEADER = [
   ...['attribute', 'reading', 'model', 'grouping', 'group', 'count', 'is_small', 'unread'],
@@ -116,6 +129,7 @@ export async function writeFairnessReport(
         ),
       ),
     })),
+    table: cellsOf(headline(attributes), TABLE_COLUMNS),
     files,
   };
 }

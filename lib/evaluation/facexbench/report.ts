@@ -11,7 +11,7 @@ import { writePredictions } from './predictions.js';
 import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published-scores.js';
 import type { QuestionFolder } from './question-folder.js';
 import { describeResults } from './report-text.js';
-import { figuresOf, type ResultsInput, resultsOf } from './results.js';
+import { figuresOf, mainTable, type ResultsInput, resultsOf } from './results.js';
 import {
   CONFIDENCE,
   type FaceXItem,
@@ -66,7 +66,7 @@ export async function reportFaceXBench(options: FaceXReportOptions): Promise<Ben
     files.push(...(await writePredictions(folder.files, items, run, output)));
   }
   const models = results.models.map((name) => ({ name, figures: figuresOf(results, name) }));
-  return { benchmark: results.title, isPartial, models, files };
+  return { benchmark: results.title, isPartial, models, table: mainTable(results), files };
 }
 
 /** One question a line: what each model said and what each reading took it for, as letters. */

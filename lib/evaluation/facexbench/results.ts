@@ -1,4 +1,5 @@
 /** A FaceXBench run as numbers: every score, every comparison, every failure. */
+import { formatEstimate } from '../report/index.js';
 import { compareRuns, type Comparison } from './comparison.js';
 import type { FaceXSetting } from './prompt.js';
 import {
@@ -67,6 +68,23 @@ export function resultsOf(options: ResultsInput, runs: readonly ReadRun[]): Face
     ),
     chance: items.reduce((sum, { choices }) => sum + 1 / choices.length, 0) / items.length,
   };
+}
+
+/** Accuracies over all questions and by category, a row for each model, a column for each reading. */
+export function mainTable({ scores, models }: FaceXResults): string[][] {
+  const readings = [...new Set(scores.map(({ reading }) => reading))];
+  const main = scores.filter(({ table }) => table === 'overall' || table === 'category');
+  const rows = [...new Set(main.map(({ group }) => group))].flatMap((group) =>
+    models.map((model) => {
+      const own = main.filter((score) => score.group === group && score.model === model);
+      const cells = readings.map((reading) => {
+        const found = own.find((score) => score.reading === reading);
+        return formatEstimate(found && { ...found, value: found.accuracy });
+      });
+      return [group, model, String(own[0]?.total ?? 0), ...cells];
+    }),
+  );
+  return [['questions', 'model', 'n', ...readings], ...rows];
 }
 
 /** Headline figures of a model: overall and per category. */

@@ -39,7 +39,8 @@ function rateCells({ equalErrorRate, operatingPoints }: PairFigures): string[] {
   return [formatEstimate(equalErrorRate), ...points];
 }
 
-function headline(scores: readonly PairScore[]): Block {
+/** Figures over all pairs, a row for each model. */
+export function headline(scores: readonly PairScore[]): Extract<Block, { kind: 'table' }> {
   const hasText = scores.some(({ textAccuracy }) => textAccuracy !== undefined);
   const numeric = (title: string): TableColumn => ({ title, isNumeric: true });
   return {

@@ -1,5 +1,12 @@
 /** The verification report's files and its headline figures. */
-import { type CsvCell, csvOf, rounded, roundedJson, writeReport } from '../report/index.js';
+import {
+  cellsOf,
+  type CsvCell,
+  csvOf,
+  rounded,
+  roundedJson,
+  writeReport,
+} from '../report/index.js';
 import type { BenchmarkSummary } from '../types.js';
 import {
   analysePairs,
@@ -9,7 +16,7 @@ import {
   type PairScore,
   type Rate,
 } from './analysis.js';
-import { pairsDocument } from './report-text.js';
+import { headline, pairsDocument } from './report-text.js';
 
 export interface PairsReportOptions extends PairAnalysisOptions {
   /** An existing folder. */
@@ -19,6 +26,12 @@ export interface PairsReportOptions extends PairAnalysisOptions {
 }
 
 const FORMAT = 'facellm-pairs-1';
+
+/** Of the main table, those that a screen has place for. */
+const TABLE_COLUMNS = [
+  ...['model', 'same person', 'different people', 'EER', 'TMR at FMR 1 %', 'accuracy'],
+  ...['accuracy from text', 'unread', 'failed'],
+];
 
 const CSV_HEADER = [
   ...['model', 'grouping', 'group', 'genuine', 'impostor', 'is_small'],
@@ -137,6 +150,7 @@ export async function writePairsReport(options: PairsReportOptions): Promise<Ben
     benchmark: 'pairs',
     isPartial,
     models: scores.map((score) => ({ name: score.model, figures: headlineFigures(score) })),
+    table: cellsOf(headline(scores), TABLE_COLUMNS),
     files,
   };
 }

@@ -34,6 +34,16 @@ export type Block =
       readonly caption: string;
     };
 
+/** A table's cells under a row of its titles, or of those of its columns that are named. */
+export function cellsOf(
+  { columns, rows }: Extract<Block, { kind: 'table' }>,
+  titles: readonly string[] = columns.map(({ title }) => title),
+): string[][] {
+  const places = columns.flatMap(({ title }, i) => (titles.includes(title) ? [i] : []));
+  const all = [columns.map(({ title }) => title), ...rows.map(({ cells }) => cells)];
+  return all.map((cells) => places.map((i) => cells[i] ?? ''));
+}
+
 export interface ReportDocument {
   readonly title: string;
   readonly blocks: readonly Block[];

@@ -6,7 +6,13 @@ export { renderSvg } from './charts/render.js';
 export { type RocCurve, rocSpec } from './charts/roc.js';
 export { type ScorePanel, scoresSpec } from './charts/scores.js';
 export { type CsvCell, csvOf } from './csv.js';
-export type { Block, ReportDocument, TableColumn, TableRow } from './document.js';
+export {
+  type Block,
+  cellsOf,
+  type ReportDocument,
+  type TableColumn,
+  type TableRow,
+} from './document.js';
 export {
   formatDifference,
   formatEstimate,

@@ -1,5 +1,15 @@
 /** What a run tells while it works. */
+import type { SettingValue } from './settings.js';
+
 export type EvaluationEvent =
+  /** How all models are asked; before anything is loaded. */
+  | {
+      readonly type: 'asking';
+      /** Template, system turn, tiles, area limit, EXIF: with every default in place. */
+      readonly form: Readonly<Record<string, SettingValue>>;
+      /** Models whose record of their training fills in what the caller left open; empty: the defaults do. */
+      readonly recordedBy: readonly string[];
+    }
   /** A model's files are being hashed or its weights read. */
   | {
       readonly type: 'hash' | 'load';

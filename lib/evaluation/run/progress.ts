@@ -18,6 +18,11 @@ function clock(seconds: number): string {
   return `${hours}:${two(minutes)}:${two(seconds)}`;
 }
 
+function shown(value: unknown): string {
+  const text = typeof value === 'string' && value !== '' ? value : JSON.stringify(value);
+  return text === '{}' ? "the checkpoint's own" : text;
+}
+
 export class EvaluationProgress {
   readonly #stream: EvaluationProgressOptions['stream'];
   readonly #intervalMs: number;
@@ -39,6 +44,12 @@ export class EvaluationProgress {
   }
 
   update(event: EvaluationEvent): void {
+    if (event.type === 'asking') {
+      const form = Object.entries(event.form).map(([key, value]) => `${key} ${shown(value)}`);
+      const by = event.recordedBy.join(' and ');
+      const as = by === '' ? '' : `, as ${by} was trained where the options leave it open`;
+      this.note(`asked with ${form.join(', ')}${as}`);
+    }
     if (event.type === 'start') {
       this.#startedAt = this.#now();
       this.#doneBefore = event.done;

@@ -22,6 +22,8 @@ export interface BenchmarkRunOptions extends Rank {
   readonly output: string;
   /** What the caller asked for, for the record; JSON-serialisable. */
   readonly request: object;
+  /** Models whose record of their training says how all are asked, for the record. @default none */
+  readonly recordedBy?: readonly string[];
   readonly settings: Pick<
     RunSettings,
     'benchmarkOptions' | 'prompt' | 'maxNewTokens' | 'batchSize' | 'seed'
@@ -102,14 +104,15 @@ async function makeFolder(path: string): Promise<void> {
 
 /** run.json: everything needed to do the run again. The same from every process. */
 async function describeRun(options: BenchmarkRunOptions): Promise<void> {
-  const { benchmark, contenders, output, request } = options;
+  const { benchmark, contenders, output, request, recordedBy = [] } = options;
   const models = contenders.map((contender) => ({
     name: contender.name,
     origin: contender.origin,
     settings: settingsOf(options, contender),
   }));
   const { name, isPartial, notes, sources = [] } = benchmark;
-  const run = { request, benchmark: { name, isPartial, notes }, models, sources };
+  const asked = { recordedBy };
+  const run = { request, benchmark: { name, isPartial, notes }, asked, models, sources };
   await writeFileAtomic(join(output, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
 }
 

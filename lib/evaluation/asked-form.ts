@@ -1,0 +1,92 @@
+/**
+ * The one form in which all models of a run are asked: as they were trained where that is recorded, unless the caller
+ * says otherwise. Answers to different prompts could not be compared.
+ */
+import { DEFAULT_SYSTEM, type TemplateName } from '../chat/index.js';
+import { InvalidArgumentError } from '../errors.js';
+import type { TilingOptions } from '../image/index.js';
+import { type PromptOptions, resolvePromptOptions, type ServingSettings } from '../model/index.js';
+import type { SettingValue } from './run/index.js';
+
+/** Prompt options with nothing left open, so that no model fills in its own. */
+export interface AskedForm {
+  readonly template: TemplateName;
+  readonly system: string;
+  readonly tiling: TilingOptions;
+  readonly limitsImageArea: boolean;
+  readonly applyExif: boolean;
+  readonly maxPixels?: number;
+}
+
+export interface RecordOwner {
+  /** Label of the model in the run. */
+  readonly name: string;
+  /** How it was trained, by its last adapter with a record, else by its checkpoint. */
+  readonly recorded: ServingSettings | undefined;
+}
+
+export interface ChosenForm {
+  readonly form: AskedForm;
+  /** The models whose record fills in what the caller left open; empty: the defaults do. */
+  readonly recordedBy: readonly string[];
+}
+
+function complete(options: PromptOptions, recorded: ServingSettings | undefined): AskedForm {
+  const { template, system, tiling, ...rest } = resolvePromptOptions(options, recorded);
+  const { limitsImageArea, applyExif, maxPixels } = rest;
+  return {
+    template,
+    system: system ?? (template === 'hub' ? '' : DEFAULT_SYSTEM),
+    // An empty range is the checkpoint's own.
+    tiling: tiling ?? {},
+    limitsImageArea,
+    applyExif,
+    ...(maxPixels !== undefined && { maxPixels }),
+  };
+}
+
+/** How each setting is called by the callers: option and flag. */
+const FLAGS: Readonly<Record<string, string>> = {
+  template: 'prompt.template (--template)',
+  system: 'prompt.system (--system)',
+  tiling: 'prompt.tiling (--tiles)',
+  limitsImageArea: 'prompt.limitsImageArea (--limit-area)',
+  applyExif: 'prompt.applyExif (--no-exif)',
+};
+
+/**
+ * Models without a record are asked as those with one.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT where two records differ in something that `options` leave
+ * open, with a line for each setting
+ */
+export function chooseForm(options: PromptOptions, owners: readonly RecordOwner[]): ChosenForm {
+  const known = owners.flatMap(({ name, recorded }) =>
+    recorded === undefined ? [] : [{ name, form: complete(options, recorded) }],
+  );
+  const [first, ...others] = known;
+  if (first === undefined) return { form: complete(options, undefined), recordedBy: [] };
+  const differences = others.flatMap(({ name, form }) =>
+    Object.keys(FLAGS).flatMap((key) => {
+      const [one, other] = [first.form, form].map((all) => {
+        return JSON.stringify((all as unknown as Record<string, unknown>)[key]);
+      });
+      if (one === other) return [];
+      return [`${FLAGS[key]}: ${first.name} was trained with ${one}, ${name} with ${other}`];
+    }),
+  );
+  if (differences.length > 0) {
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      'the models of the run were trained to be asked in different ways, and are compared only if both are asked in ' +
+        'one: say which by these options, or score each in a run of its own',
+      { details: differences },
+    );
+  }
+  return { form: first.form, recordedBy: known.map(({ name }) => name) };
+}
+
+/** For the record of a run. */
+export function formSettings(form: AskedForm): Record<string, SettingValue> {
+  return { ...form, tiling: form.tiling === 'off' ? 'off' : { ...form.tiling } };
+}

@@ -1,0 +1,70 @@
+/** How the models of a run are asked: as trained, as told, or refused where that is not one way. */
+import assert from 'node:assert/strict';
+
+import { DEFAULT_SYSTEM } from '../../lib/chat/index.js';
+import { chooseForm, type RecordOwner } from '../../lib/evaluation/asked-form.js';
+import type { ServingSettings } from '../../lib/model/index.js';
+
+const TRAINED: ServingSettings = {
+  template: 'training',
+  system: 'Look.',
+  tiling: 'off',
+  limitsImageArea: true,
+  applyExif: false,
+};
+const OTHERWISE: ServingSettings = { ...TRAINED, system: '', applyExif: true };
+
+function owner(name: string, recorded?: ServingSettings): RecordOwner {
+  return { name, recorded };
+}
+
+describe('the form in which a run asks', () => {
+  it('is the record of the one model, or of the only one with a record, for all of them', () => {
+    for (const owners of [
+      [owner('base', TRAINED)],
+      [owner('base'), owner('tuned', TRAINED)],
+      [owner('base', TRAINED), owner('tuned')],
+      [owner('base', TRAINED), owner('tuned', { ...TRAINED })],
+    ]) {
+      const { form, recordedBy } = chooseForm({}, owners);
+      assert.deepEqual(form, TRAINED);
+      const known = owners.filter(({ recorded }) => recorded !== undefined);
+      assert.deepEqual(recordedBy, known.map(({ name }) => name)); // prettier-ignore
+    }
+  });
+
+  it('is the default of the template without a record', () => {
+    const { form, recordedBy } = chooseForm({}, [owner('base'), owner('tuned')]);
+    assert.deepEqual(recordedBy, []);
+    assert.deepEqual(form, {
+      ...{ template: 'hub', system: '', tiling: {}, limitsImageArea: false, applyExif: true },
+    });
+    const { system, tiling } = chooseForm({ template: 'training' }, [owner('base')]).form;
+    assert.deepEqual([system, tiling], [DEFAULT_SYSTEM, 'off']);
+  });
+
+  it('is what the caller says, beside the rest of the record', () => {
+    const owners = [owner('base'), owner('tuned', TRAINED)];
+    const { form } = chooseForm({ system: '', maxPixels: 100 }, owners);
+    assert.deepEqual(form, { ...TRAINED, system: '', maxPixels: 100 });
+    assert.equal(chooseForm({ template: 'hub' }, owners).form.applyExif, true);
+  });
+
+  it('is refused where two records differ, each setting named, until the caller says', () => {
+    const owners = [owner('base', TRAINED), owner('tuned', OTHERWISE)];
+    assert.throws(
+      () => chooseForm({}, owners),
+      (error: { code?: string; details?: readonly string[] }) => {
+        assert.equal(error.code, 'FACELLM_INVALID_ARGUMENT');
+        assert.deepEqual(error.details, [
+          'prompt.system (--system): base was trained with "Look.", tuned with ""',
+          'prompt.applyExif (--no-exif): base was trained with false, tuned with true',
+        ]);
+        return true;
+      },
+    );
+    assert.throws(() => chooseForm({ system: '' }, owners), { code: 'FACELLM_INVALID_ARGUMENT' });
+    const { form } = chooseForm({ system: '', applyExif: false }, owners);
+    assert.deepEqual(form, { ...TRAINED, system: '' });
+  });
+});
