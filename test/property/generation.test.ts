@@ -5,62 +5,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
-import type {
-  NativeModel,
-  NativePrompt,
-  NativeRowResult,
-  NativeSampling,
-} from '../../lib/binding/native.js';
+import type { NativeModel, NativePrompt } from '../../lib/binding/native.js';
+import { assertClose, generate, GREEDY } from '../support/generate.js';
 import * as golden from '../support/golden.js';
-
-const GREEDY: NativeSampling = {
-  isGreedy: true,
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  seed: 0,
-};
-
-interface Generated {
-  readonly ids: number[];
-  readonly logProbs: number[];
-  readonly row: NativeRowResult;
-}
-
-async function generate(
-  model: NativeModel,
-  prompts: readonly NativePrompt[],
-  options: { usesPrefixCache?: boolean; sampling?: NativeSampling; eosIds?: number[] } = {},
-): Promise<Generated[]> {
-  const rows = prompts.map(() => ({ ids: [] as number[], logProbs: [] as number[] }));
-  const result = await model.generate(
-    {
-      prompts,
-      adapters: [],
-      sampling: options.sampling ?? GREEDY,
-      maxNewTokens: 10,
-      eosIds: options.eosIds ?? [],
-      usesPrefixCache: options.usesPrefixCache ?? false,
-    },
-    (batch) => {
-      batch.rows.forEach((row, i) => {
-        rows[row]?.ids.push(batch.ids[i] ?? -1);
-        rows[row]?.logProbs.push(batch.logProbs[i] ?? NaN);
-      });
-    },
-  ).promise;
-  return rows.map((row, i) => ({ ...row, row: result.rows[i] as NativeRowResult }));
-}
-
-function assertClose(actual: readonly number[], expected: readonly number[]): void {
-  assert.equal(actual.length, expected.length);
-  actual.forEach((value, i) => {
-    const want = expected[i] ?? NaN;
-    assert.ok(Math.abs(value - want) <= 1e-4 * Math.max(1, Math.abs(want)), `${value} and ${want}`);
-  });
-}
 
 describe('generation', () => {
   let model: NativeModel;
