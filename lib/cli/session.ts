@@ -1,16 +1,16 @@
-/** Loading a model for one command: progress, Ctrl-C, disposal. */
+/** Loading a model for one command: progress, Ctrl-C and SIGTERM, disposal. */
 import { FaceLlm } from '../model/index.js';
 import type { ModelFlags } from './options.js';
 import { type Console, LoadReporter } from './output.js';
 
-/** Thrown as the reason of an abort by Ctrl-C; main() exits with 130. */
+/** Thrown as the reason of an abort by Ctrl-C or SIGTERM; main() exits with 130. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 }
 
 /**
- * Loads the model, hands it to `work` with a signal that the first Ctrl-C raises, and disposes of it.
- * A second Ctrl-C ends the process at once.
+ * Loads the model, hands it to `work` with a signal that the first Ctrl-C or SIGTERM raises, and disposes
+ * of it. A second one ends the process at once.
  */
 export async function withModel<T>(
   flags: ModelFlags,
@@ -23,6 +23,8 @@ export async function withModel<T>(
     abort.abort(new Interrupted('interrupted'));
   };
   process.on('SIGINT', interrupt);
+  // As the first process of a container has to: there the signal does nothing unless it is listened for.
+  process.on('SIGTERM', interrupt);
   const reporter = new LoadReporter(streams.stderr);
   try {
     await using model = await FaceLlm.load(flags.model, {
@@ -46,5 +48,6 @@ export async function withModel<T>(
     return await work(model, abort.signal);
   } finally {
     process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
   }
 }

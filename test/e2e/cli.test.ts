@@ -73,20 +73,15 @@ describe('end to end', () => {
     }
   });
 
-  it('Ctrl-C stops an answer and exits with 130', async () => {
-    const child = spawn(process.execPath, [
-      MAIN,
-      'ask',
-      PHOTO,
-      QUESTION,
-      ...MODEL,
-      '--max-new-tokens',
-      '30000',
-    ]);
-    child.stdout.once('data', () => child.kill('SIGINT'));
-    const code = await new Promise((resolve) => child.once('exit', resolve));
-    assert.equal(code, 130);
-  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    it(`${signal} stops an answer and exits with 130`, async () => {
+      const long = ['--max-new-tokens', '30000'];
+      const child = spawn(process.execPath, [MAIN, 'ask', PHOTO, QUESTION, ...MODEL, ...long]);
+      child.stdout.once('data', () => child.kill(signal));
+      const code = await new Promise((resolve) => child.once('exit', resolve));
+      assert.equal(code, 130);
+    });
+  }
 
   it('the API: stop strings, batches, reuse of a picture, the training form', async () => {
     await using model = await FaceLlm.load(join(golden.GOLDEN, 'ckpt-300m'), { dtype: 'fp32' });
