@@ -96,7 +96,6 @@ const KNOWN_CIRCLES = [
   'data/prompts/person.ts -> data/prompts/prompt-set.ts',
   'data/teachers/batch-service.ts -> data/teachers/teacher.ts',
   'data/teachers/openai-batches.ts -> data/teachers/openai-teacher.ts',
-  'model/prompt.ts -> model/serving-settings.ts',
 ];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));

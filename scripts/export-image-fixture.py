@@ -59,6 +59,23 @@ def deep_tiff(path, samples, order, photometric):
     path.write_bytes(magic + struct.pack(order + "I", depths_at + len(depths)) + data + depths + directory)
 
 
+def small_frame_gif(path, screen_table, own_table, transparent):
+    """A GIF of 12 x 8 whose only frame covers 6 x 4 of it, from (3, 2); tables are 4 colours or None."""
+    flags = lambda table: 0x81 if table else 0
+    control = b"\x21\xf9\x04" + bytes([int(transparent is not None), 0, 0, transparent or 0]) + b"\0"
+    # Codes of 3 bits: clear (4) before every third pixel, so that they never grow; then the end (5).
+    codes = []
+    for i in range(24):
+        codes += [4] * (i % 2 == 0) + [i % 4]
+    bits = sum(code << 3 * i for i, code in enumerate([*codes, 5]))
+    data = bits.to_bytes((3 * (len(codes) + 1) + 7) // 8, "little")
+    path.write_bytes(
+        b"GIF89a" + struct.pack("<HHBBB", WIDTH, HEIGHT, flags(screen_table), 2, 0) + bytes(screen_table or [])
+        + control + b"," + struct.pack("<HHHHB", 3, 2, 6, 4, flags(own_table)) + bytes(own_table or [])
+        + b"\x02" + bytes([len(data)]) + data + b"\0;"
+    )
+
+
 def write_files(out):
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     inks = np.stack([x * 21, y * 32, (x * y * 3) % 256, (x + y) * 9], -1).astype(np.uint8)
@@ -79,6 +96,11 @@ def write_files(out):
     palette.save(out / "palette-transparent.gif", transparency=3)
     two = [palette, palette.rotate(180)]
     two[0].save(out / "two-frames-transparent.gif", save_all=True, append_images=two[1:], transparency=2, disposal=2)
+    shared, own = [10, 20, 30, 200, 0, 0, 0, 200, 0, 0, 0, 200], [40, 50, 60, 1, 2, 3, 250, 251, 252, 7, 8, 9]
+    small_frame_gif(out / "small-frame.gif", shared, None, None)
+    small_frame_gif(out / "small-frame-own-palette.gif", shared, own, None)
+    small_frame_gif(out / "small-frame-only-own-palette.gif", None, own, None)
+    small_frame_gif(out / "small-frame-transparent.gif", shared, None, 2)
     Image.fromarray(np.dstack([rgb, rgb[..., 0]]), "RGBA").save(out / "alpha.png")
     Image.fromarray(np.dstack([rgb[..., 0], rgb[..., 1]]), "LA").save(out / "grey-alpha.png")
     Image.fromarray(rgb[..., 0]).convert("1").save(out / "bilevel.png")

@@ -4,7 +4,7 @@
  * (LLaMA-Factory's intern_vl). Both are ChatML with a default system turn; they differ in where
  * pictures go when a text does not say.
  */
-import type { ChatMessage } from './messages.js';
+import { type ChatMessage, IMAGE_TAG } from './messages.js';
 
 /** The self-introduction that both forms put in front unless told otherwise. */
 export const DEFAULT_SYSTEM =
@@ -16,8 +16,6 @@ export const HUB_TEMPLATE = `{% for message in messages %}{{'<|im_start|>' + mes
 export interface BuiltInOptions {
   readonly system: string | undefined;
   readonly addGenerationPrompt: boolean;
-  /** Makes text from outside safe. */
-  readonly cover: (text: string) => string;
 }
 
 function turn(role: string, content: string): string {
@@ -28,22 +26,23 @@ function turn(role: string, content: string): string {
  * A picture stands on a line of its own before what follows it, as in the data of both projects
  * ("<image>\nDescribe ...").
  */
-function contentText(message: ChatMessage, cover: (text: string) => string): string {
-  if (typeof message.content === 'string') return cover(message.content);
-  return message.content
-    .map((part) => (part.type === 'image' ? '<image>\n' : cover(part.text)))
-    .join('');
+function contentText({ content }: ChatMessage): string {
+  if (typeof content === 'string') return content;
+  return content.map((part) => (part.type === 'image' ? `${IMAGE_TAG}\n` : part.text)).join('');
 }
 
-/** Renders either built-in form; their texts are equal once pictures are parts of a turn. */
+/**
+ * Renders either built-in form; their texts are equal once pictures are parts of a turn.
+ *
+ * @param messages and the system text of `options`: safe already
+ */
 export function renderBuiltIn(messages: readonly ChatMessage[], options: BuiltInOptions): string {
   const [first] = messages;
-  const given = first?.role === 'system' ? contentText(first, options.cover) : undefined;
-  const fromOption = options.system === undefined ? undefined : options.cover(options.system);
-  const system = given ?? fromOption ?? DEFAULT_SYSTEM;
+  const given = first?.role === 'system' ? contentText(first) : undefined;
+  const system = given ?? options.system ?? DEFAULT_SYSTEM;
   let text = system === '' ? '' : turn('system', system);
   for (const message of given === undefined ? messages : messages.slice(1)) {
-    text += turn(message.role, contentText(message, options.cover));
+    text += turn(message.role, contentText(message));
   }
   return options.addGenerationPrompt ? `${text}<|im_start|>assistant\n` : text;
 }

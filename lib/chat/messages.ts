@@ -1,6 +1,9 @@
 /** What a conversation is, and the checks that every template relies on. */
+import type { z } from 'zod';
+
 import { InvalidArgumentError } from '../errors.js';
-import type { ImageSource } from '../image/index.js';
+import { imageSource, type ImageSource } from '../image/index.js';
+import { field, fields, kindOf, list, text, word } from '../options/index.js';
 
 export type ChatRole = 'system' | 'user' | 'assistant';
 
@@ -10,8 +13,54 @@ export type ChatContent =
 
 export interface ChatMessage {
   readonly role: ChatRole;
-  /** Text, or texts and pictures in the order in which the model shall meet them. */
+  /**
+   * Text, or texts and pictures in the order in which the model shall meet them. Where a user's text holds as many
+   * `<image>` as the turn has pictures, these are the pictures' places instead.
+   */
   readonly content: string | readonly ChatContent[];
+}
+
+const part = kindOf<ChatContent>((value) => {
+  const type = (value as { readonly type?: unknown } | null | undefined)?.type;
+  if (type === 'text') return textPart;
+  return type === 'image' ? imagePart : noPart;
+});
+const textPart = fields<Extract<ChatContent, { type: 'text' }>>({
+  type: word('text'),
+  text: text('a text'),
+});
+const imagePart = fields<Extract<ChatContent, { type: 'image' }>>({
+  type: word('image'),
+  image: imageSource,
+});
+const noPart = field<never>("{type: 'text', text} or {type: 'image', image}", () => false);
+const parts = list(part, 'a text, or a list of at least one part', 1);
+
+/** A conversation as it is now: the caller may go on writing to its messages and pictures. */
+export const conversation: z.ZodType<readonly ChatMessage[]> = list(
+  fields<ChatMessage>({
+    role: word('system', 'user', 'assistant'),
+    content: kindOf<ChatMessage['content']>((value) =>
+      typeof value === 'string' ? text('a text') : parts,
+    ),
+  }),
+  'a list of messages',
+);
+
+/** Stands for a picture in texts of training data, and in those of InternVL's and LLaVA's examples. */
+export const IMAGE_TAG = '<image>';
+
+/** Whether the tags in a turn's texts are the places of its pictures. */
+export function hasTags({ role, content }: ChatMessage): boolean {
+  return role === 'user' && tagsOf(content) > 0;
+}
+
+function tagsOf(content: ChatMessage['content']): number {
+  const texts =
+    typeof content === 'string'
+      ? [content]
+      : content.flatMap((one) => (one.type === 'text' ? one.text : []));
+  return texts.reduce((count, one) => count + one.split(IMAGE_TAG).length - 1, 0);
 }
 
 /** Pictures of a conversation in the order of their placeholders. */
@@ -24,23 +73,19 @@ export function imagesOf(messages: readonly ChatMessage[]): ImageSource[] {
 }
 
 function problemsOf(message: ChatMessage, where: string): string[] {
-  const { role, content } = message;
-  if (!['system', 'user', 'assistant'].includes(role)) {
-    return [`${where}.role: expected system, user or assistant, got ${String(role)}`];
-  }
-  if (typeof content === 'string') return [];
-  if (!Array.isArray(content)) return [`${where}.content: expected a string or an array of parts`];
-  const parts = content as readonly ChatContent[];
-  if (parts.length === 0) return [`${where}.content: expected at least one part`];
-  return parts.flatMap((part, i) => {
-    const place = `${where}.content[${i}]`;
-    if (part?.type === 'text' && typeof part.text === 'string') return [];
-    if (part?.type !== 'image')
-      return [`${place}: expected {type: 'text', text} or {type: 'image', image}`];
-    return role === 'user'
+  const { role } = message;
+  const pictures = imagesOf([message]).length;
+  if (role !== 'user') {
+    return pictures === 0
       ? []
-      : [`${place}: only user turns may hold images, this one is ${role}`];
-  });
+      : [`${where}.content: only user turns may hold images, this one is ${role}`];
+  }
+  const tags = tagsOf(message.content);
+  if (tags === 0 || tags === pictures) return [];
+  return [
+    `${where}.content: ${tags} ${IMAGE_TAG} stand in the text, ${pictures} picture(s) came with it; leave them out ` +
+      '(pictures come first then), or give as many pictures',
+  ];
 }
 
 /**

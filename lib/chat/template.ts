@@ -7,7 +7,7 @@ import { Template } from '@huggingface/jinja';
 
 import type { TextCoder } from '../tokenizer/index.js';
 import { HUB_TEMPLATE, renderBuiltIn } from './built-in.js';
-import { type ChatMessage, checkMessages, imagesOf } from './messages.js';
+import { type ChatMessage, checkMessages, hasTags, IMAGE_TAG, imagesOf } from './messages.js';
 import { type RenderedChat, Shield } from './segments.js';
 import { findTemplate, invalidTemplate, readNamedTokens } from './template-file.js';
 
@@ -64,16 +64,12 @@ export class ChatTemplate {
     checkMessages(messages, options.system);
     const shield = new Shield(this.#tokenizer.controlTokens.keys());
     const addGenerationPrompt = options.addGenerationPrompt ?? true;
-    const cover = (text: string): string => shield.cover(text);
+    const system = options.system === undefined ? undefined : shield.cover(options.system);
+    const safe = messages.map((message) => covered(message, (text) => shield.cover(text)));
     const text =
       this.#jinja === undefined
-        ? renderBuiltIn(messages, { system: options.system, addGenerationPrompt, cover })
-        : renderJinja(
-            this.#jinja,
-            withSystem(messages, options.system),
-            addGenerationPrompt,
-            cover,
-          );
+        ? renderBuiltIn(safe, { system, addGenerationPrompt })
+        : renderJinja(this.#jinja, withSystem(safe, system), addGenerationPrompt);
     const segments = shield.uncover(text);
     const imageCount = imagesOf(messages).length;
     const places = segments.filter((segment) => 'image' in segment).length;
@@ -93,20 +89,32 @@ function withSystem(
     : [{ role: 'system', content: system }, ...messages];
 }
 
+/** Texts made safe; places of pictures are parts, or tags in the text where the user wrote them. */
+function covered(message: ChatMessage, cover: (text: string) => string): ChatMessage {
+  const { role, content } = message;
+  if (typeof content === 'string') return { role, content: cover(content) };
+  const isTagged = hasTags(message);
+  return {
+    role,
+    content: content.flatMap((part) => {
+      if (part.type === 'image') return isTagged ? [] : part;
+      const texts = isTagged ? part.text.split(IMAGE_TAG) : [part.text];
+      return { type: 'text', text: texts.map(cover).join(IMAGE_TAG) };
+    }),
+  };
+}
+
 function renderJinja(
   { template, names }: Jinja,
   messages: readonly ChatMessage[],
   addGenerationPrompt: boolean,
-  cover: (text: string) => string,
 ): string {
   const plain = messages.map(({ role, content }) => ({
     role,
     content:
       typeof content === 'string'
-        ? cover(content)
-        : content.map((part) =>
-            part.type === 'image' ? { type: 'image' } : { type: 'text', text: cover(part.text) },
-          ),
+        ? content
+        : content.map((part) => (part.type === 'image' ? { type: 'image' } : part)),
   }));
   try {
     return template.render({

@@ -30,27 +30,6 @@ export interface ChoiceResult {
   readonly peakBytes: number;
 }
 
-/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong choice */
-export function checkChoices(choices: readonly string[]): void {
-  const problems: string[] = [];
-  if (!Array.isArray(choices) || choices.length < 2)
-    problems.push('choices: expected at least two');
-  const seen = new Set<string>();
-  (Array.isArray(choices) ? choices : []).forEach((choice: unknown, i) => {
-    if (typeof choice !== 'string' || choice === '') {
-      problems.push(`choices[${i}]: expected a text of at least one character`);
-    } else if (seen.has(choice)) {
-      problems.push(`choices[${i}]: "${choice}" is given twice`);
-    } else {
-      seen.add(choice);
-    }
-  });
-  if (problems.length === 0) return;
-  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the choices are wrong', {
-    details: problems,
-  });
-}
-
 /** Normalises log-probabilities to shares of 1 without overflow. */
 export function softmax(logProbs: readonly number[]): number[] {
   const top = Math.max(...logProbs);
@@ -72,6 +51,24 @@ export interface ChooseContext {
   readonly preparedMs: number;
 }
 
+/** Texts may differ and be the same to the model: the tokenizer's NFC composes letters. */
+function checkDistinct(texts: readonly string[], ids: readonly Int32Array[]): void {
+  const seen = new Map<string, number>();
+  const details = texts.flatMap((text, i) => {
+    const key = String(ids[i]);
+    const first = seen.get(key);
+    if (first === undefined) seen.set(key, i);
+    return first === undefined
+      ? []
+      : [`choices[${i}]: ${JSON.stringify(text)} is the same to the model as choices[${first}]`];
+  });
+  if (details.length === 0) return;
+  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'a choice is given twice', {
+    details,
+  });
+}
+
+/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for choices that are the same to the model */
 export async function choose(
   context: ChooseContext,
   prompt: NativePrompt,
@@ -85,6 +82,7 @@ export async function choose(
       Int32Array.from([...(await tokenizer.encodeSegments([{ text, trusted: false }])), ...end]),
     ),
   );
+  checkDistinct(texts, ids);
   signal?.throwIfAborted();
   const job = native.choose({
     prompt,

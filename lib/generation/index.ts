@@ -5,6 +5,6 @@ export {
   type AnswerTimings,
   type FinishReason,
 } from './answer.js';
-export { checkChoices, type Choice, choose, type ChoiceResult } from './choose.js';
+export { type Choice, choose, type ChoiceResult } from './choose.js';
 export { generate } from './generate.js';
-export { type GenerationOptions, resolveGeneration } from './options.js';
+export { type GenerationOptions, generationShape, resolveGeneration } from './options.js';

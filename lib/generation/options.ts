@@ -1,6 +1,6 @@
-/** How an answer is drawn, and where it ends: defaults and checks, done once, here. */
+/** How an answer is drawn, and where it ends: bounds and defaults. */
 import type { NativeSampling } from '../binding/native.js';
-import { InvalidArgumentError } from '../errors.js';
+import { abortSignal, field, list, name, type Shape, whole } from '../options/index.js';
 
 /** All optional; the defaults give the reference's greedy answer. */
 export interface GenerationOptions {
@@ -33,48 +33,39 @@ export interface ResolvedGeneration {
 /** transformers' default once sampling is on. */
 const DEFAULT_TOP_K = 50;
 
-/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong option */
+const number = (expected: string, isMet: (value: number) => boolean) =>
+  field<number>(expected, (value) => typeof value === 'number' && isMet(value));
+
+export const generationShape: Shape<GenerationOptions> = {
+  maxNewTokens: whole(1).optional(),
+  temperature: number(
+    'a number above 0 (leave it out for greedy)',
+    (n) => Number.isFinite(n) && n > 0,
+  ).optional(),
+  topK: whole(0).optional(),
+  topP: number('a number in (0, 1]', (n) => n > 0 && n <= 1).optional(),
+  minP: number('a number in [0, 1]', (n) => n >= 0 && n <= 1).optional(),
+  repetitionPenalty: number('a number above 0', (n) => Number.isFinite(n) && n > 0).optional(),
+  seed: whole(0).optional(),
+  stop: list(name('a text of at least one character'), 'a list of texts').optional(),
+  signal: abortSignal.optional(),
+};
+
+/** Fills in the defaults. */
 export function resolveGeneration(options: GenerationOptions): ResolvedGeneration {
-  const { temperature, stop = [] } = options;
-  const isDrawing =
-    temperature !== undefined ||
-    [options.topK, options.topP, options.minP].some((v) => v !== undefined);
-  const resolved = {
+  const { temperature, topK, topP, minP, stop = [] } = options;
+  const isDrawing = [temperature, topK, topP, minP].some((value) => value !== undefined);
+  return {
     maxNewTokens: options.maxNewTokens ?? 500,
-    temperature: temperature ?? 1,
-    topK: options.topK ?? (isDrawing ? DEFAULT_TOP_K : 0),
-    topP: options.topP ?? 1,
-    minP: options.minP ?? 0,
-    repetitionPenalty: options.repetitionPenalty ?? 1,
-    seed: options.seed ?? 0,
+    sampling: {
+      isGreedy: !isDrawing,
+      temperature: temperature ?? 1,
+      topK: topK ?? (isDrawing ? DEFAULT_TOP_K : 0),
+      topP: topP ?? 1,
+      minP: minP ?? 0,
+      repetitionPenalty: options.repetitionPenalty ?? 1,
+      seed: options.seed ?? 0,
+    },
+    stop,
   };
-  const problems: string[] = [];
-  const require = (
-    name: keyof typeof resolved,
-    isMet: (value: number) => boolean,
-    expected: string,
-  ): void => {
-    const value: unknown = resolved[name];
-    if (typeof value === 'number' && isMet(value)) return;
-    problems.push(`${name}: expected ${expected}, got ${String(value)}`);
-  };
-  const isNatural = (n: number): boolean => Number.isSafeInteger(n) && n >= 0;
-  require('maxNewTokens', (n) => isNatural(n) && n > 0, 'a whole number of at least 1');
-  require('temperature', (n) =>
-    Number.isFinite(n) && n > 0, 'a number above 0 (leave it out for greedy)');
-  require('topK', isNatural, 'a whole number of at least 0');
-  require('topP', (n) => n > 0 && n <= 1, 'a number in (0, 1]');
-  require('minP', (n) => n >= 0 && n <= 1, 'a number in [0, 1]');
-  require('repetitionPenalty', (n) => Number.isFinite(n) && n > 0, 'a number above 0');
-  require('seed', isNatural, 'a whole number of at least 0');
-  if (!Array.isArray(stop) || stop.some((s) => typeof s !== 'string' || s === '')) {
-    problems.push('stop: expected texts of at least one character');
-  }
-  if (problems.length > 0) {
-    throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the generation options are wrong', {
-      details: problems,
-    });
-  }
-  const { maxNewTokens, ...sampling } = resolved;
-  return { maxNewTokens, sampling: { isGreedy: !isDrawing, ...sampling }, stop };
 }

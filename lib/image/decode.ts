@@ -6,40 +6,81 @@ import { webcrypto } from 'node:crypto';
 
 import sharp, { type Metadata, type Sharp } from 'sharp';
 
-import { createError, FaceLlmError, ImageError, InvalidArgumentError } from '../errors.js';
-import { isRawImage, nameOf, readSource } from './source.js';
-import { toRgb } from './to-rgb.js';
+import { createError, FaceLlmError, ImageError } from '../errors.js';
+import { checkFields } from '../options/index.js';
+import { liesOnItsSide, orientationOf, upright } from './orientation.js';
+import { imageSource, isRawImage, nameOf, readSource } from './source.js';
+import { type RgbPixels, toRgb } from './to-rgb.js';
 import {
   type DecodedImage,
   type DecodeOptions,
   DEFAULT_MAX_PIXELS,
   type ImageSize,
   type ImageSource,
-  type RawImage,
 } from './types.js';
 
+/** A picture whose bytes are read: what its pixels will be is settled. */
+export interface OpenedImage {
+  readonly name: string;
+  /** Nobody else's: hashed and decoded at different times, they stay what they are. */
+  readonly bytes: Uint8Array;
+  readonly input: Sharp;
+  /** What besides the bytes determines the pixels. */
+  readonly tag: string;
+}
+
 /**
- * Decodes one picture.
+ * Reads a picture's bytes; those in memory are copied before anything is awaited.
  *
- * @throws ImageError FACELLM_IMAGE_NOT_FOUND, FACELLM_IMAGE_INVALID, FACELLM_IMAGE_TOO_LARGE
- * @throws InvalidArgumentError for raw pixels whose size does not fit
+ * @throws ImageError FACELLM_IMAGE_NOT_FOUND, FACELLM_IMAGE_INVALID
+ * @throws InvalidArgumentError for what is no picture, and raw pixels whose size does not fit
  */
+export async function openImage(
+  source: ImageSource,
+  options: DecodeOptions = {},
+): Promise<OpenedImage> {
+  options.signal?.throwIfAborted();
+  const taken = checkFields(imageSource, source, 'this is no picture', 'image');
+  // The size is checked by us beforehand, with a message of our own.
+  const limits = { limitInputPixels: false, failOn: 'error', ignoreIcc: true } as const;
+  if (isRawImage(taken)) {
+    const { data, width, height, channels = 3 } = taken;
+    const input = sharp(data, { ...limits, raw: { width, height, channels } });
+    return { input, name: nameOf(taken), bytes: data, tag: `raw ${width}x${height}x${channels}` };
+  }
+  const { bytes, name } = await readSource(taken);
+  const tag = options.applyExif === false ? 'file, as stored' : 'file, upright';
+  return { input: sharp(bytes, limits), name, bytes, tag };
+}
+
+/** Identity of the pixels that {@link decodeOpened} gives. Hashed in Node's thread pool. */
+export async function keyOf({ bytes, tag }: OpenedImage): Promise<string> {
+  const digest = await webcrypto.subtle.digest('SHA-256', bytes);
+  return `${Buffer.from(digest).toString('hex')} ${tag}`;
+}
+
+/** @throws ImageError FACELLM_IMAGE_INVALID, FACELLM_IMAGE_TOO_LARGE */
+export async function decodeOpened(
+  { input, name, bytes }: OpenedImage,
+  options: DecodeOptions = {},
+): Promise<RgbPixels> {
+  const pixels = await run(name, options, async () => {
+    const meta = await input.metadata();
+    const orientation = turnOf(meta, bytes, options);
+    checkSize(meta, name, options);
+    return toRgb(upright(input, orientation), meta, bytes);
+  });
+  options.signal?.throwIfAborted();
+  return pixels;
+}
+
+/** Decodes one picture. Throws what {@link openImage} and {@link decodeOpened} throw. */
 export async function decodeImage(
   source: ImageSource,
   options: DecodeOptions = {},
 ): Promise<DecodedImage> {
-  options.signal?.throwIfAborted();
-  const { input, name, bytes, tag } = await open(source, options);
-  const [pixels, key] = await Promise.all([
-    run(name, options, async () => {
-      const meta = await input.metadata();
-      checkSize(meta, name, options);
-      const upright = options.applyExif === false ? input : input.rotate();
-      return toRgb(upright, meta, bytes);
-    }),
-    hash(bytes, tag),
-  ]);
-  options.signal?.throwIfAborted();
+  const opened = await openImage(source, options);
+  const [pixels, key] = await Promise.all([decodeOpened(opened, options), keyOf(opened)]);
   return { key, ...pixels };
 }
 
@@ -48,53 +89,24 @@ export async function readImageSize(
   source: ImageSource,
   options: DecodeOptions = {},
 ): Promise<ImageSize> {
-  const { input, name } = await open(source, options);
-  return run(name, options, async () => checkSize(await input.metadata(), name, options));
-}
-
-interface Opened {
-  readonly input: Sharp;
-  readonly name: string;
-  readonly bytes: Uint8Array;
-  /** What besides the bytes determines the pixels. */
-  readonly tag: string;
-}
-
-async function open(source: ImageSource, options: DecodeOptions): Promise<Opened> {
-  // The size is checked by us beforehand, with a message of our own.
-  const limits = { limitInputPixels: false, failOn: 'error', ignoreIcc: true } as const;
-  if (isRawImage(source)) {
-    const { data, width, height } = source;
-    const channels = source.channels ?? 3;
-    checkRaw(source, channels);
-    const input = sharp(data, { ...limits, raw: { width, height, channels } });
-    return { input, name: nameOf(source), bytes: data, tag: `raw ${width}x${height}x${channels}` };
-  }
-  const { bytes, name } = await readSource(source);
-  const tag = options.applyExif === false ? 'file, as stored' : 'file, upright';
-  return { input: sharp(bytes, limits), name, bytes, tag };
-}
-
-function checkRaw({ data, width, height }: RawImage, channels: number): void {
-  const isSize = (n: number): boolean => Number.isSafeInteger(n) && n > 0;
-  const problems: string[] = [];
-  if (!isSize(width) || !isSize(height))
-    problems.push(`expected a width and height of at least 1, got ${width} x ${height}`);
-  if (![1, 3, 4].includes(channels)) problems.push(`channels: expected 1, 3 or 4, got ${channels}`);
-  if (!(data instanceof Uint8Array)) problems.push('data: expected a Uint8Array');
-  else if (problems.length === 0 && data.byteLength !== width * height * channels) {
-    problems.push(`data: expected ${width * height * channels} bytes, got ${data.byteLength}`);
-  }
-  if (problems.length === 0) return;
-  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'raw image: wrong size or kind', {
-    details: problems,
+  const { input, name, bytes } = await openImage(source, options);
+  return run(name, options, async () => {
+    const meta = await input.metadata();
+    checkSize(meta, name, options);
+    const { width, height } = meta;
+    const isTurned = liesOnItsSide(turnOf(meta, bytes, options));
+    return isTurned ? { width: height, height: width } : { width, height };
   });
 }
 
-function checkSize(meta: Metadata, name: string, options: DecodeOptions): ImageSize {
-  const { width, height } = options.applyExif === false ? meta : (meta.autoOrient ?? meta);
+function turnOf(meta: Metadata, bytes: Uint8Array, options: DecodeOptions): number {
+  return options.applyExif === false ? 1 : orientationOf(meta, bytes);
+}
+
+/** @throws ImageError FACELLM_IMAGE_TOO_LARGE */
+function checkSize({ width, height }: ImageSize, name: string, options: DecodeOptions): void {
   const limit = options.maxPixels ?? DEFAULT_MAX_PIXELS;
-  if (width * height <= limit) return { width, height };
+  if (width * height <= limit) return;
   throw new ImageError(
     'FACELLM_IMAGE_TOO_LARGE',
     `${name} has ${width} x ${height} pixels, the limit is ${limit}; shrink it, or raise maxPixels ` +
@@ -116,10 +128,4 @@ async function run<T>(name: string, options: DecodeOptions, work: () => Promise<
       { details: [reason.trim()], cause },
     );
   }
-}
-
-async function hash(bytes: Uint8Array, tag: string): Promise<string> {
-  // A copy of bytes that JavaScript could still change is made by digest() itself.
-  const digest = await webcrypto.subtle.digest('SHA-256', bytes);
-  return `${Buffer.from(digest).toString('hex')} ${tag}`;
 }

@@ -1,6 +1,9 @@
 /** Pictures: reading, decoding, and how they are cut. */
 export { limitArea, limitedSize } from './area-limit.js';
+export { ByteCache } from './byte-cache.js';
 export { decodeImage, readImageSize } from './decode.js';
+export { DecodedImages } from './decoded-images.js';
+export { imageSource } from './source.js';
 export {
   checkTiling,
   planTiles,
@@ -8,5 +11,13 @@ export {
   type TileRange,
   type TilingDefaults,
   type TilingOptions,
+  tilingOptions,
 } from './tiling.js';
-export type { DecodedImage, DecodeOptions, ImageSize, ImageSource, RawImage } from './types.js';
+export {
+  type DecodedImage,
+  type DecodeOptions,
+  decodeShape,
+  type ImageSize,
+  type ImageSource,
+  type RawImage,
+} from './types.js';

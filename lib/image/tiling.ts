@@ -1,6 +1,9 @@
 /** How a picture will be cut (spec internvl3.md, sections 4.2 and 4.3), before anything is computed. */
 import type { NativeAddon } from '../binding/native.js';
+import type { z } from 'zod';
+
 import { InvalidArgumentError } from '../errors.js';
+import { field, fields, flag, kindOf, whole, word } from '../options/index.js';
 
 export interface TileRange {
   /** @default from the checkpoint, usually 1 */
@@ -32,23 +35,28 @@ export interface TilingDefaults {
 /** More would be over any position limit: 4096 tiles are a million tokens. */
 const MOST_TILES = 4096;
 
-/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong option */
+const tileCount = whole(1, MOST_TILES);
+const tileRange = fields<TileRange>({
+  minTiles: tileCount.optional(),
+  maxTiles: tileCount.optional(),
+  thumbnail: flag.optional(),
+});
+const noTiling = field<never>("'off', or {minTiles, maxTiles, thumbnail}", () => false);
+
+export const tilingOptions: z.ZodType<TilingOptions> = kindOf<TilingOptions>((value) => {
+  if (value === 'off') return word('off');
+  return typeof value === 'object' && value !== null ? tileRange : noTiling;
+});
+
+/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a range that is none, with the checkpoint's bounds */
 export function checkTiling(tiling: TilingOptions | undefined, defaults: TilingDefaults): void {
   if (tiling === undefined || tiling === 'off') return;
   const { minTiles = defaults.minTiles, maxTiles = defaults.maxTiles } = tiling;
-  const problems: string[] = [];
-  for (const [name, value] of Object.entries({ minTiles, maxTiles })) {
-    if (!Number.isInteger(value) || value < 1 || value > MOST_TILES) {
-      problems.push(`tiling.${name}: expected a whole number of 1..${MOST_TILES}, got ${value}`);
-    }
-  }
-  if (problems.length === 0 && minTiles > maxTiles) {
-    problems.push(`tiling: minTiles ${minTiles} is above maxTiles ${maxTiles}`);
-  }
-  if (problems.length === 0) return;
-  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the tiling options are wrong', {
-    details: problems,
-  });
+  if (minTiles <= maxTiles) return;
+  throw new InvalidArgumentError(
+    'FACELLM_INVALID_ARGUMENT',
+    `tiling: minTiles ${minTiles} is above maxTiles ${maxTiles}`,
+  );
 }
 
 /** The grid for a picture of this size in pixels. */

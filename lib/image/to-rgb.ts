@@ -2,13 +2,13 @@
  * Pixels of an opened picture as Pillow's `convert("RGB")` gives them (spec internvl3.md, section
  * 4.1). libvips agrees with Pillow on nearly everything by itself: alpha dropped, grey replicated,
  * palettes looked up, the high byte of 16-bit colour. Three kinds differ and are converted here: CMYK,
- * 16-bit grey, and the pixels of a GIF that are transparent.
+ * 16-bit grey, and the pixels of a GIF that are transparent or outside its first frame.
  */
 import { setImmediate } from 'node:timers/promises';
 
 import type { Metadata, Sharp } from 'sharp';
 
-import { transparentColour } from './gif.js';
+import { type FirstFrame, firstFrame } from './gif.js';
 
 export interface RgbPixels {
   /** `[height, width, 3]` uint8. */
@@ -27,7 +27,8 @@ const SLICE = 1 << 17;
 export async function toRgb(input: Sharp, meta: Metadata, file: Uint8Array): Promise<RgbPixels> {
   if (meta.space === 'cmyk') return fromCmyk(input, meta.depth === 'ushort');
   if (meta.space === 'grey16' && !hasAlphaChannel(meta, file)) return fromDeepGrey(input);
-  if (meta.format === 'gif' && meta.hasAlpha) return fromTransparentGif(input, file);
+  const frame = meta.format === 'gif' ? firstFrame(file) : undefined;
+  if (frame !== undefined && (meta.hasAlpha || !covers(frame, meta))) return fromGif(input, frame);
   return finish(input);
 }
 
@@ -86,19 +87,26 @@ function scale255(a: number, b: number): number {
   return ((product >> 8) + product) >> 8;
 }
 
-/** libvips makes transparent pixels black; their palette entry has a colour, which Pillow shows. */
-async function fromTransparentGif(input: Sharp, file: Uint8Array): Promise<RgbPixels> {
+function covers({ left, top, right, bottom }: FirstFrame, { width, height }: Metadata): boolean {
+  return left === 0 && top === 0 && right >= width && bottom >= height;
+}
+
+/** libvips makes pixels that nothing covers black; a palette entry has a colour for them, which Pillow shows. */
+async function fromGif(input: Sharp, frame: FirstFrame): Promise<RgbPixels> {
   const { data, info } = await input
     .ensureAlpha()
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   const { width, height } = info;
-  const hidden = transparentColour(file) ?? [0, 0, 0];
   const rgb = new Uint8Array(3 * width * height);
   await inSlices(width * height, (begin, end) => {
     for (let i = begin; i < end; i++) {
-      rgb.set(data[4 * i + 3] === 0 ? hidden : data.subarray(4 * i, 4 * i + 3), 3 * i);
+      const x = i % width;
+      const y = (i - x) / width;
+      const isCovered = x >= frame.left && x < frame.right && y >= frame.top && y < frame.bottom;
+      const isShown = isCovered && data[4 * i + 3] !== 0;
+      rgb.set(isShown ? data.subarray(4 * i, 4 * i + 3) : frame.hidden, 3 * i);
     }
   });
   return { rgb, width, height };

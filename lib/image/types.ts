@@ -1,4 +1,5 @@
 /** What counts as a picture, and what becomes of it. */
+import { abortSignal, flag, type Shape, whole } from '../options/index.js';
 
 /** Pixels without a file format, row-major, interleaved. */
 export interface RawImage {
@@ -30,9 +31,15 @@ export interface DecodeOptions {
   /** Turns the picture as its EXIF orientation says (spec internvl3.md, section 4.1). @default true */
   readonly applyExif?: boolean | undefined;
   /** Larger pictures are refused before decoding. @default 100,000,000 */
-  readonly maxPixels?: number;
+  readonly maxPixels?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+export const decodeShape: Shape<DecodeOptions> = {
+  applyExif: flag.optional(),
+  maxPixels: whole(1).optional(),
+  signal: abortSignal.optional(),
+};
 
 /** A portrait of a good camera has 24 million pixels; a decompression bomb has billions. */
 export const DEFAULT_MAX_PIXELS = 100_000_000;

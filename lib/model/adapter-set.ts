@@ -8,7 +8,13 @@ import type { NativeModel } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { createError, DisposedError, fromNative, InvalidArgumentError } from '../errors.js';
 import { readAdapter, resolveAdapter } from '../lora/index.js';
-import { Adapter, type AdapterSelection, type LoadAdapterOptions } from './adapter.js';
+import { checkArguments, name as nonEmpty } from '../options/index.js';
+import {
+  Adapter,
+  type AdapterSelection,
+  type LoadAdapterOptions,
+  loadAdapterOptions,
+} from './adapter.js';
 import { readServingSettings } from './serving-settings.js';
 
 interface Entry {
@@ -49,14 +55,12 @@ export class AdapterSet {
   }
 
   async load(folder: string, options: LoadAdapterOptions): Promise<Adapter> {
-    const { scale = 1 } = options;
-    if (!Number.isFinite(scale)) {
-      throw new InvalidArgumentError(
-        'FACELLM_INVALID_ARGUMENT',
-        `scale: expected a finite number, got ${String(scale)}`,
-      );
-    }
-    const directory = await resolveAdapter(folder);
+    const [place, { scale = 1, name }] = checkArguments(
+      'the adapter cannot be loaded so',
+      [nonEmpty('a folder, or a hub id in the local cache'), folder, 'folder'],
+      [loadAdapterOptions, options],
+    );
+    const directory = await resolveAdapter(place);
     const [{ config, source }, settings] = await Promise.all([
       readAdapter(directory, this.#config.model, scale),
       readServingSettings(directory, 'FACELLM_ADAPTER_INVALID'),
@@ -65,8 +69,14 @@ export class AdapterSet {
       throw fromNative(error);
     });
     const { id, ...sizes } = info;
-    const name = options.name ?? basename(directory);
-    const facts = { name, directory, scale, settings, ...sizes, usesDora: config.usesDora };
+    const facts = {
+      name: name ?? basename(directory),
+      directory,
+      scale,
+      settings,
+      ...sizes,
+      usesDora: config.usesDora,
+    };
     const adapter: Adapter = new Adapter(facts, () => this.#unload(adapter));
     const modules = source.modules.map((module) => module.name);
     this.#entries.set(adapter, {

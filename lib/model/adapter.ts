@@ -1,4 +1,7 @@
 /** A handle on an adapter in a model's memory. */
+import type { z } from 'zod';
+
+import { field, fields, text } from '../options/index.js';
 import type { ServingSettings } from './serving-settings.js';
 
 export interface LoadAdapterOptions {
@@ -7,6 +10,11 @@ export interface LoadAdapterOptions {
   /** Multiplies the adapter's effect: 1 as trained, 0 none. @default 1 */
   readonly scale?: number | undefined;
 }
+
+export const loadAdapterOptions: z.ZodType<LoadAdapterOptions> = fields<LoadAdapterOptions>({
+  name: text('a name').optional(),
+  scale: field<number>('a finite number', Number.isFinite).optional(),
+});
 
 /** Everything about an adapter but what it holds. */
 export interface AdapterFacts {

@@ -2,65 +2,46 @@
 import type { NativeModelInfo } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
 import {
-  type ChatContent,
   type ChatMessage,
   ChatTemplate,
+  conversation,
   imagesOf,
   type TemplateName,
 } from '../chat/index.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
-import { fromNative, InvalidArgumentError } from '../errors.js';
+import { fromNative } from '../errors.js';
 import {
   type AnswerResult,
   AnswerStream,
-  checkChoices,
   choose,
   type ChoiceResult,
   generate,
-  type GenerationOptions,
   resolveGeneration,
 } from '../generation/index.js';
 import type { ImageSource } from '../image/index.js';
+import { checkArguments, checkFields, list, name } from '../options/index.js';
 import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
 import { type AdapterLease, AdapterSet } from './adapter-set.js';
-import { type LoadOptions, loadParts, type ModelParts } from './load.js';
+import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
-import { prepareImage, preparePrompt, type PromptOptions } from './prompt.js';
+import { prepareImage, preparePrompt } from './prompt.js';
+import type { PromptOptions } from './prompt-options.js';
+import {
+  type AdapterChoice,
+  type AskOptions,
+  askOptions,
+  type ChatOptions,
+  chatOptions,
+  type ChooseOptions,
+  chooseOptions,
+  type EmbedOptions,
+  embedOptions,
+  pictureOrPictures,
+  pictures,
+  toList,
+  toMessage,
+} from './requests.js';
 import { SettingsWatch } from './settings-watch.js';
-
-/** What works beside the base model in one request. */
-export interface AdapterChoice {
-  /** One, several or none (`null`). @default what `setAdapter` chose. A batch shares it. */
-  readonly adapters?: AdapterSelection | undefined;
-}
-
-export interface ChatOptions extends PromptOptions, GenerationOptions, AdapterChoice {
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * Takes over what an earlier question with the same beginning (system turn, pictures) computed.
-   * @default true
-   */
-  readonly reusePrefix?: boolean | undefined;
-}
-
-export interface Question {
-  /** A picture or several; none for a text-only question. */
-  readonly image?: ImageSource | readonly ImageSource[] | undefined;
-  readonly question: string;
-}
-
-export interface AskOptions extends ChatOptions, Question {}
-
-export interface ChooseOptions extends Question, PromptOptions, AdapterChoice {
-  /** At least two different texts. */
-  readonly choices: readonly string[];
-  /** Counts the end of the turn as part of each answer. @default true */
-  readonly includeEnd?: boolean | undefined;
-  readonly reusePrefix?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface EmbedOptions extends PromptOptions, AdapterChoice {}
 
 /** Projected vectors of one picture, as the language model meets them. */
 export interface ImageEmbedding {
@@ -69,6 +50,8 @@ export interface ImageEmbedding {
   /** `[tokens, dimension]` fp32, row-major. */
   readonly data: Float32Array;
 }
+
+const WRONG_REQUEST = 'the request is wrong';
 
 export class FaceLlm implements AsyncDisposable {
   readonly #parts: ModelParts;
@@ -92,11 +75,16 @@ export class FaceLlm implements AsyncDisposable {
    * @throws CheckpointError, DeviceError, NativeLoadError, InvalidArgumentError
    */
   static async load(model: string, options: LoadOptions = {}): Promise<FaceLlm> {
-    const loaded = new FaceLlm(await loadParts(model, options), options.onWarning);
+    const [directory, checked] = checkArguments(
+      'the load options are wrong',
+      [name('a checkpoint folder, or a hub id in the local cache'), model, 'model'],
+      [loadOptions, options],
+    );
+    const loaded = new FaceLlm(await loadParts(directory, checked), checked.onWarning);
     try {
       const adapters: Adapter[] = [];
-      for (const folder of [options.adapter ?? []].flat()) {
-        options.signal?.throwIfAborted();
+      for (const folder of [checked.adapter ?? []].flat()) {
+        checked.signal?.throwIfAborted();
         adapters.push(await loaded.loadAdapter(folder));
       }
       loaded.setAdapter(adapters);
@@ -151,26 +139,33 @@ export class FaceLlm implements AsyncDisposable {
 
   /** Continues a conversation. Its last turn is the user's. */
   chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AnswerStream {
-    return new AnswerStream(async (push, ownSignal) => {
-      const signal = options.signal ? AbortSignal.any([options.signal, ownSignal]) : ownSignal;
-      const [answer] = await this.#generate([messages], { ...options, signal }, (_, piece) =>
-        push(piece),
-      );
-      return answer as AnswerResult;
+    return this.#answer(() =>
+      checkArguments(WRONG_REQUEST, [conversation, messages, 'messages'], [chatOptions, options]),
+    );
+  }
+
+  /**
+   * Asks one question about a picture, several pictures or none. Where the question holds as many `<image>` as there
+   * are pictures, these are their places; else pictures come first.
+   */
+  ask(options: AskOptions): AnswerStream {
+    return this.#answer(() => {
+      const { image, question, ...rest } = checkFields(askOptions, options, WRONG_REQUEST);
+      return [[toMessage({ image, question })], rest];
     });
   }
 
-  /** Asks one question about a picture, several pictures or none. */
-  ask(options: AskOptions): AnswerStream {
-    return this.chat([toMessage(options)], options);
-  }
-
   /** Answers several conversations in one batch; lengths and pictures may differ. */
-  chatBatch(
+  async chatBatch(
     conversations: readonly (readonly ChatMessage[])[],
     options: ChatOptions = {},
   ): Promise<readonly AnswerResult[]> {
-    return this.#generate(conversations, options, () => {});
+    const [taken, checked] = checkArguments(
+      WRONG_REQUEST,
+      [list(conversation, 'a list of conversations'), conversations, 'conversations'],
+      [chatOptions, options],
+    );
+    return this.#generate(taken, checked, () => {});
   }
 
   /**
@@ -179,24 +174,24 @@ export class FaceLlm implements AsyncDisposable {
    */
   async choose(options: ChooseOptions): Promise<ChoiceResult> {
     const startedAt = performance.now();
-    checkChoices(options.choices);
+    const request = checkFields(chooseOptions, options, WRONG_REQUEST);
     const { native, tokenizer, config } = this.#parts;
-    return this.#withAdapters(options, async (lease) => {
-      const prompt = await this.#prompt([toMessage(options)], options, lease);
+    return this.#withAdapters(request, async (lease) => {
+      const prompt = await this.#prompt([toMessage(request)], request, lease);
       const endId = tokenizer.controlTokens.get('<|im_end|>') ?? config.generation.eosTokenIds[0];
       return choose(
         {
           native,
           adapters: lease.ids,
           tokenizer,
-          endId: (options.includeEnd ?? true) ? endId : undefined,
-          usesPrefixCache: options.reusePrefix ?? true,
-          signal: options.signal,
+          endId: (request.includeEnd ?? true) ? endId : undefined,
+          usesPrefixCache: request.reusePrefix ?? true,
+          signal: request.signal,
           startedAt,
           preparedMs: performance.now() - startedAt,
         },
         prompt,
-        options.choices,
+        request.choices,
       );
     });
   }
@@ -206,30 +201,43 @@ export class FaceLlm implements AsyncDisposable {
     images: readonly ImageSource[],
     options: EmbedOptions = {},
   ): Promise<readonly ImageEmbedding[]> {
-    return this.#withAdapters(options, async (lease) => {
-      if (images.length === 0) return [];
-      const resolved = this.#watch.resolve(options, lease.adapters);
+    const [taken, checked] = checkArguments(
+      WRONG_REQUEST,
+      [pictures, images, 'images'],
+      [embedOptions, options],
+    );
+    return this.#withAdapters(checked, async (lease) => {
+      if (taken.length === 0) return [];
+      const resolved = this.#watch.resolve(checked, lease.adapters);
       this.#watch.check(resolved, lease.adapters, {
         hasImages: true,
         hasText: false,
         hasOwnSystem: false,
       });
       const inputs = await Promise.all(
-        images.map((image) => prepareImage(this.#parts, image, resolved)),
+        taken.map((image) => prepareImage(this.#parts, image, resolved)),
       );
-      return this.#embed(inputs, lease, options.signal);
+      return this.#embed(inputs, lease, checked.signal);
     });
   }
 
   /** Tiles, tokens and memory that pictures will take, without running the model. */
-  plan(images: ImageSource | readonly ImageSource[], options: EmbedOptions = {}): Promise<Plan> {
-    return this.#withAdapters(options, (lease) =>
+  async plan(
+    images: ImageSource | readonly ImageSource[],
+    options: EmbedOptions = {},
+  ): Promise<Plan> {
+    const [taken, checked] = checkArguments(
+      WRONG_REQUEST,
+      [pictureOrPictures, images, 'images'],
+      [embedOptions, options],
+    );
+    return this.#withAdapters(checked, (lease) =>
       planWith(
         this.#parts.addon,
         this.#parts.config,
         this.#info.dtype,
-        toList(images),
-        this.#watch.resolve(options, lease.adapters),
+        toList(taken),
+        this.#watch.resolve(checked, lease.adapters),
       ),
     );
   }
@@ -248,6 +256,18 @@ export class FaceLlm implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  /** @param take checks the request, at once and not when its turn comes; what it throws rejects the answer */
+  #answer(take: () => readonly [readonly ChatMessage[], ChatOptions]): AnswerStream {
+    return new AnswerStream(async (push, ownSignal) => {
+      const [messages, options] = take();
+      const signal = options.signal ? AbortSignal.any([options.signal, ownSignal]) : ownSignal;
+      const [answer] = await this.#generate([messages], { ...options, signal }, (_, piece) =>
+        push(piece),
+      );
+      return answer as AnswerResult;
+    });
   }
 
   async #embed(
@@ -330,20 +350,4 @@ export class FaceLlm implements AsyncDisposable {
       );
     });
   }
-}
-
-function toList(images: ImageSource | readonly ImageSource[]): readonly ImageSource[] {
-  return Array.isArray(images) ? (images as readonly ImageSource[]) : [images as ImageSource];
-}
-
-function toMessage({ image, question }: Question): ChatMessage {
-  if (typeof question !== 'string' || question === '') {
-    throw new InvalidArgumentError(
-      'FACELLM_INVALID_ARGUMENT',
-      'question: expected a text of at least one character',
-    );
-  }
-  const images = image === undefined ? [] : toList(image);
-  const content: ChatContent[] = images.map((one) => ({ type: 'image', image: one }));
-  return { role: 'user', content: [...content, { type: 'text', text: question }] };
 }

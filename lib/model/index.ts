@@ -21,16 +21,15 @@ export {
   type ServingSettings,
   SETTINGS_FILE,
 } from './serving-settings.js';
-export {
-  type AdapterChoice,
-  type AskOptions,
-  type ChatOptions,
-  type ChooseOptions,
-  type EmbedOptions,
-  FaceLlm,
-  type ImageEmbedding,
-  type Question,
-} from './face-llm.js';
+export { FaceLlm, type ImageEmbedding } from './face-llm.js';
+export type {
+  AdapterChoice,
+  AskOptions,
+  ChatOptions,
+  ChooseOptions,
+  EmbedOptions,
+  Question,
+} from './requests.js';
 export type { Dtype, LoadOptions, LoadProgress, ModelWarning } from './load.js';
 export type { ImagePlan, Plan } from './plan.js';
-export type { PromptOptions } from './prompt.js';
+export type { PromptOptions } from './prompt-options.js';

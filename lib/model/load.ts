@@ -1,4 +1,6 @@
 /** Everything that loading a model takes, from a name to weights in memory. */
+import type { z } from 'zod';
+
 import { loadAddon } from '../binding/load.js';
 import type { NativeAddon, NativeModel } from '../binding/native.js';
 import {
@@ -8,7 +10,20 @@ import {
   readCheckpointFiles,
   resolveCheckpoint,
 } from '../checkpoint/index.js';
-import { fromNative, InvalidArgumentError } from '../errors.js';
+import { fromNative } from '../errors.js';
+import { DecodedImages } from '../image/index.js';
+import {
+  abortSignal,
+  callback,
+  deviceName,
+  fields,
+  flag,
+  kindOf,
+  list,
+  name,
+  whole,
+  word,
+} from '../options/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
 import { readServingSettings, type ServingSettings } from './serving-settings.js';
 
@@ -56,13 +71,17 @@ export interface LoadOptions {
    * @default true
    */
   readonly mmap?: boolean | undefined;
-  /** Memory for vectors of pictures already seen. @default 256 MiB */
+  /** Memory for vectors of pictures already seen; as much, and at most 64 MiB, for their pixels. @default 256 MiB */
   readonly imageCacheBytes?: number | undefined;
   /** Memory for keys and values of prompts already computed. @default 512 MiB */
   readonly prefixCacheBytes?: number | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+const DEFAULT_IMAGE_CACHE = 256 * 2 ** 20;
+/** Some twenty photos of a megapixel: those of the conversations under way, not a folder of them. */
+const MOST_PIXEL_BYTES = 64 * 2 ** 20;
 
 /** A loaded model's parts. */
 export interface ModelParts {
@@ -71,40 +90,34 @@ export interface ModelParts {
   readonly directory: string;
   readonly config: CheckpointConfig;
   readonly tokenizer: TokenizerThread;
+  readonly images: DecodedImages;
   /** How the checkpoint itself was trained, if that is recorded. */
   readonly settings: ServingSettings | undefined;
 }
 
-function checkOptions(options: LoadOptions): void {
-  const problems: string[] = [];
-  const { device, dtype, threads } = options;
-  const mmap: unknown = options.mmap;
-  if (device !== undefined && !/^(cpu|cuda(:\d{1,3})?)$/.test(device)) {
-    problems.push(`device: expected cpu, cuda or cuda:N, got ${device}`);
-  }
-  if (dtype !== undefined && dtype !== 'fp32' && dtype !== 'bf16') {
-    problems.push(`dtype: expected fp32 or bf16, got ${String(dtype)}`);
-  }
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 4096)) {
-    problems.push(`threads: expected a whole number of at least 1, got ${threads}`);
-  }
-  if (mmap !== undefined && typeof mmap !== 'boolean') {
-    problems.push(`mmap: expected true or false, got ${JSON.stringify(mmap)}`);
-  }
-  for (const name of ['imageCacheBytes', 'prefixCacheBytes'] as const) {
-    const bytes = options[name];
-    if (bytes !== undefined && !(Number.isSafeInteger(bytes) && bytes >= 0)) {
-      problems.push(`${name}: expected a number of bytes, got ${bytes}`);
-    }
-  }
-  if (problems.length === 0) return;
-  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the load options are wrong', {
-    details: problems,
-  });
-}
+export const dtypeName: z.ZodType<Dtype> = word('fp32', 'bf16');
+const folder = name('a folder, or a hub id in the local cache');
+const folders = list(folder, 'a list of folders');
+const bytes = whole(0, Number.MAX_SAFE_INTEGER, ' (bytes)');
+
+export const loadOptions: z.ZodType<LoadOptions> = fields<LoadOptions>({
+  adapter: kindOf<string | readonly string[]>((value) =>
+    Array.isArray(value) ? folders : folder,
+  ).optional(),
+  onWarning: callback<(warning: ModelWarning) => void>().optional(),
+  device: deviceName.optional(),
+  dtype: dtypeName.optional(),
+  subfolder: name('a folder inside the checkpoint').optional(),
+  revision: name('a branch, tag or commit').optional(),
+  threads: whole(1, 4096).optional(),
+  mmap: flag.optional(),
+  imageCacheBytes: bytes.optional(),
+  prefixCacheBytes: bytes.optional(),
+  onProgress: callback<(progress: LoadProgress) => void>().optional(),
+  signal: abortSignal.optional(),
+});
 
 export async function loadParts(model: string, options: LoadOptions): Promise<ModelParts> {
-  checkOptions(options);
   options.signal?.throwIfAborted();
   const addon = loadAddon();
   const { subfolder, revision } = options;
@@ -121,7 +134,9 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
       readServingSettings(directory, 'FACELLM_CONFIG_INVALID'),
     ]);
     const native = await loadNative(addon, config, files, tokenizer, options);
-    return { addon, native, directory, config, settings, tokenizer: await tokenizer };
+    const { imageCacheBytes = DEFAULT_IMAGE_CACHE } = options;
+    const images = new DecodedImages(addon, Math.min(imageCacheBytes, MOST_PIXEL_BYTES));
+    return { addon, native, directory, config, settings, images, tokenizer: await tokenizer };
   } catch (error) {
     void tokenizer.then(
       (started) => started.dispose(),
@@ -152,7 +167,7 @@ async function loadNative(
       device,
       dtype: options.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32'),
       mmap: options.mmap ?? true,
-      imageCacheBytes: options.imageCacheBytes ?? 256 * 2 ** 20,
+      imageCacheBytes: options.imageCacheBytes ?? DEFAULT_IMAGE_CACHE,
       prefixCacheBytes: options.prefixCacheBytes ?? 512 * 2 ** 20,
     },
     (bytesDone, bytesTotal) => options.onProgress?.({ bytesDone, bytesTotal }),

@@ -2,7 +2,7 @@
 import type { NativeAddon } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { type ImageSource, limitedSize, planTiles, readImageSize } from '../image/index.js';
-import type { ResolvedPromptOptions } from './serving-settings.js';
+import type { ResolvedPromptOptions } from './prompt-options.js';
 
 export interface ImagePlan {
   /** Pixels, upright. */

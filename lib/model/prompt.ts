@@ -1,50 +1,15 @@
 /** From a conversation with pictures to what the engine takes: decoded, planned, rendered, encoded. */
 import type { NativeAddon, NativeImageInput, NativePrompt } from '../binding/native.js';
-import {
-  type ChatMessage,
-  type ChatTemplate,
-  encodeChat,
-  imagesOf,
-  type TemplateName,
-} from '../chat/index.js';
+import { type ChatMessage, type ChatTemplate, encodeChat, imagesOf } from '../chat/index.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { InvalidArgumentError } from '../errors.js';
-import {
-  checkTiling,
-  decodeImage,
-  type DecodeOptions,
-  type ImageSource,
-  limitArea,
-  planTiles,
-  type TilingOptions,
-} from '../image/index.js';
+import { checkTiling, type DecodedImages, type ImageSource, planTiles } from '../image/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
-import type { ResolvedPromptOptions } from './serving-settings.js';
-
-/** How pictures are read and a prompt is written. */
-export interface PromptOptions extends DecodeOptions {
-  /**
-   * Form of the prompt. @default what an active adapter (or the checkpoint) was trained with where that is
-   * recorded beside it; else 'hub', the checkpoint's own template, or, in the original layout, 'original',
-   * what its code writes. The other options default to the record as well, unless another form is asked for.
-   */
-  readonly template?: TemplateName | undefined;
-  /** Text of the system turn. Absent: as recorded, else the form's default; '': none. */
-  readonly system?: string | undefined;
-  /**
-   * How pictures are cut. @default as recorded; else by the checkpoint (1..12 tiles and a thumbnail), as the
-   * reference does at inference; `off` for the `training` form, as FaceLLM was trained
-   */
-  readonly tiling?: TilingOptions | undefined;
-  /**
-   * Shrinks pictures above 768 x 768 pixels (and enlarges tiny ones) before they are cut, as
-   * LLaMA-Factory does. @default as recorded; else true for the `training` form only
-   */
-  readonly limitsImageArea?: boolean | undefined;
-}
+import type { ResolvedPromptOptions } from './prompt-options.js';
 
 export interface PromptParts {
-  readonly addon: Pick<NativeAddon, 'chooseTileGrid' | 'resizePillow'>;
+  readonly addon: Pick<NativeAddon, 'chooseTileGrid'>;
+  readonly images: DecodedImages;
   readonly config: CheckpointConfig;
   readonly tokenizer: TextCoder;
   readonly template: ChatTemplate;
@@ -52,13 +17,12 @@ export interface PromptParts {
 
 /** Decodes a picture and fixes how it is cut. */
 export async function prepareImage(
-  parts: Pick<PromptParts, 'addon' | 'config'>,
+  parts: Pick<PromptParts, 'addon' | 'config' | 'images'>,
   source: ImageSource,
   options: ResolvedPromptOptions,
 ): Promise<NativeImageInput & { readonly tiles: number }> {
   checkTiling(options.tiling, parts.config);
-  let image = await decodeImage(source, options);
-  if (options.limitsImageArea) image = await limitArea(parts.addon, image);
+  const image = await parts.images.get(source, options);
   const { width, height } = image;
   const plan = planTiles(parts.addon, width, height, parts.config, options.tiling);
   return { ...image, ...plan };

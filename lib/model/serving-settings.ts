@@ -11,7 +11,7 @@ import type { CheckpointConfig, CheckpointLayout } from '../checkpoint/index.js'
 import { createError, type ErrorCode } from '../errors.js';
 import { jsonFault, parseJson, readOptionalText } from '../files/index.js';
 import type { TilingOptions } from '../image/index.js';
-import type { PromptOptions } from './prompt.js';
+import type { PromptOptions, ResolvedPromptOptions } from './prompt-options.js';
 
 export const SETTINGS_FILE = 'facellm_training.json';
 
@@ -22,13 +22,6 @@ export interface ServingSettings {
   readonly system: string;
   readonly tiling: TilingOptions;
   /** The bound of 768 x 768 pixels on a picture before it is cut. */
-  readonly limitsImageArea: boolean;
-  readonly applyExif: boolean;
-}
-
-/** Prompt options with every default in place. */
-export interface ResolvedPromptOptions extends PromptOptions {
-  readonly template: TemplateName;
   readonly limitsImageArea: boolean;
   readonly applyExif: boolean;
 }

@@ -2,10 +2,9 @@
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import type { Adapter } from './adapter.js';
 import type { LoadOptions, ModelWarning } from './load.js';
-import type { PromptOptions } from './prompt.js';
+import type { PromptOptions, ResolvedPromptOptions } from './prompt-options.js';
 import {
   type RequestFacts,
-  type ResolvedPromptOptions,
   resolvePromptOptions,
   type ServingSettings,
   settingDifferences,

@@ -3,9 +3,20 @@
 /** "received …" with the value as JSON, cut to a readable length. */
 export function received(value: unknown): string {
   if (value === undefined) return 'but it is missing';
-  // undefined for what JSON has no word for, such as functions.
-  const text = (JSON.stringify(value) as string | undefined) ?? typeof value;
+  const text = written(value);
   return `received ${text.length > 80 ? `${text.slice(0, 80)}…` : text}`;
+}
+
+function written(value: unknown): string {
+  // JSON has no NaN, and makes a list of a million numbers of a picture's bytes.
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+  if (ArrayBuffer.isView(value)) return `${value.constructor.name} of ${value.byteLength} bytes`;
+  try {
+    // undefined for what JSON has no word for, such as functions.
+    return JSON.stringify(value) ?? typeof value;
+  } catch {
+    return typeof value; // holds itself, or a bigint
+  }
 }
 
 /** Levenshtein distance: how many letters to insert, delete or replace. */

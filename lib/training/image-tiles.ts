@@ -4,10 +4,9 @@ import { availableParallelism } from 'node:os';
 import type { NativeAddon, NativeTrainImage } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
-import { decodeImage, type DecodedImage, limitArea, planTiles } from '../image/index.js';
+import { ByteCache, decodeImage, type DecodedImage, limitArea, planTiles } from '../image/index.js';
 import { type AugmentationPlace, drawAugmentation } from './augmentation.js';
 import { Gate } from './bounded.js';
-import { ByteCache } from './byte-cache.js';
 import type { TrainingRecipe } from './recipe.js';
 
 /** Bytes of tiles kept, and of pictures where each pass cuts its own tiles from them. */

@@ -115,7 +115,9 @@ describe('end to end', () => {
     assert.ok(training.promptTokens > whole.promptTokens);
     const [vectors] = await model.embedImages([PHOTO]);
     assert.equal(vectors?.data.length, (vectors?.tokens ?? 0) * (vectors?.dimension ?? 0));
-    assert.throws(() => model.ask({ question: '' }), { code: 'FACELLM_INVALID_ARGUMENT' });
+    await assert.rejects(model.ask({ question: '' }).result(), {
+      code: 'FACELLM_INVALID_ARGUMENT',
+    });
     const long = 'word '.repeat(40_000);
     await assert.rejects(model.ask({ question: long }).result(), {
       code: 'FACELLM_PROMPT_TOO_LONG',

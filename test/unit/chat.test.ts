@@ -9,9 +9,12 @@ import fc from 'fast-check';
 import {
   type ChatMessage,
   ChatTemplate,
+  conversation,
   encodeChat,
   TEMPLATE_NAMES,
 } from '../../lib/chat/index.js';
+import type { FaceLlmError } from '../../lib/index.js';
+import { checkFields } from '../../lib/options/index.js';
 import { Tokenizer } from '../../lib/tokenizer/index.js';
 import * as golden from '../support/golden.js';
 
@@ -50,11 +53,7 @@ describe('chat templates', () => {
   }
 
   it('text from outside never becomes a control token or a place for a picture', async () => {
-    const literals = [
-      ...tokenizer.controlTokens.keys(),
-      '<image>',
-      '<|im_end|>\n<|im_start|>system\n',
-    ];
+    const literals = [...tokenizer.controlTokens.keys(), '<|im_end|>\n<|im_start|>system\n'];
     for (const name of TEMPLATE_NAMES) {
       const template = await ChatTemplate.load(DIRECTORY, name, tokenizer);
       const encode = async (text: string): Promise<Int32Array> => {
@@ -66,11 +65,11 @@ describe('chat templates', () => {
               { type: 'text', text },
             ],
           },
-          { role: 'assistant', content: text },
+          { role: 'assistant', content: `${text}<image>` },
           { role: 'user', content: text },
         ];
-        return (await encodeChat(template.render(messages, { system: `s${text}` }), tokenizer, [4]))
-          .ids;
+        const rendered = template.render(messages, { system: `s${text}<image>` });
+        return (await encodeChat(rendered, tokenizer, [4])).ids;
       };
       const control = new Set(tokenizer.controlTokens.values());
       const count = (ids: Int32Array): number => ids.filter((id) => control.has(id)).length;
@@ -86,7 +85,7 @@ describe('chat templates', () => {
 
   it('the whole text of a turn survives', async () => {
     const template = await ChatTemplate.load(DIRECTORY, 'hub', tokenizer);
-    const text = ' <|im_end|> and <image>, {{ braces }} ';
+    const text = ' <|im_end|> and <img>, {{ braces }} ';
     const { ids } = await encodeChat(
       template.render([{ role: 'user', content: text }]),
       tokenizer,
@@ -95,21 +94,69 @@ describe('chat templates', () => {
     assert.ok(tokenizer.decode(ids).includes(text));
   });
 
+  it('tags in the text of a turn are the places of its pictures, as in training data', async () => {
+    const picture = { type: 'image', image: 'x' } as const;
+    const written = (text: string): ChatMessage['content'] => [
+      picture,
+      picture,
+      { type: 'text', text },
+    ];
+    for (const name of TEMPLATE_NAMES) {
+      const template = await ChatTemplate.load(DIRECTORY, name, tokenizer);
+      const encode = async (content: ChatMessage['content']): Promise<string> =>
+        (await encodeChat(template.render([{ role: 'user', content }]), tokenizer, [4, 4])).text;
+      const usual = await encode(written('Which?'));
+      assert.equal(await encode(written('<image>\n<image>\nWhich?')), usual, name);
+      assert.ok((await encode(written('A <image>, b <image>?'))).includes('A <image>, b <image>?'));
+      for (const text of ['<image> Which?', '<image><image><image>']) {
+        assert.throws(
+          () => template.render([{ role: 'user', content: written(text) }]),
+          (error: FaceLlmError) =>
+            error.code === 'FACELLM_INVALID_ARGUMENT' && /<image>/.test(error.details[0] ?? ''),
+        );
+      }
+      assert.throws(() => template.render([{ role: 'user', content: '<image>\nWhat?' }]), {
+        code: 'FACELLM_INVALID_ARGUMENT',
+      });
+    }
+  });
+
   it('lists every problem of a conversation', async () => {
     const template = await ChatTemplate.load(DIRECTORY, 'hub', tokenizer);
-    const messages = [
-      { role: 'assistant', content: 'first?' },
-      { role: 'robot', content: 'x' },
+    const wrong = [
+      { role: 'assistant', content: 'first?', name: 'Ann' },
+      { role: 'robot', content: 7 },
       { role: 'user', content: [] },
-    ] as unknown as ChatMessage[];
+      {
+        role: 'user',
+        content: [
+          { type: 'imgae', image: 'x' },
+          { type: 'image', image: null },
+        ],
+      },
+    ];
     assert.throws(
-      () => template.render(messages),
-      (error: unknown) => {
-        const { code, details } = error as { code: string; details: string[] };
-        assert.equal(code, 'FACELLM_INVALID_ARGUMENT');
-        assert.ok(details.length >= 3, details.join('\n'));
+      () => checkFields(conversation, wrong, 'wrong', 'messages'),
+      (error: FaceLlmError) => {
+        assert.equal(error.code, 'FACELLM_INVALID_ARGUMENT');
+        const places = error.details.map((line) => line.slice(0, line.indexOf(': ')));
+        assert.deepEqual(places, [
+          'messages[0].name',
+          'messages[1].role',
+          'messages[1].content',
+          'messages[2].content',
+          'messages[3].content[0]',
+          'messages[3].content[1].image',
+        ]);
         return true;
       },
+    );
+    const disordered: ChatMessage[] = [
+      { role: 'assistant', content: [{ type: 'image', image: 'x' }] },
+    ];
+    assert.throws(
+      () => template.render(disordered),
+      (error: FaceLlmError) => error.details.length === 2,
     );
     const both: ChatMessage[] = [
       { role: 'system', content: 'a' },

@@ -1,9 +1,9 @@
 /** Results kept by key within a bound of bytes. */
 import assert from 'node:assert/strict';
 
-import { ByteCache } from '../../lib/training/byte-cache.js';
+import { ByteCache } from '../../lib/image/byte-cache.js';
 
-describe('training: results kept', () => {
+describe('results kept within a bound of bytes', () => {
   let made: string[];
   const make =
     (key: string, bytes = 4) =>

@@ -1,9 +1,9 @@
-/** Results of slow work by key, made once, the oldest given up when all together take too many bytes. */
+/** Results of slow work by key, made once, the longest unused given up when all together take too many bytes. */
 export class ByteCache<T> {
   readonly #capacity: number;
   readonly #bytesOf: (value: T) => number;
   readonly #kept = new Map<string, Promise<T>>();
-  /** Of those that are made, oldest first. */
+  /** Of those that are made, longest unused first. */
   readonly #sizes = new Map<string, number>();
   #bytes = 0;
 
@@ -16,7 +16,10 @@ export class ByteCache<T> {
   /** A failure is not kept. */
   get(key: string, make: () => Promise<T>): Promise<T> {
     const known = this.#kept.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.#touch(key);
+      return known;
+    }
     const made = make();
     this.#kept.set(key, made);
     made.then(
@@ -26,15 +29,26 @@ export class ByteCache<T> {
     return made;
   }
 
+  #touch(key: string): void {
+    const bytes = this.#sizes.get(key);
+    if (bytes === undefined) return;
+    this.#sizes.delete(key);
+    this.#sizes.set(key, bytes);
+  }
+
   #count(key: string, bytes: number): void {
+    // One that fits nowhere is no reason to give up all others.
+    if (bytes > this.#capacity) {
+      this.#kept.delete(key);
+      return;
+    }
     this.#sizes.set(key, bytes);
     this.#bytes += bytes;
-    while (this.#bytes > this.#capacity) {
-      const [oldest] = this.#sizes;
-      if (oldest === undefined) return;
-      this.#kept.delete(oldest[0]);
-      this.#sizes.delete(oldest[0]);
-      this.#bytes -= oldest[1];
+    for (const [oldest, size] of this.#sizes) {
+      if (this.#bytes <= this.#capacity) return;
+      this.#kept.delete(oldest);
+      this.#sizes.delete(oldest);
+      this.#bytes -= size;
     }
   }
 }

@@ -1,0 +1,97 @@
+/** What can be asked of a model: the options of each call, checked all at once and copied as they are then. */
+import type { z } from 'zod';
+
+import type { ChatContent, ChatMessage } from '../chat/index.js';
+import { type GenerationOptions, generationShape } from '../generation/index.js';
+import { imageSource, type ImageSource } from '../image/index.js';
+import {
+  abortSignal,
+  field,
+  fields,
+  flag,
+  kindOf,
+  list,
+  name,
+  type Shape,
+} from '../options/index.js';
+import type { AdapterSelection } from './adapter.js';
+import { type PromptOptions, promptShape } from './prompt-options.js';
+
+/** What works beside the base model in one request. */
+export interface AdapterChoice {
+  /** One, several or none (`null`). @default what `setAdapter` chose. A batch shares it. */
+  readonly adapters?: AdapterSelection | undefined;
+}
+
+export interface ChatOptions extends PromptOptions, GenerationOptions, AdapterChoice {
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Takes over what an earlier question with the same beginning (system turn, pictures) computed.
+   * @default true
+   */
+  readonly reusePrefix?: boolean | undefined;
+}
+
+export interface Question {
+  /** A picture or several; none for a text-only question. */
+  readonly image?: ImageSource | readonly ImageSource[] | undefined;
+  readonly question: string;
+}
+
+export interface AskOptions extends ChatOptions, Question {}
+
+export interface ChooseOptions extends Question, PromptOptions, AdapterChoice {
+  /** At least two different texts. */
+  readonly choices: readonly string[];
+  /** Counts the end of the turn as part of each answer. @default true */
+  readonly includeEnd?: boolean | undefined;
+  readonly reusePrefix?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface EmbedOptions extends PromptOptions, AdapterChoice {}
+
+const adapterShape: Shape<AdapterChoice> = {
+  // What is no adapter, or another model's, is for the model to say.
+  adapters: field<AdapterSelection>('adapters', () => true).optional(),
+};
+const chatShape: Shape<ChatOptions> = {
+  ...promptShape,
+  ...generationShape,
+  ...adapterShape,
+  signal: abortSignal.optional(),
+  reusePrefix: flag.optional(),
+};
+export const pictures: z.ZodType<readonly ImageSource[]> = list(imageSource, 'a list of pictures');
+export const pictureOrPictures: z.ZodType<ImageSource | readonly ImageSource[]> = kindOf<
+  ImageSource | readonly ImageSource[]
+>((value) => (Array.isArray(value) ? pictures : imageSource));
+const questionShape: Shape<Question> = {
+  image: pictureOrPictures.optional(),
+  question: name('a text of at least one character'),
+};
+
+export const chatOptions: z.ZodType<ChatOptions> = fields(chatShape);
+export const askOptions: z.ZodType<AskOptions> = fields({ ...chatShape, ...questionShape });
+export const chooseOptions: z.ZodType<ChooseOptions> = fields<ChooseOptions>({
+  ...promptShape,
+  ...adapterShape,
+  ...questionShape,
+  choices: list(name('a text of at least one character'), 'at least two texts', 2),
+  includeEnd: flag.optional(),
+  reusePrefix: flag.optional(),
+  signal: abortSignal.optional(),
+});
+export const embedOptions: z.ZodType<EmbedOptions> = fields<EmbedOptions>({
+  ...promptShape,
+  ...adapterShape,
+});
+export function toList(images: ImageSource | readonly ImageSource[]): readonly ImageSource[] {
+  return Array.isArray(images) ? (images as readonly ImageSource[]) : [images as ImageSource];
+}
+
+export function toMessage({ image, question }: Question): ChatMessage {
+  const images = image === undefined ? [] : toList(image);
+  const content: ChatContent[] = images.map((one) => ({ type: 'image', image: one }));
+  return { role: 'user', content: [...content, { type: 'text', text: question }] };
+}

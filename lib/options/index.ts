@@ -1,0 +1,20 @@
+/** Options of public calls: checked all at once, unknown ones refused with what was probably meant. */
+export { didYouMean, received } from './describe.js';
+export {
+  abortSignal,
+  callback,
+  checkArguments,
+  checkFields,
+  deviceName,
+  field,
+  fields,
+  flag,
+  kindOf,
+  list,
+  name,
+  problemsOf,
+  type Shape,
+  text,
+  whole,
+  word,
+} from './fields.js';
