@@ -32,7 +32,8 @@ export interface ChosenForm {
 }
 
 function complete(options: PromptOptions, recorded: ServingSettings | undefined): AskedForm {
-  const { template, system, tiling, ...rest } = resolvePromptOptions(options, recorded);
+  // Models without a record are asked alike, in the hub's form, in whichever layout their folders are.
+  const { template, system, tiling, ...rest } = resolvePromptOptions(options, recorded, 'hf');
   const { limitsImageArea, applyExif, maxPixels } = rest;
   return {
     template,
