@@ -2,6 +2,7 @@
  * The one form in which all models of a run are asked: as they were trained where that is recorded, unless the caller
  * says otherwise. Answers to different prompts could not be compared.
  */
+import type { CheckpointLayout } from '../checkpoint/index.js';
 import { DEFAULT_SYSTEM, type TemplateName } from '../chat/index.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { TilingOptions } from '../image/index.js';
@@ -23,6 +24,8 @@ export interface RecordOwner {
   readonly name: string;
   /** How it was trained, by its last adapter with a record, else by its checkpoint. */
   readonly recorded: ServingSettings | undefined;
+  /** Of its checkpoint: decides the form where nothing else does. */
+  readonly layout: CheckpointLayout;
 }
 
 export interface ChosenForm {
@@ -31,9 +34,8 @@ export interface ChosenForm {
   readonly recordedBy: readonly string[];
 }
 
-function complete(options: PromptOptions, recorded: ServingSettings | undefined): AskedForm {
-  // Models without a record are asked alike, in the hub's form, in whichever layout their folders are.
-  const { template, system, tiling, ...rest } = resolvePromptOptions(options, recorded, 'hf');
+function complete(options: PromptOptions, { recorded, layout }: RecordOwner): AskedForm {
+  const { template, system, tiling, ...rest } = resolvePromptOptions(options, recorded, layout);
   const { limitsImageArea, applyExif, maxPixels } = rest;
   return {
     template,
@@ -58,28 +60,29 @@ const FLAGS: Readonly<Record<string, string>> = {
 /**
  * Models without a record are asked as those with one.
  *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT where two records differ in something that `options` leave
- * open, with a line for each setting
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT where two records (or, without any, the forms of two layouts)
+ * differ in something that `options` leave open, with a line for each setting
  */
 export function chooseForm(options: PromptOptions, owners: readonly RecordOwner[]): ChosenForm {
-  const known = owners.flatMap(({ name, recorded }) =>
-    recorded === undefined ? [] : [{ name, form: complete(options, recorded) }],
-  );
-  const [first, ...others] = known;
-  if (first === undefined) return { form: complete(options, undefined), recordedBy: [] };
+  const known = owners.filter(({ recorded }) => recorded !== undefined);
+  const [first, ...others] = (known.length > 0 ? known : owners).map((owner) => ({
+    name: owner.name,
+    form: complete(options, owner),
+  }));
+  if (first === undefined) throw new TypeError('a run has at least one model');
   const differences = others.flatMap(({ name, form }) =>
     Object.keys(FLAGS).flatMap((key) => {
       const [one, other] = [first.form, form].map((all) => {
         return JSON.stringify((all as unknown as Record<string, unknown>)[key]);
       });
       if (one === other) return [];
-      return [`${FLAGS[key]}: ${first.name} was trained with ${one}, ${name} with ${other}`];
+      return [`${FLAGS[key]}: ${one} of ${first.name}, ${other} of ${name}`];
     }),
   );
   if (differences.length > 0) {
     throw new InvalidArgumentError(
       'FACELLM_INVALID_ARGUMENT',
-      'the models of the run were trained to be asked in different ways, and are compared only if both are asked in ' +
+      'the models of the run were made to be asked in different ways, and are compared only if both are asked in ' +
         'one: say which by these options, or score each in a run of its own',
       { details: differences },
     );

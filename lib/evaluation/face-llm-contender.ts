@@ -5,7 +5,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import type { ChatMessage } from '../chat/index.js';
-import { resolveCheckpoint } from '../checkpoint/index.js';
+import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
 import { createError } from '../errors.js';
 import {
   type Dtype,
@@ -57,12 +57,13 @@ export async function locateModel(named: NamedModel): Promise<LocatedModel> {
   const { name, model, subfolder, adapter = [] } = named;
   const directory = await resolveCheckpoint(model, subfolder === undefined ? {} : { subfolder });
   const adapters = await Promise.all(adapter.map((folder) => resolveCheckpoint(folder)));
+  const { layout } = await readCheckpointConfig(directory);
   const records = await Promise.all([
     readServingSettings(directory, 'FACELLM_CONFIG_INVALID'),
     ...adapters.map((folder) => readServingSettings(folder, 'FACELLM_ADAPTER_INVALID')),
   ]);
   const recorded = records.findLast((one) => one !== undefined);
-  return { name, model, directory, adapters, recorded };
+  return { name, model, directory, adapters, recorded, layout };
 }
 
 /**

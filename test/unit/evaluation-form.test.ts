@@ -15,7 +15,7 @@ const TRAINED: ServingSettings = {
 const OTHERWISE: ServingSettings = { ...TRAINED, system: '', applyExif: true };
 
 function owner(name: string, recorded?: ServingSettings): RecordOwner {
-  return { name, recorded };
+  return { name, recorded, layout: 'hf' };
 }
 
 describe('the form in which a run asks', () => {
@@ -39,6 +39,11 @@ describe('the form in which a run asks', () => {
     assert.deepEqual(form, {
       ...{ template: 'hub', system: '', tiling: {}, limitsImageArea: false, applyExif: true },
     });
+    const original = { ...owner('base'), layout: 'original' } as const;
+    assert.equal(chooseForm({}, [original]).form.template, 'original');
+    assert.throws(() => chooseForm({}, [original, owner('tuned')]), /different ways/);
+    assert.equal(chooseForm({ template: 'hub' }, [original, owner('tuned')]).form.template, 'hub');
+    assert.equal(chooseForm({}, [original, owner('tuned', TRAINED)]).form.template, 'training');
     const { system, tiling } = chooseForm({ template: 'training' }, [owner('base')]).form;
     assert.deepEqual([system, tiling], [DEFAULT_SYSTEM, 'off']);
   });
@@ -57,8 +62,8 @@ describe('the form in which a run asks', () => {
       (error: { code?: string; details?: readonly string[] }) => {
         assert.equal(error.code, 'FACELLM_INVALID_ARGUMENT');
         assert.deepEqual(error.details, [
-          'prompt.system (--system): base was trained with "Look.", tuned with ""',
-          'prompt.applyExif (--no-exif): base was trained with false, tuned with true',
+          'prompt.system (--system): "Look." of base, "" of tuned',
+          'prompt.applyExif (--no-exif): false of base, true of tuned',
         ]);
         return true;
       },
