@@ -8,7 +8,7 @@ import {
   launch,
   readJobEnvironment,
 } from '../distributed/index.js';
-import { InvalidArgumentError } from '../errors.js';
+import { FaceLlmError, InvalidArgumentError } from '../errors.js';
 import {
   overrideRecipe,
   recipeNamed,
@@ -97,6 +97,9 @@ async function trainHere(
     else streams.stdout.write(`${describe(result)}\n`);
     if (!result.isComplete) throw new Interrupted('interrupted');
     return 0;
+  } catch (error) {
+    const isStopped = error instanceof FaceLlmError && error.code === 'FACELLM_CANCELLED';
+    throw run.isStopping && isStopped ? new Interrupted(error.message) : error;
   } finally {
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
@@ -127,6 +130,9 @@ async function report(run: ReturnType<typeof train>, streams: Console): Promise<
       say(`${event.droppedSamples} sample(s) left out: over the length limit`);
     }
     if (event.type === 'step') progress.update(event);
+    if (event.type === 'skip') {
+      progress.note(`record ${event.record} set aside: ${event.problems.join('; ')}`);
+    }
     if (event.type === 'checkpoint') progress.note(`saved ${event.directory}`);
   }
   progress.finish();

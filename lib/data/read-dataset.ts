@@ -10,6 +10,7 @@ import type { RawRecord } from './data-file.js';
 import { received } from '../options/describe.js';
 import type { RecordLayout } from './layout.js';
 import { findMissing, isFolder } from './lookup.js';
+import { findUndecodable } from './picture-headers.js';
 import { type FaultyRecord, invalidRecords } from './skipped.js';
 import { openSource } from './source.js';
 import type { Dataset, TrainingRecord } from './types.js';
@@ -24,12 +25,18 @@ export interface ReadDatasetOptions {
   readonly imageRoot?: string | undefined;
   /** Takes the first records only; the others are not checked. @default all */
   readonly maxSamples?: number | undefined;
+  /**
+   * `exist`: image files are there. `header`: they also begin as pictures do, which takes some 0.3 ms each and finds
+   * web pages, Git LFS pointers and empty files. @default 'exist'
+   */
+  readonly checkImages?: 'exist' | 'header' | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Throw if any record is faulty, or leave such records out. @default 'error' */
   readonly onInvalid?: 'error' | 'skip' | undefined;
 }
 
 function checkOptions(path: string, options: ReadDatasetOptions): void {
-  const { name, imageRoot, maxSamples, onInvalid } = options;
+  const { name, imageRoot, maxSamples, checkImages, onInvalid } = options;
   const problems: string[] = [];
   const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
   if (!isText(path)) problems.push(`path: expected a path, ${received(path)}`);
@@ -39,6 +46,9 @@ function checkOptions(path: string, options: ReadDatasetOptions): void {
   }
   if (maxSamples !== undefined && !(Number.isSafeInteger(maxSamples) && maxSamples >= 1)) {
     problems.push(`maxSamples: expected a whole number from 1, received ${String(maxSamples)}`);
+  }
+  if (checkImages !== undefined && !['exist', 'header'].includes(checkImages)) {
+    problems.push(`checkImages: expected 'exist' or 'header', ${received(checkImages)}`);
   }
   if (onInvalid !== undefined && !['error', 'skip'].includes(onInvalid)) {
     problems.push(`onInvalid: expected 'error' or 'skip', ${received(onInvalid)}`);
@@ -79,17 +89,22 @@ async function sortRecords(
   raw: readonly RawRecord[],
   layout: RecordLayout,
   root: string,
+  { checkImages, signal }: ReadDatasetOptions,
 ): Promise<{ records: TrainingRecord[]; faulty: FaultyRecord[] }> {
   const checked = raw.map((record) => checkRaw(record, layout));
   const paths = absolutePaths(checked, root);
   await checkRoot(root, paths.keys());
-  const missing = await findMissing(new Set(paths.values()));
+  const pictures = new Set(paths.values());
+  const missing = await findMissing(pictures);
+  const there = [...pictures].filter((path) => !missing.has(path));
+  const undecodable =
+    checkImages === 'header' ? await findUndecodable(there, signal) : new Map<string, string>();
   const records: TrainingRecord[] = [];
   const faulty: FaultyRecord[] = [];
   for (const [index, { images: names, system, turns, problems }] of checked.entries()) {
     const images = names.map((name) => paths.get(name) ?? name);
     const lost = images.flatMap((path) => {
-      const problem = missing.get(path);
+      const problem = missing.get(path) ?? undecodable.get(path);
       return problem === undefined ? [] : [`image ${path} ${problem}`];
     });
     if (problems.length + lost.length === 0) records.push({ index, images, system, turns });
@@ -100,7 +115,7 @@ async function sortRecords(
 
 /**
  * Reads a dataset whole and checks every record of it, including that its image files exist; they
- * are not decoded. `path` is a ShareGPT file (a JSON array, or JSONL; UTF-8), a dataset_info.json
+ * are not decoded (`checkImages: 'header'` reads their beginnings). `path` is a ShareGPT file (a JSON array, or JSONL; UTF-8), a dataset_info.json
  * that describes one, or a folder that contains a dataset_info.json.
  *
  * A record is a conversation (optional system turn, then questions and answers in turns) with as
@@ -126,7 +141,7 @@ export async function readDataset(
     throw createError('FACELLM_DATA_INVALID', `${file} holds no records; expected at least one`);
   }
   const root = resolve(imageRoot ?? source.imageRoot ?? dirname(file));
-  const { records, faulty } = await sortRecords(raw, source.layout, root);
+  const { records, faulty } = await sortRecords(raw, source.layout, root, options);
   if (faulty.length > 0 && (onInvalid === 'error' || records.length === 0)) {
     throw invalidRecords({ file, faulty, count: raw.length });
   }

@@ -3,6 +3,7 @@ export { limitArea, limitedSize } from './area-limit.js';
 export { ByteCache } from './byte-cache.js';
 export { decodeImage, readImageSize } from './decode.js';
 export { DecodedImages } from './decoded-images.js';
+export { headerProblem } from './header.js';
 export { imageSource } from './source.js';
 export {
   checkTiling,

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { z } from 'zod';
 
+import type { SkippedRecord } from '../data/index.js';
 import { createError, fromNative } from '../errors.js';
 import { decodeText } from '../files/index.js';
 import { syncFolder, writeFileAtomic } from './run/index.js';
@@ -21,6 +22,8 @@ export interface TrainerState {
   /** Of the updates since the last line of the log, so that a resumed run logs what the unbroken one does. */
   readonly unloggedLoss: number;
   readonly unloggedSteps: number;
+  /** Records left out since the run began: their pictures cannot be decoded. */
+  readonly setAside: readonly SkippedRecord[];
 }
 
 const STATE = 'trainer_state.json';
@@ -33,6 +36,9 @@ const stateSchema = z.object({
   lastLoss: z.number(),
   unloggedLoss: z.number(),
   unloggedSteps: z.number().int().min(0),
+  setAside: z
+    .array(z.object({ index: z.number().int(), problems: z.array(z.string()) }))
+    .default([]),
 });
 
 /** Steps of the complete checkpoints, rising. */

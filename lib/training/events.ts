@@ -29,11 +29,13 @@ export type TrainingEvent =
       readonly samples: number;
       /** Left out: over the length limit (`onTooLong: 'drop'`). */
       readonly droppedSamples: number;
-      /** Bad records set aside (`onInvalid: 'skip'`). */
+      /** Bad records set aside so far (`onInvalid: 'skip'`). */
       readonly skippedRecords: number;
       readonly trainableParameters: number;
       readonly device: string;
     }
   | ({ readonly type: 'step' } & StepRecord)
+  /** A record was set aside in the middle of the run (`onInvalid: 'skip'`). */
+  | { readonly type: 'skip'; readonly record: number; readonly problems: readonly string[] }
   | { readonly type: 'checkpoint'; readonly step: number; readonly directory: string }
   | { readonly type: 'done'; readonly result: TrainingResult };

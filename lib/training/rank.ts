@@ -20,12 +20,14 @@ function digest(fingerprint: string): number {
 /**
  * Rank 0's state for all, and its trainable tensors with it: only rank 0 needs to see the run's folder.
  *
+ * @param records of the samples, in their order
  * @throws TrainingError FACELLM_DISTRIBUTED on a rank with another recipe, model or data
  */
 export async function agreeOnStart(
   job: Job,
   trainer: NativeTrainer,
   state: TrainerState,
+  records: readonly number[],
 ): Promise<TrainerState> {
   if (job.group === undefined) return state;
   const own = [digest(state.fingerprint), state.step, state.totalTokens, state.lastLoss];
@@ -41,10 +43,15 @@ export async function agreeOnStart(
         `${isSame ? '' : `, this one (rank ${job.rank}) among them`}; give all the same`,
     );
   }
+  const known = new Map(state.setAside.map((record) => [record.index, record]));
+  const isAside = await job.sum(records.map((index) => (job.isLeader && known.has(index) ? 1 : 0)));
+  const setAside = records
+    .filter((_, i) => (isAside[i] ?? 0) > 0)
+    .map((index) => known.get(index) ?? { index, problems: [] });
   try {
     await trainer.synchronise(step).promise;
   } catch (error) {
     throw fromNative(error);
   }
-  return { ...state, step, totalTokens, lastLoss };
+  return { ...state, step, totalTokens, lastLoss, setAside };
 }

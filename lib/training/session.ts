@@ -80,8 +80,11 @@ export async function openSession(
     name: options.dataset,
     imageRoot: options.imageRoot,
     maxSamples: recipe.maxSamples === 0 ? undefined : recipe.maxSamples,
+    checkImages: 'header',
+    signal,
     onInvalid: options.onInvalid,
   });
+  signal?.throwIfAborted();
   const coder = await TokenizerThread.load(directory);
   try {
     let shownAt = 0;

@@ -1,16 +1,14 @@
 /** Training from beginning to end: the folder taken, everything checked before weights are read, then the updates. */
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
-import { writeSkipped } from '../data/index.js';
 import { type Job, joinJob, readJobEnvironment, threadsOfRank } from '../distributed/index.js';
 import { createError } from '../errors.js';
 import { lockFolder } from '../files/index.js';
 import { JobRun } from '../jobs/index.js';
 import type { TrainingResult } from './events.js';
 import { checkRecipe, type TrainingRecipe } from './recipe.js';
-import { openSession } from './session.js';
+import { openSession, type TrainingSession } from './session.js';
 import type { TrainOptions } from './train-options.js';
 import { TrainingLoop } from './training-loop.js';
 import type { TrainingRun } from './training-run.js';
@@ -53,21 +51,34 @@ async function trainAsRank(
 ): Promise<TrainingResult> {
   const { output, signal } = options;
   const unlock = job.isLeader ? await takeFolder(output) : undefined;
+  // The ranks of a job agree on a stop before their first update.
+  const stops = job.size > 1 ? [] : [run.stopSignal];
+  const preparing = AbortSignal.any([...(signal === undefined ? [] : [signal]), ...stops]);
   try {
-    await using session = await openSession(
-      options,
-      recipe,
-      (event) => run.emit(event),
-      signal,
-      job,
-    );
-    const { skipped } = session.dataset;
-    if (skipped.length > 0 && job.isLeader) {
-      await writeSkipped(join(output, 'skipped_records.jsonl'), skipped);
-    }
+    await using session = await prepare(options, recipe, run, preparing, job);
     return await new TrainingLoop(options, recipe, run, session, job).run();
   } finally {
     await unlock?.();
+  }
+}
+
+/** As openSession; a stop meanwhile ends it, since there is nothing to save yet. */
+async function prepare(
+  options: TrainOptions,
+  recipe: TrainingRecipe,
+  run: TrainingRun,
+  signal: AbortSignal,
+  job: Job,
+): Promise<TrainingSession> {
+  try {
+    return await openSession(options, recipe, (event) => run.emit(event), signal, job);
+  } catch (error) {
+    if (!signal.aborted || options.signal?.aborted === true) throw error;
+    throw createError(
+      'FACELLM_CANCELLED',
+      'the run was stopped before its first update; what was saved before stays',
+      { cause: error },
+    );
   }
 }
 

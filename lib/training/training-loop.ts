@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 
+import { writeSkipped } from '../data/index.js';
 import type { Job } from '../distributed/index.js';
 import { createError, fromNative } from '../errors.js';
 import { prefetch } from './bounded.js';
@@ -17,12 +18,13 @@ import {
   type TrainerState,
 } from './checkpoint-folder.js';
 import type { TrainingEvent, TrainingResult } from './events.js';
-import { planUpdates } from './order.js';
+import { planUpdates, type UpdatePlan } from './order.js';
 import { agreeOnStart, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
 import { RunFiles } from './run-files.js';
 import { writeFileAtomic } from './run/index.js';
 import type { TrainingSession } from './session.js';
+import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';
 import type { TrainingRun } from './training-run.js';
 import { runUpdate } from './updates.js';
@@ -35,6 +37,7 @@ export class TrainingLoop {
   readonly #run: TrainingRun;
   readonly #session: TrainingSession;
   readonly #job: Job;
+  readonly #aside: SetAside;
   readonly #startedAt = performance.now();
   #state: TrainerState;
   #samplesDone = 0;
@@ -54,6 +57,7 @@ export class TrainingLoop {
     this.#run = run;
     this.#session = session;
     this.#job = job;
+    this.#aside = new SetAside(session.samples, options.onInvalid === 'skip');
     this.#state = {
       step: 0,
       totalSteps: 0,
@@ -62,6 +66,7 @@ export class TrainingLoop {
       lastLoss: 0,
       unloggedLoss: 0,
       unloggedSteps: 0,
+      setAside: [],
     };
   }
 
@@ -71,7 +76,10 @@ export class TrainingLoop {
     const plans = planUpdates(samples, job.size, this.#recipe);
     const resumed = job.isLeader ? await this.#resume() : undefined;
     this.#state = { ...this.#state, ...resumed, totalSteps: plans.length, fingerprint };
-    this.#state = await agreeOnStart(job, trainer, this.#state);
+    const records = samples.samples.map(({ record }) => record.index);
+    this.#state = await agreeOnStart(job, trainer, this.#state, records);
+    this.#aside.restore(this.#state.setAside);
+    await this.#writeSkipped();
     // Only the leader has files; every rank has the same numbers.
     await using files = job.isLeader ? await this.#openFiles() : undefined;
     const info = trainer.info();
@@ -81,7 +89,7 @@ export class TrainingLoop {
       resumedStep: this.#state.step,
       samples: samples.samples.length,
       droppedSamples: samples.dropped,
-      skippedRecords: this.#session.dataset.skipped.length,
+      skippedRecords: this.#session.dataset.skipped.length + this.#state.setAside.length,
       trainableParameters: info.trainableParameters,
       device: info.model.device,
     });
@@ -90,36 +98,44 @@ export class TrainingLoop {
       plan,
       batches: await Promise.all(
         planOfRank(plan, job).microBatches.map((batch) =>
-          Promise.all(batch.map((i) => samples.load(i, plan.pass))),
+          Promise.all(batch.map((i) => this.#aside.load(i, plan.pass))),
         ),
       ),
     }));
+    const isStopping = (): boolean => this.#run.isStopping;
+    const isUsed = (index: number): boolean => this.#aside.isUsed(index);
     for await (const { plan, batches } of loaded) {
       this.#options.signal?.throwIfAborted();
+      if (await this.#agreeOnUpdate(plan, batches.flat())) break;
       const total = plans.length;
       const { signal } = this.#options;
-      const isStopping = (): boolean => this.#run.isStopping;
+      const used = batches.map((batch) =>
+        batch.flatMap(({ index, input }) => (input !== undefined && isUsed(index) ? [input] : [])),
+      );
       const done = await runUpdate({
-        ...{ trainer, plan, loaded: batches, samples, totalSteps: total },
+        ...{ trainer, plan, loaded: used, samples, isUsed, totalSteps: total },
         ...{ recipe: this.#recipe, signal, job, isStopping },
       });
       this.#samplesDone += done.samples;
       this.#tokensDone += done.tokens;
       this.#peakBytes = Math.max(this.#peakBytes, done.peakBytes);
+      // An update whose samples were all set aside has no loss; the one before it is told again.
+      const hasLoss = done.samples > 0;
+      const loss = hasLoss ? done.loss : this.#state.lastLoss;
       this.#state = {
         ...this.#state,
         step: plan.update + 1,
         totalTokens: this.#state.totalTokens + done.tokens,
-        lastLoss: done.loss,
-        unloggedLoss: this.#state.unloggedLoss + done.loss,
-        unloggedSteps: this.#state.unloggedSteps + 1,
+        lastLoss: loss,
+        unloggedLoss: this.#state.unloggedLoss + (hasLoss ? loss : 0),
+        unloggedSteps: this.#state.unloggedSteps + (hasLoss ? 1 : 0),
       };
       const seconds = this.#seconds();
       const record = {
         step: this.#state.step,
         totalSteps: total,
         epoch: plan.epoch,
-        loss: done.loss,
+        loss,
         learningRate: done.learningRate,
         gradNorm: done.gradNorm,
         elapsedSeconds: seconds,
@@ -130,8 +146,8 @@ export class TrainingLoop {
       };
       this.#emit({ type: 'step', ...record });
       const isEnd = this.#state.step === total;
-      if (this.#state.step % this.#recipe.logEvery === 0 || isEnd) {
-        const { unloggedLoss, unloggedSteps } = this.#state;
+      const { unloggedLoss, unloggedSteps } = this.#state;
+      if (unloggedSteps > 0 && (this.#state.step % this.#recipe.logEvery === 0 || isEnd)) {
         await files?.log({ ...record, loss: unloggedLoss / unloggedSteps });
         this.#state = { ...this.#state, unloggedLoss: 0, unloggedSteps: 0 };
       }
@@ -139,7 +155,8 @@ export class TrainingLoop {
       if (saveEvery > 0 && this.#state.step % saveEvery === 0) await this.#save(files);
       if (done.isStopping) break;
     }
-    if (this.#savedStep !== this.#state.step) await this.#save(files);
+    const isFresh = this.#state.step === 0;
+    if (this.#savedStep !== this.#state.step && !isFresh) await this.#save(files);
     await files?.plot();
     const isComplete = this.#state.step === plans.length;
     if (isComplete && job.isLeader) await this.#writeFinal();
@@ -148,6 +165,33 @@ export class TrainingLoop {
     const result = this.#result(isComplete);
     this.#emit({ type: 'done', result });
     return result;
+  }
+
+  /**
+   * Before an update: which of its samples are left out, on whichever rank they failed.
+   *
+   * @returns whether any rank was asked to end the run
+   */
+  async #agreeOnUpdate(plan: UpdatePlan, loaded: readonly LoadedSample[]): Promise<boolean> {
+    const failed = new Set(
+      loaded.filter(({ problem }) => problem !== '').map(({ index }) => index),
+    );
+    const own = plan.microBatches.flat().map((index) => (failed.has(index) ? 1 : 0));
+    const [stopping = 0, ...all] = await this.#job.sum([this.#run.isStopping ? 1 : 0, ...own]);
+    if (stopping > 0) return true;
+    const added = this.#aside.add(plan, all, loaded);
+    if (added.length === 0) return false;
+    this.#state = { ...this.#state, setAside: this.#aside.records };
+    await this.#writeSkipped();
+    for (const { index, problems } of added) this.#emit({ type: 'skip', record: index, problems });
+    return false;
+  }
+
+  /** skipped_records.jsonl: records that were bad from the start, and those set aside since. */
+  async #writeSkipped(): Promise<void> {
+    const skipped = [...this.#session.dataset.skipped, ...this.#state.setAside];
+    if (skipped.length === 0 || !this.#job.isLeader) return;
+    await writeSkipped(join(this.#options.output, 'skipped_records.jsonl'), skipped);
   }
 
   async #openFiles(): Promise<RunFiles> {

@@ -3,7 +3,7 @@ import type { NativeTrainer, NativeTrainSample } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
 import type { Job } from '../distributed/index.js';
 import { fromNative } from '../errors.js';
-import type { UpdatePlan } from './order.js';
+import { shareOf, type UpdatePlan } from './order.js';
 import { type Place, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
 import type { SampleSet } from './sample-set.js';
@@ -19,6 +19,9 @@ export interface UpdateOutcome {
   /** Whether any rank was asked to end the run after this update. */
   readonly isStopping: boolean;
 }
+
+/** Whether a sample takes part; others were set aside. */
+export type IsUsed = (index: number) => boolean;
 
 /** Samples of every micro-batch, ready for the engine. */
 export type LoadedUpdate = readonly (readonly NativeTrainSample[])[];
@@ -47,18 +50,19 @@ export function denominatorsOfRank(
   samples: Pick<SampleSet, 'learntTokens'>,
   normalisation: TrainingRecipe['lossNormalisation'],
   place: Place,
+  isUsed: IsUsed = () => true,
 ): number[] {
+  const learntIn = (batch: readonly number[]): number => samples.learntTokens(batch.filter(isUsed));
   if (normalisation === 'window') {
-    const learnt = plan.microBatches.map((batch) => samples.learntTokens(batch));
-    return denominatorsOf(learnt, normalisation);
+    // Without any sample there is no mean; the number is not used.
+    const means = denominatorsOf(plan.microBatches.map(learntIn), normalisation);
+    return means.map((mean) => (mean === 0 ? 1 : mean));
   }
   const own = planOfRank(plan, place).microBatches;
-  const means = denominatorsOf(
-    own.map((batch) => samples.learntTokens(batch)),
-    normalisation,
-  );
+  const means = denominatorsOf(own.map(learntIn), normalisation);
   return plan.microBatches.map((batch, k) => {
-    const ranksWithSamples = Math.min(batch.length, place.size);
+    const shares = Array.from({ length: place.size }, (_, r) => shareOf(batch, r, place.size));
+    const ranksWithSamples = shares.filter((share) => share.some(isUsed)).length;
     // An empty share has no mean; the number is not used.
     return Math.max(1, (means[k] ?? 0) * ranksWithSamples);
   });
@@ -71,6 +75,7 @@ export interface UpdateInput {
   /** Of this rank. */
   readonly loaded: LoadedUpdate;
   readonly samples: SampleSet;
+  readonly isUsed: IsUsed;
   readonly totalSteps: number;
   readonly recipe: TrainingRecipe;
   readonly signal: AbortSignal | undefined;
@@ -80,13 +85,15 @@ export interface UpdateInput {
 }
 
 export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome> {
-  const { trainer, plan, loaded, samples, totalSteps, recipe, signal, job, isStopping } = input;
-  const denominators = denominatorsOfRank(plan, samples, recipe.lossNormalisation, job);
+  const { trainer, plan, loaded, samples, isUsed, totalSteps, recipe, signal, job } = input;
+  const denominators = denominatorsOfRank(plan, samples, recipe.lossNormalisation, job, isUsed);
   const learningRate = learningRateAt(plan.update, totalSteps, recipe);
   let loss = 0;
   let tokens = 0;
   try {
     for (const [k, batch] of loaded.entries()) {
+      // In a job a rank without samples still takes part in adding gradients up.
+      if (batch.length === 0 && job.group === undefined) continue;
       const work = trainer.accumulate({
         samples: batch,
         denominator: denominators[k] ?? 1,
@@ -100,7 +107,7 @@ export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome> {
     const updating = trainer.update({ learningRate, maxGradNorm: recipe.maxGradNorm });
     const { gradNorm, peakBytes } = await settle(updating, signal);
     const count = loaded.reduce((sum, batch) => sum + batch.length, 0);
-    const sums = await job.sum([loss, count, tokens, isStopping() ? 1 : 0]);
+    const sums = await job.sum([loss, count, tokens, input.isStopping() ? 1 : 0]);
     const [allLoss = 0, allSamples = 0, allTokens = 0, stopping = 0] = sums;
     return {
       ...{ loss: allLoss, gradNorm, learningRate, peakBytes },

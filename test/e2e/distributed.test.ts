@@ -151,7 +151,7 @@ describe(`end to end: training in several processes${GLOO_NOTE}`, function () {
     await stopped.expectCode(130);
 
     const resumed = await new Run([...options('broken', 2), ...two]).expectCode(0);
-    assert.match(resumed.stderr, /resumed after update 1[1-9]|resumed after update 2/);
+    assert.match(resumed.stderr, /resumed after update [12]\d/);
     assert.deepEqual(losses('broken'), losses('whole'));
     assert.ok(tensors('broken').equals(tensors('whole')), 'bit for bit');
   });
