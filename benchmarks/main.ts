@@ -1,19 +1,21 @@
 /**
- * `npm run bench -- [--model DIR] [--dtype bf16] [--pairs 15] [--baseline PYTHON] [--rows TEXT] [--out FILE]`:
- * each row beside transformers on the same checkpoint, runs alternating A B B A after a warm-up; medians, and
- * the median of the pairs' ratios with a 95 % interval. Without --baseline the rows run alone and say so;
- * --rows leaves out those whose name does not contain TEXT.
+ * `npm run bench -- [--model DIR] [--dtype bf16] [--pairs 15] [--baseline PYTHON | --against ADDON] [--rows TEXT]
+ * [--out FILE]`: each row beside transformers, or beside another build of this addon (a facellm.node of another
+ * commit), on the same checkpoint, runs alternating A B B A after a warm-up; medians, and the median of the pairs'
+ * ratios with a 95 % interval. Without either the rows run alone and say so; --rows leaves out those whose name does
+ * not contain TEXT.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { loadParts } from '../lib/model/load.js';
 import { HfBaseline } from './baselines/hf.js';
+import { OtherBuild } from './baselines/other-build.js';
 import { describeEnvironment, readLoad, reportArguments } from './harness/environment.js';
 import { bootstrap, type Interval, median } from './harness/statistics.js';
 import { createPreprocessRow } from './inference/preprocess.js';
-import { createRows, type Row } from './inference/rows.js';
+import { openRows } from './inference/open-rows.js';
+import type { Row } from './inference/rows.js';
 
 const ROOT = join(import.meta.dirname, '..');
 const TINY = join(ROOT, 'golden', 'ckpt-300m');
@@ -31,12 +33,12 @@ interface Measured {
 async function measure(
   row: Row,
   pairs: number,
-  baseline: HfBaseline | undefined,
+  baseline: HfBaseline | OtherBuild | undefined,
 ): Promise<Measured> {
   const count = Math.min(pairs, row.mostPairs ?? pairs);
-  const request = baseline === undefined ? undefined : row.baseline;
+  const isCovered = baseline?.covers(row) ?? false;
   const theirs = async (): Promise<number> =>
-    request === undefined || baseline === undefined ? NaN : baseline.run(request);
+    baseline === undefined || !isCovered ? NaN : baseline.run(row);
   await row.run();
   await theirs();
   const before = readLoad();
@@ -51,7 +53,7 @@ async function measure(
   const after = readLoad();
   const stolenShare = (after.stolen - before.stolen) / Math.max(1, after.total - before.total);
   const own = { name: row.name, pairs: count, ms: median(a), stolenShare };
-  if (request === undefined) return own;
+  if (!isCovered) return own;
   return {
     ...own,
     baselineMs: median(b),
@@ -67,6 +69,7 @@ const { values } = parseArgs({
     pairs: { type: 'string', default: '15' },
     threads: { type: 'string', default: '2' },
     baseline: { type: 'string' },
+    against: { type: 'string' },
     rows: { type: 'string', default: '' },
     out: { type: 'string' },
   },
@@ -74,23 +77,22 @@ const { values } = parseArgs({
 const dtype = values.dtype === 'fp32' ? 'fp32' : 'bf16';
 if (values.model === TINY)
   console.log('No --model: the tiny checkpoint, a smoke run whose figures mean nothing.');
-const { native, config, tokenizer } = await loadParts(values.model, {
-  dtype,
-  device: values.device,
-  threads: Number(values.threads),
-  imageCacheBytes: 0,
-  prefixCacheBytes: 0,
-});
+const { parts, rows: modelRows } = await openRows(values);
+const { native, config, tokenizer } = parts;
 const baseline =
-  values.baseline === undefined
-    ? undefined
-    : await HfBaseline.start(values.baseline, values.model, dtype, Number(values.threads));
+  values.against !== undefined
+    ? await OtherBuild.start(values.against, values)
+    : values.baseline === undefined
+      ? undefined
+      : await HfBaseline.start(values.baseline, values.model, dtype, Number(values.threads));
 if (baseline === undefined)
-  console.log('No --baseline PYTHON (with transformers): the rows run alone.');
+  console.log(
+    'No --baseline PYTHON (with transformers) and no --against ADDON: the rows run alone.',
+  );
 const { tileSize } = config;
 const rows = [
   await createPreprocessRow(join(ROOT, 'examples', 'photo.jpg'), tileSize),
-  ...createRows({ native, directory: values.model, dtype, tileSize, device: values.device }),
+  ...modelRows,
 ].filter((row) => row.name.includes(values.rows));
 const results: Measured[] = [];
 for (const row of rows) {
@@ -99,7 +101,7 @@ for (const row of rows) {
   const beside =
     result.ratio === undefined
       ? ''
-      : `  transformers ${(result.baselineMs ?? NaN).toFixed(1).padStart(9)} ms  ratio ${result.ratio.median.toFixed(2)} ` +
+      : `  ${baseline?.name ?? ''} ${(result.baselineMs ?? NaN).toFixed(1).padStart(9)} ms  ratio ${result.ratio.median.toFixed(2)} ` +
         `[${result.ratio.low.toFixed(2)}, ${result.ratio.high.toFixed(2)}]`;
   console.log(
     `${row.name.padEnd(40)} ${result.ms.toFixed(1).padStart(9)} ms${beside}  (${result.pairs} runs)`,

@@ -70,7 +70,7 @@ const NATIVE = {
   distributed: ['core'],
   layers: ['core', 'kernels'],
   model: ['core', 'kernels', 'layers', 'checkpoint'],
-  lora: ['core', 'layers', 'checkpoint', 'model'],
+  lora: ['core', 'kernels', 'layers', 'checkpoint', 'model'],
   // generation/face_llm.h, training/trainer.h and lora/export_checkpoint.h are the engine's faces.
   generation: ['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
   training: [

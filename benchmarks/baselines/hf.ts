@@ -1,5 +1,6 @@
 /** The transformers baseline of the inference rows. */
-import { PythonProcess } from './python-process.js';
+import type { Row } from '../inference/rows.js';
+import { BaselineProcess } from './baseline-process.js';
 
 export interface Request {
   readonly kind: 'load' | 'vision' | 'prefill' | 'decode';
@@ -11,9 +12,10 @@ export interface Request {
 }
 
 export class HfBaseline {
-  readonly #process: PythonProcess<Request, { readonly ms: number }>;
+  readonly name = 'transformers';
+  readonly #process: BaselineProcess<Request, { readonly ms: number }>;
 
-  private constructor(process: PythonProcess<Request, { readonly ms: number }>) {
+  private constructor(process: BaselineProcess<Request, { readonly ms: number }>) {
     this.#process = process;
   }
 
@@ -24,13 +26,17 @@ export class HfBaseline {
     threads: number,
   ): Promise<HfBaseline> {
     return new HfBaseline(
-      await PythonProcess.start(python, 'hf.py', [model, dtype, String(threads)]),
+      await BaselineProcess.start(python, 'hf.py', [model, dtype, String(threads)]),
     );
   }
 
+  covers(row: Row): boolean {
+    return row.baseline !== undefined;
+  }
+
   /** Milliseconds of one run. */
-  async run(request: Request): Promise<number> {
-    return (await this.#process.run(request)).ms;
+  async run({ baseline }: Row): Promise<number> {
+    return baseline === undefined ? NaN : (await this.#process.run(baseline)).ms;
   }
 
   stop(): void {

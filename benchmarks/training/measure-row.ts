@@ -3,7 +3,7 @@
  * stdout. Started by main.ts.
  */
 import { loadAddon } from '../../lib/binding/load.js';
-import { PythonProcess } from '../baselines/python-process.js';
+import { BaselineProcess } from '../baselines/baseline-process.js';
 import { readLoad } from '../harness/environment.js';
 import { bootstrap, median } from '../harness/statistics.js';
 import { OwnTrainer, type StepRequest, type StepResult, type TrainingRow } from './rows.js';
@@ -46,7 +46,7 @@ async function measure({
   const other =
     baseline === ''
       ? undefined
-      : await PythonProcess.start<StepRequest, StepResult>(baseline, 'hf_train.py', [
+      : await BaselineProcess.start<StepRequest, StepResult>(baseline, 'hf_train.py', [
           model,
           String(threads),
         ]);

@@ -40,8 +40,11 @@ export interface NativeRuntimeInfo {
   readonly isCudaBuild: boolean;
   readonly cudaArchs: readonly string[];
   readonly cpuCapability: string;
+  /** What the engine's own code counts on, under `FACELLM_CPU_ISA`. */
+  readonly cpuLevel: 'scalar' | 'avx2' | 'avx512' | 'amx';
   readonly hasAvx512Bf16: boolean;
-  readonly hasAmxBf16: boolean;
+  /** Large products of bf16 are computed in fp32: the processor has nothing for them. */
+  readonly widensBf16: boolean;
   readonly threads: number;
   readonly gpus: readonly NativeGpuInfo[];
   readonly gpuProblem: string;

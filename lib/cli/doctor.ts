@@ -70,8 +70,12 @@ function describeRuntime(info: NativeRuntimeInfo): Finding[] {
   const ok = (name: string, found: string): Finding => ({ name, found, state: 'ok' });
   const fast = [
     ...(info.hasAvx512Bf16 ? ['AVX512-BF16'] : []),
-    ...(info.hasAmxBf16 ? ['AMX-BF16'] : []),
+    ...(info.cpuLevel === 'amx' ? ['AMX-BF16'] : []),
   ];
+  const cap = process.env['FACELLM_CPU_ISA'];
+  const bf16 = info.widensBf16
+    ? 'no hardware for it, products of 64 rows and more are computed in fp32 and rounded once'
+    : fast.join(', ') || "libtorch's own products";
   const findings = [
     ok(
       'addon',
@@ -79,7 +83,7 @@ function describeRuntime(info: NativeRuntimeInfo): Finding[] {
     ),
     ok(
       'CPU',
-      `${info.cpuCapability}; bf16: ${fast.length > 0 ? fast.join(', ') : 'emulated, fp32 may be faster'}`,
+      `level ${info.cpuLevel}${cap ? ` (at most ${cap}, FACELLM_CPU_ISA)` : ''}, libtorch ${info.cpuCapability}; bf16: ${bf16}`,
     ),
     ok('threads', `${info.threads} of ${availableParallelism()} cores`),
   ];
@@ -132,7 +136,16 @@ async function inspectAddon(): Promise<{
       parity: [],
     };
   }
-  const info = await addon.runtimeInfo().promise;
+  let info: NativeRuntimeInfo;
+  try {
+    info = await addon.runtimeInfo().promise;
+  } catch (error) {
+    const remedy = 'mend what it names, then run doctor again';
+    return {
+      findings: [{ name: 'runtime', found: describeError(error), state: 'missing', remedy }],
+      parity: [],
+    };
+  }
   const { checkParity } = await import('./parity.js');
   const parity: ParityReport[] = [];
   const findings = [...describeRuntime(info), ...describeBackends(addon, info)];

@@ -60,8 +60,9 @@ napi_value to_js(napi_env env, const RuntimeInfo& info) {
   js::set(env, object, "cudaArchs",
           to_array(env, info.cuda_archs, [&](const auto& arch) { return js::text(env, arch); }));
   js::set(env, object, "cpuCapability", js::text(env, info.cpu_capability));
+  js::set(env, object, "cpuLevel", js::text(env, info.cpu_level));
   js::set(env, object, "hasAvx512Bf16", js::boolean(env, info.has_avx512_bf16));
-  js::set(env, object, "hasAmxBf16", js::boolean(env, info.has_amx_bf16));
+  js::set(env, object, "widensBf16", js::boolean(env, info.widens_bf16));
   js::set(env, object, "threads", js::number(env, info.threads));
   js::set(env, object, "gpus",
           to_array(env, info.gpus, [&](const auto& gpu) { return to_js(env, gpu); }));

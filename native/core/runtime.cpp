@@ -8,13 +8,12 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/cpu_level.h"
+
 #if FACELLM_CUDA
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <cuda_runtime_api.h>
-#endif
-#if defined(__x86_64__)
-#include <cpuid.h>
 #endif
 
 #ifndef FACELLM_VERSION
@@ -26,18 +25,6 @@
 
 namespace facellm {
 namespace {
-
-// One bit of a cpuid leaf: 7.1 EAX bit 5 is AVX512-BF16, 7.0 EDX bit 22 is AMX-BF16 (Intel SDM).
-bool has_cpuid_bit([[maybe_unused]] unsigned subleaf, [[maybe_unused]] bool in_edx,
-                   [[maybe_unused]] int bit) {
-#if defined(__x86_64__)
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (!__get_cpuid_count(7, subleaf, &eax, &ebx, &ecx, &edx)) return false;
-  return ((in_edx ? edx : eax) >> bit) & 1u;
-#else
-  return false;
-#endif
-}
 
 #if FACELLM_CUDA
 int device_index(const std::string& device) {
@@ -81,8 +68,10 @@ RuntimeInfo runtime_info() {
     info.cuda_archs.push_back("sm_" + arch.substr(0, arch.find('-')));
   }
   info.cpu_capability = at::get_cpu_capability();
-  info.has_avx512_bf16 = has_cpuid_bit(1, false, 5);
-  info.has_amx_bf16 = has_cpuid_bit(0, true, 22);
+  const auto& cpu = cpu_features();
+  info.cpu_level = cpu_level_name(cpu.level);
+  info.has_avx512_bf16 = cpu.has_avx512_bf16;
+  info.widens_bf16 = !has_fast_bf16_products(cpu);
   info.threads = at::get_num_threads();
   return info;
 }

@@ -20,13 +20,15 @@ struct RuntimeInfo {
   bool is_cuda_build;
   std::vector<std::string> cuda_archs;  // "sm_80", ...
   std::string cpu_capability;   // at::get_cpu_capability(): "AVX512", ...
+  std::string cpu_level;        // what our own code counts on: "scalar", "avx2", "avx512" or "amx"
   bool has_avx512_bf16;
-  bool has_amx_bf16;
+  bool widens_bf16;             // large products of bf16 are computed in fp32: no hardware for them
   int threads;                  // intra-op threads in use
   std::vector<GpuInfo> gpus;    // empty on a CPU build or without a driver
   std::string gpu_problem;      // why `gpus` is empty on a CUDA build, else ""
 };
 
+// Throws kInvalidArgument for an unknown FACELLM_CPU_ISA.
 RuntimeInfo runtime_info();
 // Intra-op threads; at least 1. Call on the engine thread.
 void set_threads(int threads);

@@ -1,5 +1,7 @@
 #include "layers/linear.h"
 
+#include "kernels/product/product.h"
+
 namespace facellm {
 
 Linear Linear::empty(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options) {
@@ -17,7 +19,7 @@ Linear Linear::without_weight(int64_t in, int64_t out, bool has_bias, const at::
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  return extension ? extension->forward(*this, x) : at::linear(x, weight, bias);
+  return extension ? extension->forward(*this, x) : linear_product(x, weight, bias);
 }
 
 }  // namespace facellm

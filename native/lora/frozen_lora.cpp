@@ -1,5 +1,7 @@
 #include "lora/frozen_lora.h"
 
+#include "kernels/product/product.h"
+
 namespace facellm {
 namespace {
 
@@ -34,8 +36,8 @@ FrozenLora::FrozenLora(const Linear& base, const std::vector<LoraSlice>& slices)
 
 at::Tensor FrozenLora::forward(const Linear& base, const at::Tensor& x) const {
   const auto rows = x.reshape({-1, x.size(-1)});
-  auto out = at::linear(rows, base.weight, base.bias);
-  const auto u = at::mm(rows, a_.t());  // [T, sum of ranks]
+  auto out = linear_product(rows, base.weight, base.bias);
+  const auto u = product(rows, a_.t());  // [T, sum of ranks]
   int64_t column = 0;
   for (const auto& part : parts_) {
     const int64_t rank = part.b.size(1);
@@ -43,9 +45,9 @@ at::Tensor FrozenLora::forward(const Linear& base, const at::Tensor& x) const {
     auto own = out.narrow(1, part.begin, part.count);
     if (part.gain.defined()) {
       const auto bias = base.bias.defined() ? base.bias.narrow(0, part.begin, part.count) : base.bias;
-      add_dora(own, at::mm(own_u, part.b.t()), part.scaling, part.gain, bias);
+      add_dora(own, product(own_u, part.b.t()), part.scaling, part.gain, bias);
     } else {
-      own.addmm_(own_u, part.b.t(), 1, part.scaling);
+      add_product(own, own_u, part.b.t(), part.scaling);
     }
     column += rank;
   }

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/product/product.h"
+
 namespace facellm {
 namespace {
 
@@ -33,7 +35,7 @@ void add_slices(at::Tensor& out, const at::Tensor& u, at::TensorList bs, const L
     const auto b = bs[i].to(out.scalar_type());
     const auto [begin, count] = layout.rows[i];
     const int64_t rank = b.size(1);
-    out.narrow(1, begin, count).addmm_(u.narrow(1, column, rank), b.t(), 1, layout.scalings[i]);
+    add_product(out.narrow(1, begin, count), u.narrow(1, column, rank), b.t(), layout.scalings[i]);
     column += rank;
   }
 }
@@ -43,8 +45,8 @@ struct Function : torch::autograd::Function<Function> {
                             const std::optional<at::Tensor>& bias, at::TensorList as, at::TensorList bs,
                             const std::shared_ptr<Layout>& layout) {
     const auto rows = x.reshape({-1, x.size(-1)});
-    const auto u = at::mm(rows, joined(as, x.scalar_type()).t());
-    auto out = at::linear(rows, weight, bias);
+    const auto u = product(rows, joined(as, x.scalar_type()).t());
+    auto out = linear_product(rows, weight, bias.value_or(at::Tensor()));
     add_slices(out, u, bs, *layout);
     variable_list saved{x, weight, u};
     saved.insert(saved.end(), as.begin(), as.end());
@@ -80,14 +82,14 @@ struct Function : torch::autograd::Function<Function> {
     for (size_t i = 0; i < count; ++i) {
       const int64_t rank = as[i].size(0);
       const auto own = dy.narrow(1, rows[2 * i], rows[2 * i + 1]);
-      vs.push_back(at::mm(own, bs[i].to(dtype)).mul_(scalings[i]));
+      vs.push_back(product(own, bs[i].to(dtype)).mul_(scalings[i]));
       if (bs[i].requires_grad()) {
-        dbs[i] = at::mm(own.t(), u.narrow(1, column, rank)).to(bs[i].scalar_type()).mul_(scalings[i]);
+        dbs[i] = product(own.t(), u.narrow(1, column, rank)).to(bs[i].scalar_type()).mul_(scalings[i]);
       }
       column += rank;
     }
     const auto v = vs.size() == 1 ? vs[0] : at::cat(vs, 1);
-    const auto da = at::mm(v.t(), flat_x);
+    const auto da = product(v.t(), flat_x);
     column = 0;
     for (size_t i = 0; i < count; ++i) {
       const int64_t rank = as[i].size(0);
@@ -96,7 +98,9 @@ struct Function : torch::autograd::Function<Function> {
     }
     at::Tensor dx;
     if (context->needs_input_grad(0)) {
-      dx = at::mm(dy, weight).addmm_(v, joined(as, dtype)).view(x.sizes());
+      dx = product(dy, weight);
+      add_product(dx, v, joined(as, dtype), 1);
+      dx = dx.view(x.sizes());
     }
     variable_list result{dx, at::Tensor(), at::Tensor()};
     result.insert(result.end(), das.begin(), das.end());
@@ -140,8 +144,8 @@ at::Tensor lora_linear(const at::Tensor& x, const Linear& base, const std::vecto
   }
   if (!c10::GradMode::is_enabled()) {
     const auto rows = x.reshape({-1, x.size(-1)});
-    auto out = at::linear(rows, base.weight, base.bias);
-    add_slices(out, at::mm(rows, joined(as, x.scalar_type()).t()), bs, *layout);
+    auto out = linear_product(rows, base.weight, base.bias);
+    add_slices(out, product(rows, joined(as, x.scalar_type()).t()), bs, *layout);
     auto shape = x.sizes().vec();
     shape.back() = out.size(1);
     return out.view(shape);
@@ -154,7 +158,7 @@ at::Tensor lora_linear(const at::Tensor& x, const Linear& base, const std::vecto
 at::Tensor lora_linear_reference(const at::Tensor& x, const Linear& base,
                                  const std::vector<LoraSlice>& slices, const LoraDropout& dropout,
                                  uint64_t place) {
-  auto out = at::linear(x, base.weight, base.bias);
+  auto out = linear_product(x, base.weight, base.bias);
   std::vector<at::Tensor> pieces;  // of the output, slices by rows
   uint64_t index = 0;
   for (const auto& slice : slices) {
@@ -162,8 +166,8 @@ at::Tensor lora_linear_reference(const at::Tensor& x, const Linear& base,
                            ? drop(x, dropout.probability, mixed(mixed(dropout.seed, place), index))
                            : x;
     ++index;
-    const auto u = at::linear(input, slice.a.to(x.scalar_type()));
-    auto delta = at::linear(u, slice.b.to(x.scalar_type())) * slice.scaling;
+    const auto u = linear_product(input, slice.a.to(x.scalar_type()));
+    auto delta = linear_product(u, slice.b.to(x.scalar_type())) * slice.scaling;
     if (slice.magnitude.defined()) {
       const auto weight = base.weight.narrow(0, slice.begin, slice.count);
       // fp32: near 1, where training begins, bf16 would round the gain away.

@@ -3,6 +3,7 @@
 #include <c10/core/GradMode.h>
 
 #include "checkpoint/checkpoint.h"
+#include "core/cpu_level.h"
 #include "core/device.h"
 #include "core/runtime.h"
 #include "core/stopwatch.h"
@@ -28,6 +29,7 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
                        const Cancellation& cancellation, const PlaceWeights& place) {
   // Not InferenceMode: these tensors may be trained.
   const c10::NoGradGuard no_grad;
+  cpu_features();  // a wrong FACELLM_CPU_ISA is told before anything is read
   const auto device = parse_device(request.device);
   const auto dtype = parse_dtype(request.dtype);
   OpenedModel opened{};

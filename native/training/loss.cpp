@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "kernels/product/product.h"
+
 namespace facellm {
 namespace {
 
@@ -36,7 +38,7 @@ Gradients run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tens
     const int64_t count = std::min(chunk, rows - begin);
     const auto own = hidden.narrow(0, begin, count);
     const auto index = labels.narrow(0, begin, count).unsqueeze(1);
-    auto logits = wide(at::linear(own, weight));  // [chunk, V]
+    auto logits = wide(linear_product(own, weight));  // [chunk, V]
     const auto log_sum = logits.logsumexp(1, /*keepdim=*/true);
     auto losses = log_sum - logits.gather(1, index);  // [chunk, 1]
     at::Tensor own_weights;
@@ -50,8 +52,8 @@ Gradients run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tens
     gradient.scatter_add_(1, index, at::full_like(index, -1, gradient.options()));
     if (own_weights.defined()) gradient.mul_(own_weights);
     gradient = gradient.div_(denominator).to(hidden.scalar_type());
-    if (needs_hidden) result.hidden.narrow(0, begin, count).copy_(at::mm(gradient, weight));
-    if (needs_weight) result.weight.add_(at::mm(gradient.t(), own));
+    if (needs_hidden) result.hidden.narrow(0, begin, count).copy_(product(gradient, weight));
+    if (needs_weight) result.weight.add_(product(gradient.t(), own));
   }
   result.loss.div_(denominator);
   return result;

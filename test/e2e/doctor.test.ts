@@ -39,11 +39,25 @@ describe('doctor', () => {
       assert.ok(names.includes(name), name);
     }
     const cpu = report.findings.find(({ name }) => name === 'CPU');
-    assert.match(cpu?.found ?? '', /bf16: (AVX512-BF16|AMX-BF16|emulated)/);
+    assert.match(
+      cpu?.found ?? '',
+      /^level (scalar|avx2|avx512|amx), .*; bf16: (AVX512-BF16|AMX-BF16|no hardware for it|libtorch's own)/,
+    );
     const parity = report.parity.find(({ device }) => device === 'cpu');
     assert.ok(parity !== undefined && parity.stages > 10);
     assert.ok(parity.passed && parity.worstError <= parity.tolerance && parity.tolerance <= 1e-4);
     assert.equal(status, report.healthy ? 0 : 1);
+  });
+
+  it('names the level that FACELLM_CPU_ISA holds it to, what becomes of bf16, and a level it does not know', () => {
+    const { report } = doctor({ FACELLM_CPU_ISA: 'avx2' });
+    const cpu = report.findings.find(({ name }) => name === 'CPU')?.found ?? '';
+    assert.match(cpu, /^level (scalar|avx2) \(at most avx2, FACELLM_CPU_ISA\)/);
+    if (process.arch === 'x64') assert.match(cpu, /64 rows and more are computed in fp32/);
+    const wrong = doctor({ FACELLM_CPU_ISA: 'sse9' });
+    assert.equal(wrong.status, 1);
+    const finding = wrong.report.findings.find(({ found }) => found.includes('FACELLM_CPU_ISA'));
+    assert.match(finding?.found ?? '', /expected scalar, avx2, avx512 or amx, got 'sse9'/);
   });
 
   it('has a remedy for everything that is missing', () => {

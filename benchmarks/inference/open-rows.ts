@@ -1,0 +1,28 @@
+/** The rows that ask a loaded model, and the model. */
+import { loadParts, type ModelParts } from '../../lib/model/load.js';
+import { createRows, type Row } from './rows.js';
+
+export interface OpenRowsOptions {
+  readonly model: string;
+  readonly dtype: string;
+  readonly device: string;
+  readonly threads: string;
+}
+
+export async function openRows({ model, dtype: name, device, threads }: OpenRowsOptions): Promise<{
+  readonly parts: ModelParts;
+  readonly rows: readonly Row[];
+}> {
+  const dtype = name === 'fp32' ? 'fp32' : 'bf16';
+  const parts = await loadParts(model, {
+    dtype,
+    device,
+    threads: Number(threads),
+    // Every run computes.
+    imageCacheBytes: 0,
+    prefixCacheBytes: 0,
+  });
+  const { native, config } = parts;
+  const rows = createRows({ native, directory: model, dtype, tileSize: config.tileSize, device });
+  return { parts, rows };
+}

@@ -1,0 +1,36 @@
+#include "kernels/product/product.h"
+
+#include "core/cpu_level.h"
+
+namespace facellm {
+namespace {
+
+bool is_slow(const at::Tensor& a) {
+  return a.scalar_type() == at::kBFloat16 && a.is_cpu() && !has_fast_bf16_products(cpu_features());
+}
+
+// Where b's rows lie in order libtorch's plain loop walks across them: 1 GFLOP/s, so that widening always pays.
+bool widens(const at::Tensor& a, const at::Tensor& b) {
+  return is_slow(a) && (a.size(0) >= kWidenedRows || b.stride(0) > b.stride(1));
+}
+
+}  // namespace
+
+at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const int64_t rows = x.size(-1) == 0 ? 0 : x.numel() / x.size(-1);
+  return rows >= kWidenedRows && is_slow(x) ? widened_linear(x, weight, bias) : at::linear(x, weight, bias);
+}
+
+at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+  if (!widens(a, b)) return at::mm(a, b);
+  const auto out = at::empty({a.size(0), b.size(1)}, a.options());
+  widened_product(out, a, b, {}, 0, 1);
+  return out;
+}
+
+void add_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, double scale) {
+  if (widens(a, b)) return widened_product(out, a, b, {}, 1, scale);
+  at::Tensor(out).addmm_(a, b, 1, scale);
+}
+
+}  // namespace facellm
