@@ -16,8 +16,8 @@ export interface TrainerState {
   readonly step: number;
   readonly totalSteps: number;
   readonly totalTokens: number;
-  /** Of everything that the order and the numbers of a run follow from. */
-  readonly fingerprint: string;
+  /** Everything that the order and the numbers of a run follow from, by name. */
+  readonly inputs: Readonly<Record<string, string>>;
   readonly lastLoss: number;
   /** Of the updates since the last line of the log, so that a resumed run logs what the unbroken one does. */
   readonly unloggedLoss: number;
@@ -32,7 +32,7 @@ const stateSchema = z.object({
   step: z.number().int().min(0),
   totalSteps: z.number().int().min(0),
   totalTokens: z.number().min(0),
-  fingerprint: z.string(),
+  inputs: z.record(z.string(), z.string()),
   lastLoss: z.number(),
   unloggedLoss: z.number(),
   unloggedSteps: z.number().int().min(0),
@@ -59,16 +59,19 @@ export function checkpointPath(output: string, step: number): string {
 /** @throws TrainingError FACELLM_RUN_INVALID */
 export async function readState(directory: string): Promise<TrainerState> {
   const path = join(directory, STATE);
+  let isOlder = false;
   try {
-    return stateSchema.parse(
-      JSON.parse(decodeText(await readFile(path), path, 'FACELLM_RUN_INVALID')),
-    );
+    const text = decodeText(await readFile(path), path, 'FACELLM_RUN_INVALID');
+    const written: unknown = JSON.parse(text);
+    // Earlier versions noted one hash of fewer things, which cannot tell what changed.
+    isOlder = typeof written === 'object' && written !== null && 'fingerprint' in written;
+    return stateSchema.parse(written);
   } catch (cause) {
-    throw createError(
-      'FACELLM_RUN_INVALID',
-      `${directory} holds no usable ${STATE}; remove this folder to resume from the one before`,
-      { cause },
-    );
+    const text = isOlder
+      ? `${path} is of an older version, which did not note which weights and pictures it was made with; end the ` +
+        'run with that version, or train into another folder'
+      : `${directory} holds no usable ${STATE}; remove this folder to resume from the one before`;
+    throw createError('FACELLM_RUN_INVALID', text, { cause });
   }
 }
 

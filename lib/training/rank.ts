@@ -4,6 +4,7 @@ import type { Job } from '../distributed/index.js';
 import { createError, fromNative } from '../errors.js';
 import type { TrainerState } from './checkpoint-folder.js';
 import { shareOf, type UpdatePlan } from './order.js';
+import { fingerprintOf } from './run-inputs.js';
 
 export type Place = Pick<Job, 'rank' | 'size'>;
 
@@ -12,9 +13,9 @@ export function planOfRank(plan: UpdatePlan, { rank, size }: Place): UpdatePlan 
   return { ...plan, microBatches: plan.microBatches.map((batch) => shareOf(batch, rank, size)) };
 }
 
-/** A number that two fingerprints are very unlikely to share, exact in a double. */
-function digest(fingerprint: string): number {
-  return Number.parseInt(fingerprint.slice(0, 12), 16);
+/** A number that two runs are very unlikely to share, exact in a double. */
+function digest({ inputs }: TrainerState): number {
+  return Number.parseInt(fingerprintOf(inputs).slice(0, 12), 16);
 }
 
 /**
@@ -30,11 +31,11 @@ export async function agreeOnStart(
   records: readonly number[],
 ): Promise<TrainerState> {
   if (job.group === undefined) return state;
-  const own = [digest(state.fingerprint), state.step, state.totalTokens, state.lastLoss];
+  const own = [digest(state), state.step, state.totalTokens, state.lastLoss];
   const [print, step = 0, totalTokens = 0, lastLoss = 0] = await job.sum(
     job.isLeader ? own : own.map(() => 0),
   );
-  const isSame = print === digest(state.fingerprint);
+  const isSame = print === digest(state);
   const [differing = 0] = await job.sum([isSame ? 0 : 1]);
   if (differing > 0) {
     throw createError(

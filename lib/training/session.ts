@@ -1,5 +1,4 @@
 /** What a run needs before its first update: model, tokenizer, data, all checked before weights are read. */
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
@@ -18,6 +17,7 @@ import { ADAPTER_WEIGHTS, resolveTargets } from '../lora/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
 import type { TrainingEvent } from './events.js';
 import type { TrainingRecipe } from './recipe.js';
+import { type RunInputs, runInputsOf } from './run-inputs.js';
 import { SampleSet } from './sample-set.js';
 import { checkStartAdapter } from './start-adapter.js';
 import type { TrainOptions } from './train-options.js';
@@ -30,32 +30,7 @@ export interface TrainingSession extends AsyncDisposable {
   readonly samples: SampleSet;
   readonly modules: readonly NativeTrainedModule[];
   readonly trainer: NativeTrainer;
-  readonly fingerprint: string;
-}
-
-/** Settings that change nothing of a run's numbers. */
-const WITHOUT_EFFECT = ['name', 'logEvery', 'saveEvery', 'keepCheckpoints', 'shardsWeights'];
-
-/** Equal for runs that take the same steps. */
-function fingerprintOf(
-  recipe: TrainingRecipe,
-  dataset: Dataset,
-  config: CheckpointConfig,
-  files: CheckpointFiles,
-  startAdapter: string | undefined,
-  processes: number,
-): string {
-  const relevant = Object.entries(recipe).filter(([key]) => !WITHOUT_EFFECT.includes(key));
-  // More processes take more samples an update.
-  const identity = [
-    relevant,
-    dataset.sha256,
-    config.model,
-    files.totalBytes,
-    startAdapter,
-    processes,
-  ];
-  return createHash('sha256').update(JSON.stringify(identity)).digest('hex');
+  readonly inputs: RunInputs;
 }
 
 export async function openSession(
@@ -99,6 +74,8 @@ export async function openSession(
       },
       signal,
     );
+    const facts = { recipe, dataset, samples, config, files, startAdapter, processes: job.size };
+    const inputs = await runInputsOf(facts, signal);
     if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
     const trainer = await createTrainer(
       addon,
@@ -112,8 +89,7 @@ export async function openSession(
       job,
     );
     return {
-      ...{ addon, directory, config, dataset, samples, modules, trainer },
-      fingerprint: fingerprintOf(recipe, dataset, config, files, startAdapter, job.size),
+      ...{ addon, directory, config, dataset, samples, modules, trainer, inputs },
       async [Symbol.asyncDispose]() {
         await trainer.dispose().promise;
         await coder.dispose();

@@ -22,6 +22,7 @@ import { planUpdates, type UpdatePlan } from './order.js';
 import { agreeOnStart, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
 import { RunFiles } from './run-files.js';
+import { changedInputs, fingerprintOf } from './run-inputs.js';
 import { writeFileAtomic } from './run/index.js';
 import type { TrainingSession } from './session.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
@@ -62,7 +63,7 @@ export class TrainingLoop {
       step: 0,
       totalSteps: 0,
       totalTokens: 0,
-      fingerprint: session.fingerprint,
+      inputs: session.inputs,
       lastLoss: 0,
       unloggedLoss: 0,
       unloggedSteps: 0,
@@ -71,11 +72,11 @@ export class TrainingLoop {
   }
 
   async run(): Promise<TrainingResult> {
-    const { samples, trainer, fingerprint } = this.#session;
+    const { samples, trainer, inputs } = this.#session;
     const job = this.#job;
     const plans = planUpdates(samples, job.size, this.#recipe);
     const resumed = job.isLeader ? await this.#resume() : undefined;
-    this.#state = { ...this.#state, ...resumed, totalSteps: plans.length, fingerprint };
+    this.#state = { ...this.#state, ...resumed, totalSteps: plans.length, inputs };
     const records = samples.samples.map(({ record }) => record.index);
     this.#state = await agreeOnStart(job, trainer, this.#state, records);
     this.#aside.restore(this.#state.setAside);
@@ -208,11 +209,13 @@ export class TrainingLoop {
     if (step === undefined) return undefined;
     const directory = checkpointPath(output, step);
     const state = await readState(directory);
-    if (state.fingerprint !== this.#session.fingerprint) {
+    const details = changedInputs(state.inputs, this.#session.inputs);
+    if (details.length > 0) {
       throw createError(
         'FACELLM_RUN_INVALID',
-        `${directory} belongs to a run with another recipe, model or data; train into another folder, or ` +
-          'remove this one to start afresh',
+        `${directory} belongs to a run with another recipe, model or data; restore them, train into another ` +
+          'folder, or remove this one to start afresh',
+        { details },
       );
     }
     try {
@@ -271,7 +274,7 @@ export class TrainingLoop {
         ...inputs,
         dataFile: file,
         dataSha256: sha256,
-        fingerprint: this.#session.fingerprint,
+        fingerprint: fingerprintOf(this.#session.inputs),
         totalSteps: this.#state.totalSteps,
         modules: this.#session.modules,
       },

@@ -1,0 +1,92 @@
+/**
+ * Everything that the order and the numbers of a run follow from, by name: a run is resumed only with the same, and
+ * what differs can be told.
+ */
+import { createHash } from 'node:crypto';
+
+import type { CheckpointConfig, CheckpointFiles } from '../checkpoint/index.js';
+import type { Dataset } from '../data/index.js';
+import { mapBounded } from './bounded.js';
+import type { TrainingRecipe } from './recipe.js';
+import type { SampleSet } from './sample-set.js';
+import { sampledPictureHash, sampledWeightsHash } from './sampled-hash.js';
+
+/** Name and value; values are hashes, or short enough to be told. */
+export type RunInputs = Readonly<Record<string, string>>;
+
+/** Settings that change nothing of a run's numbers. */
+const WITHOUT_EFFECT = ['name', 'logEvery', 'saveEvery', 'keepCheckpoints', 'shardsWeights'];
+/** Enough to keep libuv's threads busy, also on a network drive. */
+const FILES_AT_ONCE = 16;
+
+function hashOf(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
+}
+
+export interface RunFacts {
+  readonly recipe: TrainingRecipe;
+  readonly dataset: Dataset;
+  readonly samples: SampleSet;
+  readonly config: CheckpointConfig;
+  readonly files: CheckpointFiles;
+  /** sha256 of the adapter that the run starts from. */
+  readonly startAdapter: string | undefined;
+  /** More processes take more samples an update. */
+  readonly processes: number;
+}
+
+/** Token ids of all samples, which tell the tokenizer and the template. */
+function hashTokens({ samples }: SampleSet): string {
+  const hash = createHash('sha256');
+  for (const { encoded, imageTokens } of samples) {
+    hash.update(`${encoded.ids.length} ${imageTokens.join(' ')}\n`);
+    hash.update(encoded.ids).update(encoded.isLearnt);
+  }
+  return hash.digest('hex');
+}
+
+async function hashPictures({ samples }: SampleSet, signal?: AbortSignal): Promise<string> {
+  const paths = [...new Set(samples.flatMap(({ record }) => record.images))];
+  const hashes = await mapBounded(paths, FILES_AT_ONCE, (path) => {
+    signal?.throwIfAborted();
+    return sampledPictureHash(path);
+  });
+  // By content, not by path: a folder may move.
+  const numbers = new Map(paths.map((path, number) => [path, number]));
+  return hashOf([hashes, samples.map(({ record }) => record.images.map((p) => numbers.get(p)))]);
+}
+
+export async function runInputsOf(facts: RunFacts, signal?: AbortSignal): Promise<RunInputs> {
+  const { recipe, dataset, samples, config, files, startAdapter, processes } = facts;
+  const settings = Object.entries(recipe)
+    .filter(([key]) => !WITHOUT_EFFECT.includes(key))
+    .map(([key, value]) => [`recipe.${key}`, JSON.stringify(value)]);
+  return {
+    ...(Object.fromEntries(settings) as RunInputs),
+    processes: String(processes),
+    'the data file': dataset.sha256,
+    'the records left out as bad': hashOf(dataset.skipped.map(({ index }) => index)),
+    'the pictures': await hashPictures(samples, signal),
+    'the tokenizer or its template': hashTokens(samples),
+    'the base model, its configuration': hashOf(config.model),
+    'the base model, its weights': await sampledWeightsHash(files.dataFiles),
+    'the adapter to start from': startAdapter ?? 'none',
+  };
+}
+
+/** Equal for runs that take the same steps. */
+export function fingerprintOf(inputs: RunInputs): string {
+  return hashOf(Object.entries(inputs).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** One line for each input that is not as before. */
+export function changedInputs(before: RunInputs, now: RunInputs): string[] {
+  const told = (value: string | undefined): string => {
+    if (value === undefined) return 'nothing';
+    return /^[0-9a-f]{64}$/.test(value) ? `sha256 ${value.slice(0, 12)}…` : value;
+  };
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].flatMap((name) => {
+    const [was, is] = [before[name], now[name]];
+    return was === is ? [] : [`${name}: the folder has ${told(was)}, this run ${told(is)}`];
+  });
+}
