@@ -38,6 +38,7 @@ export const ERROR_CODES = [
   'FACELLM_TEMPLATE_INVALID',
   'FACELLM_IMAGE_NOT_FOUND',
   'FACELLM_IMAGE_INVALID',
+  'FACELLM_PACKAGE_MISSING',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -101,6 +102,10 @@ export class TrainingError extends FaceLlmError {
 export class TeacherError extends FaceLlmError {
   override readonly name = 'TeacherError';
 }
+/** A package that this use needs is not installed. */
+export class MissingPackageError extends FaceLlmError {
+  override readonly name = 'MissingPackageError';
+}
 /** A fault of ours; please report it. */
 export class InternalError extends FaceLlmError {
   override readonly name = 'InternalError';
@@ -138,6 +143,7 @@ const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
   FACELLM_TEMPLATE_INVALID: CheckpointError,
   FACELLM_IMAGE_NOT_FOUND: ImageError,
   FACELLM_IMAGE_INVALID: ImageError,
+  FACELLM_PACKAGE_MISSING: MissingPackageError,
 };
 
 /** Builds the class that belongs to `code`. */

@@ -12,11 +12,12 @@ import { libSources, nativeSources } from './architecture/files.mjs';
 import * as rules from './architecture/rules.mjs';
 
 /** What all rooms of lib may use, as they may use the file `errors`. */
-const FOR_ALL = ['files', 'options'];
+const FOR_ALL = ['files', 'options', 'packages'];
 
 /** Rooms that each room may use besides itself. */
 const LIB = {
   options: [],
+  packages: [],
   files: [],
   jobs: [],
   binding: [],

@@ -62,6 +62,10 @@ export function addEvaluateOptions(command: Command): Command {
       ]),
     )
     .option(
+      '--no-charts',
+      'leave plots out of the report; they need the packages vega and vega-lite',
+    )
+    .option(
       '--max-new-tokens <n>',
       'longest reply (default: 2048, 64 or 16, by benchmark)',
       wholeNumber(1),

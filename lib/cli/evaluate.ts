@@ -34,6 +34,8 @@ export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
   readonly limit?: number;
   readonly skipInvalid?: boolean;
   readonly onFailure?: 'record' | 'stop';
+  /** False with `--no-charts`. */
+  readonly charts: boolean;
   readonly maxNewTokens?: number;
   readonly batchSize?: number;
   readonly seed?: number;
@@ -50,6 +52,7 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
     ...{ data, model, adapter, tuned, output, reading, limit },
     ...{ onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder, mmap },
     onInvalid: flags.skipInvalid ? 'skip' : 'error',
+    charts: flags.charts,
     prompt: promptOptions(flags),
   });
   const interrupt = (): void => {

@@ -9,6 +9,7 @@ import {
   readJobEnvironment,
 } from '../distributed/index.js';
 import { FaceLlmError, InvalidArgumentError } from '../errors.js';
+import { hasVega } from '../packages/vega.js';
 import {
   overrideRecipe,
   recipeNamed,
@@ -34,6 +35,9 @@ export interface TrainFlags {
   readonly processes?: number;
   readonly json?: boolean;
 }
+
+const NO_PLOT =
+  'training_loss.svg is not drawn without the packages vega and vega-lite: npm install vega vega-lite\n';
 
 /** Resolves to the exit code. */
 export async function runTrain(flags: TrainFlags, streams: Console): Promise<number> {
@@ -95,6 +99,7 @@ async function trainHere(
     if (!isLeader) return result.isComplete ? 0 : 130;
     if (flags.json) streams.stdout.write(`${JSON.stringify(result)}\n`);
     else streams.stdout.write(`${describe(result)}\n`);
+    if (!(await hasVega())) streams.stderr.write(NO_PLOT);
     if (!result.isComplete) throw new Interrupted('interrupted');
     return 0;
   } catch (error) {

@@ -1,4 +1,5 @@
 /** `evaluate()`: a benchmark by name over checkpoints by path, with one journal, one report. */
+import { requireVega } from '../packages/vega.js';
 import { received } from '../options/describe.js';
 import { InvalidArgumentError } from '../errors.js';
 import { JobRun } from '../jobs/index.js';
@@ -10,6 +11,7 @@ import {
   BENCHMARK_NAMES,
   type BenchmarkChoice,
   type BenchmarkDataOptions,
+  type BenchmarkName,
   MAX_NEW_TOKENS,
   openBenchmark,
 } from './open-benchmark.js';
@@ -35,6 +37,8 @@ export interface AskingOptions {
   readonly output: string;
   /** A question that cannot be asked (broken picture, no memory) is recorded, or ends the run. @default 'record' */
   readonly onFailure?: 'record' | 'stop' | undefined;
+  /** Plots in the report, which need the packages vega and vega-lite. @default true */
+  readonly charts?: boolean | undefined;
   /** Longest reply. @default 2048 for `facexbench`, 64 for `attributes`, 16 for `pairs` */
   readonly maxNewTokens?: number | undefined;
   /** Questions computed together. @default 8 */
@@ -59,6 +63,8 @@ export interface AskingOptions {
 }
 
 const DEFAULT_BATCH_SIZE = 8;
+/** Benchmarks whose reports have plots. */
+const DRAWN: readonly BenchmarkName[] = ['attributes', 'pairs'];
 
 /** A run under way: await it for its result, iterate over it for its events. */
 export type EvaluationRun = JobRun<EvaluationEvent, EvaluationResult>;
@@ -69,7 +75,8 @@ export type EvaluationRun = JobRun<EvaluationEvent, EvaluationResult>;
  *
  * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong option. The run itself rejects with
  *   DataError listing every fault of the data; CheckpointError, DeviceError; TrainingError FACELLM_RUN_INVALID if
- *   the folder holds answers under other settings, listing them; the signal's reason
+ *   the folder holds answers under other settings, listing them; MissingPackageError FACELLM_PACKAGE_MISSING before
+ *   any work where charts are wanted and vega is not installed; the signal's reason
  */
 export function evaluate(options: EvaluateOptions): EvaluationRun {
   checkOptions(options);
@@ -85,6 +92,10 @@ async function evaluateAll(
   const emit = (event: EvaluationEvent): void => run.emit(event);
   const maxNewTokens = options.maxNewTokens ?? MAX_NEW_TOKENS[options.benchmark];
   const seed = options.seed ?? 0;
+  const charts = options.charts ?? true;
+  if (charts && DRAWN.includes(options.benchmark)) {
+    await requireVega('leave charts out with charts: false (--no-charts)');
+  }
   const benchmark = await openBenchmark(options);
   signal.throwIfAborted();
   const models = await Promise.all(modelsOf(options).map(locateModel));
@@ -116,6 +127,7 @@ async function evaluateAll(
       seed,
     },
     onFailure: options.onFailure ?? 'record',
+    charts,
     ...(options.rank ?? rankFromEnvironment()),
     signal,
     stop,
@@ -164,6 +176,9 @@ function checkOptions(options: EvaluateOptions): void {
   oneOf('reading', ['text', 'probability', 'both']);
   oneOf('onInvalid', ['error', 'skip']);
   oneOf('onFailure', ['record', 'stop']);
+  if (options.charts !== undefined && typeof options.charts !== 'boolean') {
+    problems.push(`charts: expected true or false, ${received(options.charts)}`);
+  }
   natural('limit', 1);
   natural('maxNewTokens', 1);
   natural('batchSize', 1);

@@ -76,7 +76,16 @@ export interface Benchmark {
    *
    * @returns the headline figures, JSON-serialisable
    */
-  report(runs: readonly ModelRun[], output: string): Promise<BenchmarkSummary>;
+  report(
+    runs: readonly ModelRun[],
+    output: string,
+    options?: ReportOptions,
+  ): Promise<BenchmarkSummary>;
+}
+
+export interface ReportOptions {
+  /** Whether plots are drawn. @default true */
+  readonly charts?: boolean | undefined;
 }
 
 export interface BenchmarkSummary {

@@ -1,6 +1,7 @@
 /** The logs and plots of a run folder, fed with the same records as everyone else. */
 import { join } from 'node:path';
 
+import { hasVega } from '../packages/vega.js';
 import {
   type LossPoint,
   type StepRecord,
@@ -42,9 +43,10 @@ export class RunFiles implements AsyncDisposable {
     await this.#board.flush();
   }
 
-  /** training_loss.svg and .png of everything logged, earlier sessions of the run included. */
+  /** training_loss.svg and .png of everything logged, earlier sessions of the run included; nothing without vega. */
   async plot(): Promise<void> {
     await this.flush();
+    if (!(await hasVega())) return;
     const log = await AppendLog.open(join(this.#folder, TRAINER_LOG_NAME));
     try {
       const points = (await log.entries()).flatMap((entry): LossPoint[] =>

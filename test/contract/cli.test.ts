@@ -27,7 +27,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   evaluate:
     `${MODEL} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --labels ` +
     '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure ' +
-    '--max-new-tokens --batch-size --seed',
+    '--max-new-tokens --batch-size --seed --no-charts',
   merge: '--model --adapter --output --layout --dtype --max-shard-size --json',
   generate:
     '--labels --images --output --teacher --prompts --questions --column --value --where --max-images ' +

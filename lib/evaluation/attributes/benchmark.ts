@@ -143,8 +143,9 @@ export async function attributesBenchmark(options: AttributesOptions): Promise<B
     fingerprint: sha256,
     sources: [sourceOf(options.data, found.file), ...sources],
     readings,
-    report: (runs, output) =>
+    report: (runs, output, how) =>
       writeFairnessReport({
+        ...how,
         runs,
         output,
         items,

@@ -1,5 +1,5 @@
 /** The part of the fairness report that tells groups apart: gaps, plots and tables. */
-import { type Block, formatShare, groupsSpec, renderSvg, type TableRow } from '../report/index.js';
+import { type Block, formatShare, groupsSpec, type TableRow } from '../report/index.js';
 import type { AttributeAnalysis, Score } from './analysis.js';
 import { FIGURE_TITLES, type FigureName } from './figures.js';
 import type { Grouping } from './groupings.js';
@@ -94,11 +94,11 @@ function groupsToDraw(groupings: readonly Grouping[]): ReadonlySet<string> {
   return new Set(ranked.slice(0, MAX_GROUPS_DRAWN).map(({ name }) => name));
 }
 
-async function groupFigure(
+function groupFigure(
   attribute: AttributeAnalysis,
   title: string,
   scores: readonly Score[],
-): Promise<Block[]> {
+): Block[] {
   const found = scores.flatMap(({ model, groupings }) => {
     const grouping = groupings.find((one) => groupingTitle(one) === title);
     return grouping === undefined ? [] : [{ model, grouping }];
@@ -129,7 +129,7 @@ async function groupFigure(
     {
       kind: 'figure',
       name: `${attribute.name}-by-${file}`,
-      svg: await renderSvg(groupsSpec({ points, models, title: 'accuracy', overall })),
+      spec: groupsSpec({ points, models, title: 'accuracy', overall }),
       alt: `Accuracy of ${attribute.name} by ${title}, with intervals, for ${models.join(', ')}`,
       caption: `Accuracy from ${READING_TITLES[reading]} by ${title} with Wilson intervals; dashed: all pictures. ${cut}`,
     },
@@ -137,10 +137,7 @@ async function groupFigure(
 }
 
 /** All groupings of one attribute; plots are of choice probabilities, where there are some. */
-export async function groupBlocks(
-  attribute: AttributeAnalysis,
-  smallGroup: number,
-): Promise<Block[]> {
+export function groupBlocks(attribute: AttributeAnalysis, smallGroup: number): Block[] {
   const names = figuresIn(attribute);
   const { scores } = attribute;
   const titles = [...new Set(scores.flatMap(({ groupings }) => groupings.map(groupingTitle)))];
@@ -160,7 +157,7 @@ export async function groupBlocks(
       const text = `Not in this table: ${unknown} picture(s) whose ${title} is not known.`;
       blocks.push({ kind: 'paragraph', text });
     }
-    blocks.push(...(await groupFigure(attribute, title, drawn)), groupTable(title, scores, names));
+    blocks.push(...groupFigure(attribute, title, drawn), groupTable(title, scores, names));
   }
   return blocks;
 }

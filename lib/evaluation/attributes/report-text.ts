@@ -5,7 +5,6 @@ import {
   formatDifference,
   formatPValue,
   reliabilitySpec,
-  renderSvg,
   type ReportDocument,
 } from '../report/index.js';
 import type { AttributeAnalysis, Comparison, Reading } from './analysis.js';
@@ -76,7 +75,7 @@ function comparisonTable(comparisons: readonly Comparison[]): Block {
   };
 }
 
-async function reliabilityFigure(attribute: AttributeAnalysis): Promise<Block[]> {
+function reliabilityFigure(attribute: AttributeAnalysis): Block[] {
   const panels = scoresOf(attribute, 'probability').flatMap(({ model, overall, reliability }) =>
     reliability === undefined ? [] : [{ model, ece: overall.ece?.value, bins: reliability }],
   );
@@ -85,7 +84,7 @@ async function reliabilityFigure(attribute: AttributeAnalysis): Promise<Block[]>
     {
       kind: 'figure',
       name: `${attribute.name}-reliability`,
-      svg: await renderSvg(reliabilitySpec(panels)),
+      spec: reliabilitySpec(panels),
       alt: `Reliability diagram of ${attribute.name}: accuracy by confidence, for ${panels.map(({ model }) => model).join(', ')}`,
       caption:
         'Bars: share of answers that are right, by the probability that the model gave them; points at the mean of those probabilities, with Wilson intervals. On the dashed line confidence is deserved, below it the model is too sure. Grey: answers in each bin.',
@@ -93,7 +92,7 @@ async function reliabilityFigure(attribute: AttributeAnalysis): Promise<Block[]>
   ];
 }
 
-async function confusionFigure(attribute: AttributeAnalysis, reading: Reading): Promise<Block[]> {
+function confusionFigure(attribute: AttributeAnalysis, reading: Reading): Block[] {
   const scores = scoresOf(attribute, reading);
   if (scores.length === 0) return [];
   const panels = scores.map(({ model, confusion }) => ({ model, matrix: confusion }));
@@ -101,7 +100,7 @@ async function confusionFigure(attribute: AttributeAnalysis, reading: Reading): 
     {
       kind: 'figure',
       name: `${attribute.name}-confusion-${reading}`,
-      svg: await renderSvg(confusionSpec(attribute.choices, panels)),
+      spec: confusionSpec(attribute.choices, panels),
       alt: `Confusion matrix of ${attribute.name} from ${READING_TITLES[reading]}: labels in rows, answers in columns`,
       caption: `Confusion matrix, answers from ${READING_TITLES[reading]}. Rows are labels; shade is the share of a row.`,
     },
@@ -132,21 +131,21 @@ function unreadBlocks(attribute: AttributeAnalysis): Block[] {
   ];
 }
 
-async function attributeBlocks(attribute: AttributeAnalysis, smallGroup: number): Promise<Block[]> {
+function attributeBlocks(attribute: AttributeAnalysis, smallGroup: number): Block[] {
   const { name, question, scores, comparisons } = attribute;
   const blocks: Block[] = [
     { kind: 'heading', level: 2, text: name },
     { kind: 'paragraph', text: `Question: ${question}` },
   ];
   if (comparisons.length > 0) blocks.push(comparisonTable(comparisons));
-  blocks.push(...(await reliabilityFigure(attribute)));
+  blocks.push(...reliabilityFigure(attribute));
   for (const reading of new Set(scores.map((score) => score.reading))) {
-    blocks.push(...(await confusionFigure(attribute, reading)));
+    blocks.push(...confusionFigure(attribute, reading));
   }
-  return [...blocks, ...(await groupBlocks(attribute, smallGroup)), ...unreadBlocks(attribute)];
+  return [...blocks, ...groupBlocks(attribute, smallGroup), ...unreadBlocks(attribute)];
 }
 
-export async function fairnessDocument(options: FairnessTextOptions): Promise<ReportDocument> {
+export function fairnessDocument(options: FairnessTextOptions): ReportDocument {
   const { attributes, models, isPartial, notes, smallGroup, confidence } = options;
   const blocks: Block[] = [
     {
@@ -160,7 +159,6 @@ export async function fairnessDocument(options: FairnessTextOptions): Promise<Re
     kind: 'paragraph',
     text: 'Labels of gender, age and race are judgements of appearance, often by strangers, and errors in them count as errors of the model. Good figures here are no licence to sort, identify or judge people; see docs/fairness.md.',
   });
-  for (const attribute of attributes)
-    blocks.push(...(await attributeBlocks(attribute, smallGroup)));
+  for (const attribute of attributes) blocks.push(...attributeBlocks(attribute, smallGroup));
   return { title: 'Fairness report', blocks };
 }

@@ -7,7 +7,7 @@ import {
   roundedJson,
   writeReport,
 } from '../report/index.js';
-import type { BenchmarkSummary } from '../types.js';
+import type { BenchmarkSummary, ReportOptions } from '../types.js';
 import {
   analyseAttributes,
   type AnalysisOptions,
@@ -17,7 +17,7 @@ import {
 import { FIGURE_NAMES, FIGURE_TITLES, type Figures } from './figures.js';
 import { fairnessDocument, headline } from './report-text.js';
 
-export interface FairnessReportOptions extends AnalysisOptions {
+export interface FairnessReportOptions extends AnalysisOptions, ReportOptions {
   /** An existing folder. */
   readonly output: string;
   readonly isPartial: boolean;
@@ -93,10 +93,10 @@ function headlineFigures(name: string, { reading, overall, groupings }: Score): 
 export async function writeFairnessReport(
   options: FairnessReportOptions,
 ): Promise<BenchmarkSummary> {
-  const { output, runs, isPartial, notes, smallGroup, confidence, seed } = options;
+  const { output, runs, isPartial, notes, smallGroup, confidence, seed, charts } = options;
   const attributes = analyseAttributes(options);
   const models = runs.map(({ name }) => name);
-  const document = await fairnessDocument({
+  const document = fairnessDocument({
     attributes,
     models,
     isPartial,
@@ -115,7 +115,7 @@ export async function writeFairnessReport(
     attributes,
   });
   const csv = csvOf(CSV_HEADER, csvRows(attributes));
-  const files = await writeReport({ output, stem: 'fairness', document, json, csv });
+  const files = await writeReport({ output, stem: 'fairness', document, json, csv, charts });
   return {
     benchmark: 'attributes',
     isPartial,

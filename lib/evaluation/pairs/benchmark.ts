@@ -164,8 +164,9 @@ export async function pairsBenchmark(options: PairsOptions): Promise<Benchmark> 
     fingerprint: sha256,
     sources: [sourceOf(options.data, source.file), ...sources],
     readings,
-    report: (runs, output) =>
+    report: (runs, output, how) =>
       writePairsReport({
+        ...how,
         runs,
         output,
         items,

@@ -6,7 +6,6 @@ import {
   formatPValue,
   formatShare,
   groupsSpec,
-  renderSvg,
   type ReportDocument,
   rocSpec,
   scoresSpec,
@@ -95,7 +94,7 @@ function comparisonBlocks({ comparisons }: PairAnalysis): Block[] {
   ];
 }
 
-async function plots(scores: readonly PairScore[]): Promise<Block[]> {
+function plots(scores: readonly PairScore[]): Block[] {
   const models = scores.map(({ model }) => model).join(', ');
   const curves = scores.map(({ model, roc, overall }) => ({
     model,
@@ -106,7 +105,7 @@ async function plots(scores: readonly PairScore[]): Promise<Block[]> {
     {
       kind: 'figure',
       name: 'roc',
-      svg: await renderSvg(rocSpec(curves)),
+      spec: rocSpec(curves),
       alt: `ROC curves of ${models}: true match rate by false match rate`,
       caption:
         'Share of pairs of one person that match, by the share of pairs of two people that match. Points: false match rates of 10, 1 and 0.1 %, as far as there are enough pairs; dashed: guessing.',
@@ -114,7 +113,7 @@ async function plots(scores: readonly PairScore[]): Promise<Block[]> {
     {
       kind: 'figure',
       name: 'scores',
-      svg: await renderSvg(scoresSpec(scores.map(({ model, pairs }) => ({ model, pairs })))),
+      spec: scoresSpec(scores.map(({ model, pairs }) => ({ model, pairs }))),
       alt: `Scores of pairs of one person and of two people, for ${models}`,
       caption:
         'How the probability of the answer "same person" is spread over both kinds of pairs.',
@@ -181,7 +180,7 @@ function gapTable(by: string, scores: readonly PairScore[]): Block[] {
   ];
 }
 
-async function groupFigure(by: string, scores: readonly PairScore[]): Promise<Block[]> {
+function groupFigure(by: string, scores: readonly PairScore[]): Block[] {
   const points = scores.flatMap(({ model, groupings }) =>
     (groupings.find((one) => one.by === by)?.groups ?? []).flatMap((group) => {
       const { tmr } = group.common ?? {};
@@ -195,34 +194,28 @@ async function groupFigure(by: string, scores: readonly PairScore[]): Promise<Bl
     return point === undefined ? [] : [{ model, value: point.tmr }];
   });
   const models = scores.map(({ model }) => model);
-  const svg = await renderSvg(groupsSpec({ points, models, title: 'true match rate', overall }));
   return [
     {
       kind: 'figure',
       name: `tmr-by-${by.replaceAll(/[^\p{L}\p{N}-]+/gu, '-')}`,
-      svg,
+      spec: groupsSpec({ points, models, title: 'true match rate', overall }),
       alt: `True match rate by ${by} at one threshold for all, for ${models.join(', ')}`,
       caption: `True match rate by ${by} at the threshold that gives a false match rate of ${COMMON_FMR * 100} % over all pairs, with Wilson intervals; dashed: all pairs. Pale and hollow: small groups.`,
     },
   ];
 }
 
-async function groupBlocks(by: string, scores: readonly PairScore[]): Promise<Block[]> {
+function groupBlocks(by: string, scores: readonly PairScore[]): Block[] {
   const others = scores[0]?.groupings.find((one) => one.by === by)?.others ?? 0;
   const blocks: Block[] = [{ kind: 'heading', level: 2, text: `By ${by}` }];
   if (others > 0) {
     const text = `Not in this table: ${others} pair(s) whose two pictures differ in ${by} or whose ${by} is not known.`;
     blocks.push({ kind: 'paragraph', text });
   }
-  return [
-    ...blocks,
-    ...gapTable(by, scores),
-    ...(await groupFigure(by, scores)),
-    groupTable(by, scores),
-  ];
+  return [...blocks, ...gapTable(by, scores), ...groupFigure(by, scores), groupTable(by, scores)];
 }
 
-export async function pairsDocument(options: PairTextOptions): Promise<ReportDocument> {
+export function pairsDocument(options: PairTextOptions): ReportDocument {
   const { scores, isPartial, notes, smallGroup, confidence } = options;
   const models = scores.map(({ model }) => model).join(', ');
   const blocks: Block[] = [
@@ -248,8 +241,8 @@ export async function pairsDocument(options: PairTextOptions): Promise<ReportDoc
     kind: 'paragraph',
     text: 'A language model is no face recognition system. Do not use it to identify or admit people; see docs/fairness.md.',
   });
-  blocks.push(...comparisonBlocks(options), ...(await plots(scores)));
+  blocks.push(...comparisonBlocks(options), ...plots(scores));
   const names = new Set(scores.flatMap(({ groupings }) => groupings.map(({ by }) => by)));
-  for (const by of names) blocks.push(...(await groupBlocks(by, scores)));
+  for (const by of names) blocks.push(...groupBlocks(by, scores));
   return { title: 'Pair verification', blocks };
 }

@@ -7,7 +7,7 @@ import {
   roundedJson,
   writeReport,
 } from '../report/index.js';
-import type { BenchmarkSummary } from '../types.js';
+import type { BenchmarkSummary, ReportOptions } from '../types.js';
 import {
   analysePairs,
   type GroupPairFigures,
@@ -18,7 +18,7 @@ import {
 } from './analysis.js';
 import { headline, pairsDocument } from './report-text.js';
 
-export interface PairsReportOptions extends PairAnalysisOptions {
+export interface PairsReportOptions extends PairAnalysisOptions, ReportOptions {
   /** An existing folder. */
   readonly output: string;
   readonly isPartial: boolean;
@@ -123,9 +123,9 @@ function headlineFigures({
  * @throws TrainingError FACELLM_RUN_WRITE
  */
 export async function writePairsReport(options: PairsReportOptions): Promise<BenchmarkSummary> {
-  const { output, isPartial, notes, smallGroup, confidence, seed } = options;
+  const { output, isPartial, notes, smallGroup, confidence, seed, charts } = options;
   const { scores, comparisons } = analysePairs(options);
-  const document = await pairsDocument({
+  const document = pairsDocument({
     scores,
     comparisons,
     isPartial,
@@ -145,7 +145,7 @@ export async function writePairsReport(options: PairsReportOptions): Promise<Ben
     comparisons,
   });
   const csv = csvOf(CSV_HEADER, csvRows(scores));
-  const files = await writeReport({ output, stem: 'pairs', document, json, csv });
+  const files = await writeReport({ output, stem: 'pairs', document, json, csv, charts });
   return {
     benchmark: 'pairs',
     isPartial,

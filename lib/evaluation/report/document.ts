@@ -1,4 +1,5 @@
 /** A report before it is Markdown or HTML: the same blocks become both. All text is plain and escaped on the way out. */
+import type { TopLevelSpec } from 'vega-lite';
 
 export interface TableColumn {
   readonly title: string;
@@ -12,7 +13,7 @@ export interface TableRow {
   readonly isMuted?: boolean;
 }
 
-export type Block =
+type TextBlock =
   | { readonly kind: 'heading'; readonly level: 2 | 3 | 4; readonly text: string }
   | { readonly kind: 'paragraph'; readonly text: string }
   | { readonly kind: 'warning'; readonly text: string }
@@ -23,20 +24,25 @@ export type Block =
       readonly rows: readonly TableRow[];
       /** Folded away in HTML until the reader asks for it. @default always shown */
       readonly summary?: string;
-    }
-  | {
-      readonly kind: 'figure';
-      /** Of its file in plots/, without the ending: letters, digits, `-`. */
-      readonly name: string;
-      readonly svg: string;
-      /** What it shows, for those who do not see it. */
-      readonly alt: string;
-      readonly caption: string;
     };
+
+interface Figure {
+  readonly kind: 'figure';
+  /** Of its file in plots/, without the ending: letters, digits, `-`. */
+  readonly name: string;
+  /** What it shows, for those who do not see it. */
+  readonly alt: string;
+  readonly caption: string;
+}
+
+export type Block = TextBlock | (Figure & { readonly spec: TopLevelSpec });
+export type TableBlock = Extract<Block, { readonly kind: 'table' }>;
+/** With its plots drawn. */
+export type DrawnBlock = TextBlock | (Figure & { readonly svg: string });
 
 /** A table's cells under a row of its titles, or of those of its columns that are named. */
 export function cellsOf(
-  { columns, rows }: Extract<Block, { kind: 'table' }>,
+  { columns, rows }: TableBlock,
   titles: readonly string[] = columns.map(({ title }) => title),
 ): string[][] {
   const places = columns.flatMap(({ title }, i) => (titles.includes(title) ? [i] : []));
@@ -44,7 +50,8 @@ export function cellsOf(
   return all.map((cells) => places.map((i) => cells[i] ?? ''));
 }
 
-export interface ReportDocument {
+export interface ReportDocument<B = Block> {
   readonly title: string;
-  readonly blocks: readonly Block[];
+  readonly blocks: readonly B[];
 }
+export type DrawnDocument = ReportDocument<DrawnBlock>;

@@ -1,5 +1,5 @@
 /** A report as one HTML file that needs nothing else: style and plots are in it, and no script. */
-import type { Block, ReportDocument } from './document.js';
+import type { DrawnBlock, DrawnDocument, TableBlock } from './document.js';
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -36,7 +36,7 @@ figcaption { font-size: .875rem; color: #4a535e; max-width: 48rem; }
 summary { cursor: pointer; color: #0b5394; margin: .5rem 0; }
 `;
 
-function tableHtml({ columns, rows }: Extract<Block, { kind: 'table' }>): string {
+function tableHtml({ columns, rows }: TableBlock): string {
   const open = (tag: string, column: number, extra = ''): string =>
     `<${tag}${columns[column]?.isNumeric === true ? ' class="number"' : ''}${extra}>`;
   const head = columns
@@ -58,7 +58,7 @@ function embedSvg(svg: string, name: string, alt: string): string {
     .replace(/^<svg /, () => `<svg role="img" aria-label="${escapeHtml(alt)}" `);
 }
 
-function blockHtml(block: Block): string {
+function blockHtml(block: DrawnBlock): string {
   switch (block.kind) {
     case 'heading':
       return `<h${block.level}>${escapeHtml(block.text)}</h${block.level}>`;
@@ -77,7 +77,7 @@ function blockHtml(block: Block): string {
   }
 }
 
-export function htmlOf({ title, blocks }: ReportDocument): string {
+export function htmlOf({ title, blocks }: DrawnDocument): string {
   return `<!doctype html>
 <html lang="en">
 <head>

@@ -10,6 +10,7 @@ export {
   type Block,
   cellsOf,
   type ReportDocument,
+  type TableBlock,
   type TableColumn,
   type TableRow,
 } from './document.js';

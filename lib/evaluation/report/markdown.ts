@@ -1,5 +1,5 @@
 /** A report as GitHub's Markdown; plots are links to files beside it. */
-import type { Block, ReportDocument } from './document.js';
+import type { DrawnBlock, DrawnDocument } from './document.js';
 
 /** Text that Markdown takes literally, on one line. */
 export function escapeMarkdown(text: string): string {
@@ -19,7 +19,7 @@ function tableLine(cells: readonly string[]): string {
   return `| ${cells.join(' | ')} |`;
 }
 
-function blockText(block: Block, plotFolder: string): string {
+function blockText(block: DrawnBlock, plotFolder: string): string {
   switch (block.kind) {
     case 'heading':
       return `${'#'.repeat(block.level)} ${escapeMarkdown(block.text)}`;
@@ -44,7 +44,7 @@ function blockText(block: Block, plotFolder: string): string {
   }
 }
 
-export function markdownOf({ title, blocks }: ReportDocument, plotFolder: string): string {
+export function markdownOf({ title, blocks }: DrawnDocument, plotFolder: string): string {
   const parts = [
     `# ${escapeMarkdown(title)}`,
     ...blocks.map((block) => blockText(block, plotFolder)),

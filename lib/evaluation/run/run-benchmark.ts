@@ -29,6 +29,8 @@ export interface BenchmarkRunOptions extends Rank {
     'benchmarkOptions' | 'prompt' | 'maxNewTokens' | 'batchSize' | 'seed'
   >;
   readonly onFailure: 'record' | 'stop';
+  /** As {@link ReportOptions.charts}. @default true */
+  readonly charts?: boolean | undefined;
   readonly signal: AbortSignal;
   /** Part of `signal`: its raising ends the run without an error. */
   readonly stop?: AbortSignal;
@@ -133,7 +135,7 @@ async function collect(options: BenchmarkRunOptions): Promise<ModelRun[]> {
  * the same one after the other.
  */
 async function writeReport(
-  { benchmark, output, emit }: BenchmarkRunOptions,
+  { benchmark, output, charts, emit }: BenchmarkRunOptions,
   runs: readonly ModelRun[],
 ): Promise<BenchmarkSummary> {
   const folder = join(output, REPORT);
@@ -145,7 +147,7 @@ async function writeReport(
       const lines = outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`);
       await writeFileAtomic(join(output, `questions-${name}.jsonl`), lines.join(''));
     }
-    const summary = await benchmark.report(runs, folder);
+    const summary = await benchmark.report(runs, folder, { charts });
     await writeFileAtomic(join(output, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
     return summary;
   } finally {

@@ -8,6 +8,7 @@ import type { TopLevelSpec } from 'vega-lite';
 
 import { createError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/index.js';
+import { svgOf } from '../../packages/vega.js';
 import { type LossPoint, smooth, thin } from './loss-series.js';
 
 /** Of each of the two curves; the plot is about 600 pixels wide. */
@@ -78,33 +79,17 @@ function specOf(points: readonly LossPoint[], title: string): TopLevelSpec {
 }
 
 /**
- * The plot as SVG text, 640 x 480.
- *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT if no point is finite
- */
-export async function renderLossSvg(points: readonly LossPoint[], title: string): Promise<string> {
-  const spec = specOf(points, title);
-  // Only the end of a run needs them, and they take a while to load.
-  const [vega, vegaLite] = await Promise.all([import('vega'), import('vega-lite')]);
-  const view = new vega.View(vega.parse(vegaLite.compile(spec).spec), { renderer: 'none' });
-  try {
-    return await view.toSVG();
-  } finally {
-    view.finalize();
-  }
-}
-
-/**
  * Writes both files atomically into a folder that exists; blocks the event loop for a fraction of a
  * second. Text in the PNG needs a font on the machine (fontconfig), the SVG does not.
  *
- * @throws FaceLlmError FACELLM_RUN_WRITE; FACELLM_INVALID_ARGUMENT if no point is finite
+ * @throws FaceLlmError FACELLM_RUN_WRITE; FACELLM_INVALID_ARGUMENT if no point is finite;
+ * FACELLM_PACKAGE_MISSING without vega
  */
 export async function writeLossPlot(options: LossPlotOptions): Promise<LossPlotFiles> {
   const { folder, points, title } = options;
   const svgPath = join(folder, 'training_loss.svg');
   const pngPath = join(folder, 'training_loss.png');
-  const svg = await renderLossSvg(points, title);
+  const svg = await svgOf(specOf(points, title));
   await writeFileAtomic(svgPath, svg);
   const { default: sharp } = await import('sharp');
   const png = await sharp(Buffer.from(svg), { density: PNG_DENSITY }).png().toBuffer();

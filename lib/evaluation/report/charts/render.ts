@@ -1,6 +1,7 @@
-/** A Vega-Lite specification to SVG text, without a browser; the same specification makes the same text. */
+/** A plot in the look of all plots, as SVG; the same specification makes the same text. */
 import type { TopLevelSpec } from 'vega-lite';
 
+import { svgOf } from '../../../packages/vega.js';
 import { THEME } from './theme.js';
 
 /**
@@ -19,13 +20,5 @@ function renumberIds(svg: string): string {
 }
 
 export async function renderSvg(spec: TopLevelSpec): Promise<string> {
-  // Only reports need them, and they take a while to load.
-  const [vega, vegaLite] = await Promise.all([import('vega'), import('vega-lite')]);
-  const compiled = vegaLite.compile({ padding: 8, ...spec }, { config: THEME }).spec;
-  const view = new vega.View(vega.parse(compiled), { renderer: 'none' });
-  try {
-    return renumberIds(await view.toSVG());
-  } finally {
-    view.finalize();
-  }
+  return renumberIds(await svgOf({ padding: 8, ...spec }, THEME));
 }

@@ -1,0 +1,96 @@
+/** The package as installed for inference alone, without vega: what is refused before work, what goes on without plots. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import * as golden from '../support/golden.js';
+import { LabelledFaces } from '../support/labelled-faces.js';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const MODEL = join(golden.GOLDEN, 'ckpt-300m');
+
+describe('e2e: without vega', () => {
+  let folder: string;
+  let faces: LabelledFaces;
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'facellm-without-vega-'));
+    cpSync(join(ROOT, 'dist'), join(folder, 'dist'), { recursive: true });
+    cpSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
+    mkdirSync(join(folder, 'node_modules'));
+    const packages = readdirSync(join(ROOT, 'node_modules')).filter((name) => !/^vega/.test(name));
+    for (const name of packages) {
+      symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name));
+    }
+    faces = await LabelledFaces.create(2);
+  });
+  after(() => {
+    rmSync(folder, { recursive: true, force: true });
+    faces.remove();
+  });
+
+  function node(...args: readonly string[]) {
+    const addon = process.env['FACELLM_ADDON'] ?? join(ROOT, 'build', 'Release', 'facellm.node');
+    const env = { ...process.env, FACELLM_ADDON: addon };
+    return spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8', env });
+  }
+
+  function evaluate(benchmark: string, model: string, ...more: readonly string[]) {
+    const main = join(folder, 'dist', 'cli', 'main.js');
+    const own = ['--benchmark', benchmark, '--data', faces.folder, '--model', model];
+    return node(main, 'evaluate', ...own, '--output', join(folder, 'scores'), ...more);
+  }
+
+  it('a report with charts is refused before anything else is looked at', () => {
+    const { status, stderr } = evaluate('attributes', '/nowhere');
+    assert.equal(status, 1);
+    assert.match(stderr, /npm install vega vega-lite, or leave charts out .*--no-charts/);
+    assert.match(stderr, /FACELLM_PACKAGE_MISSING/);
+    assert.ok(!existsSync(join(folder, 'scores')));
+    // A report that has none is not.
+    assert.match(evaluate('facexbench', '/nowhere').stderr, /FACELLM_DATA_NOT_FOUND/);
+  });
+
+  it('goes without, if so told', () => {
+    const flags = ['--no-charts', '--attributes', 'gender', '--dtype', 'fp32', '--tiles', 'off'];
+    const { status, stderr } = evaluate('attributes', MODEL, ...flags, '--max-new-tokens', '2');
+    assert.equal(status, 0, stderr);
+    const report = join(folder, 'scores', 'report');
+    assert.deepEqual(readdirSync(report).filter((name) => name !== 'run.lock').sort(), [
+      ...['fairness.csv', 'fairness.html', 'fairness.json', 'fairness.md'],
+    ]); // prettier-ignore
+    assert.ok(!/<figure>|\.svg/.test(readFileSync(join(report, 'fairness.html'), 'utf8')));
+  });
+
+  it('a training run keeps its logs and draws no plot', () => {
+    const script = join(folder, 'plot.mjs');
+    const record = `{ step: 1, totalSteps: 1, epoch: 1, loss: 2, learningRate: 1, gradNorm: 1, elapsedSeconds: 1,
+      samplesPerSecond: 1, tokensPerSecond: 1, totalTokens: 1, peakBytes: 0 }`;
+    writeFileSync(
+      script,
+      `import { RunFiles } from './dist/training/run-files.js';
+       const files = await RunFiles.open(process.argv[2], 'title', 0);
+       await files.log(${record});
+       await files.plot();
+       await files[Symbol.asyncDispose]();`,
+    );
+    const run = join(folder, 'run');
+    mkdirSync(run);
+    const { status, stderr } = node(script, run);
+    assert.equal(status, 0, stderr);
+    const names = readdirSync(run);
+    assert.ok(names.includes('trainer_log.jsonl'));
+    assert.ok(!names.some((name) => name.startsWith('training_loss')), names.join());
+  });
+});
