@@ -38,6 +38,8 @@ export interface NativeModelConfig {
   readonly imageTokenId: number;
   readonly visionFeatureLayer: number;
   readonly keepsClsToken: boolean;
+  /** A checkpoint without a head of its own shares the token embedding; else the head is missing. */
+  readonly tiesEmbeddings: boolean;
 }
 
 export interface NativePreprocessing {

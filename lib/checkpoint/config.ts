@@ -148,6 +148,7 @@ export async function readCheckpointConfig(directory: string): Promise<Checkpoin
       imageTokenId,
       visionFeatureLayer: config.visionFeatureLayer,
       keepsClsToken: false,
+      tiesEmbeddings: config.tiesEmbeddings,
     },
     preprocessing: preprocessor.preprocessing,
     dtype: config.dtype,

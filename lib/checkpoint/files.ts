@@ -10,7 +10,7 @@ import { z } from 'zod';
 
 import { createError } from '../errors.js';
 import { type CheckpointLayout, readLayout } from './config.js';
-import { type JsonObject } from '../files/index.js';
+import { findImpostor, type JsonObject } from '../files/index.js';
 import { readOptionalJson, systemCode } from './json-file.js';
 import { checked, expected, parseObject, type Problems } from './schema.js';
 
@@ -52,6 +52,18 @@ async function sizeOf(path: string): Promise<number | string> {
   }
 }
 
+/** Else the engine would read a pointer's text as the length of a header. */
+async function refuseImpostors(directory: string, names: readonly string[]): Promise<void> {
+  const found = await Promise.all(names.map((name) => findImpostor(join(directory, name))));
+  const details = names.flatMap((name, i) => (found[i] ? [`${name} ${found[i].text}`] : []));
+  if (details.length === 0) return;
+  throw createError(
+    'FACELLM_CHECKPOINT_INVALID',
+    `${details.length} of ${names.length} weight file(s) in ${directory} are not there, first: ${details[0]}`,
+    { details },
+  );
+}
+
 function parseIndex(path: string, raw: JsonObject): [string, string][] {
   const problems: Problems = [];
   const index = parseObject(indexSchema, raw, INDEX, problems);
@@ -74,6 +86,7 @@ export async function readCheckpointFiles(directory: string): Promise<Checkpoint
   const single = join(directory, SINGLE);
   const singleSize = await sizeOf(single);
   if (typeof singleSize === 'number') {
+    await refuseImpostors(directory, [SINGLE]);
     return { directory, layout, dataFiles: [single], weightMap: [], totalBytes: singleSize };
   }
   const indexPath = join(directory, INDEX);
@@ -100,6 +113,7 @@ export async function readCheckpointFiles(directory: string): Promise<Checkpoint
       { details },
     );
   }
+  await refuseImpostors(directory, names);
   const indexOf = new Map(names.map((name, i) => [name, i]));
   return {
     directory,

@@ -21,6 +21,7 @@ import {
   layerSize,
   numberAbove,
   oneOf,
+  optional,
   parseObject,
   type Problems,
   squareSize,
@@ -58,6 +59,7 @@ const configSchema = z
     vision_feature_layer: withDefault(integer(-1025, 1024), -1),
     // With 'full' the CLS token would stay among the patches, which then form no square grid.
     vision_feature_select_strategy: withDefault(oneOf('default'), 'default'),
+    tie_word_embeddings: optional(boolean),
     dtype: dtypeSchema,
     torch_dtype: dtypeSchema,
     text_config: textConfigSchema,
@@ -109,6 +111,8 @@ export function parseHfConfig(raw: JsonObject, problems: Problems): ParsedConfig
     imageSeqLength: config.image_seq_length,
     visionFeatureLayer: config.vision_feature_layer,
     dtype: config.dtype ?? config.torch_dtype ?? text.dtype ?? text.torch_dtype ?? 'bf16',
+    // transformers 5 goes by the first, transformers 4 by the second.
+    tiesEmbeddings: config.tie_word_embeddings ?? text.tie_word_embeddings ?? false,
     imageTokenId: config.image_token_id,
     ...tokenIdsOf(text),
   };

@@ -59,6 +59,7 @@ const configSchema = z
     min_dynamic_patch: withDefault(integer(1, 1000), 1),
     max_dynamic_patch: withDefault(integer(1, 1000), 6),
     pad2square: withDefault(oneOf(false), false),
+    tie_word_embeddings: optional(boolean),
     dtype: dtypeSchema,
     torch_dtype: dtypeSchema,
     llm_config: textConfigSchema,
@@ -113,6 +114,8 @@ export function parseOriginalConfig(raw: JsonObject, problems: Problems): Parsed
     imageSeqLength: tokensPerTile(imageSize, vision.patch_size, config.downsample_ratio) ?? 0,
     visionFeatureLayer: config.select_layer,
     dtype: config.dtype ?? config.torch_dtype ?? text.dtype ?? text.torch_dtype ?? 'bf16',
+    // Its config class hands the language model's word on.
+    tiesEmbeddings: text.tie_word_embeddings ?? config.tie_word_embeddings ?? false,
     ...tokenIdsOf(text),
     tiling: {
       min: isTiled ? config.min_dynamic_patch : 1,

@@ -15,6 +15,8 @@ export interface ParsedConfig {
   readonly imageSeqLength: number;
   readonly visionFeatureLayer: number;
   readonly dtype: 'fp32' | 'bf16' | 'fp16';
+  /** Only where the file says so: what it leaves out is no reason to make up a head. */
+  readonly tiesEmbeddings: boolean;
   /** Absent in the original layout: the tokenizer tells. */
   readonly imageTokenId?: number;
   readonly eosTokenIds?: readonly number[];

@@ -7,6 +7,7 @@ import { z } from 'zod';
 
 import type { NativeTextConfig } from '../binding/native.js';
 import {
+  boolean,
   expected,
   integer,
   layerCount,
@@ -78,6 +79,7 @@ export interface TextConfig {
   readonly bos_token_id: number | undefined;
   readonly eos_token_id: readonly number[] | undefined;
   readonly pad_token_id: number | undefined;
+  readonly tie_word_embeddings: boolean | undefined;
   readonly dtype: StoredDtype | undefined;
   readonly torch_dtype: StoredDtype | undefined;
 }
@@ -126,6 +128,7 @@ const shape = z.object({
   bos_token_id: optional(tokenId),
   eos_token_id: eosSchema,
   pad_token_id: optional(integer(-1, 2 ** 31 - 1)),
+  tie_word_embeddings: optional(boolean),
   dtype: dtypeSchema,
   torch_dtype: dtypeSchema,
 });

@@ -5,8 +5,9 @@ import { z } from 'zod';
 
 import type { NativeTrainedModule } from '../binding/native.js';
 import { createError, type FaceLlmError } from '../errors.js';
-import { jsonFault, parseJson, readOptionalText } from '../files/index.js';
+import { isJsonObject, jsonFault, parseJson, readOptionalText } from '../files/index.js';
 import { inMemoryName } from './modules.js';
+import { peftProblems } from './peft-fields.js';
 import type { LoraOptions } from './targets.js';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
@@ -59,13 +60,6 @@ const schema = z.object({
   use_dora: z.boolean().default(false),
   bias: z.literal('none').default('none'),
   fan_in_fan_out: z.literal(false).default(false),
-  modules_to_save: z.union([z.null(), z.tuple([])]).default(null),
-  layer_replication: z.null().default(null),
-  lora_bias: z.literal(false).nullish(),
-  use_qalora: z.literal(false).nullish(),
-  target_parameters: z.union([z.null(), z.tuple([])]).optional(),
-  trainable_token_indices: z.null().optional(),
-  alora_invocation_tokens: z.null().optional(),
   exclude_modules: names,
   layers_to_transform: z.union([z.number().int(), z.array(z.number().int())]).nullish(),
   layers_pattern: names,
@@ -77,7 +71,8 @@ function asList<T>(value: T | readonly T[] | null | undefined): readonly T[] {
 }
 
 /**
- * Unknown keys are ignored, those that change the result and are not supported here are refused.
+ * Fields that change nothing are ignored; those that change the result and are not supported, and unknown ones,
+ * are refused by name.
  *
  * @throws CheckpointError FACELLM_ADAPTER_INVALID listing every problem
  */
@@ -91,10 +86,15 @@ export async function readAdapterConfig(directory: string): Promise<AdapterConfi
   const json = parseJson(text);
   if (!json.isValid) throw invalid(`${path} ${jsonFault(text, json.reason)}`, []);
   const parsed = schema.safeParse(json.value);
-  if (!parsed.success) {
+  const issues = parsed.error?.issues ?? [];
+  const problems = [
+    ...issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`),
+    ...(isJsonObject(json.value) ? peftProblems(json.value, Object.keys(schema.shape)) : []),
+  ];
+  if (!parsed.success || problems.length > 0) {
     throw invalid(
-      `${path} is not that of a LoRA adapter that can be used here`,
-      parsed.error.issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`),
+      `${path} is not that of a LoRA adapter that can be used here: ${problems[0]}`,
+      problems,
     );
   }
   const value = parsed.data;

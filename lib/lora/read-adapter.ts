@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { NativeAdapterSource, NativeModelConfig } from '../binding/native.js';
 import { resolveCheckpoint } from '../checkpoint/index.js';
 import { createError, FaceLlmError } from '../errors.js';
+import { findImpostor } from '../files/index.js';
 import {
   ADAPTER_CONFIG,
   ADAPTER_WEIGHTS,
@@ -58,6 +59,10 @@ export async function readAdapter(
       { cause },
     );
   });
+  const impostor = await findImpostor(file);
+  if (impostor !== undefined) {
+    throw createError('FACELLM_ADAPTER_INVALID', `${file} ${impostor.text}`);
+  }
   const modules = resolveTargets(model, config, { allowsUnmatched: true });
   return {
     config,

@@ -45,6 +45,7 @@ function configOf(shape: ModelShape, { ids, vocabularySize }: WrittenTokenizer):
       imageTokenId: ids['<IMG_CONTEXT>'],
       visionFeatureLayer: -1,
       keepsClsToken: false,
+      tiesEmbeddings: shape.tiesEmbeddings,
     },
     preprocessing: IMAGENET_PREPROCESSING,
     dtype: 'fp32',

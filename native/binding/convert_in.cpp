@@ -84,6 +84,7 @@ InternVlConfig read_config(ObjectReader reader) {
   config.image_token_id = reader.integer("imageTokenId");
   config.vision_feature_layer = reader.integer("visionFeatureLayer");
   config.keeps_cls_token = reader.boolean("keepsClsToken");
+  config.ties_embeddings = reader.boolean("tiesEmbeddings");
   if (reader.problems().empty()) check_sizes(config, reader.problems());
   return config;
 }

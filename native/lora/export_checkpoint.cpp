@@ -180,7 +180,7 @@ ExportResult export_checkpoint(const ExportRequest& request, const LoadProgress&
   const c10::InferenceMode inference;
   const auto checkpoint = Checkpoint::open(request.files, request.weight_map);
   // Names and shapes alone: a model on the meta device has no storage.
-  InternVl model(request.config, has_lm_head(checkpoint), at::Device(at::kMeta), at::kFloat);
+  InternVl model(request.config, has_lm_head(request.config, checkpoint), at::Device(at::kMeta), at::kFloat);
   const auto assignments = assign_weights(model.parameters(), checkpoint);
   std::vector<std::shared_ptr<Adapter>> adapters;
   for (const auto& [file, spec] : request.adapters) {

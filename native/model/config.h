@@ -44,6 +44,7 @@ struct InternVlConfig {
   int64_t image_token_id = 151667;
   int64_t vision_feature_layer = -1;   // index into [embeddings, layer 0, ...]; -1 is the last
   bool keeps_cls_token = false;        // vision_feature_select_strategy == "full"
+  bool ties_embeddings = false;        // a checkpoint without a head of its own shares embed_tokens
 };
 
 }  // namespace facellm

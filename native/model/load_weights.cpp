@@ -73,7 +73,8 @@ std::vector<Assignment> assign_weights(const ParameterList& parameters, const Ch
   return assignments;
 }
 
-bool has_lm_head(const Checkpoint& checkpoint) {
+bool has_lm_head(const InternVlConfig& config, const Checkpoint& checkpoint) {
+  if (!config.ties_embeddings) return true;
   for (const auto& source : tensor_sources("language_model.lm_head.weight")) {
     if (checkpoint.entries().contains(source.name)) return true;
   }

@@ -27,8 +27,9 @@ struct Assignment {
 // device.
 std::vector<Assignment> assign_weights(const ParameterList& parameters, const Checkpoint& checkpoint);
 
-// True if the files hold a head of their own; its absence means that it shares embed_tokens.
-bool has_lm_head(const Checkpoint& checkpoint);
+// True if the head has weights of its own: the files hold them, or config.json does not say that it shares
+// embed_tokens, so that they are missing.
+bool has_lm_head(const InternVlConfig& config, const Checkpoint& checkpoint);
 
 struct WeightSources {
   bool uses_mmap = false;  // else nothing is mapped

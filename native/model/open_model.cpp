@@ -37,7 +37,7 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
     Stopwatch watch(opened.info.load_ms);
     const auto checkpoint = Checkpoint::open(request.files, request.weight_map);
     opened.model =
-        std::make_unique<InternVl>(request.config, has_lm_head(checkpoint), device, dtype,
+        std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,
                                    place ? LayerWeights::kLeftOut : LayerWeights::kOwn);
     opened.files = load_weights(
         *opened.model, checkpoint, progress, cancellation,

@@ -1,7 +1,7 @@
 /** The same weights in every layout, name form and dtype give bitwise the same logits. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -88,6 +88,9 @@ for (const name of golden.CHECKPOINTS) {
       tied.delete('language_model.lm_head.weight');
       const untied = new Map(tied).set('language_model.lm_head.weight', embedding);
       writeCheckpoint(source, join(folder, 'tied'), tied);
+      const config = join(folder, 'tied', 'config.json');
+      const json = JSON.parse(readFileSync(config, 'utf8')) as object;
+      writeFileSync(config, JSON.stringify({ ...json, tie_word_embeddings: true }));
       writeCheckpoint(source, join(folder, 'untied'), untied);
       assert.deepEqual(
         await logits(join(folder, 'tied'), one),

@@ -99,6 +99,71 @@ describe('adapter_config.json', () => {
     });
   });
 
+  const problemsOf = async (json: object): Promise<readonly string[]> => {
+    write({ ...BASE, ...json });
+    try {
+      await readAdapterConfig(folder);
+      return [];
+    } catch (error) {
+      const { code, details } = error as { code: string; details: string[] };
+      assert.equal(code, 'FACELLM_ADAPTER_INVALID');
+      return details;
+    }
+  };
+
+  it('an initialisation that changes the base weights is refused, with the way to a plain adapter', async () => {
+    for (const init of ['pissa', 'pissa_niter_16', 'olora', 'OLoRA', 'corda', 'lora_ga']) {
+      const [line = '', ...others] = await problemsOf({ init_lora_weights: init });
+      assert.ok(line.startsWith(`init_lora_weights: "${init}"`), line);
+      assert.match(line, /path_initial_model_for_weight_conversion=INITIAL/);
+      assert.deepEqual(others, []);
+    }
+    assert.match((await problemsOf({ init_lora_weights: 'loftq' })).join(), /merge_and_unload/);
+    for (const init of ['pissa_niter_', 'pissas', 'zeros', 5, {}]) {
+      assert.match((await problemsOf({ init_lora_weights: init })).join(), /is unknown; expected/);
+    }
+    for (const init of [true, false, null, 'gaussian', 'Gaussian', 'orthogonal', 'eva', 'mica']) {
+      assert.deepEqual(await problemsOf({ init_lora_weights: init }), [], String(init));
+    }
+  });
+
+  it("every field of PEFT 0.21's LoraConfig is followed, without effect, or refused by name", async () => {
+    const defaults = {
+      ...{ task_type: 'CAUSAL_LM', auto_mapping: null, peft_version: '0.21.0', revision: null },
+      ...{ base_model_name_or_path: 'x', inference_mode: true, lora_dropout: 0, bias: 'none' },
+      ...{ exclude_modules: null, fan_in_fan_out: false, use_rslora: false, use_dora: false },
+      ...{ modules_to_save: null, init_lora_weights: true, layers_to_transform: null },
+      ...{ layers_pattern: null, rank_pattern: {}, alpha_pattern: {}, megatron_config: null },
+      ...{ megatron_core: 'megatron.core', trainable_token_indices: null, loftq_config: {} },
+      ...{ eva_config: null, corda_config: null, lora_ga_config: null, velora_config: null },
+      ...{ alora_invocation_tokens: null, use_qalora: false, qalora_group_size: 16 },
+      ...{ monteclora_config: null, layer_replication: null, lora_bias: false },
+      ...{ target_parameters: null, use_bdlora: null, arrow_config: null, kasa_config: null },
+      ensure_weight_tying: false,
+    };
+    assert.deepEqual(await problemsOf(defaults), []);
+    const harmless = {
+      ...{ eva_config: { rho: 2 }, corda_config: { x: 1 }, lora_ga_config: { x: 1 } },
+      ...{ loftq_config: { loftq_bits: 4 }, velora_config: { x: 1 }, ensure_weight_tying: true },
+      ...{ auto_mapping: { base_model_class: 'X' }, qalora_group_size: 32, task_type: null },
+    };
+    assert.deepEqual(await problemsOf({ ...defaults, ...harmless }), []);
+    const refused = {
+      ...{ alora_invocation_tokens: [1], arrow_config: { k: 1 }, kasa_config: { beta: 1 } },
+      ...{ layer_replication: [[0, 2]], lora_bias: true, megatron_config: { x: 1 } },
+      ...{ modules_to_save: ['lm_head'], monteclora_config: { x: 1 }, target_parameters: ['x'] },
+      ...{ trainable_token_indices: [5], use_bdlora: { x: 1 }, use_qalora: true },
+    };
+    for (const [name, value] of Object.entries(refused)) {
+      const [line = '', ...others] = await problemsOf({ ...defaults, [name]: value });
+      assert.match(line, new RegExp(`^${name}: .*, which is not supported; merge`));
+      assert.deepEqual(others, []);
+    }
+    assert.equal((await problemsOf({ ...defaults, ...refused })).length, 12);
+    assert.match((await problemsOf({ use_new: true })).join(), /^use_new: PEFT 0\.21 has no such/);
+    assert.deepEqual(await problemsOf({ use_new: false, new_config: null, new_list: [] }), []);
+  });
+
   it('absent or broken files are named', async () => {
     await assert.rejects(readAdapterConfig(folder), { code: 'FACELLM_ADAPTER_INVALID' });
     writeFileSync(join(folder, 'adapter_config.json'), '{');

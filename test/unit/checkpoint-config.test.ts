@@ -75,6 +75,7 @@ describe('readCheckpointConfig', () => {
         imageTokenId: 2072,
         visionFeatureLayer: -1,
         keepsClsToken: false,
+        tiesEmbeddings: false,
       },
       preprocessing: {
         mean: [0.485, 0.456, 0.406],

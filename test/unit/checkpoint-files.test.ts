@@ -1,6 +1,6 @@
 /** lib/checkpoint/files: single file, shards, and everything that can be wrong with an index. */
 import assert from 'node:assert/strict';
-import { mkdir, symlink } from 'node:fs/promises';
+import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { readCheckpointFiles } from '../../lib/checkpoint/index.js';
@@ -65,6 +65,29 @@ describe('readCheckpointFiles', () => {
       'gone.safetensors: is missing',
       'link.safetensors: is missing',
     ]);
+  });
+
+  it('names Git LFS pointers and web pages in the place of weights, each of them', async () => {
+    const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n';
+    await folder.write('model.safetensors', pointer);
+    const single = await errorOf(readCheckpointFiles(folder.path));
+    assert.equal(single.code, 'FACELLM_CHECKPOINT_INVALID');
+    assert.match(single.message, /model\.safetensors is a Git LFS pointer.*git lfs pull/);
+
+    await rm(folder.at('model.safetensors'));
+    await folder.write('a.safetensors', pointer);
+    await folder.write('b.safetensors', '<!DOCTYPE html><html>');
+    await folder.write('c.safetensors', 'x');
+    const names = ['a.safetensors', 'b.safetensors', 'c.safetensors'];
+    await folder.write(INDEX, {
+      weight_map: Object.fromEntries(names.map((name) => [name, name])),
+    });
+    const { code, details } = await errorOf(readCheckpointFiles(folder.path));
+    assert.equal(code, 'FACELLM_CHECKPOINT_INVALID');
+    assert.deepEqual(
+      details.map((line) => line.split(/,| \(/)[0]),
+      ['a.safetensors is a Git LFS pointer', 'b.safetensors is a web page'],
+    );
   });
 
   it('refuses indexes that lead out of the folder or are malformed', async () => {
