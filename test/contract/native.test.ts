@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { loadAddon } from '../../lib/binding/load.js';
 import type { NativeModel, NativeProcessGroup, NativeTrainer } from '../../lib/binding/native.js';
 import { declaredInterfaces } from '../support/declared-interfaces.js';
+import { GREEDY } from '../support/generate.js';
 import { GLOO_NOTE, HAS_GLOO } from '../support/gloo.js';
 import * as golden from '../support/golden.js';
 import { createTrainer } from '../support/training.js';
@@ -94,14 +95,13 @@ describe('contract: addon and native.ts', () => {
   });
 
   it('what the calls return has exactly the fields that are declared', async () => {
-    const sampling = { isGreedy: true, temperature: 1, topK: 0, topP: 1, minP: 0 };
     const prompt = { ids: Int32Array.of(5, 6, 7), images: [] };
     const batches: object[] = [];
     const generated = await model.generate(
       {
         prompts: [prompt],
         ...{ adapters: [], maxNewTokens: 1, eosIds: [], usesPrefixCache: false },
-        sampling: { ...sampling, repetitionPenalty: 1, seed: 0 },
+        sampling: GREEDY,
       },
       (batch) => batches.push(batch),
     ).promise;

@@ -34,7 +34,7 @@ interface End {
 }
 
 /** Into the addon's own loading, into a model's, and into one of those after it. */
-const DELAYS_MS = [0, 100, 500, 900];
+const DELAYS_MS = [0, 100, 700];
 
 describe('SIGTERM while loading', () => {
   let folder: string;
