@@ -2,7 +2,7 @@
 /**
  * A day's requests in minutes: questions about pictures and text, streams that are left, requests that are
  * aborted, batches, choices, pictures never seen before. Memory must not grow with them: after the warm-up,
- * in which caches and allocators fill, the slope of the process's own resident memory (the weights' file, which
+ * in which caches and allocators fill, the growth of the process's own resident memory (the weights' file, which
  * the system may take back at any time, does not count) is held to a bound.
  *
  *     node --expose-gc scripts/soak-memory.mjs [requests, default 20000] [report.json]
@@ -136,19 +136,19 @@ while (begun < requests) {
   if (begun >= warmUp) sample(begun);
 }
 
-/** Bytes a request, by least squares. @param {'ownBytes' | 'heapBytes'} what */
-function slope(what) {
-  const mean = (/** @type {number[]} */ values) =>
-    values.reduce((sum, value) => sum + value, 0) / values.length;
-  const x = mean(samples.map(({ request }) => request));
-  const y = mean(samples.map((taken) => taken[what]));
-  let above = 0;
-  let below = 0;
-  for (const taken of samples) {
-    above += (taken.request - x) * (taken[what] - y);
-    below += (taken.request - x) ** 2;
-  }
-  return above / below;
+/**
+ * Bytes a request: how much higher the highest sample of the second half is than that of the first. Collectors
+ * and allocators give memory back now and then and take it again, which a line through all samples would take
+ * for growth; what is lost raises the highest one all the same.
+ *
+ * @param {'ownBytes' | 'heapBytes'} what
+ */
+function growth(what) {
+  const half = samples.length >> 1;
+  const highest = (/** @type {typeof samples} */ some) =>
+    Math.max(...some.map((taken) => taken[what]));
+  const raised = highest(samples.slice(half)) - highest(samples.slice(0, half));
+  return Math.round(raised / ((requests - warmUp) / 2));
 }
 
 const last = await model.ask({ question: 'The last one.', maxNewTokens: 1 }).result();
@@ -156,8 +156,8 @@ await model.dispose();
 const result = {
   requests,
   seconds: Math.round((Date.now() - startedAt) / 1000),
-  ownBytesARequest: Math.round(slope('ownBytes')),
-  heapBytesARequest: Math.round(slope('heapBytes')),
+  ownBytesARequest: growth('ownBytes'),
+  heapBytesARequest: growth('heapBytes'),
   firstOwnBytes: samples[0]?.ownBytes,
   lastOwnBytes: samples.at(-1)?.ownBytes,
   peakResidentBytes: statusBytes('VmHWM'),
