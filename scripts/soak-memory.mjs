@@ -7,8 +7,8 @@
  *
  *     node --expose-gc scripts/soak-memory.mjs [requests, default 20000] [report.json]
  *
- * Needs what `npm run build` makes. Not part of the tests: it takes minutes (test/e2e/memory.test.ts runs it
- * short). What is drawn comes from a seeded generator.
+ * Needs what `npm run build` makes. Not part of the tests: it takes minutes. test/e2e/memory.test.ts looks for
+ * whole pictures that stay. What is drawn comes from a seeded generator.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
