@@ -1,5 +1,6 @@
-# Decides FACELLM_HAS_CUDA and enables the language. A CUDA libtorch and nvcc are both needed; with
-# FACELLM_CUDA=ON their absence is an error, with AUTO it is a message.
+# Decides FACELLM_HAS_CUDA and enables the language. AUTO follows libtorch: a CPU build of it makes a CPU addon. A CUDA build
+# asks for nvcc: an addon for the CPU beside it would be a surprise, so that has to be asked for (OFF).
+include(FacellmCudaVersion)
 set(FACELLM_HAS_CUDA OFF)
 if(FACELLM_CUDA STREQUAL "OFF")
   message(STATUS "CUDA: switched off")
@@ -11,7 +12,7 @@ elseif(NOT TARGET libtorch::cuda)
   message(STATUS "${reason}")
 else()
   # The toolkit's own nvcc: wrappers on PATH confuse CMake's search for the toolkit.
-  if(NOT CMAKE_CUDA_COMPILER AND EXISTS /usr/local/cuda/bin/nvcc)
+  if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX} AND EXISTS /usr/local/cuda/bin/nvcc)
     set(CMAKE_CUDA_COMPILER /usr/local/cuda/bin/nvcc)
   endif()
   include(CheckLanguage)
@@ -27,11 +28,11 @@ else()
       list(APPEND CMAKE_CUDA_COMPILE_FEATURES cuda_std_20)
     endif()
     find_package(CUDAToolkit REQUIRED)
+    facellm_check_cuda_version("${LIBTORCH_c10_cuda}" "${CUDAToolkit_VERSION}")
     set(FACELLM_HAS_CUDA ON)
     message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER}, architectures ${FACELLM_CUDA_ARCHITECTURES}")
-  elseif(FACELLM_CUDA STREQUAL "ON")
-    message(FATAL_ERROR "CUDA: no nvcc; install the CUDA toolkit or set CMAKE_CUDA_COMPILER")
   else()
-    message(STATUS "CUDA: no nvcc; building for the CPU")
+    message(FATAL_ERROR "CUDA: libtorch in ${LIBTORCH_ROOT} is a CUDA build, and there is no nvcc; install the CUDA toolkit "
+      "(name its nvcc in CUDACXX where it is not on PATH), or build for the CPU with FACELLM_CUDA=0")
   endif()
 endif()

@@ -14,6 +14,10 @@ if(TARGET GTest::gtest_main)
   target_link_libraries(facellm_native_tests PRIVATE facellm_generation facellm_training facellm_distributed GTest::gtest_main)
   target_compile_definitions(facellm_native_tests PRIVATE
     FACELLM_FIXTURES="${CMAKE_CURRENT_SOURCE_DIR}/test/fixtures")
+  # As the rooms are compiled, so that the precompiled header is valid here.
+  set_target_properties(facellm_native_tests PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(facellm_native_tests PRIVATE -fPIC)
+  facellm_precompiled(facellm_native_tests ${test_sources})
 else()
   message(STATUS "native tests: skipped, no GoogleTest (Debian: libgtest-dev)")
 endif()

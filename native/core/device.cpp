@@ -2,12 +2,39 @@
 
 #include <charconv>
 
+#include "core/cuda_archs.h"
 #include "core/error.h"
 #if FACELLM_CUDA
 #include <c10/cuda/CUDAFunctions.h>
+#include <cuda_runtime_api.h>
 #endif
 
 namespace facellm {
+#if FACELLM_CUDA
+namespace {
+
+// Told before anything is loaded: a kernel that lacks the card's code fails at its first launch.
+void require_compiled_for(const std::string& name, int index) {
+  int major = 0, minor = 0;
+  if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index) != cudaSuccess ||
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index) != cudaSuccess) {
+    (void)cudaGetLastError();
+    return;  // the first real use tells what is wrong with the device
+  }
+  const auto archs = compiled_cuda_archs();
+  if (runs_on(archs, major, minor)) return;
+  std::string list;
+  for (const auto& arch : archs) list += (list.empty() ? "" : ", ") + cuda_arch_name(arch);
+  const std::string number = std::to_string(major * 10 + minor);
+  throw Error(ErrorCode::kDeviceUnavailable,
+              "device " + name + ": its compute capability is " + std::to_string(major) + "." +
+                  std::to_string(minor) + ", this build of facellm holds code for " + list +
+                  "; compile it for this card with `FACELLM_CUDA_ARCHITECTURES=" + number +
+                  " npx facellm build`, or use device cpu");
+}
+
+}  // namespace
+#endif
 
 at::Device parse_device(const std::string& name) {
   if (name == "cpu") return at::Device(at::kCPU);
@@ -35,6 +62,7 @@ at::Device parse_device(const std::string& name) {
                     "or use device cpu");
   }
   if (is_cuda) index = c10::cuda::current_device();
+  require_compiled_for(name, index);
   return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
 #else
   throw Error(ErrorCode::kDeviceNoCuda,

@@ -8,7 +8,8 @@
 namespace facellm {
 
 // "cpu", "cuda" (the current device) or "cuda:N". Throws kInvalidArgument for another text,
-// kDeviceNoCuda in a build without CUDA, kDeviceUnavailable where the GPU or its driver is absent.
+// kDeviceNoCuda in a build without CUDA, kDeviceUnavailable where the GPU or its driver is absent, or
+// the build holds no code for the card.
 at::Device parse_device(const std::string& name);
 // "fp32" or "bf16".
 at::ScalarType parse_dtype(const std::string& name);

@@ -20,7 +20,7 @@ enum class ErrorCode {
   kImageTokenMismatch,  // image placeholders in the prompt differ from projected vectors
   kNonFinite,           // NaN or infinity where numbers were expected (weights, logits)
   kDeviceNoCuda,        // a CUDA device was asked of a build without CUDA
-  kDeviceUnavailable,   // no such device, no driver, or the device failed
+  kDeviceUnavailable,   // no such device, no driver, no code for the card, or the device failed
   kOutOfMemory,         // host or device memory ran out; the engine stays usable
   kCancelled,           // stopped by the caller
   kDisposed,            // used after dispose()

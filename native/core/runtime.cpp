@@ -6,7 +6,8 @@
 #include <torch/version.h>
 
 #include <fstream>
-#include <sstream>
+
+#include "core/cuda_archs.h"
 
 #include "core/cpu_level.h"
 
@@ -18,9 +19,6 @@
 
 #ifndef FACELLM_VERSION
 #define FACELLM_VERSION "unknown"
-#endif
-#ifndef FACELLM_CUDA_ARCH_LIST
-#define FACELLM_CUDA_ARCH_LIST ""
 #endif
 
 namespace facellm {
@@ -63,10 +61,7 @@ RuntimeInfo runtime_info() {
 #else
   info.is_cuda_build = false;
 #endif
-  std::istringstream archs(info.is_cuda_build ? FACELLM_CUDA_ARCH_LIST : "");
-  for (std::string arch; archs >> arch;) {
-    info.cuda_archs.push_back("sm_" + arch.substr(0, arch.find('-')));
-  }
+  for (const auto& arch : compiled_cuda_archs()) info.cuda_archs.push_back(cuda_arch_name(arch));
   info.cpu_capability = at::get_cpu_capability();
   const auto& cpu = cpu_features();
   info.cpu_level = cpu_level_name(cpu.level);

@@ -18,7 +18,7 @@ struct RuntimeInfo {
   std::string version;          // of facellm
   std::string libtorch;         // version compiled against, "2.13.0"
   bool is_cuda_build;
-  std::vector<std::string> cuda_archs;  // "sm_80", ...
+  std::vector<std::string> cuda_archs;  // "sm_80", "compute_90"
   std::string cpu_capability;   // at::get_cpu_capability(): "AVX512", ...
   std::string cpu_level;        // what our own code counts on: "scalar", "avx2", "avx512" or "amx"
   bool has_avx512_bf16;
