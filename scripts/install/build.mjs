@@ -13,6 +13,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { fetchLibtorch } from './fetch-libtorch.mjs';
 import { findLibtorch } from './find-libtorch.mjs';
 import { InstallError, say, sayError } from './report.mjs';
+import { reasonsOf, runBuild } from './run-build.mjs';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const ADDON = join(ROOT, 'build', 'Release', 'facellm.node');
@@ -35,7 +36,11 @@ function listFiles(folder) {
  */
 function fingerprint(libtorch, defines) {
   const hash = createHash('sha256');
-  const files = [...listFiles(join(ROOT, 'native')), ...listFiles(join(ROOT, 'cmake')), join(ROOT, 'CMakeLists.txt')];
+  const files = [
+    ...listFiles(join(ROOT, 'native')),
+    ...listFiles(join(ROOT, 'cmake')),
+    join(ROOT, 'CMakeLists.txt'),
+  ];
   for (const file of files.sort()) hash.update(file.slice(ROOT.length)).update(readFileSync(file));
   return hash.update(JSON.stringify([libtorch, defines, process.arch])).digest('hex');
 }
@@ -52,65 +57,109 @@ function isCurrent(/** @type {string} */ print) {
 /** Names every missing tool at once. */
 function checkTools() {
   const tools = [
-    { name: 'cmake', args: ['--version'], remedy: 'CMake 3.24 or newer (Debian: apt-get install cmake)' },
-    { name: process.env.CXX ?? 'c++', args: ['--version'], remedy: 'a C++20 compiler (Debian: apt-get install g++)' },
+    {
+      name: 'cmake',
+      args: ['--version'],
+      remedy: 'CMake 3.24 or newer (Debian: apt-get install cmake)',
+    },
+    {
+      name: process.env.CXX ?? 'c++',
+      args: ['--version'],
+      remedy: 'a C++20 compiler (Debian: apt-get install g++)',
+    },
   ];
-  const missing = tools.filter(({ name, args }) => spawnSync(name, args, { stdio: 'ignore' }).status !== 0);
-  const hasRunner = ['ninja', 'make'].some((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
+  const missing = tools.filter(
+    ({ name, args }) => spawnSync(name, args, { stdio: 'ignore' }).status !== 0,
+  );
+  const hasRunner = ['ninja', 'make'].some(
+    (name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0,
+  );
   const details = missing.map(({ name, remedy }) => `${name} cannot be run: install ${remedy}`);
-  if (!hasRunner) details.push('neither ninja nor make can be run: install one (Debian: apt-get install make)');
+  if (!hasRunner)
+    details.push('neither ninja nor make can be run: install one (Debian: apt-get install make)');
   if (details.length > 0) {
-    throw new InstallError('FACELLM_BUILD_FAILED', 'tools for compiling the addon are missing', details);
+    throw new InstallError(
+      'FACELLM_BUILD_FAILED',
+      'tools for compiling the addon are missing',
+      details,
+    );
   }
 }
 
 /** @param {import('./find-libtorch.mjs').Libtorch} libtorch @param {readonly string[]} defines */
-function compile(libtorch, defines) {
+async function compile(libtorch, defines) {
   const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / BYTES_A_JOB)));
   const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js');
-  say(`compiling against libtorch ${libtorch.version} (${libtorch.hasCuda ? 'CUDA' : 'CPU'}) with ${jobs} job(s); a first build takes minutes`);
+  say(
+    `compiling against libtorch ${libtorch.version} (${libtorch.hasCuda ? 'CUDA' : 'CPU'}) with ${jobs} job(s); a first build takes minutes`,
+  );
   const startedAt = Date.now();
   // `compile` alone would keep the values of an earlier configuration.
   for (const command of ['configure', 'compile']) {
-    const run = spawnSync(
+    const { status, output } = await runBuild(
       process.execPath,
       // Only the addon: this folder may also know the native tests (scripts/test.mjs).
-      [cmakeJs, command, '-d', ROOT, '-p', String(jobs), '-T', 'facellm', ...defines.map((define) => `--CD${define}`)],
-      { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 },
+      [
+        cmakeJs,
+        command,
+        '-d',
+        ROOT,
+        '-p',
+        String(jobs),
+        '-T',
+        'facellm',
+        ...defines.map((define) => `--CD${define}`),
+      ],
+      ROOT,
     );
     mkdirSync(join(ROOT, 'build'), { recursive: true });
     const log = join(ROOT, 'build', `facellm-${command}.log`);
-    writeFileSync(log, `${run.stdout}\n${run.stderr}`);
-    if (run.status !== 0) {
-      const lines = `${run.stdout}\n${run.stderr}`.split('\n').filter((line) => /error|Error|fatal/.test(line));
-      throw new InstallError('FACELLM_BUILD_FAILED', `compiling failed; the whole log is ${log}`, lines.slice(0, 12));
+    writeFileSync(log, output);
+    if (status !== 0) {
+      throw new InstallError(
+        'FACELLM_BUILD_FAILED',
+        `compiling failed; the whole log is ${log}`,
+        reasonsOf(output),
+      );
     }
   }
   say(`compiled in ${Math.round((Date.now() - startedAt) / 1000)} s`);
 }
 
 /** @param {{ force?: boolean }} [options] */
-export function build(options = {}) {
+export async function build(options = {}) {
   const { steps, found } = findLibtorch();
   const outcomes = steps.map(({ place, outcome }) => `${place}: ${outcome}`);
   if (!found && process.env.FACELLM_LIBTORCH) {
-    throw new InstallError('FACELLM_LIBTORCH_NOT_FOUND', 'FACELLM_LIBTORCH does not name a usable libtorch', outcomes);
+    throw new InstallError(
+      'FACELLM_LIBTORCH_NOT_FOUND',
+      'FACELLM_LIBTORCH does not name a usable libtorch',
+      outcomes,
+    );
   }
   const libtorch = found ?? fetchLibtorch(outcomes);
-  const cuda = process.env.FACELLM_CUDA === '0' ? 'OFF' : process.env.FACELLM_CUDA === '1' ? 'ON' : 'AUTO';
-  const defines = [`LIBTORCH_ROOT=${libtorch.root}`, `FACELLM_CUDA=${cuda}`, `NODE=${process.execPath}`];
+  const cuda =
+    process.env.FACELLM_CUDA === '0' ? 'OFF' : process.env.FACELLM_CUDA === '1' ? 'ON' : 'AUTO';
+  const { FACELLM_CUDA_ARCHITECTURES: architectures = '' } = process.env;
+  const defines = [
+    `LIBTORCH_ROOT=${libtorch.root}`,
+    `FACELLM_CUDA=${cuda}`,
+    `NODE=${process.execPath}`,
+    ...(architectures === '' ? [] : [`FACELLM_CUDA_ARCHITECTURES=${architectures}`]),
+  ];
   const print = fingerprint(libtorch, defines);
   if (!options.force && isCurrent(print)) return;
   for (const outcome of outcomes) say(outcome);
   checkTools();
-  compile(libtorch, defines);
-  if (!existsSync(ADDON)) throw new InstallError('FACELLM_BUILD_FAILED', `the build ended without ${ADDON}`);
+  await compile(libtorch, defines);
+  if (!existsSync(ADDON))
+    throw new InstallError('FACELLM_BUILD_FAILED', `the build ended without ${ADDON}`);
   writeFileSync(STAMP, `${JSON.stringify({ fingerprint: print, libtorch }, null, 2)}\n`);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   try {
-    build({ force: process.argv.includes('--force') });
+    await build({ force: process.argv.includes('--force') });
   } catch (error) {
     sayError(error);
     process.exitCode = 1;
