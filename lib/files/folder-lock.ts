@@ -1,137 +1,166 @@
-/** One process a folder: two writers would tear each other's files. */
-import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-
-import { z } from 'zod';
+/**
+ * One process a folder: two writers would tear each other's files.
+ *
+ * A lock is a folder `run.lock` that holds its owner's name. It is made beside and renamed: a rename onto a folder
+ * that is not empty fails, so it appears whole and once, on file systems without hard links, too. The lock of a dead
+ * process is never removed by those who wait, since one of them might remove the lock of another who was quicker;
+ * instead the next owner's is named after it, `run.lock.after-TOKEN`, which again only one can make. The last of this
+ * chain holds the folder. Whoever gives the folder back removes `run.lock` first and what follows it then; who has
+ * made a link meanwhile sees that its beginning is gone, and starts anew.
+ */
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 
 import { createError, FaceLlmError } from '../errors.js';
+import { isAlive, isVisible, type Owner, ownOwner, readOwner, TORN } from './lock-owner.js';
 
-/** Who holds a folder. A process id alone is not enough: containers give each process the same one. */
-interface Owner {
-  readonly host: string;
-  readonly pid: number;
-  /** Of the process, in ticks since the machine started; '' where /proc does not tell. */
-  readonly startedAt: string;
-  /** Tells two attempts of one process apart. */
-  readonly token: string;
-}
-
-const ownerSchema = z.object({
-  host: z.string(),
-  pid: z.number(),
-  startedAt: z.string(),
-  token: z.string(),
-});
+const LOCK = 'run.lock';
+const OWNER = 'owner.json';
 
 /** Folders held by this process. */
 const held = new Set<string>();
 
-async function startOf(pid: number): Promise<string> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The command, in parentheses, may hold anything; fields are counted from behind it.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-}
-
-function exists(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: unknown }).code === 'EPERM';
-  }
-}
-
-/** A lock that cannot be read was torn by a crash: nobody holds it. */
-async function readOwner(path: string): Promise<Owner | undefined> {
-  try {
-    return ownerSchema.parse(JSON.parse(await readFile(path, 'utf8')));
-  } catch {
-    return undefined;
-  }
-}
-
-async function isAlive(owner: Owner): Promise<boolean> {
-  // Another machine's processes cannot be seen from here.
-  if (owner.host !== hostname()) return true;
-  return exists(owner.pid) && (await startOf(owner.pid)) === owner.startedAt;
-}
-
 /**
- * Takes the folder, or a lock whose process is gone.
+ * Takes the folder, or goes on after an owner whose process is gone.
  *
  * @returns a function that gives it back
  * @throws TrainingError FACELLM_RUN_INVALID while another process works there, FACELLM_RUN_WRITE
  */
 export async function lockFolder(output: string): Promise<() => Promise<void>> {
-  const path = resolve(output, 'run.lock');
-  if (held.has(path)) {
+  const root = resolve(output, LOCK);
+  if (held.has(root)) {
     throw createError(
       'FACELLM_RUN_INVALID',
       `${output} is in use by another run of this process; wait for it, or name another folder`,
     );
   }
-  held.add(path);
+  held.add(root);
   try {
-    await take(path, output);
-  } catch (error) {
-    held.delete(path);
-    throw error;
-  }
-  return async () => {
-    await rm(path, { force: true });
-    held.delete(path);
-  };
-}
-
-/** Between taking over a dead process's lock and trusting it: others may have seen the same dead lock. */
-const SETTLE_MS = 200;
-
-async function take(path: string, output: string): Promise<void> {
-  const own: Owner = {
-    ...{ host: hostname(), pid: process.pid, startedAt: await startOf(process.pid) },
-    token: randomBytes(8).toString('hex'),
-  };
-  const candidate = `${path}.${own.token}`;
-  try {
-    await writeFile(candidate, JSON.stringify(own), { flag: 'wx' });
-    // A link appears with its content, and fails where there is one already.
-    if (await isLinked(candidate, path)) return;
-    const owner = await readOwner(path);
-    if (owner !== undefined && (await isAlive(owner))) throw inUse(output, owner);
-    await rename(candidate, path);
-    await delay(SETTLE_MS);
-    const winner = await readOwner(path);
-    if (winner?.token !== own.token) throw inUse(output, winner ?? own);
+    const own = await ownOwner();
+    const chain = await takeAtLast(root, own, output);
+    return async () => {
+      await giveBack(chain, own);
+      held.delete(root);
+    };
   } catch (cause) {
+    held.delete(root);
     if (cause instanceof FaceLlmError) throw cause;
-    throw createError('FACELLM_RUN_WRITE', `${path} cannot be written; check the folder`, {
+    throw createError('FACELLM_RUN_WRITE', `${root} cannot be written; check the folder`, {
       cause,
     });
-  } finally {
-    await rm(candidate, { force: true });
   }
 }
 
-async function isLinked(candidate: string, path: string): Promise<boolean> {
+const linkAfter = (root: string, { token }: Owner): string => `${root}.after-${token}`;
+const candidateOf = (root: string, { token }: Owner): string => `${root}.new-${token}`;
+
+async function ownerOf(lock: string): Promise<Owner | undefined> {
+  // A file instead of a folder: an earlier version's.
+  return (await readOwner(join(lock, OWNER))) ?? (await readFileLock(lock));
+}
+
+async function readFileLock(lock: string): Promise<Owner | undefined> {
   try {
-    await link(candidate, path);
-    return true;
+    return await readOwner(lock);
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'EEXIST') return false;
+    // A folder without an owner in it is about to be given back.
+    if ((error as { code?: unknown }).code === 'EISDIR') return undefined;
     throw error;
   }
 }
 
-function inUse(output: string, { host, pid }: Owner): Error {
-  const remedy =
-    host === hostname()
-      ? 'wait for it, or name another folder'
-      : `if that machine has stopped, remove ${join(output, 'run.lock')}`;
+/** A chain that changes while it is read is read again: others are quicker, which ends. */
+const MOST_TRIES = 200;
+
+async function takeAtLast(root: string, own: Owner, output: string): Promise<string[]> {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const chain = await take(root, own, output);
+    if (chain !== undefined) return chain;
+  }
+  throw createError(
+    'FACELLM_RUN_INVALID',
+    `${root} is there and names no process that holds it; remove it if nothing works in ${output}`,
+  );
+}
+
+/** Makes own the last of the chain, which is the result; undefined if the chain changed meanwhile. */
+async function take(root: string, own: Owner, output: string): Promise<string[] | undefined> {
+  const chain = [root];
+  let [lock, first]: [string, Owner | undefined] = [root, undefined];
+  for (let owner = await ownerOf(lock); owner !== undefined; owner = await ownerOf(lock)) {
+    if (await isAlive(owner, own)) throw inUse(output, owner, own);
+    first ??= owner;
+    lock = linkAfter(root, owner);
+    chain.push(lock);
+  }
+  if (!(await appear(lock, root, own))) return undefined;
+  if (lock === root || (await ownerOf(root))?.token === first?.token) return chain;
+  await remove(lock, `${root}.old-${own.token}`);
+  return undefined;
+}
+
+/** A folder that is emptied in its place could be taken for a free one: it goes away first. */
+async function remove(path: string, away: string): Promise<void> {
+  try {
+    await rename(path, away);
+  } catch (error) {
+    // Removed by hand.
+    if ((error as { code?: unknown }).code === 'ENOENT') return;
+    throw error;
+  }
+  await rm(away, { recursive: true, force: true });
+}
+
+/** Makes the lock with its owner in it, or finds one there. */
+async function appear(lock: string, root: string, own: Owner): Promise<boolean> {
+  const candidate = candidateOf(root, own);
+  try {
+    await mkdir(candidate);
+    const file = await open(join(candidate, OWNER), 'wx');
+    try {
+      await file.writeFile(JSON.stringify(own));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(candidate, lock);
+    return true;
+  } catch (error) {
+    await rm(candidate, { recursive: true, force: true });
+    const { code } = error as { code?: unknown };
+    if (code === 'EEXIST' || code === 'ENOTEMPTY') return false;
+    // So Windows says it of a folder that is there, and all of a file.
+    const isThere = code === 'EPERM' || code === 'ENOTDIR';
+    if (isThere && (await ownerOf(lock)) !== undefined) return false;
+    throw error;
+  }
+}
+
+/** What crashes left behind goes while the folder is still held, then the chain from its beginning. */
+async function giveBack(chain: readonly string[], own: Owner): Promise<void> {
+  const [root = ''] = chain;
+  const folder = dirname(root);
+  for (const name of await readdir(folder).catch(() => [])) {
+    const path = join(folder, name);
+    if (!name.startsWith(`${LOCK}.`) || chain.includes(path)) continue;
+    const owner = await ownerOf(path);
+    // The living are about to take the folder, have just failed to, or have not written their names yet.
+    const isUnwritten = owner === undefined || owner.token === TORN.token;
+    if (isUnwritten || (await isAlive(owner, own))) continue;
+    await rm(path, { recursive: true, force: true });
+  }
+  for (const [i, lock] of chain.entries()) await remove(lock, `${root}.old-${own.token}-${i}`);
+}
+
+function inUse(output: string, owner: Owner, own: Owner): Error {
+  const { host, pid } = owner;
+  const where =
+    host === own.host && !isVisible(owner, own) ? `${host}, in another container` : host;
+  const remedy = isVisible(owner, own)
+    ? 'wait for it, or name another folder'
+    : `if it has ended, remove ${join(output, LOCK)} and what is called ${LOCK}.*`;
   return createError(
     'FACELLM_RUN_INVALID',
-    `${output} is in use by process ${pid} of ${host}; ${remedy}`,
+    `${output} is in use by process ${pid} of ${where}; ${remedy}`,
   );
 }

@@ -3,7 +3,7 @@
  * on the disk, so that a folder of that name is complete whatever happens meanwhile.
  */
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { z } from 'zod';
 
@@ -27,6 +27,9 @@ export interface TrainerState {
 }
 
 const STATE = 'trainer_state.json';
+/** Name under which a run's result is gathered. */
+const RESULT = 'result';
+const PARTIAL = /^(checkpoint-\d+|result)\.partial$/;
 export const OPTIMIZER = 'optimizer.safetensors';
 const stateSchema = z.object({
   step: z.number().int().min(0),
@@ -88,6 +91,38 @@ async function syncFiles(directory: string): Promise<void> {
   await syncFolder(directory);
 }
 
+/** As TrainingError FACELLM_RUN_WRITE, unless the engine has said it better. */
+function writeError(target: string, error: unknown): Error {
+  const known = fromNative(error);
+  if (known.code !== 'FACELLM_INTERNAL') return known;
+  const reason = error instanceof Error ? error.message : String(error);
+  return createError(
+    'FACELLM_RUN_WRITE',
+    `${target} could not be written: ${reason}; make space and resume, earlier checkpoints are intact`,
+    { cause: error },
+  );
+}
+
+/** Files written beside, all of them on the disk before `use` gets the folder that holds them. */
+async function writeBeside(
+  target: string,
+  write: (directory: string) => Promise<void>,
+  use: (partial: string) => Promise<void>,
+): Promise<void> {
+  const partial = `${target}.partial`;
+  try {
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial, { recursive: true });
+    await write(partial);
+    await syncFiles(partial);
+    await use(partial);
+    await syncFolder(dirname(target));
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true }).catch(() => undefined);
+    throw writeError(target, error);
+  }
+}
+
 /**
  * Saves a complete checkpoint.
  *
@@ -99,34 +134,43 @@ export async function saveCheckpoint(
   write: (directory: string) => Promise<void>,
 ): Promise<string> {
   const target = checkpointPath(output, state.step);
-  const partial = `${target}.partial`;
-  try {
-    await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { recursive: true });
+  const writeAll = async (partial: string): Promise<void> => {
     await write(partial);
     await writeFileAtomic(join(partial, STATE), `${JSON.stringify(state, null, 2)}\n`);
-    await syncFiles(partial);
+  };
+  await writeBeside(target, writeAll, async (partial) => {
     await rm(target, { recursive: true, force: true });
     await rename(partial, target);
-    await syncFolder(output);
-    return target;
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true }).catch(() => undefined);
-    const known = fromNative(error);
-    if (known.code !== 'FACELLM_INTERNAL') throw known;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw createError(
-      'FACELLM_RUN_WRITE',
-      `${target} could not be written: ${reason}; make space and resume, earlier checkpoints are intact`,
-      { cause: error },
-    );
-  }
+  });
+  return target;
+}
+
+/** The files by which a folder is known for an adapter or a model. */
+const ENTRY_FILES = ['adapter_config.json', 'config.json'];
+
+/**
+ * Puts the run's result at the top of its folder: each file replaces an older one only when all are written, and
+ * the one that makes them an adapter or a model comes last.
+ *
+ * @throws TrainingError FACELLM_RUN_WRITE; older files are untouched
+ */
+export async function saveResult(
+  output: string,
+  write: (directory: string) => Promise<void>,
+): Promise<void> {
+  await writeBeside(join(output, RESULT), write, async (partial) => {
+    const names = await readdir(partial);
+    const isEntry = (name: string): boolean => ENTRY_FILES.includes(name);
+    const ordered = [...names.filter((name) => !isEntry(name)), ...names.filter(isEntry)];
+    for (const name of ordered) await rename(join(partial, name), join(output, name));
+    await rm(partial, { recursive: true });
+  });
 }
 
 /** Removes what a crash left half written, and checkpoints beyond the newest `keep` (0: none). */
 export async function tidyCheckpoints(output: string, keep: number): Promise<void> {
   const names = await readdir(output);
-  for (const name of names.filter((entry) => /^checkpoint-\d+\.partial$/.test(entry))) {
+  for (const name of names.filter((entry) => PARTIAL.test(entry))) {
     await rm(join(output, name), { recursive: true, force: true });
   }
   if (keep === 0) return;

@@ -13,7 +13,7 @@ import {
 } from '../checkpoint/index.js';
 import { type Dataset, readDataset } from '../data/index.js';
 import type { Job } from '../distributed/index.js';
-import { ADAPTER_WEIGHTS, resolveTargets } from '../lora/index.js';
+import { ADAPTER_WEIGHTS, resolveAdapter, resolveTargets } from '../lora/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
 import type { TrainingEvent } from './events.js';
 import type { TrainingRecipe } from './recipe.js';
@@ -47,10 +47,11 @@ export async function openSession(
     readCheckpointConfig(directory),
   ]);
   const modules = recipe.lora === null ? [] : resolveTargets(config.model, recipe.lora);
+  const adapter = options.adapter === undefined ? undefined : await resolveAdapter(options.adapter);
   const startAdapter =
-    options.adapter === undefined
+    adapter === undefined
       ? undefined
-      : await checkStartAdapter(options.adapter, config.model, recipe, modules);
+      : await checkStartAdapter(adapter, config.model, recipe, modules);
   const dataset = await readDataset(options.data, {
     name: options.dataset,
     imageRoot: options.imageRoot,
@@ -79,7 +80,7 @@ export async function openSession(
     if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
     const trainer = await createTrainer(
       addon,
-      options,
+      { ...options, adapter },
       recipe,
       config,
       files,

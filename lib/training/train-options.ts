@@ -15,7 +15,7 @@ export interface TrainOptions {
   readonly dataset?: string | undefined;
   /** Where relative picture paths start. @default the data file's folder */
   readonly imageRoot?: string | undefined;
-  /** PEFT adapter to start from. */
+  /** PEFT adapter to start from: a folder, or a hub id in the local cache. */
   readonly adapter?: string | undefined;
   /** @default a usable GPU, else the CPU */
   readonly device?: string | undefined;

@@ -14,6 +14,7 @@ import {
   OPTIMIZER,
   readState,
   saveCheckpoint,
+  saveResult,
   tidyCheckpoints,
   type TrainerState,
 } from './checkpoint-folder.js';
@@ -247,11 +248,7 @@ export class TrainingLoop {
 
   /** The trained adapter or model at the top of the run folder, as LLaMA-Factory leaves it. */
   async #writeFinal(): Promise<void> {
-    try {
-      await this.#writeWeights(this.#options.output);
-    } catch (error) {
-      throw fromNative(error);
-    }
+    await saveResult(this.#options.output, (partial) => this.#writeWeights(partial));
   }
 
   #writeWeights(directory: string): Promise<void> {

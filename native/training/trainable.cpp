@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "core/error.h"
+
 namespace facellm {
 
 std::string part_of(const std::string& parameter) {
@@ -11,11 +13,31 @@ std::string part_of(const std::string& parameter) {
   return parameter.starts_with("language_model.lm_head.") ? "head" : "text";
 }
 
+namespace {
+
+bool has_part(const std::vector<std::string>& parts, const std::string& part) {
+  return std::find(parts.begin(), parts.end(), part) != parts.end();
+}
+
+// A tied head is the text's embedding: with the text it is trained, alone it has nothing to train.
+void check_parts(const InternVl& model, const std::vector<std::string>& parts) {
+  const auto parameters = model.parameters();
+  const bool has_head = std::any_of(parameters.begin(), parameters.end(),
+                                    [](const auto& entry) { return part_of(entry.first) == "head"; });
+  if (has_head || !has_part(parts, "head") || has_part(parts, "text")) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "parts: head has no tensor of its own in this model, whose head is tied to the text's embedding; "
+              "add text, which trains both, or leave head out");
+}
+
+}  // namespace
+
 ParameterList trainable_leaves(const InternVl& model, const std::vector<std::string>& parts) {
+  check_parts(model, parts);
   ParameterList leaves;
   std::map<const void*, size_t> index;
   for (const auto& [name, tensor] : model.parameters()) {
-    if (std::find(parts.begin(), parts.end(), part_of(name)) == parts.end()) continue;
+    if (!has_part(parts, part_of(name))) continue;
     // A view into a fused weight (or a reshaped one) is trained as its whole.
     const at::Tensor leaf = tensor.is_view() ? at::Tensor(tensor._base()) : tensor;
     const auto [entry, is_new] = index.try_emplace(leaf.unsafeGetTensorImpl(), leaves.size());

@@ -12,7 +12,8 @@
 namespace facellm {
 
 // Leaves of full fine-tuning. A fused weight is one leaf that stands for several checkpoint tensors; its name
-// is theirs joined by '+'. `parts`: of vision, projector, text, head. A tied head follows the text.
+// is theirs joined by '+'. `parts`: of vision, projector, text, head. A tied head follows the text; without
+// it, kInvalidArgument.
 ParameterList trainable_leaves(const InternVl& model, const std::vector<std::string>& parts);
 
 // The part that a parameter belongs to, by its released HF name.
