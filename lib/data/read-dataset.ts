@@ -7,7 +7,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { createError } from '../errors.js';
 import { type CheckedRecord, checkRecord } from './check-record.js';
 import type { RawRecord } from './data-file.js';
-import { received } from '../options/describe.js';
+import { abortSignal, checkArguments, fields, name, whole, word } from '../options/index.js';
 import type { RecordLayout } from './layout.js';
 import { findMissing, isFolder } from './lookup.js';
 import { findUndecodable } from './picture-headers.js';
@@ -35,31 +35,14 @@ export interface ReadDatasetOptions {
   readonly onInvalid?: 'error' | 'skip' | undefined;
 }
 
-function checkOptions(path: string, options: ReadDatasetOptions): void {
-  const { name, imageRoot, maxSamples, checkImages, onInvalid } = options;
-  const problems: string[] = [];
-  const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
-  if (!isText(path)) problems.push(`path: expected a path, ${received(path)}`);
-  if (name !== undefined && !isText(name)) problems.push(`name: expected text, ${received(name)}`);
-  if (imageRoot !== undefined && !isText(imageRoot)) {
-    problems.push(`imageRoot: expected the path of a folder, ${received(imageRoot)}`);
-  }
-  if (maxSamples !== undefined && !(Number.isSafeInteger(maxSamples) && maxSamples >= 1)) {
-    problems.push(`maxSamples: expected a whole number from 1, received ${String(maxSamples)}`);
-  }
-  if (checkImages !== undefined && !['exist', 'header'].includes(checkImages)) {
-    problems.push(`checkImages: expected 'exist' or 'header', ${received(checkImages)}`);
-  }
-  if (onInvalid !== undefined && !['error', 'skip'].includes(onInvalid)) {
-    problems.push(`onInvalid: expected 'error' or 'skip', ${received(onInvalid)}`);
-  }
-  if (problems.length === 0) return;
-  throw createError(
-    'FACELLM_INVALID_ARGUMENT',
-    `readDataset got ${problems.length} invalid argument(s)`,
-    { details: problems },
-  );
-}
+const readOptions = fields<ReadDatasetOptions>({
+  name: name('the name of a dataset').optional(),
+  imageRoot: name('the path of a folder').optional(),
+  maxSamples: whole(1).optional(),
+  checkImages: word('exist', 'header').optional(),
+  signal: abortSignal.optional(),
+  onInvalid: word('error', 'skip').optional(),
+});
 
 /** The absolute path of every picture name; `root` is where relative names start. */
 function absolutePaths(
@@ -132,16 +115,20 @@ export async function readDataset(
   path: string,
   options: ReadDatasetOptions = {},
 ): Promise<Dataset> {
-  checkOptions(path, options);
-  const { name, imageRoot, maxSamples = Infinity, onInvalid = 'error' } = options;
-  const source = await openSource(path, name);
+  const [place, checked] = checkArguments(
+    'the options of the dataset are wrong',
+    [name('a path'), path, 'path'],
+    [readOptions, options],
+  );
+  const { imageRoot, maxSamples = Infinity, onInvalid = 'error' } = checked;
+  const source = await openSource(place, checked.name);
   const { file, sha256 } = source;
   const raw = source.records.slice(0, Math.min(maxSamples, source.numSamples ?? Infinity));
   if (raw.length === 0) {
     throw createError('FACELLM_DATA_INVALID', `${file} holds no records; expected at least one`);
   }
   const root = resolve(imageRoot ?? source.imageRoot ?? dirname(file));
-  const { records, faulty } = await sortRecords(raw, source.layout, root, options);
+  const { records, faulty } = await sortRecords(raw, source.layout, root, checked);
   if (faulty.length > 0 && (onInvalid === 'error' || records.length === 0)) {
     throw invalidRecords({ file, faulty, count: raw.length });
   }

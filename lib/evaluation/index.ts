@@ -1,11 +1,7 @@
 /** Benchmarks: asking, scoring, reporting. */
 export type { BuiltInAttribute } from './attributes/index.js';
-export {
-  type AskingOptions,
-  evaluate,
-  type EvaluateOptions,
-  type EvaluationRun,
-} from './evaluate.js';
+export { evaluate, type EvaluationRun } from './evaluate.js';
+export type { AskingOptions, EvaluateOptions } from './evaluate-options.js';
 export type { FaceXSetting } from './facexbench/index.js';
 export {
   BENCHMARK_NAMES,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { loadAddon } from '../binding/load.js';
 import { HUB_TEMPLATE } from '../chat/index.js';
 import { PROCESSOR_TOKENS, readCheckpointConfig } from '../checkpoint/index.js';
-import { InvalidArgumentError } from '../errors.js';
+import { abortSignal, checkFields, field, fields, name, whole } from '../options/index.js';
 import {
   ADDED_TOKEN_COUNT,
   makeTokenizerFiles,
@@ -14,7 +14,7 @@ import {
 } from '../tokenizer/index.js';
 import { drawWeights } from './draw-weights.js';
 import { writeJson } from './export-companions.js';
-import { type ModelShape, nanoShape, shapeProblems } from './model-shape.js';
+import { type ModelShape, modelShape, nanoShape } from './model-shape.js';
 import { newFolder } from './new-folder.js';
 import { makeConfigFiles } from './shape-config.js';
 
@@ -50,34 +50,24 @@ const DEFAULT_SEED = 42;
 /** Bytes and control tokens: what no vocabulary can be without. */
 const LEAST_VOCABULARY = 256 + ADDED_TOKEN_COUNT;
 
-function checkOptions(options: CreateModelOptions, shape: ModelShape): void {
-  const { output, texts, vocabularySize, seed } = options;
-  const details: string[] = [...shapeProblems(shape)];
-  const isWhole = (value: unknown, least: number): boolean =>
-    Number.isSafeInteger(value) && Number(value) >= least;
-  if (typeof output !== 'string' || output === '') details.push('output: expected a path');
-  if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string')) {
-    details.push('texts: expected a list of texts');
-  } else if (texts.every((text) => text.trim() === '')) {
-    details.push(`texts: expected at least one that is not blank, got ${texts.length} text(s)`);
-  }
-  if (
-    vocabularySize !== undefined &&
-    !(isWhole(vocabularySize, LEAST_VOCABULARY) && vocabularySize < 2 ** 24)
-  ) {
-    details.push(
-      `vocabularySize: expected a whole number from ${LEAST_VOCABULARY} (256 bytes and ` +
-        `${ADDED_TOKEN_COUNT} control tokens) and below 2^24, got ${String(vocabularySize)}`,
-    );
-  }
-  if (seed !== undefined && !isWhole(seed, 0)) {
-    details.push(`seed: expected a whole number from 0, got ${String(seed)}`);
-  }
-  if (details.length === 0) return;
-  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'no model can be made so', {
-    details,
-  });
-}
+const createOptions = fields<CreateModelOptions>({
+  output: name('a path'),
+  texts: field<readonly string[]>(
+    'a list of texts, at least one of them not blank',
+    (texts) =>
+      Array.isArray(texts) &&
+      texts.every((text) => typeof text === 'string') &&
+      texts.some((text) => text.trim() !== ''),
+  ),
+  shape: modelShape.optional(),
+  vocabularySize: field<number>(
+    `a whole number from ${LEAST_VOCABULARY} (256 bytes and ${ADDED_TOKEN_COUNT} control tokens) and below 2^24`,
+    (size) =>
+      Number.isSafeInteger(size) && Number(size) >= LEAST_VOCABULARY && Number(size) < 2 ** 24,
+  ).optional(),
+  seed: whole(0).optional(),
+  signal: abortSignal.optional(),
+});
 
 /**
  * Writes a complete checkpoint folder in the HF layout, as one of the hub lies: configuration, tokenizer, chat template
@@ -88,9 +78,9 @@ function checkOptions(options: CreateModelOptions, shape: ModelShape): void {
  * @throws NativeLoadError, DeviceError FACELLM_OUT_OF_MEMORY, TrainingError FACELLM_RUN_WRITE
  */
 export async function createModel(options: CreateModelOptions): Promise<CreatedModel> {
-  const { output, texts, signal } = options;
-  const { shape = nanoShape(), vocabularySize = DEFAULT_VOCABULARY, seed = DEFAULT_SEED } = options;
-  checkOptions(options, shape);
+  const checked = checkFields(createOptions, options, 'no model can be made so');
+  const { output, texts, signal } = checked;
+  const { shape = nanoShape(), vocabularySize = DEFAULT_VOCABULARY, seed = DEFAULT_SEED } = checked;
   signal?.throwIfAborted();
   loadAddon(); // fails before any work if it is not there
   const folder = await newFolder(output, signal);

@@ -16,10 +16,20 @@ import {
   readRequiredJson,
   resolveCheckpoint,
 } from '../checkpoint/index.js';
-import { InvalidArgumentError } from '../errors.js';
 import { readAdapter, resolveAdapter } from '../lora/index.js';
 import { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
-import type { Dtype, LoadProgress } from './load.js';
+import {
+  abortSignal,
+  callback,
+  checkFields,
+  fields,
+  list,
+  name,
+  type Shape,
+  whole,
+  word,
+} from '../options/index.js';
+import { type Dtype, dtypeName, type LoadProgress } from './load.js';
 import { newFolder } from './new-folder.js';
 
 export interface ExportOptions {
@@ -54,6 +64,23 @@ export interface ExportedModel {
 }
 
 const DEFAULT_SHARD_BYTES = 5e9;
+const WRONG_OPTIONS = 'the export options are wrong';
+const place = name('a folder, or a hub id in the local cache');
+
+const exportShape: Shape<ExportOptions> = {
+  model: place,
+  output: name('a path'),
+  layout: word('hf', 'original').optional(),
+  dtype: dtypeName.optional(),
+  maxShardBytes: whole(1, Number.MAX_SAFE_INTEGER, ' (bytes)').optional(),
+  onProgress: callback<(progress: LoadProgress) => void>().optional(),
+  signal: abortSignal.optional(),
+};
+const exportOptions = fields<ExportOptions>(exportShape);
+const mergeOptions = fields<MergeOptions>({
+  ...exportShape,
+  adapters: list(place, 'at least one folder; exportModel() writes a model without any', 1),
+});
 
 /**
  * Folds adapters into a model: W + s B A (and DoRA's scaling of rows) in fp32, rounded once. Blocks the engine thread,
@@ -62,35 +89,13 @@ const DEFAULT_SHARD_BYTES = 5e9;
  * @throws CheckpointError, InvalidArgumentError (an output that is not empty), TrainingError FACELLM_RUN_WRITE
  */
 export async function mergeAdapter(options: MergeOptions): Promise<ExportedModel> {
-  if (!Array.isArray(options.adapters) || options.adapters.length === 0) {
-    throw new InvalidArgumentError(
-      'FACELLM_INVALID_ARGUMENT',
-      'adapters: expected at least one folder; exportModel() writes a model without any',
-    );
-  }
-  return write(options, options.adapters);
+  const { adapters, ...rest } = checkFields(mergeOptions, options, WRONG_OPTIONS);
+  return write(rest, adapters);
 }
 
 /** Writes a checkpoint anew, in another layout or dtype. As {@link mergeAdapter}. */
-export function exportModel(options: ExportOptions): Promise<ExportedModel> {
-  return write(options, []);
-}
-
-function checkOptions({ layout, dtype, maxShardBytes }: ExportOptions): void {
-  const details: string[] = [];
-  if (layout !== undefined && layout !== 'hf' && layout !== 'original') {
-    details.push(`layout: expected hf or original, got ${String(layout)}`);
-  }
-  if (dtype !== undefined && dtype !== 'bf16' && dtype !== 'fp32') {
-    details.push(`dtype: expected bf16 or fp32, got ${String(dtype)}`);
-  }
-  if (maxShardBytes !== undefined && !(Number.isSafeInteger(maxShardBytes) && maxShardBytes > 0)) {
-    details.push(`maxShardBytes: expected a number of bytes, got ${maxShardBytes}`);
-  }
-  if (details.length === 0) return;
-  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the export options are wrong', {
-    details,
-  });
+export async function exportModel(options: ExportOptions): Promise<ExportedModel> {
+  return write(checkFields(exportOptions, options, WRONG_OPTIONS), []);
 }
 
 async function open(options: ExportOptions, adapters: readonly string[]): Promise<ExportSource> {
@@ -114,7 +119,6 @@ async function open(options: ExportOptions, adapters: readonly string[]): Promis
 }
 
 async function write(options: ExportOptions, adapters: readonly string[]): Promise<ExportedModel> {
-  checkOptions(options);
   options.signal?.throwIfAborted();
   const folder = await newFolder(options.output, options.signal);
   const source = await open(options, adapters);

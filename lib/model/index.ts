@@ -30,6 +30,12 @@ export type {
   EmbedOptions,
   Question,
 } from './requests.js';
-export type { Dtype, LoadOptions, LoadProgress, ModelWarning } from './load.js';
+export {
+  type Dtype,
+  dtypeName,
+  type LoadOptions,
+  type LoadProgress,
+  type ModelWarning,
+} from './load.js';
 export type { ImagePlan, Plan } from './plan.js';
-export type { PromptOptions } from './prompt-options.js';
+export { type PromptOptions, promptShape } from './prompt-options.js';

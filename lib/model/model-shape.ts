@@ -2,6 +2,7 @@
 import { z } from 'zod';
 
 import { InvalidArgumentError } from '../errors.js';
+import { unknownFields } from '../options/index.js';
 
 export interface ModelShape {
   /** Side of a tile in pixels. */
@@ -55,7 +56,7 @@ const size = z
 const layers = z.number().int().min(1).max(1024);
 const pixels = z.number().int().min(1).max(8192);
 
-const schema = z.strictObject({
+const sizes = {
   imageSize: pixels,
   patchSize: pixels,
   visionWidth: size,
@@ -74,9 +75,10 @@ const schema = z.strictObject({
     .max(2 ** 31 - 1),
   ropeTheta: z.number().gt(1),
   tiesEmbeddings: z.boolean(),
-});
+};
+const schema = z.strictObject(sizes, { error: unknownFields(sizes) });
 
-/** Between fields; each looks only at fields that are sound on their own. */
+/** Between fields, said of the first; each looks only at fields that are sound on their own. */
 const RULES: readonly {
   readonly fields: readonly (keyof ModelShape)[];
   readonly holds: (shape: ModelShape) => boolean;
@@ -86,34 +88,32 @@ const RULES: readonly {
     fields: ['patchSize', 'imageSize'],
     holds: (s) => Number.isInteger(s.imageSize / s.patchSize / 2),
     text: (s) =>
-      `patchSize: expected an even number of patches along imageSize ${s.imageSize}, got ` +
+      `expected an even number of patches along imageSize ${s.imageSize}, got ` +
       `${s.imageSize} / ${s.patchSize} = ${Number((s.imageSize / s.patchSize).toFixed(3))}`,
   },
   {
     fields: ['visionHeads', 'visionWidth'],
     holds: (s) => s.visionWidth % s.visionHeads === 0,
-    text: (s) =>
-      `visionHeads: expected a divisor of visionWidth ${s.visionWidth}, got ${s.visionHeads}`,
+    text: (s) => `expected a divisor of visionWidth ${s.visionWidth}, got ${s.visionHeads}`,
   },
   {
     fields: ['textHeads', 'textWidth'],
     holds: (s) => s.textWidth % s.textHeads === 0 && (s.textWidth / s.textHeads) % 2 === 0,
     text: (s) =>
-      `textHeads: expected to divide textWidth ${s.textWidth} into even heads, which RoPE turns in ` +
+      `expected to divide textWidth ${s.textWidth} into even heads, which RoPE turns in ` +
       `pairs, got ${s.textHeads}`,
   },
   {
     fields: ['textKeyValueHeads', 'textHeads'],
     holds: (s) => s.textHeads % s.textKeyValueHeads === 0,
-    text: (s) =>
-      `textKeyValueHeads: expected a divisor of textHeads ${s.textHeads}, got ${s.textKeyValueHeads}`,
+    text: (s) => `expected a divisor of textHeads ${s.textHeads}, got ${s.textKeyValueHeads}`,
   },
   {
     fields: ['maxPositions', 'patchSize', 'imageSize'],
     holds: (s) =>
       !Number.isInteger(s.imageSize / s.patchSize / 2) || s.maxPositions > tokensOfTile(s) + 2,
     text: (s) =>
-      `maxPositions: expected more than the ${tokensOfTile(s) + 2} tokens of one picture, got ${s.maxPositions}`,
+      `expected more than the ${tokensOfTile(s) + 2} tokens of one picture, got ${s.maxPositions}`,
   },
 ];
 
@@ -122,22 +122,26 @@ export function tokensOfTile({ imageSize, patchSize }: ModelShape): number {
   return (imageSize / patchSize / 2) ** 2;
 }
 
-/** Every field that is wrong. */
-export function shapeProblems(shape: ModelShape): readonly string[] {
-  const issues = schema.safeParse(shape).error?.issues ?? [];
-  const problems = issues.map(({ path, message }) => `${['shape', ...path].join('.')}: ${message}`);
-  if (typeof shape !== 'object' || shape === null) return problems;
+/** A shape of which a model can be made. */
+export const modelShape: z.ZodType<ModelShape> = z.unknown().transform((value, context) => {
+  const parsed = schema.safeParse(value);
+  const issues: z.core.$ZodIssue[] = [...(parsed.error?.issues ?? [])];
   const wrong = new Set(issues.map(({ path }) => path[0]));
-  for (const { fields, holds, text } of RULES) {
-    if (fields.some((field) => wrong.has(field)) || holds(shape)) continue;
-    problems.push(`shape.${text(shape)}`);
+  if (typeof value === 'object' && value !== null) {
+    const shape = value as ModelShape;
+    for (const { fields, holds, text } of RULES) {
+      if (fields.some((field) => wrong.has(field)) || holds(shape)) continue;
+      issues.push({ code: 'custom', path: fields.slice(0, 1), message: text(shape) });
+    }
   }
-  return problems;
-}
+  for (const issue of issues)
+    context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
+  return parsed.success && issues.length === 0 ? parsed.data : z.NEVER;
+});
 
 /**
  * The shape with `key=value` settings, values written as JSON (`textLayers=4`, `tiesEmbeddings=false`). Whether they
- * make a model is for {@link shapeProblems} to say.
+ * make a model is for {@link modelShape} to say.
  *
  * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong setting
  */

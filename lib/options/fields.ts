@@ -33,13 +33,16 @@ export type Shape<T> = {
 
 /** An object with these fields and no others. What it gives is a copy. */
 export function fields<T extends object>(shape: Shape<T>): z.ZodType<T> {
+  return z.strictObject(shape, { error: unknownFields(shape) }) as unknown as z.ZodType<T>;
+}
+
+/** For a `z.strictObject` of these fields: {@link problemsOf} names those that it does not know, with the nearest. */
+export function unknownFields(shape: object): z.core.$ZodErrorMap {
   const known = Object.keys(shape);
-  return z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys'
-        ? issue.keys.map((key) => `there is no such field; ${didYouMean(key, known)}`).join('\n')
-        : `expected an object, ${received(issue.input)}`,
-  }) as unknown as z.ZodType<T>;
+  return (issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => `there is no such field; ${didYouMean(key, known)}`).join('\n')
+      : `expected an object, ${received(issue.input)}`;
 }
 
 /** True or false. */
@@ -78,6 +81,22 @@ export const abortSignal: z.ZodType<AbortSignal> = field(
 export const deviceName: z.ZodType<string> = field(
   'cpu, cuda or cuda:N',
   (value) => typeof value === 'string' && /^(cpu|cuda(:\d{1,3})?)$/.test(value),
+);
+/** A finite number, from `least` to `most`. */
+export const number = (
+  expected: string,
+  least: number,
+  most: number = Number.MAX_VALUE,
+): z.ZodType<number> =>
+  field(expected, (value) => typeof value === 'number' && value >= least && value <= most);
+/** Texts by name. */
+export const texts: z.ZodType<Readonly<Record<string, string>>> = field(
+  'names with a text each, such as {name: text}',
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((one) => typeof one === 'string'),
 );
 /** A list of at least `least`. What it gives is a copy. */
 export function list<T>(item: z.ZodType<T>, expected: string, least = 0): z.ZodType<readonly T[]> {

@@ -12,9 +12,12 @@ export {
   kindOf,
   list,
   name,
+  number,
   problemsOf,
   type Shape,
   text,
+  texts,
+  unknownFields,
   whole,
   word,
 } from './fields.js';

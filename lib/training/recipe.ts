@@ -2,6 +2,7 @@
 import { z } from 'zod';
 
 import { InvalidArgumentError } from '../errors.js';
+import { problemsOf, unknownFields } from '../options/index.js';
 
 export type TrainedPart = 'vision' | 'projector' | 'text' | 'head';
 
@@ -123,7 +124,7 @@ const atLeastOne = z.number().int().min(1);
 const share = z.number().min(0).max(1);
 const positive = z.number().positive();
 
-const loraSchema = z.strictObject({
+const loraFields = {
   rank: atLeastOne,
   alpha: positive,
   dropout: z.number().min(0).lt(1),
@@ -132,9 +133,10 @@ const loraSchema = z.strictObject({
   alphaPattern: z.record(z.string(), positive),
   usesRsLora: z.boolean(),
   usesDora: z.boolean(),
-});
+};
+const loraSchema = z.strictObject(loraFields, { error: unknownFields(loraFields) });
 
-const augmentationSchema = z.strictObject({
+const augmentationFields = {
   flip: share,
   zoom: share.lt(1),
   shift: share.lt(1),
@@ -142,9 +144,12 @@ const augmentationSchema = z.strictObject({
   contrast: share,
   saturation: share,
   grey: share,
+};
+const augmentationSchema = z.strictObject(augmentationFields, {
+  error: unknownFields(augmentationFields),
 });
 
-const schema = z.strictObject({
+const recipeFields = {
   name: z.string().min(1),
   lora: loraSchema.nullable(),
   parts: z.array(z.enum(['vision', 'projector', 'text', 'head'])),
@@ -183,7 +188,8 @@ const schema = z.strictObject({
   logEvery: atLeastOne,
   saveEvery: count,
   keepCheckpoints: count,
-});
+};
+const schema = z.strictObject(recipeFields, { error: unknownFields(recipeFields) });
 
 function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null) {
@@ -200,9 +206,7 @@ function deepFreeze<T>(value: T): T {
  */
 export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
   const parsed = schema.safeParse(recipe);
-  const details = parsed.success
-    ? []
-    : parsed.error.issues.map((issue) => `recipe.${issue.path.join('.')}: ${issue.message}`);
+  const details = parsed.success ? [] : problemsOf(parsed.error, 'recipe');
   if (parsed.success && (recipe.lora === null) === (recipe.parts.length === 0)) {
     details.push('recipe: expected either lora or parts');
   }

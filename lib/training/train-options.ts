@@ -1,5 +1,18 @@
 /** What `train()` is given. */
+import type { z } from 'zod';
+
 import type { JobEnvironment } from '../distributed/index.js';
+import {
+  abortSignal,
+  deviceName,
+  field,
+  fields,
+  flag,
+  name,
+  text,
+  whole,
+  word,
+} from '../options/index.js';
 import type { TrainingRecipe } from './recipe.js';
 
 export interface TrainOptions {
@@ -27,3 +40,34 @@ export interface TrainOptions {
   /** Ends the run at once, without saving; `run.stop()` ends it after the update under way. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const path = name('a path');
+const place = name('a folder, or a hub id in the local cache');
+
+export const trainOptions: z.ZodType<TrainOptions> = fields<TrainOptions>({
+  // Its own fields are checkRecipe's to check.
+  recipe: field(
+    'a recipe, such as facellm1b()',
+    (value) => typeof value === 'object' && value !== null,
+  ),
+  model: place,
+  data: path,
+  output: path,
+  dataset: name('the name of a dataset').optional(),
+  imageRoot: path.optional(),
+  adapter: place.optional(),
+  device: deviceName.optional(),
+  threads: whole(1, 4096).optional(),
+  onInvalid: word('error', 'skip').optional(),
+  job: fields<JobEnvironment>({
+    rank: whole(0),
+    size: whole(1),
+    localRank: whole(0),
+    localSize: whole(1),
+    address: name('a host name or address'),
+    port: whole(0, 65_535),
+    hostsStore: flag,
+    prefix: text('a text'),
+  }).optional(),
+  signal: abortSignal.optional(),
+});

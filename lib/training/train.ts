@@ -6,22 +6,24 @@ import { type Job, joinJob, readJobEnvironment, threadsOfRank } from '../distrib
 import { createError } from '../errors.js';
 import { lockFolder } from '../files/index.js';
 import { JobRun } from '../jobs/index.js';
+import { checkFields } from '../options/index.js';
 import type { TrainingResult } from './events.js';
 import { checkRecipe, type TrainingRecipe } from './recipe.js';
 import { openSession, type TrainingSession } from './session.js';
-import type { TrainOptions } from './train-options.js';
+import { type TrainOptions, trainOptions } from './train-options.js';
 import { TrainingLoop } from './training-loop.js';
 import type { TrainingRun } from './training-run.js';
 
 /**
  * Starts a run. Await it for its result, iterate over it for its events.
  *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a wrong recipe. The run itself rejects with
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for wrong options or a wrong recipe. The run itself rejects with
  *   DataError, CheckpointError, DeviceError or TrainingError.
  */
 export function train(options: TrainOptions): TrainingRun {
-  const recipe = checkRecipe(options.recipe);
-  return new JobRun((run) => trainAll(options, recipe, run));
+  const checked = checkFields(trainOptions, options, 'the training options are wrong');
+  const recipe = checkRecipe(checked.recipe);
+  return new JobRun((run) => trainAll(checked, recipe, run));
 }
 
 async function trainAll(

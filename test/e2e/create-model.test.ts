@@ -173,7 +173,7 @@ describe('end to end: a model from nothing', () => {
         const fields = error.details.map((detail) => /^[\w.]+/.exec(detail)?.[0]);
         const wanted = [
           'shape.textLayers',
-          'shape',
+          'shape.colour',
           'shape.patchSize',
           'shape.visionHeads',
           'shape.textHeads',

@@ -2,7 +2,24 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
-import { type AnswerStream, FaceLlm, type FaceLlmError } from '../../lib/index.js';
+import {
+  type AnswerStream,
+  createModel,
+  evaluate,
+  exportModel,
+  FaceLlm,
+  type FaceLlmError,
+  generateDataset,
+  labelsTeacher,
+  mergeAdapter,
+  modelTeacher,
+  nano,
+  nanoShape,
+  openAiTeacher,
+  planDataset,
+  readDataset,
+  train,
+} from '../../lib/index.js';
 import * as golden from '../support/golden.js';
 
 const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
@@ -113,6 +130,111 @@ describe('requests with unknown fields or wrong values', () => {
         if (typeof one === 'string') assert.equal(details[i], one);
         else assert.match(details[i] ?? '', one);
       });
+    });
+  }
+
+  const output = '/nowhere/at/all';
+  const others: readonly (readonly [string, () => unknown, string])[] = [
+    ['createModel', () => createModel({ output, texts: ['a'], sead: 1 } as never), 'seed'],
+    [
+      'createModel, shape',
+      () => createModel({ output, texts: ['a'], shape: { ...nanoShape(), textLayer: 1 } } as never),
+      'textLayers',
+    ],
+    [
+      'exportModel',
+      () => exportModel({ model: CHECKPOINT, output, layot: 'hf' } as never),
+      'layout',
+    ],
+    [
+      'mergeAdapter',
+      () => mergeAdapter({ model: CHECKPOINT, output, adapters: ['a'], dtipe: 'fp32' } as never),
+      'dtype',
+    ],
+    [
+      'train',
+      () => train({ recipe: nano(), model: CHECKPOINT, data: 'x', output, thread: 1 } as never),
+      'threads',
+    ],
+    [
+      'train, recipe',
+      () =>
+        train({
+          recipe: { ...nano(), learningrate: 1 },
+          model: CHECKPOINT,
+          data: 'x',
+          output,
+        } as never),
+      'learningRate',
+    ],
+    [
+      'evaluate',
+      () =>
+        evaluate({ benchmark: 'pairs', data: 'x', model: CHECKPOINT, output, genuin: 1 } as never),
+      'genuine',
+    ],
+    [
+      'evaluate, prompt',
+      () =>
+        evaluate({
+          benchmark: 'pairs',
+          data: 'x',
+          model: CHECKPOINT,
+          output,
+          prompt: { tilling: 'off' },
+        } as never),
+      'tiling',
+    ],
+    [
+      'generateDataset',
+      () =>
+        generateDataset({
+          labels: 'x',
+          images: 'x',
+          output,
+          teacher: labelsTeacher(),
+          maxRetry: 1,
+        } as never),
+      'maxRetries',
+    ],
+    [
+      'generateDataset, batch',
+      () =>
+        generateDataset({
+          labels: 'x',
+          images: 'x',
+          output,
+          teacher: labelsTeacher(),
+          batch: { pollms: 1 },
+        } as never),
+      'pollMs',
+    ],
+    [
+      'planDataset',
+      () =>
+        planDataset({
+          labels: 'x',
+          images: 'x',
+          output,
+          teacher: labelsTeacher(),
+          image: 1,
+        } as never),
+      'images',
+    ],
+    ['readDataset', () => readDataset('x', { maxSample: 1 } as never), 'maxSamples'],
+    ['labelsTeacher', () => labelsTeacher({ sead: 1 } as never), 'seed'],
+    ['modelTeacher', () => modelTeacher({ model: CHECKPOINT, maxToken: 1 } as never), 'maxTokens'],
+    [
+      'openAiTeacher',
+      () => openAiTeacher({ estimateOnly: true, baseURL: 'http://x' } as never),
+      'baseUrl',
+    ],
+  ];
+  for (const [name, call, meant] of others) {
+    it(name, async () => {
+      const details = await detailsOf(Promise.resolve().then(call));
+      const expected = `: there is no such field; did you mean ${meant}?`;
+      assert.ok(details[0]?.endsWith(expected), details.join('\n'));
     });
   }
 

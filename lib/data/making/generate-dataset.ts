@@ -76,7 +76,6 @@ async function loadPrompts({
 }
 
 async function prepare(options: GenerateOptions): Promise<Prepared> {
-  checkOptions(options);
   const prompts = await loadPrompts(options);
   const labelled = await readLabels(options);
   const prices = pricesOf(options.teacher, Boolean(options.batch));
@@ -100,7 +99,8 @@ function unaskedOf(plan: Plan): number {
  *
  * @throws as `generateDataset`
  */
-export async function planDataset(options: GenerateOptions): Promise<GenerationPlan> {
+export async function planDataset(given: GenerateOptions): Promise<GenerationPlan> {
+  const options = checkOptions(given);
   const { plan, labelled, prices } = await prepare(options);
   const unasked = unaskedOf(plan);
   const pairs = plan.size - unasked;
@@ -211,7 +211,8 @@ async function ask(
   }
 }
 
-async function generate(options: GenerateOptions, run: GenerationRun): Promise<GenerationResult> {
+async function generate(given: GenerateOptions, run: GenerationRun): Promise<GenerationResult> {
+  const options = checkOptions(given);
   const prepared = await prepare(options);
   const { plan, labelled } = prepared;
   const output = resolve(options.output);

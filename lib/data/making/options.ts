@@ -1,6 +1,18 @@
 /** What a caller may say about a run, checked before anything starts. */
-import { createError } from '../../errors.js';
-import { received } from '../../options/describe.js';
+import {
+  checkArguments,
+  field,
+  fields,
+  flag,
+  kindOf,
+  list,
+  name,
+  number,
+  text,
+  texts,
+  whole,
+  word,
+} from '../../options/index.js';
 import type { ReadLabelsOptions } from '../labels/read-labels.js';
 import type { PromptSet } from '../prompts/index.js';
 import type { Teacher } from '../teachers/teacher.js';
@@ -42,68 +54,65 @@ export interface GenerateOptions extends ReadLabelsOptions, RateLimits {
   readonly batch?: boolean | BatchOptions | undefined;
 }
 
-function isAtLeast(value: unknown, least: number): boolean {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= least;
-}
+const path = name('a path');
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+const batchOptions = fields<BatchOptions>({
+  pollMs: whole(1).optional(),
+  maxRequests: whole(1).optional(),
+  maxBytes: whole(1).optional(),
+  maxOpen: whole(1).optional(),
+});
+
+const schema = fields<GenerateOptions>({
+  labels: path,
+  images: path,
+  output: path,
+  teacher: field(
+    'one, such as labelsTeacher() or await openAiTeacher()',
+    (value) => typeof (value as Partial<Teacher> | undefined | null)?.answer === 'function',
+  ),
+  columns: texts.optional(),
+  values: field<GenerateOptions['values'] & object>(
+    'attributes with words of each',
+    isObject,
+  ).optional(),
+  where: texts.optional(),
+  onInvalid: word('error', 'skip').optional(),
+  maxImages: whole(1).optional(),
+  requestsPerMinute: whole(1).optional(),
+  tokensPerMinute: whole(1).optional(),
+  prompts: field<PromptSet | string>(
+    'a prompt set, or the name or path of one',
+    (value) => (typeof value === 'string' && value !== '') || isObject(value),
+  ).optional(),
+  questions: list(name('the id of a question'), 'a list of ids').optional(),
+  concurrency: whole(1).optional(),
+  maxRetries: whole(0).optional(),
+  maxAttempts: whole(1, 100).optional(),
+  spendingLimit: number('US dollars from 0', 0).optional(),
+  retrySetAside: flag.optional(),
+  license: text('a text').optional(),
+  batch: kindOf<boolean | BatchOptions>((value) =>
+    isObject(value) ? batchOptions : flag,
+  ).optional(),
+});
+
+const absent = (reason: string) => field<undefined>(reason, (value) => value === undefined);
+const withoutPrices = absent(
+  'prices of the teacher beside it, since none are known for this model',
+);
+const withoutBatches = absent('nothing: this teacher answers single requests only');
 
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT with one detail per problem */
-export function checkOptions(options: GenerateOptions): void {
-  const problems: string[] = [];
-  if (typeof (options.teacher as Partial<Teacher> | undefined)?.answer !== 'function') {
-    throw createError(
-      'FACELLM_INVALID_ARGUMENT',
-      'teacher: expected one, such as labelsTeacher() or await openAiTeacher()',
-    );
-  }
-  for (const name of ['labels', 'images', 'output'] as const) {
-    const value: unknown = options[name];
-    if (typeof value !== 'string' || value === '') {
-      problems.push(`${name}: expected a path, ${received(value)}`);
-    }
-  }
-  const counts = [
-    ...([
-      ['concurrency', 1],
-      ['maxRetries', 0],
-      ['maxAttempts', 1],
-      ['maxImages', 1],
-    ] as const),
-    ...([
-      ['requestsPerMinute', 1],
-      ['tokensPerMinute', 1],
-    ] as const),
-  ];
-  for (const [name, least] of counts) {
-    const value = options[name];
-    if (value === undefined || isAtLeast(value, least)) continue;
-    problems.push(`${name}: expected a whole number from ${least}, ${received(value)}`);
-  }
-  if (options.maxAttempts !== undefined && options.maxAttempts > 100) {
-    problems.push(`maxAttempts: expected at most 100, ${received(options.maxAttempts)}`);
-  }
-  const { spendingLimit, teacher } = options;
-  if (spendingLimit !== undefined && !(Number.isFinite(spendingLimit) && spendingLimit >= 0)) {
-    problems.push(`spendingLimit: expected US dollars from 0, ${received(spendingLimit)}`);
-  }
-  const isPriced = teacher.prices !== undefined && teacher.bound !== undefined;
-  if (spendingLimit !== undefined && teacher.bound !== undefined && !isPriced) {
-    problems.push('spendingLimit: no prices are known for this model; give them');
-  }
-  const { batch } = options;
-  if (batch && teacher.batches === undefined) {
-    problems.push(`batch: the ${teacher.name} teacher answers single requests only`);
-  }
-  if (typeof batch === 'object') {
-    for (const name of ['pollMs', 'maxRequests', 'maxBytes', 'maxOpen'] as const) {
-      const value = batch[name];
-      if (value === undefined || isAtLeast(value, 1)) continue;
-      problems.push(`batch.${name}: expected a whole number from 1, ${received(value)}`);
-    }
-  }
-  if (problems.length === 0) return;
-  throw createError(
-    'FACELLM_INVALID_ARGUMENT',
-    `generateDataset got ${problems.length} invalid argument(s)`,
-    { details: problems },
+export function checkOptions(options: GenerateOptions): GenerateOptions {
+  const { teacher, spendingLimit, batch }: Partial<GenerateOptions> = options ?? {};
+  const isUnpriced = teacher?.bound !== undefined && teacher.prices === undefined;
+  const isUnbatched = teacher?.batches === undefined;
+  const [checked] = checkArguments<[GenerateOptions, undefined, undefined]>(
+    'the options of the dataset are wrong',
+    [schema, options],
+    [withoutPrices, isUnpriced ? spendingLimit : undefined, 'spendingLimit'],
+    [withoutBatches, isUnbatched && batch ? batch : undefined, 'batch'],
   );
+  return checked;
 }

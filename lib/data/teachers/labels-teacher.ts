@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 
+import { checkFields, fields, whole } from '../../options/index.js';
 import {
   closings,
   LONG,
@@ -20,6 +21,8 @@ export interface LabelsTeacherOptions {
   /** Other seeds choose other wordings. @default 0 */
   readonly seed?: number | undefined;
 }
+
+const teacherOptions = fields<LabelsTeacherOptions>({ seed: whole(0).optional() });
 
 /** A generator of whole numbers below a bound, seeded by a text (mulberry32). */
 function draws(seed: string): (bound: number) => number {
@@ -64,7 +67,9 @@ export class LabelsTeacher implements Teacher {
   readonly prices = undefined;
   readonly #seed: number;
 
-  constructor({ seed = 0 }: LabelsTeacherOptions = {}) {
+  /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT */
+  constructor(options: LabelsTeacherOptions = {}) {
+    const { seed = 0 } = checkFields(teacherOptions, options, 'the labels teacher cannot be used');
     this.#seed = seed;
     this.identity = { seed };
   }

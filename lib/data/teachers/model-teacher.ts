@@ -1,5 +1,6 @@
 /** One of our own models as a teacher: no network, no key, no cost. */
 import type { FaceLlm, LoadOptions } from '../../model/index.js';
+import { checkFields, field, fields, name, whole } from '../../options/index.js';
 import type { Teacher, TeacherAnswer, TeacherRequest } from './teacher.js';
 
 export interface ModelTeacherOptions {
@@ -9,6 +10,16 @@ export interface ModelTeacherOptions {
   readonly maxTokens?: number | undefined;
   readonly load?: LoadOptions | undefined;
 }
+
+const teacherOptions = fields<ModelTeacherOptions>({
+  model: name('a checkpoint folder, or a hub id in the local cache'),
+  maxTokens: whole(1).optional(),
+  // FaceLlm.load's to check.
+  load: field<LoadOptions>(
+    'load options',
+    (value) => typeof value === 'object' && value !== null,
+  ).optional(),
+});
 
 export class ModelTeacher implements Teacher {
   readonly name = 'model';
@@ -30,8 +41,9 @@ export class ModelTeacher implements Teacher {
 
   /** @throws CheckpointError, DeviceError, NativeLoadError, InvalidArgumentError */
   static async load(options: ModelTeacherOptions): Promise<ModelTeacher> {
+    const checked = checkFields(teacherOptions, options, 'the model teacher cannot be used');
     const { FaceLlm } = await import('../../model/index.js');
-    return new ModelTeacher(await FaceLlm.load(options.model, options.load ?? {}), options);
+    return new ModelTeacher(await FaceLlm.load(checked.model, checked.load ?? {}), checked);
   }
 
   async answer(request: TeacherRequest, signal: AbortSignal): Promise<TeacherAnswer> {

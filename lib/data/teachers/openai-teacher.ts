@@ -4,8 +4,7 @@
  */
 import OpenAI from 'openai';
 
-import { createError } from '../../errors.js';
-import { received } from '../../options/describe.js';
+import { checkArguments, field, fields, flag, name, number, whole } from '../../options/index.js';
 import {
   boundUsage,
   completionBody,
@@ -46,35 +45,25 @@ export interface OpenAiTeacherOptions {
   readonly estimateOnly?: boolean | undefined;
 }
 
-function checkOptions(options: OpenAiTeacherOptions, env: NodeJS.ProcessEnv): void {
-  const problems: string[] = [];
-  const { maxTokens, temperature, timeoutMs, prices, baseUrl } = options;
-  const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 1;
-  if (maxTokens !== undefined && !isCount(maxTokens)) {
-    problems.push(`maxTokens: expected a whole number from 1, ${received(maxTokens)}`);
-  }
-  if (temperature !== undefined && !(temperature >= 0 && temperature <= 2)) {
-    problems.push(`temperature: expected 0 to 2, ${received(temperature)}`);
-  }
-  if (timeoutMs !== undefined && !(timeoutMs > 0)) {
-    problems.push(`timeoutMs: expected milliseconds above 0, ${received(timeoutMs)}`);
-  }
-  if (prices !== undefined && !(prices.input >= 0 && prices.output >= 0)) {
-    problems.push(`prices: expected amounts from 0, ${received(prices)}`);
-  }
-  if (baseUrl !== undefined && !URL.canParse(baseUrl)) {
-    problems.push(`baseUrl: expected a URL such as http://127.0.0.1:8000/v1, ${received(baseUrl)}`);
-  }
-  if (!env['OPENAI_API_KEY'] && !options.estimateOnly) {
-    problems.push(
-      'OPENAI_API_KEY is not set; the key is read from the environment only (any text will do for a server without keys)',
-    );
-  }
-  if (problems.length === 0) return;
-  throw createError('FACELLM_INVALID_ARGUMENT', 'the openai teacher cannot be used', {
-    details: problems,
-  });
-}
+const teacherOptions = fields<OpenAiTeacherOptions>({
+  model: name('the name of a model').optional(),
+  baseUrl: field<string>(
+    'a URL such as http://127.0.0.1:8000/v1',
+    (value) => typeof value === 'string' && URL.canParse(value),
+  ).optional(),
+  maxTokens: whole(1).optional(),
+  temperature: number('a number from 0 to 2', 0, 2).optional(),
+  timeoutMs: whole(1, undefined, ' (milliseconds)').optional(),
+  prices: fields<TokenPrices>({
+    input: number('US dollars from 0', 0),
+    output: number('US dollars from 0', 0),
+  }).optional(),
+  estimateOnly: flag.optional(),
+});
+/** The SDK would refuse to be made without one. */
+const key = name(
+  'the environment variable to be set: the key is read from nowhere else (any text will do for a server without keys)',
+);
 
 /** A URL without user, password and query, which may hold secrets. */
 function publicUrl(url: string): string {
@@ -97,15 +86,23 @@ export class OpenAiTeacher implements Teacher {
 
   /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT, also if OPENAI_API_KEY is not set */
   constructor(options: OpenAiTeacherOptions = {}, env: NodeJS.ProcessEnv = process.env) {
-    checkOptions(options, env);
-    const { model = DEFAULT_TEACHER_MODEL, maxTokens = 1024, temperature } = options;
+    const [checked] = checkArguments<[OpenAiTeacherOptions, string]>(
+      'the openai teacher cannot be used',
+      [teacherOptions, options],
+      [
+        key,
+        env['OPENAI_API_KEY'] || (options?.estimateOnly ? 'none' : undefined),
+        'OPENAI_API_KEY',
+      ],
+    );
+    const { model = DEFAULT_TEACHER_MODEL, maxTokens = 1024, temperature } = checked;
     // The SDK wants some text, also where nothing is sent.
     this.#secret = env['OPENAI_API_KEY'] || 'none';
-    this.#timeoutMs = options.timeoutMs ?? 120_000;
-    this.#estimateOnly = options.estimateOnly ?? false;
+    this.#timeoutMs = checked.timeoutMs ?? 120_000;
+    this.#estimateOnly = checked.estimateOnly ?? false;
     this.client = new OpenAI({
       apiKey: this.#secret,
-      ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl }),
+      ...(checked.baseUrl === undefined ? {} : { baseURL: checked.baseUrl }),
       maxRetries: 0,
       timeout: this.#timeoutMs,
       logLevel: 'off',
@@ -113,7 +110,7 @@ export class OpenAiTeacher implements Teacher {
     const isOpenAi = new URL(this.client.baseURL).hostname.endsWith('openai.com');
     const limitKey = isOpenAi ? 'max_completion_tokens' : 'max_tokens';
     this.settings = { model, maxTokens, temperature, limitKey };
-    this.prices = options.prices ?? knownPrices(model);
+    this.prices = checked.prices ?? knownPrices(model);
     this.identity = {
       model,
       baseUrl: publicUrl(this.client.baseURL),
