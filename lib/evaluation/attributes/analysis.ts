@@ -1,16 +1,17 @@
 /** All that the fairness report says, as data: fairness.json is this, rounded. */
-import {
-  type ConfusionMatrix,
-  mcNemar,
-  type McNemarResult,
-  type ReliabilityBin,
-} from '../metrics/index.js';
+import { type ConfusionMatrix, confusionMatrix, type ReliabilityBin } from '../metrics/index.js';
 import { checkRuns, mostProbable } from '../outcomes.js';
+import {
+  compareWithFirst,
+  type MarkedAnswers,
+  type PairedComparison,
+} from '../paired/comparison.js';
+import type { PairedOptions } from '../paired/report.js';
 import type { EvaluationItem, ItemOutcome, ModelRun } from '../types.js';
-import type { AttributeDefinition } from './definition.js';
-import { type Figures, figuresOf, matrixOf, reliability, type ScoredAnswer } from './figures.js';
-import { type GroupColumn, type Grouping, groupingsOf } from './groupings.js';
-import { answerReader, type AnswerReading } from './read-answer.js';
+import type { AttributeDefinition } from '../labels/definition.js';
+import { type Figures, figuresOf, reliability, type ScoredAnswer } from './figures.js';
+import { type Grouping, groupingsOf } from './groupings.js';
+import { answerReader, type AnswerReading } from '../answers/read-answer.js';
 
 export type Reading = 'text' | 'probability';
 
@@ -33,15 +34,8 @@ export interface Score {
   readonly groupings: readonly Grouping[];
 }
 
-/** Two models on the same pictures. */
-export interface Comparison extends McNemarResult {
+export interface Comparison extends PairedComparison {
   readonly reading: Reading;
-  readonly first: string;
-  readonly second: string;
-  /** Accuracy of the second less that of the first. */
-  readonly difference: number;
-  readonly onlyFirst: number;
-  readonly onlySecond: number;
 }
 
 export interface AttributeAnalysis {
@@ -54,15 +48,8 @@ export interface AttributeAnalysis {
   readonly comparisons: readonly Comparison[];
 }
 
-export interface AnalysisOptions {
-  readonly items: readonly EvaluationItem[];
-  readonly runs: readonly ModelRun[];
+export interface AnalysisOptions extends PairedOptions {
   readonly attributes: readonly AttributeDefinition[];
-  readonly groups: readonly GroupColumn[];
-  readonly readings: readonly Reading[];
-  readonly smallGroup: number;
-  readonly confidence: number;
-  readonly seed: number;
 }
 
 const MAX_UNREAD_ANSWERS = 20;
@@ -95,9 +82,8 @@ function scoreProbabilities(item: EvaluationItem, outcome: ItemOutcome): ReadOut
   return { answer: { id, tags, truth, predicted, confidence }, unread };
 }
 
-interface ModelAnswers {
+interface ModelAnswers extends MarkedAnswers {
   readonly score: Score;
-  readonly answers: readonly ScoredAnswer[];
 }
 
 function scoreRun(
@@ -123,35 +109,14 @@ function scoreRun(
     model,
     reading,
     overall: figuresOf(answers, { classCount, isOrdinal, confidence, seed }),
-    confusion: matrixOf(answers, classCount),
+    confusion: confusionMatrix(answers, classCount),
     ...(bars !== undefined && { reliability: bars }),
     unreadAnswers: results
       .flatMap(({ unread }) => (unread === undefined ? [] : [unread]))
       .slice(0, MAX_UNREAD_ANSWERS),
     groupings: groupingsOf(answers, { groups, smallGroup, classCount, isOrdinal, confidence }),
   };
-  return { score, answers };
-}
-
-function compare(reading: Reading, first: ModelAnswers, second: ModelAnswers): Comparison {
-  const isRight = ({ truth, predicted }: ScoredAnswer): boolean => truth === predicted;
-  let onlyFirst = 0;
-  let onlySecond = 0;
-  for (const [i, answer] of first.answers.entries()) {
-    const other = second.answers[i];
-    const [isFirst, isSecond] = [isRight(answer), other !== undefined && isRight(other)];
-    if (isFirst && !isSecond) onlyFirst += 1;
-    if (isSecond && !isFirst) onlySecond += 1;
-  }
-  return {
-    reading,
-    first: first.score.model,
-    second: second.score.model,
-    difference: (onlySecond - onlyFirst) / first.answers.length,
-    onlyFirst,
-    onlySecond,
-    ...mcNemar({ onlyFirst, onlySecond }),
-  };
+  return { model, score, isRight: answers.map(({ truth, predicted }) => truth === predicted) };
 }
 
 function analyseAttribute(
@@ -170,8 +135,8 @@ function analyseAttribute(
     isOrdinal: definition.isOrdinal ?? false,
     count: items.filter(({ tags }) => tags['attribute'] === definition.name).length,
     scores: scored.flatMap(({ models }) => models.map(({ score }) => score)),
-    comparisons: scored.flatMap(({ reading, models: [first, ...others] }) =>
-      first === undefined ? [] : others.map((other) => compare(reading, first, other)),
+    comparisons: scored.flatMap(({ reading, models }) =>
+      compareWithFirst(models).map((comparison) => ({ reading, ...comparison })),
     ),
   };
 }

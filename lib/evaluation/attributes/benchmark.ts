@@ -1,14 +1,16 @@
 /** A benchmark from a labelled folder: each picture is asked about each attribute that its labels tell. */
 import { createError } from '../../errors.js';
 import {
-  fingerprint,
   type LabelledPicture,
   type LabelledPictures,
   type LabelledPicturesOptions,
   readLabelledPictures,
-  sourceOf,
 } from '../labels/index.js';
-import { DEFAULT_CONFIDENCE, SMALL_GROUP } from '../metrics/index.js';
+import {
+  checkPairedOptions,
+  pairedBenchmark,
+  type PairedBenchmarkOptions,
+} from '../paired/benchmark.js';
 import type { Benchmark, EvaluationItem } from '../types.js';
 import {
   answerOf,
@@ -18,50 +20,27 @@ import {
   placeColumns,
   resolveAttributes,
 } from './columns.js';
-import { groupOf, valueOrder } from './group-columns.js';
+import { columnsOf, groupsOf } from '../labels/group-columns.js';
 import { writeFairnessReport } from './report.js';
 
-export interface AttributesOptions extends LabelledPicturesOptions, LayoutOptions {
-  /** @default both */
-  readonly readings?: Benchmark['readings'] | undefined;
-  /** The first pictures only, after split and where. @default all */
-  readonly limit?: number | undefined;
-  /** Groups of fewer pictures are marked and decide no gap. @default 30 */
-  readonly smallGroup?: number | undefined;
-  /** Of the resampling behind some intervals. @default 0 */
-  readonly seed?: number | undefined;
-}
+export interface AttributesOptions
+  extends PairedBenchmarkOptions, LabelledPicturesOptions, LayoutOptions {}
 
-function checkOptions({ readings, limit, smallGroup, seed, data }: AttributesOptions): void {
-  const problems: string[] = [];
-  const natural = (name: string, value: number | undefined, least: number): void => {
-    if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return;
-    problems.push(`${name}: expected a whole number from ${least}, got ${value}`);
-  };
-  if (typeof data !== 'string' || data === '') problems.push('data: expected the path of a folder');
-  natural('limit', limit, 1);
-  natural('smallGroup', smallGroup, 1);
-  natural('seed', seed, 0);
-  if (readings?.length === 0) problems.push('readings: expected text, probability or both');
-  for (const reading of readings ?? []) {
-    if (reading === 'text' || reading === 'probability') continue;
-    problems.push(`readings: expected text or probability, got ${String(reading)}`);
-  }
-  if (problems.length === 0) return;
-  throw createError('FACELLM_INVALID_ARGUMENT', 'the options of the attributes are wrong', {
-    details: problems,
-  });
+function checkOptions(options: AttributesOptions): void {
+  const { readings } = options;
+  const unknown = (readings ?? []).filter((one) => one !== 'text' && one !== 'probability');
+  checkPairedOptions('attributes', options, { limit: 1, smallGroup: 1, seed: 0 }, [
+    ...(readings?.length === 0 ? ['readings: expected text, probability or both'] : []),
+    ...unknown.map((one) => `readings: expected text or probability, got ${String(one)}`),
+  ]);
 }
 
 /** Name of the attribute among an item's tags; groups stand under their own names. */
-export const ATTRIBUTE_TAG = 'attribute';
+const ATTRIBUTE_TAG = 'attribute';
 
 /** One picture's questions; none where its label is unknown or ignored. */
 function itemsOf({ file, path, cells }: LabelledPicture, layout: Layout): EvaluationItem[] {
-  const groups = layout.groups.flatMap((group) => {
-    const name = groupOf(group, cells);
-    return name === undefined ? [] : [[group.name, name] as const];
-  });
+  const groups = groupsOf(layout.groups, cells);
   return layout.attributes.flatMap(({ definition, column }) => {
     const answer = answerOf(definition, cells[column] ?? '');
     if (answer === undefined) return [];
@@ -72,7 +51,7 @@ function itemsOf({ file, path, cells }: LabelledPicture, layout: Layout): Evalua
         prompt: definition.question,
         choices: definition.choices.map(({ text }) => text),
         answer,
-        tags: { [ATTRIBUTE_TAG]: definition.name, ...Object.fromEntries(groups) },
+        tags: { [ATTRIBUTE_TAG]: definition.name, ...groups },
       },
     ];
   });
@@ -121,42 +100,18 @@ export async function attributesBenchmark(options: AttributesOptions): Promise<B
       `${found.file.path}: no picture has a label for ${layout.attributes.map(({ definition }) => definition.name).join(', ')}`,
     );
   }
-  const asked = layout.attributes.map(({ definition }) => definition);
-  const { readings = ['text', 'probability'], smallGroup = SMALL_GROUP, seed = 0 } = options;
-  const groups = layout.groups.map((group) => ({ name: group.name, order: valueOrder(group) }));
-  const isPartial = found.skipped > 0 || pictures.length < found.pictures.length;
-  const notes = [
-    ...notesOf(found, pictures, layout),
-    ...(pictures.length < found.pictures.length
-      ? [`only the first ${pictures.length} of ${found.pictures.length} pictures`]
-      : []),
-  ];
-  const { sha256, sources } = await fingerprint({
-    items,
-    pictures: new Map(pictures.map(({ file, path }) => [file, path])),
-  });
-  return {
+  const attributes = layout.attributes.map(({ definition }) => definition);
+  return pairedBenchmark({
     name: 'attributes',
-    isPartial,
-    notes,
     items,
-    fingerprint: sha256,
-    sources: [sourceOf(options.data, found.file), ...sources],
-    readings,
-    report: (runs, output, how) =>
-      writeFairnessReport({
-        ...how,
-        runs,
-        output,
-        items,
-        notes,
-        isPartial,
-        readings,
-        smallGroup,
-        seed,
-        groups,
-        attributes: asked,
-        confidence: DEFAULT_CONFIDENCE,
-      }),
-  };
+    readings: options.readings ?? ['text', 'probability'],
+    options,
+    file: found.file,
+    pictures: new Map(pictures.map(({ file, path }) => [file, path])),
+    groups: columnsOf(layout.groups),
+    of: [pictures.length, found.pictures.length, 'pictures'],
+    isPartial: found.skipped > 0,
+    notes: notesOf(found, pictures, layout),
+    report: (report) => writeFairnessReport({ ...report, attributes }),
+  });
 }

@@ -3,15 +3,19 @@ import { rangeOfDate } from '../../data/labels/spreadsheet-date.js';
 import { didYouMean, received } from '../../options/describe.js';
 import { createError } from '../../errors.js';
 import { type CheckCells, type LabelFile, missingColumn } from '../labels/index.js';
-import { BUILT_IN_ATTRIBUTES, type BuiltInAttribute, builtInAttribute } from './built-in.js';
-import { type AttributeDefinition, checkDefinitions } from './definition.js';
+import {
+  BUILT_IN_ATTRIBUTES,
+  type BuiltInAttribute,
+  builtInAttribute,
+} from '../labels/built-in.js';
+import { type AttributeDefinition, checkDefinitions } from '../labels/definition.js';
 import {
   columnOf,
   type GroupOptions,
   isLabelled,
   type PlacedGroup,
   placeGroups,
-} from './group-columns.js';
+} from '../labels/group-columns.js';
 
 /** Asked about if nothing else is said, as far as the label file has them. `expression` shares smile's column. */
 const USUAL_ATTRIBUTES: readonly BuiltInAttribute[] = ['gender', 'age', 'race', 'smile', 'eyewear'];

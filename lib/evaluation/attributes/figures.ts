@@ -5,14 +5,13 @@ import {
   classificationIntervals,
   type ClassifiedItem,
   confusionMatrix,
-  type ConfusionMatrix,
   correctCount,
   type Interval,
   macroF1,
   type ReliabilityBin,
-  wilsonInterval,
   withinBinsCount,
 } from '../metrics/index.js';
+import { shareOf } from '../paired/report.js';
 
 /** One answer held against its label. */
 export interface ScoredAnswer extends ClassifiedItem {
@@ -64,11 +63,6 @@ export interface FigureOptions {
   readonly seed: number | undefined;
 }
 
-function share(successes: number, total: number, confidence: number): Estimate | undefined {
-  if (total === 0) return undefined;
-  return { value: successes / total, ...wilsonInterval({ successes, total, confidence }) };
-}
-
 function estimate(value: number | undefined, interval?: Interval): Estimate | undefined {
   return value === undefined ? undefined : { value, ...interval };
 }
@@ -89,23 +83,19 @@ export function reliability(
   return items.length === 0 ? undefined : calibration(items).bins;
 }
 
-export function matrixOf(answers: readonly ScoredAnswer[], classCount: number): ConfusionMatrix {
-  return confusionMatrix(answers, classCount);
-}
-
 export function figuresOf(answers: readonly ScoredAnswer[], options: FigureOptions): Figures {
   const { classCount, isOrdinal, confidence, seed } = options;
-  const matrix = matrixOf(answers, classCount);
+  const matrix = confusionMatrix(answers, classCount);
   const total = answers.length;
   const intervals =
     seed === undefined || total === 0
       ? undefined
       : classificationIntervals(matrix, { seed, confidence });
   const found: Record<FigureName, Estimate | undefined> = {
-    accuracy: share(correctCount(matrix), total, confidence),
+    accuracy: shareOf(correctCount(matrix), total, confidence),
     balancedAccuracy: estimate(balancedAccuracy(matrix), intervals?.balancedAccuracy),
     macroF1: estimate(macroF1(matrix), intervals?.macroF1),
-    withinOneBin: isOrdinal ? share(withinBinsCount(answers, 1), total, confidence) : undefined,
+    withinOneBin: isOrdinal ? shareOf(withinBinsCount(answers, 1), total, confidence) : undefined,
     ece: estimate(calibration(confidentItems(answers)).ece),
   };
   const known = Object.entries(found).filter(([, value]) => value !== undefined);

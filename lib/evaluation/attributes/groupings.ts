@@ -1,5 +1,6 @@
 /** Figures of each group of pictures, and how far apart groups are. */
-import { type Gap, groupBy, largestGap } from '../metrics/index.js';
+import { type Gap, largestGap } from '../metrics/index.js';
+import { type GroupColumn, groupItems } from '../paired/groups.js';
 import {
   FIGURE_NAMES,
   type FigureName,
@@ -27,13 +28,6 @@ export interface Grouping {
   readonly gaps: Readonly<Partial<Record<FigureName, Gap>>>;
 }
 
-/** A tag to group by. */
-export interface GroupColumn {
-  readonly name: string;
-  /** Of its values; values not named follow by name. */
-  readonly order: readonly string[];
-}
-
 export interface GroupingOptions {
   readonly groups: readonly GroupColumn[];
   /** Groups of fewer pictures are small. */
@@ -41,28 +35,6 @@ export interface GroupingOptions {
   readonly classCount: number;
   readonly isOrdinal: boolean;
   readonly confidence: number;
-}
-
-const SEPARATOR = ' · ';
-
-/** Orders groups by their first value that differs. */
-export function compareValues(
-  a: readonly string[],
-  b: readonly string[],
-  by: readonly GroupColumn[],
-): number {
-  for (const [place, { order }] of by.entries()) {
-    const [first = '', second = ''] = [a[place], b[place]];
-    if (first === second) continue;
-    const ranks = [first, second].map((value) => {
-      const rank = order.indexOf(value);
-      return rank === -1 ? order.length : rank;
-    });
-    const [firstRank = 0, secondRank = 0] = ranks;
-    if (firstRank !== secondRank) return firstRank - secondRank;
-    return first < second ? -1 : 1;
-  }
-  return 0;
 }
 
 function gapsOf(groups: readonly GroupFigures[], minCount: number): Grouping['gaps'] {
@@ -83,25 +55,16 @@ function groupingOf(
   answers: readonly ScoredAnswer[],
   options: GroupingOptions,
 ): Grouping {
-  // As JSON, so that values that contain the separator stay apart.
-  const known = groupBy(answers, ({ tags }) => {
-    const values = by.map(({ name }) => tags[name]);
-    return values.includes(undefined) ? undefined : JSON.stringify(values);
-  });
-  const groups = known
-    .map(({ name, items }): GroupFigures => {
-      const values = JSON.parse(name) as string[];
-      return {
-        values,
-        name: values.join(SEPARATOR),
-        isSmall: items.length < options.smallGroup,
-        figures: figuresOf(items, { ...options, seed: undefined }),
-      };
-    })
-    .sort((a, b) => compareValues(a.values, b.values, by));
+  const { groups: known, unknown } = groupItems(answers, by);
+  const groups = known.map(({ values, name, items }) => ({
+    values,
+    name,
+    isSmall: items.length < options.smallGroup,
+    figures: figuresOf(items, { ...options, seed: undefined }),
+  }));
   return {
     by: by.map(({ name }) => name),
-    unknown: answers.length - known.reduce((sum, { items }) => sum + items.length, 0),
+    unknown,
     groups,
     gaps: gapsOf(groups, options.smallGroup),
   };

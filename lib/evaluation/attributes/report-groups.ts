@@ -1,9 +1,10 @@
 /** The part of the fairness report that tells groups apart: gaps, plots and tables. */
-import { type Block, formatShare, groupsSpec, type TableRow } from '../report/index.js';
+import { gapTable, groupFigure } from '../paired/report.js';
+import { type Block, numeric, type TableRow } from '../report/index.js';
 import type { AttributeAnalysis, Score } from './analysis.js';
 import { FIGURE_TITLES, type FigureName } from './figures.js';
 import type { Grouping } from './groupings.js';
-import { figureCells, figureColumns, figuresIn, READING_TITLES, scoresOf } from './report-terms.js';
+import { figureCells, figuresIn, READING_TITLES, scoresOf } from './report-terms.js';
 
 /** More would be a plot that nobody reads; the table has them all. */
 const MAX_GROUPS_DRAWN = 40;
@@ -14,31 +15,27 @@ function groupingTitle({ by }: Grouping): string {
   return by.join(' × ');
 }
 
-function gapTable(
+function gapTables(
   scores: readonly Score[],
   groupings: readonly string[],
   names: readonly FigureName[],
 ): Block[] {
   const rows = groupings.flatMap((title) =>
-    scores.flatMap(({ reading, model, groupings: found }): TableRow[] => {
+    scores.flatMap(({ reading, model, groupings: found }) => {
       const gaps = found.find((grouping) => groupingTitle(grouping) === title)?.gaps ?? {};
       return names.flatMap((name) => {
         const gap = gaps[name];
-        if (gap === undefined) return [];
-        // Without a difference no group is higher than another.
-        const ends = gap.gap === 0 ? ['–', '–'] : [gap.highest, gap.lowest];
-        const place = [title, READING_TITLES[reading], model, FIGURE_TITLES[name]];
-        return [{ cells: [...place, formatShare(gap.gap), ...ends] }];
+        const cells = [title, READING_TITLES[reading], model, FIGURE_TITLES[name]];
+        return gap === undefined ? [] : [[cells, gap] as const];
       });
     }),
   );
   if (rows.length === 0) return [];
-  const titles = ['groups', 'read from', 'model', 'figure', 'largest gap', 'highest', 'lowest'];
-  const columns = titles.map((title) => ({ title, isNumeric: title === 'largest gap' }));
-  const ofAccuracy = rows.filter(({ cells }) => cells[3] === FIGURE_TITLES.accuracy);
+  const titles = ['groups', 'read from', 'model', 'figure'];
+  const ofAccuracy = rows.filter(([cells]) => cells[3] === FIGURE_TITLES.accuracy);
   return [
-    { kind: 'table', columns, rows: ofAccuracy },
-    { kind: 'table', columns, rows, summary: `Gaps of all figures (${rows.length} rows)` },
+    gapTable(titles, ofAccuracy),
+    gapTable(titles, rows, `Gaps of all figures (${rows.length} rows)`),
   ];
 }
 
@@ -69,9 +66,8 @@ function groupTable(title: string, scores: readonly Score[], names: readonly Fig
   return {
     kind: 'table',
     columns: [
-      ...[{ title }, { title: 'read from' }, { title: 'model' }, { title: 'n', isNumeric: true }],
-      ...figureColumns(names),
-      { title: 'unread', isNumeric: true },
+      ...[{ title }, { title: 'read from' }, { title: 'model' }],
+      ...numeric('n', ...names.map((name) => FIGURE_TITLES[name]), 'unread'),
     ],
     rows,
     ...(rows.length > MAX_ROWS_OPEN && { summary: `All ${rows.length} rows by ${title}` }),
@@ -94,7 +90,7 @@ function groupsToDraw(groupings: readonly Grouping[]): ReadonlySet<string> {
   return new Set(ranked.slice(0, MAX_GROUPS_DRAWN).map(({ name }) => name));
 }
 
-function groupFigure(
+function accuracyFigure(
   attribute: AttributeAnalysis,
   title: string,
   scores: readonly Score[],
@@ -114,8 +110,7 @@ function groupFigure(
     }),
   );
   const reading = scores[0]?.reading;
-  // A single group is compared with nothing.
-  if (new Set(points.map(({ group }) => group)).size < 2 || reading === undefined) return [];
+  if (reading === undefined) return [];
   const overall = scores.flatMap(({ model, overall: { accuracy } }) =>
     accuracy === undefined ? [] : [{ model, value: accuracy.value }],
   );
@@ -125,15 +120,11 @@ function groupFigure(
       ? `Of ${count} groups the ${shown.size} in which a model is least accurate, small ones left out.`
       : 'Pale and hollow: small groups.';
   const file = title.replaceAll(' × ', '-x-').replaceAll(/[^\p{L}\p{N}-]+/gu, '-');
-  return [
-    {
-      kind: 'figure',
-      name: `${attribute.name}-by-${file}`,
-      spec: groupsSpec({ points, models, title: 'accuracy', overall }),
-      alt: `Accuracy of ${attribute.name} by ${title}, with intervals, for ${models.join(', ')}`,
-      caption: `Accuracy from ${READING_TITLES[reading]} by ${title} with Wilson intervals; dashed: all pictures. ${cut}`,
-    },
-  ];
+  return groupFigure({
+    ...{ points, models, overall, title: 'accuracy', name: `${attribute.name}-by-${file}` },
+    alt: `Accuracy of ${attribute.name} by ${title}, with intervals`,
+    caption: `Accuracy from ${READING_TITLES[reading]} by ${title} with Wilson intervals; dashed: all pictures. ${cut}`,
+  });
 }
 
 /** All groupings of one attribute; plots are of choice probabilities, where there are some. */
@@ -145,7 +136,7 @@ export function groupBlocks(attribute: AttributeAnalysis, smallGroup: number): B
   const byProbability = scoresOf(attribute, 'probability');
   const drawn = byProbability.length > 0 ? byProbability : scoresOf(attribute, 'text');
   const blocks: Block[] = [{ kind: 'heading', level: 3, text: `${attribute.name} by group` }];
-  const gaps = gapTable(scores, titles, names);
+  const gaps = gapTables(scores, titles, names);
   if (gaps.length > 0) {
     const text = `Largest gaps between groups of at least ${smallGroup} pictures. Among many groups the largest gap is large by chance alone: look at the intervals.`;
     blocks.push({ kind: 'paragraph', text }, ...gaps);
@@ -157,7 +148,7 @@ export function groupBlocks(attribute: AttributeAnalysis, smallGroup: number): B
       const text = `Not in this table: ${unknown} picture(s) whose ${title} is not known.`;
       blocks.push({ kind: 'paragraph', text });
     }
-    blocks.push(...groupFigure(attribute, title, drawn), groupTable(title, scores, names));
+    blocks.push(...accuracyFigure(attribute, title, drawn), groupTable(title, scores, names));
   }
   return blocks;
 }

@@ -1,7 +1,7 @@
 /** Words and cells that all tables of the fairness report share. */
-import { formatEstimate, type TableColumn } from '../report/index.js';
+import { formatEstimate } from '../report/index.js';
 import type { AttributeAnalysis, Reading, Score } from './analysis.js';
-import { FIGURE_NAMES, FIGURE_TITLES, type FigureName, type Figures } from './figures.js';
+import { FIGURE_NAMES, type FigureName, type Figures } from './figures.js';
 
 export const READING_TITLES: Readonly<Record<Reading, string>> = {
   probability: 'choice probabilities',
@@ -14,10 +14,6 @@ export function figuresIn({ isOrdinal, scores }: AttributeAnalysis): FigureName[
   return FIGURE_NAMES.filter(
     (name) => (name !== 'withinOneBin' || isOrdinal) && (name !== 'ece' || hasProbabilities),
   );
-}
-
-export function figureColumns(names: readonly FigureName[]): TableColumn[] {
-  return names.map((name) => ({ title: FIGURE_TITLES[name], isNumeric: true }));
 }
 
 export function figureCells(names: readonly FigureName[], figures: Figures): string[] {

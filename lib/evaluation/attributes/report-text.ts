@@ -2,29 +2,18 @@
 import {
   type Block,
   confusionSpec,
-  formatDifference,
-  formatPValue,
+  numeric,
   reliabilitySpec,
-  type ReportDocument,
+  type TableBlock,
 } from '../report/index.js';
+import { comparisonTable } from '../paired/comparison.js';
 import type { AttributeAnalysis, Comparison, Reading } from './analysis.js';
-import { FIGURE_NAMES } from './figures.js';
+import { FIGURE_NAMES, FIGURE_TITLES } from './figures.js';
 import { groupBlocks } from './report-groups.js';
-import { figureCells, figureColumns, figuresIn, READING_TITLES, scoresOf } from './report-terms.js';
-
-export interface FairnessTextOptions {
-  readonly attributes: readonly AttributeAnalysis[];
-  readonly models: readonly string[];
-  readonly isPartial: boolean;
-  readonly notes: readonly string[];
-  readonly smallGroup: number;
-  readonly confidence: number;
-}
+import { figureCells, figuresIn, READING_TITLES, scoresOf } from './report-terms.js';
 
 /** Figures over all pictures, a row for each attribute, reading and model. */
-export function headline(
-  attributes: readonly AttributeAnalysis[],
-): Extract<Block, { kind: 'table' }> {
+export function headline(attributes: readonly AttributeAnalysis[]): TableBlock {
   const names = FIGURE_NAMES.filter((name) =>
     attributes.some((attribute) => figuresIn(attribute).includes(name)),
   );
@@ -34,9 +23,7 @@ export function headline(
       { title: 'attribute' },
       { title: 'read from' },
       { title: 'model' },
-      { title: 'n', isNumeric: true },
-      ...figureColumns(names),
-      { title: 'unread', isNumeric: true },
+      ...numeric('n', ...names.map((name) => FIGURE_TITLES[name]), 'unread'),
     ],
     rows: attributes.flatMap(({ name, scores }) =>
       scores.map(({ reading, model, overall }) => ({
@@ -47,31 +34,6 @@ export function headline(
         ],
       })),
     ),
-  };
-}
-
-function comparisonTable(comparisons: readonly Comparison[]): Block {
-  return {
-    kind: 'table',
-    columns: [
-      { title: 'read from' },
-      { title: 'models' },
-      { title: 'difference of accuracy', isNumeric: true },
-      { title: 'right only in the first', isNumeric: true },
-      { title: 'right only in the second', isNumeric: true },
-      { title: 'p (McNemar)', isNumeric: true },
-      { title: 'method' },
-    ],
-    rows: comparisons.map((one) => ({
-      cells: [
-        READING_TITLES[one.reading],
-        `${one.first} → ${one.second}`,
-        formatDifference(one.difference),
-        ...[one.onlyFirst, one.onlySecond].map(String),
-        formatPValue(one.pValue),
-        one.isExact ? 'exact binomial' : 'χ², continuity corrected',
-      ],
-    })),
   };
 }
 
@@ -137,7 +99,10 @@ function attributeBlocks(attribute: AttributeAnalysis, smallGroup: number): Bloc
     { kind: 'heading', level: 2, text: name },
     { kind: 'paragraph', text: `Question: ${question}` },
   ];
-  if (comparisons.length > 0) blocks.push(comparisonTable(comparisons));
+  if (comparisons.length > 0) {
+    const cell = ({ reading }: Comparison): string => READING_TITLES[reading];
+    blocks.push(comparisonTable(comparisons, { title: 'read from', cell }));
+  }
   blocks.push(...reliabilityFigure(attribute));
   for (const reading of new Set(scores.map((score) => score.reading))) {
     blocks.push(...confusionFigure(attribute, reading));
@@ -145,20 +110,15 @@ function attributeBlocks(attribute: AttributeAnalysis, smallGroup: number): Bloc
   return [...blocks, ...groupBlocks(attribute, smallGroup), ...unreadBlocks(attribute)];
 }
 
-export function fairnessDocument(options: FairnessTextOptions): ReportDocument {
-  const { attributes, models, isPartial, notes, smallGroup, confidence } = options;
-  const blocks: Block[] = [
-    {
-      kind: 'paragraph',
-      text: `Answers of ${models.join(', ')} held against the labels of the pictures. In brackets ${confidence * 100} % intervals: Wilson's for accuracy and within one bin, bootstrap for balanced accuracy and macro-F1. Groups of fewer than ${smallGroup} pictures are marked as small and decide no gap.`,
-    },
+export function fairnessBlocks(
+  attributes: readonly AttributeAnalysis[],
+  smallGroup: number,
+): Block[] {
+  const text =
+    'Labels of gender, age and race are judgements of appearance, often by strangers, and errors in them count as errors of the model. Good figures here are no licence to sort, identify or judge people; see docs/fairness.md.';
+  return [
+    headline(attributes),
+    { kind: 'paragraph', text },
+    ...attributes.flatMap((attribute) => attributeBlocks(attribute, smallGroup)),
   ];
-  if (isPartial) blocks.push({ kind: 'warning', text: 'Only a part of the data was used.' });
-  if (notes.length > 0) blocks.push({ kind: 'list', items: notes });
-  blocks.push(headline(attributes), {
-    kind: 'paragraph',
-    text: 'Labels of gender, age and race are judgements of appearance, often by strangers, and errors in them count as errors of the model. Good figures here are no licence to sort, identify or judge people; see docs/fairness.md.',
-  });
-  for (const attribute of attributes) blocks.push(...attributeBlocks(attribute, smallGroup));
-  return { title: 'Fairness report', blocks };
 }

@@ -1,13 +1,7 @@
 /** The fairness report's files and its headline figures. */
-import {
-  cellsOf,
-  type CsvCell,
-  csvOf,
-  rounded,
-  roundedJson,
-  writeReport,
-} from '../report/index.js';
-import type { BenchmarkSummary, ReportOptions } from '../types.js';
+import { type PairedReportOptions, writePairedReport } from '../paired/report.js';
+import { type CsvCell, rounded } from '../report/index.js';
+import type { BenchmarkSummary } from '../types.js';
 import {
   analyseAttributes,
   type AnalysisOptions,
@@ -15,16 +9,9 @@ import {
   type Score,
 } from './analysis.js';
 import { FIGURE_NAMES, FIGURE_TITLES, type Figures } from './figures.js';
-import { fairnessDocument, headline } from './report-text.js';
+import { fairnessBlocks, headline } from './report-text.js';
 
-export interface FairnessReportOptions extends AnalysisOptions, ReportOptions {
-  /** An existing folder. */
-  readonly output: string;
-  readonly isPartial: boolean;
-  readonly notes: readonly string[];
-}
-
-const FORMAT = 'facellm-fairness-1';
+export interface FairnessReportOptions extends PairedReportOptions, AnalysisOptions {}
 
 /** Of the main table, those that a screen has place for. */
 const TABLE_COLUMNS = [
@@ -93,32 +80,17 @@ function headlineFigures(name: string, { reading, overall, groupings }: Score): 
 export async function writeFairnessReport(
   options: FairnessReportOptions,
 ): Promise<BenchmarkSummary> {
-  const { output, runs, isPartial, notes, smallGroup, confidence, seed, charts } = options;
+  const { runs, smallGroup, confidence } = options;
   const attributes = analyseAttributes(options);
   const models = runs.map(({ name }) => name);
-  const document = fairnessDocument({
-    attributes,
-    models,
-    isPartial,
-    notes,
-    smallGroup,
-    confidence,
-  });
-  const json = roundedJson({
-    format: FORMAT,
-    isPartial,
-    notes,
-    confidence,
-    smallGroup,
-    seed,
-    models,
-    attributes,
-  });
-  const csv = csvOf(CSV_HEADER, csvRows(attributes));
-  const files = await writeReport({ output, stem: 'fairness', document, json, csv, charts });
-  return {
+  return writePairedReport(options, {
     benchmark: 'attributes',
-    isPartial,
+    stem: 'fairness',
+    title: 'Fairness report',
+    intro: `Answers of ${models.join(', ')} held against the labels of the pictures. In brackets ${confidence * 100} % intervals: Wilson's for accuracy and within one bin, bootstrap for balanced accuracy and macro-F1. Groups of fewer than ${smallGroup} pictures are marked as small and decide no gap.`,
+    blocks: fairnessBlocks(attributes, smallGroup),
+    data: { models, attributes },
+    csv: [CSV_HEADER, csvRows(attributes)],
     models: models.map((model) => ({
       name: model,
       figures: Object.fromEntries(
@@ -129,7 +101,7 @@ export async function writeFairnessReport(
         ),
       ),
     })),
-    table: cellsOf(headline(attributes), TABLE_COLUMNS),
-    files,
-  };
+    main: headline(attributes),
+    shown: TABLE_COLUMNS,
+  });
 }

@@ -1,15 +1,24 @@
 /** A FaceXBench run as numbers: every score, every comparison, every failure. */
+import { compareWithFirst, type PairedComparison } from '../paired/comparison.js';
 import { formatEstimate } from '../report/index.js';
-import { compareRuns, type Comparison } from './comparison.js';
 import type { FaceXSetting } from './prompt.js';
 import {
   type FaceXItem,
+  type Group,
   groupItems,
+  type Reading,
   type ReadRun,
   readingsOf,
   type Score,
   scoreGroup,
 } from './scores.js';
+
+/** The second of two models against the first, in one group by one reading. */
+export interface Comparison extends PairedComparison {
+  readonly table: Group['table'];
+  readonly group: string;
+  readonly reading: Reading;
+}
 
 /** Everything that the tables are made of. */
 export interface FaceXResults {
@@ -36,6 +45,22 @@ export interface ResultsInput {
   readonly setting: FaceXSetting;
 }
 
+function compare(
+  items: readonly FaceXItem[],
+  { table, name: group, members }: Group,
+  runs: readonly ReadRun[],
+  reading: Reading,
+): Comparison[] {
+  const marked = runs.map(({ name, picks }) => ({
+    model: name,
+    isRight: members.map((i) => picks[reading]?.[i] === items[i]?.answer),
+  }));
+  return compareWithFirst(marked).map(({ first, second, difference, ...counts }) => {
+    const { onlyFirst, onlySecond, ...test } = counts;
+    return { table, group, reading, first, second, onlyFirst, onlySecond, difference, ...test };
+  });
+}
+
 /** @param runs the first is what the others are compared with */
 export function resultsOf(options: ResultsInput, runs: readonly ReadRun[]): FaceXResults {
   const { items, isPartial, notes, setting } = options;
@@ -56,7 +81,7 @@ export function resultsOf(options: ResultsInput, runs: readonly ReadRun[]): Face
       others.flatMap((other) =>
         first === undefined
           ? []
-          : readingsOf(first).map((reading) => compareRuns(items, group, [first, other], reading)),
+          : readingsOf(first).flatMap((reading) => compare(items, group, [first, other], reading)),
       ),
     ),
     failures: runs.flatMap(({ name, outcomes }) =>

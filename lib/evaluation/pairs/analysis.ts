@@ -1,40 +1,37 @@
 /** All that the verification report says, as data: pairs.json is this, rounded. */
-import { compareValues, type GroupColumn } from '../attributes/groupings.js';
-import { answerReader } from '../attributes/read-answer.js';
+import { answerReader } from '../answers/read-answer.js';
 import {
   areaUnderRoc,
   equalErrorRate,
   equalErrorRateInterval,
   type Gap,
-  groupBy,
-  type Interval,
   largestGap,
-  mcNemar,
-  type McNemarResult,
   type OperatingPoint,
   type Roc,
   rocCurve,
   type ScoredPair,
   tmrAtFmr,
-  wilsonInterval,
 } from '../metrics/index.js';
 import { checkRuns, mostProbable } from '../outcomes.js';
-import type { EvaluationItem, ModelRun } from '../types.js';
+import {
+  compareWithFirst,
+  type MarkedAnswers,
+  type PairedComparison,
+} from '../paired/comparison.js';
+import { type GroupColumn, groupItems } from '../paired/groups.js';
+import { type PairedOptions, type Share, shareOf } from '../paired/report.js';
+import type { ModelRun } from '../types.js';
 
 /** The false match rates at which true match rates are told. */
 export const FALSE_MATCH_RATES = [0.1, 0.01, 0.001] as const;
 /** That of the one threshold at which groups are compared. */
 export const COMMON_FMR = 0.01;
 
-export interface Rate extends Interval {
-  readonly value: number;
-}
-
 export interface PairFigures {
   readonly genuine: number;
   readonly impostor: number;
   /** Absent where a kind of pairs is missing, as are the figures below. */
-  readonly equalErrorRate?: Rate;
+  readonly equalErrorRate?: Share;
   readonly area?: number;
   readonly operatingPoints: readonly OperatingPoint[];
 }
@@ -44,7 +41,7 @@ export interface GroupPairFigures extends PairFigures {
   /** Of either kind there are few. */
   readonly isSmall: boolean;
   /** At the threshold that gives {@link COMMON_FMR} over all pairs. */
-  readonly common?: { readonly tmr?: Rate; readonly fmr?: Rate };
+  readonly common?: { readonly tmr?: Share; readonly fmr?: Share };
 }
 
 export interface PairGrouping {
@@ -61,9 +58,9 @@ export interface PairScore {
   readonly failed: number;
   readonly overall: PairFigures;
   /** Share right where the more probable of the two answers is taken. */
-  readonly accuracy?: Rate;
+  readonly accuracy?: Share;
   /** The same from generated text, if that was asked for. */
-  readonly textAccuracy?: Rate;
+  readonly textAccuracy?: Share;
   /** Generated answers that name neither. */
   readonly unread?: number;
   readonly groupings: readonly PairGrouping[];
@@ -72,42 +69,19 @@ export interface PairScore {
   readonly pairs: readonly ScoredPair[];
 }
 
-export interface PairComparison extends McNemarResult {
-  readonly first: string;
-  readonly second: string;
-  readonly difference: number;
-  readonly onlyFirst: number;
-  readonly onlySecond: number;
-}
-
 export interface PairAnalysis {
   readonly scores: readonly PairScore[];
-  readonly comparisons: readonly PairComparison[];
-}
-
-export interface PairAnalysisOptions {
-  readonly items: readonly EvaluationItem[];
-  readonly runs: readonly ModelRun[];
-  readonly groups: readonly GroupColumn[];
-  readonly readings: readonly ('text' | 'probability')[];
-  readonly smallGroup: number;
-  readonly confidence: number;
-  readonly seed: number;
+  readonly comparisons: readonly PairedComparison[];
 }
 
 interface TaggedPair extends ScoredPair {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-function rate(successes: number, total: number, confidence: number): Rate | undefined {
-  if (total === 0) return undefined;
-  return { value: successes / total, ...wilsonInterval({ successes, total, confidence }) };
-}
-
 function figuresOf(
   pairs: readonly ScoredPair[],
   roc: Roc,
-  { confidence, seed }: PairAnalysisOptions,
+  { confidence, seed }: PairedOptions,
 ): PairFigures {
   const eer = equalErrorRate(roc);
   const interval =
@@ -130,10 +104,10 @@ function commonRates(
   confidence: number,
 ): GroupPairFigures['common'] {
   if (threshold === undefined) return undefined;
-  const matchRate = (ofGenuine: boolean): Rate | undefined => {
+  const matchRate = (ofGenuine: boolean): Share | undefined => {
     const kind = pairs.filter(({ isGenuine }) => isGenuine === ofGenuine);
     const matches = kind.filter(({ score }) => score >= threshold).length;
-    return rate(matches, kind.length, confidence);
+    return shareOf(matches, kind.length, confidence);
   };
   const [tmr, fmr] = [matchRate(true), matchRate(false)];
   return { ...(tmr !== undefined && { tmr }), ...(fmr !== undefined && { fmr }) };
@@ -143,13 +117,11 @@ function groupingOf(
   column: GroupColumn,
   pairs: readonly TaggedPair[],
   threshold: number | undefined,
-  options: PairAnalysisOptions,
+  options: PairedOptions,
 ): PairGrouping {
   const { smallGroup, confidence } = options;
   const by = column.name;
-  const known = [...groupBy(pairs, ({ tags }) => tags[by])].sort((a, b) =>
-    compareValues([a.name], [b.name], [column]),
-  );
+  const { groups: known, unknown: others } = groupItems(pairs, [column]);
   const groups = known.map(({ name, items }): GroupPairFigures => {
     const figures = figuresOf(items, rocCurve(items), options);
     const common = commonRates(items, threshold, confidence);
@@ -176,32 +148,31 @@ function groupingOf(
   };
   return {
     by,
-    others: pairs.length - known.reduce((sum, { items }) => sum + items.length, 0),
+    others,
     groups,
     gaps: Object.fromEntries(Object.entries(gaps).filter(([, gap]) => gap !== undefined)),
   };
 }
 
-interface RunAnswers {
+interface RunAnswers extends MarkedAnswers {
   readonly score: PairScore;
-  readonly isRight: readonly boolean[];
 }
 
 /** Generated answers read as one of the two. */
 function readTexts(
   { outcomes }: ModelRun,
-  { items, confidence }: PairAnalysisOptions,
+  { items, confidence }: PairedOptions,
 ): Required<Pick<PairScore, 'textAccuracy' | 'unread'>> | undefined {
   const choices = (items[0]?.choices ?? []).map((text) => ({ text, labels: [text] }));
   const read = answerReader(choices);
   const answers = outcomes.map(({ text }) => (text === undefined ? undefined : read(text).choice));
   const right = answers.filter((choice, i) => choice !== undefined && choice === items[i]?.answer);
-  const textAccuracy = rate(right.length, items.length, confidence);
+  const textAccuracy = shareOf(right.length, items.length, confidence);
   if (textAccuracy === undefined) return undefined;
   return { textAccuracy, unread: answers.filter((choice) => choice === undefined).length };
 }
 
-function scoreRun(run: ModelRun, options: PairAnalysisOptions): RunAnswers {
+function scoreRun(run: ModelRun, options: PairedOptions): RunAnswers {
   const { items, groups, readings, confidence } = options;
   const pairs = items.map(({ answer, tags }, i): TaggedPair => {
     const isGenuine = answer === 0;
@@ -214,7 +185,7 @@ function scoreRun(run: ModelRun, options: PairAnalysisOptions): RunAnswers {
   });
   const roc = rocCurve(pairs);
   const common = tmrAtFmr(roc, COMMON_FMR)?.threshold;
-  const accuracy = rate(isRight.filter(Boolean).length, items.length, confidence);
+  const accuracy = shareOf(isRight.filter(Boolean).length, items.length, confidence);
   const score: PairScore = {
     model: run.name,
     failed: run.outcomes.filter(({ probabilities }) => probabilities === undefined).length,
@@ -227,7 +198,7 @@ function scoreRun(run: ModelRun, options: PairAnalysisOptions): RunAnswers {
     roc,
     pairs,
   };
-  return { score, isRight };
+  return { model: run.name, score, isRight };
 }
 
 /**
@@ -235,22 +206,8 @@ function scoreRun(run: ModelRun, options: PairAnalysisOptions): RunAnswers {
  *
  * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT if a run does not answer the items
  */
-export function analysePairs(options: PairAnalysisOptions): PairAnalysis {
+export function analysePairs(options: PairedOptions): PairAnalysis {
   checkRuns(options.items, options.runs);
   const scored = options.runs.map((run) => scoreRun(run, options));
-  const [first, ...others] = scored;
-  const comparisons = others.map(({ score, isRight }): PairComparison => {
-    const base = first?.isRight ?? [];
-    const onlyFirst = base.filter((right, i) => right && isRight[i] !== true).length;
-    const onlySecond = isRight.filter((right, i) => right && base[i] !== true).length;
-    return {
-      first: first?.score.model ?? '',
-      second: score.model,
-      difference: (onlySecond - onlyFirst) / options.items.length,
-      onlyFirst,
-      onlySecond,
-      ...mcNemar({ onlyFirst, onlySecond }),
-    };
-  });
-  return { scores: scored.map(({ score }) => score), comparisons };
+  return { scores: scored.map(({ score }) => score), comparisons: compareWithFirst(scored) };
 }

@@ -3,14 +3,17 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { createError } from '../../errors.js';
-import { fingerprint, sourceOf } from '../labels/index.js';
-import { DEFAULT_CONFIDENCE, SMALL_GROUP } from '../metrics/index.js';
+import {
+  checkPairedOptions,
+  pairedBenchmark,
+  type PairedBenchmarkOptions,
+} from '../paired/benchmark.js';
 import type { Benchmark, EvaluationItem } from '../types.js';
 import { pairKey } from './pair.js';
 import { writePairsReport } from './report.js';
 import { listedPairs, pairsOfPeople, type PairSource, type SourceOptions } from './source.js';
 
-export interface PairsOptions extends SourceOptions {
+export interface PairsOptions extends PairedBenchmarkOptions, SourceOptions {
   /** A list of pairs, LFW's pairs.txt or a CSV of path_a, path_b, same. @default pairs.txt or pairs.csv in `data`, else drawn */
   readonly pairs?: string | undefined;
   /** Pairs of one person to draw, at most, where there is no list. @default 1000 */
@@ -23,14 +26,6 @@ export interface PairsOptions extends SourceOptions {
   readonly question?: string | undefined;
   /** The answers that mean the same person, and two people. @default ['Yes', 'No'] */
   readonly answers?: readonly [same: string, different: string] | undefined;
-  /** @default probability */
-  readonly readings?: Benchmark['readings'] | undefined;
-  /** The first pairs only. @default all */
-  readonly limit?: number | undefined;
-  /** Groups with fewer pairs of either kind are marked and decide no gap. @default 30 */
-  readonly smallGroup?: number | undefined;
-  /** Of drawing pairs and of resampling. @default 0 */
-  readonly seed?: number | undefined;
 }
 
 const QUESTION = 'Do these two pictures show the same person? Answer Yes or No.';
@@ -40,19 +35,8 @@ const DEFAULT_GENUINE = 1000;
 const DEFAULT_IMPOSTOR = 3000;
 
 function checkOptions(options: PairsOptions): void {
+  const { impostors, readings, question, answers = ANSWERS } = options;
   const problems: string[] = [];
-  const natural = (
-    name: 'genuine' | 'impostor' | 'limit' | 'smallGroup' | 'seed',
-    least: number,
-  ) => {
-    const value = options[name];
-    if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return;
-    problems.push(`${name}: expected a whole number from ${least}, got ${value}`);
-  };
-  const { data, impostors, readings, question, answers = ANSWERS } = options;
-  if (typeof data !== 'string' || data === '') problems.push('data: expected the path of a folder');
-  for (const name of ['genuine', 'impostor', 'limit', 'smallGroup'] as const) natural(name, 1);
-  natural('seed', 0);
   if (impostors !== undefined && impostors !== 'any' && impostors !== 'same-groups') {
     problems.push(`impostors: expected any or same-groups, got ${String(impostors)}`);
   }
@@ -62,17 +46,12 @@ function checkOptions(options: PairsOptions): void {
     );
   }
   if (question?.trim() === '') problems.push('question: expected text');
-  if (
-    answers.length !== 2 ||
-    answers[0] === answers[1] ||
-    answers.some((one) => one.trim() === '')
-  ) {
+  const isPair = answers.length === 2 && answers[0] !== answers[1];
+  if (!isPair || answers.some((one) => one.trim() === '')) {
     problems.push(`answers: expected two different texts, got ${JSON.stringify(answers)}`);
   }
-  if (problems.length === 0) return;
-  throw createError('FACELLM_INVALID_ARGUMENT', 'the options of the pairs are wrong', {
-    details: problems,
-  });
+  const wholes = { genuine: 1, impostor: 1, limit: 1, smallGroup: 1, seed: 0 };
+  checkPairedOptions('pairs', options, wholes, problems);
 }
 
 async function findList({ data, pairs }: PairsOptions): Promise<string | undefined> {
@@ -99,7 +78,7 @@ function sharedTags(
 }
 
 /** Name among an item's tags of what it is: `genuine` or `impostor`. */
-export const KIND_TAG = 'pair';
+const KIND_TAG = 'pair';
 
 function itemsOf(source: PairSource, options: PairsOptions): EvaluationItem[] {
   const { question = QUESTION, answers = ANSWERS, limit } = options;
@@ -142,41 +121,20 @@ export async function pairsBenchmark(options: PairsOptions): Promise<Benchmark> 
       `${source.file.path}: expected pairs of one person and pairs of two, got ${genuineCount} and ${items.length - genuineCount}`,
     );
   }
-  const isCut = items.length < source.pairs.length;
-  const isPartial = isCut || source.isPartial;
-  const notes = [
-    ...source.notes,
-    ...(isCut ? [`only the first ${items.length} of ${source.pairs.length} pairs`] : []),
-  ];
   const files = new Set(
     source.pairs.slice(0, items.length).flatMap(({ first, second }) => [first, second]),
   );
-  const { sha256, sources } = await fingerprint({
-    items,
-    pictures: new Map([...files].map((file) => [file, source.locate(file)])),
-  });
-  const { readings = ['probability'], smallGroup = SMALL_GROUP } = options;
-  return {
+  return pairedBenchmark({
     name: 'pairs',
-    isPartial,
-    notes,
     items,
-    fingerprint: sha256,
-    sources: [sourceOf(options.data, source.file), ...sources],
-    readings,
-    report: (runs, output, how) =>
-      writePairsReport({
-        ...how,
-        runs,
-        output,
-        items,
-        notes,
-        isPartial,
-        readings,
-        smallGroup,
-        seed,
-        groups: source.columns,
-        confidence: DEFAULT_CONFIDENCE,
-      }),
-  };
+    readings: options.readings ?? ['probability'],
+    options,
+    file: source.file,
+    pictures: new Map([...files].map((file) => [file, source.locate(file)])),
+    groups: source.columns,
+    of: [items.length, source.pairs.length, 'pairs'],
+    isPartial: source.isPartial,
+    notes: source.notes,
+    report: writePairsReport,
+  });
 }

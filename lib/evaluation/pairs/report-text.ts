@@ -1,32 +1,19 @@
 /** The verification report as a document. */
+import { comparisonTable } from '../paired/comparison.js';
+import { gapTable, groupFigure } from '../paired/report.js';
 import {
   type Block,
-  formatDifference,
   formatEstimate,
-  formatPValue,
   formatShare,
-  groupsSpec,
-  type ReportDocument,
+  numeric,
   rocSpec,
   scoresSpec,
-  type TableColumn,
+  type TableBlock,
   type TableRow,
 } from '../report/index.js';
 import { COMMON_FMR, type PairAnalysis, type PairFigures, type PairScore } from './analysis.js';
 
-export interface PairTextOptions extends PairAnalysis {
-  readonly isPartial: boolean;
-  readonly notes: readonly string[];
-  readonly smallGroup: number;
-  readonly confidence: number;
-}
-
-const RATE_COLUMNS: readonly TableColumn[] = [
-  { title: 'EER', isNumeric: true },
-  { title: 'TMR at FMR 10 %', isNumeric: true },
-  { title: 'TMR at FMR 1 %', isNumeric: true },
-  { title: 'TMR at FMR 0.1 %', isNumeric: true },
-];
+const RATE_COLUMNS = numeric('EER', ...['TMR at FMR 10 %', 'TMR at FMR 1 %', 'TMR at FMR 0.1 %']);
 
 function rateCells({ equalErrorRate, operatingPoints }: PairFigures): string[] {
   const points = RATE_COLUMNS.slice(1).map((_, i) => {
@@ -39,18 +26,16 @@ function rateCells({ equalErrorRate, operatingPoints }: PairFigures): string[] {
 }
 
 /** Figures over all pairs, a row for each model. */
-export function headline(scores: readonly PairScore[]): Extract<Block, { kind: 'table' }> {
+export function headline(scores: readonly PairScore[]): TableBlock {
   const hasText = scores.some(({ textAccuracy }) => textAccuracy !== undefined);
-  const numeric = (title: string): TableColumn => ({ title, isNumeric: true });
   return {
     kind: 'table',
     columns: [
       { title: 'model' },
-      ...['same person', 'different people'].map(numeric),
+      ...numeric('same person', 'different people'),
       ...RATE_COLUMNS,
-      ...['area under ROC', 'accuracy'].map(numeric),
-      ...(hasText ? ['accuracy from text', 'unread'] : []).map(numeric),
-      numeric('failed'),
+      ...numeric('area under ROC', 'accuracy'),
+      ...numeric(...(hasText ? ['accuracy from text', 'unread'] : []), 'failed'),
     ],
     rows: scores.map(({ model, overall, accuracy, textAccuracy, unread, failed }) => ({
       cells: [
@@ -66,32 +51,8 @@ export function headline(scores: readonly PairScore[]): Extract<Block, { kind: '
 
 function comparisonBlocks({ comparisons }: PairAnalysis): Block[] {
   if (comparisons.length === 0) return [];
-  const titles = [
-    'difference of accuracy',
-    'right only in the first',
-    'right only in the second',
-    'p (McNemar)',
-  ];
-  return [
-    { kind: 'heading', level: 3, text: 'Are the models different?' },
-    {
-      kind: 'table',
-      columns: [
-        { title: 'models' },
-        ...titles.map((title) => ({ title, isNumeric: true })),
-        { title: 'method' },
-      ],
-      rows: comparisons.map((one) => ({
-        cells: [
-          `${one.first} → ${one.second}`,
-          formatDifference(one.difference),
-          ...[one.onlyFirst, one.onlySecond].map(String),
-          formatPValue(one.pValue),
-          one.isExact ? 'exact binomial' : 'χ², continuity corrected',
-        ],
-      })),
-    },
-  ];
+  const heading = { kind: 'heading', level: 3, text: 'Are the models different?' } as const;
+  return [heading, comparisonTable(comparisons)];
 }
 
 function plots(scores: readonly PairScore[]): Block[] {
@@ -140,47 +101,35 @@ function groupTable(by: string, scores: readonly PairScore[]): Block {
       ];
     }),
   );
-  const numeric = (title: string): TableColumn => ({ title, isNumeric: true });
   return {
     kind: 'table',
     columns: [
-      ...[{ title: by }, { title: 'model' }, numeric('same person'), numeric('different people')],
+      ...[{ title: by }, { title: 'model' }, ...numeric('same person', 'different people')],
       ...RATE_COLUMNS,
-      ...['TMR at the common threshold', 'FMR at the common threshold'].map(numeric),
+      ...numeric('TMR at the common threshold', 'FMR at the common threshold'),
     ],
     rows,
   };
 }
 
-function gapTable(by: string, scores: readonly PairScore[]): Block[] {
-  const titles = {
-    equalErrorRate: 'EER',
-    tmr: 'TMR at the common threshold',
-    fmr: 'FMR at the common threshold',
-  };
+const GAP_TITLES = {
+  equalErrorRate: 'EER',
+  tmr: 'TMR at the common threshold',
+  fmr: 'FMR at the common threshold',
+};
+
+function gapTables(by: string, scores: readonly PairScore[]): Block[] {
   const rows = scores.flatMap(({ model, groupings }) => {
     const gaps = groupings.find((one) => one.by === by)?.gaps ?? {};
     return (['equalErrorRate', 'tmr', 'fmr'] as const).flatMap((figure) => {
       const gap = gaps[figure];
-      if (gap === undefined) return [];
-      const ends = gap.gap === 0 ? ['–', '–'] : [gap.highest, gap.lowest];
-      return [{ cells: [model, titles[figure], formatShare(gap.gap), ...ends] }];
+      return gap === undefined ? [] : [[[model, GAP_TITLES[figure]], gap] as const];
     });
   });
-  if (rows.length === 0) return [];
-  return [
-    {
-      kind: 'table',
-      columns: ['model', 'figure', 'largest gap', 'highest', 'lowest'].map((title) => ({
-        title,
-        isNumeric: title === 'largest gap',
-      })),
-      rows,
-    },
-  ];
+  return rows.length === 0 ? [] : [gapTable(['model', 'figure'], rows)];
 }
 
-function groupFigure(by: string, scores: readonly PairScore[]): Block[] {
+function matchFigure(by: string, scores: readonly PairScore[]): Block[] {
   const points = scores.flatMap(({ model, groupings }) =>
     (groupings.find((one) => one.by === by)?.groups ?? []).flatMap((group) => {
       const { tmr } = group.common ?? {};
@@ -188,21 +137,17 @@ function groupFigure(by: string, scores: readonly PairScore[]): Block[] {
       return [{ group: group.name, model, count: group.genuine, isSmall: group.isSmall, ...tmr }];
     }),
   );
-  if (new Set(points.map(({ group }) => group)).size < 2) return [];
   const overall = scores.flatMap(({ model, overall: { operatingPoints } }) => {
     const point = operatingPoints.find(({ maxFmr }) => maxFmr === COMMON_FMR);
     return point === undefined ? [] : [{ model, value: point.tmr }];
   });
   const models = scores.map(({ model }) => model);
-  return [
-    {
-      kind: 'figure',
-      name: `tmr-by-${by.replaceAll(/[^\p{L}\p{N}-]+/gu, '-')}`,
-      spec: groupsSpec({ points, models, title: 'true match rate', overall }),
-      alt: `True match rate by ${by} at one threshold for all, for ${models.join(', ')}`,
-      caption: `True match rate by ${by} at the threshold that gives a false match rate of ${COMMON_FMR * 100} % over all pairs, with Wilson intervals; dashed: all pairs. Pale and hollow: small groups.`,
-    },
-  ];
+  return groupFigure({
+    ...{ points, models, overall, title: 'true match rate' },
+    name: `tmr-by-${by.replaceAll(/[^\p{L}\p{N}-]+/gu, '-')}`,
+    alt: `True match rate by ${by} at one threshold for all`,
+    caption: `True match rate by ${by} at the threshold that gives a false match rate of ${COMMON_FMR * 100} % over all pairs, with Wilson intervals; dashed: all pairs. Pale and hollow: small groups.`,
+  });
 }
 
 function groupBlocks(by: string, scores: readonly PairScore[]): Block[] {
@@ -212,37 +157,30 @@ function groupBlocks(by: string, scores: readonly PairScore[]): Block[] {
     const text = `Not in this table: ${others} pair(s) whose two pictures differ in ${by} or whose ${by} is not known.`;
     blocks.push({ kind: 'paragraph', text });
   }
-  return [...blocks, ...gapTable(by, scores), ...groupFigure(by, scores), groupTable(by, scores)];
+  return [...blocks, ...gapTables(by, scores), ...matchFigure(by, scores), groupTable(by, scores)];
 }
 
-export function pairsDocument(options: PairTextOptions): ReportDocument {
-  const { scores, isPartial, notes, smallGroup, confidence } = options;
-  const models = scores.map(({ model }) => model).join(', ');
-  const blocks: Block[] = [
-    {
-      kind: 'paragraph',
-      text: `Are two pictures of the same person? Scores of ${models} are the probability of the answer that says so. EER: the error rate at which as many pairs of two people match as pairs of one do not. TMR at FMR x: share of pairs of one person that match where at most x of pairs of two do. In brackets ${confidence * 100} % intervals: Wilson's for rates, bootstrap for the EER. Groups with fewer than ${smallGroup} pairs of either kind are small and decide no gap.`,
-    },
-  ];
-  if (isPartial) blocks.push({ kind: 'warning', text: 'Only a part of the data was used.' });
-  if (notes.length > 0) blocks.push({ kind: 'list', items: notes });
-  blocks.push(headline(scores));
+export function pairsBlocks(analysis: PairAnalysis): Block[] {
+  const { scores } = analysis;
   const isUnresolved = scores.some(({ overall, groupings }) =>
     [overall, ...groupings.flatMap(({ groups }) => groups)].some(({ operatingPoints }) =>
       operatingPoints.some(({ isResolved }) => !isResolved),
     ),
   );
-  if (isUnresolved) {
-    const text =
-      '† Too few pairs of two people for this false match rate: no false match at all was allowed.';
-    blocks.push({ kind: 'paragraph', text });
-  }
-  blocks.push({
-    kind: 'paragraph',
-    text: 'A language model is no face recognition system. Do not use it to identify or admit people; see docs/fairness.md.',
-  });
-  blocks.push(...comparisonBlocks(options), ...plots(scores));
+  const texts = [
+    ...(isUnresolved
+      ? [
+          '† Too few pairs of two people for this false match rate: no false match at all was allowed.',
+        ]
+      : []),
+    'A language model is no face recognition system. Do not use it to identify or admit people; see docs/fairness.md.',
+  ];
   const names = new Set(scores.flatMap(({ groupings }) => groupings.map(({ by }) => by)));
-  for (const by of names) blocks.push(...groupBlocks(by, scores));
-  return { title: 'Pair verification', blocks };
+  return [
+    headline(scores),
+    ...texts.map((text) => ({ kind: 'paragraph', text }) as const),
+    ...comparisonBlocks(analysis),
+    ...plots(scores),
+    ...[...names].flatMap((by) => groupBlocks(by, scores)),
+  ];
 }

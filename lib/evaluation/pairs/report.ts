@@ -1,31 +1,14 @@
 /** The verification report's files and its headline figures. */
-import {
-  cellsOf,
-  type CsvCell,
-  csvOf,
-  rounded,
-  roundedJson,
-  writeReport,
-} from '../report/index.js';
-import type { BenchmarkSummary, ReportOptions } from '../types.js';
+import { type PairedReportOptions, type Share, writePairedReport } from '../paired/report.js';
+import { type CsvCell, rounded } from '../report/index.js';
+import type { BenchmarkSummary } from '../types.js';
 import {
   analysePairs,
   type GroupPairFigures,
-  type PairAnalysisOptions,
   type PairFigures,
   type PairScore,
-  type Rate,
 } from './analysis.js';
-import { headline, pairsDocument } from './report-text.js';
-
-export interface PairsReportOptions extends PairAnalysisOptions, ReportOptions {
-  /** An existing folder. */
-  readonly output: string;
-  readonly isPartial: boolean;
-  readonly notes: readonly string[];
-}
-
-const FORMAT = 'facellm-pairs-1';
+import { headline, pairsBlocks } from './report-text.js';
 
 /** Of the main table, those that a screen has place for. */
 const TABLE_COLUMNS = [
@@ -41,13 +24,13 @@ const CSV_HEADER = [
 /** `tmr.at.fmr.0.01` and the like, with thresholds where there are some. */
 function namedRates(
   figures: PairFigures,
-): [name: string, rate: Rate, threshold: number | undefined][] {
+): [name: string, rate: Share, threshold: number | undefined][] {
   const { equalErrorRate, operatingPoints } = figures;
   return [
     ...(equalErrorRate === undefined
       ? []
-      : [['eer', equalErrorRate, undefined] as [string, Rate, undefined]]),
-    ...operatingPoints.map(({ maxFmr, tmr, interval, threshold }): [string, Rate, number] => [
+      : [['eer', equalErrorRate, undefined] as [string, Share, undefined]]),
+    ...operatingPoints.map(({ maxFmr, tmr, interval, threshold }): [string, Share, number] => [
       `tmr.at.fmr.${maxFmr}`,
       { value: tmr, ...interval },
       threshold,
@@ -55,8 +38,8 @@ function namedRates(
   ];
 }
 
-function commonRates({ common }: GroupPairFigures): [string, Rate, undefined][] {
-  return (['tmr', 'fmr'] as const).flatMap((name): [string, Rate, undefined][] => {
+function commonRates({ common }: GroupPairFigures): [string, Share, undefined][] {
+  return (['tmr', 'fmr'] as const).flatMap((name): [string, Share, undefined][] => {
     const value = common?.[name];
     return value === undefined ? [] : [[`${name}.at.common.threshold`, value, undefined]];
   });
@@ -65,7 +48,7 @@ function commonRates({ common }: GroupPairFigures): [string, Rate, undefined][] 
 function csvRows(scores: readonly PairScore[]): CsvCell[][] {
   const row = (
     place: readonly CsvCell[],
-    [name, { value, low, high }, threshold]: [string, Rate, number | undefined],
+    [name, { value, low, high }, threshold]: [string, Share, number | undefined],
   ): CsvCell[] => {
     // Where no pair may match there is no threshold to write.
     const limit =
@@ -77,7 +60,7 @@ function csvRows(scores: readonly PairScore[]): CsvCell[][] {
     const accuracies = [
       { name: 'accuracy.probability', rate: accuracy },
       { name: 'accuracy.text', rate: textAccuracy },
-    ].flatMap(({ name, rate }): [string, Rate, undefined][] =>
+    ].flatMap(({ name, rate }): [string, Share, undefined][] =>
       rate === undefined ? [] : [[name, rate, undefined]],
     );
     return [
@@ -122,35 +105,24 @@ function headlineFigures({
  * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT if a run does not answer the items
  * @throws TrainingError FACELLM_RUN_WRITE
  */
-export async function writePairsReport(options: PairsReportOptions): Promise<BenchmarkSummary> {
-  const { output, isPartial, notes, smallGroup, confidence, seed, charts } = options;
-  const { scores, comparisons } = analysePairs(options);
-  const document = pairsDocument({
-    scores,
-    comparisons,
-    isPartial,
-    notes,
-    smallGroup,
-    confidence,
-  });
-  const models = scores.map((score) => ({ ...score, roc: undefined, pairs: undefined }));
-  const json = roundedJson({
-    format: FORMAT,
-    isPartial,
-    notes,
-    confidence,
-    smallGroup,
-    seed,
-    models,
-    comparisons,
-  });
-  const csv = csvOf(CSV_HEADER, csvRows(scores));
-  const files = await writeReport({ output, stem: 'pairs', document, json, csv, charts });
-  return {
+export async function writePairsReport(options: PairedReportOptions): Promise<BenchmarkSummary> {
+  const { smallGroup, confidence } = options;
+  const analysis = analysePairs(options);
+  const { scores, comparisons } = analysis;
+  const names = scores.map(({ model }) => model).join(', ');
+  return writePairedReport(options, {
     benchmark: 'pairs',
-    isPartial,
+    stem: 'pairs',
+    title: 'Pair verification',
+    intro: `Are two pictures of the same person? Scores of ${names} are the probability of the answer that says so. EER: the error rate at which as many pairs of two people match as pairs of one do not. TMR at FMR x: share of pairs of one person that match where at most x of pairs of two do. In brackets ${confidence * 100} % intervals: Wilson's for rates, bootstrap for the EER. Groups with fewer than ${smallGroup} pairs of either kind are small and decide no gap.`,
+    blocks: pairsBlocks(analysis),
+    data: {
+      models: scores.map((score) => ({ ...score, roc: undefined, pairs: undefined })),
+      comparisons,
+    },
+    csv: [CSV_HEADER, csvRows(scores)],
     models: scores.map((score) => ({ name: score.model, figures: headlineFigures(score) })),
-    table: cellsOf(headline(scores), TABLE_COLUMNS),
-    files,
-  };
+    main: headline(scores),
+    shown: TABLE_COLUMNS,
+  });
 }

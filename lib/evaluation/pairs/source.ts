@@ -5,22 +5,21 @@ import { locateImages } from '../../data/labels/image-folder.js';
 import { findMissing, isFolder } from '../../data/lookup.js';
 import { createError } from '../../errors.js';
 import {
-  groupOf,
+  columnsOf,
   type GroupOptions,
+  groupsOf,
   type PlacedGroup,
   placeGroups,
-  valueOrder,
-} from '../attributes/group-columns.js';
-import type { GroupColumn } from '../attributes/groupings.js';
+} from '../labels/group-columns.js';
 import {
   findColumn,
   type LabelFile,
-  type LabelledPicture,
   type LabelledPicturesOptions,
   type LabelProblem,
   missingColumn,
   readLabelledPictures,
 } from '../labels/index.js';
+import type { GroupColumn } from '../paired/groups.js';
 import type { EvaluationSource } from '../types.js';
 import { drawPairs } from './draw-pairs.js';
 import type { Pair } from './pair.js';
@@ -52,22 +51,6 @@ function checkedGroups(file: LabelFile, options: SourceOptions): readonly Placed
   });
 }
 
-function groupsOf(
-  { cells }: LabelledPicture,
-  placed: readonly PlacedGroup[],
-): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    placed.flatMap((group) => {
-      const value = groupOf(group, cells);
-      return value === undefined ? [] : [[group.name, value] as const];
-    }),
-  );
-}
-
-function columnsOf(placed: readonly PlacedGroup[]): readonly GroupColumn[] {
-  return placed.map((group) => ({ name: group.name, order: valueOrder(group) }));
-}
-
 export interface PeopleOptions extends SourceOptions {
   readonly genuine: number;
   readonly impostor: number;
@@ -96,7 +79,7 @@ export async function pairsOfPeople(options: PeopleOptions): Promise<PairSource>
     return () => [];
   });
   const known = found.pictures.filter(({ cells }) => cells[identity] !== '');
-  const groups = new Map(known.map((picture) => [picture.file, groupsOf(picture, placed)]));
+  const groups = new Map(known.map((picture) => [picture.file, groupsOf(placed, picture.cells)]));
   const pairs = drawPairs({
     pictures: known.map(({ file, cells }) => ({
       file,
@@ -141,7 +124,7 @@ async function labelledGroups(
     return () => [];
   });
   return {
-    groups: new Map(pictures.map((picture) => [picture.file, groupsOf(picture, placed)])),
+    groups: new Map(pictures.map((picture) => [picture.file, groupsOf(placed, picture.cells)])),
     columns: columnsOf(placed),
   };
 }

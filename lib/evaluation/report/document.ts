@@ -7,6 +7,11 @@ export interface TableColumn {
   readonly isNumeric?: boolean;
 }
 
+/** Columns of numbers. */
+export function numeric(...titles: readonly string[]): TableColumn[] {
+  return titles.map((title) => ({ title, isNumeric: true }));
+}
+
 export interface TableRow {
   readonly cells: readonly string[];
   /** Shown paler: too little data to rest on. @default false */

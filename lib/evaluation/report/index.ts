@@ -9,6 +9,7 @@ export { type CsvCell, csvOf } from './csv.js';
 export {
   type Block,
   cellsOf,
+  numeric,
   type ReportDocument,
   type TableBlock,
   type TableColumn,

@@ -18,7 +18,7 @@
  */
 import { readAge } from './age-words.js';
 import { phraseOf, sentencesOf, type Word, wordSet } from './answer-words.js';
-import type { AttributeChoice } from './definition.js';
+import type { AttributeChoice } from '../labels/definition.js';
 import { isSaidOfPerson } from './said-of-person.js';
 
 export type AnswerReading =

@@ -1,6 +1,6 @@
 /** What an attribute is: a question, the answers that are possible, and the labels that mean each of them. */
 import { createError } from '../../errors.js';
-import { phraseOf } from './answer-words.js';
+import { phraseOf } from '../answers/answer-words.js';
 
 export interface AttributeChoice {
   /** The answer whose probability is computed, and which a generated answer is expected to name. */

@@ -1,6 +1,7 @@
 /** What pictures are grouped by: columns of the label file, under the names of attributes where they are some. */
 import { withoutLookalikes } from '../../options/describe.js';
-import { findColumn, type LabelFile, missingColumn } from '../labels/index.js';
+import { findColumn, type LabelFile, missingColumn } from './label-file.js';
+import type { GroupColumn } from '../paired/groups.js';
 import { builtInAttribute } from './built-in.js';
 import type { AttributeDefinition } from './definition.js';
 
@@ -75,7 +76,7 @@ export function placeGroups(
 }
 
 /** The group that a picture is in; undefined if that is not known. */
-export function groupOf(
+function groupOf(
   { column, definition }: PlacedGroup,
   cells: readonly string[],
 ): string | undefined {
@@ -85,7 +86,22 @@ export function groupOf(
   return choice?.labels[0] ?? label;
 }
 
-/** The order in which a group's values are shown; values not named follow. */
-export function valueOrder({ definition }: PlacedGroup): readonly string[] {
-  return definition?.choices.flatMap(({ labels }) => labels.slice(0, 1)) ?? [];
+/** The groups that a picture is in, by their names. */
+export function groupsOf(
+  placed: readonly PlacedGroup[],
+  cells: readonly string[],
+): Readonly<Record<string, string>> {
+  const known = placed.flatMap((group) => {
+    const value = groupOf(group, cells);
+    return value === undefined ? [] : [[group.name, value] as const];
+  });
+  return Object.fromEntries(known);
+}
+
+/** The groups as tables show them: values in the order of the choices. */
+export function columnsOf(placed: readonly PlacedGroup[]): readonly GroupColumn[] {
+  return placed.map(({ name, definition }) => ({
+    name,
+    order: definition?.choices.flatMap(({ labels }) => labels.slice(0, 1)) ?? [],
+  }));
 }

@@ -1,0 +1,79 @@
+/** A benchmark on labelled pictures, once its questions are made: what was used, and how its report is written. */
+import { createError } from '../../errors.js';
+import { fingerprint, sourceOf } from '../labels/index.js';
+import { DEFAULT_CONFIDENCE, SMALL_GROUP } from '../metrics/index.js';
+import type { Benchmark, BenchmarkSummary, EvaluationSource } from '../types.js';
+import type { GroupColumn } from './groups.js';
+import type { PairedReportOptions } from './report.js';
+
+/** Options that both benchmarks have. */
+export interface PairedBenchmarkOptions {
+  readonly data: string;
+  readonly readings?: Benchmark['readings'] | undefined;
+  /** The first pictures or pairs only. @default all */
+  readonly limit?: number | undefined;
+  /** Groups of fewer (of pairs: of either kind) are marked and decide no gap. @default 30 */
+  readonly smallGroup?: number | undefined;
+  /** Of drawing and resampling. @default 0 */
+  readonly seed?: number | undefined;
+}
+
+/**
+ * @param wholes the least value of each option that is a whole number
+ * @param more what else is wrong
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong option
+ */
+export function checkPairedOptions<O extends PairedBenchmarkOptions>(
+  what: string,
+  options: O,
+  wholes: Readonly<Partial<Record<keyof O & string, number>>>,
+  more: readonly string[],
+): void {
+  const problems: string[] = [];
+  if (typeof options.data !== 'string' || options.data === '') {
+    problems.push('data: expected the path of a folder');
+  }
+  for (const [name, least] of Object.entries<number | undefined>(wholes)) {
+    const value = options[name as keyof O] as number | undefined;
+    if (value === undefined || (Number.isSafeInteger(value) && value >= (least ?? 0))) continue;
+    problems.push(`${name}: expected a whole number from ${least}, got ${value}`);
+  }
+  problems.push(...more);
+  if (problems.length === 0) return;
+  throw createError('FACELLM_INVALID_ARGUMENT', `the options of the ${what} are wrong`, {
+    details: problems,
+  });
+}
+
+export interface PairedBenchmark extends Pick<Benchmark, 'name' | 'items' | 'readings'> {
+  readonly options: PairedBenchmarkOptions;
+  /** That the questions come from. */
+  readonly file: EvaluationSource;
+  /** Paths of the pictures, by the names under which they count. */
+  readonly pictures: ReadonlyMap<string, string>;
+  readonly groups: readonly GroupColumn[];
+  /** How many there would be without the limit, and what they are: `pictures`. */
+  readonly of: readonly [used: number, all: number, what: string];
+  readonly isPartial: boolean;
+  readonly notes: readonly string[];
+  readonly report: (options: PairedReportOptions) => Promise<BenchmarkSummary>;
+}
+
+/** Reads every picture once, for the fingerprint. */
+export async function pairedBenchmark(parts: PairedBenchmark): Promise<Benchmark> {
+  const { name, items, readings, options, file, pictures, groups, report } = parts;
+  const [used, all, what] = parts.of;
+  const isCut = used < all;
+  const isPartial = parts.isPartial || isCut;
+  const notes = [...parts.notes, ...(isCut ? [`only the first ${used} of ${all} ${what}`] : [])];
+  const { sha256, sources } = await fingerprint({ items, pictures });
+  const { smallGroup = SMALL_GROUP, seed = 0 } = options;
+  const settings = { smallGroup, seed, confidence: DEFAULT_CONFIDENCE };
+  return {
+    ...{ name, isPartial, notes, items, readings },
+    fingerprint: sha256,
+    sources: [sourceOf(options.data, file), ...sources],
+    report: async (runs, output, how) =>
+      report({ ...how, ...settings, runs, output, items, notes, isPartial, readings, groups }),
+  };
+}
