@@ -86,6 +86,7 @@ export {
   type ChoiceResult,
   type FinishReason,
   type GenerationOptions,
+  type Sampling,
 } from './generation/index.js';
 export type {
   DecodeOptions,

@@ -3,6 +3,7 @@
  * HF one those that transformers needs are made, with the values of the released files.
  */
 import type { CheckpointConfig, CheckpointLayout } from './config.js';
+import { tokenIdsOnly } from './generation-options.js';
 import { isJsonObject, type JsonObject } from '../files/index.js';
 import { omit } from './json-file.js';
 
@@ -95,7 +96,8 @@ export function hfCompanions(
       tokenizer_class: 'Qwen2Tokenizer',
     },
     'generation_config.json': {
-      ...generationConfig,
+      // Nothing of the rest counted in the original layout; in this one it would.
+      ...tokenIdsOnly(generationConfig),
       ...(bosTokenId === undefined ? {} : { bos_token_id: bosTokenId }),
       eos_token_id: eosTokenIds.length === 1 ? eosTokenIds[0] : eosTokenIds,
     },

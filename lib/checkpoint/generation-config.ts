@@ -1,12 +1,19 @@
 /**
- * generation_config.json: the ids at which generation stops (spec internvl3.md, sections 2.3 and 9).
- * Absent keys fall back to the text config; the original layout stops at `<|im_end|>` whatever its
- * files say, as its chat code does.
+ * generation_config.json: the ids at which generation stops (spec internvl3.md, sections 2.3 and 9), and the defaults
+ * of a request. Absent keys fall back to the text config; the original layout stops at `<|im_end|>` whatever its
+ * files say, as its chat code does, which does not read the rest either.
  */
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
+import {
+  followedShape,
+  type GenerationFileOptions,
+  notFollowed,
+  toFileOptions,
+  unreadByOriginal,
+} from './generation-options.js';
 import { readListedJson } from './json-file.js';
 import type { ParsedConfig } from './parsed-config.js';
 import { integer, optional, parseObject, type Problems, tokenId } from './schema.js';
@@ -17,9 +24,14 @@ export interface GenerationDefaults {
   readonly eosTokenIds: readonly number[];
   readonly bosTokenId?: number;
   readonly padTokenId?: number;
+  /** How answers are drawn and end where a request does not say. */
+  readonly options: GenerationFileOptions;
+  /** What the file says besides, would change answers, and is not followed: "num_beams: 4". */
+  readonly notFollowed: readonly string[];
 }
 
 const schema = z.object({
+  ...followedShape,
   bos_token_id: optional(tokenId),
   eos_token_id: eosSchema,
   pad_token_id: optional(integer(-1, 2 ** 31 - 1)),
@@ -41,8 +53,8 @@ export async function readGenerationConfig(
   const file = parseObject(schema, raw ?? {}, name, problems);
   if (file === undefined || config === undefined) return undefined;
 
-  const eosTokenIds =
-    chatEosId === undefined ? (file.eos_token_id ?? config.eosTokenIds) : [chatEosId];
+  const isOriginal = chatEosId !== undefined;
+  const eosTokenIds = isOriginal ? [chatEosId] : (file.eos_token_id ?? config.eosTokenIds);
   if (eosTokenIds === undefined) {
     problems.push(`${name}: eos_token_id: is missing, here and in config.json`);
     return undefined;
@@ -60,5 +72,7 @@ export async function readGenerationConfig(
     eosTokenIds,
     ...(bosTokenId === undefined ? {} : { bosTokenId }),
     ...(padTokenId === undefined ? {} : { padTokenId }),
+    options: isOriginal ? {} : toFileOptions(file),
+    notFollowed: isOriginal ? unreadByOriginal(raw ?? {}) : notFollowed(raw ?? {}),
   };
 }

@@ -6,5 +6,6 @@ export { readOptionalJson, readRequiredJson } from './json-file.js';
 export { type CheckpointFiles, readCheckpointFiles } from './files.js';
 export { IMAGENET_PREPROCESSING } from './preprocessor-config.js';
 export type { GenerationDefaults } from './generation-config.js';
+export type { GenerationFileOptions } from './generation-options.js';
 export { readTensorNames } from './tensor-names.js';
 export { hubCacheFolder, resolveCheckpoint, type ResolveOptions } from './resolve.js';

@@ -6,6 +6,7 @@ import { withModel } from './session.js';
 
 export interface AskFlags extends ModelFlags, PromptFlags, OutputFlags {
   readonly maxNewTokens?: number;
+  readonly greedy?: boolean;
   readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
@@ -30,11 +31,13 @@ export async function runAsk(
       question,
       ...promptOptions(flags),
       ...{ maxNewTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop },
+      ...(flags.greedy === true ? { doSample: false } : {}),
       signal,
     });
     if (flags.json) {
-      const { text, tokenIds, promptTokens, imageTokens, finishReason, timings, peakBytes } =
-        await answer.result();
+      const result = await answer.result();
+      const { text, tokenIds, promptTokens, imageTokens, finishReason } = result;
+      const { sampling, timings, peakBytes } = result;
       const load = model.info.loadMs;
       const object = {
         text,
@@ -42,6 +45,7 @@ export async function runAsk(
         promptTokens,
         imageTokens,
         finishReason,
+        sampling,
         timings: { load, ...timings },
         peakBytes,
       };

@@ -46,7 +46,12 @@ export function createProgram(finish: Finish): Command {
     .description('ask a question about pictures; without one, a question in text alone')
     .argument('<words...>', 'pictures, then the question')
     .usage('[PHOTO...] "QUESTION" --model DIR [options]')
-    .option('--max-new-tokens <n>', 'longest answer (default: 500)', wholeNumber(1))
+    .option(
+      '--max-new-tokens <n>',
+      'longest answer (default: by generation_config.json, else 500)',
+      wholeNumber(1),
+    )
+    .option('--greedy', 'never draw, whatever generation_config.json says')
     .option('--temperature <t>', 'draw instead of taking the most probable token', decimal)
     .option('--top-k <k>', 'draw among the k most probable tokens', wholeNumber(0))
     .option('--top-p <p>', 'draw among tokens that make up this probability', decimal)

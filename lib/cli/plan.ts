@@ -1,6 +1,7 @@
 /** `facellm plan PHOTO... --model DIR`: tiles, tokens and memory, without loading weights. */
 import { loadAddon } from '../binding/load.js';
 import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
+import type { Sampling } from '../generation/index.js';
 import { planWith } from '../model/plan.js';
 import { readServingSettings, resolvePromptOptions } from '../model/serving-settings.js';
 import type { OutputFlags, PromptFlags } from './options.js';
@@ -45,6 +46,23 @@ export async function runPlan(
     `${table([['picture', 'pixels', 'grid', 'tiles', 'tokens'], ...rows])}\n` +
       `${plan.promptTokens} tokens, ${share} % of the position limit; tiles of ${plan.tileSize} pixels\n` +
       `memory beside the weights: ${formatBytes(kvCacheBytes)} keys and values, ` +
-      `${formatBytes(featureBytes)} image vectors, ${formatBytes(visionActivationBytes)} while encoding\n`,
+      `${formatBytes(featureBytes)} image vectors, ${formatBytes(visionActivationBytes)} while encoding\n` +
+      `answers: ${describeSampling(plan.sampling)}\n`,
   );
+}
+
+function describeSampling(sampling: Sampling): string {
+  const { doSample, temperature, topK, topP, minP, repetitionPenalty, maxNewTokens } = sampling;
+  const filters = [
+    `temperature ${temperature}`,
+    ...(topK > 0 ? [`top-k ${topK}`] : []),
+    ...(topP < 1 ? [`top-p ${topP}`] : []),
+    ...(minP > 0 ? [`min-p ${minP}`] : []),
+  ];
+  const parts = [
+    doSample ? `drawn (${filters.join(', ')})` : 'greedy',
+    ...(repetitionPenalty === 1 ? [] : [`repetition penalty ${repetitionPenalty}`]),
+    `at most ${maxNewTokens} tokens`,
+  ];
+  return parts.join(', ');
 }

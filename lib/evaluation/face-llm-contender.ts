@@ -127,6 +127,8 @@ class FaceLlmUnderTest implements ModelUnderTest {
     const answers = await this.#model.chatBatch(questions.map(toConversation), {
       ...prompt,
       maxNewTokens,
+      // Whatever a checkpoint's file says: one model has one score.
+      doSample: false,
       seed,
       signal,
     });

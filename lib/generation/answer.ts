@@ -1,5 +1,7 @@
 /** What comes of a question: text as it is written, and the facts about it afterwards. */
 
+import type { Sampling } from './options.js';
+
 /** Wall-clock milliseconds. */
 export interface AnswerTimings {
   /** Reading and decoding pictures, writing the prompt (in Node), cutting and scaling tiles. */
@@ -28,6 +30,8 @@ export interface AnswerResult {
   /** Prompt tokens that an earlier question had already computed. */
   readonly cachedTokens: number;
   readonly finishReason: FinishReason;
+  /** How the answer was drawn, with every default in place. */
+  readonly sampling: Sampling;
   readonly timings: AnswerTimings;
   /** Highest memory so far: of the process on a CPU, of the allocator on a GPU. */
   readonly peakBytes: number;

@@ -3,7 +3,7 @@ import type { NativeModel, NativePrompt, NativeTokenBatch } from '../binding/nat
 import { settle } from '../binding/settle.js';
 import type { Detokenizer, TextCoder } from '../tokenizer/index.js';
 import type { AnswerResult, FinishReason } from './answer.js';
-import type { ResolvedGeneration } from './options.js';
+import { type ResolvedGeneration, samplingOf } from './options.js';
 import { promptHash } from './prompt-hash.js';
 import { StopStrings } from './stop-strings.js';
 
@@ -108,6 +108,7 @@ export async function generate(
       imageTokens: native?.imageTokens ?? 0,
       cachedTokens: native?.cachedTokens ?? 0,
       finishReason: finishReason(row.isStopped, native?.finishReason),
+      sampling: samplingOf(options),
       timings: {
         ...result.timings,
         preprocess: context.preparedMs + result.timings.preprocess,

@@ -7,4 +7,11 @@ export {
 } from './answer.js';
 export { type Choice, choose, type ChoiceResult } from './choose.js';
 export { generate } from './generate.js';
-export { type GenerationOptions, generationShape, resolveGeneration } from './options.js';
+export {
+  type GenerationOptions,
+  generationShape,
+  resolveGeneration,
+  type Sampling,
+  samplingOf,
+  withinLength,
+} from './options.js';

@@ -1,12 +1,31 @@
 /** How an answer is drawn, and where it ends: bounds and defaults. */
 import type { NativeSampling } from '../binding/native.js';
-import { abortSignal, field, list, name, type Shape, whole } from '../options/index.js';
+import { InvalidArgumentError } from '../errors.js';
+import {
+  abortSignal,
+  checkFields,
+  field,
+  fields,
+  flag,
+  list,
+  name,
+  type Shape,
+  whole,
+} from '../options/index.js';
 
-/** All optional; the defaults give the reference's greedy answer. */
+/**
+ * All optional. What is left out is as the checkpoint's generation_config.json says, else as stated here: the
+ * reference's greedy answer.
+ */
 export interface GenerationOptions {
   /** @default 500, as FaceLLM's inference script */
   readonly maxNewTokens?: number | undefined;
-  /** Draws instead of taking the most probable token. Absent: greedy. Above 0. */
+  /**
+   * Draws instead of taking the most probable token (false: never). @default true where one of the four options
+   * below is given, else false
+   */
+  readonly doSample?: boolean | undefined;
+  /** Flattens (above 1) or sharpens the probabilities that are drawn from. Above 0. @default 1 */
   readonly temperature?: number | undefined;
   /** Draws among the k most probable tokens; 0 switches it off. @default 50 when drawing */
   readonly topK?: number | undefined;
@@ -24,11 +43,31 @@ export interface GenerationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How answers are drawn and how long they get: what request, generation_config.json and defaults come to. */
+export interface Sampling {
+  readonly doSample: boolean;
+  readonly temperature: number;
+  /** 0: all tokens. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly seed: number;
+  readonly maxNewTokens: number;
+}
+
 export interface ResolvedGeneration {
   readonly maxNewTokens: number;
   readonly sampling: NativeSampling;
   readonly stop: readonly string[];
+  /** Prompt and answer together; undefined where the request or the file counts new tokens. */
+  readonly maxLength: number | undefined;
 }
+
+/** What stands behind every default: generation_config.json's own values, already read. */
+export type GenerationFallback = Omit<GenerationOptions, 'seed' | 'signal'> & {
+  readonly maxLength?: number | undefined;
+};
 
 /** transformers' default once sampling is on. */
 const DEFAULT_TOP_K = 50;
@@ -38,8 +77,9 @@ const number = (expected: string, isMet: (value: number) => boolean) =>
 
 export const generationShape: Shape<GenerationOptions> = {
   maxNewTokens: whole(1).optional(),
+  doSample: flag.optional(),
   temperature: number(
-    'a number above 0 (leave it out for greedy)',
+    'a number above 0 (for greedy leave it out, or doSample: false)',
     (n) => Number.isFinite(n) && n > 0,
   ).optional(),
   topK: whole(0).optional(),
@@ -51,21 +91,86 @@ export const generationShape: Shape<GenerationOptions> = {
   signal: abortSignal.optional(),
 };
 
-/** Fills in the defaults. */
-export function resolveGeneration(options: GenerationOptions): ResolvedGeneration {
-  const { temperature, topK, topP, minP, stop = [] } = options;
-  const isDrawing = [temperature, topK, topP, minP].some((value) => value !== undefined);
+const DRAWING = ['temperature', 'topK', 'topP', 'minP'] as const;
+
+const drawingShape = fields<Pick<GenerationOptions, (typeof DRAWING)[number]>>({
+  temperature: generationShape.temperature,
+  topK: generationShape.topK,
+  topP: generationShape.topP,
+  minP: generationShape.minP,
+});
+
+/**
+ * Fills in what a request leaves open, as transformers' `generate` does: from the checkpoint's file, then from the
+ * defaults.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for drawing options beside `doSample: false`, or a value of the
+ *   file that nothing can be drawn with
+ */
+export function resolveGeneration(
+  options: GenerationOptions,
+  file: GenerationFallback = {},
+): ResolvedGeneration {
+  const given = DRAWING.filter((name) => options[name] !== undefined);
+  const isDrawing = options.doSample ?? (given.length > 0 || (file.doSample ?? false));
+  if (!isDrawing && given.length > 0) throw notDrawn(given);
+  const { temperature, topK, topP, minP } = isDrawing ? drawingValues(options, file) : {};
+  const maxNewTokens = options.maxNewTokens ?? file.maxNewTokens;
   return {
-    maxNewTokens: options.maxNewTokens ?? 500,
+    maxNewTokens: maxNewTokens ?? 500,
+    maxLength: maxNewTokens === undefined ? file.maxLength : undefined,
     sampling: {
       isGreedy: !isDrawing,
       temperature: temperature ?? 1,
       topK: topK ?? (isDrawing ? DEFAULT_TOP_K : 0),
       topP: topP ?? 1,
       minP: minP ?? 0,
-      repetitionPenalty: options.repetitionPenalty ?? 1,
+      repetitionPenalty: options.repetitionPenalty ?? file.repetitionPenalty ?? 1,
       seed: options.seed ?? 0,
     },
-    stop,
+    stop: options.stop ?? file.stop ?? [],
   };
+}
+
+function drawingValues(
+  options: GenerationOptions,
+  file: GenerationFallback,
+): Pick<GenerationOptions, (typeof DRAWING)[number]> {
+  const values = DRAWING.map((name) => [name, options[name] ?? file[name]] as const);
+  return checkFields(
+    drawingShape,
+    Object.fromEntries(values),
+    'nothing can be drawn with what generation_config.json says; give these options',
+  );
+}
+
+function notDrawn(given: readonly string[]): Error {
+  return new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the generation options are wrong', {
+    details: given.map((name) => `${name}: is of drawn answers, and doSample is false`),
+  });
+}
+
+/** As users see it. */
+export function samplingOf({ sampling, maxNewTokens }: ResolvedGeneration): Sampling {
+  const { isGreedy, ...rest } = sampling;
+  return { doSample: !isGreedy, ...rest, maxNewTokens };
+}
+
+/**
+ * @param promptTokens of the longest prompt of the batch
+ * @throws InvalidArgumentError FACELLM_PROMPT_TOO_LONG where the file's max_length leaves no room
+ */
+export function withinLength(
+  resolved: ResolvedGeneration,
+  promptTokens: number,
+): ResolvedGeneration {
+  const { maxLength, maxNewTokens } = resolved;
+  if (maxLength === undefined) return resolved;
+  const room = maxLength - promptTokens;
+  if (room >= 1) return { ...resolved, maxNewTokens: Math.min(maxNewTokens, room) };
+  throw new InvalidArgumentError(
+    'FACELLM_PROMPT_TOO_LONG',
+    `the prompt has ${promptTokens} tokens, and generation_config.json sets max_length ${maxLength} for prompt and ` +
+      'answer together; give maxNewTokens, which overrules it',
+  );
 }

@@ -11,6 +11,7 @@ import {
   type CheckpointConfig,
   type CheckpointLayout,
   convertConfig,
+  type GenerationDefaults,
   hfCompanions,
   isCompanion,
   readCheckpointConfig,
@@ -98,16 +99,23 @@ async function checkReadsTheSame(
     ...config,
     // Of the head nothing is known before the weights are written.
     model: { ...config.model, tiesEmbeddings: false },
+    // How answers are drawn is read in the HF layout alone.
+    generation: withoutOptions(config.generation),
     layout: target,
     dtype: dtype ?? config.dtype,
   };
-  const details = differences(wanted, written, '');
+  const generation = withoutOptions(written.generation);
+  const details = differences(wanted, { ...written, generation }, '');
   if (details.length === 0) return;
   throw createError(
     'FACELLM_CONFIG_INVALID',
     `the ${target} layout cannot say everything that the configuration in ${directory} says; nothing was written`,
     { details },
   );
+}
+
+function withoutOptions(generation: GenerationDefaults): GenerationDefaults {
+  return { ...generation, options: {}, notFollowed: [] };
 }
 
 function differences(wanted: unknown, written: unknown, path: string): string[] {

@@ -17,6 +17,7 @@ import {
   type ChoiceResult,
   generate,
   resolveGeneration,
+  withinLength,
 } from '../generation/index.js';
 import type { ImageSource } from '../image/index.js';
 import { checkArguments, checkFields, list, name } from '../options/index.js';
@@ -327,9 +328,11 @@ export class FaceLlm implements AsyncDisposable {
     push: (row: number, piece: string) => void,
   ): Promise<readonly AnswerResult[]> {
     const startedAt = performance.now();
-    const resolved = resolveGeneration(options);
+    const { generation } = this.#parts.config;
+    const resolved = resolveGeneration(options, generation.options);
     return this.#withAdapters(options, async (lease) => {
       if (conversations.length === 0) return [];
+      this.#watch.checkGeneration();
       const prompts = await Promise.all(
         conversations.map((messages) => this.#prompt(messages, options, lease)),
       );
@@ -338,14 +341,14 @@ export class FaceLlm implements AsyncDisposable {
           native: this.#parts.native,
           adapters: lease.ids,
           tokenizer: this.#parts.tokenizer,
-          eosIds: this.#parts.config.generation.eosTokenIds,
+          eosIds: generation.eosTokenIds,
           usesPrefixCache: options.reusePrefix ?? true,
           signal: options.signal,
           startedAt,
           preparedMs: performance.now() - startedAt,
         },
         prompts,
-        resolved,
+        withinLength(resolved, Math.max(...prompts.map(({ ids }) => ids.length))),
         push,
       );
     });

@@ -36,9 +36,13 @@ export interface LoadProgress {
 
 /** Something that a caller should know and that stops nothing. */
 export interface ModelWarning {
-  /** The request's prompt or pictures are not made as in training; told once for each adapter or model. */
-  readonly code: 'SETTINGS_DIFFER';
-  /** Name of the adapter; undefined: the model itself was trained so. */
+  /**
+   * `SETTINGS_DIFFER`: the request's prompt or pictures are not made as in training; told once for each adapter or
+   * model. `GENERATION_NOT_FOLLOWED`: generation_config.json asks for what is not computed here; told with the first
+   * answer of a model.
+   */
+  readonly code: 'SETTINGS_DIFFER' | 'GENERATION_NOT_FOLLOWED';
+  /** Name of the adapter; undefined: it is about the model itself. */
   readonly adapter: string | undefined;
   readonly message: string;
   /** What a caller of `FaceLlm` does to be rid of it. */

@@ -1,6 +1,7 @@
 /** What pictures will cost, before anything is computed and without any weights. */
 import type { NativeAddon } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
+import { resolveGeneration, type Sampling, samplingOf } from '../generation/index.js';
 import { type ImageSource, limitedSize, planTiles, readImageSize } from '../image/index.js';
 import type { ResolvedPromptOptions } from './prompt-options.js';
 
@@ -20,6 +21,8 @@ export interface ImagePlan {
 }
 
 export interface Plan {
+  /** How a question without options of its own will be answered. */
+  readonly sampling: Sampling;
   readonly images: readonly ImagePlan[];
   readonly tileSize: number;
   readonly tiles: number;
@@ -84,6 +87,7 @@ export async function planWith(
   const tiles = sum((image) => image.tiles);
   const promptTokens = sum((image) => image.promptTokens);
   return {
+    sampling: samplingOf(resolveGeneration({}, config.generation.options)),
     images,
     tileSize: config.tileSize,
     tiles,

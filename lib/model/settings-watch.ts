@@ -41,6 +41,23 @@ export class SettingsWatch {
     if (speaking.length === 0) this.#compare(used, this, undefined, this.#ofModel, request);
   }
 
+  /** Warns once of what the model's generation_config.json says and answers do not heed. */
+  checkGeneration(): void {
+    const { notFollowed } = this.#config.generation;
+    if (notFollowed.length === 0 || this.#warned.has(this.#config)) return;
+    this.#warned.add(this.#config);
+    this.#onWarning?.({
+      code: 'GENERATION_NOT_FOLLOWED',
+      adapter: undefined,
+      message:
+        this.#config.layout === 'hf'
+          ? 'generation_config.json asks for what is not computed here; answers may differ from those of transformers'
+          : 'generation_config.json is not followed in the original layout, whose own code does not read it',
+      remedy: 'give what is meant with each request, and take these keys out of the file',
+      differences: notFollowed,
+    });
+  }
+
   #compare(
     used: ResolvedPromptOptions,
     owner: object,

@@ -53,7 +53,12 @@ function configOf(shape: ModelShape, { ids, vocabularySize }: WrittenTokenizer):
     minTiles: 1,
     maxTiles: 12,
     useThumbnail: true,
-    generation: { eosTokenIds: [ids['<|im_end|>']], bosTokenId: ids['<|endoftext|>'] },
+    generation: {
+      eosTokenIds: [ids['<|im_end|>']],
+      bosTokenId: ids['<|endoftext|>'],
+      options: {},
+      notFollowed: [],
+    },
   };
 }
 

@@ -15,7 +15,7 @@ function facellm(args: readonly string[], env: Record<string, string> = {}) {
 const MODEL = '--model --subfolder --device --dtype --threads --no-mmap';
 const PROMPT = '--template --system --tiles --limit-area --no-exif --json';
 const DRAW =
-  '--max-new-tokens --temperature --top-k --top-p --min-p --repetition-penalty --seed --stop';
+  '--max-new-tokens --greedy --temperature --top-k --top-p --min-p --repetition-penalty --seed --stop';
 const FLAGS: Readonly<Record<string, string>> = {
   ask: `${MODEL} --adapter ${PROMPT} ${DRAW}`,
   choose: `${MODEL} --adapter ${PROMPT} --choices --seed`,

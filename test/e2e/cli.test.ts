@@ -29,7 +29,8 @@ describe('end to end', () => {
     assert.equal(plain.status, 0);
     const { stdout } = facellm(['ask', PHOTO, QUESTION, ...MODEL, ...limit, '--json']);
     const answer = JSON.parse(stdout) as Record<string, unknown>;
-    const keys = 'text tokenIds promptTokens imageTokens finishReason timings peakBytes'.split(' ');
+    const keys =
+      'text tokenIds promptTokens imageTokens finishReason sampling timings peakBytes'.split(' ');
     assert.deepEqual(Object.keys(answer), keys);
     assert.deepEqual(answer['tokenIds'], one.generated_ids);
     assert.equal(answer['promptTokens'], one.input_ids.length);

@@ -87,7 +87,7 @@ describe('readCheckpointConfig', () => {
       minTiles: 1,
       maxTiles: 12,
       useThumbnail: true,
-      generation: { eosTokenIds: [2050], bosTokenId: 2048 },
+      generation: { eosTokenIds: [2050], bosTokenId: 2048, options: {}, notFollowed: [] },
     });
   });
 
@@ -192,6 +192,8 @@ describe('readCheckpointConfig', () => {
     assert.deepEqual((await readCheckpointConfig(folder.path)).generation, {
       eosTokenIds: [2050],
       bosTokenId: 2048,
+      options: {},
+      notFollowed: [],
     });
     const padded = await readChanged({ pad_token_id: 2048 }, file);
     assert.equal(padded.generation.padTokenId, 2048);

@@ -49,7 +49,8 @@ export class ModelTeacher implements Teacher {
   async answer(request: TeacherRequest, signal: AbortSignal): Promise<TeacherAnswer> {
     const { image, system, prompt: question, attempt } = request;
     // Greedy at first; the same answer would be rejected again.
-    const drawing = attempt === 0 ? {} : { temperature: 0.7, topP: 0.9, seed: attempt };
+    const drawing =
+      attempt === 0 ? { doSample: false } : { temperature: 0.7, topP: 0.9, seed: attempt };
     const maxNewTokens = this.#maxTokens;
     const result = await this.#model
       .ask({ image, system, question, maxNewTokens, signal, ...drawing })
