@@ -10,13 +10,14 @@ import { createError, FaceLlmError, ImageError } from '../errors.js';
 import { checkFields } from '../options/index.js';
 import { liesOnItsSide, orientationOf, upright } from './orientation.js';
 import { imageSource, isRawImage, nameOf, readSource } from './source.js';
-import { type RgbPixels, toRgb } from './to-rgb.js';
+import { toRgb } from './to-rgb.js';
 import {
   type DecodedImage,
   type DecodeOptions,
   DEFAULT_MAX_PIXELS,
   type ImageSize,
   type ImageSource,
+  type RgbPixels,
 } from './types.js';
 
 /** A picture whose bytes are read: what its pixels will be is settled. */
@@ -24,7 +25,9 @@ export interface OpenedImage {
   readonly name: string;
   /** Nobody else's: hashed and decoded at different times, they stay what they are. */
   readonly bytes: Uint8Array;
-  readonly input: Sharp;
+  /** Of raw pixels; undefined: an image file. Plain data, so that no declaration needs sharp's. */
+  readonly raw:
+    { readonly width: number; readonly height: number; readonly channels: 1 | 3 | 4 } | undefined;
   /** What besides the bytes determines the pixels. */
   readonly tag: string;
 }
@@ -41,16 +44,20 @@ export async function openImage(
 ): Promise<OpenedImage> {
   options.signal?.throwIfAborted();
   const taken = checkFields(imageSource, source, 'this is no picture', 'image');
-  // The size is checked by us beforehand, with a message of our own.
-  const limits = { limitInputPixels: false, failOn: 'error', ignoreIcc: true } as const;
   if (isRawImage(taken)) {
     const { data, width, height, channels = 3 } = taken;
-    const input = sharp(data, { ...limits, raw: { width, height, channels } });
-    return { input, name: nameOf(taken), bytes: data, tag: `raw ${width}x${height}x${channels}` };
+    const raw = { width, height, channels };
+    return { raw, name: nameOf(taken), bytes: data, tag: `raw ${width}x${height}x${channels}` };
   }
   const { bytes, name } = await readSource(taken);
   const tag = options.applyExif === false ? 'file, as stored' : 'file, upright';
-  return { input: sharp(bytes, limits), name, bytes, tag };
+  return { raw: undefined, name, bytes, tag };
+}
+
+function inputOf({ bytes, raw }: OpenedImage): Sharp {
+  // The size is checked by us beforehand, with a message of our own.
+  const limits = { limitInputPixels: false, failOn: 'error', ignoreIcc: true } as const;
+  return sharp(bytes, raw === undefined ? limits : { ...limits, raw });
 }
 
 /** Identity of the pixels that {@link decodeOpened} gives. Hashed in Node's thread pool. */
@@ -61,10 +68,12 @@ export async function keyOf({ bytes, tag }: OpenedImage): Promise<string> {
 
 /** @throws ImageError FACELLM_IMAGE_INVALID, FACELLM_IMAGE_TOO_LARGE */
 export async function decodeOpened(
-  { input, name, bytes }: OpenedImage,
+  opened: OpenedImage,
   options: DecodeOptions = {},
 ): Promise<RgbPixels> {
+  const { name, bytes } = opened;
   const pixels = await run(name, options, async () => {
+    const input = inputOf(opened);
     const meta = await input.metadata();
     const orientation = turnOf(meta, bytes, options);
     checkSize(meta, name, options);
@@ -89,9 +98,10 @@ export async function readImageSize(
   source: ImageSource,
   options: DecodeOptions = {},
 ): Promise<ImageSize> {
-  const { input, name, bytes } = await openImage(source, options);
+  const opened = await openImage(source, options);
+  const { name, bytes } = opened;
   return run(name, options, async () => {
-    const meta = await input.metadata();
+    const meta = await inputOf(opened).metadata();
     checkSize(meta, name, options);
     const { width, height } = meta;
     const isTurned = liesOnItsSide(turnOf(meta, bytes, options));

@@ -9,13 +9,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Metadata, Sharp } from 'sharp';
 
 import { type FirstFrame, firstFrame } from './gif.js';
-
-export interface RgbPixels {
-  /** `[height, width, 3]` uint8. */
-  readonly rgb: Uint8Array;
-  readonly width: number;
-  readonly height: number;
-}
+import type { RgbPixels } from './types.js';
 
 /** Pixels that one turn of the event loop may convert: about a millisecond. */
 const SLICE = 1 << 17;

@@ -13,13 +13,16 @@ export interface RawImage {
 /** A path, a `file:` or `data:` URL, the bytes of an image file, or raw pixels. */
 export type ImageSource = string | URL | Uint8Array | RawImage;
 
-export interface DecodedImage {
-  /** Identity of the pixels: equal keys, equal pixels. */
-  readonly key: string;
+export interface RgbPixels {
   /** `[height, width, 3]` uint8. */
   readonly rgb: Uint8Array;
   readonly width: number;
   readonly height: number;
+}
+
+export interface DecodedImage extends RgbPixels {
+  /** Identity of the pixels: equal keys, equal pixels. */
+  readonly key: string;
 }
 
 export interface ImageSize {
