@@ -7,6 +7,7 @@ import { webcrypto } from 'node:crypto';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 
 import { createError, FaceLlmError, ImageError } from '../errors.js';
+import { impostorOf } from '../files/index.js';
 import { checkFields } from '../options/index.js';
 import { liesOnItsSide, orientationOf, upright } from './orientation.js';
 import { imageSource, isRawImage, nameOf, readSource } from './source.js';
@@ -72,7 +73,7 @@ export async function decodeOpened(
   options: DecodeOptions = {},
 ): Promise<RgbPixels> {
   const { name, bytes } = opened;
-  const pixels = await run(name, options, async () => {
+  const pixels = await run(opened, options, async () => {
     const input = inputOf(opened);
     const meta = await input.metadata();
     const orientation = turnOf(meta, bytes, options);
@@ -100,7 +101,7 @@ export async function readImageSize(
 ): Promise<ImageSize> {
   const opened = await openImage(source, options);
   const { name, bytes } = opened;
-  return run(name, options, async () => {
+  return run(opened, options, async () => {
     const meta = await inputOf(opened).metadata();
     checkSize(meta, name, options);
     const { width, height } = meta;
@@ -125,13 +126,21 @@ function checkSize({ width, height }: ImageSize, name: string, options: DecodeOp
 }
 
 /** libvips' messages are about its own layers; ours names the picture and keeps theirs as detail. */
-async function run<T>(name: string, options: DecodeOptions, work: () => Promise<T>): Promise<T> {
+async function run<T>(
+  { name, bytes }: Pick<OpenedImage, 'name' | 'bytes'>,
+  options: DecodeOptions,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (cause) {
     options.signal?.throwIfAborted();
     if (cause instanceof FaceLlmError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
+    const impostor = impostorOf(bytes);
+    if (impostor !== undefined) {
+      throw createError('FACELLM_IMAGE_INVALID', `${name} ${impostor.text}`, { cause });
+    }
     throw createError(
       'FACELLM_IMAGE_INVALID',
       `${name} cannot be decoded; expected a whole JPEG, PNG, WebP, GIF, TIFF or AVIF file`,

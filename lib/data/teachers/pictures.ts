@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 
 import sharp from 'sharp';
 
+import { impostorOf } from '../../files/index.js';
 import { TeacherFailure } from './teacher.js';
 
 export interface Picture {
@@ -32,7 +33,8 @@ async function readPicture(path: string): Promise<Picture> {
   const { format, width, height } = await sharp(bytes)
     .metadata()
     .catch((cause: unknown) => {
-      throw new TeacherFailure('request', `${path} is no picture that can be decoded`, { cause });
+      const fault = impostorOf(bytes)?.text ?? 'is no picture that can be decoded';
+      throw new TeacherFailure('request', `${path} ${fault}`, { cause });
     });
   const mime = MIME[format];
   if (mime === undefined) {
