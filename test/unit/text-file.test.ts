@@ -132,7 +132,7 @@ describe('sources', () => {
   /** Files that decode bytes themselves, and why they may. */
   const OWN: Readonly<Record<string, string>> = {
     'files/text-file.ts': 'the rule itself',
-    'files/folder-lock.ts': 'its own few words, and /proc',
+    'files/lock-owner.ts': 'its own few words, and /proc',
     'files/journal-file.ts': 'a journal of its own, by bytes',
     'evaluation/run/journal.ts': 'a journal of its own, which may end in zeros',
     'training/run/append-log.ts': 'a log of its own, by bytes',
