@@ -9,7 +9,7 @@ export {
   type FaceLabels,
   VOCABULARY,
 } from './labels/vocabulary.js';
-export * from './making/index.js';
+export * from './synthesis/index.js';
 export {
   loadPromptSet,
   PROMPT_SETS,

@@ -96,7 +96,10 @@ describe('e2e: facellm generate', () => {
       [noKey, noModel, noTeacher, badColumn, badPair].map((ended) => ended?.code),
       [2, 2, 2, 2, 2],
     );
-    assert.match(noKey?.stderr ?? '', /OPENAI_API_KEY is not set/);
+    assert.match(
+      noKey?.stderr ?? '',
+      /OPENAI_API_KEY: expected the environment variable to be set/,
+    );
     assert.match(noModel?.stderr ?? '', /needs --model DIR/);
     assert.match(noTeacher?.stderr ?? '', /labels, openai, model/);
     assert.match(badColumn?.stderr ?? '', /did you mean age\?[^]*did you mean Male\?/);

@@ -25,7 +25,7 @@ const FILES = [
 ];
 
 const CHILD = `
-import { generateDataset } from './data/making/index.js';
+import { generateDataset } from './data/synthesis/index.js';
 import { openAiTeacher } from './data/teachers/index.js';
 const [labels, images, output, baseUrl] = process.argv.slice(2);
 const teacher = await openAiTeacher({ baseUrl, model: 'loopback', prices: { input: 1, output: 1 } });

@@ -1,55 +1,31 @@
 /** The package as installed for inference alone, without vega: what is refused before work, what goes on without plots. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import * as golden from '../support/golden.js';
 import { LabelledFaces } from '../support/labelled-faces.js';
+import { PackageWithout } from '../support/package-without.js';
 
-const ROOT = join(import.meta.dirname, '..', '..');
 const MODEL = join(golden.GOLDEN, 'ckpt-300m');
 
 describe('e2e: without vega', () => {
+  let installed: PackageWithout;
   let folder: string;
   let faces: LabelledFaces;
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'facellm-without-vega-'));
-    cpSync(join(ROOT, 'dist'), join(folder, 'dist'), { recursive: true });
-    cpSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
-    mkdirSync(join(folder, 'node_modules'));
-    const packages = readdirSync(join(ROOT, 'node_modules')).filter((name) => !/^vega/.test(name));
-    for (const name of packages) {
-      symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name));
-    }
+    installed = new PackageWithout(/^vega/);
+    ({ folder } = installed);
     faces = await LabelledFaces.create(2);
   });
   after(() => {
-    rmSync(folder, { recursive: true, force: true });
+    installed.remove();
     faces.remove();
   });
 
-  function node(...args: readonly string[]) {
-    const addon = process.env['FACELLM_ADDON'] ?? join(ROOT, 'build', 'Release', 'facellm.node');
-    const env = { ...process.env, FACELLM_ADDON: addon };
-    return spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8', env });
-  }
-
   function evaluate(benchmark: string, model: string, ...more: readonly string[]) {
-    const main = join(folder, 'dist', 'cli', 'main.js');
     const own = ['--benchmark', benchmark, '--data', faces.folder, '--model', model];
-    return node(main, 'evaluate', ...own, '--output', join(folder, 'scores'), ...more);
+    return installed.run('evaluate', ...own, '--output', join(folder, 'scores'), ...more);
   }
 
   it('a report with charts is refused before anything else is looked at', () => {
@@ -87,7 +63,7 @@ describe('e2e: without vega', () => {
     );
     const run = join(folder, 'run');
     mkdirSync(run);
-    const { status, stderr } = node(script, run);
+    const { status, stderr } = installed.node(script, run);
     assert.equal(status, 0, stderr);
     const names = readdirSync(run);
     assert.ok(names.includes('trainer_log.jsonl'));

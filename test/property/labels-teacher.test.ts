@@ -9,8 +9,8 @@ import {
   type FaceLabels,
   VOCABULARY,
 } from '../../lib/data/labels/vocabulary.js';
-import { judge } from '../../lib/data/making/gate.js';
-import { Plan } from '../../lib/data/making/plan.js';
+import { judge } from '../../lib/data/synthesis/gate.js';
+import { Plan } from '../../lib/data/synthesis/plan.js';
 import { PROMPT_SETS, type PromptSet } from '../../lib/data/prompts/index.js';
 import { labelsTeacher } from '../../lib/data/teachers/index.js';
 

@@ -8,7 +8,7 @@ import { ChatTemplate } from '../../lib/chat/index.js';
 import { readCheckpointConfig } from '../../lib/checkpoint/index.js';
 import { readDataset } from '../../lib/data/index.js';
 import { FAIRFACEGPT } from '../../lib/data/prompts/fairfacegpt.js';
-import { loadPromptSet } from '../../lib/data/prompts/prompt-set.js';
+import { loadPromptSet } from '../../lib/data/prompts/load-prompt-set.js';
 import { readQuestionFolder } from '../../lib/evaluation/facexbench/question-folder.js';
 import { readPairFile } from '../../lib/evaluation/pairs/pair-file.js';
 import { readAdapterConfig } from '../../lib/lora/index.js';

@@ -9,8 +9,7 @@ export {
   checkPromptSet,
   loadPromptSet,
   PROMPT_SETS,
-  type PromptQuestion,
-  type PromptSet,
   promptSetHash,
   selectQuestions,
-} from './prompt-set.js';
+} from './load-prompt-set.js';
+export type { PromptQuestion, PromptSet } from './prompt-set.js';

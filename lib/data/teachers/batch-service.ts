@@ -1,5 +1,5 @@
 /** A provider's batch interface: many requests in one file, answered within a day at a lower price. */
-import type { TeacherAnswer, TeacherFailure, TeacherRequest } from './teacher.js';
+import type { TeacherAnswer, TeacherFailure, TeacherRequest } from './exchange.js';
 
 export interface BatchStatus {
   /** In the provider's words. */

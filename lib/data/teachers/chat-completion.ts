@@ -11,7 +11,7 @@ import {
   TeacherFailure,
   type TeacherRequest,
   type TokenUsage,
-} from './teacher.js';
+} from './exchange.js';
 
 export interface CompletionSettings {
   readonly model: string;

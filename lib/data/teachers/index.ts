@@ -1,19 +1,19 @@
 /** Teachers, behind one interface. Those with a network or a model load their libraries when asked for. */
+import { loadOptional } from '../../packages/optional.js';
 import { LabelsTeacher, type LabelsTeacherOptions } from './labels-teacher.js';
 import type { ModelTeacherOptions } from './model-teacher.js';
-import type { OpenAiTeacherOptions } from './openai-teacher.js';
+import type { OpenAiTeacherOptions } from './openai-options.js';
 import type { Teacher } from './teacher.js';
 
 export type { LabelsTeacherOptions, ModelTeacherOptions, OpenAiTeacherOptions };
 export {
   type FailureKind,
-  type Teacher,
   type TeacherAnswer,
   TeacherFailure,
   type TeacherRequest,
-  type TokenPrices,
   type TokenUsage,
-} from './teacher.js';
+} from './exchange.js';
+export type { Teacher, TokenPrices } from './teacher.js';
 
 /** Writes answers from the labels alone; needs no network. */
 export function labelsTeacher(options: LabelsTeacherOptions = {}): Teacher {
@@ -23,10 +23,15 @@ export function labelsTeacher(options: LabelsTeacherOptions = {}): Teacher {
 /**
  * Any OpenAI-compatible endpoint; the key is read from OPENAI_API_KEY only.
  *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT; MissingPackageError FACELLM_PACKAGE_MISSING without the
+ * `openai` package
  */
 export async function openAiTeacher(options: OpenAiTeacherOptions = {}): Promise<Teacher> {
-  const { OpenAiTeacher } = await import('./openai-teacher.js');
+  const { OpenAiTeacher } = await loadOptional(
+    ['openai'],
+    { purpose: 'the openai teacher' },
+    () => import('./openai-teacher.js'),
+  );
   return new OpenAiTeacher(options);
 }
 

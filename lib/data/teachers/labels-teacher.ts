@@ -15,7 +15,8 @@ import {
   type Subject,
   subjectOf,
 } from './label-sentences.js';
-import type { Teacher, TeacherAnswer, TeacherRequest } from './teacher.js';
+import type { TeacherAnswer, TeacherRequest } from './exchange.js';
+import type { Teacher } from './teacher.js';
 
 export interface LabelsTeacherOptions {
   /** Other seeds choose other wordings. @default 0 */

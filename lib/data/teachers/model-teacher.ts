@@ -1,7 +1,8 @@
 /** One of our own models as a teacher: no network, no key, no cost. */
 import type { FaceLlm, LoadOptions } from '../../model/index.js';
 import { checkFields, field, fields, name, whole } from '../../options/index.js';
-import type { Teacher, TeacherAnswer, TeacherRequest } from './teacher.js';
+import type { TeacherAnswer, TeacherRequest } from './exchange.js';
+import type { Teacher } from './teacher.js';
 
 export interface ModelTeacherOptions {
   /** Checkpoint folder, or a hub id in the local cache. */

@@ -1,14 +1,14 @@
 /** OpenAI's Batch API for chat completions, and servers that copy it. */
 import { createReadStream } from 'node:fs';
 
+import type OpenAI from 'openai';
 import { z } from 'zod';
 
 import { parseJson } from '../../files/index.js';
 import type { BatchLine, BatchService, BatchStatus } from './batch-service.js';
-import { readCompletion } from './chat-completion.js';
+import { type CompletionBody, readCompletion } from './chat-completion.js';
 import { failureKind } from './openai-failure.js';
-import type { OpenAiTeacher } from './openai-teacher.js';
-import { isTeacherFailure, TeacherFailure, type TeacherRequest } from './teacher.js';
+import { isTeacherFailure, TeacherFailure, type TeacherRequest } from './exchange.js';
 
 const ENDPOINT = '/v1/chat/completions';
 /** Batches looked through for one that a killed process made; the newest come first. */
@@ -74,10 +74,18 @@ const STATES: Readonly<Record<string, BatchStatus['state']>> = {
   cancelled: 'failed',
 };
 
-export class OpenAiBatches implements BatchService {
-  readonly #teacher: OpenAiTeacher;
+/** A teacher as its batches use it. */
+export interface OpenAiAccess {
+  readonly client: OpenAI;
+  /** A request as single ones are sent. */
+  body(request: TeacherRequest): Promise<CompletionBody>;
+  failure(error: unknown): TeacherFailure;
+}
 
-  constructor(teacher: OpenAiTeacher) {
+export class OpenAiBatches implements BatchService {
+  readonly #teacher: OpenAiAccess;
+
+  constructor(teacher: OpenAiAccess) {
     this.#teacher = teacher;
   }
 
@@ -143,7 +151,7 @@ export class OpenAiBatches implements BatchService {
     }
   }
 
-  async #call<T>(work: (client: OpenAiTeacher['client']) => Promise<T>): Promise<T> {
+  async #call<T>(work: (client: OpenAI) => Promise<T>): Promise<T> {
     try {
       return await work(this.#teacher.client);
     } catch (error) {

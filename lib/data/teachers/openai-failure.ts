@@ -1,7 +1,7 @@
 /** What a failed request to an OpenAI-compatible server means for the run. */
 import OpenAI from 'openai';
 
-import { type FailureKind, isTeacherFailure, TeacherFailure } from './teacher.js';
+import { type FailureKind, isTeacherFailure, TeacherFailure } from './exchange.js';
 
 /** Longest wait that a server may ask for; more is taken for a mistake. */
 const MAX_RETRY_AFTER_MS = 3_600_000;

@@ -4,7 +4,6 @@
  */
 import OpenAI from 'openai';
 
-import { checkArguments, field, fields, flag, name, number, whole } from '../../options/index.js';
 import {
   boundUsage,
   completionBody,
@@ -12,58 +11,22 @@ import {
   estimateUsage,
   readCompletion,
 } from './chat-completion.js';
-import { OpenAiBatches } from './openai-batches.js';
+import { type OpenAiAccess, OpenAiBatches } from './openai-batches.js';
 import { toFailure } from './openai-failure.js';
+import {
+  checkOpenAiOptions,
+  DEFAULT_TEACHER_MODEL,
+  type OpenAiTeacherOptions,
+} from './openai-options.js';
 import { Pictures } from './pictures.js';
 import { knownPrices } from './prices.js';
 import {
-  type Teacher,
   type TeacherAnswer,
   TeacherFailure,
   type TeacherRequest,
-  type TokenPrices,
   type TokenUsage,
-} from './teacher.js';
-
-/** The model that made FairFaceGPT. */
-export const DEFAULT_TEACHER_MODEL = 'gpt-4o-2024-11-20';
-
-export interface OpenAiTeacherOptions {
-  /** @default 'gpt-4o-2024-11-20' */
-  readonly model?: string | undefined;
-  /** @default OPENAI_BASE_URL, else OpenAI's own */
-  readonly baseUrl?: string | undefined;
-  /** Longest answer, in tokens; longer ones count as truncated. @default 1024 */
-  readonly maxTokens?: number | undefined;
-  /** @default the provider's own, as the authors had it */
-  readonly temperature?: number | undefined;
-  /** Of a request, body included, in milliseconds. @default 120000 */
-  readonly timeoutMs?: number | undefined;
-  /** US dollars for a million tokens. @default those known for the model */
-  readonly prices?: TokenPrices | undefined;
-  /** For `planDataset` only: needs no key and answers nothing. @default false */
-  readonly estimateOnly?: boolean | undefined;
-}
-
-const teacherOptions = fields<OpenAiTeacherOptions>({
-  model: name('the name of a model').optional(),
-  baseUrl: field<string>(
-    'a URL such as http://127.0.0.1:8000/v1',
-    (value) => typeof value === 'string' && URL.canParse(value),
-  ).optional(),
-  maxTokens: whole(1).optional(),
-  temperature: number('a number from 0 to 2', 0, 2).optional(),
-  timeoutMs: whole(1, undefined, ' (milliseconds)').optional(),
-  prices: fields<TokenPrices>({
-    input: number('US dollars from 0', 0),
-    output: number('US dollars from 0', 0),
-  }).optional(),
-  estimateOnly: flag.optional(),
-});
-/** The SDK would refuse to be made without one. */
-const key = name(
-  'the environment variable to be set: the key is read from nowhere else (any text will do for a server without keys)',
-);
+} from './exchange.js';
+import type { Teacher, TokenPrices } from './teacher.js';
 
 /** A URL without user, password and query, which may hold secrets. */
 function publicUrl(url: string): string {
@@ -71,7 +34,7 @@ function publicUrl(url: string): string {
   return `${origin}${pathname}`.replace(/\/+$/, '');
 }
 
-export class OpenAiTeacher implements Teacher {
+export class OpenAiTeacher implements Teacher, OpenAiAccess {
   readonly name = 'openai';
   readonly identity: Readonly<Record<string, unknown>>;
   readonly defaultConcurrency = 16;
@@ -86,15 +49,7 @@ export class OpenAiTeacher implements Teacher {
 
   /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT, also if OPENAI_API_KEY is not set */
   constructor(options: OpenAiTeacherOptions = {}, env: NodeJS.ProcessEnv = process.env) {
-    const [checked] = checkArguments<[OpenAiTeacherOptions, string]>(
-      'the openai teacher cannot be used',
-      [teacherOptions, options],
-      [
-        key,
-        env['OPENAI_API_KEY'] || (options?.estimateOnly ? 'none' : undefined),
-        'OPENAI_API_KEY',
-      ],
-    );
+    const checked = checkOpenAiOptions(options, env);
     const { model = DEFAULT_TEACHER_MODEL, maxTokens = 1024, temperature } = checked;
     // The SDK wants some text, also where nothing is sent.
     this.#secret = env['OPENAI_API_KEY'] || 'none';

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 
 import { impostorOf } from '../../files/index.js';
-import { TeacherFailure } from './teacher.js';
+import { TeacherFailure } from './exchange.js';
 
 export interface Picture {
   readonly dataUrl: string;

@@ -1,5 +1,5 @@
 /** How long to wait before a request is repeated. */
-import type { TeacherFailure } from '../teachers/teacher.js';
+import type { TeacherFailure } from '../teachers/exchange.js';
 
 const FIRST_MS = 500;
 const MOST_MS = 30_000;

@@ -10,10 +10,10 @@ import { dirname, join } from 'node:path';
 import { createError } from '../../errors.js';
 import { AtomicFile } from '../../files/index.js';
 import type { BatchLine, BatchService } from '../teachers/batch-service.js';
-import { isTeacherFailure, TeacherFailure } from '../teachers/teacher.js';
+import { isTeacherFailure, TeacherFailure } from '../teachers/exchange.js';
 import type { OnlineContext, OnlineOutcome } from './ask-online.js';
 import { isPassing, waitBefore } from './backoff.js';
-import type { GenerationRun } from './generate-dataset.js';
+import type { GenerationEvent } from './events.js';
 import { SYSTEM_CLOCK } from './limiter.js';
 import type { BatchOptions } from './options.js';
 import { type OpenBatch, REQUEST_FAILED } from './run-journal.js';
@@ -21,7 +21,7 @@ import { setAside, settleAnswer } from './settle.js';
 import { costOf } from './spending.js';
 
 export interface BatchContext extends OnlineContext {
-  readonly run: GenerationRun;
+  readonly emit: (event: GenerationEvent) => void;
   /** Repetitions of a call, and of a request within batches, that failed in passing. */
   readonly maxRetries: number;
 }
@@ -161,14 +161,14 @@ class BatchAsking {
   }
 
   async #look(batch: OpenBatch, batchId: string): Promise<void> {
-    const { run, journal } = this.#context;
+    const { emit, journal } = this.#context;
     const { n } = batch;
     const found = await this.#patiently(() => this.#service.status(batchId));
     const { status, state, done, total, message, resultFiles } = found;
     const told = JSON.stringify([status, done, total]);
     if (this.#toldStatus.get(n) !== told) {
       this.#toldStatus.set(n, told);
-      run.emit({ type: 'batch', number: n, batchId, status, done, total });
+      emit({ type: 'batch', number: n, batchId, status, done, total });
     }
     if (state === 'working') return;
     let fatal: TeacherFailure | undefined;

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 
 import type { LabelledImage, LabelledImages } from '../labels/read-labels.js';
 import { type PromptSet, promptSetHash, teacherPrompt } from '../prompts/index.js';
-import type { TeacherRequest } from '../teachers/teacher.js';
+import type { TeacherRequest } from '../teachers/exchange.js';
 
 export class Plan {
   readonly images: readonly LabelledImage[];

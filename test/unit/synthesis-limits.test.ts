@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 
 import fc from 'fast-check';
 
-import { type Clock, RateLimiter } from '../../lib/data/making/limiter.js';
-import { Account, costOf } from '../../lib/data/making/spending.js';
+import { type Clock, RateLimiter } from '../../lib/data/synthesis/limiter.js';
+import { Account, costOf } from '../../lib/data/synthesis/spending.js';
 import { failureKind, redact, retryAfterMs } from '../../lib/data/teachers/openai-failure.js';
 import { knownPrices, pictureTokens } from '../../lib/data/teachers/prices.js';
 

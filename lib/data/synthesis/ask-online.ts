@@ -6,12 +6,12 @@ import { setMaxListeners } from 'node:events';
 
 import { createError } from '../../errors.js';
 import {
-  type Teacher,
   type TeacherAnswer,
   isTeacherFailure,
   TeacherFailure,
   type TeacherRequest,
-} from '../teachers/teacher.js';
+} from '../teachers/exchange.js';
+import type { Teacher } from '../teachers/teacher.js';
 import { isPassing, waitBefore } from './backoff.js';
 import { type Clock, RateLimiter, type RateLimits, SYSTEM_CLOCK } from './limiter.js';
 import { REQUEST_FAILED } from './run-journal.js';

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 import { createError } from '../../errors.js';
-import type { TokenUsage } from '../teachers/teacher.js';
+import type { TokenUsage } from '../teachers/exchange.js';
 
 interface PairEntry {
   /** Number of the pair in the plan. */

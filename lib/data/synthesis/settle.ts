@@ -2,7 +2,8 @@
  * What becomes of a teacher's answer: used, asked for again, or set aside. The one place where answers
  * turn into entries of the journal, for single requests and for batches.
  */
-import type { Teacher, TeacherAnswer, TokenPrices, TokenUsage } from '../teachers/teacher.js';
+import type { TeacherAnswer, TokenUsage } from '../teachers/exchange.js';
+import type { Teacher, TokenPrices } from '../teachers/teacher.js';
 import { judge } from './gate.js';
 import type { Plan } from './plan.js';
 import type { RunJournal } from './run-journal.js';

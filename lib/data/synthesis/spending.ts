@@ -2,7 +2,8 @@
  * The account of a run. Before a request starts, the most that it can cost is reserved; the request is
  * held back while that would pass the limit. So the limit holds whatever the answers turn out to cost.
  */
-import type { TokenPrices, TokenUsage } from '../teachers/teacher.js';
+import type { TokenUsage } from '../teachers/exchange.js';
+import type { TokenPrices } from '../teachers/teacher.js';
 
 const MILLION = 1e6;
 

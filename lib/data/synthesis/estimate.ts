@@ -1,11 +1,6 @@
 /** What a run will take, from the headers of a few pictures; nothing is asked. */
-import {
-  type Teacher,
-  isTeacherFailure,
-  type TeacherRequest,
-  type TokenPrices,
-  type TokenUsage,
-} from '../teachers/teacher.js';
+import { isTeacherFailure, type TeacherRequest, type TokenUsage } from '../teachers/exchange.js';
+import type { Teacher, TokenPrices } from '../teachers/teacher.js';
 import type { Plan } from './plan.js';
 import { costOf } from './spending.js';
 

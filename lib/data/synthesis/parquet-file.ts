@@ -5,6 +5,7 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+import { loadParquetWriter } from '../../packages/parquet.js';
 import { runWriteError, syncFolder, temporaryPath } from '../../files/index.js';
 
 /** A column's values in the rows of one group. */
@@ -39,7 +40,7 @@ export class ParquetFile {
 
   /** @throws TrainingError FACELLM_RUN_WRITE */
   static async open(path: string, columns: readonly ParquetColumn[]): Promise<ParquetFile> {
-    const { fileWriter, ParquetWriter } = await import('hyparquet-writer');
+    const { fileWriter, ParquetWriter } = await loadParquetWriter();
     const temporary = temporaryPath(path);
     try {
       const schema = [

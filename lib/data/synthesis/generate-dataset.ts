@@ -13,6 +13,7 @@ import {
   writeFileAtomic,
 } from '../../files/index.js';
 import { JobRun } from '../../jobs/index.js';
+import { loadParquetWriter } from '../../packages/parquet.js';
 import { type LabelledImages, readLabels } from '../labels/read-labels.js';
 import {
   checkPromptSet,
@@ -186,7 +187,8 @@ async function ask(
   if (batch) {
     const { askInBatches } = await import('./ask-in-batches.js');
     const settings = batch === true ? {} : batch;
-    return askInBatches({ ...context, teacher, stopSignal, onFailure, run, maxRetries }, settings);
+    const emit = (event: GenerationEvent): void => run.emit(event);
+    return askInBatches({ ...context, teacher, stopSignal, onFailure, emit, maxRetries }, settings);
   }
   if (journal.batches.size > 0) {
     const ids = [...journal.batches.values()].map(({ batchId, n }) => batchId ?? `number ${n}`);
@@ -213,6 +215,8 @@ async function ask(
 
 async function generate(given: GenerateOptions, run: GenerationRun): Promise<GenerationResult> {
   const options = checkOptions(given);
+  // Asked for now, so that no answer is paid for in vain.
+  await loadParquetWriter();
   const prepared = await prepare(options);
   const { plan, labelled } = prepared;
   const output = resolve(options.output);
@@ -295,6 +299,7 @@ async function finish(
  *
  * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT
  * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID for labels, pictures and prompts
+ * @throws MissingPackageError FACELLM_PACKAGE_MISSING without the `hyparquet-writer` package
  * @throws TeacherError FACELLM_TEACHER_FAILED
  * @throws TrainingError FACELLM_RUN_INVALID if the folder belongs to another run or process,
  * FACELLM_RUN_WRITE

@@ -4,7 +4,7 @@
  * description is true cannot be told from here.
  */
 import type { Attribute } from '../labels/vocabulary.js';
-import type { TeacherAnswer, TeacherRequest } from '../teachers/teacher.js';
+import type { TeacherAnswer, TeacherRequest } from '../teachers/exchange.js';
 import { THINKING_TAG } from './thinking.js';
 
 export type RejectionReason =

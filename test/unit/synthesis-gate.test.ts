@@ -1,8 +1,8 @@
 /** Which answers are used: a table of bad ones with their reasons, and of good ones that look alike. */
 import assert from 'node:assert/strict';
 
-import { judge, type RejectionReason } from '../../lib/data/making/gate.js';
-import { Plan } from '../../lib/data/making/plan.js';
+import { judge, type RejectionReason } from '../../lib/data/synthesis/gate.js';
+import { Plan } from '../../lib/data/synthesis/plan.js';
 import { PROMPT_SETS, type PromptSet } from '../../lib/data/prompts/index.js';
 import type { TeacherAnswer, TeacherRequest } from '../../lib/data/teachers/index.js';
 

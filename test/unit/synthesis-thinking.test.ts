@@ -1,7 +1,7 @@
 /** Thinking in front of an answer: cut off where it stands whole, left for the gate where it does not. */
 import assert from 'node:assert/strict';
 
-import { THINKING_TAG, withoutThinking } from '../../lib/data/making/thinking.js';
+import { THINKING_TAG, withoutThinking } from '../../lib/data/synthesis/thinking.js';
 
 const ANSWER = 'Short brown hair.';
 

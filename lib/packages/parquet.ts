@@ -1,0 +1,11 @@
+/** The writer of Parquet files. */
+import { loadOptional } from './optional.js';
+
+/** @throws MissingPackageError FACELLM_PACKAGE_MISSING */
+export function loadParquetWriter(): Promise<typeof import('hyparquet-writer')> {
+  return loadOptional(
+    ['hyparquet-writer'],
+    { purpose: 'a dataset as a Parquet file' },
+    () => import('hyparquet-writer'),
+  );
+}
