@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { createError } from '../errors.js';
 import { jsonFault, parseJson, readOptionalText, universalNewlines } from '../files/index.js';
 import { PLAIN_ADDED } from './internvl-tokens.js';
+import { foreignParts } from './qwen2-json.js';
 
 export interface AddedToken {
   readonly id: number;
@@ -55,16 +56,18 @@ const flags = {
   rstrip: z.literal(false).default(false),
   single_word: z.literal(false).default(false),
 };
-const tokenizerJson = z.object({
+const tokenizerJson = z.looseObject({
   added_tokens: z.array(z.object({ id, ...flags })).default([]),
   // Vocabulary and merges have 150,000 entries: checked by plain loops below, which make no copies.
-  model: z.object({
+  model: z.looseObject({
     type: z.literal('BPE').optional(),
     vocab: z.custom<Readonly<Record<string, number>>>(isVocab),
     merges: z.custom<TokenizerFiles['merges']>(isMerges),
   }),
 });
 const tokenizerConfig = z.object({
+  // A space before every text would be another text.
+  add_prefix_space: z.literal(false).nullish(),
   added_tokens_decoder: z.record(z.string().regex(/^\d+$/), z.object(flags)).optional(),
 });
 const idByToken = z.custom<Readonly<Record<string, number>>>(isVocab, 'expected ids by token');
@@ -87,35 +90,58 @@ function parse<T>(schema: z.ZodType<T>, text: string, directory: string, name: s
   const details = result.error.issues
     .slice(0, 100)
     .map((issue) => `${name}: ${issue.path.join('.')}: ${issue.message}`);
-  throw createError(
+  throw notQwen2(join(directory, name), details);
+}
+
+function notQwen2(path: string, details: readonly string[]): Error {
+  return createError(
     'FACELLM_TOKENIZER_INVALID',
-    `${join(directory, name)} does not describe a Qwen2 byte-level BPE tokenizer`,
+    `${path} does not describe a Qwen2 byte-level BPE tokenizer, first: ${details[0]}; use the tokenizer files of ` +
+      'an InternVL3 checkpoint',
     { details },
   );
 }
 
-function fromTokenizerJson(directory: string, text: string): TokenizerFiles {
+async function fromTokenizerJson(directory: string, text: string): Promise<TokenizerFiles> {
   const file = parse(tokenizerJson, text, directory, 'tokenizer.json');
-  return {
-    vocab: file.model.vocab,
-    merges: file.model.merges,
-    addedTokens: file.added_tokens.map(({ id, content, special }) => ({ id, content, special })),
-  };
+  const own = file.added_tokens.map(({ id, content, special }) => ({ id, content, special }));
+  // transformers adds those that the configuration alone lists.
+  const known = new Set(own.map(({ content }) => content));
+  const others = (await readConfiguredTokens(directory)) ?? [];
+  const addedTokens = [...own, ...others.filter(({ content }) => !known.has(content))];
+  const details = [...foreignParts(file), ...addedTokenProblems(addedTokens)];
+  if (details.length > 0) throw notQwen2(join(directory, 'tokenizer.json'), details);
+  return { vocab: file.model.vocab, merges: file.model.merges, addedTokens };
+}
+
+function addedTokenProblems(tokens: readonly AddedToken[]): string[] {
+  const byId = new Map<number, string>();
+  return tokens.flatMap(({ id, content }) => {
+    const before = byId.get(id);
+    byId.set(id, content);
+    return before === undefined ? [] : [`added tokens: id ${id} is both ${before} and ${content}`];
+  });
+}
+
+/** tokenizer_config.json's added_tokens_decoder; undefined where there is none. */
+async function readConfiguredTokens(directory: string): Promise<readonly AddedToken[] | undefined> {
+  const name = 'tokenizer_config.json';
+  const config = await readText(directory, name);
+  if (config === undefined) return undefined;
+  const { added_tokens_decoder: decoder } = parse(tokenizerConfig, config, directory, name);
+  return (
+    decoder &&
+    Object.entries(decoder).map(([key, { content, special }]) => ({
+      id: Number(key),
+      content,
+      special,
+    }))
+  );
 }
 
 async function readAddedTokens(directory: string): Promise<readonly AddedToken[]> {
-  const config = await readText(directory, 'tokenizer_config.json');
-  const decoder =
-    config === undefined
-      ? undefined
-      : parse(tokenizerConfig, config, directory, 'tokenizer_config.json').added_tokens_decoder;
-  if (decoder !== undefined) {
-    return Object.entries(decoder).map(([key, token]) => ({
-      id: Number(key),
-      content: token.content,
-      special: token.special,
-    }));
-  }
+  const configured = await readConfiguredTokens(directory);
+  if (configured !== undefined) return configured;
   const added = await readText(directory, 'added_tokens.json');
   if (added === undefined) return [];
   const ids = parse(idByToken, added, directory, 'added_tokens.json');

@@ -5,12 +5,8 @@
  */
 import { BYTE_LEVEL } from './byte-level.js';
 import { ADDED_TOKENS, type AddedTokenName, PLAIN_ADDED } from './internvl-tokens.js';
+import { QWEN2_SPLIT } from './qwen2-json.js';
 import type { TrainedBpe } from './train-bpe.js';
-
-/** Qwen2's pre-tokenisation as its own files spell it; {@link SPLIT_PATTERN} is the same for JavaScript. */
-const QWEN2_SPLIT =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" +
-  '\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
 
 export interface TokenizerSettings {
   /** Longest sequence in tokens. */
