@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles every CUDA kernel for sm_80 and sm_90a, and every source that knows CUDA with FACELLM_CUDA=1.
+# Compiles every CUDA kernel for sm_80, sm_90a and later cards (PTX), and every source that knows CUDA with FACELLM_CUDA=1.
 # nvcc needs no GPU. A CPU wheel of libtorch holds the CUDA headers but for one generated file, which a
 # stub stands in for; nothing is linked or run here.
 set -eu
@@ -14,7 +14,7 @@ trap 'rm -rf "$out"' EXIT
 
 for source in native/kernels/*/*_cuda.cu; do
   "$nvcc" -std=c++20 -O2 -Inative -gencode arch=compute_80,code=sm_80 \
-    -gencode arch=compute_90a,code=sm_90a -c "$source" -o "$out/kernel.o"
+    -gencode arch=compute_90a,code=sm_90a -gencode arch=compute_90,code=compute_90 -c "$source" -o "$out/kernel.o"
   echo "compiled $source"
 done
 

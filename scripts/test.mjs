@@ -1,17 +1,19 @@
 /**
- * `npm test`: sets up what is missing, then runs every mocha suite and, where GoogleTest is installed,
- * the native ones; `npm test -- FILE...` runs those suites alone. Ends with one line, 'N passed, N failed,
- * N skipped', over all of them.
+ * `npm test`: sets up what is missing, then runs every mocha suite and, where GoogleTest is found or can be
+ * fetched, the native ones; `npm test -- FILE...` runs those suites alone. Ends with what was skipped and why,
+ * and one line, 'N passed, N failed, N skipped', over all of them.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { findGoogleTest } from './find-googletest.mjs';
 import { findLibtorch } from './install/find-libtorch.mjs';
+import { runBuild } from './install/run-build.mjs';
 import { ROOT, setUp } from './setup.mjs';
 
-/** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
+/** @typedef {{ passed: number, failed: number, skipped: readonly string[] }} Counts skipped: the reason of each */
 
 /** @param {string} folder @param {readonly string[]} args @returns {Counts} */
 function runMocha(folder, args) {
@@ -28,61 +30,71 @@ function runMocha(folder, args) {
   );
   if (!existsSync(report)) {
     process.stderr.write(`mocha ended without a report (status ${run.status})\n`);
-    return { passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failed: 1, skipped: [] };
   }
   const counts = JSON.parse(readFileSync(report, 'utf8'));
   // A suite that breaks outside of any test must not count as a success.
   return run.status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
 
-/** @param {string} folder @returns {Counts} */
-function runNative(folder) {
-  const skip = (/** @type {string} */ reason) => {
-    process.stderr.write(`native tests skipped: ${reason}\n`);
-    return { passed: 0, failed: 0, skipped: 1 };
-  };
-  const source = process.env.FACELLM_GTEST_SOURCE;
-  if (!source && !existsSync('/usr/include/gtest/gtest.h')) {
-    return skip('no GoogleTest (Debian: apt-get install libgtest-dev)');
-  }
+/** @param {string} folder @returns {Promise<Counts>} */
+async function runNative(folder) {
+  const skip = (/** @type {string} */ reason) => ({
+    ...{ passed: 0, failed: 0 },
+    skipped: [`the whole native suite (test/native): ${reason}`],
+  });
   const libtorch = findLibtorch().found;
   if (!libtorch) return skip('no libtorch');
+  const googleTest = findGoogleTest();
+  if ('missing' in googleTest) return skip(googleTest.missing);
   // Beside the addon, whose objects it shares: nothing of the engine is compiled twice.
   const build = join(ROOT, 'build');
-  const configure = [
-    ...['-S', ROOT, '-B', build, `-DLIBTORCH_ROOT=${libtorch.root}`, `-DNODE=${process.execPath}`],
-    '-DFACELLM_NATIVE_TESTS=ON',
+  const defines = [
+    ...[`LIBTORCH_ROOT=${libtorch.root}`, `NODE=${process.execPath}`, 'FACELLM_NATIVE_TESTS=ON'],
+    ...googleTest.defines,
   ];
-  if (source) configure.push(`-DFACELLM_GTEST_SOURCE=${source}`);
   for (const args of [
-    configure,
+    ['-S', ROOT, '-B', build, ...defines.map((define) => `-D${define}`)],
     ['--build', build, '-j', '2', '--target', 'facellm_native_tests'],
   ]) {
-    const run = spawnSync('cmake', args, { cwd: ROOT, encoding: 'utf8' });
-    if (run.status !== 0) {
-      process.stderr.write(`${run.stdout}\n${run.stderr}\nthe native tests do not build\n`);
-      return { passed: 0, failed: 1, skipped: 0 };
+    const { status, output } = await runBuild('cmake', args, ROOT);
+    if (status !== 0) {
+      process.stderr.write(`${output}\nthe native tests do not build\n`);
+      return { passed: 0, failed: 1, skipped: [] };
     }
   }
-  const report = join(folder, 'native.json');
+  const report = join(folder, 'native.xml');
   const run = spawnSync(
     join(build, 'facellm_native_tests'),
-    ['--gtest_brief=1', `--gtest_output=json:${report}`],
+    ['--gtest_brief=1', `--gtest_output=xml:${report}`],
     {
       cwd: ROOT,
       stdio: 'inherit',
     },
   );
-  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
-  const { tests, failures, testsuites } = JSON.parse(readFileSync(report, 'utf8'));
-  const cases = testsuites.flatMap(
-    (/** @type {{ testsuite: unknown[] }} */ suite) => suite.testsuite,
-  );
-  const skipped = cases.filter(
-    (/** @type {{ result: string }} */ one) => one.result === 'SKIPPED',
-  ).length;
-  const crashed = run.status !== 0 && failures === 0 ? 1 : 0;
-  return { passed: tests - failures - skipped, failed: failures + crashed, skipped };
+  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: [] };
+  // Its JSON leaves out why a test skipped itself. XML has `FILE:LINE` before that.
+  const text = readFileSync(report, 'utf8');
+  const [, tests = '', failures = ''] =
+    /<testsuites tests="(\d+)" failures="(\d+)"/.exec(text) ?? [];
+  const skipped = [...text.matchAll(/<skipped message="([^"]*)"/g)].map(([, message = '']) => {
+    const lines = message.split('&#x0A;').filter((line) => !/:\d+$/.test(line));
+    return lines.join(' ').trim().replaceAll('&quot;', '"').replaceAll('&apos;', "'");
+  });
+  const isWhole = tests !== '' && (run.status === 0 || Number(failures) > 0);
+  const failed = Number(failures) + (isWhole ? 0 : 1);
+  return { passed: Number(tests) - Number(failures) - skipped.length, failed, skipped };
+}
+
+/** Each reason once, with how many tests it kept from running. */
+function showSkipped(/** @type {readonly string[]} */ reasons) {
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  if (counts.size > 0) process.stdout.write('skipped:\n');
+  for (const [reason, count] of [...counts].sort((a, b) => b[1] - a[1])) {
+    process.stdout.write(`${String(count).padStart(5)}  ${reason}\n`);
+  }
 }
 
 setUp();
@@ -90,13 +102,16 @@ const folder = mkdtempSync(join(tmpdir(), 'facellm-test-'));
 const args = process.argv.slice(2);
 const suites = [
   runMocha(folder, args.length > 0 ? args : ['test/**/*.test.ts']),
-  ...(args.length === 0 ? [runNative(folder)] : []),
+  ...(args.length === 0 ? [await runNative(folder)] : []),
 ];
 rmSync(folder, { recursive: true, force: true });
 const total = suites.reduce((a, b) => ({
   passed: a.passed + b.passed,
   failed: a.failed + b.failed,
-  skipped: a.skipped + b.skipped,
+  skipped: [...a.skipped, ...b.skipped],
 }));
-process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
+showSkipped(total.skipped);
+process.stdout.write(
+  `${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped\n`,
+);
 process.exitCode = total.failed > 0 ? 1 : 0;

@@ -65,6 +65,7 @@ export class Screen {
   readonly #now: () => number;
   #first: Pace | undefined;
   #shownAt = -Infinity;
+  #hasEstimate = false;
   #pending: string | undefined;
 
   /** @param now milliseconds of a clock that never goes back; for tests */
@@ -94,7 +95,7 @@ export class Screen {
     this.line(text);
   }
 
-  /** How far a stage is; time left by the pace since its first call. */
+  /** How far a stage is; time left by the pace since its first call, shown at once when it is known. */
   progress(done: number, total: number, note = ''): void {
     const now = this.#now();
     this.#first ??= { done, at: now };
@@ -111,7 +112,9 @@ export class Screen {
       .filter((part) => part !== '')
       .join('  ');
     this.#pending = text;
-    if (now - this.#shownAt >= (this.#stream.isTTY ? REDRAW_MS : LINE_MS)) this.#draw(now);
+    const isDue = now - this.#shownAt >= (this.#stream.isTTY ? REDRAW_MS : LINE_MS);
+    if (isDue || (left !== undefined && !this.#hasEstimate)) this.#draw(now);
+    this.#hasEstimate = left !== undefined;
   }
 
   /** Shows the last state and leaves the line to whatever is printed next. */
@@ -120,6 +123,7 @@ export class Screen {
     if (this.#pending !== undefined) this.#draw(this.#now());
     if (this.#stream.isTTY) this.#stream.write('\n');
     this.#first = undefined;
+    this.#hasEstimate = false;
     this.#shownAt = -Infinity;
   }
 

@@ -13,7 +13,7 @@ import { InstallError, say } from './report.mjs';
 const VERSION = '2.13.0';
 /** Where an index lacks that version: whatever the sources are written for. */
 const ANY_VERSION = `>=2.${SUPPORTED_MINORS[0]},<2.${SUPPORTED_MINORS[1] + 1}`;
-const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
+export const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
 
 /** @param {NodeJS.ProcessEnv} env */
 function wantsCuda(env) {

@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 
 import { FaceLlm } from '../../lib/index.js';
 import * as golden from '../support/golden.js';
+import { skip } from '../support/skip.js';
 
 const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
 const PHOTO = join(golden.GOLDEN, 'infer-300m', 'images', 'face_square_0.png');
@@ -158,8 +159,7 @@ describe('engine thread', () => {
 
   it('memory that cannot be had is a typed error, and the model stays usable', async function () {
     if (totalmem() > 64e9) {
-      console.log('      skipped: this machine has so much memory that the request might succeed');
-      this.skip();
+      skip(this, 'this machine has so much memory that the request might succeed');
     }
     const conversation = [{ role: 'user', content: 'x' }] as const;
     // 20,000 rows of 32,768 slots: 84 GB a tensor, refused by the system at once.

@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { GLOO_NOTE, HAS_GLOO } from '../support/gloo.js';
+import { HAS_GLOO } from '../support/gloo.js';
+import { NEEDS_GLOO, skip } from '../support/skip.js';
 import { GOLDEN } from '../support/golden.js';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
@@ -75,12 +76,12 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-describe(`end to end: training in several processes${GLOO_NOTE}`, function () {
+describe(`end to end: training in several processes`, function () {
   this.timeout(180_000);
   let folder = '';
 
   before(function () {
-    if (!HAS_GLOO) this.skip();
+    if (!HAS_GLOO) skip(this, NEEDS_GLOO);
     folder = mkdtempSync(join(tmpdir(), 'facellm-jobs-'));
     const images = join(GOLDEN, 'train-images');
     const records = JSON.parse(readFileSync(join(images, 'dataset.json'), 'utf8')) as unknown[];

@@ -14,7 +14,8 @@ import {
   type TrainOptions,
 } from '../../lib/index.js';
 import { listCheckpoints } from '../../lib/training/checkpoint-folder.js';
-import { GLOO_NOTE, HAS_GLOO } from '../support/gloo.js';
+import { HAS_GLOO } from '../support/gloo.js';
+import { NEEDS_GLOO, skip } from '../support/skip.js';
 import { GOLDEN } from '../support/golden.js';
 import { BASE, goldenRecipe, goldenRun } from '../support/training.js';
 
@@ -23,7 +24,7 @@ const STEPS = 6;
 /** Of the records below. */
 const CUT = 3;
 
-describe(`end to end: pictures that cannot be decoded${GLOO_NOTE}`, function () {
+describe(`end to end: pictures that cannot be decoded`, function () {
   this.timeout(180_000);
   let folder: string;
   const at = (...names: string[]): string => join(folder, ...names);
@@ -171,7 +172,7 @@ describe(`end to end: pictures that cannot be decoded${GLOO_NOTE}`, function () 
   });
 
   it('every rank of a job leaves out the same, after a resume, too', function () {
-    if (!HAS_GLOO) this.skip();
+    if (!HAS_GLOO) skip(this, NEEDS_GLOO);
     const command = (output: string, batchSize: number, more: readonly string[]): string[] => [
       ...[MAIN, 'train', '--recipe', 'nano', '--model', BASE, '--data', at('cut.json')],
       ...['--output', at(output), '--device', 'cpu', '--threads', '1', '--skip-invalid', ...more],

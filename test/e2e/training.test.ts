@@ -28,6 +28,7 @@ import {
 import { GOLDEN } from '../support/golden.js';
 import { readSafetensors } from '../support/safetensors.js';
 import { BASE, DATASET, goldenRecipe, goldenRun } from '../support/training.js';
+import { skip } from '../support/skip.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const MAIN = join(ROOT, 'dist', 'cli', 'main.js');
@@ -255,8 +256,7 @@ describe('train()', function () {
 
   it('memory that runs out is a typed error, and the trainer goes on as if nothing had been', function () {
     if (spawnSync('prlimit', ['--version']).status !== 0) {
-      console.log('      skipped: no prlimit (util-linux) to limit a process with');
-      this.skip();
+      skip(this, 'no prlimit (util-linux) to limit a process with');
     }
     const script = join(ROOT, 'test', 'support', 'train-out-of-memory.ts');
     const tsx = `--import=${join(ROOT, 'test', 'support', 'tsx.mjs')}`;

@@ -12,9 +12,10 @@ import fc from 'fast-check';
 
 import { createModel, nanoShape } from '../../lib/index.js';
 import { Tokenizer } from '../../lib/tokenizer/index.js';
+import { NEEDS_ORACLE, skip } from '../support/skip.js';
 
 const PYTHON = process.env['FACELLM_ORACLE_PYTHON'];
-const reason = PYTHON === undefined ? 'skipped: FACELLM_ORACLE_PYTHON is not set' : undefined;
+const SCRIPTS = join(import.meta.dirname, '..', '..', 'scripts');
 
 const TEXTS = [
   "user\nWhat is the person's age? They're smiling, aren't they?\n\n",
@@ -25,6 +26,7 @@ const TEXTS = [
 /** Ids of texts, and what loading the weights leaves over. */
 const SCRIPT = `
 import json, sys
+import known_torchvision
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 folder, texts = sys.argv[1], json.load(open(sys.argv[2], encoding="utf-8"))
 tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -52,10 +54,10 @@ interface Report {
   readonly image: number;
 }
 
-describe(`models from nothing, live${reason === undefined ? '' : ` (${reason})`}`, () => {
+describe(`models from nothing, live`, () => {
   for (const tiesEmbeddings of [true, false]) {
     it(`${tiesEmbeddings ? 'tied' : 'untied'}: transformers reads the same ids and every weight`, async function () {
-      if (PYTHON === undefined) return this.skip();
+      if (PYTHON === undefined) return skip(this, NEEDS_ORACLE);
       const folder = mkdtempSync(join(tmpdir(), 'facellm-create-live-'));
       try {
         const shape = { ...nanoShape(), tiesEmbeddings };
@@ -77,7 +79,7 @@ describe(`models from nothing, live${reason === undefined ? '' : ` (${reason})`}
         const run = spawnSync(
           PYTHON,
           ['-c', SCRIPT, made.directory, join(folder, 'texts.json')],
-          { encoding: 'utf8', maxBuffer: 2 ** 26 },
+          { encoding: 'utf8', maxBuffer: 2 ** 26, env: { ...process.env, PYTHONPATH: SCRIPTS } },
         );
         assert.equal(run.status, 0, run.stderr);
         const report = JSON.parse(run.stdout) as Report;

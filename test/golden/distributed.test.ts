@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 
 import { launch } from '../../lib/distributed/index.js';
-import { GLOO_NOTE, HAS_GLOO } from '../support/gloo.js';
+import { HAS_GLOO } from '../support/gloo.js';
+import { NEEDS_GLOO, skip } from '../support/skip.js';
 
 const RANK = join(import.meta.dirname, '..', 'support', 'golden-rank.ts');
 
@@ -53,13 +54,13 @@ async function run(
   return results;
 }
 
-describe(`golden training in several processes${GLOO_NOTE}`, function () {
+describe(`golden training in several processes`, function () {
   this.timeout(300_000);
   for (const [processes, cases] of JOBS) {
     describe(`${processes} Gloo processes`, () => {
       let results: Map<string, readonly string[]>;
       before(async function () {
-        if (!HAS_GLOO) this.skip();
+        if (!HAS_GLOO) skip(this, NEEDS_GLOO);
         results = await run(processes, cases);
       });
       for (const name of cases) {

@@ -11,22 +11,19 @@ import { join } from 'node:path';
 import { decodeImage } from '../../lib/image/index.js';
 import * as golden from '../support/golden.js';
 import { readSafetensors } from '../support/safetensors.js';
+import { NEEDS_ORACLE, skip } from '../support/skip.js';
 
 const ORACLE = process.env['FACELLM_ORACLE'];
 const PYTHON = process.env['FACELLM_ORACLE_PYTHON'];
-const reason =
-  ORACLE === undefined || PYTHON === undefined
-    ? 'skipped: FACELLM_ORACLE and FACELLM_ORACLE_PYTHON are not set'
-    : undefined;
 
 const SIZES =
   '--seed 77 --vision-layers 3 --vision-hidden 96 --vision-heads 3 --vision-mlp 160 --image-size 84 ' +
   '--text-layers 3 --text-hidden 80 --text-heads 5 --text-kv-heads 1 --text-mlp 112';
 
-describe(`oracle, live${reason === undefined ? '' : ` (${reason})`}`, () => {
+describe(`oracle, live`, () => {
   for (const style of ['300m', '6b']) {
     it(`another seed and other sizes, ${style}`, async function () {
-      if (ORACLE === undefined || PYTHON === undefined) return this.skip();
+      if (ORACLE === undefined || PYTHON === undefined) return skip(this, NEEDS_ORACLE);
       const folder = mkdtempSync(join(tmpdir(), 'facellm-oracle-'));
       try {
         const run = (script: string, args: readonly string[]): void => {

@@ -17,9 +17,9 @@ import { type AdapterKind, floats, writeAdapter } from '../support/adapters.js';
 import * as golden from '../support/golden.js';
 import { writeSafetensors } from '../support/original-layout.js';
 import { readSafetensors, type StoredTensor } from '../support/safetensors.js';
+import { NEEDS_ORACLE, skip } from '../support/skip.js';
 
 const PYTHON = process.env['FACELLM_ORACLE_PYTHON'];
-const reason = PYTHON === undefined ? 'skipped: FACELLM_ORACLE_PYTHON is not set' : undefined;
 const SCRIPT = join(import.meta.dirname, '..', '..', 'scripts', 'peft-reference.py');
 const BASE = join(golden.GOLDEN, 'ckpt-300m');
 
@@ -57,7 +57,7 @@ const OURS: Readonly<Record<string, AdapterKind>> = {
   patterns: { rankPattern: { q_proj: 8 }, alphaPattern: { 'mlp.down_proj': 1 } },
 };
 
-describe(`PEFT, live${reason === undefined ? '' : ` (${reason})`}`, function () {
+describe(`PEFT, live`, function () {
   this.timeout(600_000);
   let folder: string;
   let prompt: NativePrompt;
@@ -140,7 +140,7 @@ describe(`PEFT, live${reason === undefined ? '' : ` (${reason})`}`, function () 
 
   for (const [name, kind] of Object.entries(THEIRS)) {
     it(`an adapter of PEFT's works and merges here: ${name}`, async function () {
-      if (PYTHON === undefined) return this.skip();
+      if (PYTHON === undefined) return skip(this, NEEDS_ORACLE);
       const out = mkdtempSync(join(folder, 'theirs-'));
       const adapters = [out];
       const [expected, inBf16] = theirLogits(
@@ -160,7 +160,7 @@ describe(`PEFT, live${reason === undefined ? '' : ` (${reason})`}`, function () 
   }
 
   it('adapters of ours work in PEFT, alone and two at once', async function () {
-    if (PYTHON === undefined) return this.skip();
+    if (PYTHON === undefined) return skip(this, NEEDS_ORACLE);
     const stacks: string[][] = [];
     for (const kind of Object.values(OURS)) {
       stacks.push([await writeAdapter(BASE, mkdtempSync(join(folder, 'ours-')), kind)]);
@@ -177,7 +177,7 @@ describe(`PEFT, live${reason === undefined ? '' : ` (${reason})`}`, function () 
   });
 
   it('two adapters merged one after the other in bf16 round once', async function () {
-    if (PYTHON === undefined) return this.skip();
+    if (PYTHON === undefined) return skip(this, NEEDS_ORACLE);
     const adapters = [join(folder, 'first'), join(folder, 'second')];
     const output = join(folder, 'both');
     await mergeAdapter({ model: BASE, adapters, output });
@@ -201,7 +201,7 @@ describe(`PEFT, live${reason === undefined ? '' : ` (${reason})`}`, function () 
   });
 
   it('exported folders open in transformers: model, tokenizer and processor', async function () {
-    if (PYTHON === undefined) return this.skip();
+    if (PYTHON === undefined) return skip(this, NEEDS_ORACLE);
     const adapter = await writeAdapter(BASE, join(folder, 'export'), { seed: 31 });
     const shards = join(folder, 'shards');
     await mergeAdapter({ model: BASE, adapters: [adapter], output: shards, maxShardBytes: 2e5 });
@@ -224,7 +224,7 @@ describe(`PEFT, live${reason === undefined ? '' : ` (${reason})`}`, function () 
   });
 
   it('a tied head stays tied in both layouts', async function () {
-    if (PYTHON === undefined) return this.skip();
+    if (PYTHON === undefined) return skip(this, NEEDS_ORACLE);
     const tied = join(folder, 'tied');
     cpSync(join(golden.GOLDEN, 'ckpt-6b'), tied, { recursive: true });
     for (const file of ['tokenizer.json', 'vocab.json', 'merges.txt']) {

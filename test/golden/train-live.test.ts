@@ -10,14 +10,11 @@ import { join } from 'node:path';
 
 import type { RecipeLora, TrainingRecipe } from '../../lib/index.js';
 import { readSafetensors } from '../support/safetensors.js';
+import { NEEDS_ORACLE, skip } from '../support/skip.js';
 import { BASE, checkRun, DATASET, goldenRecipe, goldenRun } from '../support/training.js';
 
 const ORACLE = process.env['FACELLM_ORACLE'];
 const PYTHON = process.env['FACELLM_ORACLE_PYTHON'];
-const reason =
-  ORACLE === undefined || PYTHON === undefined
-    ? ' (skipped: FACELLM_ORACLE and FACELLM_ORACLE_PYTHON are not set)'
-    : '';
 
 interface Variant {
   readonly name: string;
@@ -45,11 +42,11 @@ const VARIANTS: readonly Variant[] = [
   },
 ];
 
-describe(`golden training, live${reason}`, function () {
+describe(`golden training, live`, function () {
   this.timeout(300_000);
   for (const { name, args, lora, recipe } of VARIANTS) {
     it(name, async function () {
-      if (ORACLE === undefined || PYTHON === undefined) return this.skip();
+      if (ORACLE === undefined || PYTHON === undefined) return skip(this, NEEDS_ORACLE);
       const folder = mkdtempSync(join(tmpdir(), 'facellm-oracle-'));
       try {
         const oracle = spawnSync(

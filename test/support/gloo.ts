@@ -1,4 +1,4 @@
-/** Whether this build can train in several processes on CPUs, and the name of what is skipped where it cannot. */
+/** Whether this build can train in several processes on CPUs. */
 import { loadAddon } from '../../lib/binding/load.js';
 
 function hasGloo(): boolean {
@@ -10,7 +10,3 @@ function hasGloo(): boolean {
 }
 
 export const HAS_GLOO: boolean = hasGloo();
-/** For the title of a suite. */
-export const GLOO_NOTE: string = HAS_GLOO
-  ? ''
-  : ' (skipped: this build has no Gloo, Debian: apt-get install libgloo-dev)';

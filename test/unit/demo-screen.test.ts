@@ -49,10 +49,23 @@ describe('unit: screen of the demo', () => {
     const lines = tape.text.trimEnd().split('\n');
     assert.deepEqual(
       lines.map((line) => /(\d+)\/50/.exec(line)?.[1]),
-      ['0', '10', '20', '30', '40', '50'],
+      ['0', '1', '11', '21', '31', '41', '50'],
     );
     assert.ok(lines.at(-1)?.endsWith('done'));
     assert.doesNotMatch(tape.text, /\r|\x1b/);
+  });
+
+  it('tells the time left as soon as it is known, also where it prints lines', () => {
+    const tape = new Tape(false);
+    let now = 0;
+    const screen = new Screen(tape, () => now);
+    for (let done = 0; done < 5; done++) {
+      screen.progress(done, 500, 'updates');
+      now += 400;
+    }
+    const lines = tape.text.trimEnd().split('\n');
+    assert.equal(lines.length, 2);
+    assert.match(lines[1] ?? '', /1\/500 {2}updates {2}3:20 left$/);
   });
 
   it('counts from where a resumed stage begins', () => {

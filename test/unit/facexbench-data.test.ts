@@ -23,6 +23,7 @@ import {
   readQuestionFile,
   temporaryFolder,
 } from '../support/facexbench-folder.js';
+import { skip } from '../support/skip.js';
 
 const GENDER = 'fairface_single_mcq_gender_test.json';
 /** The larger excerpts, where the checkout lies beside them. */
@@ -176,7 +177,7 @@ describe('FaceXBench folder', () => {
 
   it('the larger excerpts read without a fault, and the two complete files are known', async function () {
     if (!existsSync(EXCERPTS)) {
-      this.skip(); // they lie beside some checkouts only
+      skip(this, 'the larger excerpts of FaceXBench lie beside some checkouts only');
     }
     const { items, notes } = await faceXBench({ data: await makeFolder(EXCERPTS) });
     assert.equal(items.length, 294);

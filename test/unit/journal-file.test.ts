@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 
 import { AtomicFile, JournalFile } from '../../lib/files/index.js';
+import { skip } from '../support/skip.js';
 
 type Entry = Readonly<Record<string, unknown>>;
 
@@ -119,7 +120,7 @@ describe('unit: journal files', () => {
   });
 
   it('a full disk is told with the remedy', async function () {
-    if (!existsSync('/dev/full')) this.skip();
+    if (!existsSync('/dev/full')) skip(this, 'needs /dev/full, which Linux has');
     const journal = await JournalFile.open('/dev/full', () => undefined);
     assert.throws(
       () => journal.append({ a: 1 }),

@@ -14,6 +14,7 @@ import {
   trainerLogEntry,
   writeFileAtomic,
 } from '../../lib/training/run/index.js';
+import { skip } from '../support/skip.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
 
 const RECORD: StepRecord = {
@@ -143,7 +144,7 @@ describe('AppendLog', () => {
 
 describe('full disk', () => {
   before(function () {
-    if (process.platform !== 'linux') this.skip();
+    if (process.platform !== 'linux') skip(this, 'needs /dev/full, which Linux has');
   });
 
   it('ENOSPC names the path and the remedy, and the records wait', async () => {

@@ -39,8 +39,11 @@ async function teach(demo: Demo, recipe: TrainingRecipe): Promise<TrainingStageR
   let shown: number | undefined;
   const result = await interruption.during(run, async () => {
     for await (const event of run) {
-      if (event.type === 'start' && event.resumedStep > 0) {
-        screen.say(`Goes on after update ${event.resumedStep} of ${event.totalSteps}.`);
+      if (event.type === 'start') {
+        const { resumedStep, totalSteps } = event;
+        if (resumedStep > 0) screen.say(`Goes on after update ${resumedStep} of ${totalSteps}.`);
+        // The clock starts here: the first update already tells the time left.
+        screen.progress(resumedStep, totalSteps, 'updates');
       }
       if (event.type !== 'step') continue;
       const { step, totalSteps, loss } = event;
