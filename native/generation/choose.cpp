@@ -73,6 +73,35 @@ void check_choices(const InternVlConfig& config, const ChooseRequest& request) {
   }
 }
 
+std::vector<float> to_host(const at::Tensor& values) {
+  const auto host = values.cpu().contiguous();
+  const auto* data = host.const_data_ptr<float>();
+  return {data, data + host.numel()};
+}
+
+// Log-probabilities of several successors of one row [1, D].
+std::vector<float> one_row(const LanguageModel& language_model, const at::Tensor& hidden,
+                           const std::vector<int64_t>& targets) {
+  const auto scores = language_model.logits(hidden, {}).to(at::kFloat).squeeze(0);
+  return to_host(scores.index({at::tensor(targets, at::kLong).to(scores.device())}) - scores.logsumexp(-1));
+}
+
+// Log-probability of one successor of each row [R, D]. Logits of a chunk of rows exist at a time: with the 1B's
+// vocabulary 64 take 58 MB, those of hundreds of answers would take gigabytes.
+std::vector<float> row_by_row(const LanguageModel& language_model, const at::Tensor& hidden,
+                              const std::vector<int64_t>& targets, const Cancellation& cancellation) {
+  constexpr int64_t kRows = 64;
+  const auto index = at::tensor(targets, at::kLong).to(hidden.device()).unsqueeze(1);
+  std::vector<at::Tensor> parts;
+  for (int64_t begin = 0; begin < hidden.size(0); begin += kRows) {
+    cancellation.check();
+    const int64_t count = std::min(kRows, hidden.size(0) - begin);
+    const auto scores = language_model.logits(hidden.narrow(0, begin, count), {}).to(at::kFloat);
+    parts.push_back(scores.gather(1, index.narrow(0, begin, count)).squeeze(1) - scores.logsumexp(-1));
+  }
+  return to_host(at::cat(parts));
+}
+
 }  // namespace
 
 ChooseResult choose(Session& session, const ChooseRequest& request,
@@ -88,38 +117,31 @@ ChooseResult choose(Session& session, const ChooseRequest& request,
   ChooseResult result{};
   result.prompt_tokens = prompt_tokens;
   auto cache = language_model.make_cache(1, prompt_tokens + count);
-  const auto prompt = prefill(session, request.prompt, cache, request.uses_prefix_cache,
+  const auto features = encode_images(session, request.prompt.images, result.timings, cancellation, {});
+  const auto prompt = prefill(session, request.prompt, features, cache, request.uses_prefix_cache,
                               result.timings, cancellation, {});
   result.image_tokens = prompt.image_tokens;
   result.cached_tokens = prompt.cached_tokens;
 
   Stopwatch watch(result.timings.decode);
-  auto hidden = prompt.hidden_states.select(1, -1);  // [1, D]
+  std::vector<int64_t> first, successors;
+  for (const auto& ids : request.choices) {
+    first.push_back(ids[0]);
+    successors.insert(successors.end(), ids.begin() + 1, ids.end());
+  }
+  const auto first_log_probs = one_row(language_model, prompt.hidden_states.select(1, -1), first);
+  std::vector<float> other_log_probs;
   if (count > 0) {
-    const auto tree = language_model.forward(tree_input(session.model, branches, prompt_tokens),
-                                             cache, cancellation, {});
-    hidden = at::cat({hidden, tree.squeeze(0)});
+    const auto tree = language_model.forward(tree_input(session.model, branches, prompt_tokens), cache,
+                                             cancellation, {});
+    other_log_probs = row_by_row(language_model, tree.squeeze(0), successors, cancellation);
   }
-  // Row 0 predicts every answer's first token, row 1 + j the successor of the tree's token j. Only
-  // the rows' normalisers and the wanted entries leave the device.
-  const auto scores = language_model.logits(hidden, {}).to(at::kFloat);
-  std::vector<int64_t> rows, targets;
-  int64_t next = 1;
-  for (const auto& ids : request.choices) {
-    for (size_t i = 0; i < ids.size(); ++i) {
-      rows.push_back(i == 0 ? 0 : next++);
-      targets.push_back(ids[i]);
-    }
-  }
-  const auto device = session.model.options().device();
-  const auto row_index = at::tensor(rows, at::kLong).to(device);
-  const auto target_index = at::tensor(targets, at::kLong).to(device);
-  const auto log_sums = scores.logsumexp(-1);
-  const auto picked = (scores.index({row_index, target_index}) - log_sums.index({row_index})).cpu();
-  const float* values = picked.const_data_ptr<float>();
-  for (const auto& ids : request.choices) {
-    std::vector<float> log_probs(values, values + ids.size());
-    values += ids.size();
+  auto others = other_log_probs.begin();
+  for (size_t c = 0; c < request.choices.size(); ++c) {
+    std::vector<float> log_probs{first_log_probs[c]};
+    const auto end = others + static_cast<int64_t>(request.choices[c].size()) - 1;
+    log_probs.insert(log_probs.end(), others, end);
+    others = end;
     double sum = 0;
     for (const float log_prob : log_probs) sum += log_prob;
     if (!std::isfinite(sum)) {

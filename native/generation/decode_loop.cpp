@@ -129,7 +129,7 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
     capacity = std::max(capacity, length + row.budget);
     rows.push_back(std::move(row));
   }
-  // Every picture of the batch in one pass of the vision tower; prefill then finds them cached.
+  // Every picture of the batch in one pass of the vision tower, whatever the cache can hold.
   std::vector<ImageInput> images;
   for (const auto& prompt : request.prompts) {
     images.insert(images.end(), prompt.images.begin(), prompt.images.end());
@@ -138,10 +138,13 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
 
   auto cache = language_model.make_cache(static_cast<int64_t>(rows.size()), capacity);
   std::vector<at::Tensor> last;
+  auto own_features = features.begin();
   for (size_t b = 0; b < rows.size(); ++b) {
     auto row_cache = cache.row(static_cast<int64_t>(b));
-    const auto done = prefill(session, request.prompts[b], row_cache, request.uses_prefix_cache,
-                              result.timings, cancellation, {});
+    const auto end = own_features + static_cast<int64_t>(request.prompts[b].images.size());
+    const auto done = prefill(session, request.prompts[b], {own_features, end}, row_cache,
+                              request.uses_prefix_cache, result.timings, cancellation, {});
+    own_features = end;
     cache.lengths[b] = row_cache.lengths[0];
     rows[b].result.image_tokens = done.image_tokens;
     rows[b].result.cached_tokens = done.cached_tokens;

@@ -117,8 +117,9 @@ std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<i
     const auto& language_model = state_->model.language_model();
     auto cache = language_model.make_cache(1, static_cast<int64_t>(prompt.ids.size()));
     Timings timings{};
-    const auto done = prefill(state_->session, prompt, cache, /*uses_prefix_cache=*/false, timings,
-                              cancellation, record);
+    const auto features = encode_images(state_->session, prompt.images, timings, cancellation, record);
+    const auto done = prefill(state_->session, prompt, features, cache, /*uses_prefix_cache=*/false,
+                              timings, cancellation, record);
     const auto logits = language_model.logits(done.hidden_states, record)[0].to(at::kFloat);
     record("logits.last", logits[-1]);
     record("logits.argmax", logits.argmax(-1));

@@ -22,9 +22,9 @@ std::string image_identity(const Session& session, const ImageInput& image) {
 // Activations of one tile at the 1B's sizes take about 60 MB; sixteen keep a GPU busy.
 constexpr int64_t kTilesAtOnce = 16;
 
-at::Tensor pixel_values(const Session& session, std::span<const ImageInput> images,
-                        std::vector<int64_t>& tile_counts, const Trace& trace) {
-  const auto& config = session.model.config();
+// uint8 tiles [N, 3, S, S] of all pictures, one behind another, on the CPU.
+at::Tensor cut_tiles(const InternVlConfig& config, std::span<const ImageInput> images,
+                     std::vector<int64_t>& tile_counts) {
   std::vector<at::Tensor> tiles;
   for (const auto& image : images) {
     tiles.push_back(tile_image(image.rgb->data(), image.width, image.height,
@@ -32,23 +32,26 @@ at::Tensor pixel_values(const Session& session, std::span<const ImageInput> imag
                                image.has_thumbnail));
     tile_counts.push_back(tiles.back().size(0));
   }
-  const auto all = tiles.size() == 1 ? tiles[0] : at::cat(tiles);
-  if (trace) trace("tiles_u8", all);
-  const auto& p = session.preprocessing;
-  // Bytes travel to the device, floats are made there.
-  const auto values = normalise(all.to(session.model.options().device()), p.mean, p.std,
-                                p.rescale_factor);
-  if (trace) trace("pixel_values", values);
-  return values;
+  return tiles.size() == 1 ? tiles[0] : at::cat(tiles);
 }
 
-at::Tensor encode(const Session& session, const at::Tensor& values,
+// -> [N, tokens, D]. Bytes travel to the device, floats are made there; both for the tiles at hand alone.
+at::Tensor encode(Session& session, const at::Tensor& tiles, Timings& timings,
                   const Cancellation& cancellation, const Trace& trace) {
+  const auto& p = session.preprocessing;
   std::vector<at::Tensor> parts;
-  for (int64_t begin = 0; begin < values.size(0); begin += kTilesAtOnce) {
-    const int64_t count = std::min(kTilesAtOnce, values.size(0) - begin);
-    parts.push_back(
-        session.model.encode_tiles(values.narrow(0, begin, count), cancellation, trace));
+  for (int64_t begin = 0; begin < tiles.size(0); begin += kTilesAtOnce) {
+    const int64_t count = std::min(kTilesAtOnce, tiles.size(0) - begin);
+    at::Tensor values;
+    {
+      Stopwatch watch(timings.preprocess);
+      values = normalise(tiles.narrow(0, begin, count).to(session.model.options().device()), p.mean,
+                         p.std, p.rescale_factor);
+    }
+    if (trace) trace("pixel_values", values);
+    Stopwatch watch(timings.vision);
+    parts.push_back(session.model.encode_tiles(values, cancellation, trace));
+    session.tiles_encoded += count;
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
@@ -107,13 +110,13 @@ std::vector<at::Tensor> encode_images(Session& session, std::span<const ImageInp
   }
   if (fresh.empty()) return features;
   std::vector<int64_t> counts;
-  at::Tensor values;
+  at::Tensor tiles;
   {
     Stopwatch watch(timings.preprocess);
-    values = pixel_values(session, fresh, counts, trace);
+    tiles = cut_tiles(session.model.config(), fresh, counts);
   }
-  Stopwatch watch(timings.vision);
-  const auto encoded = encode(session, values, cancellation, trace);  // [tiles, tokens, D]
+  if (trace) trace("tiles_u8", tiles);
+  const auto encoded = encode(session, tiles, timings, cancellation, trace);
   int64_t begin = 0;
   for (size_t i = 0; i < fresh.size(); ++i) {
     auto own = encoded.narrow(0, begin, counts[i]).flatten(0, 1);
@@ -163,12 +166,11 @@ void check_prompt(const InternVlConfig& config, const Prompt& prompt) {
   }
 }
 
-PrefilledPrompt prefill(Session& session, const Prompt& prompt, KvCache& cache,
-                        bool uses_prefix_cache, Timings& timings, const Cancellation& cancellation,
-                        const Trace& trace) {
+PrefilledPrompt prefill(Session& session, const Prompt& prompt, const std::vector<at::Tensor>& features,
+                        KvCache& cache, bool uses_prefix_cache, Timings& timings,
+                        const Cancellation& cancellation, const Trace& trace) {
   const auto& language_model = session.model.language_model();
   const auto device = session.model.options().device();
-  const auto features = encode_images(session, prompt.images, timings, cancellation, trace);
   Stopwatch watch(timings.prefill);
   const auto length = static_cast<int64_t>(prompt.ids.size());
   const auto ids = at::tensor(prompt.ids, at::kInt).to(at::kLong);

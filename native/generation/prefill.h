@@ -28,11 +28,12 @@ struct Session {
   PrefixCache prefixes;
   std::unordered_map<std::string, int64_t> image_numbers;
   AdapterStack adapters;
+  int64_t tiles_encoded = 0;  // by the vision tower, since the model was loaded
 };
 
 // Projected vectors of each image, [tokens, D] in the model's dtype. Pictures not in the cache are
-// cut and encoded together, a bounded number of tiles at a time. Adds to timings.preprocess and
-// timings.vision; traces tiles_u8 and pixel_values.
+// cut and encoded together, a bounded number of tiles on the device at a time. Adds to timings.preprocess
+// and timings.vision; traces tiles_u8, and pixel_values of the tiles at hand.
 std::vector<at::Tensor> encode_images(Session& session, std::span<const ImageInput> images,
                                       Timings& timings, const Cancellation& cancellation,
                                       const Trace& trace);
@@ -47,9 +48,10 @@ struct PrefilledPrompt {
   int64_t cached_tokens = 0;
 };
 
-// Fills the empty one-row cache. Adds to all timings but decode.
-PrefilledPrompt prefill(Session& session, const Prompt& prompt, KvCache& cache,
-                        bool uses_prefix_cache, Timings& timings, const Cancellation& cancellation,
-                        const Trace& trace);
+// Fills the empty one-row cache. `features`: what encode_images() gave for the prompt's images. Adds to
+// timings.prefill.
+PrefilledPrompt prefill(Session& session, const Prompt& prompt, const std::vector<at::Tensor>& features,
+                        KvCache& cache, bool uses_prefix_cache, Timings& timings,
+                        const Cancellation& cancellation, const Trace& trace);
 
 }  // namespace facellm
