@@ -31,6 +31,9 @@ export function loadAddon(): NativeAddon {
   // libgomp's threads spin at barriers and fight the event loop for the cores; it reads this once,
   // when libtorch is loaded.
   process.env['GOMP_SPINCOUNT'] ??= '10000';
+  // NCCL's watchdog would end the whole process without a word of ours; a group's own watcher aborts instead. Set
+  // here, where no thread of the engine reads the environment yet.
+  process.env['TORCH_NCCL_ASYNC_ERROR_HANDLING'] ??= '0';
   const paths = addonPaths();
   const path = paths.find((candidate) => existsSync(candidate));
   if (path === undefined) {

@@ -57,7 +57,11 @@ export function createProgram(finish: Finish): Command {
     .option('--top-p <p>', 'draw among tokens that make up this probability', decimal)
     .option('--min-p <p>', 'leave out tokens below this share of the most probable', decimal)
     .option('--repetition-penalty <x>', 'above 1 discourages repetition', decimal)
-    .option('--seed <n>', 'of the draws (default: 0)', wholeNumber(0))
+    .option(
+      '--seed <n>',
+      'of the draws (default: another one each time; --json tells it)',
+      wholeNumber(0),
+    )
     .option('--stop <text...>', 'texts that end the answer')
     .action(async (words: string[], flags: AskFlags) => {
       const { runAsk } = await import('./ask.js');

@@ -1,4 +1,6 @@
 /** How an answer is drawn, and where it ends: bounds and defaults. */
+import { randomInt } from 'node:crypto';
+
 import type { NativeSampling } from '../binding/native.js';
 import { InvalidArgumentError } from '../errors.js';
 import {
@@ -35,7 +37,10 @@ export interface GenerationOptions {
   readonly minP?: number | undefined;
   /** Above 1 discourages ids already seen in prompt and answer. @default 1 */
   readonly repetitionPenalty?: number | undefined;
-  /** Of the draws; a non-negative safe integer. @default 0 */
+  /**
+   * Of the draws, a non-negative safe integer: the same seed draws the same again, and each row of a batch draws from
+   * a stream of its own. The result names it. @default another one for every call
+   */
   readonly seed?: number | undefined;
   /** Texts that end the answer; they are not part of it. */
   readonly stop?: readonly string[] | undefined;
@@ -126,7 +131,8 @@ export function resolveGeneration(
       topP: topP ?? 1,
       minP: minP ?? 0,
       repetitionPenalty: options.repetitionPenalty ?? file.repetitionPenalty ?? 1,
-      seed: options.seed ?? 0,
+      // Greedy answers draw nothing.
+      seed: options.seed ?? (isDrawing ? randomInt(2 ** 48 - 1) : 0),
     },
     stop: options.stop ?? file.stop ?? [],
   };

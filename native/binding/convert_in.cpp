@@ -108,8 +108,7 @@ ImageInput read_image(Napi::Value value, const std::string& path, Problems& prob
       reader.typed_array<uint8_t>("rgb", napi_uint8_array, "a Uint8Array"));
   image.width = reader.integer("width");
   image.height = reader.integer("height");
-  image.columns = static_cast<int>(reader.integer("columns"));
-  image.rows = static_cast<int>(reader.integer("rows"));
+  const int64_t columns = reader.integer("columns"), rows = reader.integer("rows");
   image.has_thumbnail = reader.boolean("hasThumbnail");
   constexpr int64_t kLongestSide = int64_t{1} << 28;
   if (image.width < 1 || image.height < 1 || image.width > kLongestSide ||
@@ -119,8 +118,11 @@ ImageInput read_image(Napi::Value value, const std::string& path, Problems& prob
     problems.push_back(path + ".rgb: expected " + std::to_string(image.width * image.height * 3) +
                        " bytes, got " + std::to_string(image.rgb->size()));
   }
-  if (image.columns < 1 || image.rows < 1 || image.columns > 4096 || image.rows > 4096) {
+  if (columns < 1 || rows < 1 || columns > 4096 || rows > 4096) {
     problems.push_back(path + ": expected 1 to 4096 columns and rows of tiles");
+  } else {
+    image.columns = static_cast<int>(columns);
+    image.rows = static_cast<int>(rows);
   }
   return image;
 }

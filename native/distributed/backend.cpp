@@ -45,8 +45,6 @@ c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store
                                             int size, at::Device device) {
   // Whatever asks for "the current GPU" on this thread means this rank's.
   c10::cuda::set_device(device.index());
-  // Its watchdog would end the whole process without a word of ours; the group's watcher aborts instead.
-  ::setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", /*overwrite=*/0);
   auto options = c10d::ProcessGroupNCCL::Options::create();
   options->timeout = kCollectiveTimeout;
   return c10::make_intrusive<c10d::ProcessGroupNCCL>(store, rank, size, options);

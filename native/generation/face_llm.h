@@ -43,7 +43,7 @@ struct SamplingOptions {
   double top_p;               // 1: off
   double min_p;               // 0: off
   double repetition_penalty;  // 1: off; applies over prompt and generated ids
-  uint64_t seed;              // row b draws from stream seed + b
+  uint64_t seed;              // rows draw from streams that follow from it and the row's number
 };
 
 struct AdapterInfo {

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "core/error.h"
+#include "core/mixed_seed.h"
 
 namespace facellm {
 namespace {
@@ -23,7 +24,8 @@ void penalise(std::vector<float>& scores, std::span<const int32_t> seen_ids, dou
 }  // namespace
 
 Sampler::Sampler(const SamplingOptions& options, uint64_t row)
-    : options_(options), generator_(options.seed + row) {}
+    // Twice: row 0 of seed 1 is no row of seed 0.
+    : options_(options), generator_(mixed_seed(mixed_seed(options.seed, 0), row)) {}
 
 std::vector<Sampler::Candidate> Sampler::candidates(std::span<const float> logits,
                                                     std::span<const int32_t> seen_ids) const {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/mixed_seed.h"
 #include "kernels/product/product.h"
 
 namespace facellm {
@@ -118,13 +119,6 @@ at::Tensor drop(const at::Tensor& x, double probability, uint64_t seed) {
   return x * keep.to(x.device(), x.scalar_type()).div_(1 - probability);
 }
 
-uint64_t mixed(uint64_t seed, uint64_t value) {  // splitmix64
-  uint64_t z = seed + (value + 1) * 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
-
 }  // namespace
 
 at::Tensor row_norms(const at::Tensor& weight, const LoraSlice& slice) {
@@ -163,7 +157,7 @@ at::Tensor lora_linear_reference(const at::Tensor& x, const Linear& base,
   uint64_t index = 0;
   for (const auto& slice : slices) {
     const auto input = dropout.probability > 0
-                           ? drop(x, dropout.probability, mixed(mixed(dropout.seed, place), index))
+                           ? drop(x, dropout.probability, mixed_seed(mixed_seed(dropout.seed, place), index))
                            : x;
     ++index;
     const auto u = linear_product(input, slice.a.to(x.scalar_type()));

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "kernels/add_rms_norm/add_rms_norm.h"
+#include "kernels/common/checks.h"
 #include "kernels/rope_kv_append/rope_kv_append.h"
 #include "kernels/swiglu/swiglu.h"
 #if FACELLM_CUDA
@@ -120,6 +121,11 @@ TEST(RopeKvAppend, PlainAndCuda) {
   }
   if (!has_gpu()) GTEST_SKIP() << "CUDA part: no GPU in this build or machine; the CPU part passed";
 }
+
+// Some 600 checks a token hold: none may make a text for it.
+template <typename Text>
+concept IsExpectation = requires(KernelChecks checks, Text text) { checks.require(true, text); };
+static_assert(IsExpectation<const char*> && !IsExpectation<std::string>);
 
 TEST(Dispatch, RefusesWrongArgumentsListingThem) {
   const auto x = at::zeros({2, 8});

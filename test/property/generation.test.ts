@@ -141,4 +141,16 @@ describe('generation', () => {
     const wrong = { ids: Int32Array.of(5000), images: [] };
     await assert.rejects(model.trace(wrong, []).promise, { code: 'FACELLM_INVALID_ARGUMENT' });
   });
+
+  it('refuses numbers of tiles that only look small in 32 bits', async () => {
+    const image = { key: 'x', rgb: new Uint8Array(3), width: 1, height: 1, hasThumbnail: false };
+    for (const grid of [
+      { columns: 2 ** 32 + 1, rows: 1 },
+      { columns: 1, rows: 2 ** 33 + 2 },
+    ]) {
+      await assert.rejects(model.embedImages([{ ...image, ...grid }], []).promise, {
+        code: 'FACELLM_INVALID_ARGUMENT',
+      });
+    }
+  });
 });

@@ -116,15 +116,23 @@ describe('options', () => {
     const { sampling, maxNewTokens } = resolveGeneration({});
     assert.equal(sampling.isGreedy, true);
     assert.equal(maxNewTokens, 500);
-    assert.deepEqual(resolveGeneration({ temperature: 0.5 }).sampling, {
+    assert.deepEqual(resolveGeneration({ temperature: 0.5, seed: 3 }).sampling, {
       isGreedy: false,
       temperature: 0.5,
       topK: 50,
       topP: 1,
       minP: 0,
       repetitionPenalty: 1,
-      seed: 0,
+      seed: 3,
     });
+  });
+
+  it('draw by another seed at every call unless one is given', () => {
+    const seeds = Array.from({ length: 20 }, () => resolveGeneration({ topK: 5 }).sampling.seed);
+    assert.equal(new Set(seeds).size, seeds.length);
+    assert.ok(seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0));
+    assert.equal(resolveGeneration({ topK: 5, seed: 0 }).sampling.seed, 0);
+    assert.equal(resolveGeneration({}).sampling.seed, 0);
   });
 
   it('lists every wrong one', () => {

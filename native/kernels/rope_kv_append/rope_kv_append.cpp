@@ -28,8 +28,9 @@ void check(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
   for (const auto& [cache, name] : {std::pair(keys, "key_cache"), std::pair(values, "value_cache")}) {
     checks.require_same(cache, qkv, name);
     checks.require_shape(cache, {batch, kv_heads, keys.size(2), head_dim}, name);
-    checks.require(cache.dim() == 4 && cache.stride(3) == 1,
-                   std::string(name) + ": expected a contiguous last dimension");
+    if (cache.dim() != 4 || cache.stride(3) != 1) {
+      checks.add(std::string(name) + ": expected a contiguous last dimension");
+    }
   }
   checks.require_shape(starts, {batch}, "starts");
   checks.require(starts.scalar_type() == at::kLong && starts.device() == qkv.device(),
@@ -39,10 +40,9 @@ void check(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
   if (starts.is_cpu() && starts.dim() == 1 && starts.size(0) == batch) {
     for (int64_t b = 0; b < batch; ++b) {
       const int64_t start = starts.const_data_ptr<int64_t>()[b];
-      checks.require(start >= 0 && start + length <= keys.size(2),
-                     "starts: row " + std::to_string(b) + " would write slots " +
-                         std::to_string(start) + " to " + std::to_string(start + length - 1) +
-                         " of " + std::to_string(keys.size(2)));
+      if (start >= 0 && start + length <= keys.size(2)) continue;
+      checks.add("starts: row " + std::to_string(b) + " would write slots " + std::to_string(start) +
+                 " to " + std::to_string(start + length - 1) + " of " + std::to_string(keys.size(2)));
     }
   }
   checks.finish();
