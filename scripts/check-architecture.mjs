@@ -12,12 +12,13 @@ import { libSources, nativeSources } from './architecture/files.mjs';
 import * as rules from './architecture/rules.mjs';
 
 /** What all rooms of lib may use, as they may use the file `errors`. */
-const FOR_ALL = ['files', 'options', 'packages'];
+const FOR_ALL = ['files', 'options', 'packages', 'progress'];
 
 /** Rooms that each room may use besides itself. */
 const LIB = {
   options: [],
   packages: [],
+  progress: [],
   files: [],
   jobs: [],
   binding: [],

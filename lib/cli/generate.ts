@@ -17,7 +17,7 @@ import {
   type TokenPrices,
 } from '../data/index.js';
 import { InvalidArgumentError } from '../errors.js';
-import { formatDuration } from '../training/run/index.js';
+import { formatDuration, formatLeft, StatusLine } from '../progress/index.js';
 import { valueMap } from './generate-options.js';
 import type { Console } from './output.js';
 import { Interrupted } from './session.js';
@@ -135,30 +135,21 @@ export async function runGenerate(flags: GenerateFlags, streams: Console): Promi
   }
 }
 
-const REDRAW_MS = 100;
-const LINE_MS = 10_000;
-
 async function report(run: GenerationRun, { stderr }: Console): Promise<GenerationResult> {
-  let shownAt = performance.now();
-  const clear = stderr.isTTY ? '\r\x1b[K' : '';
+  const line = new StatusLine({ stream: stderr, intervalSeconds: 10 });
   for await (const event of run) {
     if (event.type === 'start') {
       const { images, total, resumed, skippedRows } = event;
       const before = resumed > 0 ? `, ${resumed} of them done before` : '';
       const skipped = skippedRows > 0 ? `, ${skippedRows} row(s) left out` : '';
-      stderr.write(`${images} pictures, ${total} questions${before}${skipped}\n`);
+      line.note(`${images} pictures, ${total} questions${before}${skipped}`);
     }
     if (event.type === 'batch') {
       const { batchId, status, done, total } = event;
-      stderr.write(`${clear}batch ${batchId}: ${status}, ${done}/${total}\n`);
+      line.note(`batch ${batchId}: ${status}, ${done}/${total}`);
     }
-    if (event.type === 'progress') {
-      const now = performance.now();
-      if (now - shownAt < (stderr.isTTY ? REDRAW_MS : LINE_MS)) continue;
-      shownAt = now;
-      stderr.write(`${clear}${formatGeneration(event)}${stderr.isTTY ? '' : '\n'}`);
-    }
-    if (event.type === 'write') stderr.write(`${clear}writing the dataset\n`);
+    if (event.type === 'progress' && line.isDue) line.show(formatGeneration(event));
+    if (event.type === 'write') line.note('writing the dataset');
   }
   return run;
 }
@@ -172,7 +163,6 @@ export function formatGeneration(progress: GenerationProgress): string {
   const { total, settled, setAside, rejected, failedRequests, spending } = progress;
   const { elapsedSeconds, settledNow } = progress;
   const rate = elapsedSeconds > 0 ? settledNow / elapsedSeconds : 0;
-  const left = rate > 0 ? formatDuration(Math.ceil((total - settled) / rate)) : '-:--:--';
   const percent = total === 0 ? 100 : (100 * settled) / total;
   const cost = spending.cost + spending.possiblyLost;
   return [
@@ -183,7 +173,7 @@ export function formatGeneration(progress: GenerationProgress): string {
     ...(failedRequests > 0 ? [`${failedRequests} failed`] : []),
     ...(cost > 0 ? [money(cost)] : []),
     `${formatDuration(elapsedSeconds)} elapsed`,
-    `${left} left`,
+    formatLeft(rate > 0 ? (total - settled) / rate : undefined),
   ].join('  ');
 }
 

@@ -1,5 +1,6 @@
 /** What the commands print: data on stdout, everything else on stderr. */
 import { FaceLlmError } from '../errors.js';
+import { StatusLine } from '../progress/index.js';
 
 export interface Console {
   readonly stdout: NodeJS.WritableStream;
@@ -51,11 +52,12 @@ export function table(rows: readonly (readonly string[])[]): string {
  * line on a terminal, prints a line every five seconds elsewhere.
  */
 export class LoadReporter {
-  readonly #stderr: Console['stderr'];
+  readonly #line: StatusLine;
+  readonly #isTerminal: boolean;
   readonly #now: () => number;
   readonly #startedAt: number;
   readonly #words: { readonly doing: string; readonly done: string };
-  #shownAt = 0;
+  #isShown = false;
 
   /** @param now milliseconds; another clock in tests */
   constructor(
@@ -63,28 +65,29 @@ export class LoadReporter {
     words: { readonly doing: string; readonly done: string } = { doing: 'loading', done: 'loaded' },
     now: () => number = () => performance.now(),
   ) {
-    this.#stderr = stderr;
+    this.#line = new StatusLine({ stream: stderr, intervalSeconds: 5, now });
+    this.#isTerminal = stderr.isTTY === true;
     this.#words = words;
     this.#now = now;
     this.#startedAt = now();
   }
 
   update(bytesDone: number, bytesTotal: number): void {
-    const now = this.#now();
-    const elapsed = (now - this.#startedAt) / 1000;
-    const interval = this.#stderr.isTTY ? 100 : 5000;
-    if (elapsed < 1 || bytesDone === 0 || (this.#shownAt > 0 && now - this.#shownAt < interval))
-      return;
-    this.#shownAt = now;
+    const elapsed = (this.#now() - this.#startedAt) / 1000;
+    if (elapsed < 1 || bytesDone === 0 || !this.#line.isDue) return;
+    this.#isShown = true;
     const percent = Math.floor((100 * bytesDone) / bytesTotal);
     const left = Math.ceil((elapsed * (bytesTotal - bytesDone)) / bytesDone);
-    const text = `${this.#words.doing}: ${percent} % of ${formatBytes(bytesTotal)}, ${formatBytes(bytesDone / elapsed)}/s, ${left} s left`;
-    this.#stderr.write(this.#stderr.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
+    const rate = `${formatBytes(bytesDone / elapsed)}/s`;
+    this.#line.show(
+      `${this.#words.doing}: ${percent} % of ${formatBytes(bytesTotal)}, ${rate}, ${left} s left`,
+    );
   }
 
   finish(): void {
-    if (this.#shownAt === 0) return;
+    if (!this.#isShown) return;
     const seconds = ((this.#now() - this.#startedAt) / 1000).toFixed(1);
-    this.#stderr.write(this.#stderr.isTTY ? `\r\x1b[K` : `${this.#words.done} in ${seconds} s\n`);
+    if (this.#isTerminal) this.#line.erase();
+    else this.#line.note(`${this.#words.done} in ${seconds} s`);
   }
 }

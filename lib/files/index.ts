@@ -10,7 +10,8 @@ export {
 export { findImpostor, impostorOf } from './impostor.js';
 export { isJsonObject, jsonFault, type JsonObject, type ParsedJson, parseJson } from './json.js';
 export { lockFolder } from './folder-lock.js';
-export { JournalFile, type JournalLine } from './journal-file.js';
+export { AppendFile } from './append-file.js';
+export { type JournalEntry, JournalFile, type JournalLine, readJournal } from './journal-file.js';
 export {
   decodeText,
   readOptionalText,

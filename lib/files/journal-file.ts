@@ -1,20 +1,19 @@
 /**
- * A journal of JSON lines that is larger than memory. A line survives the death of the process as
- * soon as `append` returns, and the death of the machine once `durable()` has resolved; a line torn by
- * either goes when the journal is opened again. Unlike the logs of a training run it is read line by
- * line, or at the places that `append` and `scan` tell.
+ * Journals of JSON lines, which may be larger than memory. A line torn by the death of the process or the machine
+ * goes when the journal is opened again. They are read line by line, or at the places that `append` and `open` tell.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open } from 'node:fs/promises';
 
 import { createError } from '../errors.js';
-import { runWriteError, syncFolder } from './atomic-file.js';
+import { AppendFile, bytesOf } from './append-file.js';
 
 const NEWLINE = 0x0a;
 const CHUNK_BYTES = 1 << 20;
 /** Two lines no further apart are read in one go. */
 const MERGE_GAP_BYTES = 1 << 16;
+
+/** Any JSON object; values of undefined are left out. */
+export type JournalEntry = Readonly<Record<string, unknown>>;
 
 export interface JournalLine {
   /** Offset of its first byte. */
@@ -23,24 +22,13 @@ export interface JournalLine {
   readonly length: number;
 }
 
-interface SyncRound {
-  readonly done: Promise<void>;
-}
+export type ReadLine = (entry: JournalEntry, line: JournalLine) => void;
 
 export class JournalFile {
-  readonly path: string;
-  readonly #fd: number;
-  readonly #handle: FileHandle;
-  #size: number;
-  #running: SyncRound | undefined;
-  #next: SyncRound | undefined;
-  #isClosed = false;
+  readonly #file: AppendFile;
 
-  private constructor(path: string, fd: number, handle: FileHandle) {
-    this.path = path;
-    this.#fd = fd;
-    this.#handle = handle;
-    this.#size = fstatSync(fd).size;
+  private constructor(file: AppendFile) {
+    this.#file = file;
   }
 
   /**
@@ -49,69 +37,51 @@ export class JournalFile {
    *
    * @throws TrainingError FACELLM_RUN_WRITE, FACELLM_RUN_INVALID if a line is not a JSON object
    */
-  static async open(
-    path: string,
-    read: (entry: Readonly<Record<string, unknown>>, line: JournalLine) => void,
-  ): Promise<JournalFile> {
-    let journal: JournalFile;
+  static async open(path: string, read: ReadLine): Promise<JournalFile> {
+    const file = await AppendFile.open(path);
     try {
-      // Two handles: appends go through a descriptor that cannot be moved by reads.
-      const handle = await open(path, 'a+');
-      journal = new JournalFile(path, openSync(path, 'a'), handle);
-      await syncFolder(dirname(path));
-    } catch (cause) {
-      throw runWriteError(path, cause);
-    }
-    try {
-      await journal.#replay(read);
+      const bytesAt = (start: number, length: number): Promise<Buffer> => file.read(start, length);
+      file.cut(await readWholeLines(path, bytesAt, read));
     } catch (error) {
-      await journal.close();
+      await file.close();
       throw error;
     }
-    return journal;
+    return new JournalFile(file);
+  }
+
+  get path(): string {
+    return this.#file.path;
   }
 
   /** Bytes of whole lines. */
   get size(): number {
-    return this.#size;
+    return this.#file.size;
   }
 
   /**
-   * Adds a line; it is with the operating system when this returns. Takes microseconds: a line is
-   * short and the page cache takes it.
+   * Adds a line; what `entry` holds later does not matter.
    *
    * @throws TrainingError FACELLM_RUN_WRITE, with the journal as it was before
    */
-  append(entry: Readonly<Record<string, unknown>>): JournalLine {
-    if (this.#isClosed) throw createError('FACELLM_DISPOSED', `${this.path} is already closed`);
+  append(entry: JournalEntry): JournalLine {
     const bytes = Buffer.from(`${JSON.stringify(entry)}\n`);
-    const start = this.#size;
-    try {
-      for (let done = 0; done < bytes.length;) {
-        done += writeSync(this.#fd, bytes, done, bytes.length - done);
-      }
-    } catch (cause) {
-      this.#cutBack();
-      throw runWriteError(this.path, cause);
-    }
-    this.#size += bytes.length;
-    return { start, length: bytes.length - 1 };
+    return { start: this.#file.append(bytes), length: bytes.length - 1 };
   }
 
-  /**
-   * Resolves when every line appended so far is on the disk. Calls made during one sync share the next.
-   *
-   * @throws TrainingError FACELLM_RUN_WRITE
-   */
+  /** As {@link AppendFile.durable}. */
   durable(): Promise<void> {
-    this.#next ??= this.#startRound();
-    return this.#next.done;
+    return this.#file.durable();
+  }
+
+  /** Drops this line and all lines after it. */
+  dropFrom({ start }: Pick<JournalLine, 'start'>): void {
+    this.#file.cut(start);
   }
 
   /** The lines at these places, in the order given. Places near each other cost one read. */
-  async read(places: readonly JournalLine[]): Promise<Readonly<Record<string, unknown>>[]> {
+  async read(places: readonly JournalLine[]): Promise<JournalEntry[]> {
     const order = places.map((place, i) => ({ ...place, i })).sort((a, b) => a.start - b.start);
-    const lines = new Array<Readonly<Record<string, unknown>>>(places.length);
+    const lines = new Array<JournalEntry>(places.length);
     for (let from = 0; from < order.length;) {
       const first = order[from];
       if (first === undefined) break;
@@ -120,121 +90,86 @@ export class JournalFile {
       for (let next = order[to]; next && next.start - end < MERGE_GAP_BYTES; next = order[++to]) {
         end = Math.max(end, next.start + next.length);
       }
-      const bytes = await this.#bytes(first.start, end - first.start);
+      const bytes = await this.#file.read(first.start, end - first.start);
       for (const { start, length, i } of order.slice(from, to)) {
         const offset = start - first.start;
-        lines[i] = this.#parse(bytes.toString('utf8', offset, offset + length), start);
+        lines[i] = parseLine(this.path, bytes.toString('utf8', offset, offset + length), start);
       }
       from = to;
     }
     return lines;
   }
 
-  /** Makes all lines durable and closes, and closes even if that fails; a second call does nothing. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    const synced = this.durable();
-    this.#isClosed = true;
-    try {
-      await synced;
-    } finally {
-      closeSync(this.#fd);
-      await this.#handle.close();
-    }
+  /** Makes all lines durable and closes; a second call does nothing. */
+  close(): Promise<void> {
+    return this.#file.close();
   }
+}
 
-  #startRound(): SyncRound {
-    const previous = this.#running?.done ?? Promise.resolve();
-    const done = previous
-      .catch(() => {})
-      .then(async () => {
-        // From here on new lines belong to the round after this one.
-        this.#running = round;
-        this.#next = undefined;
-        try {
-          await this.#handle.sync();
-        } catch (cause) {
-          throw runWriteError(this.path, cause);
-        }
+/**
+ * Hands every whole line of a journal that another process may be writing to `read`, and changes nothing.
+ *
+ * @returns whether there is such a file
+ * @throws TrainingError FACELLM_RUN_INVALID if it cannot be read, or a line is not a JSON object
+ */
+export async function readJournal(path: string, read: ReadLine): Promise<boolean> {
+  try {
+    await using handle = await open(path, 'r');
+    const { size } = await handle.stat();
+    const bytesAt = (start: number, length: number): Promise<Buffer> =>
+      bytesOf(handle, start, Math.min(length, size - start));
+    await readWholeLines(path, bytesAt, read);
+    return true;
+  } catch (cause) {
+    const { code } = cause as { code?: unknown };
+    if (code === 'ENOENT') return false;
+    if (String(code).startsWith('FACELLM_')) throw cause;
+    throw createError('FACELLM_RUN_INVALID', `${path} cannot be read; check its permissions`, {
+      cause,
+    });
+  }
+}
+
+/** @returns where the last whole line ends */
+async function readWholeLines(
+  path: string,
+  bytesAt: (start: number, length: number) => Promise<Buffer>,
+  read: ReadLine,
+): Promise<number> {
+  let rest: Buffer = Buffer.alloc(0);
+  let start = 0;
+  for (;;) {
+    const chunk = await bytesAt(start + rest.length, CHUNK_BYTES);
+    if (chunk.length === 0) return start;
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    let from = 0;
+    for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, from)) {
+      // A crash of the machine can leave blocks of zeros, which JSON never holds: never synced.
+      if (bytes.subarray(from, end).includes(0)) return start;
+      read(parseLine(path, bytes.toString('utf8', from, end), start), {
+        start,
+        length: end - from,
       });
-    const round: SyncRound = { done };
-    return round;
+      start += end - from + 1;
+      from = end + 1;
+    }
+    rest = bytes.subarray(from);
   }
+}
 
-  /** A full disk takes a part of a line. If this fails too, opening the journal again repairs it. */
-  #cutBack(): void {
-    try {
-      ftruncateSync(this.#fd, this.#size);
-    } catch {
-      // The failure that led here is the one to report.
-    }
+function parseLine(path: string, text: string, start: number): JournalEntry {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined; // reported below
   }
-
-  async #replay(
-    read: (entry: Readonly<Record<string, unknown>>, line: JournalLine) => void,
-  ): Promise<void> {
-    const total = this.#size;
-    let rest: Buffer = Buffer.alloc(0);
-    let start = 0;
-    for (let offset = 0; offset < total;) {
-      const chunk = await this.#bytes(offset, Math.min(CHUNK_BYTES, total - offset));
-      if (chunk.length === 0) break;
-      offset += chunk.length;
-      const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-      let from = 0;
-      let isTorn = false;
-      for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, from)) {
-        // A crash of the machine can leave blocks of zeros, which JSON never holds: never synced.
-        if (bytes.subarray(from, end).includes(0)) {
-          isTorn = true;
-          break;
-        }
-        const text = bytes.toString('utf8', from, end);
-        read(this.#parse(text, start), { start, length: end - from });
-        start += end - from + 1;
-        from = end + 1;
-      }
-      if (isTorn) break;
-      rest = bytes.subarray(from);
-    }
-    if (start === total) return;
-    try {
-      ftruncateSync(this.#fd, start);
-    } catch (cause) {
-      throw runWriteError(this.path, cause);
-    }
-    this.#size = start;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as JournalEntry;
   }
-
-  async #bytes(start: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.alloc(length);
-    let done = 0;
-    try {
-      while (done < length) {
-        const { bytesRead } = await this.#handle.read(bytes, done, length - done, start + done);
-        if (bytesRead === 0) break;
-        done += bytesRead;
-      }
-    } catch (cause) {
-      throw runWriteError(this.path, cause);
-    }
-    return bytes.subarray(0, done);
-  }
-
-  #parse(text: string, start: number): Readonly<Record<string, unknown>> {
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      value = undefined; // reported below
-    }
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      return value as Readonly<Record<string, unknown>>;
-    }
-    throw createError(
-      'FACELLM_RUN_INVALID',
-      `${this.path}, byte ${start}: expected a JSON object on one line; remove the line or name another folder`,
-      { details: [`byte ${start}: ${text.slice(0, 80)}`] },
-    );
-  }
+  throw createError(
+    'FACELLM_RUN_INVALID',
+    `${path}, byte ${start}: expected a JSON object on one line; remove the line or name another folder`,
+    { details: [`byte ${start}: ${text.slice(0, 80)}`] },
+  );
 }

@@ -1,6 +1,7 @@
 /** The logs and plots of a run folder, fed with the same records as everyone else. */
 import { join } from 'node:path';
 
+import { readJournal } from '../files/index.js';
 import { hasVega } from '../packages/vega.js';
 import {
   type LossPoint,
@@ -8,7 +9,6 @@ import {
   TensorBoardWriter,
   TrainerLog,
   TRAINER_LOG_NAME,
-  AppendLog,
   writeLossPlot,
 } from './run/index.js';
 
@@ -47,18 +47,13 @@ export class RunFiles implements AsyncDisposable {
   async plot(): Promise<void> {
     await this.flush();
     if (!(await hasVega())) return;
-    const log = await AppendLog.open(join(this.#folder, TRAINER_LOG_NAME));
-    try {
-      const points = (await log.entries()).flatMap((entry): LossPoint[] =>
-        typeof entry['loss'] === 'number'
-          ? [{ step: Number(entry['current_steps']), loss: entry['loss'] }]
-          : [],
-      );
-      if (points.length === 0) return;
-      await writeLossPlot({ folder: this.#folder, title: this.#title, points });
-    } finally {
-      await log.close();
-    }
+    const points: LossPoint[] = [];
+    await readJournal(join(this.#folder, TRAINER_LOG_NAME), (entry) => {
+      if (typeof entry['loss'] !== 'number') return;
+      points.push({ step: Number(entry['current_steps']), loss: entry['loss'] });
+    });
+    if (points.length === 0) return;
+    await writeLossPlot({ folder: this.#folder, title: this.#title, points });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 /** Journals: lines that survive, and what a death in the middle of one leaves. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import {
   existsSync,
   mkdtempSync,
@@ -10,10 +11,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 
 import fc from 'fast-check';
 
-import { AtomicFile, JournalFile } from '../../lib/files/index.js';
+import { AtomicFile, JournalFile, readJournal } from '../../lib/files/index.js';
 import { skip } from '../support/skip.js';
 
 type Entry = Readonly<Record<string, unknown>>;
@@ -107,9 +110,76 @@ describe('unit: journal files', () => {
     assert.equal(readFileSync(path, 'utf8'), '{"a":1}\n');
   });
 
+  for (const [kind, tail] of [
+    ['half a line', '{"step":3,"lo'],
+    ['a line without its end', '{"step":3}'],
+    ['zeros', '\0\0\0\0'],
+    ['zeros inside a line, and more lines', '{"st\0\0\0":3}\n{"step":4}\n'],
+  ] as const) {
+    it(`cuts off a tail of ${kind} and goes on; one who only reads passes it over`, async () => {
+      writeFileSync(path, `{"step":1}\n{"step":2}\n${tail}`);
+      const read: Entry[] = [];
+      assert.equal(await readJournal(path, (entry) => read.push(entry)), true);
+      assert.deepEqual(read, [{ step: 1 }, { step: 2 }]);
+      assert.ok(readFileSync(path, 'utf8').endsWith(tail));
+      const journal = await JournalFile.open(path, () => undefined);
+      journal.append({ step: 3 });
+      await journal.close();
+      assert.equal(readFileSync(path, 'utf8'), '{"step":1}\n{"step":2}\n{"step":3}\n');
+    });
+  }
+
+  it('empties a file that is nothing but a torn line', async () => {
+    writeFileSync(path, '{"st');
+    assert.deepEqual(await entries(), []);
+    assert.equal(readFileSync(path, 'utf8'), '');
+    assert.equal(await readJournal(join(folder, 'none'), () => assert.fail()), false);
+  });
+
+  it('drops lines from one on, and goes on from there', async () => {
+    const journal = await JournalFile.open(path, () => undefined);
+    const places = [1, 2, 3].map((step) => journal.append({ step }));
+    if (places[1] !== undefined) journal.dropFrom(places[1]);
+    journal.append({ step: 2, again: true });
+    await journal.close();
+    assert.deepEqual(await entries(), [{ step: 1 }, { step: 2, again: true }]);
+  });
+
+  it('a write that went half way is taken back', async function () {
+    if (process.platform !== 'linux')
+      skip(this, 'needs a limit on the size of files, as Linux has it');
+    // A process that may not make a file larger than 64 KiB writes as to a disk that fills up.
+    const files = pathToFileURL(join(import.meta.dirname, '..', '..', 'lib', 'files', 'index.ts'));
+    const script = `
+      const { JournalFile } = await import(${JSON.stringify(files)});
+      const journal = await JournalFile.open(process.argv[1], () => undefined);
+      journal.append({ step: 1 });
+      let error;
+      try {
+        for (let step = 2; step < 5; step++) journal.append({ step, text: 'x'.repeat(30000) });
+      } catch (cause) {
+        error = cause;
+      }
+      await journal.durable();
+      console.log(error?.code, /EFBIG.*free space/.test(error?.message));`;
+    const run = ['-c', 'ulimit -f 64; exec "$@"', 'bash', process.execPath];
+    const tsx = `--import=${new URL('../support/tsx.mjs', import.meta.url).href}`;
+    const node = [tsx, '--input-type=module', '--eval', script, path];
+    const { stdout } = await promisify(execFile)('bash', [...run, ...node]);
+    assert.equal(stdout.trim(), 'FACELLM_RUN_WRITE true');
+    assert.deepEqual(
+      (await entries()).map(({ step }) => step),
+      [1, 2, 3],
+    );
+  });
+
   it('refuses what is no journal, and leaves it as it was', async () => {
     writeFileSync(path, '{"a":1}\n[2]\n{"c":3}\n');
     await assert.rejects(entries(), { code: 'FACELLM_RUN_INVALID' });
+    await assert.rejects(
+      readJournal(path, () => undefined),
+      { code: 'FACELLM_RUN_INVALID', message: /journal\.jsonl, byte 8: expected a JSON object/ },
+    );
     assert.equal(readFileSync(path, 'utf8'), '{"a":1}\n[2]\n{"c":3}\n');
     await assert.rejects(
       JournalFile.open(join(folder, 'no', 'x'), () => undefined),

@@ -1,20 +1,14 @@
-/** Files of a run: atomic replacement, logs that survive a crash, a full disk, the trainer's log. */
+/** Files of a run: atomic replacement, the trainer's log. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { appendFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
+import { appendFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 
-import { AppendFile } from '../../lib/training/run/append-file.js';
-import { formatDuration } from '../../lib/training/run/duration.js';
+import { formatDuration } from '../../lib/progress/index.js';
 import {
-  AppendLog,
   type StepRecord,
   TrainerLog,
   trainerLogEntry,
   writeFileAtomic,
 } from '../../lib/training/run/index.js';
-import { skip } from '../support/skip.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
 
 const RECORD: StepRecord = {
@@ -39,13 +33,6 @@ afterEach(async () => {
   await folder.remove();
 });
 
-async function logOf(...steps: number[]): Promise<AppendLog> {
-  const log = await AppendLog.open(folder.at('log.jsonl'));
-  for (const step of steps) log.append({ step });
-  await log.flush();
-  return log;
-}
-
 describe('writeFileAtomic', () => {
   it('creates and replaces, and leaves nothing else behind', async () => {
     await writeFileAtomic(folder.at('a.json'), 'old');
@@ -68,122 +55,6 @@ describe('writeFileAtomic', () => {
     const error = await errorOf(writeFileAtomic(folder.at('taken'), 'x'));
     assert.equal(error.code, 'FACELLM_RUN_WRITE');
     assert.deepEqual(await readdir(folder.path), ['taken']);
-  });
-});
-
-describe('AppendLog', () => {
-  it('has on the disk what was appended before a flush, as it was then', async () => {
-    const log = await logOf();
-    const entry = { step: 1, note: 'line\nbreak' };
-    log.append(entry);
-    entry.step = 9;
-    assert.equal(await readFile(log.path, 'utf8'), '');
-    await log.flush();
-    assert.equal(await readFile(log.path, 'utf8'), '{"step":1,"note":"line\\nbreak"}\n');
-    await log.close();
-    await log.close();
-    assert.throws(() => log.append({}), { code: 'FACELLM_DISPOSED' });
-  });
-
-  it('keeps the order when flushes overlap', async () => {
-    const log = await logOf();
-    const flushes = Array.from({ length: 50 }, (_, step) => {
-      log.append({ step });
-      return log.flush();
-    });
-    await Promise.all(flushes);
-    assert.deepEqual(
-      await log.entries(),
-      Array.from({ length: 50 }, (_, step) => ({ step })),
-    );
-    await log.close();
-  });
-
-  for (const [kind, tail] of [
-    ['half a line', '{"step":3,"lo'],
-    ['a line without its end', '{"step":3}'],
-    ['zeros', '\0\0\0\0'],
-    ['zeros inside a line, and more lines', '{"st\0\0\0":3}\n{"step":4}\n'],
-  ] as const) {
-    it(`cuts off a tail of ${kind} and goes on`, async () => {
-      await (await logOf(1, 2)).close();
-      await appendFile(folder.at('log.jsonl'), tail);
-      const log = await logOf(3);
-      await log.close();
-      assert.equal(await readFile(log.path, 'utf8'), '{"step":1}\n{"step":2}\n{"step":3}\n');
-    });
-  }
-
-  it('empties a file that is nothing but a torn line', async () => {
-    await writeFile(folder.at('log.jsonl'), '{"st');
-    const log = await logOf();
-    assert.deepEqual(await log.entries(), []);
-    await log.close();
-  });
-
-  it('truncateAfter drops newer lines, those that wait included, and only those', async () => {
-    const log = await logOf(1, 2, 3);
-    log.append({ step: 4 });
-    await log.truncateAfter(({ step }) => Number(step) > 2);
-    log.append({ step: 3, again: true });
-    await log.flush();
-    await log.truncateAfter(({ step }) => Number(step) > 100);
-    assert.deepEqual(await log.entries(), [{ step: 1 }, { step: 2 }, { step: 3, again: true }]);
-    await log.close();
-  });
-
-  it('refuses a whole line that is no object, and names it', async () => {
-    await writeFile(folder.at('log.jsonl'), '{"step":1}\n[2]\n{"step":3}\n');
-    const log = await logOf();
-    const error = await errorOf(log.truncateAfter(() => true));
-    assert.equal(error.code, 'FACELLM_RUN_INVALID');
-    assert.match(error.message, /log\.jsonl, line 2/);
-    await log.close();
-  });
-});
-
-describe('full disk', () => {
-  before(function () {
-    if (process.platform !== 'linux') skip(this, 'needs /dev/full, which Linux has');
-  });
-
-  it('ENOSPC names the path and the remedy, and the records wait', async () => {
-    const file = await AppendFile.open('/dev/full');
-    file.append(Buffer.from('x'));
-    for (let i = 0; i < 2; i++) {
-      const error = await errorOf(file.flush());
-      assert.equal(error.code, 'FACELLM_RUN_WRITE');
-      assert.match(error.message, /\/dev\/full .*ENOSPC.*free space.*resume/);
-    }
-    await errorOf(file.close());
-  });
-
-  it('a write that went half way is taken back', async () => {
-    // A process that may not make a file larger than 64 KiB writes as to a disk that fills up.
-    const script = `
-      const { AppendLog } = await import(${JSON.stringify(
-        pathToFileURL(fileURLToPath(new URL('../../lib/training/run/index.ts', import.meta.url))),
-      )});
-      const log = await AppendLog.open(process.argv[1]);
-      log.append({ step: 1 });
-      await log.flush();
-      for (let step = 2; step < 5; step++) log.append({ step, text: 'x'.repeat(30000) });
-      const error = await log.flush().then(() => undefined, (cause) => cause);
-      console.log(error?.code, /EFBIG.*free space/.test(error?.message));`;
-    const path = folder.at('log.jsonl');
-    const { stdout } = await promisify(execFile)('bash', [
-      '-c',
-      'ulimit -f 64; exec "$@"',
-      'bash',
-      process.execPath,
-      `--import=${new URL('../support/tsx.mjs', import.meta.url).href}`,
-      '--input-type=module',
-      '--eval',
-      script,
-      path,
-    ]);
-    assert.equal(stdout.trim(), 'FACELLM_RUN_WRITE true');
-    assert.equal(await readFile(path, 'utf8'), '{"step":1}\n');
   });
 });
 

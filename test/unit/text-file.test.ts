@@ -134,8 +134,6 @@ describe('sources', () => {
     'files/text-file.ts': 'the rule itself',
     'files/lock-owner.ts': 'its own few words, and /proc',
     'files/journal-file.ts': 'a journal of its own, by bytes',
-    'evaluation/run/journal.ts': 'a journal of its own, which may end in zeros',
-    'training/run/append-log.ts': 'a log of its own, by bytes',
     'evaluation/run/settings.ts': "the package's own version",
     'cli/main.ts': "the package's own version",
     'tokenizer/detokenizer.ts': 'tokens, not a file',

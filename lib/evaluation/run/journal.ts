@@ -2,15 +2,13 @@
  * The journal of one process about one model: what it depends on, then a line for each question, durable
  * before the next batch starts. All journals of a folder together are the run, whoever wrote them.
  */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { createError } from '../../errors.js';
-import { JournalFile } from '../../files/index.js';
+import { type JournalEntry, JournalFile, readJournal } from '../../files/index.js';
 import type { ItemOutcome } from '../types.js';
 import { type RunSettings, settingDifferences } from './settings.js';
-
-type LogEntry = Readonly<Record<string, unknown>>;
 
 const FOLDER = /^rank-\d+$/;
 
@@ -22,40 +20,7 @@ function journalName(model: string): string {
   return `${model}.jsonl`;
 }
 
-/**
- * The lines of a journal that another process may be writing: without a last line that has no end yet, or
- * that a crash left as a block of zeros.
- */
-async function readLines(path: string): Promise<LogEntry[] | undefined> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (cause) {
-    if ((cause as { code?: unknown }).code === 'ENOENT') return undefined;
-    throw createError('FACELLM_RUN_INVALID', `${path} cannot be read; check its permissions`, {
-      cause,
-    });
-  }
-  const zero = bytes.indexOf(0);
-  const sound = zero < 0 ? bytes : bytes.subarray(0, zero);
-  const lines = sound
-    .toString('utf8', 0, sound.lastIndexOf(0x0a) + 1)
-    .split('\n')
-    .slice(0, -1);
-  return lines.map((line, i) => {
-    try {
-      return JSON.parse(line) as LogEntry;
-    } catch (cause) {
-      throw createError(
-        'FACELLM_RUN_INVALID',
-        `${path}, line ${i + 1}: expected a JSON object; remove the line, then run again`,
-        { cause, details: [line.slice(0, 80)] },
-      );
-    }
-  });
-}
-
-function checkHeader(path: string, entry: LogEntry | undefined, settings: RunSettings): void {
+function checkHeader(path: string, entry: JournalEntry | undefined, settings: RunSettings): void {
   if (entry === undefined) return;
   const problems =
     entry['type'] === 'header'
@@ -89,11 +54,12 @@ export async function readJournals(
   const outcomes = new Map<string, ItemOutcome>();
   for (const folder of folders) {
     const path = join(output, folder, journalName(model));
-    const [header, ...lines] = (await readLines(path)) ?? [];
-    checkHeader(path, header, settings);
-    for (const line of lines) {
-      if (line['type'] === 'outcome') keep(outcomes, line['outcome'] as ItemOutcome);
-    }
+    let isFirst = true;
+    await readJournal(path, (entry) => {
+      if (isFirst) checkHeader(path, entry, settings);
+      isFirst = false;
+      if (entry['type'] === 'outcome') keep(outcomes, entry['outcome'] as ItemOutcome);
+    });
   }
   return outcomes;
 }
@@ -118,7 +84,7 @@ export class Journal implements AsyncDisposable {
   ): Promise<Journal> {
     const folder = rankFolder(output, rank);
     await mkdir(folder, { recursive: true });
-    let header: LogEntry | undefined;
+    let header: JournalEntry | undefined;
     const file = await JournalFile.open(join(folder, journalName(model)), (entry) => {
       header ??= entry;
     });

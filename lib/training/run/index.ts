@@ -1,7 +1,5 @@
 /** What a training run leaves in its folder, and shows on a terminal. */
-export { AppendLog, type LogEntry } from './append-log.js';
 export { syncFolder, writeFileAtomic } from '../../files/index.js';
-export { formatDuration } from './duration.js';
 export { type LossPlotFiles, type LossPlotOptions, writeLossPlot } from './loss-plot.js';
 export { type LossPoint, smooth } from './loss-series.js';
 export {

@@ -1,23 +1,21 @@
-/** How far a run is, on a stream for people: a line redrawn on a terminal, a line now and then elsewhere. */
-import { formatDuration } from './duration.js';
+/** How far a training run is, on a stream for people. */
+import {
+  formatDuration,
+  formatLeft,
+  StatusLine,
+  type StatusLineOptions,
+} from '../../progress/index.js';
 import type { StepRecord } from './step-record.js';
 
 /** Steps whose pace tells the time left: enough to even out, few enough to follow a change. */
 const WINDOW_STEPS = 20;
-const REDRAW_MS = 100;
 
 export interface ProgressSnapshot extends Omit<StepRecord, 'gradNorm' | 'totalTokens'> {
   /** Undefined until it can be estimated. */
   readonly secondsLeft: number | undefined;
 }
 
-export interface ProgressOptions {
-  readonly stream: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
-  /** Between two lines where the stream is no terminal. Default 30. */
-  readonly intervalSeconds?: number;
-  /** Milliseconds of a clock that never goes back; for tests. */
-  readonly now?: () => number;
-}
+export type ProgressOptions = StatusLineOptions;
 
 function perSecond(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString('en-US');
@@ -31,7 +29,6 @@ function perSecond(value: number): string {
 export function formatProgress(snapshot: ProgressSnapshot): string {
   const { step, totalSteps, epoch, loss, peakBytes, secondsLeft } = snapshot;
   const percent = totalSteps === 0 ? 100 : (100 * step) / totalSteps;
-  const left = secondsLeft === undefined ? '-:--:--' : formatDuration(Math.ceil(secondsLeft));
   return [
     `step ${step}/${totalSteps} (${percent.toFixed(1)} %)`,
     `epoch ${epoch.toFixed(2)}`,
@@ -41,28 +38,23 @@ export function formatProgress(snapshot: ProgressSnapshot): string {
     `${perSecond(snapshot.tokensPerSecond)} tokens/s`,
     ...(peakBytes > 0 ? [`peak ${(peakBytes / 1024 ** 3).toFixed(1)} GiB`] : []),
     `${formatDuration(snapshot.elapsedSeconds)} elapsed`,
-    `${left} left`,
+    formatLeft(secondsLeft),
   ].join('  ');
 }
 
 export class TrainingProgress {
-  readonly #stream: ProgressOptions['stream'];
-  readonly #intervalMs: number;
-  readonly #now: () => number;
+  readonly #line: StatusLine;
   #window: StepRecord[] = [];
-  #shownAt = -Infinity;
   #shownStep: number | undefined;
 
-  constructor({ stream, intervalSeconds = 30, now = () => performance.now() }: ProgressOptions) {
-    this.#stream = stream;
-    this.#intervalMs = stream.isTTY ? REDRAW_MS : intervalSeconds * 1000;
-    this.#now = now;
+  constructor(options: ProgressOptions) {
+    this.#line = new StatusLine(options);
   }
 
   /** Notes a step, and shows it if the last line is old enough. Call it after every step. */
   update(record: StepRecord): void {
     this.#window = [...this.#window, record].slice(-(WINDOW_STEPS + 1));
-    if (this.#now() - this.#shownAt >= this.#intervalMs) this.#show(record);
+    if (this.#line.isDue) this.#show(record);
   }
 
   /** Shows the last step, if it is not shown yet, and leaves the line to whatever is printed next. */
@@ -70,22 +62,18 @@ export class TrainingProgress {
     const last = this.#window.at(-1);
     if (last === undefined) return;
     if (this.#shownStep !== last.step) this.#show(last);
-    if (this.#stream.isTTY) this.#stream.write('\n');
+    this.#line.finish();
     this.#window = [];
   }
 
   /** A line of its own, above the one that is redrawn. */
   note(text: string): void {
-    this.#stream.write(`${this.#stream.isTTY ? '\r\x1b[K' : ''}${text}\n`);
+    this.#line.note(text);
   }
 
   #show(record: StepRecord): void {
-    this.#shownAt = this.#now();
     this.#shownStep = record.step;
-    const text = formatProgress({ ...record, secondsLeft: this.#secondsLeft(record) });
-    // A line that wraps cannot be redrawn.
-    const width = (this.#stream.columns ?? 0) > 1 ? (this.#stream.columns ?? 0) - 1 : text.length;
-    this.#stream.write(this.#stream.isTTY ? `\r\x1b[K${text.slice(0, width)}` : `${text}\n`);
+    this.#line.show(formatProgress({ ...record, secondsLeft: this.#secondsLeft(record) }));
   }
 
   /** From the pace between the ends of the window: a first step, with its warm-up, tells nothing. */

@@ -5,8 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { runWriteError } from '../../files/index.js';
-import { AppendFile } from './append-file.js';
+import { AppendFile, runWriteError } from '../../files/index.js';
 import { encodeEvent, frameRecord, type TensorBoardEvent } from './event-encoding.js';
 import type { StepRecord } from './step-record.js';
 
@@ -88,7 +87,7 @@ export class TensorBoardWriter {
 
   /** @throws TrainingError FACELLM_RUN_WRITE */
   flush(): Promise<void> {
-    return this.#file.flush();
+    return this.#file.durable();
   }
 
   /** Flushes and closes; a second call does nothing. */

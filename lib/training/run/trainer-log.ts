@@ -8,8 +8,8 @@
  */
 import { join } from 'node:path';
 
-import { AppendLog } from './append-log.js';
-import { formatDuration } from './duration.js';
+import { JournalFile, type JournalLine } from '../../files/index.js';
+import { formatDuration } from '../../progress/index.js';
 import type { StepRecord } from './step-record.js';
 
 export const TRAINER_LOG_NAME = 'trainer_log.jsonl';
@@ -71,10 +71,10 @@ export function trainerLogEntry(record: StepRecord, resumeStep = 0): TrainerLogE
 }
 
 export class TrainerLog {
-  readonly #log: AppendLog;
+  readonly #log: JournalFile;
   readonly #resumeStep: number;
 
-  private constructor(log: AppendLog, resumeStep: number) {
+  private constructor(log: JournalFile, resumeStep: number) {
     this.#log = log;
     this.#resumeStep = resumeStep;
   }
@@ -86,13 +86,11 @@ export class TrainerLog {
    * @throws TrainingError FACELLM_RUN_WRITE, or FACELLM_RUN_INVALID if a line is not a JSON object
    */
   static async open({ folder, resumeStep = 0 }: TrainerLogOptions): Promise<TrainerLog> {
-    const log = await AppendLog.open(join(folder, TRAINER_LOG_NAME));
-    try {
-      await log.truncateAfter((entry) => Number(entry['current_steps']) > resumeStep);
-    } catch (error) {
-      await log.close();
-      throw error;
-    }
+    let newer: JournalLine | undefined;
+    const log = await JournalFile.open(join(folder, TRAINER_LOG_NAME), (entry, line) => {
+      if (Number(entry['current_steps']) > resumeStep) newer ??= line;
+    });
+    if (newer !== undefined) log.dropFrom(newer);
     return new TrainerLog(log, resumeStep);
   }
 
@@ -103,7 +101,7 @@ export class TrainerLog {
 
   /** @throws TrainingError FACELLM_RUN_WRITE */
   flush(): Promise<void> {
-    return this.#log.flush();
+    return this.#log.durable();
   }
 
   /** Flushes and closes; a second call does nothing. */

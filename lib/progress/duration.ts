@@ -12,3 +12,8 @@ export function formatDuration(seconds: number): string {
   if (days === 0) return clock;
   return `${days} day${days === 1 ? '' : 's'}, ${clock}`;
 }
+
+/** `0:01:23 left`; `-:--:-- left` while nobody knows. */
+export function formatLeft(seconds: number | undefined): string {
+  return `${seconds === undefined ? '-:--:--' : formatDuration(Math.ceil(seconds))} left`;
+}
