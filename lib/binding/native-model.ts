@@ -206,7 +206,7 @@ export interface NativeModel {
   dispose(): NativeJob<void>;
 }
 
-export interface NativeDrawRequest {
+export interface NativeRandomCheckpoint {
   readonly config: NativeModelConfig;
   /** False: the head is the token embedding. */
   readonly hasHead: boolean;

@@ -8,7 +8,7 @@
  */
 import type { NativeJob } from './native-job.js';
 import type {
-  NativeDrawRequest,
+  NativeRandomCheckpoint,
   NativeExportRequest,
   NativeExportResult,
   NativeImageInput,
@@ -56,7 +56,7 @@ export interface NativeAddon {
     onProgress: (bytesDone: number, bytesTotal: number) => void,
   ): NativeJob<NativeExportResult>;
   /** Random weights, fp32, into one safetensors file; resolves to the number of parameters. */
-  drawCheckpoint(request: NativeDrawRequest): NativeJob<number>;
+  writeRandomCheckpoint(request: NativeRandomCheckpoint): NativeJob<number>;
   createTrainer(
     request: NativeTrainerRequest,
     onProgress: (bytesDone: number, bytesTotal: number) => void,

@@ -12,7 +12,7 @@ import {
   trainBpe,
   type WrittenTokenizer,
 } from '../tokenizer/index.js';
-import { drawWeights } from './draw-weights.js';
+import { writeRandomWeights } from './random-weights.js';
 import { writeJson } from './export-companions.js';
 import { type ModelShape, modelShape, nanoShape } from './model-shape.js';
 import { newFolder } from './new-folder.js';
@@ -93,7 +93,7 @@ export async function createModel(options: CreateModelOptions): Promise<CreatedM
   return folder.write(async (partial) => {
     await writeSmallFiles(partial, shape, tokenizer);
     signal?.throwIfAborted();
-    const parameters = await drawWeights({
+    const parameters = await writeRandomWeights({
       // Read back: the weights fit what loading will find.
       config: await readCheckpointConfig(partial),
       seed,

@@ -127,11 +127,11 @@ Napi::Value export_weights(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value draw_weights(const Napi::CallbackInfo& info) {
+Napi::Value write_random_weights(const Napi::CallbackInfo& info) {
   return begin(info, [&]() -> Napi::Value {
     Task<int64_t> task;
-    task.run = [request = to_draw_request(info[0])](const TaskContext& context) {
-      return draw_checkpoint(request, context.cancellation());
+    task.run = [request = to_random_checkpoint(info[0])](const TaskContext& context) {
+      return write_random_checkpoint(request, context.cancellation());
     };
     task.convert = [](napi_env env, EnvState&, int64_t& count) {
       return js::number(env, static_cast<double>(count));
@@ -235,7 +235,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("setThreads", Napi::Function::New<set_thread_count>(env, "setThreads"));
   exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));
   exports.Set("createTrainer", Napi::Function::New<create_trainer>(env, "createTrainer"));
-  exports.Set("drawCheckpoint", Napi::Function::New<draw_weights>(env, "drawCheckpoint"));
+  exports.Set("writeRandomCheckpoint", Napi::Function::New<write_random_weights>(env, "writeRandomCheckpoint"));
   exports.Set("exportCheckpoint", Napi::Function::New<export_weights>(env, "exportCheckpoint"));
   exports.Set("joinGroup", Napi::Function::New<join_group>(env, "joinGroup"));
   exports.Set("distributedBackends", Napi::Function::New<list_backends>(env, "distributedBackends"));

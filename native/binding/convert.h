@@ -7,7 +7,7 @@
 #include "core/runtime.h"
 #include "generation/face_llm.h"
 #include "lora/export_checkpoint.h"
-#include "model/draw_checkpoint.h"
+#include "model/random_checkpoint.h"
 
 namespace facellm {
 
@@ -19,7 +19,7 @@ ImageInput to_image(Napi::Value value);
 std::vector<ImageInput> to_images(Napi::Value value);
 std::vector<int64_t> to_adapter_ids(Napi::Value value);
 AdapterSource to_adapter_source(Napi::Value value);
-DrawRequest to_draw_request(Napi::Value value);
+RandomCheckpointRequest to_random_checkpoint(Napi::Value value);
 ExportRequest to_export_request(Napi::Value value);
 
 napi_value to_js(napi_env env, const RuntimeInfo& info);

@@ -309,12 +309,12 @@ AdapterSource to_adapter_source(Napi::Value value) {
   return source;
 }
 
-DrawRequest to_draw_request(Napi::Value value) {
+RandomCheckpointRequest to_random_checkpoint(Napi::Value value) {
   Problems problems;
   ObjectReader reader(value, "request", problems);
-  const DrawRequest request{read_config(reader.child("config")), reader.boolean("hasHead"),
+  const RandomCheckpointRequest request{read_config(reader.child("config")), reader.boolean("hasHead"),
                             static_cast<uint64_t>(reader.natural("seed")), reader.text("file")};
-  finish("drawCheckpoint", std::move(problems));
+  finish("writeRandomCheckpoint", std::move(problems));
   return request;
 }
 

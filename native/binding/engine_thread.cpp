@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/vector_math.h"
+#include "core/mkl_warm_up.h"
 
 namespace facellm {
 
@@ -49,7 +49,7 @@ bool EngineThread::remove(uint64_t id) {
 }
 
 void EngineThread::loop() {
-  settle_vector_math();
+  warm_up_mkl();
   for (;;) {
     Job job;
     {

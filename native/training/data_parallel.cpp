@@ -65,7 +65,7 @@ void DataParallel::after_backward(bool is_last) {
   if (is_last) reducer_->flush();
 }
 
-void DataParallel::stand_in(bool is_last, const Cancellation& cancellation) {
+void DataParallel::shadow(bool is_last, const Cancellation& cancellation) {
   if (is_last) reducer_->arm();
   if (sharded_) {
     for (int64_t layer = 0; layer < sharded_->count(); ++layer) sharded_->prepare(layer, false, cancellation);

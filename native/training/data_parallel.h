@@ -34,9 +34,9 @@ class DataParallel {
   // Around the backward pass of a micro-batch; only an update's last one sends gradients.
   void before_backward(bool is_last);
   void after_backward(bool is_last);
-  // In the place of both passes where this rank's share of a micro-batch is empty: takes part in what the
-  // others do, in their order.
-  void stand_in(bool is_last, const Cancellation& cancellation);
+  // In the place of both passes where this rank's share of a micro-batch is empty: shadows the collectives of
+  // the others, in their order, as torch's Join context does.
+  void shadow(bool is_last, const Cancellation& cancellation);
   // Waits until every gradient is the sum over all ranks.
   void finish(const Cancellation& cancellation) { reducer_->finish(cancellation); }
   // The update is done, or has failed.

@@ -141,7 +141,7 @@ MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& can
     auto* parallel = state_->parallel.get();
     if (batch.samples.empty()) {
       if (parallel == nullptr) throw Error(ErrorCode::kInvalidArgument, "batch.samples: expected at least one");
-      parallel->stand_in(batch.is_last, cancellation);
+      parallel->shadow(batch.is_last, cancellation);
       return {};
     }
     state_->dropout->probability = state_->dropout_probability;

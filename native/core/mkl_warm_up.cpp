@@ -1,11 +1,11 @@
-#include "core/vector_math.h"
+#include "core/mkl_warm_up.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
 namespace facellm {
 
-void settle_vector_math() noexcept try {
+void warm_up_mkl() noexcept try {
   const c10::NoGradGuard no_grad;
   for (const auto dtype : {at::kFloat, at::kDouble}) {
     const auto x = at::full({1}, 0.5, dtype);

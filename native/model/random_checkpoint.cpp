@@ -1,4 +1,4 @@
-#include "model/draw_checkpoint.h"
+#include "model/random_checkpoint.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/GradMode.h>
@@ -44,7 +44,7 @@ void fill(const InternVlConfig& config, const std::string& name, at::Tensor targ
 
 }  // namespace
 
-int64_t draw_checkpoint(const DrawRequest& request, const Cancellation& cancellation) {
+int64_t write_random_checkpoint(const RandomCheckpointRequest& request, const Cancellation& cancellation) {
   const c10::NoGradGuard no_grad;
   const InternVl model(request.config, request.has_lm_head, at::kCPU, at::kFloat);
   auto generator = at::detail::createCPUGenerator(request.seed);

@@ -9,6 +9,6 @@ namespace facellm {
 // 188792; oneMKL 2024.2, which libtorch 2.13 holds; not seen from oneMKL 2025.0 on). Called once on one thread
 // before any work, this makes every first call where none can compete. Where memory for a few numbers is
 // missing it does nothing: the work that follows will tell.
-void settle_vector_math() noexcept;
+void warm_up_mkl() noexcept;
 
 }  // namespace facellm

@@ -9,7 +9,7 @@
 
 namespace facellm {
 
-struct DrawRequest {
+struct RandomCheckpointRequest {
   InternVlConfig config;
   bool has_lm_head;  // else the head is the token embedding
   uint64_t seed;
@@ -22,6 +22,6 @@ struct DrawRequest {
 // checkpoints' own rule (normal 0.02, layer scale 0.1) is made for widths of a thousand and more and leaves small
 // models without a signal: measured in docs/decisions/2026-11-25-small-models.md. Drawn on the CPU in model order,
 // the head last: one seed, one model, on every machine. Throws kRunWrite.
-int64_t draw_checkpoint(const DrawRequest& request, const Cancellation& cancellation);
+int64_t write_random_checkpoint(const RandomCheckpointRequest& request, const Cancellation& cancellation);
 
 }  // namespace facellm

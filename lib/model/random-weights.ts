@@ -5,7 +5,7 @@ import { loadAddon } from '../binding/load.js';
 import { settle } from '../binding/settle.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 
-export interface DrawOptions {
+export interface RandomWeightsOptions {
   readonly config: CheckpointConfig;
   readonly seed: number;
   /** Leaves out the head, which then is the embedding; it is drawn last, so all else stays as it is. */
@@ -21,10 +21,10 @@ export interface DrawOptions {
  * @returns the number of parameters in it
  * @throws FaceLlmError what the engine throws, FACELLM_OUT_OF_MEMORY and FACELLM_RUN_WRITE among it
  */
-export async function drawWeights(options: DrawOptions): Promise<number> {
+export async function writeRandomWeights(options: RandomWeightsOptions): Promise<number> {
   const { config, seed, tiesEmbeddings, directory, signal } = options;
   const file = join(directory, 'model.safetensors');
-  const job = loadAddon().drawCheckpoint({
+  const job = loadAddon().writeRandomCheckpoint({
     config: config.model,
     hasHead: !tiesEmbeddings,
     seed,
