@@ -46,8 +46,17 @@ function triple(text: string, min: number): z.ZodType<Triple> {
   return checked<Triple>(text, isValid);
 }
 
+/** As transformers names it for InternVL: 4.x, its faster twin, and 5.x on Pillow. */
+const processorType = oneOf(
+  'GotOcr2ImageProcessor',
+  'GotOcr2ImageProcessorFast',
+  'GotOcr2ImageProcessorPil',
+);
+
 const schema = z
   .object({
+    // Another class would crop or pad where this one tiles.
+    image_processor_type: optional(processorType),
     size: squareSize(),
     image_mean: triple('three numbers', -Infinity),
     image_std: triple('three numbers above 0', 0),

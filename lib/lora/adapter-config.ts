@@ -92,8 +92,9 @@ export async function readAdapterConfig(directory: string): Promise<AdapterConfi
     ...(isJsonObject(json.value) ? peftProblems(json.value, Object.keys(schema.shape)) : []),
   ];
   if (!parsed.success || problems.length > 0) {
+    const names = [...new Set(problems.map((problem) => problem.split(':')[0]))].join(', ');
     throw invalid(
-      `${path} is not that of a LoRA adapter that can be used here: ${problems[0]}`,
+      `${path} is not that of a LoRA adapter that can be used here: ${names}`,
       problems,
     );
   }

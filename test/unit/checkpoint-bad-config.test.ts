@@ -111,6 +111,11 @@ const PREPROCESSOR_CASES: readonly Case[] = [
   ['image_std', [0.2, 0, 0.2], /image_std: expected three numbers above 0/],
   ['rescale_factor', 0, /rescale_factor: expected a number above 0/],
   ['resample', 2, /resample: expected 3/],
+  [
+    'image_processor_type',
+    'CLIPImageProcessor',
+    /image_processor_type: expected "GotOcr2ImageProcessor"/,
+  ],
   ['do_normalize', false, /do_normalize: expected true/],
   ['min_patches', 13, /min_patches: must not exceed max_patches/],
   ['max_patches', 0, /max_patches: expected a whole number/],
