@@ -1,5 +1,5 @@
 /**
- * The two prompt forms that are not in a checkpoint's own template (spec internvl3.md, section 7.3):
+ * The two prompt forms that are not in a checkpoint's own template (docs/internvl3.md, section 7.3):
  * `original`, what InternVLChatModel.chat writes, and `training`, what FaceLLM was tuned on
  * (LLaMA-Factory's intern_vl). Both are ChatML with a default system turn; they differ in where
  * pictures go when a text does not say.

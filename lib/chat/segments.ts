@@ -70,7 +70,7 @@ export interface EncodedChat {
 
 /**
  * Token ids of a rendered prompt. Picture k becomes `<img>`, `tokensPerImage[k]` times
- * `<IMG_CONTEXT>`, `</img>` (spec internvl3.md, section 7.2).
+ * `<IMG_CONTEXT>`, `</img>` (docs/internvl3.md, section 7.2).
  *
  * @throws CheckpointError FACELLM_TOKENIZER_INVALID if the tokenizer lacks these tokens
  */

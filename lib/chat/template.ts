@@ -1,5 +1,5 @@
 /**
- * Conversations to prompts in three forms (spec internvl3.md, section 7.3): `hub`, the checkpoint's own
+ * Conversations to prompts in three forms (docs/internvl3.md, section 7.3): `hub`, the checkpoint's own
  * jinja template; `original` and `training`, built in. A template is data from a checkpoint: the
  * interpreter has no access to the host, and whatever it throws or garbles is a typed error.
  */

@@ -1,6 +1,6 @@
 /**
  * Reads everything that a checkpoint folder says about its model besides the weights, in either
- * layout, into the shapes that the engine takes (spec internvl3.md, section 2). Unknown keys are
+ * layout, into the shapes that the engine takes (docs/internvl3.md, section 2). Unknown keys are
  * ignored; whatever is wrong in any of the files is listed in one error.
  */
 import { join } from 'node:path';

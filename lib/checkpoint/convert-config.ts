@@ -1,5 +1,5 @@
 /**
- * config.json of one layout from that of the other (spec internvl3.md, section 2). What the reader of this room
+ * config.json of one layout from that of the other (docs/internvl3.md, section 2). What the reader of this room
  * takes from either is the same; keys that it does not read are carried over where the other layout has them, and
  * else get the values of the released files.
  */

@@ -1,7 +1,7 @@
 /**
  * Finds the weight files of a checkpoint folder: model.safetensors, or the shards that
  * model.safetensors.index.json lists. As in transformers the single file wins where both exist
- * (spec internvl3.md, section 3.4). The addon checks what is inside.
+ * (docs/internvl3.md, section 3.4). The addon checks what is inside.
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';

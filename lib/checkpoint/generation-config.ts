@@ -1,7 +1,7 @@
 /**
- * generation_config.json: the ids at which generation stops (spec internvl3.md, sections 2.3 and 9), and the defaults
- * of a request. Absent keys fall back to the text config; the original layout stops at `<|im_end|>` whatever its
- * files say, as its chat code does, which does not read the rest either.
+ * generation_config.json: the ids at which generation stops (docs/internvl3.md, sections 2.3 and 9.1), and the defaults
+ * of a request. Absent keys fall back to the text config; the original layout stops at `<|im_end|>` whatever its files
+ * say, as its chat code does, which does not read the rest either.
  */
 import { join } from 'node:path';
 

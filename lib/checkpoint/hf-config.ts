@@ -1,5 +1,5 @@
 /**
- * config.json of the HF layout, `model_type: internvl` (spec internvl3.md, section 2.1). Keys that
+ * config.json of the HF layout, `model_type: internvl` (docs/internvl3.md, section 2.1). Keys that
  * are absent have the defaults of transformers' InternVLConfig and InternVLVisionConfig, since newer
  * versions leave them out when saving.
  */

@@ -1,5 +1,5 @@
 /**
- * config.json of the original layout, `model_type: internvl_chat` (spec internvl3.md, section 2.2),
+ * config.json of the original layout, `model_type: internvl_chat` (docs/internvl3.md, section 2.2),
  * whose remote code has other class defaults than transformers: they matter only where a file omits
  * a key, which the released ones do not.
  */

@@ -1,6 +1,7 @@
 /**
  * What both layouts of config.json say once read, and the checks on it that do not depend on the
- * layout: the vision tower's geometry and how many tokens a tile becomes (spec sections 2 and 6).
+ * layout: the vision tower's geometry and how many tokens a tile becomes (docs/internvl3.md,
+ * sections 2 and 6).
  */
 import type { z } from 'zod';
 

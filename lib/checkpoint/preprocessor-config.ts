@@ -1,8 +1,8 @@
 /**
  * The image processor's settings of the HF layout: preprocessor_config.json, or the same object
- * under `image_processor` in processor_config.json, which wins as in transformers ≥ 5 (spec
- * internvl3.md, section 2.3). Size and statistics must be written: the class defaults are CLIP's.
- * `crop_to_patches` is not read, since inference always tiles (section 4.2).
+ * under `image_processor` in processor_config.json, which wins as in transformers ≥ 5
+ * (docs/internvl3.md, section 2.3). Size and statistics must be written: the class defaults are
+ * CLIP's. `crop_to_patches` is not read, since inference always tiles (section 4.2).
  */
 import { join } from 'node:path';
 
@@ -31,7 +31,7 @@ export interface PreprocessorConfig {
   readonly maxTiles: number;
 }
 
-/** What the original code applies, whatever its files say (spec sections 2.3 and 4.6). */
+/** What the original code applies, whatever its files say (docs/internvl3.md, sections 2.3 and 4.6). */
 export const IMAGENET_PREPROCESSING: NativePreprocessing = {
   mean: [0.485, 0.456, 0.406],
   std: [0.229, 0.224, 0.225],

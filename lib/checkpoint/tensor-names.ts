@@ -1,4 +1,4 @@
-/** Names of a safetensors file's tensors, from its header alone (spec internvl3.md, section 3.4). */
+/** Names of a safetensors file's tensors, from its header alone (docs/internvl3.md, section 3.4). */
 import { open } from 'node:fs/promises';
 
 /** Of a file that this package has written: nothing is checked. */

@@ -1,6 +1,6 @@
 /**
  * The language model's part of config.json (`text_config`, in the original layout `llm_config`):
- * Qwen2 with both spellings of its RoPE (spec internvl3.md, section 2.1). Sizes must be written;
+ * Qwen2 with both spellings of its RoPE (docs/internvl3.md, section 2.1). Sizes must be written;
  * other keys default to what transformers' Qwen2Config gives.
  */
 import { z } from 'zod';

@@ -1,7 +1,7 @@
 /**
  * One entry of LLaMA-Factory's dataset_info.json (v0.9.3, data/parser.py). Deviations:
  * - An unknown key is an error. LLaMA-Factory ignores it, and so loses the pictures of the authors'
- *   own file, which says `columns.image` and `image_root` (spec facellm.md, finding 1). Here both
+ *   own file, which says `columns.image` and `image_root` (github idiap/facellm). Here both
  *   mean what they say.
  * - Tags that a `tags` block leaves out keep their defaults; there they become none.
  * - `num_samples` takes the first records, or all if there are fewer; there it draws at random.

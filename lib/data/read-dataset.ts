@@ -1,6 +1,6 @@
 /**
  * Reads a training dataset: ShareGPT records with pictures, as LLaMA-Factory v0.9.3 takes them
- * (spec facellm.md, section 4), but with every fault reported instead of a warning.
+ * (src/llamafactory/data), but with every fault reported instead of a warning.
  */
 import { dirname, isAbsolute, resolve } from 'node:path';
 

@@ -1,5 +1,5 @@
 /**
- * The training path's bound on a picture's area (spec internvl3.md, section 4.2): LLaMA-Factory shrinks
+ * The training path's bound on a picture's area (docs/internvl3.md, section 4.2): LLaMA-Factory shrinks
  * above 768 x 768 pixels and enlarges below 32 x 32, by Pillow's bicubic, before tiling.
  */
 import type { NativeAddon } from '../binding/native.js';

@@ -1,5 +1,5 @@
 /**
- * Image files to RGB, as Pillow's `convert("RGB")` gives it (spec internvl3.md, section 4.1): sharp
+ * Image files to RGB, as Pillow's `convert("RGB")` gives it (docs/internvl3.md, section 4.1): sharp
  * without colour management. Decoding and hashing run in Node's thread pool.
  */
 import { webcrypto } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** How a picture will be cut (spec internvl3.md, sections 4.2 and 4.3), before anything is computed. */
+/** How a picture will be cut (docs/internvl3.md, sections 4.2 and 4.3), before anything is computed. */
 import type { NativeAddon } from '../binding/native.js';
 import type { z } from 'zod';
 

@@ -1,5 +1,5 @@
 /**
- * Pixels of an opened picture as Pillow's `convert("RGB")` gives them (spec internvl3.md, section
+ * Pixels of an opened picture as Pillow's `convert("RGB")` gives them (docs/internvl3.md, section
  * 4.1). libvips agrees with Pillow on nearly everything by itself: alpha dropped, grey replicated,
  * palettes looked up, the high byte of 16-bit colour. Three kinds differ and are converted here: CMYK,
  * 16-bit grey, and the pixels of a GIF that are transparent or outside its first frame.

@@ -31,7 +31,7 @@ export interface ImageSize {
 }
 
 export interface DecodeOptions {
-  /** Turns the picture as its EXIF orientation says (spec internvl3.md, section 4.1). @default true */
+  /** Turns the picture as its EXIF orientation says (docs/internvl3.md, section 4.1). @default true */
   readonly applyExif?: boolean | undefined;
   /** Larger pictures are refused before decoding. @default 100,000,000 */
   readonly maxPixels?: number | undefined;

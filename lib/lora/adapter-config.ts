@@ -1,4 +1,4 @@
-/** adapter_config.json, as PEFT 0.21 writes and reads it (spec internvl3.md, section 11.4). */
+/** adapter_config.json, as PEFT 0.21 writes and reads it (docs/internvl3.md, section 11.4). */
 import { join } from 'node:path';
 
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-/** Targets and per-module overrides, matched as PEFT 0.21 matches them (spec internvl3.md, section 11.3). */
+/** Targets and per-module overrides, matched as PEFT 0.21 matches them (docs/internvl3.md, section 11.3). */
 import type { NativeModelConfig, NativeTrainedModule } from '../binding/native.js';
 import { createError, type FaceLlmError } from '../errors.js';
 import { inMemoryName, type LinearModule, linearModules } from './modules.js';

@@ -137,7 +137,7 @@ async function write(options: ExportOptions, adapters: readonly string[]): Promi
   });
 }
 
-/** What a file says of tying is no evidence (spec internvl3.md, section 3.3): the tensors are. */
+/** What a file says of tying is no evidence (docs/internvl3.md, section 3.3): the tensors are. */
 function isTied({ files }: NativeExportResult): boolean {
   return !files.some(({ tensors }) => tensors.includes('language_model.lm_head.weight'));
 }

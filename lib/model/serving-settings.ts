@@ -32,7 +32,7 @@ const schema = z.object({
   system: z.string(),
   tiles: z.union([z.literal('off'), z.object({ minTiles: count, maxTiles: count })]),
   limitsImageArea: z.boolean(),
-  // The training path leaves pictures as stored (spec internvl3.md, section 4.1).
+  // The training path leaves pictures as stored (docs/internvl3.md, section 4.1).
   applyExif: z.boolean().default(false),
 });
 

@@ -1,5 +1,5 @@
 /**
- * GPT-2's map of bytes to printable characters, as Qwen2's vocabulary uses it (spec internvl3.md,
+ * GPT-2's map of bytes to printable characters, as Qwen2's vocabulary uses it (docs/internvl3.md,
  * section 8): bytes 33-126, 161-172 and 174-255 stand for themselves, the others, in ascending order,
  * for U+0100, U+0101, ...
  */

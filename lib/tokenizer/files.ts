@@ -1,5 +1,5 @@
 /**
- * Reads a checkpoint's tokenizer in either file form (spec internvl3.md, section 8): tokenizer.json,
+ * Reads a checkpoint's tokenizer in either file form (docs/internvl3.md, section 8): tokenizer.json,
  * or vocab.json + merges.txt with the added tokens of tokenizer_config.json or added_tokens.json.
  */
 import { join } from 'node:path';

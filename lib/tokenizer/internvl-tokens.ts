@@ -1,4 +1,4 @@
-/** The added tokens of InternVL3's tokenizer, in the order of their ids (spec internvl3.md, section 7.1). */
+/** The added tokens of InternVL3's tokenizer, in the order of their ids (docs/internvl3.md, section 7.1). */
 
 /** Qwen2.5's 22, then InternVL's nine. */
 export const ADDED_TOKENS = [

@@ -1,5 +1,5 @@
 /**
- * Whether a tokenizer.json cuts and joins text as Qwen2's does (spec internvl3.md, section 8), which is all that this
+ * Whether a tokenizer.json cuts and joins text as Qwen2's does (docs/internvl3.md, section 8), which is all that this
  * room computes: another rule would give other ids, without a word. What a file leaves out is taken to be Qwen2's.
  */
 import { isJsonObject } from '../files/index.js';

@@ -1,5 +1,5 @@
 /**
- * Qwen2's byte-level BPE with InternVL's control tokens (spec internvl3.md, section 8). BPE itself is
+ * Qwen2's byte-level BPE with InternVL's control tokens (docs/internvl3.md, section 8). BPE itself is
  * @huggingface/tokenizers; the control tokens are split off here, so that only text which the caller
  * declares trusted can ever produce one.
  */

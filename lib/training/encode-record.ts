@@ -1,5 +1,5 @@
 /**
- * A record as token ids and labels (spec internvl3.md, section 11.1; LLaMA-Factory's intern_vl template):
+ * A record as token ids and labels (docs/internvl3.md, section 11.1; LLaMA-Factory's intern_vl template):
  * source pieces (system and user turns, the assistant's head) are not learnt, answers are, with `<|im_end|>`
  * and the line feed after it. Pictures stay placeholders until a batch is made.
  */
@@ -64,7 +64,7 @@ export class SourceCache {
   }
 }
 
-/** LLaMA-Factory's share of the room left (spec, section 11.1): source and target after the cut. */
+/** LLaMA-Factory's share of the room left (docs/internvl3.md, section 11.1): source and target, cut. */
 export function fitTurn(source: number, target: number, room: number): [number, number] {
   if (source + target <= room) return [source, target];
   if (target * 2 < room) return [room - target, target];

@@ -45,7 +45,7 @@ export class ImageTiles {
   }
 
   async #decode(path: string): Promise<DecodedImage> {
-    // As stored: the training path does not turn pictures by EXIF (spec internvl3.md, section 4.1).
+    // As stored: the training path does not turn pictures by EXIF (docs/internvl3.md, section 4.1).
     const image = await decodeImage(path, { applyExif: false });
     return this.#recipe.limitsImageArea ? limitArea(this.#addon, image) : image;
   }

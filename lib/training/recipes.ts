@@ -1,8 +1,8 @@
 /**
  * Recipes: functions that return a complete, frozen object. FaceLLM's numbers are those of the authors'
- * train.sh (spec facellm.md, section 1: SFT, LoRA rank 16, alpha 32, dropout 0, target all, learning rate
- * 1e-5, cosine, no warm-up, clip 1.0, bf16, adamw_torch, cut-off 2048, packing off, max_samples 100000, log
- * every 5, save every 100) and LLaMA-Factory v0.9.3's defaults for what it leaves open (section 4).
+ * train.sh (github idiap/facellm, commit 17006ef: SFT, LoRA rank 16, alpha 32, dropout 0, target all,
+ * learning rate 1e-5, cosine, no warm-up, clip 1.0, bf16, adamw_torch, cut-off 2048, packing off, max_samples 100000, log
+ * every 5, save every 100) and LLaMA-Factory v0.9.3's defaults for what it leaves open.
  */
 import { DEFAULT_SYSTEM } from '../chat/index.js';
 import { InvalidArgumentError } from '../errors.js';

@@ -1,4 +1,4 @@
-/** Learning rate of an update (spec internvl3.md, section 11.2; transformers' get_scheduler). */
+/** Learning rate of an update (docs/internvl3.md, section 11.2; transformers' get_scheduler). */
 import type { TrainingRecipe } from './recipe.js';
 
 export type ScheduleOptions = Pick<

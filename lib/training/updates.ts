@@ -29,7 +29,7 @@ export type LoadedUpdate = readonly (readonly NativeTrainSample[])[];
 /** Micro-batches of one update are told apart by their dropout masks; more than this many would repeat them. */
 const DRAWS_PER_UPDATE = 65_536;
 
-/** What each micro-batch's sum of losses is divided by (spec internvl3.md, section 11.2). */
+/** What each micro-batch's sum of losses is divided by (docs/internvl3.md, section 11.2). */
 export function denominatorsOf(
   learntTokens: readonly number[],
   normalisation: TrainingRecipe['lossNormalisation'],

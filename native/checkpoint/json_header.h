@@ -1,5 +1,5 @@
 // The JSON header of a safetensors file: tensor name -> dtype, shape, data_offsets, and the
-// optional __metadata__ of strings (spec internvl3.md, section 3.4). Only its form is judged here;
+// optional __metadata__ of strings (docs/internvl3.md, section 3.4). Only its form is judged here;
 // whether the numbers make sense is safetensors_file's affair.
 #pragma once
 

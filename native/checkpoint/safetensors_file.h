@@ -1,4 +1,4 @@
-// One safetensors file (spec internvl3.md, section 3.4): its header is parsed and checked against the
+// One safetensors file (docs/internvl3.md, section 3.4): its header is parsed and checked against the
 // file's size before any tensor data is read.
 #pragma once
 

@@ -1,5 +1,5 @@
 // Writes a safetensors file as the readers of the Python package expect it: 8 bytes of length, a JSON
-// header padded to 8 bytes, the data without gaps (spec internvl3.md, section 3.4).
+// header padded to 8 bytes, the data without gaps (docs/internvl3.md, section 3.4).
 #pragma once
 
 #include <ATen/ATen.h>

@@ -1,4 +1,4 @@
-// uint8 tiles to pixel values (spec section 4.6).
+// uint8 tiles to pixel values (docs/internvl3.md, section 4.6).
 #pragma once
 
 #include <ATen/ATen.h>

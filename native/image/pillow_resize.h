@@ -1,5 +1,5 @@
-// Pillow's bicubic resampling, bit for bit: the training path's area limit uses it (spec sections
-// 4.2, 4.5).
+// Pillow's bicubic resampling, bit for bit: the training path's area limit uses it
+// (docs/internvl3.md, sections 4.2, 4.5).
 #pragma once
 
 #include <cstdint>

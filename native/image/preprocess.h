@@ -1,4 +1,4 @@
-// Pixels to tiles, torch-free face for the binding (spec internvl3.md, section 4).
+// Pixels to tiles, torch-free face for the binding (docs/internvl3.md, section 4).
 #pragma once
 
 #include <cstdint>

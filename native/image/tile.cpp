@@ -1,5 +1,5 @@
 // Resampling is PyTorch's uint8 bicubic kernel with antialiasing: what the reference's "fast" image
-// processor runs on a CPU, bit for bit (spec section 4.5).
+// processor runs on a CPU, bit for bit (docs/internvl3.md, section 4.5).
 #include "image/tile.h"
 
 #include "image/limits.h"

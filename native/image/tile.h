@@ -1,4 +1,4 @@
-// A picture cut into the tiles that the vision tower takes (spec sections 4.3, 4.4).
+// A picture cut into the tiles that the vision tower takes (docs/internvl3.md, sections 4.3, 4.4).
 #pragma once
 
 #include <ATen/ATen.h>

@@ -1,5 +1,5 @@
 // The vision tower's two kinds of normalisation behind one call (InternViT-300M: LayerNorm,
-// InternViT-6B: RMSNorm), and the text model's RMSNorm. Roundings as spec section 10 lists them.
+// InternViT-6B: RMSNorm), and the text model's RMSNorm. Roundings: docs/internvl3.md, section 10.
 #pragma once
 
 #include <ATen/ATen.h>

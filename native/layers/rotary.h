@@ -1,6 +1,6 @@
-// Rotary position embedding tables, half-split convention (spec section 9). Frequencies and angles
-// in fp32, cos and sin rounded to the model's dtype. "Dynamic" scaling changes nothing up to
-// max_position_embeddings, which generation enforces as a limit, so it has no code here.
+// Rotary position embedding tables, half-split convention (docs/internvl3.md, section 9).
+// Frequencies and angles in fp32, cos and sin rounded to the model's dtype. "Dynamic" scaling changes
+// nothing up to max_position_embeddings, which generation enforces as a limit, so it has no code here.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -21,7 +21,7 @@ class Adapter {
   // model's device; the same for the same seed on every machine. Throws kAdapterInvalid for a module
   // that the model has not, or named twice.
   static std::shared_ptr<Adapter> create(InternVl& model, const AdapterSpec& spec, uint64_t seed);
-  // From adapter_model.safetensors, both of PEFT's key forms (spec section 11.4). Throws
+  // From adapter_model.safetensors, both of PEFT's key forms (docs/internvl3.md, section 11.4). Throws
   // kAdapterInvalid listing every missing, unexpected and mis-shaped tensor. `dtype`: what A and B are
   // kept in; magnitudes stay fp32, since a row's gain differs from 1 by less than bf16 can tell. On the
   // model's device, or the CPU where the model has none (an export's model without storage).

@@ -1,5 +1,5 @@
 // A linear layer with low-rank additions (LoRA, arXiv 2106.09685; DoRA, arXiv 2402.09353), as PEFT 0.21
-// computes them (spec internvl3.md, section 11.3): y = x W^T + b + s (x A^T) B^T on the rows of each slice.
+// computes them (docs/internvl3.md, section 11.3): y = x W^T + b + s (x A^T) B^T on the rows of each slice.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -1,5 +1,5 @@
 // Sizes and constants of an InternVL3 checkpoint, already normalised by lib/checkpoint from either
-// the HF or the original config.json (spec internvl3.md, section 2). Torch-free.
+// the HF or the original config.json (docs/internvl3.md, section 2). Torch-free.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Qwen2.5: grouped-query attention with q/k/v biases, half-split RoPE, SwiGLU, RMSNorm (spec
-// section 9; upstream: transformers 5.18 models/qwen2). q, k, v and gate, up are fused matmuls; the
-// residual add and the norm that follows it are one kernel.
+// Qwen2.5: grouped-query attention with q/k/v biases, half-split RoPE, SwiGLU, RMSNorm
+// (docs/internvl3.md, section 9; upstream: transformers 5.18 models/qwen2). q, k, v and gate, up
+// are fused matmuls; the residual add and the norm that follows it are one kernel.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -49,7 +49,7 @@ enum class LayerWeights { kOwn, kLeftOut };
 
 class LanguageModel {
  public:
-  // has_lm_head false: the head shares embed_tokens (spec section 3.3).
+  // has_lm_head false: the head shares embed_tokens (docs/internvl3.md, section 3.3).
   LanguageModel(const TextConfig& config, bool has_lm_head, const at::TensorOptions& options,
                 LayerWeights layer_weights);
 

@@ -1,6 +1,6 @@
 // Where a parameter may lie in a checkpoint: the released HF names (form A), the in-memory HF names
-// (form B), and the original InternVLChatModel names with fused qkv. Decided per tensor (spec
-// section 3). Every exception to "member name equals checkpoint key" lives here.
+// (form B), and the original InternVLChatModel names with fused qkv. Decided per tensor
+// (docs/internvl3.md, section 3). Every exception to "member name equals checkpoint key" lives here.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // The list that ties module members to checkpoint names. Names are the released HF ones (form A of
-// spec section 3); model/name_map knows the others. A tensor may be a view into a fused weight.
+// docs/internvl3.md, section 3.2), model/name_map knows the others. Tensors may be views into fused ones.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -1,5 +1,5 @@
 // Pixel shuffle and the two-layer projector that turns a tile's patches into text-sized vectors
-// (spec section 6).
+// (docs/internvl3.md, section 6).
 #pragma once
 
 #include <ATen/ATen.h>

@@ -38,7 +38,7 @@ VisionEncoder::VisionEncoder(const InternVlConfig& config, const at::TensorOptio
     layer.layernorm_after = norm();
     layer.qkv = Linear::empty(c.hidden_size, 3 * c.hidden_size, c.has_qkv_bias, options);
     if (c.has_qk_norm) {
-      // eps is 1e-6 here whatever the config says (spec section 5).
+      // eps is 1e-6 here whatever the config says (docs/internvl3.md, section 5).
       layer.q_norm = Norm::empty(c.hidden_size, 1e-6, true, options);
       layer.k_norm = Norm::empty(c.hidden_size, 1e-6, true, options);
     }

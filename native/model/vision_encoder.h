@@ -1,5 +1,5 @@
 // InternViT, both forms: 300M (LayerNorm, q/k/v bias) and 6B (RMSNorm, q/k normalisation over the
-// whole hidden size). Spec sections 1 and 5; upstream: transformers 5.18 models/internvl.
+// whole hidden size). docs/internvl3.md, sections 1 and 5; upstream: transformers 5.18 models/internvl.
 // q, k and v are one fused matmul; pixel values are matmul'ed patch by patch instead of convolved.
 #pragma once
 

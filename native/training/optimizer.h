@@ -1,4 +1,4 @@
-// AdamW over the trainable tensors (decoupled weight decay, arXiv 1711.05101; spec internvl3.md, section
+// AdamW over the trainable tensors (decoupled weight decay, arXiv 1711.05101; docs/internvl3.md, section
 // 11.2), with gradient clipping by the global norm. Parameters of less than fp32 keep an fp32 master copy.
 #pragma once
 

@@ -5,13 +5,13 @@ import assert from 'node:assert/strict';
 const { progressOf, reasonsOf, runBuild } = (await import(
   new URL('../../scripts/install/run-build.mjs', import.meta.url).href
 )) as {
-  progressOf(line: string, seconds: number): string | undefined;
-  reasonsOf(output: string): string[];
-  runBuild(
+  progressOf: (line: string, seconds: number) => string | undefined;
+  reasonsOf: (output: string) => string[];
+  runBuild: (
     command: string,
     args: readonly string[],
     cwd: string,
-  ): Promise<{ status: number; output: string }>;
+  ) => Promise<{ status: number; output: string }>;
 };
 
 describe('contract: progress of a build', () => {

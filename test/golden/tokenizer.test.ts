@@ -1,4 +1,4 @@
-/** Ids and texts against the reference's, both file forms (spec internvl3.md, section 8). */
+/** Ids and texts against the reference's, both file forms (docs/internvl3.md, section 8). */
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -73,7 +73,7 @@ export interface Tally {
 }
 
 /**
- * The official aggregation over a folder of predictions, as the spec describes it (section 2): pooled
+ * The official aggregation over a folder of predictions, as aggregate_results.py does it: pooled
  * counts over all questions, per category, per sub-category and per number of pictures.
  *
  * @param extract reply, options -> letter or undefined

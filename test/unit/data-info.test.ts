@@ -1,4 +1,4 @@
-/** lib/data: dataset_info.json, the authors' own form (spec finding 1), and every key's faults. */
+/** lib/data: dataset_info.json, the authors' own form, and every key's faults. */
 import assert from 'node:assert/strict';
 
 import { readDataset } from '../../lib/data/index.js';
@@ -53,7 +53,7 @@ describe('readDataset: dataset_info.json', () => {
     });
   }
 
-  it("loads the pictures of the authors' form (finding 1)", async () => {
+  it("loads the pictures of the authors' form", async () => {
     const others = { identity: { file_name: 'identity.json' }, hub: { hf_hub_url: 'a/b' } };
     const path = await write({ fairfacegpt_dataset: AUTHORS_ENTRY, ...others });
     const data = await readDataset(path, { name: 'fairfacegpt_dataset' });

@@ -231,7 +231,7 @@ describe('FaceXBench, the published set', () => {
   });
 
   it('published figures agree with the counts that they come from', () => {
-    // 1942, 2806 and 3025 of 4,998 are the authors' raw counts (spec, section 1).
+    // 1942, 2806 and 3025 of 4,998 are the authors' raw counts.
     const overall = (model: string) => PUBLISHED_SCORES.find((one) => one.model === model)?.overall;
     for (const [model, correct] of [
       ['FaceLLM-1B', 1942],

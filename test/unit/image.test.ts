@@ -166,7 +166,7 @@ describe('images', () => {
     });
   });
 
-  it("training's area limit follows the spec", () => {
+  it("training's area limit is LLaMA-Factory's", () => {
     assert.deepEqual(limitedSize({ width: 768, height: 768 }), { width: 768, height: 768 });
     assert.deepEqual(limitedSize({ width: 1600, height: 900 }), { width: 1024, height: 576 });
     assert.deepEqual(limitedSize({ width: 16, height: 16 }), { width: 32, height: 32 });

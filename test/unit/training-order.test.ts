@@ -151,7 +151,7 @@ describe('order of samples', () => {
     assert.equal(planUpdates(apart(own), 1, { ...OPTIONS, epochs: 2 }).at(-1)?.epoch, 2);
   });
 
-  it("FaceLLM's own counts: 1096 updates of 80, and 7303 of 12 (spec facellm.md, section 1)", () => {
+  it("FaceLLM's own counts: 1096 updates of 80, and 7303 of 12", () => {
     const own = new Int32Array(87_632).fill(300);
     const large = { ...OPTIONS, batchSize: 10, accumulation: 8 };
     assert.equal(planUpdates(apart(own), 1, large).length, 1096);

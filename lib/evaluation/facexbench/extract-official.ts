@@ -1,6 +1,6 @@
 /**
- * The authors' way from a reply to an option, as their aggregate_results.py finds it (spec facellm.md,
- * section 2), faults included: "A woman, so the answer is C" is an A, a lower-case "b" is nothing, and
+ * The authors' way from a reply to an option, as aggregate_results.py of github Kartik-3004/facexbench
+ * finds it, faults included: "A woman, so the answer is C" is an A, a lower-case "b" is nothing, and
  * "13 people" is the option 1. Numbers can be compared with theirs only if read like theirs.
  */
 import { pythonPattern, pythonStrip } from './python-text.js';

@@ -1,5 +1,5 @@
 /**
- * The text of a question as the authors' evaluate.py puts it together (spec facellm.md, section 2):
+ * The text of a question as evaluate.py of github Kartik-3004/facexbench puts it together:
  * the list of tools, the description of the task, the question, the request for a letter, the options,
  * each ended by a newline. The request stands before the options; pictures go before all text.
  */

@@ -2,7 +2,7 @@
  * Accuracies that others published, in per cent; none of them was measured here. Source: the picture
  * assets/benchmark.png and assets/FaceLLM.png of github idiap/facellm, commit 17006ef (the results of
  * arXiv 2507.10300), zero-shot, official reading. The authors' own run had 4,998 questions, two of deepfake
- * detection fewer than the set (spec facellm.md, section 0).
+ * detection fewer than the set: their percentages fit no other number.
  */
 
 export const PUBLISHED_SOURCE =

@@ -1,7 +1,7 @@
 /**
  * What FaceXBench is (arXiv 2501.10360; github Kartik-3004/facexbench, folder benchmark/): 48 files of
  * 5,000 questions. Names are those of the repository; the numbers of questions follow from the published
- * fractions (spec facellm.md, section 2). The full text of two files was at hand, so these two are known
+ * fractions (published-scores.ts). The full text of two files was at hand, so these two are known
  * by their content; of the others only the names and the sums are held here.
  */
 

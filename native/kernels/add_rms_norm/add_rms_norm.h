@@ -1,4 +1,4 @@
-// Residual addition and the RMSNorm that follows it, one pass over memory (spec sections 9, 10).
+// Residual addition and the RMSNorm that follows it, in one pass (docs/internvl3.md, sections 9, 10).
 #pragma once
 
 #include <ATen/ATen.h>

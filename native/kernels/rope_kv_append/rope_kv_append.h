@@ -1,5 +1,5 @@
 // Rotation of queries and keys, and the write of keys and values into the cache, one pass over the
-// fused qkv (spec sections 9, 10). Half-split convention: element i pairs with i + E/2.
+// fused qkv (docs/internvl3.md, sections 9, 10). Half-split convention: element i pairs with i + E/2.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -1,4 +1,4 @@
-// The gate of Qwen2's MLP (spec sections 9, 10).
+// The gate of Qwen2's MLP (docs/internvl3.md, sections 9, 10).
 #pragma once
 
 #include <ATen/ATen.h>
