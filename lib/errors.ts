@@ -159,12 +159,16 @@ function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && (ERROR_CODES as readonly string[]).includes(value);
 }
 
-/** Turns what the addon rejects with (an Error with `code` and `details`) into our classes. */
-export function fromNative(error: unknown): FaceLlmError {
+/**
+ * Turns what the addon rejects with (an Error with `code` and `details`) into our classes. What has no code of ours was
+ * thrown by a callback of the caller's and stays what it is.
+ */
+export function fromNative(error: unknown): Error {
   if (error instanceof FaceLlmError) return error;
-  const native = error as { code?: unknown; message?: unknown; details?: unknown };
-  const message = typeof native?.message === 'string' ? native.message : String(error);
-  const details = Array.isArray(native?.details) ? native.details.map(String) : [];
-  const code = isErrorCode(native?.code) ? native.code : 'FACELLM_INTERNAL';
-  return createError(code, message, { details, cause: error });
+  const { code, message, details } = (error ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof code !== 'string' || !code.startsWith('FACELLM_')) return error as Error;
+  return createError(isErrorCode(code) ? code : 'FACELLM_INTERNAL', String(message), {
+    details: Array.isArray(details) ? details.map(String) : [],
+    cause: error,
+  });
 }

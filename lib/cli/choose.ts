@@ -2,7 +2,7 @@
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
 import { promptOptions } from './options.js';
 import { type Console, table } from './output.js';
-import { withModel } from './session.js';
+import { withModel } from './with-model.js';
 
 export interface ChooseFlags extends ModelFlags, PromptFlags, OutputFlags {
   readonly choices: readonly string[];

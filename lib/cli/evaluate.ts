@@ -14,7 +14,7 @@ import {
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
 import { promptOptions } from './options.js';
 import { type Console, LoadReporter, table } from './output.js';
-import { Interrupted } from './session.js';
+import { Interrupted } from './with-model.js';
 
 export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
   readonly benchmark: BenchmarkName;

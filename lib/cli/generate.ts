@@ -20,7 +20,7 @@ import { InvalidArgumentError } from '../errors.js';
 import { formatDuration, formatLeft, StatusLine } from '../progress/index.js';
 import { valueMap } from './generate-options.js';
 import type { Console } from './output.js';
-import { Interrupted } from './session.js';
+import { Interrupted } from './with-model.js';
 
 export interface GenerateFlags {
   readonly labels: string;

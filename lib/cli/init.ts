@@ -8,7 +8,7 @@ import { decodeText } from '../files/index.js';
 import { createModel, type CreatedModel, nanoShape, overrideShape } from '../model/index.js';
 import type { OutputFlags } from './options.js';
 import { type Console, formatBytes } from './output.js';
-import { Interrupted } from './session.js';
+import { Interrupted } from './with-model.js';
 
 export interface InitFlags extends OutputFlags {
   readonly data: readonly string[];

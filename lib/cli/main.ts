@@ -187,9 +187,13 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-// A reader that goes away (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A reader that goes away (`| head`) is no failure; a full disk is one.
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  const reason = error.code === 'ENOSPC' ? 'no space is left on its device' : error.message;
+  process.stderr.write(`facellm: the output cannot be written: ${reason}\n`);
+  process.exit(1);
 });
+// There is no one left to tell.
+process.stderr.on('error', () => undefined);
 process.exitCode = await main(process.argv);

@@ -2,7 +2,7 @@
 import { exportModel, mergeAdapter } from '../model/index.js';
 import type { OutputFlags } from './options.js';
 import { type Console, formatBytes, LoadReporter } from './output.js';
-import { Interrupted } from './session.js';
+import { Interrupted } from './with-model.js';
 
 export interface MergeFlags extends OutputFlags {
   readonly model: string;

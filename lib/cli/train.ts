@@ -18,7 +18,7 @@ import {
   type TrainingResult,
 } from '../training/index.js';
 import { type Console, formatBytes, LoadReporter } from './output.js';
-import { Interrupted } from './session.js';
+import { Interrupted } from './with-model.js';
 
 export interface TrainFlags {
   readonly recipe: string;

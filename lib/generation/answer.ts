@@ -1,5 +1,6 @@
 /** What comes of a question: text as it is written, and the facts about it afterwards. */
 
+import { InvalidArgumentError } from '../errors.js';
 import type { Sampling } from './options.js';
 
 /** Wall-clock milliseconds. */
@@ -39,12 +40,15 @@ export interface AnswerResult {
 
 /**
  * An answer under way. Iterate it for pieces of text as they come, or await {@link result}. The work
- * starts at once; leaving the loop stops it.
+ * starts at once; leaving the loop stops it. It can be iterated once. A loop that is slow does not hold up the engine,
+ * which other requests are waiting for: it gets what came meanwhile as one piece.
  */
 export class AnswerStream implements AsyncIterable<string> {
   readonly #abort = new AbortController();
   readonly #result: Promise<AnswerResult>;
-  readonly #pieces: string[] = [];
+  /** Written, and not yet taken. */
+  #text = '';
+  #isTaken = false;
   #isDone = false;
   #wake: (() => void) | undefined;
 
@@ -53,7 +57,7 @@ export class AnswerStream implements AsyncIterable<string> {
     start: (push: (piece: string) => void, signal: AbortSignal) => Promise<AnswerResult>,
   ) {
     const push = (piece: string): void => {
-      this.#pieces.push(piece);
+      this.#text += piece;
       this.#wake?.();
     };
     this.#result = start(push, this.#abort.signal).finally(() => {
@@ -79,14 +83,26 @@ export class AnswerStream implements AsyncIterable<string> {
     this.#abort.abort(reason);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<string, void, undefined> {
+  /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a second loop: the first has taken the pieces */
+  [Symbol.asyncIterator](): AsyncGenerator<string, void, undefined> {
+    if (this.#isTaken) {
+      throw new InvalidArgumentError(
+        'FACELLM_INVALID_ARGUMENT',
+        'an answer can be iterated once, and this one has been; text() gives the whole of it, any number of times',
+      );
+    }
+    this.#isTaken = true;
+    return this.#pieces();
+  }
+
+  async *#pieces(): AsyncGenerator<string, void, undefined> {
     try {
       for (;;) {
-        for (let piece = this.#pieces.shift(); piece !== undefined; piece = this.#pieces.shift()) {
-          yield piece;
-        }
-        if (this.#isDone) break;
-        await new Promise<void>((resolve) => (this.#wake = resolve));
+        const piece = this.#text;
+        this.#text = '';
+        if (piece !== '') yield piece;
+        else if (this.#isDone) break;
+        else await new Promise<void>((resolve) => (this.#wake = resolve));
       }
       await this.#result;
     } finally {
@@ -94,6 +110,7 @@ export class AnswerStream implements AsyncIterable<string> {
     }
   }
 
+  /** The pieces as a web stream. Throws as a loop over the answer would. */
   toReadableStream(): ReadableStream<string> {
     const pieces = this[Symbol.asyncIterator]();
     return new ReadableStream<string>({

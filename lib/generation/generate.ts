@@ -2,7 +2,7 @@
 import type { NativeModel, NativePrompt, NativeTokenBatch } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
 import type { Detokenizer, TextCoder } from '../tokenizer/index.js';
-import type { AnswerResult, FinishReason } from './answer.js';
+import type { AnswerResult } from './answer.js';
 import { type ResolvedGeneration, samplingOf } from './options.js';
 import { promptHash } from './prompt-hash.js';
 import { StopStrings } from './stop-strings.js';
@@ -13,6 +13,8 @@ export interface GenerateContext {
   readonly adapters: readonly number[];
   readonly tokenizer: TextCoder;
   readonly eosIds: readonly number[];
+  /** Of prompt and answer together, at most. */
+  readonly maxPositions: number;
   readonly usesPrefixCache: boolean;
   readonly signal: AbortSignal | undefined;
   /** When the call began and how long Node's own preparation took, milliseconds. */
@@ -30,9 +32,19 @@ class RowText {
   readonly #stops: StopStrings;
   readonly #push: (piece: string) => void;
 
-  constructor(tokenizer: TextCoder, stops: readonly string[], push: (piece: string) => void) {
+  readonly #isLast: (id: number, count: number) => boolean;
+  #isEnded = false;
+
+  /** @param isLast whether the engine ends the row after this id, the `count`th */
+  constructor(
+    tokenizer: TextCoder,
+    stops: readonly string[],
+    isLast: (id: number, count: number) => boolean,
+    push: (piece: string) => void,
+  ) {
     this.#detokenizer = tokenizer.detokenizer();
     this.#stops = new StopStrings(stops);
+    this.#isLast = isLast;
     this.#push = push;
   }
 
@@ -40,11 +52,17 @@ class RowText {
     return this.#stops.isStopped;
   }
 
+  /** Nothing more is wanted of this row, or will come. */
+  get isOver(): boolean {
+    return this.#isEnded || this.isStopped;
+  }
+
   add(id: number, logProb: number): void {
     if (this.isStopped) return;
     if (this.ids.length === 0) this.firstTokenAt = performance.now();
     this.ids.push(id);
     this.logProbs.push(logProb);
+    this.#isEnded = this.#isLast(id, this.ids.length);
     this.#show(this.#stops.push(this.#detokenizer.push(id)));
   }
 
@@ -75,9 +93,12 @@ export async function generate(
 ): Promise<readonly AnswerResult[]> {
   const { native, signal } = context;
   signal?.throwIfAborted();
-  const rows = prompts.map(
-    (_, row) => new RowText(context.tokenizer, options.stop, (piece) => push(row, piece)),
-  );
+  const ends = new Set(context.eosIds);
+  const rows = prompts.map(({ ids }, row) => {
+    const most = Math.min(options.maxNewTokens, context.maxPositions - ids.length);
+    const isLast = (id: number, count: number): boolean => ends.has(id) || count >= most;
+    return new RowText(context.tokenizer, options.stop, isLast, (piece) => push(row, piece));
+  });
   const job = native.generate(
     {
       prompts,
@@ -89,7 +110,8 @@ export async function generate(
     },
     (batch: NativeTokenBatch) => {
       batch.rows.forEach((row, i) => rows[row]?.add(batch.ids[i] ?? 0, batch.logProbs[i] ?? 0));
-      if (rows.every((row) => row.isStopped)) job.cancel();
+      // Rows that end by themselves end the job; one that met a stop string would go on.
+      if (rows.every((row) => row.isOver) && rows.some((row) => row.isStopped)) job.cancel();
     },
   );
   const result = await settle(job, signal);
@@ -107,7 +129,11 @@ export async function generate(
       promptTokens: native?.promptTokens ?? 0,
       imageTokens: native?.imageTokens ?? 0,
       cachedTokens: native?.cachedTokens ?? 0,
-      finishReason: finishReason(row.isStopped, native?.finishReason),
+      finishReason: row.isStopped
+        ? 'stop-string'
+        : ends.has(row.ids.at(-1) ?? -1)
+          ? 'stop'
+          : 'length',
       sampling: samplingOf(options),
       timings: {
         ...result.timings,
@@ -118,9 +144,4 @@ export async function generate(
       peakBytes: result.peakBytes,
     };
   });
-}
-
-function finishReason(isStopped: boolean, native: string | undefined): FinishReason {
-  if (isStopped) return 'stop-string';
-  return native === 'eos' ? 'stop' : 'length';
 }

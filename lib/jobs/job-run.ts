@@ -12,13 +12,14 @@ export class JobRun<Event, Result> implements AsyncIterable<Event>, PromiseLike<
   #isOver = false;
 
   constructor(work: (run: JobRun<Event, Result>) => Promise<Result>) {
-    // After the caller had a chance to start iterating.
-    this.#result = Promise.resolve().then(() => work(this));
-    const over = (): void => {
-      this.#isOver = true;
-      for (const reader of this.#readers) reader.wake?.();
-    };
-    this.#result.then(over, over);
+    // After the caller had a chance to start iterating. Nobody else listens to the result: a failure that is neither
+    // awaited nor iterated over is an unhandled rejection, as any promise's.
+    this.#result = Promise.resolve()
+      .then(() => work(this))
+      .finally(() => {
+        this.#isOver = true;
+        for (const reader of this.#readers) reader.wake?.();
+      });
   }
 
   /** Ends the job at the next point that it can be resumed from, with all that is done. Idempotent. */
@@ -54,6 +55,8 @@ export class JobRun<Event, Result> implements AsyncIterable<Event>, PromiseLike<
   async *[Symbol.asyncIterator](): AsyncGenerator<Event, void, undefined> {
     const reader: Reader<Event> = { queue: [], wake: undefined };
     this.#readers.add(reader);
+    // The loop throws it.
+    this.#result.catch(() => undefined);
     try {
       for (;;) {
         const event = reader.queue.shift();

@@ -6,7 +6,13 @@ import { basename } from 'node:path';
 
 import type { NativeModel } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
-import { createError, DisposedError, fromNative, InvalidArgumentError } from '../errors.js';
+import {
+  CancelledError,
+  createError,
+  DisposedError,
+  fromNative,
+  InvalidArgumentError,
+} from '../errors.js';
 import { readAdapter, resolveAdapter } from '../lora/index.js';
 import { checkArguments, name as nonEmpty } from '../options/index.js';
 import {
@@ -183,7 +189,8 @@ export class AdapterSet {
     } catch (error) {
       const known = fromNative(error);
       // A disposed model has freed its adapters already.
-      if (known.code !== 'FACELLM_DISPOSED' && known.code !== 'FACELLM_CANCELLED') throw known;
+      const isGone = known instanceof DisposedError || known instanceof CancelledError;
+      if (!isGone) throw known;
     }
   }
 }

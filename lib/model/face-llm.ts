@@ -318,6 +318,8 @@ export class FaceLlm implements AsyncDisposable {
     if (template === undefined) {
       template = ChatTemplate.load(this.#parts.directory, name, this.#parts.tokenizer);
       this.#templates.set(name, template);
+      // A file that could not be read may be mended.
+      template.catch(() => this.#templates.delete(name));
     }
     return template;
   }
@@ -342,6 +344,7 @@ export class FaceLlm implements AsyncDisposable {
           adapters: lease.ids,
           tokenizer: this.#parts.tokenizer,
           eosIds: generation.eosTokenIds,
+          maxPositions: this.#parts.config.model.text.maxPositionEmbeddings,
           usesPrefixCache: options.reusePrefix ?? true,
           signal: options.signal,
           startedAt,

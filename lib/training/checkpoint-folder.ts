@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 
 import type { SkippedRecord } from '../data/index.js';
-import { createError, fromNative } from '../errors.js';
+import { createError, FaceLlmError, fromNative } from '../errors.js';
 import { decodeText } from '../files/index.js';
 import { syncFolder, writeFileAtomic } from './run/index.js';
 
@@ -94,7 +94,7 @@ async function syncFiles(directory: string): Promise<void> {
 /** As TrainingError FACELLM_RUN_WRITE, unless the engine has said it better. */
 function writeError(target: string, error: unknown): Error {
   const known = fromNative(error);
-  if (known.code !== 'FACELLM_INTERNAL') return known;
+  if (known instanceof FaceLlmError && known.code !== 'FACELLM_INTERNAL') return known;
   const reason = error instanceof Error ? error.message : String(error);
   return createError(
     'FACELLM_RUN_WRITE',

@@ -4,7 +4,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { loadAddon } from '../../lib/binding/load.js';
-import { createError, ERROR_CODES, FaceLlmError, fromNative } from '../../lib/errors.js';
+import {
+  createError,
+  DeviceError,
+  ERROR_CODES,
+  FaceLlmError,
+  fromNative,
+} from '../../lib/errors.js';
 import { codesOfNative, codesOfScripts, sourceFiles } from '../support/error-uses.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -122,17 +128,19 @@ describe('contract: errors', () => {
     assert.deepEqual([...listed].sort(), [...made].sort());
   });
 
-  it('whatever the addon throws becomes one of ours, with its cause', () => {
+  it('what the addon throws becomes one of ours, with its cause; what a callback threw stays what it is', () => {
     const native = Object.assign(new Error('no room'), {
       code: 'FACELLM_OUT_OF_MEMORY',
       details: ['a', 'b'],
     });
     const error = fromNative(native);
-    assert.equal(error.name, 'DeviceError');
+    assert.ok(error instanceof DeviceError);
     assert.deepEqual(error.details, ['a', 'b']);
     assert.equal(error.cause, native);
-    for (const odd of [new Error('x'), 'text', undefined, { code: 'FACELLM_NO_SUCH_CODE' }]) {
-      assert.equal(fromNative(odd).code, 'FACELLM_INTERNAL');
+    const unknown = fromNative({ code: 'FACELLM_NO_SUCH_CODE', message: 'x' });
+    assert.ok(unknown instanceof FaceLlmError && unknown.code === 'FACELLM_INTERNAL');
+    for (const own of [new RangeError('mine'), 'text', undefined, null, { code: 'ENOENT' }]) {
+      assert.equal(fromNative(own), own);
     }
   });
 });

@@ -1,6 +1,7 @@
 /** The command line with the tiny checkpoint: streams, JSON, exit codes, Ctrl-C, and the API's answers. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { FaceLlm } from '../../lib/index.js';
@@ -35,6 +36,36 @@ describe('end to end', () => {
     assert.deepEqual(answer['tokenIds'], one.generated_ids);
     assert.equal(answer['promptTokens'], one.input_ids.length);
     assert.equal(answer['imageTokens'], 4);
+  });
+
+  it('an output that is full is told in a line; a reader that goes away is no failure', function () {
+    if (!existsSync('/dev/full')) this.skip();
+    const full = openSync('/dev/full', 'w');
+    try {
+      for (const command of [
+        ['plan', PHOTO, ...MODEL],
+        ['ask', 'Hi?', '--max-new-tokens', '2', ...MODEL],
+      ]) {
+        const { status, stderr } = spawnSync(process.execPath, [MAIN, ...command], {
+          encoding: 'utf8',
+          stdio: ['ignore', full, 'pipe'],
+        });
+        assert.equal(status, 1, stderr);
+        assert.match(
+          stderr,
+          /facellm: the output cannot be written: no space is left on its device\n$/,
+        );
+      }
+    } finally {
+      closeSync(full);
+    }
+    const plan = `"${process.execPath}" "${MAIN}" plan "${PHOTO}" ${MODEL.map((one) => `"${one}"`).join(' ')}`;
+    const closed = spawnSync(
+      'bash',
+      ['-c', `set -o pipefail; { sleep 0.2; ${plan}; } | exec 0<&-`],
+      { encoding: 'utf8' },
+    );
+    assert.deepEqual([closed.status, closed.stderr], [0, '']);
   });
 
   it('ask without a picture, choose and plan', () => {

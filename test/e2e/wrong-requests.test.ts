@@ -133,6 +133,17 @@ describe('requests with unknown fields or wrong values', () => {
     });
   }
 
+  it("an error of a callback's own comes back as it is", async () => {
+    const own = new RangeError('mine');
+    const onProgress = (): never => {
+      throw own;
+    };
+    await assert.rejects(
+      FaceLlm.load(CHECKPOINT, { device: 'cpu', onProgress }),
+      (error) => error === own,
+    );
+  });
+
   const output = '/nowhere/at/all';
   const others: readonly (readonly [string, () => unknown, string])[] = [
     ['createModel', () => createModel({ output, texts: ['a'], sead: 1 } as never), 'seed'],

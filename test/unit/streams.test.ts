@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import fc from 'fast-check';
 
-import { AnswerStream } from '../../lib/generation/answer.js';
+import { type AnswerResult, AnswerStream } from '../../lib/generation/answer.js';
 import { softmax } from '../../lib/generation/choose.js';
 import { generationShape, resolveGeneration } from '../../lib/generation/options.js';
 import { StopStrings } from '../../lib/generation/stop-strings.js';
@@ -91,6 +91,21 @@ describe('answer stream', () => {
       { message: 'broken' },
     );
     assert.deepEqual(pieces, ['a', 'b']);
+  });
+
+  it('is iterated once; the whole of it can be had any number of times', async () => {
+    const stream = new AnswerStream((push) => {
+      push('a');
+      push('b');
+      return Promise.resolve({ text: 'ab' } as AnswerResult);
+    });
+    const pieces: string[] = [];
+    for await (const piece of stream) pieces.push(piece);
+    assert.deepEqual(pieces, ['ab'], 'what a slow loop has missed is one piece');
+    for (const again of [() => stream[Symbol.asyncIterator](), () => stream.toReadableStream()]) {
+      assert.throws(again, { code: 'FACELLM_INVALID_ARGUMENT' });
+    }
+    assert.deepEqual([await stream.text(), await stream.text()], ['ab', 'ab']);
   });
 
   it('leaving the loop, or cancelling the web stream, aborts', async () => {
