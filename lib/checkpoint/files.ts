@@ -10,8 +10,8 @@ import { z } from 'zod';
 
 import { createError } from '../errors.js';
 import { type CheckpointLayout, readLayout } from './config.js';
-import { findImpostor, type JsonObject } from '../files/index.js';
-import { readOptionalJson, systemCode } from './json-file.js';
+import { findImpostor, type JsonObject, systemCode } from '../files/index.js';
+import { readOptionalJson } from './json-file.js';
 import { checked, expected, parseObject, type Problems } from './schema.js';
 
 export interface CheckpointFiles {

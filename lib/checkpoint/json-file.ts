@@ -15,12 +15,6 @@ export function omit(value: JsonObject, keys: readonly string[]): JsonObject {
   return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
 }
 
-/** The `code` of a failed system call such as ENOENT. */
-export function systemCode(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : 'unknown';
-}
-
 /**
  * Parses a file that must hold one JSON object; undefined if there is no such file.
  * Throws FACELLM_CHECKPOINT_NOT_FOUND if it cannot be read, FACELLM_CONFIG_INVALID if it is not JSON.

@@ -8,7 +8,14 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 
 import { createError } from '../errors.js';
-import { decodeText, isJsonObject, jsonFault, type JsonObject, parseJson } from '../files/index.js';
+import {
+  decodeText,
+  isJsonObject,
+  jsonFault,
+  type JsonObject,
+  parseJson,
+  systemCode,
+} from '../files/index.js';
 import { INFO_NAME, LOCATION_KEYS } from './dataset-info.js';
 import { received } from '../options/describe.js';
 
@@ -24,12 +31,6 @@ export interface RawRecord {
 export type DataFile =
   | { readonly kind: 'records'; readonly records: readonly RawRecord[]; readonly sha256: string }
   | { readonly kind: 'info'; readonly info: JsonObject };
-
-/** The `code` of a failed system call such as ENOENT. */
-export function systemCode(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : 'unknown';
-}
 
 async function readBytes(path: string): Promise<Buffer> {
   try {

@@ -1,7 +1,6 @@
 /** What is there on disk: a dataset's pictures, each looked up once and many at a time. */
 import { stat } from 'node:fs';
-
-import { systemCode } from './data-file.js';
+import { systemCode } from '../files/index.js';
 
 /** Enough to keep libuv's threads busy, also on a network drive; few enough to hold no memory. */
 const LOOKUPS_AT_ONCE = 64;

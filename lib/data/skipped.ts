@@ -3,11 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { rename, rm, writeFile } from 'node:fs/promises';
 
 import { createError, type FaceLlmError } from '../errors.js';
-import { systemCode } from './data-file.js';
+import { systemCode } from '../files/index.js';
+import { firstDetails } from './first-details.js';
 import type { SkippedRecord } from './types.js';
-
-/** A faulty generator can spoil every record; nobody reads further than this. */
-const MAX_DETAILS = 1000;
 
 export interface FaultyRecord extends SkippedRecord {
   /** Line of a JSONL file, counted from 1. */
@@ -26,11 +24,10 @@ export function invalidRecords(dataset: {
     const place = line === undefined ? `record ${index}` : `record ${index} (line ${line})`;
     return problems.map((problem) => `${place}: ${problem}`);
   });
-  const rest = details.length - MAX_DETAILS;
   return createError(
     'FACELLM_DATA_INVALID',
     `${file}: ${faulty.length} of ${count} record(s) cannot be used; correct them, or leave them out with onInvalid 'skip'`,
-    { details: rest > 0 ? [...details.slice(0, MAX_DETAILS), `and ${rest} more`] : details },
+    { details: firstDetails(details) },
   );
 }
 

@@ -12,6 +12,7 @@ export { isJsonObject, jsonFault, type JsonObject, type ParsedJson, parseJson } 
 export { lockFolder } from './folder-lock.js';
 export { AppendFile } from './append-file.js';
 export { type JournalEntry, JournalFile, type JournalLine, readJournal } from './journal-file.js';
+export { systemCode } from './system-code.js';
 export {
   decodeText,
   readOptionalText,

@@ -29,7 +29,7 @@ import type { TrainingSession } from './session.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';
 import type { TrainingRun } from './training-run.js';
-import { runUpdate } from './updates.js';
+import { runUpdate, type UpdateOutcome } from './updates.js';
 import { writeWeights } from './write-weights.js';
 
 /** One run in this process; in a job of several processes, one rank's. */
@@ -95,64 +95,11 @@ export class TrainingLoop {
       trainableParameters: info.trainableParameters,
       device: info.model.device,
     });
-    const left = plans.slice(this.#state.step);
-    const loaded = prefetch(left, 2, async (plan) => ({
-      plan,
-      batches: await Promise.all(
-        planOfRank(plan, job).microBatches.map((batch) =>
-          Promise.all(batch.map((i) => this.#aside.load(i, plan.pass))),
-        ),
-      ),
-    }));
-    const isStopping = (): boolean => this.#run.isStopping;
-    const isUsed = (index: number): boolean => this.#aside.isUsed(index);
-    for await (const { plan, batches } of loaded) {
+    for await (const { plan, batches } of this.#loadAhead(plans.slice(this.#state.step))) {
       this.#options.signal?.throwIfAborted();
       if (await this.#agreeOnUpdate(plan, batches.flat())) break;
-      const total = plans.length;
-      const { signal } = this.#options;
-      const used = batches.map((batch) =>
-        batch.flatMap(({ index, input }) => (input !== undefined && isUsed(index) ? [input] : [])),
-      );
-      const done = await runUpdate({
-        ...{ trainer, plan, loaded: used, samples, isUsed, totalSteps: total },
-        ...{ recipe: this.#recipe, signal, job, isStopping },
-      });
-      this.#samplesDone += done.samples;
-      this.#tokensDone += done.tokens;
-      this.#peakBytes = Math.max(this.#peakBytes, done.peakBytes);
-      // An update whose samples were all set aside has no loss; the one before it is told again.
-      const hasLoss = done.samples > 0;
-      const loss = hasLoss ? done.loss : this.#state.lastLoss;
-      this.#state = {
-        ...this.#state,
-        step: plan.update + 1,
-        totalTokens: this.#state.totalTokens + done.tokens,
-        lastLoss: loss,
-        unloggedLoss: this.#state.unloggedLoss + (hasLoss ? loss : 0),
-        unloggedSteps: this.#state.unloggedSteps + (hasLoss ? 1 : 0),
-      };
-      const seconds = this.#seconds();
-      const record = {
-        step: this.#state.step,
-        totalSteps: total,
-        epoch: plan.epoch,
-        loss,
-        learningRate: done.learningRate,
-        gradNorm: done.gradNorm,
-        elapsedSeconds: seconds,
-        samplesPerSecond: this.#samplesDone / seconds,
-        tokensPerSecond: this.#tokensDone / seconds,
-        totalTokens: this.#state.totalTokens,
-        peakBytes: this.#peakBytes,
-      };
-      this.#emit({ type: 'step', ...record });
-      const isEnd = this.#state.step === total;
-      const { unloggedLoss, unloggedSteps } = this.#state;
-      if (unloggedSteps > 0 && (this.#state.step % this.#recipe.logEvery === 0 || isEnd)) {
-        await files?.log({ ...record, loss: unloggedLoss / unloggedSteps });
-        this.#state = { ...this.#state, unloggedLoss: 0, unloggedSteps: 0 };
-      }
+      const done = await this.#update(plan, batches);
+      await this.#log(plan, done, files);
       const { saveEvery } = this.#recipe;
       if (saveEvery > 0 && this.#state.step % saveEvery === 0) await this.#save(files);
       if (done.isStopping) break;
@@ -167,6 +114,73 @@ export class TrainingLoop {
     const result = this.#result(isComplete);
     this.#emit({ type: 'done', result });
     return result;
+  }
+
+  /** This rank's samples of each update, decoded while the engine is at work on those before. */
+  #loadAhead(plans: readonly UpdatePlan[]): AsyncIterable<{
+    readonly plan: UpdatePlan;
+    readonly batches: readonly (readonly LoadedSample[])[];
+  }> {
+    return prefetch(plans, 2, async (plan) => ({
+      plan,
+      batches: await Promise.all(
+        planOfRank(plan, this.#job).microBatches.map((batch) =>
+          Promise.all(batch.map((i) => this.#aside.load(i, plan.pass))),
+        ),
+      ),
+    }));
+  }
+
+  async #update(
+    plan: UpdatePlan,
+    batches: readonly (readonly LoadedSample[])[],
+  ): Promise<UpdateOutcome> {
+    const { samples, trainer } = this.#session;
+    const isUsed = (index: number): boolean => this.#aside.isUsed(index);
+    const loaded = batches.map((batch) =>
+      batch.flatMap(({ index, input }) => (input !== undefined && isUsed(index) ? [input] : [])),
+    );
+    const done = await runUpdate({
+      ...{ trainer, plan, loaded, samples, isUsed, totalSteps: this.#state.totalSteps },
+      ...{ recipe: this.#recipe, signal: this.#options.signal, job: this.#job },
+      isStopping: () => this.#run.isStopping,
+    });
+    this.#samplesDone += done.samples;
+    this.#tokensDone += done.tokens;
+    this.#peakBytes = Math.max(this.#peakBytes, done.peakBytes);
+    // An update whose samples were all set aside has no loss; the one before it is told again.
+    const hasLoss = done.samples > 0;
+    const lastLoss = hasLoss ? done.loss : this.#state.lastLoss;
+    this.#state = {
+      ...this.#state,
+      step: plan.update + 1,
+      totalTokens: this.#state.totalTokens + done.tokens,
+      lastLoss,
+      unloggedLoss: this.#state.unloggedLoss + (hasLoss ? lastLoss : 0),
+      unloggedSteps: this.#state.unloggedSteps + (hasLoss ? 1 : 0),
+    };
+    return done;
+  }
+
+  /** Tells everyone of an update, and every few of them the log. */
+  async #log(
+    { epoch }: UpdatePlan,
+    { learningRate, gradNorm }: UpdateOutcome,
+    files: RunFiles | undefined,
+  ): Promise<void> {
+    const { step, totalSteps, totalTokens, lastLoss, unloggedLoss, unloggedSteps } = this.#state;
+    const elapsedSeconds = this.#seconds();
+    const record = {
+      ...{ step, totalSteps, epoch, loss: lastLoss, learningRate, gradNorm, elapsedSeconds },
+      samplesPerSecond: this.#samplesDone / elapsedSeconds,
+      tokensPerSecond: this.#tokensDone / elapsedSeconds,
+      ...{ totalTokens, peakBytes: this.#peakBytes },
+    };
+    this.#emit({ type: 'step', ...record });
+    const isDue = step % this.#recipe.logEvery === 0 || step === totalSteps;
+    if (unloggedSteps === 0 || !isDue) return;
+    await files?.log({ ...record, loss: unloggedLoss / unloggedSteps });
+    this.#state = { ...this.#state, unloggedLoss: 0, unloggedSteps: 0 };
   }
 
   /**

@@ -5,8 +5,8 @@ import { readFile } from 'node:fs/promises';
 import { CsvError, parse } from 'csv-parse/sync';
 
 import { createError } from '../../errors.js';
-import { decodeText } from '../../files/index.js';
-import { systemCode } from '../data-file.js';
+import { decodeText, systemCode } from '../../files/index.js';
+import { firstDetails } from '../first-details.js';
 
 export interface CsvRow {
   /** Without surrounding white space. */
@@ -24,14 +24,9 @@ export interface CsvFile {
   readonly sha256: string;
 }
 
-/** Nobody reads further than this. */
-const MAX_DETAILS = 1000;
-
 /** FACELLM_DATA_INVALID with the first 1000 details. */
 export function invalidLabels(message: string, details: readonly string[], cause?: unknown): Error {
-  const rest = details.length - MAX_DETAILS;
-  const shown = rest > 0 ? [...details.slice(0, MAX_DETAILS), `and ${rest} more`] : details;
-  return createError('FACELLM_DATA_INVALID', message, { details: shown, cause });
+  return createError('FACELLM_DATA_INVALID', message, { details: firstDetails(details), cause });
 }
 
 async function readBytes(path: string): Promise<Buffer> {

@@ -9,8 +9,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 
 import { createError } from '../../errors.js';
-import { decodeText } from '../../files/index.js';
-import { systemCode } from '../data-file.js';
+import { decodeText, systemCode } from '../../files/index.js';
 import { didYouMean } from '../../options/describe.js';
 import { ATTRIBUTES, type Attribute, VOCABULARY } from '../labels/vocabulary.js';
 import { ATTRIBUTE_QUESTIONS } from './attribute-questions.js';

@@ -4,8 +4,8 @@ import { createReadStream } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
-import { systemCode } from '../../data/data-file.js';
 import { createError } from '../../errors.js';
+import { systemCode } from '../../files/index.js';
 import type { EvaluationItem, EvaluationSource } from '../types.js';
 
 /** Enough to keep the disk busy without opening thousands of files. */

@@ -5,11 +5,10 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
-import { systemCode } from '../../data/data-file.js';
 import { received } from '../../options/describe.js';
 import { normaliseFile } from '../../data/labels/image-folder.js';
 import { createError } from '../../errors.js';
-import { decodeText, universalNewlines } from '../../files/index.js';
+import { decodeText, systemCode, universalNewlines } from '../../files/index.js';
 import {
   findColumn,
   labelProblems,
