@@ -51,7 +51,7 @@ export async function runPlan(
   );
 }
 
-function describeSampling(sampling: Sampling): string {
+function describeSampling(sampling: Omit<Sampling, 'seed'>): string {
   const { doSample, temperature, topK, topP, minP, repetitionPenalty, maxNewTokens } = sampling;
   const filters = [
     `temperature ${temperature}`,

@@ -22,7 +22,7 @@ export interface ImagePlan {
 
 export interface Plan {
   /** How a question without options of its own will be answered. */
-  readonly sampling: Sampling;
+  readonly sampling: Omit<Sampling, 'seed'>;
   readonly images: readonly ImagePlan[];
   readonly tileSize: number;
   readonly tiles: number;
@@ -58,6 +58,14 @@ function memoryOf(
   };
 }
 
+/** Without a seed: each question that draws gets its own. */
+function plannedSampling({ generation }: CheckpointConfig): Plan['sampling'] {
+  const { doSample, temperature, topK, topP, minP, repetitionPenalty, maxNewTokens } = samplingOf(
+    resolveGeneration({}, generation.options),
+  );
+  return { doSample, temperature, topK, topP, minP, repetitionPenalty, maxNewTokens };
+}
+
 /** Plans pictures for a checkpoint whose config has been read. */
 export async function planWith(
   addon: Pick<NativeAddon, 'chooseTileGrid'>,
@@ -87,7 +95,7 @@ export async function planWith(
   const tiles = sum((image) => image.tiles);
   const promptTokens = sum((image) => image.promptTokens);
   return {
-    sampling: samplingOf(resolveGeneration({}, config.generation.options)),
+    sampling: plannedSampling(config),
     images,
     tileSize: config.tileSize,
     tiles,
