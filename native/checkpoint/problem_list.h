@@ -14,6 +14,14 @@ namespace facellm {
 // bytes on a character border. `name` must be valid UTF-8.
 std::string printable(std::string_view name);
 
+// "[2, 3]", of any list of sizes.
+template <typename Sizes>
+std::string shape_text(const Sizes& shape) {
+  std::string text = "[";
+  for (const auto size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
+
 class ProblemList {
  public:
   static constexpr size_t kMaxListed = 200;

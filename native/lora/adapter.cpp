@@ -6,21 +6,15 @@
 #include <cmath>
 #include <map>
 #include <set>
-#include <sstream>
 #include <tuple>
 
+#include "checkpoint/problem_list.h"
 #include "core/error.h"
 #include "lora/frozen_lora.h"
 #include "model/name_map.h"
 
 namespace facellm {
 namespace {
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::ostringstream text;
-  text << shape;
-  return text.str();
-}
 
 [[noreturn]] void fail(const std::string& what, std::vector<std::string> details) {
   const auto count = details.size();

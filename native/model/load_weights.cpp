@@ -2,23 +2,15 @@
 
 #include <algorithm>
 #include <set>
-#include <sstream>
 #include <tuple>
 
+#include "checkpoint/problem_list.h"
 #include "core/error.h"
 #include "model/copy_weights.h"
 #include "model/name_map.h"
 
 namespace facellm {
 namespace {
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::ostringstream text;
-  text << "[";
-  for (size_t i = 0; i < shape.size(); ++i) text << (i ? ", " : "") << shape[i];
-  text << "]";
-  return text.str();
-}
 
 std::string place(const Checkpoint& checkpoint, const std::string& name) {
   const auto& entry = checkpoint.entries().find(name)->second;

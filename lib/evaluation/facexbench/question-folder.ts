@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { createError, FaceLlmError } from '../../errors.js';
 import { decodeText } from '../../files/index.js';
+import { eachFile } from '../labels/fingerprint.js';
 import type { EvaluationSource } from '../types.js';
 import { type FaceXFile, type FaceXQuestion, parseQuestionFile } from './question-file.js';
 
@@ -30,9 +31,6 @@ export interface LeftOut {
   readonly question: string | undefined;
   readonly reason: string;
 }
-
-/** Files read at a time: enough to keep a disk busy, far below the limit of open files. */
-const READS_AT_ONCE = 16;
 
 export function sha256(data: string | Uint8Array): string {
   return createHash('sha256').update(data).digest('hex');
@@ -122,19 +120,16 @@ async function findFiles(
 /** Path to sha256, undefined for a picture that cannot be read; in the order of the questions. */
 async function hashPictures(
   directory: string,
-  files: readonly FaceXFile[],
+  questionFiles: readonly FaceXFile[],
 ): Promise<Map<string, string | undefined>> {
-  const paths = files.flatMap(({ questions }) =>
+  const paths = questionFiles.flatMap(({ questions }) =>
     questions.flatMap((question: FaceXQuestion) => question.imagePaths),
   );
   const hashes = new Map<string, string | undefined>(paths.map((path) => [path, undefined]));
-  const waiting = hashes.keys();
-  const work = async (): Promise<void> => {
-    for (const path of waiting) {
-      const bytes = await readFile(join(directory, path)).catch(() => undefined);
-      if (bytes !== undefined) hashes.set(path, sha256(bytes));
-    }
-  };
-  await Promise.all(Array.from({ length: READS_AT_ONCE }, work));
+  const files = [...hashes.keys()].map((path) => [path, join(directory, path)] as const);
+  await eachFile(files, async (name, path) => {
+    const bytes = await readFile(path).catch(() => undefined);
+    if (bytes !== undefined) hashes.set(name, sha256(bytes));
+  });
   return hashes;
 }

@@ -11,6 +11,19 @@ import type { EvaluationItem, EvaluationSource } from '../types.js';
 /** Enough to keep the disk busy without opening thousands of files. */
 const FILES_AT_ONCE = 16;
 
+/** Does something with every file, some at a time. */
+export async function eachFile(
+  paths: Iterable<readonly [name: string, path: string]>,
+  work: (name: string, path: string) => Promise<void>,
+): Promise<void> {
+  const queue = paths[Symbol.iterator]();
+  const next = async (): Promise<void> => {
+    for (let step = queue.next(); step.done !== true; step = queue.next())
+      await work(...step.value);
+  };
+  await Promise.all(Array.from({ length: FILES_AT_ONCE }, next));
+}
+
 async function hashFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   try {
@@ -49,12 +62,10 @@ export interface Fingerprint {
  * @throws DataError FACELLM_DATA_NOT_FOUND if one can no longer be read
  */
 export async function fingerprint({ items, pictures }: FingerprintOptions): Promise<Fingerprint> {
-  const queue = pictures.entries();
   const hashes: EvaluationSource[] = [];
-  const work = async (): Promise<void> => {
-    for (const [name, path] of queue) hashes.push({ path: name, sha256: await hashFile(path) });
-  };
-  await Promise.all(Array.from({ length: FILES_AT_ONCE }, work));
+  await eachFile(pictures, async (name, path) => {
+    hashes.push({ path: name, sha256: await hashFile(path) });
+  });
   const sources = hashes.sort((a, b) => (a.path < b.path ? -1 : 1));
   const questions = items.map(({ id, prompt, choices, answer, tags }) => [
     id,

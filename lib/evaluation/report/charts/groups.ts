@@ -1,7 +1,7 @@
 /** One figure of every group with its interval, models beside each other; small groups are pale and hollow. */
 import type { TopLevelSpec } from 'vega-lite';
 
-import { modelScales, shorten } from './theme.js';
+import { modelScales, shorten, share } from './theme.js';
 
 export interface GroupPoint {
   readonly group: string;
@@ -53,14 +53,9 @@ export function groupsSpec({ points, models, title, overall }: GroupsChartOption
       axis: { title: null, grid: true, tickBand: 'extent', domain: false, ticks: false },
     },
     yOffset: { field: 'model', scale: { domain: color.domain, paddingOuter: 0.4 } },
-    color: {
-      field: 'model',
-      scale: color,
-      legend,
-    },
+    color: { field: 'model', scale: color, legend },
     opacity: { condition: { test: 'datum.isSmall', value: SMALL_OPACITY }, value: 1 },
   };
-  const x = { type: 'quantitative', scale: { domain: [0, 1] } };
   return {
     width: WIDTH,
     height: { step: ROW_HEIGHT * Math.max(1.4, models.length + 0.2), for: 'position' },
@@ -69,20 +64,13 @@ export function groupsSpec({ points, models, title, overall }: GroupsChartOption
       {
         data: { values: overall },
         mark: { type: 'rule', strokeDash: [4, 4], opacity: 0.8 },
-        encoding: {
-          x: { ...x, field: 'value' },
-          color: { field: 'model', scale: color, legend },
-        },
+        encoding: { x: share('value'), color: { field: 'model', scale: color, legend } },
       },
       {
         mark: { type: 'rule', strokeWidth: 2 },
         encoding: {
           ...encoding,
-          x: {
-            ...x,
-            field: 'low',
-            axis: { title, format: '.0%', values: [0, 0.2, 0.4, 0.6, 0.8, 1] },
-          },
+          x: share('low', { title, format: '.0%', values: [0, 0.2, 0.4, 0.6, 0.8, 1] }),
           x2: { field: 'high' },
         },
       },
@@ -90,7 +78,7 @@ export function groupsSpec({ points, models, title, overall }: GroupsChartOption
         mark: { type: 'point', size: 55, opacity: 1, strokeWidth: 1.5 },
         encoding: {
           ...encoding,
-          x: { ...x, field: 'value' },
+          x: share('value'),
           shape: { field: 'model', scale: shape, legend },
           fill: {
             condition: { test: 'datum.isSmall', value: 'white' },

@@ -2,7 +2,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 
 import { type ReliabilityBin, wilsonInterval } from '../../metrics/index.js';
-import { FAINT_INK, INK, modelScales, shorten } from './theme.js';
+import { FAINT_INK, INK, modelScales, share, shorten } from './theme.js';
 
 export interface ReliabilityPanel {
   readonly model: string;
@@ -17,26 +17,12 @@ const PERCENT = '.0%';
 const TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: boolean): object {
-  const filled = bins.flatMap(({ low, high, count, correct, accuracy, meanConfidence }) =>
-    count === 0
-      ? []
-      : [
-          {
-            low,
-            high,
-            count,
-            accuracy,
-            meanConfidence,
-            interval: wilsonInterval({ successes: correct, total: count }),
-          },
-        ],
-  );
-  const values = filled.map(({ interval, ...bin }) => ({
-    ...bin,
-    lowest: interval.low,
-    highest: interval.high,
-  }));
-  const x = { type: 'quantitative', scale: { domain: [0, 1] } };
+  const values = bins.flatMap(({ low, high, count, correct, accuracy, meanConfidence }) => {
+    if (count === 0) return [];
+    const interval = wilsonInterval({ successes: correct, total: count });
+    const ends = { lowest: interval.low, highest: interval.high };
+    return [{ low, high, count, accuracy, meanConfidence, ...ends }];
+  });
   const diagonal = [
     { at: 0, accuracy: 0 },
     { at: 1, accuracy: 1 },
@@ -54,29 +40,23 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
           {
             mark: { type: 'bar', color, opacity: 0.45, stroke: color, strokeWidth: 1 },
             encoding: {
-              x: { ...x, field: 'low', axis: { values: TICKS, labels: false, title: null } },
+              x: share('low', { values: TICKS, labels: false, title: null }),
               x2: { field: 'high' },
-              y: {
-                field: 'accuracy',
-                type: 'quantitative',
-                scale: { domain: [0, 1] },
-                axis: { values: TICKS, format: PERCENT, title: isFirst ? 'accuracy' : null },
-              },
+              y: share('accuracy', {
+                ...{ values: TICKS, format: PERCENT, title: isFirst ? 'accuracy' : null },
+              }),
               y2: { datum: 0 },
             },
           },
           {
             data: { values: diagonal },
             mark: { type: 'line', color: INK, strokeDash: [5, 4], strokeWidth: 1 },
-            encoding: {
-              x: { ...x, field: 'at' },
-              y: { field: 'accuracy', type: 'quantitative' },
-            },
+            encoding: { x: share('at'), y: { field: 'accuracy', type: 'quantitative' } },
           },
           {
             mark: { type: 'rule', color: INK },
             encoding: {
-              x: { ...x, field: 'meanConfidence' },
+              x: share('meanConfidence'),
               y: { field: 'lowest', type: 'quantitative' },
               y2: { field: 'highest' },
             },
@@ -84,7 +64,7 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
           {
             mark: { type: 'point', filled: true, color: INK, size: 36, opacity: 1 },
             encoding: {
-              x: { ...x, field: 'meanConfidence' },
+              x: share('meanConfidence'),
               y: { field: 'accuracy', type: 'quantitative' },
             },
           },
@@ -98,11 +78,7 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
           {
             mark: { type: 'bar', color: FAINT_INK, opacity: 0.6 },
             encoding: {
-              x: {
-                ...x,
-                field: 'low',
-                axis: { values: TICKS, format: PERCENT, title: 'confidence' },
-              },
+              x: share('low', { values: TICKS, format: PERCENT, title: 'confidence' }),
               x2: { field: 'high' },
               y: {
                 field: 'count',
@@ -116,7 +92,7 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
             transform: [{ calculate: '(datum.low + datum.high) / 2', as: 'middle' }],
             mark: { type: 'text', dy: -6, fontSize: 10, color: INK },
             encoding: {
-              x: { ...x, field: 'middle' },
+              x: share('middle'),
               y: { field: 'count', type: 'quantitative' },
               text: { field: 'count' },
             },

@@ -2,7 +2,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 
 import type { OperatingPoint, Roc } from '../../metrics/index.js';
-import { modelScales } from './theme.js';
+import { modelScales, share } from './theme.js';
 
 export interface RocCurve {
   readonly model: string;
@@ -44,6 +44,7 @@ export function rocSpec(curves: readonly RocCurve[]): TopLevelSpec {
     const fmr = lowest ** (1 - i / 59);
     return { fmr, tmr: fmr };
   });
+  const legend = { title: null, orient: 'top' };
   const encoding = {
     x: {
       field: 'fmr',
@@ -51,18 +52,8 @@ export function rocSpec(curves: readonly RocCurve[]): TopLevelSpec {
       scale: { type: 'log', domain: [lowest, 1], nice: false },
       axis: { title: 'false match rate (logarithmic)', format: '~%', tickCount: 5 },
     },
-    y: {
-      field: 'tmr',
-      type: 'quantitative',
-      scale: { domain: [0, 1] },
-      axis: { title: 'true match rate', format: '.0%' },
-    },
-    color: {
-      field: 'model',
-      type: 'nominal',
-      scale: color,
-      legend: { title: null, orient: 'top' },
-    },
+    y: share('tmr', { title: 'true match rate', format: '.0%' }),
+    color: { field: 'model', type: 'nominal', scale: color, legend },
   };
   return {
     width: WIDTH,
@@ -83,12 +74,7 @@ export function rocSpec(curves: readonly RocCurve[]): TopLevelSpec {
         mark: { type: 'point', filled: true, size: 70, opacity: 1 },
         encoding: {
           ...encoding,
-          shape: {
-            field: 'model',
-            type: 'nominal',
-            scale: shape,
-            legend: { title: null, orient: 'top' },
-          },
+          shape: { field: 'model', type: 'nominal', scale: shape, legend },
         },
       },
     ],

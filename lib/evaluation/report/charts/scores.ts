@@ -2,7 +2,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 
 import type { ScoredPair } from '../../metrics/index.js';
-import { shorten } from './theme.js';
+import { share, shorten } from './theme.js';
 
 export interface ScorePanel {
   readonly model: string;
@@ -42,12 +42,7 @@ export function scoresSpec(panels: readonly ScorePanel[]): TopLevelSpec {
       data: { values: shares(panel) },
       mark: { type: 'bar', opacity: 0.55, binSpacing: 0 },
       encoding: {
-        x: {
-          field: 'low',
-          type: 'quantitative',
-          scale: { domain: [0, 1] },
-          axis: { title: 'probability of "same person"', format: '.0%' },
-        },
+        x: share('low', { title: 'probability of "same person"', format: '.0%' }),
         x2: { field: 'high' },
         y: {
           field: 'share',

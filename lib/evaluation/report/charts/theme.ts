@@ -28,6 +28,12 @@ export function modelScales(models: readonly string[]): ModelScales {
   };
 }
 
+/** A share on an axis from 0 to 1. */
+export function share(field: string, axis?: object | null): object {
+  const scale = { domain: [0, 1] };
+  return { field, type: 'quantitative', scale, ...(axis !== undefined && { axis }) };
+}
+
 export const THEME: Config = {
   background: 'white',
   font: 'system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif',
