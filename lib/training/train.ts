@@ -9,7 +9,7 @@ import { JobRun } from '../jobs/index.js';
 import { checkFields } from '../options/index.js';
 import type { TrainingResult } from './events.js';
 import { checkRecipe, type TrainingRecipe } from './recipe.js';
-import { openSession, type TrainingSession } from './session.js';
+import { openSetup, type TrainingSetup } from './setup.js';
 import { type TrainOptions, trainOptions } from './train-options.js';
 import { TrainingLoop } from './training-loop.js';
 import type { TrainingRun } from './training-run.js';
@@ -57,23 +57,23 @@ async function trainAsRank(
   const stops = job.size > 1 ? [] : [run.stopSignal];
   const preparing = AbortSignal.any([...(signal === undefined ? [] : [signal]), ...stops]);
   try {
-    await using session = await prepare(options, recipe, run, preparing, job);
-    return await new TrainingLoop(options, recipe, run, session, job).run();
+    await using setup = await prepare(options, recipe, run, preparing, job);
+    return await new TrainingLoop(options, recipe, run, setup, job).run();
   } finally {
     await unlock?.();
   }
 }
 
-/** As openSession; a stop meanwhile ends it, since there is nothing to save yet. */
+/** As openSetup; a stop meanwhile ends it, since there is nothing to save yet. */
 async function prepare(
   options: TrainOptions,
   recipe: TrainingRecipe,
   run: TrainingRun,
   signal: AbortSignal,
   job: Job,
-): Promise<TrainingSession> {
+): Promise<TrainingSetup> {
   try {
-    return await openSession(options, recipe, (event) => run.emit(event), signal, job);
+    return await openSetup(options, recipe, (event) => run.emit(event), signal, job);
   } catch (error) {
     if (!signal.aborted || options.signal?.aborted === true) throw error;
     throw createError(

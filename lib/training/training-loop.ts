@@ -25,7 +25,7 @@ import type { TrainingRecipe } from './recipe.js';
 import { RunFiles } from './run-files.js';
 import { changedInputs, fingerprintOf } from './run-inputs.js';
 import { writeFileAtomic } from './run/index.js';
-import type { TrainingSession } from './session.js';
+import type { TrainingSetup } from './setup.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';
 import type { TrainingRun } from './training-run.js';
@@ -37,7 +37,7 @@ export class TrainingLoop {
   readonly #options: TrainOptions;
   readonly #recipe: TrainingRecipe;
   readonly #run: TrainingRun;
-  readonly #session: TrainingSession;
+  readonly #setup: TrainingSetup;
   readonly #job: Job;
   readonly #aside: SetAside;
   readonly #startedAt = performance.now();
@@ -51,20 +51,20 @@ export class TrainingLoop {
     options: TrainOptions,
     recipe: TrainingRecipe,
     run: TrainingRun,
-    session: TrainingSession,
+    setup: TrainingSetup,
     job: Job,
   ) {
     this.#options = options;
     this.#recipe = recipe;
     this.#run = run;
-    this.#session = session;
+    this.#setup = setup;
     this.#job = job;
-    this.#aside = new SetAside(session.samples, options.onInvalid === 'skip');
+    this.#aside = new SetAside(setup.samples, options.onInvalid === 'skip');
     this.#state = {
       step: 0,
       totalSteps: 0,
       totalTokens: 0,
-      inputs: session.inputs,
+      inputs: setup.inputs,
       lastLoss: 0,
       unloggedLoss: 0,
       unloggedSteps: 0,
@@ -73,7 +73,7 @@ export class TrainingLoop {
   }
 
   async run(): Promise<TrainingResult> {
-    const { samples, trainer, inputs } = this.#session;
+    const { samples, trainer, inputs } = this.#setup;
     const job = this.#job;
     const plans = planUpdates(samples, job.size, this.#recipe);
     const resumed = job.isLeader ? await this.#resume() : undefined;
@@ -91,7 +91,7 @@ export class TrainingLoop {
       resumedStep: this.#state.step,
       samples: samples.samples.length,
       droppedSamples: samples.dropped,
-      skippedRecords: this.#session.dataset.skipped.length + this.#state.setAside.length,
+      skippedRecords: this.#setup.dataset.skipped.length + this.#state.setAside.length,
       trainableParameters: info.trainableParameters,
       device: info.model.device,
     });
@@ -135,7 +135,7 @@ export class TrainingLoop {
     plan: UpdatePlan,
     batches: readonly (readonly LoadedSample[])[],
   ): Promise<UpdateOutcome> {
-    const { samples, trainer } = this.#session;
+    const { samples, trainer } = this.#setup;
     const isUsed = (index: number): boolean => this.#aside.isUsed(index);
     const loaded = batches.map((batch) =>
       batch.flatMap(({ index, input }) => (input !== undefined && isUsed(index) ? [input] : [])),
@@ -205,7 +205,7 @@ export class TrainingLoop {
 
   /** skipped_records.jsonl: records that were bad from the start, and those set aside since. */
   async #writeSkipped(): Promise<void> {
-    const skipped = [...this.#session.dataset.skipped, ...this.#state.setAside];
+    const skipped = [...this.#setup.dataset.skipped, ...this.#state.setAside];
     if (skipped.length === 0 || !this.#job.isLeader) return;
     await writeSkipped(join(this.#options.output, 'skipped_records.jsonl'), skipped);
   }
@@ -224,7 +224,7 @@ export class TrainingLoop {
     if (step === undefined) return undefined;
     const directory = checkpointPath(output, step);
     const state = await readState(directory);
-    const details = changedInputs(state.inputs, this.#session.inputs);
+    const details = changedInputs(state.inputs, this.#setup.inputs);
     if (details.length > 0) {
       throw createError(
         'FACELLM_RUN_INVALID',
@@ -234,7 +234,7 @@ export class TrainingLoop {
       );
     }
     try {
-      await this.#session.trainer.restoreState(join(directory, OPTIMIZER), state.step).promise;
+      await this.#setup.trainer.restoreState(join(directory, OPTIMIZER), state.step).promise;
     } catch (error) {
       throw fromNative(error);
     }
@@ -249,7 +249,7 @@ export class TrainingLoop {
       this.#savedStep = this.#state.step;
       return;
     }
-    const { trainer } = this.#session;
+    const { trainer } = this.#setup;
     await files.flush();
     const directory = await saveCheckpoint(output, this.#state, async (partial) => {
       await this.#writeWeights(partial);
@@ -266,7 +266,7 @@ export class TrainingLoop {
   }
 
   #writeWeights(directory: string): Promise<void> {
-    const { trainer, modules, directory: base, config } = this.#session;
+    const { trainer, modules, directory: base, config } = this.#setup;
     const { model } = this.#options;
     return writeWeights(
       { trainer, recipe: this.#recipe, modules, model, directory: base, config },
@@ -278,16 +278,16 @@ export class TrainingLoop {
   #describe(): string {
     const { model, data, dataset, imageRoot, adapter } = this.#options;
     const inputs = { model, data, dataset, imageRoot, adapter };
-    const { sha256, file } = this.#session.dataset;
+    const { sha256, file } = this.#setup.dataset;
     return `${JSON.stringify(
       {
         recipe: this.#recipe,
         ...inputs,
         dataFile: file,
         dataSha256: sha256,
-        fingerprint: fingerprintOf(this.#session.inputs),
+        fingerprint: fingerprintOf(this.#setup.inputs),
         totalSteps: this.#state.totalSteps,
-        modules: this.#session.modules,
+        modules: this.#setup.modules,
       },
       null,
       2,

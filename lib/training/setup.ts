@@ -22,7 +22,7 @@ import { SampleSet } from './sample-set.js';
 import { checkStartAdapter } from './start-adapter.js';
 import type { TrainOptions } from './train-options.js';
 
-export interface TrainingSession extends AsyncDisposable {
+export interface TrainingSetup extends AsyncDisposable {
   readonly addon: NativeAddon;
   readonly directory: string;
   readonly config: CheckpointConfig;
@@ -33,13 +33,13 @@ export interface TrainingSession extends AsyncDisposable {
   readonly inputs: RunInputs;
 }
 
-export async function openSession(
+export async function openSetup(
   options: TrainOptions,
   recipe: TrainingRecipe,
   emit: (event: TrainingEvent) => void,
   signal: AbortSignal | undefined,
   job: Job,
-): Promise<TrainingSession> {
+): Promise<TrainingSetup> {
   const addon = loadAddon();
   const directory = await resolveCheckpoint(options.model);
   const [files, config] = await Promise.all([
