@@ -23,6 +23,7 @@ export const ERROR_CODES = [
   'FACELLM_LOSS_NON_FINITE',
   'FACELLM_RUN_WRITE',
   'FACELLM_DISTRIBUTED',
+  'FACELLM_DEVICE_LOST',
   // raised by TypeScript only
   'FACELLM_DATA_NOT_FOUND',
   'FACELLM_DATA_INVALID',
@@ -121,6 +122,7 @@ const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
   FACELLM_NON_FINITE: CheckpointError,
   FACELLM_DEVICE_NO_CUDA: DeviceError,
   FACELLM_DEVICE_UNAVAILABLE: DeviceError,
+  FACELLM_DEVICE_LOST: DeviceError,
   FACELLM_OUT_OF_MEMORY: DeviceError,
   FACELLM_CANCELLED: CancelledError,
   FACELLM_DISPOSED: DisposedError,

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "core/cuda_archs.h"
+#include "core/device_health.h"
 #include "core/error.h"
 #if FACELLM_CUDA
 #include <c10/cuda/CUDAFunctions.h>
@@ -53,6 +54,7 @@ at::Device parse_device(const std::string& name) {
                   "device: expected cpu, cuda or cuda:N, got '" + name + "'");
     }
   }
+  require_device(name);
 #if FACELLM_CUDA
   const int count = c10::cuda::device_count();
   if (index >= count) {

@@ -23,6 +23,7 @@ constexpr std::array kTable{
     ErrorCodeEntry{ErrorCode::kLossNonFinite, "FACELLM_LOSS_NON_FINITE"},
     ErrorCodeEntry{ErrorCode::kRunWrite, "FACELLM_RUN_WRITE"},
     ErrorCodeEntry{ErrorCode::kDistributed, "FACELLM_DISTRIBUTED"},
+    ErrorCodeEntry{ErrorCode::kDeviceLost, "FACELLM_DEVICE_LOST"},
 };
 
 }  // namespace

@@ -29,6 +29,7 @@ enum class ErrorCode {
   kLossNonFinite,       // training met a loss or a gradient that is not a number
   kRunWrite,            // a file of a run or an export cannot be written
   kDistributed,         // a process of the group is gone, late, or was started wrongly
+  kDeviceLost,          // the GPU failed for good, as far as this process goes
 };
 
 struct ErrorCodeEntry {

@@ -5,6 +5,8 @@
 #include <new>
 #include <string_view>
 
+#include "core/device_health.h"
+
 namespace facellm {
 namespace {
 
@@ -21,15 +23,12 @@ Error out_of_memory(const std::string& what) {
 // c10::Error carries no kind for these: its text is all there is to tell by.
 Error from_c10(const c10::Error& error) {
   const std::string what = error.what_without_backtrace();
+  const auto failure = classify_device_failure(what);
+  if (failure != DeviceFailure::kNone) return device_error(failure, what);
   if (contains(what, "can't allocate memory") || contains(what, "out of memory") ||
       contains(what, "Storage size calculation overflowed") ||
       contains(what, "invalid array size")) {
     return out_of_memory(what);
-  }
-  if (contains(what, "Found no NVIDIA driver") || contains(what, "CUDA error") ||
-      contains(what, "no CUDA-capable device")) {
-    return Error(ErrorCode::kDeviceUnavailable,
-                 "the GPU cannot be used; run `npx facellm doctor`. libtorch said: " + what);
   }
   return Error(ErrorCode::kInternal, "libtorch failed: " + what);
 }

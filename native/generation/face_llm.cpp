@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include "core/device_health.h"
 #include "core/error.h"
 #include "core/runtime.h"
 #include "generation/choose.h"
@@ -45,6 +46,7 @@ struct FaceLlm::State {
   template <typename Work>
   auto run(const std::vector<int64_t>& adapters, const Work& work) {
     const c10::InferenceMode inference;
+    require_device(info.device);
     files.require_unchanged();
     session.adapters.use(adapters);
     try {
@@ -123,6 +125,8 @@ std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<i
     const auto logits = language_model.logits(done.hidden_states, record)[0].to(at::kFloat);
     record("logits.last", logits[-1]);
     record("logits.argmax", logits.argmax(-1));
+    const auto best = std::get<0>(logits.topk(2, -1));
+    record("logits.margin", best.select(-1, 0) - best.select(-1, 1));  // how clearly each position's winner won
     record("logits.logsumexp", logits.logsumexp(-1));
     return stages;
   });

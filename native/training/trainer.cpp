@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "checkpoint/safetensors_writer.h"
+#include "core/device_health.h"
 #include "core/error.h"
 #include "core/runtime.h"
 #include "core/stopwatch.h"
@@ -136,6 +137,7 @@ TrainerInfo Trainer::info() const {
 }
 
 MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& cancellation) {
+  require_device(state_->info.device);
   try {
     const at::AutoGradMode grad_mode(true);
     auto* parallel = state_->parallel.get();
@@ -166,6 +168,7 @@ MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& can
 }
 
 MicroResult Trainer::evaluate(const MicroBatch& batch, const Cancellation& cancellation) {
+  require_device(state_->info.device);
   const c10::NoGradGuard no_grad;
   state_->dropout->probability = 0;
   auto [loss, counts] = batch_loss(*state_->model, batch, state_->settings, *state_->features,
@@ -180,6 +183,7 @@ void Trainer::clear_gradients() {
 }
 
 UpdateResult Trainer::update(const UpdateRequest& request, const Cancellation& cancellation) {
+  require_device(state_->info.device);
   UpdateResult result{};
   Stopwatch watch(result.optimizer_ms);
   if (state_->parallel) state_->parallel->finish(cancellation);
@@ -262,7 +266,10 @@ void Trainer::restore_state(const std::string& file, int64_t updates) {
                 file + " belongs to another model or other settings; resume with the run's own",
                 std::move(problems));
   }
-  for (const auto& [name, tensor] : wanted) at::Tensor(tensor).copy_(saved.view(name));
+  // A file that ends in the middle, or a disk that fails, must leave what is being trained as it is.
+  std::vector<at::Tensor> values;
+  for (const auto& [name, tensor] : wanted) values.push_back(saved.view(name));
+  for (size_t i = 0; i < wanted.size(); ++i) at::Tensor(wanted[i].second).copy_(values[i]);
   state_->optimizer->clear_gradients();
   state_->optimizer->restored(updates);
 }

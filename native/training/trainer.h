@@ -116,7 +116,8 @@ class Trainer {
   void save_weights(const std::string& file) const;
   // Optimizer moments, master copies and the trainable tensors themselves, exactly.
   void save_state(const std::string& file) const;
-  // Throws kCheckpointInvalid where the file belongs to another model or other settings; then nothing changed.
+  // Throws kCheckpointInvalid where the file belongs to another model or other settings, or cannot be read to its
+  // end; then nothing changed. Reads all of it before, so for that time the state is in memory twice.
   void restore_state(const std::string& file, int64_t updates);
 
  private:

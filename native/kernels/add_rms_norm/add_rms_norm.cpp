@@ -7,9 +7,6 @@
 namespace facellm {
 namespace {
 
-// A row of fp32 must fit the 48 KB of shared memory that need no opt-in; InternVL3-78B has 8192.
-constexpr int64_t kLargestFusedRow = 48 * 1024 / 4;
-
 void check(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor& weight) {
   KernelChecks checks("add_rms_norm");
   checks.require_float(residual, "residual");
@@ -51,7 +48,7 @@ AddRmsNorm add_rms_norm(const at::Tensor& residual, const at::Tensor& delta,
   if (needs_autograd({residual, delta, weight})) {
     return add_rms_norm_autograd(residual, delta, weight, eps);
   }
-  if (residual.is_cuda() && residual.size(-1) <= kLargestFusedRow) {
+  if (residual.is_cuda() && residual.size(-1) <= kLargestFusedNormRow) {
 #if FACELLM_CUDA
     return fused(residual, delta, weight, eps);
 #else

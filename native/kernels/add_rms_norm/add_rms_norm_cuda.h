@@ -4,9 +4,15 @@
 
 #include <cstdint>
 
+#include "kernels/common/block_sum.h"
+
 typedef struct CUstream_st* cudaStream_t;
 
 namespace facellm {
+
+// A row of fp32 and the sum's own part must fit the 48 KB of shared memory that need no opt-in. InternVL3-78B has
+// rows of 8192; longer ones take the plain version.
+constexpr int64_t kLargestFusedNormRow = (48 * 1024 - cuda::kBlockSumBytes) / static_cast<int64_t>(sizeof(float));
 
 void add_rms_norm_cuda(const void* residual, const void* delta, const void* weight, void* sum,
                        void* normalised, int64_t rows, int64_t size, float eps, bool is_bf16,

@@ -4,6 +4,8 @@
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
+#include "kernels/common/block_sum.h"
+
 namespace facellm::cuda {
 
 __device__ __forceinline__ float load(const float* p) { return *p; }
@@ -23,7 +25,7 @@ __device__ __forceinline__ float round_to<__nv_bfloat16>(float x) {
 
 // Sum over the block, returned to every thread. blockDim.x is a multiple of 32, at most 1024.
 __device__ __forceinline__ float block_sum(float x) {
-  __shared__ float partial[32];
+  __shared__ float partial[kMostWarps];
   __shared__ float total;
   for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;

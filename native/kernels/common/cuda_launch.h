@@ -9,20 +9,24 @@
 
 #include <string>
 
-#include "core/error.h"
+#include "core/device_health.h"
 
 namespace facellm {
+
+inline void throw_if_failed(cudaError_t status, const std::string& where) {
+  if (status == cudaSuccess) return;
+  const std::string text = "CUDA error: " + std::string(cudaGetErrorString(status)) + " (" + where + ")";
+  throw device_error(classify_device_failure(text), text);
+}
 
 // Runs `launch(stream)` on x's device and current stream.
 template <typename Launch>
 void cuda_launch(const char* op, const at::Tensor& x, Launch&& launch) {
   const c10::cuda::CUDAGuard guard(x.device());
+  // What failed before is not this kernel's fault, and must not be taken for it.
+  throw_if_failed(cudaGetLastError(), std::string("noticed before ") + op + ", of an earlier operation");
   launch(c10::cuda::getCurrentCUDAStream().stream());
-  const cudaError_t status = cudaGetLastError();
-  if (status != cudaSuccess) {
-    throw Error(ErrorCode::kDeviceUnavailable,
-                std::string(op) + ": the kernel could not be launched: " + cudaGetErrorString(status));
-  }
+  throw_if_failed(cudaGetLastError(), op);
 }
 
 }  // namespace facellm
