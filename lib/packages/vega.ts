@@ -29,9 +29,12 @@ export async function requireVega(otherwise: string): Promise<void> {
 }
 
 /** The same specification makes the same text, but for the numbers of clip paths. */
-export async function svgOf(spec: TopLevelSpec, config?: Config): Promise<string> {
+export async function svgOf(spec: object, config?: Config): Promise<string> {
   const [vega, vegaLite] = await loadVega();
-  const compiled = vegaLite.compile(spec, config === undefined ? {} : { config }).spec;
+  const compiled = vegaLite.compile(
+    spec as TopLevelSpec,
+    config === undefined ? {} : { config },
+  ).spec;
   const view = new vega.View(vega.parse(compiled), { renderer: 'none' });
   try {
     return await view.toSVG();

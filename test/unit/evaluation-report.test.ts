@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import sharp from 'sharp';
-import type { TopLevelSpec } from 'vega-lite';
+import type { ChartSpec } from '../../lib/evaluation/report/charts/spec.js';
 
 import { rocCurve, tmrAtFmr } from '../../lib/evaluation/metrics/index.js';
 import { escapeHtml, htmlOf } from '../../lib/evaluation/report/html.js';
@@ -93,7 +93,7 @@ describe('plots in reports', () => {
     models.map((model) => ({ ...point, group, model, isSmall: i === 3, count: i === 3 ? 2 : 40 })),
   );
   const matrix = { counts: [[3, 0], [1, 9]], unread: [2, 0], total: 15 }; // prettier-ignore
-  const specs: Readonly<Record<string, readonly [TopLevelSpec, ...string[]]>> = {
+  const specs: Readonly<Record<string, readonly [ChartSpec, ...string[]]>> = {
     reliability: [
       reliabilitySpec(models.map((model) => ({ model, ece: 0.15, bins }))),
       ...['accuracy', 'confidence', 'n', 'base &lt;i&gt;, ECE 0.150'],
@@ -127,7 +127,7 @@ describe('plots in reports', () => {
   }
 
   it('tells groups apart whose names differ only where they are cut', async () => {
-    const svg = await renderSvg(specs['groups']?.[0] as TopLevelSpec);
+    const svg = await renderSvg(specs['groups']?.[0] as ChartSpec);
     const labels = [...svg.matchAll(/>(a name of a group[^<]*)</g)].map(([, label]) => label);
     assert.equal(new Set(labels).size, 2);
   });

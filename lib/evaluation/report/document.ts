@@ -1,5 +1,5 @@
 /** A report before it is Markdown or HTML: the same blocks become both. All text is plain and escaped on the way out. */
-import type { TopLevelSpec } from 'vega-lite';
+import type { ChartSpec } from './charts/spec.js';
 
 export interface TableColumn {
   readonly title: string;
@@ -40,7 +40,7 @@ interface Figure {
   readonly caption: string;
 }
 
-export type Block = TextBlock | (Figure & { readonly spec: TopLevelSpec });
+export type Block = TextBlock | (Figure & { readonly spec: ChartSpec });
 export type TableBlock = Extract<Block, { readonly kind: 'table' }>;
 /** With its plots drawn. */
 export type DrawnBlock = TextBlock | (Figure & { readonly svg: string });

@@ -1,5 +1,5 @@
 /** Confusion matrices side by side, one a model: shade is the share of a true class, the number a count. */
-import type { TopLevelSpec } from 'vega-lite';
+import type { ChartSpec } from './spec.js';
 
 import type { ConfusionMatrix } from '../../metrics/index.js';
 import { FAINT_INK, INK, shorten } from './theme.js';
@@ -93,7 +93,7 @@ function panel(
 export function confusionSpec(
   labels: readonly string[],
   panels: readonly ConfusionPanel[],
-): TopLevelSpec {
+): ChartSpec {
   const names = labels.map((label) => shorten(label, 20));
   const apart = names.map((name, i) =>
     names.indexOf(name) === i && name !== UNREAD ? name : `${name} (${i + 1})`,
@@ -102,5 +102,5 @@ export function confusionSpec(
   return {
     spacing: 24,
     hconcat: panels.map((one, i) => panel(one, apart, hasUnread, i === 0)),
-  } as TopLevelSpec;
+  } as ChartSpec;
 }

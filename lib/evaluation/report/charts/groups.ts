@@ -1,5 +1,5 @@
 /** One figure of every group with its interval, models beside each other; small groups are pale and hollow. */
-import type { TopLevelSpec } from 'vega-lite';
+import type { ChartSpec } from './spec.js';
 
 import { modelScales, shorten, share } from './theme.js';
 
@@ -40,7 +40,7 @@ function labelsOf(points: readonly GroupPoint[]): ReadonlyMap<string, string> {
   return labels;
 }
 
-export function groupsSpec({ points, models, title, overall }: GroupsChartOptions): TopLevelSpec {
+export function groupsSpec({ points, models, title, overall }: GroupsChartOptions): ChartSpec {
   const labels = labelsOf(points);
   const values = points.map((point) => ({ ...point, label: labels.get(point.group) }));
   const { color, shape } = modelScales(models);
@@ -90,5 +90,5 @@ export function groupsSpec({ points, models, title, overall }: GroupsChartOption
         },
       },
     ],
-  } as unknown as TopLevelSpec;
+  } as unknown as ChartSpec;
 }

@@ -1,5 +1,5 @@
 /** Reliability diagrams side by side, one a model, each over a histogram of its confidences. */
-import type { TopLevelSpec } from 'vega-lite';
+import type { ChartSpec } from './spec.js';
 
 import { type ReliabilityBin, wilsonInterval } from '../../metrics/index.js';
 import { FAINT_INK, INK, modelScales, share, shorten } from './theme.js';
@@ -104,10 +104,10 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
 }
 
 /** Bars and points: share right of each bin, points at its mean confidence with Wilson intervals. */
-export function reliabilitySpec(panels: readonly ReliabilityPanel[]): TopLevelSpec {
+export function reliabilitySpec(panels: readonly ReliabilityPanel[]): ChartSpec {
   const { range } = modelScales(panels.map(({ model }) => model)).color;
   return {
     spacing: 36,
     hconcat: panels.map((one, i) => panel(one, range[i] ?? INK, i === 0)),
-  } as TopLevelSpec;
+  } as ChartSpec;
 }

@@ -1,7 +1,6 @@
 /** A plot in the look of all plots, as SVG; the same specification makes the same text. */
-import type { TopLevelSpec } from 'vega-lite';
-
 import { svgOf } from '../../../packages/vega.js';
+import type { ChartSpec } from './spec.js';
 import { THEME } from './theme.js';
 
 /**
@@ -19,6 +18,6 @@ function renumberIds(svg: string): string {
     .replace(/url\(#([^)]+)\)/g, (_, id: string) => `url(#${numbers.get(id) ?? id})`);
 }
 
-export async function renderSvg(spec: TopLevelSpec): Promise<string> {
+export async function renderSvg(spec: ChartSpec): Promise<string> {
   return renumberIds(await svgOf({ padding: 8, ...spec }, THEME));
 }

@@ -1,5 +1,5 @@
 /** ROC curves of several models on one logarithmic axis of false match rates, as biometrics draws them. */
-import type { TopLevelSpec } from 'vega-lite';
+import type { ChartSpec } from './spec.js';
 
 import type { OperatingPoint, Roc } from '../../metrics/index.js';
 import { modelScales, share } from './theme.js';
@@ -24,7 +24,7 @@ function thin<T>(points: readonly T[]): readonly T[] {
   return Array.from({ length: MAX_POINTS }, (_, i) => points[Math.round(i * step)] as T);
 }
 
-export function rocSpec(curves: readonly RocCurve[]): TopLevelSpec {
+export function rocSpec(curves: readonly RocCurve[]): ChartSpec {
   const impostors = Math.max(1, ...curves.map(({ roc }) => roc.impostor));
   // No rate between 0 and one false match exists; 0 itself stands at the left edge.
   const lowest = Math.min(0.1, Math.max(LOWEST_FMR, 1 / impostors));
@@ -78,5 +78,5 @@ export function rocSpec(curves: readonly RocCurve[]): TopLevelSpec {
         },
       },
     ],
-  } as unknown as TopLevelSpec;
+  } as unknown as ChartSpec;
 }

@@ -1,5 +1,5 @@
 /** How scores of genuine and of impostor pairs are spread, one panel a model. */
-import type { TopLevelSpec } from 'vega-lite';
+import type { ChartSpec } from './spec.js';
 
 import type { ScoredPair } from '../../metrics/index.js';
 import { share, shorten } from './theme.js';
@@ -32,7 +32,7 @@ function shares({ pairs }: ScorePanel): object[] {
   });
 }
 
-export function scoresSpec(panels: readonly ScorePanel[]): TopLevelSpec {
+export function scoresSpec(panels: readonly ScorePanel[]): ChartSpec {
   return {
     spacing: 36,
     hconcat: panels.map((panel, i) => ({
