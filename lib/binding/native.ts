@@ -81,6 +81,8 @@ export interface NativeAddon {
     minTiles: number,
     maxTiles: number,
   ): { readonly columns: number; readonly rows: number };
+  /** Tiles that the vision tower encodes in one go. */
+  readonly tilesAtOnce: number;
   /** uint8 `[N, 3, tileSize, tileSize]`, thumbnail last; of the picture changed first, where asked. */
   tilePixels(
     image: NativeImageInput,

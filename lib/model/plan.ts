@@ -38,10 +38,8 @@ export interface Plan {
   };
 }
 
-/** Tiles that the engine encodes at once (native/generation/prefill.cpp). */
-const TILES_AT_ONCE = 16;
-
 function memoryOf(
+  { tilesAtOnce }: Pick<NativeAddon, 'tilesAtOnce'>,
   config: CheckpointConfig,
   tiles: number,
   tokens: number,
@@ -54,7 +52,7 @@ function memoryOf(
   return {
     kvCacheBytes: 2 * text.numHiddenLayers * text.numKeyValueHeads * text.headDim * tokens * bytes,
     featureBytes: tiles * config.model.imageSeqLength * text.hiddenSize * bytes,
-    visionActivationBytes: Math.min(tiles, TILES_AT_ONCE) * positions * perPosition * bytes,
+    visionActivationBytes: Math.min(tiles, tilesAtOnce) * positions * perPosition * bytes,
   };
 }
 
@@ -68,7 +66,7 @@ function plannedSampling({ generation }: CheckpointConfig): Plan['sampling'] {
 
 /** Plans pictures for a checkpoint whose config has been read. */
 export async function planWith(
-  addon: Pick<NativeAddon, 'chooseTileGrid'>,
+  addon: Pick<NativeAddon, 'chooseTileGrid' | 'tilesAtOnce'>,
   config: CheckpointConfig,
   dtype: 'fp32' | 'bf16',
   sources: readonly ImageSource[],
@@ -102,6 +100,6 @@ export async function planWith(
     promptTokens,
     imageTokens: sum((image) => image.imageTokens),
     positionShare: promptTokens / config.model.text.maxPositionEmbeddings,
-    memory: memoryOf(config, tiles, promptTokens, dtype === 'bf16' ? 2 : 4),
+    memory: memoryOf(addon, config, tiles, promptTokens, dtype === 'bf16' ? 2 : 4),
   };
 }

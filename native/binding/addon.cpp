@@ -4,11 +4,7 @@
 #include <cmath>
 #include <optional>
 
-#include "binding/async_task.h"
-#include "binding/convert.h"
-#include "binding/env_state.h"
-#include "binding/errors.h"
-#include "binding/convert_training.h"
+#include "binding/engine_object.h"
 #include "binding/group_wrap.h"
 #include "binding/model_wrap.h"
 #include "binding/trainer_wrap.h"
@@ -19,27 +15,8 @@
 namespace facellm {
 namespace {
 
-EnvState& state_of(const Napi::CallbackInfo& info) {
-  return *info.Env().GetInstanceData<EnvState>();
-}
-
-// Runs `start`, turning what it throws into a failed job.
-template <typename Start>
-Napi::Value begin(const Napi::CallbackInfo& info, Start start) {
-  try {
-    return start();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (...) {
-    return failed_job(info.Env(), state_of(info), translate_current_exception());
-  }
-}
-
 Napi::Value get_runtime_info(const Napi::CallbackInfo& info) {
-  Task<RuntimeInfo> task;
-  task.run = [](const TaskContext&) { return runtime_info(); };
-  task.convert = [](napi_env env, EnvState&, RuntimeInfo& result) { return to_js(env, result); };
-  return start_task(info.Env(), state_of(info), std::move(task));
+  return start_job(info, [] { return make_task([](const TaskContext&) { return runtime_info(); }); });
 }
 
 Napi::Value error_codes(const Napi::CallbackInfo& info) {
@@ -50,53 +27,42 @@ Napi::Value error_codes(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value set_thread_count(const Napi::CallbackInfo& info) {
-  return begin(info, [&]() -> Napi::Value {
+  return start_job(info, [&] {
     const double threads = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
     if (threads < 1 || threads > 4096 || threads != static_cast<int>(threads)) {
       throw Error(ErrorCode::kInvalidArgument, "threads: expected a whole number of 1..4096");
     }
-    Task<bool> task;
-    task.run = [count = static_cast<int>(threads)](const TaskContext&) {
-      set_threads(count);
-      return true;
-    };
-    task.convert = [](napi_env env, EnvState&, bool&) { return js::undefined(env); };
-    return start_task(info.Env(), state_of(info), std::move(task));
+    return make_task([count = static_cast<int>(threads)](const TaskContext&) { set_threads(count); });
   });
 }
 
 LoadProgress load_progress(const TaskContext& context) {
   return [&context](int64_t done, int64_t total) {
     context.emit([=](napi_env env) {
-      return std::vector<napi_value>{js::number(env, static_cast<double>(done)),
-                                     js::number(env, static_cast<double>(total))};
+      return std::vector<napi_value>{js::count(env, done), js::count(env, total)};
     });
   };
 }
 
 Napi::Value load_model(const Napi::CallbackInfo& info) {
-  return begin(info, [&]() -> Napi::Value {
-    if (!info[1].IsFunction()) {
-      throw Error(ErrorCode::kInvalidArgument, "onProgress: expected a function");
-    }
+  return start_job(info, [&] {
+    const auto on_progress = to_callback(info[1], "onProgress");
     auto request = std::make_shared<LoadRequest>(to_load_request(info[0]));
     Task<std::unique_ptr<FaceLlm>> task;
     task.run = [request](const TaskContext& context) {
       return FaceLlm::load(*request, load_progress(context), context.cancellation());
     };
     task.convert = [](napi_env env, EnvState& state, std::unique_ptr<FaceLlm>& model) {
-      return ModelWrap::create(env, state, std::move(model));
+      return ModelWrap::create(env, state.model_constructor, std::move(model));
     };
-    task.callback = info[1].As<Napi::Function>();
-    return start_task(info.Env(), state_of(info), std::move(task));
+    task.callback = on_progress;
+    return task;
   });
 }
 
 Napi::Value create_trainer(const Napi::CallbackInfo& info) {
-  return begin(info, [&]() -> Napi::Value {
-    if (!info[1].IsFunction()) {
-      throw Error(ErrorCode::kInvalidArgument, "onProgress: expected a function");
-    }
+  return start_job(info, [&] {
+    const auto on_progress = to_callback(info[1], "onProgress");
     auto request = std::make_shared<TrainerRequest>(to_trainer_request(info[0]));
     auto group = GroupWrap::unwrap(state_of(info), info[2]);
     Task<std::unique_ptr<Trainer>> task;
@@ -104,44 +70,38 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
       return Trainer::create(*request, group, load_progress(context), context.cancellation());
     };
     task.convert = [](napi_env env, EnvState& state, std::unique_ptr<Trainer>& trainer) {
-      return TrainerWrap::create(env, state, std::move(trainer));
+      return TrainerWrap::create(env, state.trainer_constructor, std::move(trainer));
     };
-    task.callback = info[1].As<Napi::Function>();
-    return start_task(info.Env(), state_of(info), std::move(task));
+    task.callback = on_progress;
+    return task;
   });
 }
 
 Napi::Value export_weights(const Napi::CallbackInfo& info) {
-  return begin(info, [&]() -> Napi::Value {
-    if (!info[1].IsFunction()) {
-      throw Error(ErrorCode::kInvalidArgument, "onProgress: expected a function");
-    }
+  return start_job(info, [&] {
+    const auto on_progress = to_callback(info[1], "onProgress");
     auto request = std::make_shared<ExportRequest>(to_export_request(info[0]));
-    Task<ExportResult> task;
-    task.run = [request](const TaskContext& context) {
+    auto task = make_task([request](const TaskContext& context) {
       return export_checkpoint(*request, load_progress(context), context.cancellation());
-    };
-    task.convert = [](napi_env env, EnvState&, ExportResult& result) { return to_js(env, result); };
-    task.callback = info[1].As<Napi::Function>();
-    return start_task(info.Env(), state_of(info), std::move(task));
+    });
+    task.callback = on_progress;
+    return task;
   });
 }
 
 Napi::Value write_random_weights(const Napi::CallbackInfo& info) {
-  return begin(info, [&]() -> Napi::Value {
+  return start_job(info, [&] {
     Task<int64_t> task;
     task.run = [request = to_random_checkpoint(info[0])](const TaskContext& context) {
       return write_random_checkpoint(request, context.cancellation());
     };
-    task.convert = [](napi_env env, EnvState&, int64_t& count) {
-      return js::number(env, static_cast<double>(count));
-    };
-    return start_task(info.Env(), state_of(info), std::move(task));
+    task.convert = [](napi_env env, EnvState&, int64_t& count) { return js::count(env, count); };
+    return task;
   });
 }
 
 Napi::Value join_group(const Napi::CallbackInfo& info) {
-  return begin(info, [&]() -> Napi::Value {
+  return start_job(info, [&] {
     Task<std::shared_ptr<ProcessGroup>> task;
     task.run = [request = to_group_request(info[0])](const TaskContext& context) {
       return ProcessGroup::join(request, context.cancellation());
@@ -149,7 +109,7 @@ Napi::Value join_group(const Napi::CallbackInfo& info) {
     task.convert = [](napi_env env, EnvState& state, std::shared_ptr<ProcessGroup>& group) {
       return GroupWrap::create(env, state, std::move(group));
     };
-    return start_task(info.Env(), state_of(info), std::move(task));
+    return task;
   });
 }
 
@@ -183,7 +143,7 @@ Napi::Value tile_grid(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value cut_tiles(const Napi::CallbackInfo& info) {
-  return begin(info, [&]() -> Napi::Value {
+  return start_job(info, [&] {
     const int64_t size = info[1].IsNumber() ? info[1].As<Napi::Number>().Int64Value() : 0;
     std::optional<Augmentation> change;
     if (!info[2].IsUndefined()) change = to_augmentation(info[2]);
@@ -197,12 +157,12 @@ Napi::Value cut_tiles(const Napi::CallbackInfo& info) {
       return tile_pixels(window, change->width, change->height, size, grid, image.has_thumbnail);
     };
     task.convert = [](napi_env env, EnvState&, auto& bytes) { return js::uint8_array(env, bytes); };
-    return start_task(info.Env(), state_of(info), std::move(task));
+    return task;
   });
 }
 
 Napi::Value resize_like_pillow(const Napi::CallbackInfo& info) {
-  return begin(info, [&]() -> Napi::Value {
+  return start_job(info, [&] {
     // A one-tile image carries pixels and size through the same checks.
     auto image = Napi::Object::New(info.Env());
     image.Set("key", "");
@@ -219,7 +179,7 @@ Napi::Value resize_like_pillow(const Napi::CallbackInfo& info) {
       return resize_pillow(*source.rgb, source.width, source.height, width, height);
     };
     task.convert = [](napi_env env, EnvState&, auto& bytes) { return js::uint8_array(env, bytes); };
-    return start_task(info.Env(), state_of(info), std::move(task));
+    return task;
   });
 }
 
@@ -241,6 +201,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("distributedBackends", Napi::Function::New<list_backends>(env, "distributedBackends"));
   exports.Set("chooseTileGrid", Napi::Function::New<tile_grid>(env, "chooseTileGrid"));
   exports.Set("tilePixels", Napi::Function::New<cut_tiles>(env, "tilePixels"));
+  exports.Set("tilesAtOnce", static_cast<double>(kTilesAtOnce));
   exports.Set("resizePillow", Napi::Function::New<resize_like_pillow>(env, "resizePillow"));
   return exports;
 }

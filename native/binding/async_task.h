@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "binding/env_state.h"
@@ -65,6 +66,24 @@ napi_value construct(napi_env env, napi_ref constructor_reference, std::shared_p
   if (napi_create_external(env, &handle, nullptr, nullptr, &argument) != napi_ok) return nullptr;
   if (napi_new_instance(env, constructor, 1, &argument, &result) != napi_ok) return nullptr;
   return result;
+}
+
+// The handle that construct() passed. JavaScript's own `new` has none: a TypeError that says `made_by`.
+template <typename Handle>
+std::shared_ptr<Handle> constructed_with(const Napi::CallbackInfo& info, const char* made_by) {
+  if (info.Length() != 1 || !info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), made_by);
+  return *info[0].As<Napi::External<std::shared_ptr<Handle>>>().Data();
+}
+
+inline EnvState& state_of(const Napi::CallbackInfo& info) {
+  return *info.Env().GetInstanceData<EnvState>();
+}
+
+inline Napi::Function to_callback(Napi::Value value, const char* name) {
+  if (!value.IsFunction()) {
+    throw Error(ErrorCode::kInvalidArgument, std::string(name) + ": expected a function");
+  }
+  return value.As<Napi::Function>();
 }
 
 template <typename Result>
@@ -127,6 +146,19 @@ Napi::Object start_task(Napi::Env env, EnvState& state, Task<Result> task) {
     port->leave();
   });
   return make_job(env, state, id, promise);
+}
+
+// Starts the task that `make_task` gives; what it throws while reading arguments becomes a failed job.
+template <typename MakeTask>
+Napi::Value start_job(const Napi::CallbackInfo& info, MakeTask make_task) {
+  auto& state = state_of(info);
+  try {
+    return start_task(info.Env(), state, make_task());
+  } catch (const Napi::Error&) {
+    throw;  // a getter of the caller's threw
+  } catch (...) {
+    return failed_job(info.Env(), state, translate_current_exception());
+  }
 }
 
 }  // namespace facellm

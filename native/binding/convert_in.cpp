@@ -100,8 +100,9 @@ void read_channels(ObjectReader& reader, const char* name, double target[3]) {
   if (count != 3) reader.problems().push_back(reader.path() + "." + name + ": expected 3 numbers");
 }
 
-ImageInput read_image(Napi::Value value, const std::string& path, Problems& problems) {
-  ObjectReader reader(value, path, problems);
+ImageInput read_image(ObjectReader reader) {
+  auto& problems = reader.problems();
+  const auto& path = reader.path();
   ImageInput image;
   image.key = reader.text("key");
   image.rgb = std::make_shared<const std::vector<uint8_t>>(
@@ -127,12 +128,11 @@ ImageInput read_image(Napi::Value value, const std::string& path, Problems& prob
   return image;
 }
 
-Prompt read_prompt(Napi::Value value, const std::string& path, Problems& problems) {
-  ObjectReader reader(value, path, problems);
+Prompt read_prompt(ObjectReader reader) {
   Prompt prompt;
   prompt.ids = reader.typed_array<int32_t>("ids", napi_int32_array, "an Int32Array");
-  reader.each("images", [&](Napi::Value image, const std::string& image_path) {
-    prompt.images.push_back(read_image(image, image_path, problems));
+  reader.each("images", [&](Napi::Value image, const std::string& path) {
+    prompt.images.push_back(read_image({image, path, reader.problems()}));
   });
   return prompt;
 }
@@ -146,14 +146,10 @@ SamplingOptions read_sampling(ObjectReader reader) {
   options.min_p = reader.number("minP");
   options.repetition_penalty = reader.number("repetitionPenalty");
   options.seed = static_cast<uint64_t>(reader.natural("seed"));
-  auto& problems = reader.problems();
-  const auto require = [&](bool is_met, const char* text) {
-    if (!is_met) problems.push_back(reader.path() + "." + text);
-  };
-  require(options.temperature > 0, "temperature: expected a number above 0");
-  require(options.top_p > 0 && options.top_p <= 1, "topP: expected a number in (0, 1]");
-  require(options.min_p >= 0 && options.min_p <= 1, "minP: expected a number in [0, 1]");
-  require(options.repetition_penalty > 0, "repetitionPenalty: expected a number above 0");
+  reader.require(options.temperature > 0, "temperature: expected a number above 0");
+  reader.require(options.top_p > 0 && options.top_p <= 1, "topP: expected a number in (0, 1]");
+  reader.require(options.min_p >= 0 && options.min_p <= 1, "minP: expected a number in [0, 1]");
+  reader.require(options.repetition_penalty > 0, "repetitionPenalty: expected a number above 0");
   return options;
 }
 
@@ -208,83 +204,67 @@ AdapterSource read_adapter_source(ObjectReader reader) {
 }  // namespace
 
 LoadRequest to_load_request(Napi::Value value) {
-  Problems problems;
-  ObjectReader reader(value, "request", problems);
-  LoadRequest request;
-  request.config = read_config(reader.child("config"));
-  auto preprocessing = reader.child("preprocessing");
-  read_channels(preprocessing, "mean", request.preprocessing.mean);
-  read_channels(preprocessing, "std", request.preprocessing.std);
-  request.preprocessing.rescale_factor = preprocessing.number("rescaleFactor");
-  read_files(reader, request.files, request.weight_map);
-  request.device = reader.text("device");
-  request.dtype = reader.text("dtype");
-  request.uses_mmap = reader.boolean("mmap");
-  request.image_cache_bytes = reader.natural("imageCacheBytes");
-  request.prefix_cache_bytes = reader.natural("prefixCacheBytes");
-  finish("loadModel", std::move(problems));
-  return request;
+  return read_object("loadModel", value, "request", [](ObjectReader& reader) {
+    LoadRequest request;
+    request.config = read_config(reader.child("config"));
+    auto preprocessing = reader.child("preprocessing");
+    read_channels(preprocessing, "mean", request.preprocessing.mean);
+    read_channels(preprocessing, "std", request.preprocessing.std);
+    request.preprocessing.rescale_factor = preprocessing.number("rescaleFactor");
+    read_files(reader, request.files, request.weight_map);
+    request.device = reader.text("device");
+    request.dtype = reader.text("dtype");
+    request.uses_mmap = reader.boolean("mmap");
+    request.image_cache_bytes = reader.natural("imageCacheBytes");
+    request.prefix_cache_bytes = reader.natural("prefixCacheBytes");
+    return request;
+  });
 }
 
 GenerateRequest to_generate_request(Napi::Value value) {
-  Problems problems;
-  ObjectReader reader(value, "request", problems);
-  GenerateRequest request;
-  reader.each("prompts", [&](Napi::Value prompt, const std::string& path) {
-    request.prompts.push_back(read_prompt(prompt, path, problems));
+  return read_object("generate", value, "request", [](ObjectReader& reader) {
+    GenerateRequest request;
+    reader.each("prompts", [&](Napi::Value prompt, const std::string& path) {
+      request.prompts.push_back(read_prompt({prompt, path, reader.problems()}));
+    });
+    reader.require(!request.prompts.empty(), "prompts: expected at least one");
+    request.adapters = read_adapter_ids(reader);
+    request.sampling = read_sampling(reader.child("sampling"));
+    request.max_new_tokens = reader.integer("maxNewTokens");
+    reader.require(request.max_new_tokens >= 1, "maxNewTokens: expected at least 1");
+    reader.each("eosIds", [&](Napi::Value id, const std::string& path) {
+      if (!id.IsNumber()) reader.problems().push_back(path + ": expected a token id");
+      request.eos_ids.push_back(id.IsNumber() ? id.As<Napi::Number>().Int32Value() : -1);
+    });
+    request.uses_prefix_cache = reader.boolean("usesPrefixCache");
+    return request;
   });
-  if (request.prompts.empty()) problems.push_back("request.prompts: expected at least one");
-  request.adapters = read_adapter_ids(reader);
-  request.sampling = read_sampling(reader.child("sampling"));
-  request.max_new_tokens = reader.integer("maxNewTokens");
-  if (request.max_new_tokens < 1) problems.push_back("request.maxNewTokens: expected at least 1");
-  reader.each("eosIds", [&](Napi::Value id, const std::string& path) {
-    if (!id.IsNumber()) problems.push_back(path + ": expected a token id");
-    request.eos_ids.push_back(id.IsNumber() ? id.As<Napi::Number>().Int32Value() : -1);
-  });
-  request.uses_prefix_cache = reader.boolean("usesPrefixCache");
-  finish("generate", std::move(problems));
-  return request;
 }
 
 ChooseRequest to_choose_request(Napi::Value value) {
-  Problems problems;
-  ObjectReader reader(value, "request", problems);
-  ChooseRequest request;
-  reader.each("choices", [&](Napi::Value ids, const std::string& path) {
-    request.choices.push_back(ObjectReader::copy_typed_array<int32_t>(
-        ids, napi_int32_array, path, "an Int32Array", problems));
+  return read_object("choose", value, "request", [](ObjectReader& reader) {
+    ChooseRequest request;
+    reader.each("choices", [&](Napi::Value ids, const std::string& path) {
+      request.choices.push_back(ObjectReader::copy_typed_array<int32_t>(
+          ids, napi_int32_array, path, "an Int32Array", reader.problems()));
+    });
+    request.prompt = read_prompt(reader.child("prompt"));
+    request.adapters = read_adapter_ids(reader);
+    request.uses_prefix_cache = reader.boolean("usesPrefixCache");
+    return request;
   });
-  auto prompt = value.IsObject() ? value.As<Napi::Object>().Get("prompt") : value;
-  request.prompt = read_prompt(prompt, "request.prompt", problems);
-  request.adapters = read_adapter_ids(reader);
-  request.uses_prefix_cache = reader.boolean("usesPrefixCache");
-  finish("choose", std::move(problems));
-  return request;
 }
 
-Prompt to_prompt(Napi::Value value) {
-  Problems problems;
-  auto prompt = read_prompt(value, "prompt", problems);
-  finish("trace", std::move(problems));
-  return prompt;
-}
+Prompt to_prompt(Napi::Value value) { return read_object("trace", value, "prompt", read_prompt); }
 
-ImageInput to_image(Napi::Value value) {
-  Problems problems;
-  auto image = read_image(value, "image", problems);
-  finish("image", std::move(problems));
-  return image;
-}
+ImageInput to_image(Napi::Value value) { return read_object("image", value, "image", read_image); }
 
 std::vector<ImageInput> to_images(Napi::Value value) {
   Problems problems;
   std::vector<ImageInput> images;
-  if (!value.IsArray()) problems.push_back("images: expected an array");
-  const auto array = value.IsArray() ? value.As<Napi::Array>() : Napi::Array::New(value.Env());
-  for (uint32_t i = 0; i < array.Length(); ++i) {
-    images.push_back(read_image(array.Get(i), "images[" + std::to_string(i) + "]", problems));
-  }
+  ObjectReader::each_of(value, "images", problems, [&](Napi::Value image, const std::string& path) {
+    images.push_back(read_image({image, path, problems}));
+  });
   if (problems.empty() && images.empty()) problems.push_back("images: expected at least one");
   finish("embedImages", std::move(problems));
   return images;
@@ -293,54 +273,43 @@ std::vector<ImageInput> to_images(Napi::Value value) {
 std::vector<int64_t> to_adapter_ids(Napi::Value value) {
   Problems problems;
   std::vector<int64_t> ids;
-  if (!value.IsArray()) problems.push_back("adapters: expected an array");
-  const auto array = value.IsArray() ? value.As<Napi::Array>() : Napi::Array::New(value.Env());
-  for (uint32_t i = 0; i < array.Length(); ++i) {
-    ids.push_back(read_adapter_id(array.Get(i), "adapters[" + std::to_string(i) + "]", problems));
-  }
+  ObjectReader::each_of(value, "adapters", problems, [&](Napi::Value id, const std::string& path) {
+    ids.push_back(read_adapter_id(id, path, problems));
+  });
   finish("adapters", std::move(problems));
   return ids;
 }
 
 AdapterSource to_adapter_source(Napi::Value value) {
-  Problems problems;
-  auto source = read_adapter_source({value, "adapter", problems});
-  finish("loadAdapter", std::move(problems));
-  return source;
+  return read_object("loadAdapter", value, "adapter", read_adapter_source);
 }
 
 RandomCheckpointRequest to_random_checkpoint(Napi::Value value) {
-  Problems problems;
-  ObjectReader reader(value, "request", problems);
-  const RandomCheckpointRequest request{read_config(reader.child("config")), reader.boolean("hasHead"),
-                            static_cast<uint64_t>(reader.natural("seed")), reader.text("file")};
-  finish("writeRandomCheckpoint", std::move(problems));
-  return request;
+  return read_object("writeRandomCheckpoint", value, "request", [](ObjectReader& reader) {
+    return RandomCheckpointRequest{read_config(reader.child("config")), reader.boolean("hasHead"),
+                                   static_cast<uint64_t>(reader.natural("seed")), reader.text("file")};
+  });
 }
 
 ExportRequest to_export_request(Napi::Value value) {
-  Problems problems;
-  ObjectReader reader(value, "request", problems);
-  ExportRequest request;
-  request.config = read_config(reader.child("config"));
-  read_files(reader, request.files, request.weight_map);
-  reader.each("adapters", [&](Napi::Value adapter, const std::string& path) {
-    request.adapters.push_back(read_adapter_source({adapter, path, problems}));
+  return read_object("exportCheckpoint", value, "request", [](ObjectReader& reader) {
+    ExportRequest request;
+    request.config = read_config(reader.child("config"));
+    read_files(reader, request.files, request.weight_map);
+    reader.each("adapters", [&](Napi::Value adapter, const std::string& path) {
+      request.adapters.push_back(read_adapter_source({adapter, path, reader.problems()}));
+    });
+    const auto layout = reader.text("layout");
+    request.is_original_layout = layout == "original";
+    reader.require(layout == "hf" || layout == "original", "layout: expected hf or original");
+    request.dtype = reader.text("dtype");
+    reader.require(request.dtype == "" || request.dtype == "fp32" || request.dtype == "bf16",
+                   "dtype: expected fp32, bf16 or an empty string");
+    request.directory = reader.text("directory");
+    request.max_shard_bytes = reader.natural("maxShardBytes");
+    request.available_bytes = reader.natural("availableBytes");
+    return request;
   });
-  const auto layout = reader.text("layout");
-  request.is_original_layout = layout == "original";
-  if (layout != "hf" && layout != "original") {
-    problems.push_back("request.layout: expected hf or original");
-  }
-  request.dtype = reader.text("dtype");
-  if (request.dtype != "" && request.dtype != "fp32" && request.dtype != "bf16") {
-    problems.push_back("request.dtype: expected fp32, bf16 or an empty string");
-  }
-  request.directory = reader.text("directory");
-  request.max_shard_bytes = reader.natural("maxShardBytes");
-  request.available_bytes = reader.natural("availableBytes");
-  finish("exportCheckpoint", std::move(problems));
-  return request;
 }
 
 }  // namespace facellm

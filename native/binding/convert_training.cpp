@@ -7,22 +7,16 @@
 namespace facellm {
 namespace {
 
-using Problems = std::vector<std::string>;
-
-double count(int64_t value) { return static_cast<double>(value); }
-
-TrainSample read_sample(Napi::Value value, const std::string& path, Problems& problems) {
-  ObjectReader reader(value, path, problems);
+TrainSample read_sample(ObjectReader reader) {
   TrainSample sample;
   sample.ids = reader.typed_array<int32_t>("ids", napi_int32_array, "an Int32Array");
   sample.labels = reader.typed_array<int32_t>("labels", napi_int32_array, "an Int32Array");
   sample.weight = reader.number("weight");
-  reader.each("images", [&](Napi::Value image, const std::string& image_path) {
-    ObjectReader image_reader(image, image_path, problems);
+  reader.each("images", [&](Napi::Value image, const std::string& path) {
+    ObjectReader own(image, path, reader.problems());
     sample.images.push_back(
-        {image_reader.text("key"),
-         std::make_shared<const std::vector<uint8_t>>(
-             image_reader.typed_array<uint8_t>("tiles", napi_uint8_array, "a Uint8Array"))});
+        {own.text("key"), std::make_shared<const std::vector<uint8_t>>(
+                              own.typed_array<uint8_t>("tiles", napi_uint8_array, "a Uint8Array"))});
   });
   return sample;
 }
@@ -30,77 +24,70 @@ TrainSample read_sample(Napi::Value value, const std::string& path, Problems& pr
 }  // namespace
 
 TrainerRequest to_trainer_request(Napi::Value value) {
-  Problems problems;
-  ObjectReader reader(value, "request", problems);
-  TrainerRequest request;
-  request.load = to_load_request(value.IsObject() ? value.As<Napi::Object>().Get("load") : value);
-  reader.each("modules", [&](Napi::Value module, const std::string& path) {
-    ObjectReader own(module, path, problems);
-    request.modules.push_back({own.text("name"), own.integer("rank"), own.number("scaling")});
-  });
-  reader.each("parts", [&](Napi::Value part, const std::string& path) {
-    const auto name = part.IsString() ? part.As<Napi::String>().Utf8Value() : "";
-    if (name != "vision" && name != "projector" && name != "text" && name != "head") {
-      problems.push_back(path + ": expected vision, projector, text or head");
+  return read_object("createTrainer", value, "request", [&](ObjectReader& reader) {
+    TrainerRequest request;
+    request.load = to_load_request(value.IsObject() ? value.As<Napi::Object>().Get("load") : value);
+    reader.each("modules", [&](Napi::Value module, const std::string& path) {
+      ObjectReader own(module, path, reader.problems());
+      request.modules.push_back({own.text("name"), own.integer("rank"), own.number("scaling")});
+    });
+    reader.each("parts", [&](Napi::Value part, const std::string& path) {
+      const auto name = part.IsString() ? part.As<Napi::String>().Utf8Value() : "";
+      if (name != "vision" && name != "projector" && name != "text" && name != "head") {
+        reader.problems().push_back(path + ": expected vision, projector, text or head");
+      }
+      request.parts.push_back(name);
+    });
+    request.uses_dora = reader.boolean("usesDora");
+    request.dropout = reader.number("dropout");
+    request.adapter_file = reader.text("adapterFile");
+    request.seed = static_cast<uint64_t>(reader.natural("seed"));
+    request.beta1 = reader.number("beta1");
+    request.beta2 = reader.number("beta2");
+    request.eps = reader.number("eps");
+    request.weight_decay = reader.number("weightDecay");
+    request.decays_vectors = reader.boolean("decaysVectors");
+    request.checkpoints_activations = reader.boolean("checkpointsActivations");
+    request.loss_chunk_rows = reader.natural("lossChunkRows");
+    request.shards_weights = reader.boolean("shardsWeights");
+    request.feature_cache_bytes = reader.natural("featureCacheBytes");
+    if (request.modules.empty() == request.parts.empty()) {
+      reader.problems().push_back("request: expected either modules (LoRA) or parts (full fine-tuning)");
     }
-    request.parts.push_back(name);
+    reader.require(request.dropout >= 0 && request.dropout < 1, "dropout: expected a number in [0, 1)");
+    return request;
   });
-  request.uses_dora = reader.boolean("usesDora");
-  request.dropout = reader.number("dropout");
-  request.adapter_file = reader.text("adapterFile");
-  request.seed = static_cast<uint64_t>(reader.natural("seed"));
-  request.beta1 = reader.number("beta1");
-  request.beta2 = reader.number("beta2");
-  request.eps = reader.number("eps");
-  request.weight_decay = reader.number("weightDecay");
-  request.decays_vectors = reader.boolean("decaysVectors");
-  request.checkpoints_activations = reader.boolean("checkpointsActivations");
-  request.loss_chunk_rows = reader.natural("lossChunkRows");
-  request.shards_weights = reader.boolean("shardsWeights");
-  request.feature_cache_bytes = reader.natural("featureCacheBytes");
-  if (request.modules.empty() == request.parts.empty()) {
-    problems.push_back("request: expected either modules (LoRA) or parts (full fine-tuning)");
-  }
-  if (!(request.dropout >= 0 && request.dropout < 1)) {
-    problems.push_back("request.dropout: expected a number in [0, 1)");
-  }
-  finish("createTrainer", std::move(problems));
-  return request;
 }
 
 MicroBatch to_micro_batch(Napi::Value value) {
-  Problems problems;
-  ObjectReader reader(value, "batch", problems);
-  MicroBatch batch;
-  reader.each("samples", [&](Napi::Value sample, const std::string& path) {
-    batch.samples.push_back(read_sample(sample, path, problems));
+  return read_object("micro-batch", value, "batch", [](ObjectReader& reader) {
+    MicroBatch batch;
+    reader.each("samples", [&](Napi::Value sample, const std::string& path) {
+      batch.samples.push_back(read_sample({sample, path, reader.problems()}));
+    });
+    batch.denominator = reader.number("denominator");
+    reader.require(batch.denominator > 0, "denominator: expected a number above 0");
+    batch.draw = static_cast<uint64_t>(reader.natural("draw"));
+    batch.is_last = reader.boolean("isLast");
+    return batch;
   });
-  batch.denominator = reader.number("denominator");
-  if (!(batch.denominator > 0)) problems.push_back("batch.denominator: expected a number above 0");
-  batch.draw = static_cast<uint64_t>(reader.natural("draw"));
-  batch.is_last = reader.boolean("isLast");
-  finish("micro-batch", std::move(problems));
-  return batch;
 }
 
 Augmentation to_augmentation(Napi::Value value) {
-  Problems problems;
-  ObjectReader reader(value, "augmentation", problems);
-  const Augmentation change{reader.integer("left"),      reader.integer("top"),
-                            reader.integer("width"),     reader.integer("height"),
-                            reader.boolean("flips"),     reader.number("brightness"),
-                            reader.number("contrast"),   reader.number("saturation")};
-  finish("tilePixels", std::move(problems));
-  return change;
+  return read_object("tilePixels", value, "augmentation", [](ObjectReader& reader) {
+    return Augmentation{reader.integer("left"),    reader.integer("top"),
+                        reader.integer("width"),   reader.integer("height"),
+                        reader.boolean("flips"),   reader.number("brightness"),
+                        reader.number("contrast"), reader.number("saturation")};
+  });
 }
 
 UpdateRequest to_update_request(Napi::Value value) {
-  Problems problems;
-  ObjectReader reader(value, "request", problems);
-  const UpdateRequest request{reader.number("learningRate"), reader.number("maxGradNorm")};
-  if (!(request.learning_rate >= 0)) problems.push_back("request.learningRate: expected at least 0");
-  finish("update", std::move(problems));
-  return request;
+  return read_object("update", value, "request", [](ObjectReader& reader) {
+    const UpdateRequest request{reader.number("learningRate"), reader.number("maxGradNorm")};
+    reader.require(request.learning_rate >= 0, "learningRate: expected at least 0");
+    return request;
+  });
 }
 
 std::string to_path(Napi::Value value) {
@@ -115,30 +102,24 @@ int64_t to_update_count(Napi::Value value) {
 }
 
 napi_value to_js(napi_env env, const TrainerInfo& info) {
-  const auto object = js::object(env);
-  js::set(env, object, "model", to_js(env, info.model));
-  js::set(env, object, "trainableParameters", js::number(env, count(info.trainable_parameters)));
-  return object;
+  return js::object(env, {{"model", to_js(env, info.model)},
+                          {"trainableParameters", js::count(env, info.trainable_parameters)}});
 }
 
 napi_value to_js(napi_env env, const MicroResult& result) {
-  const auto object = js::object(env);
-  js::set(env, object, "loss", js::number(env, result.loss));
-  js::set(env, object, "labelTokens", js::number(env, count(result.label_tokens)));
-  js::set(env, object, "tokens", js::number(env, count(result.tokens)));
-  js::set(env, object, "imageTokens", js::number(env, count(result.image_tokens)));
-  js::set(env, object, "visionMs", js::number(env, result.vision_ms));
-  js::set(env, object, "forwardMs", js::number(env, result.forward_ms));
-  js::set(env, object, "backwardMs", js::number(env, result.backward_ms));
-  return object;
+  return js::object(env, {{"loss", js::number(env, result.loss)},
+                          {"labelTokens", js::count(env, result.label_tokens)},
+                          {"tokens", js::count(env, result.tokens)},
+                          {"imageTokens", js::count(env, result.image_tokens)},
+                          {"visionMs", js::number(env, result.vision_ms)},
+                          {"forwardMs", js::number(env, result.forward_ms)},
+                          {"backwardMs", js::number(env, result.backward_ms)}});
 }
 
 napi_value to_js(napi_env env, const UpdateResult& result) {
-  const auto object = js::object(env);
-  js::set(env, object, "gradNorm", js::number(env, result.grad_norm));
-  js::set(env, object, "optimizerMs", js::number(env, result.optimizer_ms));
-  js::set(env, object, "peakBytes", js::number(env, count(result.peak_bytes)));
-  return object;
+  return js::object(env, {{"gradNorm", js::number(env, result.grad_norm)},
+                          {"optimizerMs", js::number(env, result.optimizer_ms)},
+                          {"peakBytes", js::count(env, result.peak_bytes)}});
 }
 
 napi_value to_js(napi_env env, const NamedNorms& norms) {

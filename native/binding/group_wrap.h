@@ -9,14 +9,10 @@
 
 #include <memory>
 
-#include "binding/async_task.h"
+#include "binding/engine_object.h"
 #include "distributed/process_group.h"
 
 namespace facellm {
-
-struct GroupHandle {
-  std::shared_ptr<ProcessGroup> group;
-};
 
 class GroupWrap : public Napi::ObjectWrap<GroupWrap> {
  public:
@@ -33,7 +29,7 @@ class GroupWrap : public Napi::ObjectWrap<GroupWrap> {
   Napi::Value fail(const Napi::CallbackInfo& info);
   Napi::Value leave(const Napi::CallbackInfo& info);
 
-  std::shared_ptr<GroupHandle> handle_;
+  std::shared_ptr<ProcessGroup> group_;
 };
 
 GroupRequest to_group_request(Napi::Value value);

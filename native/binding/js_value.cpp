@@ -41,9 +41,10 @@ napi_value text(napi_env env, std::string_view value) {
   return result;
 }
 
-napi_value object(napi_env env) {
+napi_value object(napi_env env, std::initializer_list<std::pair<const char*, napi_value>> fields) {
   napi_value result = nullptr;
   napi_create_object(env, &result);
+  for (const auto& [name, value] : fields) set(env, result, name, value);
   return result;
 }
 

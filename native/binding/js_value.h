@@ -6,9 +6,11 @@
 #include <node_api.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace facellm::js {
 
@@ -16,7 +18,8 @@ napi_value undefined(napi_env env);
 napi_value number(napi_env env, double value);
 napi_value boolean(napi_env env, bool value);
 napi_value text(napi_env env, std::string_view value);
-napi_value object(napi_env env);
+inline napi_value count(napi_env env, int64_t value) { return number(env, static_cast<double>(value)); }
+napi_value object(napi_env env, std::initializer_list<std::pair<const char*, napi_value>> fields);
 napi_value array(napi_env env);
 void set(napi_env env, napi_value object, const char* name, napi_value value);
 void push(napi_env env, napi_value array, uint32_t index, napi_value value);

@@ -8,30 +8,19 @@
 
 #include <napi.h>
 
-#include <memory>
-
-#include "binding/async_task.h"
+#include "binding/engine_object.h"
 #include "generation/face_llm.h"
 
 namespace facellm {
 
-// Shared with the jobs that use the model; emptied on the engine thread by dispose().
-struct ModelHandle {
-  std::unique_ptr<FaceLlm> model;
-  ModelInfo info;
-};
-
-class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
+class ModelWrap : public EngineObject<ModelWrap, FaceLlm> {
  public:
+  static constexpr auto kMadeBy = "NativeModel is made by loadModel()";
+  static constexpr auto kDisposed = "the model has been disposed; load it again";
   static void define(Napi::Env env, EnvState& state);
-  // Raw: called when a load has ended, inside a channel callback. Null while going down.
-  static napi_value create(napi_env env, EnvState& state, std::unique_ptr<FaceLlm> model);
-
-  explicit ModelWrap(const Napi::CallbackInfo& info);
-  ~ModelWrap() override;
+  using EngineObject::EngineObject;
 
  private:
-  Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value generate(const Napi::CallbackInfo& info);
   Napi::Value choose(const Napi::CallbackInfo& info);
   Napi::Value embed_images(const Napi::CallbackInfo& info);
@@ -39,15 +28,6 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   Napi::Value load_adapter(const Napi::CallbackInfo& info);
   Napi::Value unload_adapter(const Napi::CallbackInfo& info);
   Napi::Value clear_caches(const Napi::CallbackInfo& info);
-  Napi::Value dispose(const Napi::CallbackInfo& info);
-
-  // Runs `start`; what it throws while reading arguments, and a disposed model, become a failed job.
-  template <typename Start>
-  Napi::Value begin(const Napi::CallbackInfo& info, Start start);
-
-  std::shared_ptr<ModelHandle> handle_;
-  int64_t external_bytes_ = 0;  // told to the garbage collector
-  bool is_disposed_ = false;
 };
 
 }  // namespace facellm

@@ -65,15 +65,23 @@ class ObjectReader {
   // Calls visit(value, path) for every element.
   template <typename Visit>
   void each(const char* name, Visit visit) {
-    const auto value = get(name);
+    if (!object_.IsEmpty()) each_of(get(name), path_ + "." + name, problems_, visit);
+  }
+  template <typename Visit>
+  static void each_of(Napi::Value value, const std::string& path, std::vector<std::string>& problems,
+                      Visit visit) {
     if (!value.IsArray()) {
-      complain(name, "an array");
+      problems.push_back(path + ": expected an array");
       return;
     }
     const auto array = value.As<Napi::Array>();
     for (uint32_t i = 0; i < array.Length(); ++i) {
-      visit(array.Get(i), path_ + "." + name + "[" + std::to_string(i) + "]");
+      visit(array.Get(i), path + "[" + std::to_string(i) + "]");
     }
+  }
+  // `text`: a field of this object and what it should have been.
+  void require(bool is_met, const char* text) {
+    if (!is_met) problems_.push_back(path_ + "." + text);
   }
   // A copy of a typed array's bytes, taken now: afterwards JavaScript may change, detach or shrink
   // the buffer.
@@ -123,6 +131,16 @@ inline void finish(const char* what, std::vector<std::string> problems) {
   const auto count = std::to_string(problems.size());
   throw Error(ErrorCode::kInvalidArgument, std::string(what) + ": " + count + " wrong field(s)",
               std::move(problems));
+}
+
+// What `read` makes of an object; finish()es in the name of `what`.
+template <typename Read>
+auto read_object(const char* what, Napi::Value value, const char* path, Read read) {
+  std::vector<std::string> problems;
+  ObjectReader reader(value, path, problems);
+  auto result = read(reader);
+  finish(what, std::move(problems));
+  return result;
 }
 
 }  // namespace facellm

@@ -7,29 +7,21 @@
 
 #include <napi.h>
 
-#include <memory>
+#include <string>
 
-#include "binding/async_task.h"
+#include "binding/engine_object.h"
 #include "training/trainer.h"
 
 namespace facellm {
 
-// Shared with the jobs that use the trainer; emptied on the engine thread by dispose().
-struct TrainerHandle {
-  std::unique_ptr<Trainer> trainer;
-  TrainerInfo info;
-};
-
-class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
+class TrainerWrap : public EngineObject<TrainerWrap, Trainer> {
  public:
+  static constexpr auto kMadeBy = "NativeTrainer is made by createTrainer()";
+  static constexpr auto kDisposed = "the trainer has been disposed; create it again";
   static void define(Napi::Env env, EnvState& state);
-  static napi_value create(napi_env env, EnvState& state, std::unique_ptr<Trainer> trainer);
-
-  explicit TrainerWrap(const Napi::CallbackInfo& info);
-  ~TrainerWrap() override;
+  using EngineObject::EngineObject;
 
  private:
-  Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value accumulate(const Napi::CallbackInfo& info);
   Napi::Value evaluate(const Napi::CallbackInfo& info);
   Napi::Value update(const Napi::CallbackInfo& info);
@@ -39,16 +31,9 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
   Napi::Value save_state(const Napi::CallbackInfo& info);
   Napi::Value restore_state(const Napi::CallbackInfo& info);
   Napi::Value synchronise(const Napi::CallbackInfo& info);
-  Napi::Value dispose(const Napi::CallbackInfo& info);
 
-  template <typename Start>
-  Napi::Value begin(const Napi::CallbackInfo& info, Start start);
   // A task that writes one file.
   Napi::Value write(const Napi::CallbackInfo& info, void (Trainer::*save)(const std::string&) const);
-
-  std::shared_ptr<TrainerHandle> handle_;
-  int64_t external_bytes_ = 0;
-  bool is_disposed_ = false;
 };
 
 }  // namespace facellm

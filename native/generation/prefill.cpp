@@ -19,9 +19,6 @@ std::string image_identity(const Session& session, const ImageInput& image) {
   return identity;
 }
 
-// Activations of one tile at the 1B's sizes take about 60 MB; sixteen keep a GPU busy.
-constexpr int64_t kTilesAtOnce = 16;
-
 // uint8 tiles [N, 3, S, S] of all pictures, one behind another, on the CPU.
 at::Tensor cut_tiles(const InternVlConfig& config, std::span<const ImageInput> images,
                      std::vector<int64_t>& tile_counts) {

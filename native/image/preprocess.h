@@ -6,6 +6,10 @@
 
 namespace facellm {
 
+// What the vision tower encodes in one go. Activations of one tile at the 1B's sizes take about 60 MB;
+// sixteen keep a GPU busy.
+constexpr int64_t kTilesAtOnce = 16;
+
 struct TileGrid {
   int columns = 1;
   int rows = 1;

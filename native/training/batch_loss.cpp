@@ -9,13 +9,13 @@
 #include "core/error.h"
 #include "core/stopwatch.h"
 #include "image/normalise.h"
+#include "image/preprocess.h"
 #include "training/activation_checkpoint.h"
 #include "training/loss.h"
 
 namespace facellm {
 namespace {
 
-constexpr int64_t kTilesAtOnce = 16;  // as in generation/prefill.cpp
 constexpr int32_t kIgnored = -100;
 
 // uint8 tiles [N, 3, S, S] of several pictures -> vectors [N * tokens, D].
