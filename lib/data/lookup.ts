@@ -35,6 +35,11 @@ export async function findMissing(paths: ReadonlySet<string>): Promise<Map<strin
   return missing;
 }
 
+/** Whether there is a file at `path`. */
+export async function isFile(path: string): Promise<boolean> {
+  return (await problemOf(path)) === undefined;
+}
+
 /** Whether there is a folder at `path`. */
 export function isFolder(path: string): Promise<boolean> {
   return new Promise((resolve) => {

@@ -109,6 +109,7 @@ type Choice<Name extends BenchmarkName> = Extract<BenchmarkChoice, { benchmark: 
 type Where = NonNullable<Choice<'pairs'>['where']>;
 type Attributes = NonNullable<Choice<'attributes'>['attributes']>;
 
+const isText = (value: unknown): boolean => typeof value === 'string' && value.trim() !== '';
 const rowShape = {
   labels: path.optional(),
   columns: texts.optional(),
@@ -145,10 +146,13 @@ const BENCHMARKS: { readonly [Name in BenchmarkName]: z.ZodType<EvaluateOptions>
     genuine: whole(1).optional(),
     impostor: whole(1).optional(),
     impostors: word('any', 'same-groups').optional(),
-    question: name('a text of at least one character').optional(),
+    // Scores are probabilities.
+    reading: word('probability', 'both').optional(),
+    question: field<string>('a text', isText).optional(),
     answers: field<readonly [same: string, different: string]>(
       'two different texts',
-      (value) => Array.isArray(value) && value.length === 2,
+      (value) =>
+        Array.isArray(value) && value.length === 2 && value.every(isText) && value[0] !== value[1],
     ).optional(),
   }),
 };

@@ -8,14 +8,13 @@ import type { ChatMessage } from '../chat/index.js';
 import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
 import { createError } from '../errors.js';
 import {
-  type Dtype,
   FaceLlm,
   type LoadOptions,
   type PromptOptions,
   readServingSettings,
 } from '../model/index.js';
 import type { RecordOwner } from './asked-form.js';
-import type { ChoiceAnswer, Contender, ModelUnderTest, Question } from './model-under-test.js';
+import type { Contender, ModelUnderTest, Question } from './model-under-test.js';
 import type { EvaluationEvent } from './run/index.js';
 
 /** A model that takes part, by what the caller named. */
@@ -78,7 +77,7 @@ export async function faceLlmContender(
   const { load, emit, signal } = options;
   const hashes: string[] = [];
   for (const folder of [directory, ...adapters]) {
-    const hash = options.hashes.get(folder) ?? (await hashFolder(folder, { ...options, name }));
+    const hash = options.hashes.get(folder) ?? (await hashFolder(folder, name, options));
     options.hashes.set(folder, hash);
     hashes.push(hash);
   }
@@ -97,68 +96,36 @@ export async function faceLlmContender(
         signal: AbortSignal.any([signal, opening]),
         onProgress: (progress) => emit({ type: 'load', model: name, ...progress }),
       });
-      return new FaceLlmUnderTest(loaded, options);
+      return underTest(loaded, options);
     },
   };
 }
 
-class FaceLlmUnderTest implements ModelUnderTest {
-  readonly #model: FaceLlm;
-  readonly #options: FaceLlmContenderOptions;
-
-  constructor(model: FaceLlm, options: FaceLlmContenderOptions) {
-    this.#model = model;
-    this.#options = options;
-  }
-
-  get device(): string {
-    return this.#model.info.device;
-  }
-
-  get dtype(): Dtype {
-    return this.#model.info.dtype;
-  }
-
-  async answer(
-    questions: readonly Question[],
-    signal: AbortSignal,
-  ): ReturnType<ModelUnderTest['answer']> {
-    const { prompt, maxNewTokens, seed } = this.#options;
-    const answers = await this.#model.chatBatch(questions.map(toConversation), {
-      ...prompt,
-      maxNewTokens,
-      // Whatever a checkpoint's file says: one model has one score.
-      doSample: false,
-      seed,
-      signal,
-    });
-    return answers.map(({ text, tokenIds, promptHash, promptTokens, imageTokens }) => ({
-      text: text.trim(),
-      generatedTokens: tokenIds.length,
-      promptHash,
-      promptTokens,
-      imageTokens,
-    }));
-  }
-
-  async choose(
-    { images, prompt: question, choices }: Question,
-    signal: AbortSignal,
-  ): Promise<ChoiceAnswer> {
-    const options = { image: images, question, choices, ...this.#options.prompt, signal };
-    const result = await this.#model.choose(options);
-    const { promptHash, promptTokens, imageTokens } = result;
-    const probabilities = result.choices.map(({ probability }) => probability);
-    return { probabilities, promptHash, promptTokens, imageTokens };
-  }
-
-  clearCaches(): Promise<void> {
-    return this.#model.clearCaches();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#model.dispose();
-  }
+function underTest(
+  model: FaceLlm,
+  { prompt, maxNewTokens, seed }: FaceLlmContenderOptions,
+): ModelUnderTest {
+  const { device, dtype } = model.info;
+  return {
+    device,
+    dtype,
+    answer: async (questions, signal) => {
+      // Greedy, whatever a checkpoint's file says: one model has one score.
+      const options = { ...prompt, maxNewTokens, doSample: false, seed, signal };
+      const answers = await model.chatBatch(questions.map(toConversation), options);
+      return answers.map(({ text, tokenIds, ...asked }) => ({
+        ...asked,
+        text: text.trim(),
+        generatedTokens: tokenIds.length,
+      }));
+    },
+    choose: async ({ images, prompt: question, choices }, signal) => {
+      const result = await model.choose({ image: images, question, choices, ...prompt, signal });
+      return { ...result, probabilities: result.choices.map(({ probability }) => probability) };
+    },
+    clearCaches: () => model.clearCaches(),
+    [Symbol.asyncDispose]: () => model.dispose(),
+  };
 }
 
 /** Pictures before all text, as the authors' wrapper puts them. */
@@ -173,14 +140,10 @@ const HASHED = /\.(safetensors|json|jinja|txt|model)$/;
 /** sha256 over the names and contents of a model's files. */
 async function hashFolder(
   directory: string,
-  {
-    name,
-    emit,
-    signal,
-  }: Pick<FaceLlmContenderOptions, 'emit' | 'signal'> & { readonly name: string },
+  name: string,
+  { emit, signal }: FaceLlmContenderOptions,
 ): Promise<string> {
-  const entries = await readdir(directory, { withFileTypes: true });
-  const names = entries.flatMap((entry) => (HASHED.test(entry.name) ? [entry.name] : [])).sort();
+  const names = (await readdir(directory)).filter((file) => HASHED.test(file)).sort();
   const sizes = await Promise.all(
     names.map(async (file) => (await stat(join(directory, file))).size),
   );

@@ -3,6 +3,10 @@ import assert from 'node:assert/strict';
 
 import { DEFAULT_SYSTEM } from '../../lib/chat/index.js';
 import { chooseForm, type RecordOwner } from '../../lib/evaluation/asked-form.js';
+import {
+  checkEvaluateOptions,
+  type EvaluateOptions,
+} from '../../lib/evaluation/evaluate-options.js';
 import type { ServingSettings } from '../../lib/model/index.js';
 
 const TRAINED: ServingSettings = {
@@ -71,5 +75,33 @@ describe('the form in which a run asks', () => {
     assert.throws(() => chooseForm({ system: '' }, owners), { code: 'FACELLM_INVALID_ARGUMENT' });
     const { form } = chooseForm({ system: '', applyExif: false }, owners);
     assert.deepEqual(form, { ...TRAINED, system: '' });
+  });
+});
+
+describe('the options of an evaluation', () => {
+  it('are told all at once where they are wrong, those of one benchmark too', () => {
+    const common = { model: 'm', output: 'o', data: '', limit: 0, seed: -1 };
+    const cases: readonly (readonly [object, RegExp])[] = [
+      [{ ...common, benchmark: 'attributes', reading: 'none' }, /data.*reading.*limit.*seed/s],
+      [
+        {
+          ...common,
+          ...{ benchmark: 'pairs', reading: 'text', impostors: 'some', smallGroup: 0 },
+          ...{ genuine: 0, impostor: 0.5, question: ' ', answers: ['Yes', 'Yes'] },
+        },
+        /expected probability or both.*smallGroup.*genuine.*impostor.*impostors.*question.*two different texts/s,
+      ],
+      [{ ...common, benchmark: 'pairs', answers: ['Yes', ' '] }, /two different texts/],
+    ];
+    for (const [options, text] of cases) {
+      assert.throws(
+        () => checkEvaluateOptions(options as EvaluateOptions),
+        (error: { code?: string; details?: readonly string[] }) => {
+          assert.equal(error.code, 'FACELLM_INVALID_ARGUMENT');
+          assert.match(error.details?.join('\n') ?? '', text);
+          return true;
+        },
+      );
+    }
   });
 });

@@ -196,7 +196,12 @@ describe('FaceXBench, the published set', () => {
       const isLast = i + tasks.length >= FILE_NAMES.length;
       const questions = isLast ? (left.get(task) ?? 0) : 10;
       left.set(task, (left.get(task) ?? 0) - questions);
-      return { name, task, questions, contentHash: KNOWN_CONTENT[name]?.sha256 ?? name };
+      return {
+        name,
+        task,
+        questionCount: questions,
+        contentHash: KNOWN_CONTENT[name]?.sha256 ?? name,
+      };
     });
   }
 
@@ -219,14 +224,14 @@ describe('FaceXBench, the published set', () => {
       /1 of 48 files are absent: affectnet/,
     );
     assert.match(
-      differencesFromPublished([...whole, { ...first, name: 'own.json', questions: 0 }]).join(),
+      differencesFromPublished([...whole, { ...first, name: 'own.json', questionCount: 0 }]).join(),
       /not of the published set: own\.json/,
     );
     const other = whole.map((file) =>
       file.name === GENDER ? { ...file, contentHash: 'x' } : file,
     );
     assert.match(differencesFromPublished(other).join(), /is not the file of commit 4ebf1450/);
-    const fewer = [{ ...first, questions: first.questions - 1 }, ...whole.slice(1)];
+    const fewer = [{ ...first, questionCount: first.questionCount - 1 }, ...whole.slice(1)];
     assert.deepEqual(differencesFromPublished(fewer), ['task age: 499 of 500 questions']);
   });
 

@@ -36,28 +36,10 @@ const CLAUSE_ENDS = wordSet(
 );
 const MAX_WORDS_BETWEEN = 4;
 /** Words of choices that in these phrases mean something else. */
-const IDIOMS = [
-  ...[
-    'black and white',
-    'white and black',
-    'man made',
-    'man bun',
-    'male pattern',
-    'boy band',
-    'boy cut',
-  ],
-  ...[
-    'girl next door',
-    'lady bug',
-    'baby blue',
-    'baby pink',
-    'baby face',
-    'baby faced',
-    'baby hair',
-    'child like',
-  ],
-  ...['shades of', 'glasses of', 'wine glasses', 'champagne glasses', 'drinking glasses'],
-];
+const IDIOMS =
+  `black and white, white and black, man made, man bun, male pattern, boy band, boy cut, girl next
+  door, lady bug, baby blue, baby pink, baby face, baby faced, baby hair, child like, shades of,
+  glasses of, wine glasses, champagne glasses, drinking glasses`.split(/,\s+/);
 
 interface Meaning {
   /** Choice that the phrase names. */

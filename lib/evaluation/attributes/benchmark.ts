@@ -6,11 +6,7 @@ import {
   type LabelledPicturesOptions,
   readLabelledPictures,
 } from '../labels/index.js';
-import {
-  checkPairedOptions,
-  pairedBenchmark,
-  type PairedBenchmarkOptions,
-} from '../paired/benchmark.js';
+import { pairedBenchmark, type PairedBenchmarkOptions } from '../paired/benchmark.js';
 import type { Benchmark, EvaluationItem } from '../types.js';
 import {
   answerOf,
@@ -25,15 +21,6 @@ import { writeFairnessReport } from './report.js';
 
 export interface AttributesOptions
   extends PairedBenchmarkOptions, LabelledPicturesOptions, LayoutOptions {}
-
-function checkOptions(options: AttributesOptions): void {
-  const { readings } = options;
-  const unknown = (readings ?? []).filter((one) => one !== 'text' && one !== 'probability');
-  checkPairedOptions('attributes', options, { limit: 1, smallGroup: 1, seed: 0 }, [
-    ...(readings?.length === 0 ? ['readings: expected text, probability or both'] : []),
-    ...unknown.map((one) => `readings: expected text or probability, got ${String(one)}`),
-  ]);
-}
 
 /** Name of the attribute among an item's tags; groups stand under their own names. */
 const ATTRIBUTE_TAG = 'attribute';
@@ -81,11 +68,10 @@ function notesOf(
  * Reads the labels, finds the pictures, and makes one item of each picture and attribute, picture by picture, so
  * that a picture is encoded once. All pictures are read once for the fingerprint.
  *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong option or definition
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong definition
  * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID listing every fault of the label file by its line
  */
 export async function attributesBenchmark(options: AttributesOptions): Promise<Benchmark> {
-  checkOptions(options);
   const definitions = resolveAttributes(options);
   let layout: Layout = { attributes: [], groups: [] };
   const found = await readLabelledPictures(options, (file) => {

@@ -34,14 +34,7 @@ export async function faceXBench(options: FaceXBenchOptions): Promise<Benchmark>
   const { setting = 'zero-shot', limit = Infinity } = options;
   const folder = await readQuestionFolder(options.data, options.onInvalid ?? 'error');
   const items = listItems(folder, setting, limit);
-  const differences = differencesFromPublished(
-    folder.files.map(({ name, contentHash, task, questionCount }) => ({
-      name,
-      contentHash,
-      task,
-      questions: questionCount,
-    })),
-  );
+  const differences = differencesFromPublished(folder.files);
   const shortage = shortageOf(folder, items.length);
   const notes = [...differences, ...shortage, ...contradictions(folder)];
   const isPartial = differences.length > 0 || shortage.length > 0;

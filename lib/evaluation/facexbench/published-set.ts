@@ -14,28 +14,24 @@ export const CATEGORIES: Readonly<Record<string, Readonly<Record<string, number>
   tools_use: { tools_retrieval: 100 },
 };
 
-export const FILE_NAMES: readonly string[] = [
-  ...['affectnet_multiple_mcq', 'affectnet_single_mcq'],
-  ...['aflw2000_multiple_mcq_test', 'aflw2000_single_mcq_test'],
-  ...['agedb30_multiple_mcq', 'biwi_multiple_mcq', 'biwi_single_mcq', 'calfw_multiple_mcq'],
-  ...['casia_mfsd_multiple_mcq', 'celeba_multiple_mcq', 'celeba_single_mcq'],
-  ...['celebamaskhq_single_mcq_test', 'celebamaskhq_single_mcq_val', 'celebdf_multiple_mcq'],
-  ...['cfpff_multiple_mcq', 'cfpfp_multiple_mcq', 'cplfw_multiple_mcq'],
-  ...['fairface_multiple_mcq_age_test', 'fairface_multiple_mcq_gender_test'],
-  ...['fairface_multiple_mcq_race_test', 'fairface_single_mcq_age_test'],
-  ...['fairface_single_mcq_gender_test', 'fairface_single_mcq_race_test', 'ff++_multiple_mcq'],
-  ...['imdb_multiple_mcq', 'imdb_single_mcq'],
-  ...['jhucrowd_single_mcq_range_test', 'jhucrowd_single_mcq_range_val'],
-  ...['jhucrowd_single_mcq_test', 'jhucrowd_single_mcq_val'],
-  ...['lapa_single_mcq', 'lfw_multiple_mcq', 'msu_mfsd_multiple_mcq'],
-  ...['rafdb_multiple_mcq_train', 'rafdb_single_mcq_train', 'replay_attack_multiple_mcq'],
-  ...['shanghaitech_single_mcq', 'shanghaitech_single_mcq_range'],
-  ...['tinyface_multiple_mcq', 'tools_retrieval'],
-  ...['utkface_multiple_mcq_age_test', 'utkface_multiple_mcq_gender_test'],
-  ...['utkface_multiple_mcq_race_test', 'utkface_single_mcq_age_test'],
-  ...['utkface_single_mcq_gender_test', 'utkface_single_mcq_race_test'],
-  ...['wmca_multiple_mcq', 'wmca_single_mcq'],
-].map((stem) => `${stem}.json`);
+const STEMS = `
+  affectnet_multiple_mcq affectnet_single_mcq aflw2000_multiple_mcq_test aflw2000_single_mcq_test
+  agedb30_multiple_mcq biwi_multiple_mcq biwi_single_mcq calfw_multiple_mcq
+  casia_mfsd_multiple_mcq celeba_multiple_mcq celeba_single_mcq celebamaskhq_single_mcq_test
+  celebamaskhq_single_mcq_val celebdf_multiple_mcq cfpff_multiple_mcq cfpfp_multiple_mcq
+  cplfw_multiple_mcq fairface_multiple_mcq_age_test fairface_multiple_mcq_gender_test
+  fairface_multiple_mcq_race_test fairface_single_mcq_age_test fairface_single_mcq_gender_test
+  fairface_single_mcq_race_test ff++_multiple_mcq imdb_multiple_mcq imdb_single_mcq
+  jhucrowd_single_mcq_range_test jhucrowd_single_mcq_range_val jhucrowd_single_mcq_test
+  jhucrowd_single_mcq_val lapa_single_mcq lfw_multiple_mcq msu_mfsd_multiple_mcq
+  rafdb_multiple_mcq_train rafdb_single_mcq_train replay_attack_multiple_mcq
+  shanghaitech_single_mcq shanghaitech_single_mcq_range tinyface_multiple_mcq tools_retrieval
+  utkface_multiple_mcq_age_test utkface_multiple_mcq_gender_test utkface_multiple_mcq_race_test
+  utkface_single_mcq_age_test utkface_single_mcq_gender_test utkface_single_mcq_race_test
+  wmca_multiple_mcq wmca_single_mcq`;
+export const FILE_NAMES: readonly string[] = STEMS.trim()
+  .split(/\s+/)
+  .map((stem) => `${stem}.json`);
 
 /** sha256 of a file's content whatever its layout: of `JSON.stringify` of what it parses to. */
 export const KNOWN_CONTENT: Readonly<
@@ -58,7 +54,7 @@ export interface SetMember {
   /** As {@link KNOWN_CONTENT}. */
   readonly contentHash: string;
   readonly task: string;
-  readonly questions: number;
+  readonly questionCount: number;
 }
 
 /**
@@ -85,7 +81,7 @@ export function differencesFromPublished(files: readonly SetMember[]): string[] 
   for (const [task, count] of expected) {
     const found = files
       .filter((file) => file.task === task)
-      .reduce((sum, { questions }) => sum + questions, 0);
+      .reduce((sum, { questionCount }) => sum + questionCount, 0);
     if (found !== count) problems.push(`task ${task}: ${found} of ${count} questions`);
   }
   return problems;

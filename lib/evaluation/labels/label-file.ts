@@ -1,9 +1,9 @@
 /** Rows of a label CSV as they are written, by column, with their lines. What cells mean is others' business. */
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { type CsvRow, invalidLabels, readCsv } from '../../data/labels/csv-file.js';
 import { didYouMean } from '../../options/describe.js';
+import { isFile } from '../../data/lookup.js';
 import { createError } from '../../errors.js';
 
 /** Looked for in a data folder, in this order, where no label file is named. */
@@ -25,13 +25,6 @@ export interface LabelFile {
 export interface LabelProblem {
   readonly line: number;
   readonly text: string;
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (stats) => stats.isFile(),
-    () => false,
-  );
 }
 
 /**

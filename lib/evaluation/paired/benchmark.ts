@@ -1,5 +1,4 @@
 /** A benchmark on labelled pictures, once its questions are made: what was used, and how its report is written. */
-import { createError } from '../../errors.js';
 import { fingerprint, sourceOf } from '../labels/index.js';
 import { DEFAULT_CONFIDENCE, SMALL_GROUP } from '../metrics/index.js';
 import type { Benchmark, BenchmarkSummary, EvaluationSource } from '../types.js';
@@ -16,33 +15,6 @@ export interface PairedBenchmarkOptions {
   readonly smallGroup?: number | undefined;
   /** Of drawing and resampling. @default 0 */
   readonly seed?: number | undefined;
-}
-
-/**
- * @param wholes the least value of each option that is a whole number
- * @param more what else is wrong
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong option
- */
-export function checkPairedOptions<O extends PairedBenchmarkOptions>(
-  what: string,
-  options: O,
-  wholes: Readonly<Partial<Record<keyof O & string, number>>>,
-  more: readonly string[],
-): void {
-  const problems: string[] = [];
-  if (typeof options.data !== 'string' || options.data === '') {
-    problems.push('data: expected the path of a folder');
-  }
-  for (const [name, least] of Object.entries<number | undefined>(wholes)) {
-    const value = options[name as keyof O] as number | undefined;
-    if (value === undefined || (Number.isSafeInteger(value) && value >= (least ?? 0))) continue;
-    problems.push(`${name}: expected a whole number from ${least}, got ${value}`);
-  }
-  problems.push(...more);
-  if (problems.length === 0) return;
-  throw createError('FACELLM_INVALID_ARGUMENT', `the options of the ${what} are wrong`, {
-    details: problems,
-  });
 }
 
 export interface PairedBenchmark extends Pick<Benchmark, 'name' | 'items' | 'readings'> {

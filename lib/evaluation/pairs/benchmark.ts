@@ -1,13 +1,9 @@
 /** Same-person verification: two pictures and a question whose answer is Yes or No; the score is the probability of Yes. */
-import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
+import { isFile } from '../../data/lookup.js';
 import { createError } from '../../errors.js';
-import {
-  checkPairedOptions,
-  pairedBenchmark,
-  type PairedBenchmarkOptions,
-} from '../paired/benchmark.js';
+import { pairedBenchmark, type PairedBenchmarkOptions } from '../paired/benchmark.js';
 import type { Benchmark, EvaluationItem } from '../types.js';
 import { pairKey } from './pair.js';
 import { writePairsReport } from './report.js';
@@ -34,35 +30,11 @@ const USUAL_LISTS = ['pairs.txt', 'pairs.csv'];
 const DEFAULT_GENUINE = 1000;
 const DEFAULT_IMPOSTOR = 3000;
 
-function checkOptions(options: PairsOptions): void {
-  const { impostors, readings, question, answers = ANSWERS } = options;
-  const problems: string[] = [];
-  if (impostors !== undefined && impostors !== 'any' && impostors !== 'same-groups') {
-    problems.push(`impostors: expected any or same-groups, got ${String(impostors)}`);
-  }
-  if (readings !== undefined && !readings.includes('probability')) {
-    problems.push(
-      'readings: expected probability, which the scores are, and text if it is wanted too',
-    );
-  }
-  if (question?.trim() === '') problems.push('question: expected text');
-  const isPair = answers.length === 2 && answers[0] !== answers[1];
-  if (!isPair || answers.some((one) => one.trim() === '')) {
-    problems.push(`answers: expected two different texts, got ${JSON.stringify(answers)}`);
-  }
-  const wholes = { genuine: 1, impostor: 1, limit: 1, smallGroup: 1, seed: 0 };
-  checkPairedOptions('pairs', options, wholes, problems);
-}
-
 async function findList({ data, pairs }: PairsOptions): Promise<string | undefined> {
   if (pairs !== undefined) return pairs;
   for (const name of USUAL_LISTS) {
     const path = join(resolve(data), name);
-    const isFile = await stat(path).then(
-      (stats) => stats.isFile(),
-      () => false,
-    );
-    if (isFile) return path;
+    if (await isFile(path)) return path;
   }
   return undefined;
 }
@@ -102,11 +74,9 @@ function itemsOf(source: PairSource, options: PairsOptions): EvaluationItem[] {
  * Reads a list of pairs, or draws pairs from the identities of a label file, and makes one item of each. All
  * pictures are read once for the fingerprint.
  *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong option
  * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID listing every fault of list and labels by its line
  */
 export async function pairsBenchmark(options: PairsOptions): Promise<Benchmark> {
-  checkOptions(options);
   const list = await findList(options);
   const { genuine = DEFAULT_GENUINE, impostor = DEFAULT_IMPOSTOR, seed = 0 } = options;
   const source =
