@@ -27,8 +27,8 @@ export interface Score {
   readonly reading: Reading;
   readonly overall: Figures;
   readonly confusion: ConfusionMatrix;
-  /** Absent of generated text. */
-  readonly reliability?: readonly ReliabilityBin[];
+  /** Undefined of generated text. */
+  readonly reliability: readonly ReliabilityBin[] | undefined;
   /** The first ones. */
   readonly unreadAnswers: readonly UnreadAnswer[];
   readonly groupings: readonly Grouping[];
@@ -104,13 +104,12 @@ function scoreRun(
   const classCount = definition.choices.length;
   const { confidence, seed, groups, smallGroup } = options;
   const isOrdinal = definition.isOrdinal ?? false;
-  const bars = reading === 'probability' ? reliability(answers) : undefined;
   const score: Score = {
     model,
     reading,
     overall: figuresOf(answers, { classCount, isOrdinal, confidence, seed }),
     confusion: confusionMatrix(answers, classCount),
-    ...(bars !== undefined && { reliability: bars }),
+    reliability: reading === 'probability' ? reliability(answers) : undefined,
     unreadAnswers: results
       .flatMap(({ unread }) => (unread === undefined ? [] : [unread]))
       .slice(0, MAX_UNREAD_ANSWERS),

@@ -11,7 +11,7 @@ import {
   type ReliabilityBin,
   withinBinsCount,
 } from '../metrics/index.js';
-import { shareOf } from '../paired/report.js';
+import { type Share, shareOf } from '../paired/report.js';
 
 /** One answer held against its label. */
 export interface ScoredAnswer extends ClassifiedItem {
@@ -28,25 +28,21 @@ export interface Estimate {
   readonly high?: number;
 }
 
-/** Figures that do not exist (no items, no order, no probabilities) are absent. */
+/** Figures that do not exist (no items, no order, no probabilities) are undefined. */
 export interface Figures {
   readonly count: number;
   /** Answers that could not be read, or were not given: counted as wrong. */
   readonly unread: number;
-  readonly accuracy?: Estimate;
-  readonly balancedAccuracy?: Estimate;
-  readonly macroF1?: Estimate;
-  readonly withinOneBin?: Estimate;
-  readonly ece?: Estimate;
+  readonly accuracy: Share | undefined;
+  readonly balancedAccuracy: Estimate | undefined;
+  readonly macroF1: Estimate | undefined;
+  readonly withinOneBin: Share | undefined;
+  readonly ece: Estimate | undefined;
 }
 
 export type FigureName = Exclude<keyof Figures, 'count' | 'unread'>;
 
 /** In the order of tables. */
-export const FIGURE_NAMES: readonly FigureName[] = [
-  ...(['accuracy', 'balancedAccuracy', 'macroF1', 'withinOneBin', 'ece'] as const),
-];
-
 export const FIGURE_TITLES: Readonly<Record<FigureName, string>> = {
   accuracy: 'accuracy',
   balancedAccuracy: 'balanced accuracy',
@@ -54,6 +50,7 @@ export const FIGURE_TITLES: Readonly<Record<FigureName, string>> = {
   withinOneBin: 'within one bin',
   ece: 'ECE',
 };
+export const FIGURE_NAMES = Object.keys(FIGURE_TITLES) as readonly FigureName[];
 
 export interface FigureOptions {
   readonly classCount: number;
@@ -91,17 +88,13 @@ export function figuresOf(answers: readonly ScoredAnswer[], options: FigureOptio
     seed === undefined || total === 0
       ? undefined
       : classificationIntervals(matrix, { seed, confidence });
-  const found: Record<FigureName, Estimate | undefined> = {
+  return {
+    count: total,
+    unread: answers.filter(({ predicted }) => predicted === undefined).length,
     accuracy: shareOf(correctCount(matrix), total, confidence),
     balancedAccuracy: estimate(balancedAccuracy(matrix), intervals?.balancedAccuracy),
     macroF1: estimate(macroF1(matrix), intervals?.macroF1),
     withinOneBin: isOrdinal ? shareOf(withinBinsCount(answers, 1), total, confidence) : undefined,
     ece: estimate(calibration(confidentItems(answers)).ece),
-  };
-  const known = Object.entries(found).filter(([, value]) => value !== undefined);
-  return {
-    count: total,
-    unread: answers.filter(({ predicted }) => predicted === undefined).length,
-    ...(Object.fromEntries(known) as Partial<Record<FigureName, Estimate>>),
   };
 }

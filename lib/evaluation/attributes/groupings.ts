@@ -25,7 +25,7 @@ export interface Grouping {
   readonly unknown: number;
   readonly groups: readonly GroupFigures[];
   /** Largest difference between two groups that are not small. */
-  readonly gaps: Readonly<Partial<Record<FigureName, Gap>>>;
+  readonly gaps: Readonly<Partial<Record<FigureName, Gap | undefined>>>;
 }
 
 export interface GroupingOptions {
@@ -38,14 +38,13 @@ export interface GroupingOptions {
 }
 
 function gapsOf(groups: readonly GroupFigures[], minCount: number): Grouping['gaps'] {
-  const gaps = FIGURE_NAMES.flatMap((figure) => {
+  const gaps = FIGURE_NAMES.map((figure) => {
     const values = groups.map(({ name, figures }) => ({
       group: name,
       count: figures.count,
       value: figures[figure]?.value,
     }));
-    const gap = largestGap(values, { minCount });
-    return gap === undefined ? [] : [[figure, gap] as const];
+    return [figure, largestGap(values, { minCount })] as const;
   });
   return Object.fromEntries(gaps);
 }

@@ -103,10 +103,8 @@ function accuracyFigure(
   const count = found[0]?.grouping.groups.length ?? 0;
   const points = found.flatMap(({ model, grouping }) =>
     grouping.groups.flatMap(({ name, isSmall, figures }) => {
-      const { low, high, value } = figures.accuracy ?? {};
-      if (!shown.has(name) || value === undefined) return [];
-      if (low === undefined || high === undefined) return [];
-      return [{ group: name, model, count: figures.count, isSmall, value, low, high }];
+      if (!shown.has(name) || figures.accuracy === undefined) return [];
+      return [{ group: name, model, count: figures.count, isSmall, ...figures.accuracy }];
     }),
   );
   const reading = scores[0]?.reading;

@@ -25,14 +25,12 @@ const CSV_HEADER = [
 ];
 
 function figureRows(place: readonly CsvCell[], isSmall: boolean, figures: Figures): CsvCell[][] {
-  const number = (value: number | undefined): CsvCell =>
-    value === undefined ? undefined : rounded(value);
   return FIGURE_NAMES.flatMap((name) => {
     const estimate = figures[name];
     if (estimate === undefined) return [];
     const { value, low, high } = estimate;
     return [
-      [...place, figures.count, isSmall, figures.unread, name, ...[value, low, high].map(number)],
+      [...place, figures.count, isSmall, figures.unread, name, ...[value, low, high].map(rounded)],
     ];
   });
 }

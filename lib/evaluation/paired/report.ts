@@ -1,13 +1,12 @@
 /** What the reports on labelled pictures share: their options, their frame, their tables and plots of groups. */
-import type { Gap, Interval } from '../metrics/index.js';
-import { wilsonInterval } from '../metrics/index.js';
+import { type Gap, type Interval, wilsonInterval } from '../metrics/index.js';
 import {
   type Block,
   cellsOf,
   csvOf,
   type CsvCell,
   formatShare,
-  type GroupPoint,
+  type GroupsChartOptions,
   groupsSpec,
   type ReportDocument,
   roundedJson,
@@ -120,22 +119,16 @@ export function gapTable(
   };
 }
 
-export interface GroupFigureOptions {
+/** A chart with its place in the report. */
+export interface GroupFigureOptions extends GroupsChartOptions {
   readonly name: string;
-  readonly models: readonly string[];
-  readonly points: readonly GroupPoint[];
-  readonly overall: readonly { readonly model: string; readonly value: number }[];
-  /** Of the axis. */
-  readonly title: string;
   readonly alt: string;
   readonly caption: string;
 }
 
 /** A plot of groups side by side; a single group is compared with nothing. */
-export function groupFigure(options: GroupFigureOptions): Block[] {
-  const { name, models, points, overall, title, caption } = options;
-  if (new Set(points.map(({ group }) => group)).size < 2) return [];
-  const spec = groupsSpec({ points, models, title, overall });
-  const alt = `${options.alt}, for ${models.join(', ')}`;
-  return [{ kind: 'figure', name, spec, alt, caption }];
+export function groupFigure({ name, alt, caption, ...chart }: GroupFigureOptions): Block[] {
+  if (new Set(chart.points.map(({ group }) => group)).size < 2) return [];
+  const names = `${alt}, for ${chart.models.join(', ')}`;
+  return [{ kind: 'figure', name, spec: groupsSpec(chart), alt: names, caption }];
 }

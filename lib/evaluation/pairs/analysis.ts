@@ -30,9 +30,9 @@ export const COMMON_FMR = 0.01;
 export interface PairFigures {
   readonly genuine: number;
   readonly impostor: number;
-  /** Absent where a kind of pairs is missing, as are the figures below. */
-  readonly equalErrorRate?: Share;
-  readonly area?: number;
+  /** Undefined where a kind of pairs is missing, as are the figures below. */
+  readonly equalErrorRate: Share | undefined;
+  readonly area: number | undefined;
   readonly operatingPoints: readonly OperatingPoint[];
 }
 
@@ -41,7 +41,7 @@ export interface GroupPairFigures extends PairFigures {
   /** Of either kind there are few. */
   readonly isSmall: boolean;
   /** At the threshold that gives {@link COMMON_FMR} over all pairs. */
-  readonly common?: { readonly tmr?: Share; readonly fmr?: Share };
+  readonly common: Readonly<Record<'tmr' | 'fmr', Share | undefined>> | undefined;
 }
 
 export interface PairGrouping {
@@ -49,7 +49,7 @@ export interface PairGrouping {
   /** Pairs across groups, or of pictures whose group is not known. */
   readonly others: number;
   readonly groups: readonly GroupPairFigures[];
-  readonly gaps: { readonly equalErrorRate?: Gap; readonly tmr?: Gap; readonly fmr?: Gap };
+  readonly gaps: Readonly<Partial<Record<'equalErrorRate' | 'tmr' | 'fmr', Gap | undefined>>>;
 }
 
 export interface PairScore {
@@ -58,7 +58,7 @@ export interface PairScore {
   readonly failed: number;
   readonly overall: PairFigures;
   /** Share right where the more probable of the two answers is taken. */
-  readonly accuracy?: Share;
+  readonly accuracy: Share | undefined;
   /** The same from generated text, if that was asked for. */
   readonly textAccuracy?: Share;
   /** Generated answers that name neither. */
@@ -86,13 +86,11 @@ function figuresOf(
   const eer = equalErrorRate(roc);
   const interval =
     eer === undefined ? undefined : equalErrorRateInterval(pairs, { seed, confidence });
-  const area = areaUnderRoc(roc);
   return {
     genuine: roc.genuine,
     impostor: roc.impostor,
-    ...(eer !== undefined &&
-      interval !== undefined && { equalErrorRate: { value: eer, ...interval } }),
-    ...(area !== undefined && { area }),
+    equalErrorRate: eer === undefined || !interval ? undefined : { value: eer, ...interval },
+    area: areaUnderRoc(roc),
     operatingPoints: FALSE_MATCH_RATES.flatMap((fmr) => tmrAtFmr(roc, fmr, confidence) ?? []),
   };
 }
@@ -109,8 +107,7 @@ function commonRates(
     const matches = kind.filter(({ score }) => score >= threshold).length;
     return shareOf(matches, kind.length, confidence);
   };
-  const [tmr, fmr] = [matchRate(true), matchRate(false)];
-  return { ...(tmr !== undefined && { tmr }), ...(fmr !== undefined && { fmr }) };
+  return { tmr: matchRate(true), fmr: matchRate(false) };
 }
 
 function groupingOf(
@@ -124,12 +121,11 @@ function groupingOf(
   const { groups: known, unknown: others } = groupItems(pairs, [column]);
   const groups = known.map(({ name, items }): GroupPairFigures => {
     const figures = figuresOf(items, rocCurve(items), options);
-    const common = commonRates(items, threshold, confidence);
     return {
       name,
       isSmall: Math.min(figures.genuine, figures.impostor) < smallGroup,
       ...figures,
-      ...(common !== undefined && { common }),
+      common: commonRates(items, threshold, confidence),
     };
   });
   const gapOf = (valueOf: (group: GroupPairFigures) => number | undefined): Gap | undefined =>
@@ -146,12 +142,7 @@ function groupingOf(
     tmr: gapOf(({ common }) => common?.tmr?.value),
     fmr: gapOf(({ common }) => common?.fmr?.value),
   };
-  return {
-    by,
-    others,
-    groups,
-    gaps: Object.fromEntries(Object.entries(gaps).filter(([, gap]) => gap !== undefined)),
-  };
+  return { by, others, groups, gaps };
 }
 
 interface RunAnswers extends MarkedAnswers {
@@ -185,12 +176,11 @@ function scoreRun(run: ModelRun, options: PairedOptions): RunAnswers {
   });
   const roc = rocCurve(pairs);
   const common = tmrAtFmr(roc, COMMON_FMR)?.threshold;
-  const accuracy = shareOf(isRight.filter(Boolean).length, items.length, confidence);
   const score: PairScore = {
     model: run.name,
     failed: run.outcomes.filter(({ probabilities }) => probabilities === undefined).length,
     overall: figuresOf(pairs, roc, options),
-    ...(accuracy !== undefined && { accuracy }),
+    accuracy: shareOf(isRight.filter(Boolean).length, items.length, confidence),
     ...(readings.includes('text') && readTexts(run, options)),
     groupings: groups
       .map((column) => groupingOf(column, pairs, common, options))

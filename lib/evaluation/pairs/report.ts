@@ -2,12 +2,7 @@
 import { type PairedReportOptions, type Share, writePairedReport } from '../paired/report.js';
 import { type CsvCell, rounded } from '../report/index.js';
 import type { BenchmarkSummary } from '../types.js';
-import {
-  analysePairs,
-  type GroupPairFigures,
-  type PairFigures,
-  type PairScore,
-} from './analysis.js';
+import { analysePairs, type PairFigures, type PairScore } from './analysis.js';
 import { headline, pairsBlocks } from './report-text.js';
 
 /** Of the main table, those that a screen has place for. */
@@ -21,59 +16,53 @@ const CSV_HEADER = [
   ...['figure', 'value', 'low', 'high', 'threshold'],
 ];
 
-/** `tmr.at.fmr.0.01` and the like, with thresholds where there are some. */
-function namedRates(
-  figures: PairFigures,
-): [name: string, rate: Share, threshold: number | undefined][] {
-  const { equalErrorRate, operatingPoints } = figures;
-  return [
-    ...(equalErrorRate === undefined
-      ? []
-      : [['eer', equalErrorRate, undefined] as [string, Share, undefined]]),
-    ...operatingPoints.map(({ maxFmr, tmr, interval, threshold }): [string, Share, number] => [
-      `tmr.at.fmr.${maxFmr}`,
-      { value: tmr, ...interval },
-      threshold,
-    ]),
-  ];
+/** A figure with its interval, and its threshold where it has one. */
+type NamedShare = readonly [name: string, share: Share, threshold?: number];
+
+/** Those that exist. */
+function known(shares: Readonly<Record<string, Share | undefined>>): NamedShare[] {
+  return Object.entries(shares).flatMap(([name, share]) => (share ? [[name, share] as const] : []));
 }
 
-function commonRates({ common }: GroupPairFigures): [string, Share, undefined][] {
-  return (['tmr', 'fmr'] as const).flatMap((name): [string, Share, undefined][] => {
-    const value = common?.[name];
-    return value === undefined ? [] : [[`${name}.at.common.threshold`, value, undefined]];
-  });
+/** `tmr.at.fmr.0.01` and the like. */
+function namedRates({ equalErrorRate, operatingPoints }: PairFigures): NamedShare[] {
+  const points = operatingPoints.map(
+    ({ maxFmr, tmr, interval, threshold }) =>
+      [`tmr.at.fmr.${maxFmr}`, { value: tmr, ...interval }, threshold] as const,
+  );
+  return [...known({ eer: equalErrorRate }), ...points];
 }
 
 function csvRows(scores: readonly PairScore[]): CsvCell[][] {
-  const row = (
-    place: readonly CsvCell[],
-    [name, { value, low, high }, threshold]: [string, Share, number | undefined],
-  ): CsvCell[] => {
-    // Where no pair may match there is no threshold to write.
-    const limit =
-      threshold !== undefined && Number.isFinite(threshold) ? rounded(threshold) : undefined;
-    return [...place, name, ...[value, low, high].map(rounded), limit];
-  };
-  return scores.flatMap(({ model, overall, accuracy, textAccuracy, groupings }) => {
-    const place = [model, '', '', overall.genuine, overall.impostor, false];
-    const accuracies = [
-      { name: 'accuracy.probability', rate: accuracy },
-      { name: 'accuracy.text', rate: textAccuracy },
-    ].flatMap(({ name, rate }): [string, Share, undefined][] =>
-      rate === undefined ? [] : [[name, rate, undefined]],
-    );
-    return [
-      ...[...namedRates(overall), ...accuracies].map((one) => row(place, one)),
-      ...groupings.flatMap(({ by, groups }) =>
-        groups.flatMap((group) => {
-          const { name, genuine, impostor, isSmall } = group;
-          const rates = [...namedRates(group), ...commonRates(group)];
-          return rates.map((one) => row([model, by, name, genuine, impostor, isSmall], one));
-        }),
-      ),
-    ];
-  });
+  // Where no pair may match there is no threshold to write.
+  const rows = (place: readonly CsvCell[], shares: readonly NamedShare[]): CsvCell[][] =>
+    shares.map(([name, { value, low, high }, threshold]) => [
+      ...place,
+      name,
+      ...[value, low, high, threshold].map(rounded),
+    ]);
+  return scores.flatMap(({ model, overall, accuracy, textAccuracy, groupings }) => [
+    ...rows(
+      [model, '', '', overall.genuine, overall.impostor, false],
+      [
+        ...namedRates(overall),
+        ...known({ 'accuracy.probability': accuracy, 'accuracy.text': textAccuracy }),
+      ],
+    ),
+    ...groupings.flatMap(({ by, groups }) =>
+      groups.flatMap((group) => {
+        const { name, genuine, impostor, isSmall, common } = group;
+        const shared = {
+          'tmr.at.common.threshold': common?.tmr,
+          'fmr.at.common.threshold': common?.fmr,
+        };
+        return rows(
+          [model, by, name, genuine, impostor, isSmall],
+          [...namedRates(group), ...known(shared)],
+        );
+      }),
+    ),
+  ]);
 }
 
 function headlineFigures({

@@ -1,6 +1,6 @@
 /** Reports: one document as Markdown and HTML, its data as CSV and JSON, its plots as SVG. */
 export { type ConfusionPanel, confusionSpec } from './charts/confusion.js';
-export { type GroupPoint, groupsSpec } from './charts/groups.js';
+export { type GroupsChartOptions, groupsSpec } from './charts/groups.js';
 export { type ReliabilityPanel, reliabilitySpec } from './charts/reliability.js';
 export { renderSvg } from './charts/render.js';
 export { type RocCurve, rocSpec } from './charts/roc.js';

@@ -25,14 +25,14 @@ export function formatPValue(value: number): string {
   return value < 0.001 ? '< 0.001' : value.toFixed(3);
 }
 
-/** Six significant digits: more is noise, and differs between processors' libraries. */
-export function rounded(value: number): number {
-  return Number(value.toPrecision(6));
+/** Six significant digits: more is noise, and differs between processors' libraries. Undefined of what is not finite. */
+export function rounded(value: number | undefined): number | undefined {
+  return value !== undefined && Number.isFinite(value) ? Number(value.toPrecision(6)) : undefined;
 }
 
 /** JSON with every number {@link rounded}; infinite ones, which JSON has not, become null. */
 export function roundedJson(value: unknown): string {
   const round = (_: string, item: unknown): unknown =>
-    typeof item === 'number' ? (Number.isFinite(item) ? rounded(item) : null) : item;
+    typeof item === 'number' ? (rounded(item) ?? null) : item;
   return `${JSON.stringify(value, round, 2)}\n`;
 }
