@@ -106,6 +106,7 @@ const dataShape: Shape<BenchmarkDataOptions> = {
 };
 
 type Choice<Name extends BenchmarkName> = Extract<BenchmarkChoice, { benchmark: Name }>;
+type Options<Name extends BenchmarkName> = Choice<Name> & BenchmarkDataOptions & AskingOptions;
 type Where = NonNullable<Choice<'pairs'>['where']>;
 type Attributes = NonNullable<Choice<'attributes'>['attributes']>;
 
@@ -123,13 +124,13 @@ const rowShape = {
 };
 
 const BENCHMARKS: { readonly [Name in BenchmarkName]: z.ZodType<EvaluateOptions> } = {
-  facexbench: fields<Choice<'facexbench'> & BenchmarkDataOptions & AskingOptions>({
+  facexbench: fields<Options<'facexbench'>>({
     ...askingShape,
     ...dataShape,
     benchmark: word('facexbench'),
     setting: word('zero-shot', 'in-context').optional(),
   }),
-  attributes: fields<Choice<'attributes'> & BenchmarkDataOptions & AskingOptions>({
+  attributes: fields<Options<'attributes'>>({
     ...askingShape,
     ...dataShape,
     ...rowShape,
@@ -137,7 +138,7 @@ const BENCHMARKS: { readonly [Name in BenchmarkName]: z.ZodType<EvaluateOptions>
     // Names and definitions are the benchmark's to check.
     attributes: field<Attributes>('a list of attributes', Array.isArray).optional(),
   }),
-  pairs: fields<Choice<'pairs'> & BenchmarkDataOptions & AskingOptions>({
+  pairs: fields<Options<'pairs'>>({
     ...askingShape,
     ...dataShape,
     ...rowShape,

@@ -24,7 +24,7 @@ export interface JournalLine {
 
 export type ReadLine = (entry: JournalEntry, line: JournalLine) => void;
 
-export class JournalFile {
+export class JournalFile implements AsyncDisposable {
   readonly #file: AppendFile;
 
   private constructor(file: AppendFile) {
@@ -103,6 +103,10 @@ export class JournalFile {
   /** Makes all lines durable and closes; a second call does nothing. */
   close(): Promise<void> {
     return this.#file.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }
 

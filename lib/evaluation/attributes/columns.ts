@@ -74,27 +74,20 @@ export function placeColumns(
   const problems: string[] = [];
   const place = (definition: AttributeDefinition): PlacedAttribute => {
     const { name, columns: usual = [name] } = definition;
-    return { definition, column: columnOf(file, usual, columns[name]) };
+    const column = columnOf(file, usual, columns[name]);
+    if (column === -1 && definitions !== undefined) {
+      problems.push(missingColumn(file, columns[name] ?? usual.join(' or '), name));
+    }
+    return { definition, column };
   };
   const attributes =
     definitions?.map(place) ??
     USUAL_ATTRIBUTES.map((name) => place(BUILT_IN_ATTRIBUTES[name])).filter(({ column }) =>
       isLabelled(file, column),
     );
-  for (const { definition, column } of attributes) {
-    const { name, columns: usual = [name] } = definition;
-    if (column === -1)
-      problems.push(missingColumn(file, columns[name] ?? usual.join(' or '), name));
-  }
   if (attributes.length === 0) problems.push(`no column holds ${USUAL_ATTRIBUTES.join(', ')}`);
-  const placedGroups = placeGroups(file, options, definitions);
-  problems.push(...placedGroups.problems);
-  if (problems.length > 0) {
-    throw createError('FACELLM_DATA_INVALID', `${file.path}: the columns do not fit`, {
-      details: problems,
-    });
-  }
-  return { attributes, groups: placedGroups.groups };
+  const groups = placeGroups(file, options, definitions, problems);
+  return { attributes, groups };
 }
 
 /** Index of the choice that a label means; undefined for an empty or ignored one. */

@@ -4,6 +4,7 @@
  * arXiv 2507.10300), zero-shot, official reading. The authors' own run had 4,998 questions, two of deepfake
  * detection fewer than the set: their percentages fit no other number.
  */
+import { CATEGORIES } from './published-set.js';
 
 export const PUBLISHED_SOURCE =
   'FaceLLM (arXiv 2507.10300), figures of github idiap/facellm at commit 17006ef; 4,998 questions, zero-shot';
@@ -14,20 +15,10 @@ export interface PublishedScore {
   readonly categories: Readonly<Record<string, number>>;
 }
 
-function score(
-  model: string,
-  overall: number,
-  [bias, recognition, authentication, analysis, localization, tools]: readonly number[],
-): PublishedScore {
-  const categories: Record<string, number | undefined> = {
-    bias_fairness: bias,
-    face_recognition: recognition,
-    fas_deepfakes: authentication,
-    attributes_expression: analysis,
-    face_localization: localization,
-    tools_use: tools,
-  };
-  return { model, overall, categories: categories as Record<string, number> };
+/** @param accuracies by category, in the order of {@link CATEGORIES} */
+function score(model: string, overall: number, accuracies: readonly number[]): PublishedScore {
+  const entries = Object.keys(CATEGORIES).map((name, i) => [name, accuracies[i]] as const);
+  return { model, overall, categories: Object.fromEntries(entries) as Record<string, number> };
 }
 
 export const PUBLISHED_SCORES: readonly PublishedScore[] = [

@@ -72,37 +72,36 @@ function show(score: Score | undefined): string {
   return `${percent(accuracy)} (${percent(low)}–${percent(high)}), ${correct} / ${total}`;
 }
 
+/** The score of one model in one group by one reading, if there is one. */
+function scoreOf(
+  { scores }: FaceXResults,
+  place: Readonly<Pick<Score, 'table' | 'group' | 'model' | 'reading'>>,
+): Score | undefined {
+  const { table, group, model, reading } = place;
+  return scores.find(
+    (s) => s.table === table && s.group === group && s.model === model && s.reading === reading,
+  );
+}
+
 /** A row for each group and model, the readings side by side. */
 function scoreTable(
-  { scores, models }: FaceXResults,
+  results: FaceXResults,
   name: Group['table'],
   text: string,
   readings: readonly Reading[],
 ): Block[] {
-  const own = scores.filter((score) => score.table === name);
-  const groups = [...new Set(own.map(({ group }) => group))];
-  const rows = groups.flatMap((group) =>
-    models.map((model) => [
-      group,
-      model,
-      ...readings.map((reading) =>
-        show(own.find((s) => s.group === group && s.model === model && s.reading === reading)),
-      ),
-      ...(readings.includes('official') ? [unanswered(own, group, model)] : []),
-    ]),
+  const own = results.scores.filter((score) => score.table === name);
+  const hasText = readings.includes('official');
+  const rows = [...new Set(own.map(({ group }) => group))].flatMap((group) =>
+    results.models.map((model) => {
+      const of = (reading: Reading) => scoreOf(results, { table: name, group, model, reading });
+      const unread = (['official', 'strict'] as const).map((one) => of(one)?.unanswered ?? '–');
+      const cells = readings.map((reading) => show(of(reading)));
+      return [group, model, ...cells, ...(hasText ? [unread.join(', ')] : [])];
+    }),
   );
-  const last = readings.includes('official') ? ['no answer read (official, strict)'] : [];
+  const last = hasText ? ['no answer read (official, strict)'] : [];
   return [title(text), table(['questions', 'model', ...readings, ...last], rows, 2)];
-}
-
-function unanswered(scores: readonly Score[], group: string, model: string): string {
-  const count = (reading: Reading): string => {
-    const score = scores.find(
-      (s) => s.group === group && s.model === model && s.reading === reading,
-    );
-    return String(score?.unanswered ?? '–');
-  };
-  return `${count('official')}, ${count('strict')}`;
 }
 
 function comparisonTable({ comparisons, models }: FaceXResults): Block[] {
@@ -145,24 +144,23 @@ function failureList({ failures }: FaceXResults): Block[] {
   ];
 }
 
-/** The reading that the authors used stands for ours. */
-function ownAccuracy(results: FaceXResults, model: string, name: string, group: string): string {
-  const score = results.scores.find(
-    (s) => s.model === model && s.table === name && s.group === group && s.reading === 'official',
-  );
-  return score === undefined ? '–' : percent(score.accuracy);
-}
-
 function publishedTables(results: FaceXResults): Block[] {
   if (!results.scores.some(({ reading }) => reading === 'official')) return [];
   const categories = Object.keys(CATEGORIES);
   const tasks = Object.keys(PUBLISHED_TASKS);
   const ours = (name: 'category' | 'task', groups: readonly string[]): string[][] =>
-    results.models.map((model) => [
-      `${model} (measured here)`,
-      ownAccuracy(results, model, 'overall', 'all questions'),
-      ...groups.map((group) => ownAccuracy(results, model, name, group)),
-    ]);
+    results.models.map((model) => {
+      // The reading that the authors used stands for ours.
+      const own = (place: Pick<Score, 'table' | 'group'>): string => {
+        const score = scoreOf(results, { ...place, model, reading: 'official' });
+        return score === undefined ? '–' : percent(score.accuracy);
+      };
+      return [
+        `${model} (measured here)`,
+        own({ table: 'overall', group: 'all questions' }),
+        ...groups.map((group) => own({ table: name, group })),
+      ];
+    });
   const theirs = PUBLISHED_SCORES.map(({ model, overall, categories: values }) => [
     `${model} (published)`,
     overall.toFixed(2),

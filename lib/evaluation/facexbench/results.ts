@@ -38,11 +38,8 @@ export interface FaceXResults {
   readonly chance: number;
 }
 
-export interface ResultsInput {
+export interface ResultsInput extends Pick<FaceXResults, 'isPartial' | 'notes' | 'setting'> {
   readonly items: readonly FaceXItem[];
-  readonly isPartial: boolean;
-  readonly notes: readonly string[];
-  readonly setting: FaceXSetting;
 }
 
 function compare(
@@ -68,9 +65,7 @@ export function resultsOf(options: ResultsInput, runs: readonly ReadRun[]): Face
   const [first, ...others] = runs;
   return {
     title: isPartial ? 'FaceXBench questions, partial set' : 'FaceXBench',
-    isPartial,
-    notes,
-    setting,
+    ...{ isPartial, notes, setting },
     models: runs.map(({ name }) => name),
     scores: groups.flatMap((group) =>
       runs.flatMap((run) =>
@@ -86,9 +81,7 @@ export function resultsOf(options: ResultsInput, runs: readonly ReadRun[]): Face
     ),
     failures: runs.flatMap(({ name, outcomes }) =>
       outcomes.flatMap(({ id, failure }) =>
-        failure === undefined
-          ? []
-          : [{ model: name, id, reason: `${failure.code}: ${failure.message}` }],
+        failure ? [{ model: name, id, reason: `${failure.code}: ${failure.message}` }] : [],
       ),
     ),
     chance: items.reduce((sum, { choices }) => sum + 1 / choices.length, 0) / items.length,

@@ -36,9 +36,7 @@ export function readRun(items: readonly FaceXItem[], run: ModelRun): ReadRun {
   ): (number | undefined)[] =>
     items.map((item, i) => {
       const outcome = outcomes[i];
-      return outcome?.failure === undefined && outcome !== undefined
-        ? read(item, outcome)
-        : undefined;
+      return outcome && !outcome.failure ? read(item, outcome) : undefined;
     });
   const hasText = outcomes.some(({ text }) => text !== undefined);
   const hasProbabilities = outcomes.some(({ probabilities }) => probabilities !== undefined);
@@ -86,16 +84,11 @@ export function groupItems(items: readonly FaceXItem[]): Group[] {
     }));
   };
   const isFairFace = (i: number): boolean => items[i]?.tags['dataset'] === 'fairface';
+  const others = all.filter((i) => !isFairFace(i));
   const groups: Group[] = [
     { table: 'overall', name: 'all questions', members: all },
-    ...by('category'),
-    ...by('task'),
-    ...by('images'),
-    {
-      table: 'fairface',
-      name: 'without FairFace questions',
-      members: all.filter((i) => !isFairFace(i)),
-    },
+    ...[...by('category'), ...by('task'), ...by('images')],
+    { table: 'fairface', name: 'without FairFace questions', members: others },
     { table: 'fairface', name: 'FairFace questions', members: all.filter(isFairFace) },
   ];
   return groups.filter(({ members }) => members.length > 0);
@@ -127,16 +120,7 @@ export function scoreGroup(
   const correct = members.filter((i) => picks[i] === items[i]?.answer).length;
   const total = members.length;
   const { low, high } = wilsonInterval({ successes: correct, total, confidence: CONFIDENCE });
-  return {
-    table,
-    group: name,
-    model: run.name,
-    reading,
-    correct,
-    total,
-    unanswered: members.filter((i) => picks[i] === undefined).length,
-    accuracy: correct / total,
-    low,
-    high,
-  };
+  const unanswered = members.filter((i) => picks[i] === undefined).length;
+  const counts = { correct, total, unanswered, accuracy: correct / total };
+  return { table, group: name, model: run.name, reading, ...counts, low, high };
 }

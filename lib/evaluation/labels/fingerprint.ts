@@ -38,42 +38,30 @@ async function hashFile(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-export interface FingerprintOptions {
-  readonly items: readonly EvaluationItem[];
-  /** Paths of the items' pictures by the names under which they count, so that moving the folder changes nothing. */
-  readonly pictures: ReadonlyMap<string, string>;
-}
-
 /** A file as a run records it, by its path from the data's folder. */
 export function sourceOf(folder: string, { path, sha256 }: EvaluationSource): EvaluationSource {
   return { path: relative(resolve(folder), path).replaceAll('\\', '/'), sha256 };
 }
 
-export interface Fingerprint {
-  /** sha256 over questions, answers, tags and the bytes of all pictures, in lower-case hex. */
-  readonly sha256: string;
-  /** The pictures, by name. */
-  readonly sources: readonly EvaluationSource[];
-}
-
 /**
  * Reads every picture once.
  *
+ * @param pictures paths by the names under which they count, so that moving the folder changes nothing
+ * @returns sha256 over questions, answers, tags and the bytes of all pictures, in lower-case hex; the pictures, by name
  * @throws DataError FACELLM_DATA_NOT_FOUND if one can no longer be read
  */
-export async function fingerprint({ items, pictures }: FingerprintOptions): Promise<Fingerprint> {
+export async function fingerprint(
+  items: readonly EvaluationItem[],
+  pictures: ReadonlyMap<string, string>,
+): Promise<{ readonly sha256: string; readonly sources: readonly EvaluationSource[] }> {
   const hashes: EvaluationSource[] = [];
   await eachFile(pictures, async (name, path) => {
     hashes.push({ path: name, sha256: await hashFile(path) });
   });
   const sources = hashes.sort((a, b) => (a.path < b.path ? -1 : 1));
-  const questions = items.map(({ id, prompt, choices, answer, tags }) => [
-    id,
-    prompt,
-    choices,
-    answer,
-    tags,
-  ]);
+  const questions = items.map(({ id, prompt, choices, answer, tags }) => {
+    return [id, prompt, choices, answer, tags];
+  });
   const sha256 = createHash('sha256').update(JSON.stringify({ questions, sources })).digest('hex');
   return { sha256, sources };
 }

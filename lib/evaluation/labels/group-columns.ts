@@ -1,4 +1,5 @@
 /** What pictures are grouped by: columns of the label file, under the names of attributes where they are some. */
+import { createError } from '../../errors.js';
 import { withoutLookalikes } from '../../options/describe.js';
 import { findColumn, type LabelFile, missingColumn } from './label-file.js';
 import type { GroupColumn } from '../paired/groups.js';
@@ -37,13 +38,6 @@ export function isLabelled(file: LabelFile, column: number): boolean {
   return column !== -1 && file.rows.some(({ cells }) => cells[column] !== '');
 }
 
-export interface PlacedGroups {
-  /** Those with at least one label. */
-  readonly groups: readonly PlacedGroup[];
-  /** Columns that were asked for and are not there. */
-  readonly problems: readonly string[];
-}
-
 /** Labels that look the same and would make two groups of one. */
 function lookalikes({ rows }: LabelFile, { name, column }: PlacedGroup): string[] {
   const labels = new Set(rows.map(({ cells }) => cells[column] ?? ''));
@@ -54,13 +48,20 @@ function lookalikes({ rows }: LabelFile, { name, column }: PlacedGroup): string[
   });
 }
 
-/** @param definitions own attributes, which go before built-in ones of the same name */
+/**
+ * The groups with at least one label.
+ *
+ * @param definitions own attributes, which go before built-in ones of the same name
+ * @param found what is wrong with other columns
+ * @throws DataError FACELLM_DATA_INVALID listing that and columns that were asked for and are not there
+ */
 export function placeGroups(
   file: LabelFile,
   { groups, columns = {} }: GroupOptions,
   definitions: readonly AttributeDefinition[] = [],
-): PlacedGroups {
-  const problems: string[] = [];
+  found: readonly string[] = [],
+): readonly PlacedGroup[] {
+  const problems = [...found];
   const placed = (groups ?? USUAL_GROUPS).map((name): PlacedGroup => {
     const definition = definitions.find((one) => one.name === name) ?? builtInAttribute(name);
     const column = columnOf(file, definition?.columns ?? [name], columns[name]);
@@ -72,28 +73,21 @@ export function placeGroups(
   });
   const labelled = placed.filter(({ column }) => isLabelled(file, column));
   problems.push(...labelled.flatMap((group) => lookalikes(file, group)));
-  return { groups: labelled, problems };
+  if (problems.length === 0) return labelled;
+  throw createError('FACELLM_DATA_INVALID', `${file.path}: the columns do not fit`, {
+    details: problems,
+  });
 }
 
-/** The group that a picture is in; undefined if that is not known. */
-function groupOf(
-  { column, definition }: PlacedGroup,
-  cells: readonly string[],
-): string | undefined {
-  const label = cells[column] ?? '';
-  if (label === '') return undefined;
-  const choice = definition?.choices.find(({ labels }) => labels.includes(label));
-  return choice?.labels[0] ?? label;
-}
-
-/** The groups that a picture is in, by their names. */
+/** The groups that a picture is in, by their names; those that are not known are absent. */
 export function groupsOf(
   placed: readonly PlacedGroup[],
   cells: readonly string[],
 ): Readonly<Record<string, string>> {
-  const known = placed.flatMap((group) => {
-    const value = groupOf(group, cells);
-    return value === undefined ? [] : [[group.name, value] as const];
+  const known = placed.flatMap(({ name, column, definition }) => {
+    const label = cells[column] ?? '';
+    const choice = definition?.choices.find(({ labels }) => labels.includes(label));
+    return label === '' ? [] : [[name, choice?.labels[0] ?? label] as const];
   });
   return Object.fromEntries(known);
 }

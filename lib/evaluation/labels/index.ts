@@ -1,5 +1,5 @@
 /** Labelled folders of pictures, as attribute and pair benchmarks read them. */
-export { type Fingerprint, fingerprint, type FingerprintOptions, sourceOf } from './fingerprint.js';
+export { fingerprint, sourceOf } from './fingerprint.js';
 export {
   findColumn,
   type LabelFile,

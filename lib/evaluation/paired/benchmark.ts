@@ -38,7 +38,7 @@ export async function pairedBenchmark(parts: PairedBenchmark): Promise<Benchmark
   const isCut = used < all;
   const isPartial = parts.isPartial || isCut;
   const notes = [...parts.notes, ...(isCut ? [`only the first ${used} of ${all} ${what}`] : [])];
-  const { sha256, sources } = await fingerprint({ items, pictures });
+  const { sha256, sources } = await fingerprint(items, pictures);
   const { smallGroup = SMALL_GROUP, seed = 0 } = options;
   const settings = { smallGroup, seed, confidence: DEFAULT_CONFIDENCE };
   return {

@@ -13,7 +13,6 @@ import {
 } from '../labels/group-columns.js';
 import {
   findColumn,
-  type LabelFile,
   type LabelledPicturesOptions,
   type LabelProblem,
   missingColumn,
@@ -42,15 +41,6 @@ export interface PairSource {
 
 export interface SourceOptions extends LabelledPicturesOptions, GroupOptions {}
 
-/** @throws DataError FACELLM_DATA_INVALID listing columns that were asked for and are not there */
-function checkedGroups(file: LabelFile, options: SourceOptions): readonly PlacedGroup[] {
-  const { groups, problems } = placeGroups(file, options);
-  if (problems.length === 0) return groups;
-  throw createError('FACELLM_DATA_INVALID', `${file.path}: the columns do not fit`, {
-    details: problems,
-  });
-}
-
 export interface PeopleOptions extends SourceOptions {
   readonly genuine: number;
   readonly impostor: number;
@@ -75,7 +65,7 @@ export async function pairsOfPeople(options: PeopleOptions): Promise<PairSource>
         `${file.path}: ${missingColumn(file, name, 'people')} (columns.identity names another, \`pairs\` a list)`,
       );
     }
-    placed = checkedGroups(file, options);
+    placed = placeGroups(file, options);
     return () => [];
   });
   const known = found.pictures.filter(({ cells }) => cells[identity] !== '');
@@ -101,14 +91,10 @@ export async function pairsOfPeople(options: PeopleOptions): Promise<PairSource>
     columns: columnsOf(placed),
     notes: [
       `${genuine} pair(s) of one person and ${pairs.length - genuine} of two drawn from ${known.length} pictures with seed ${options.seed}`,
-      ...(options.impostors === 'same-groups'
-        ? ['pairs of two people are alike in all groups']
-        : []),
-      ...(unknown > 0 ? [`${unknown} picture(s) of people not known were not used`] : []),
-      ...(found.skipped > 0
-        ? [`${found.skipped} faulty row(s) of the label file were left out`]
-        : []),
-    ],
+      options.impostors === 'same-groups' && 'pairs of two people are alike in all groups',
+      unknown > 0 && `${unknown} picture(s) of people not known were not used`,
+      found.skipped > 0 && `${found.skipped} faulty row(s) of the label file were left out`,
+    ].filter((note) => note !== false),
     isPartial: found.skipped > 0,
   };
 }
@@ -120,7 +106,7 @@ async function labelledGroups(
   if (options.labels === undefined) return { groups: new Map(), columns: [] };
   let placed: readonly PlacedGroup[] = [];
   const { pictures } = await readLabelledPictures(options, (file) => {
-    placed = checkedGroups(file, options);
+    placed = placeGroups(file, options);
     return () => [];
   });
   return {

@@ -1,10 +1,10 @@
 /** Reports: one document as Markdown and HTML, its data as CSV and JSON, its plots as SVG. */
-export { type ConfusionPanel, confusionSpec } from './charts/confusion.js';
+export { confusionSpec } from './charts/confusion.js';
 export { type GroupsChartOptions, groupsSpec } from './charts/groups.js';
-export { type ReliabilityPanel, reliabilitySpec } from './charts/reliability.js';
+export { reliabilitySpec } from './charts/reliability.js';
 export { renderSvg } from './charts/render.js';
-export { type RocCurve, rocSpec } from './charts/roc.js';
-export { type ScorePanel, scoresSpec } from './charts/scores.js';
+export { rocSpec } from './charts/roc.js';
+export { scoresSpec } from './charts/scores.js';
 export { type CsvCell, csvOf } from './csv.js';
 export {
   type Block,

@@ -3,9 +3,9 @@ import { createError, type ErrorCode } from '../../errors.js';
 import type { Contender } from '../model-under-test.js';
 import type { Benchmark, ItemOutcome } from '../types.js';
 import { askBatch } from './ask.js';
-import { type Batch, planBatches } from './batches.js';
+import { planBatches } from './batches.js';
 import type { EvaluationEvent } from './events.js';
-import { Journal, readJournals } from './journal.js';
+import { openJournal, readJournals } from './journal.js';
 import type { Rank } from './ranks.js';
 import type { RunSettings } from './settings.js';
 
@@ -43,9 +43,11 @@ export async function askModel(options: AskModelOptions): Promise<void> {
     emit({ type: 'start', ...base, done, device: undefined });
     return;
   }
-  await using journal = await Journal.open(output, rank, contender.name, settings);
+  await using journal = await openJournal(output, rank, contender.name, settings);
   await using model = await contender.open(signal);
-  journal.note({
+  // What does not decide answers.
+  journal.append({
+    type: 'session',
     startedAt: new Date().toISOString(),
     origin: contender.origin,
     device: model.device,
@@ -56,24 +58,21 @@ export async function askModel(options: AskModelOptions): Promise<void> {
   emit({ type: 'start', ...base, done, device: model.device });
   for (const batch of left) {
     signal.throwIfAborted();
-    const outcomes = await askBatch(model, pick(items, batch), readings, signal);
+    const asked = batch.flatMap((i) => items[i] ?? []);
+    const outcomes = await askBatch(model, asked, readings, signal);
     // A batch cut short by a crash is asked whole, for the same answers, and recorded as far as it lacks.
     const fresh = outcomes.filter((_, k) => !isAnswered(batch[k] ?? -1));
     const faulty = fresh.filter(({ failure }) => failure !== undefined);
-    await journal.record(options.onFailure === 'stop' ? without(fresh, faulty) : fresh);
-    if (options.onFailure === 'stop' && faulty.length > 0) throw stopped(faulty);
+    const stops = options.onFailure === 'stop';
+    for (const outcome of fresh) {
+      if (!stops || outcome.failure === undefined) journal.append({ type: 'outcome', outcome });
+    }
+    await journal.durable();
+    if (stops && faulty.length > 0) throw stopped(faulty);
     done += fresh.length - faulty.length;
     failures += faulty.length;
     emit({ type: 'batch', ...base, done, failures });
   }
-}
-
-function pick<T>(items: readonly T[], batch: Batch): T[] {
-  return batch.flatMap((i) => (items[i] === undefined ? [] : [items[i]]));
-}
-
-function without<T>(all: readonly T[], some: readonly T[]): T[] {
-  return all.filter((one) => !some.includes(one));
 }
 
 function stopped(faulty: readonly ItemOutcome[]): Error {

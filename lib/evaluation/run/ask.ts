@@ -1,6 +1,6 @@
 /** One batch of questions put to a model: an outcome each, also for those that cannot be asked. */
 import { type ErrorCode, FaceLlmError } from '../../errors.js';
-import type { ChoiceAnswer, ModelUnderTest, TextAnswer } from '../model-under-test.js';
+import type { ModelUnderTest } from '../model-under-test.js';
 import type { Benchmark, EvaluationItem, ItemOutcome } from '../types.js';
 
 /** Faults of one question. Any other error is the model's or the machine's and ends the run. */
@@ -55,29 +55,20 @@ async function askTogether(
   for (const [i, item] of items.entries()) {
     const chosenAt = performance.now();
     const choice = readings.includes('probability') ? await model.choose(item, signal) : undefined;
-    const milliseconds = share + performance.now() - chosenAt;
-    outcomes.push(outcomeOf(item, texts[i], choice, milliseconds));
+    const text = texts[i];
+    const prompt = text ?? choice;
+    outcomes.push({
+      id: item.id,
+      promptHash: prompt?.promptHash ?? '',
+      ...(text !== undefined && { text: text.text }),
+      ...(choice !== undefined && { probabilities: choice.probabilities }),
+      promptTokens: prompt?.promptTokens ?? 0,
+      imageTokens: prompt?.imageTokens ?? 0,
+      generatedTokens: text?.generatedTokens ?? 0,
+      milliseconds: share + performance.now() - chosenAt,
+    });
   }
   return outcomes;
-}
-
-function outcomeOf(
-  { id }: EvaluationItem,
-  text: TextAnswer | undefined,
-  choice: ChoiceAnswer | undefined,
-  milliseconds: number,
-): ItemOutcome {
-  const prompt = text ?? choice;
-  return {
-    id,
-    promptHash: prompt?.promptHash ?? '',
-    ...(text !== undefined && { text: text.text }),
-    ...(choice !== undefined && { probabilities: choice.probabilities }),
-    promptTokens: prompt?.promptTokens ?? 0,
-    imageTokens: prompt?.imageTokens ?? 0,
-    generatedTokens: text?.generatedTokens ?? 0,
-    milliseconds,
-  };
 }
 
 function failed({ id }: EvaluationItem, { code, message }: FaceLlmError): ItemOutcome {

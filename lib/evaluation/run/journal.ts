@@ -64,53 +64,30 @@ export async function readJournals(
   return outcomes;
 }
 
-export class Journal implements AsyncDisposable {
-  readonly #file: JournalFile;
-
-  private constructor(file: JournalFile) {
-    this.#file = file;
+/**
+ * Opens or begins this process's journal about a model. Only the holder of the rank's lock may.
+ *
+ * @throws TrainingError FACELLM_RUN_WRITE, FACELLM_RUN_INVALID
+ */
+export async function openJournal(
+  output: string,
+  rank: number,
+  model: string,
+  settings: RunSettings,
+): Promise<JournalFile> {
+  const folder = rankFolder(output, rank);
+  await mkdir(folder, { recursive: true });
+  let header: JournalEntry | undefined;
+  const file = await JournalFile.open(join(folder, journalName(model)), (entry) => {
+    header ??= entry;
+  });
+  try {
+    checkHeader(file.path, header, settings);
+    if (header === undefined) file.append({ type: 'header', settings });
+    await file.durable();
+  } catch (error) {
+    await file.close();
+    throw error;
   }
-
-  /**
-   * Opens or begins this process's journal about a model. Only the holder of the rank's lock may.
-   *
-   * @throws TrainingError FACELLM_RUN_WRITE, FACELLM_RUN_INVALID
-   */
-  static async open(
-    output: string,
-    rank: number,
-    model: string,
-    settings: RunSettings,
-  ): Promise<Journal> {
-    const folder = rankFolder(output, rank);
-    await mkdir(folder, { recursive: true });
-    let header: JournalEntry | undefined;
-    const file = await JournalFile.open(join(folder, journalName(model)), (entry) => {
-      header ??= entry;
-    });
-    try {
-      checkHeader(file.path, header, settings);
-      if (header === undefined) file.append({ type: 'header', settings });
-      await file.durable();
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
-    return new Journal(file);
-  }
-
-  /** Facts about the work that do not decide answers: device, time. */
-  note(facts: Readonly<Record<string, unknown>>): void {
-    this.#file.append({ type: 'session', ...facts });
-  }
-
-  /** Resolves when the outcomes are on the disk. */
-  async record(outcomes: readonly ItemOutcome[]): Promise<void> {
-    for (const outcome of outcomes) this.#file.append({ type: 'outcome', outcome });
-    await this.#file.durable();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#file.close();
-  }
+  return file;
 }

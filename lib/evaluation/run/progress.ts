@@ -7,8 +7,6 @@ import {
 } from '../../progress/index.js';
 import type { EvaluationEvent } from './events.js';
 
-export type EvaluationProgressOptions = StatusLineOptions;
-
 function shown(value: unknown): string {
   const text = typeof value === 'string' && value !== '' ? value : JSON.stringify(value);
   return text === '{}' ? "the checkpoint's own" : text;
@@ -21,7 +19,7 @@ export class EvaluationProgress {
   #startedAt = 0;
   #doneBefore = 0;
 
-  constructor(options: EvaluationProgressOptions) {
+  constructor(options: StatusLineOptions) {
     this.#line = new StatusLine(options);
     this.#now = options.now ?? (() => performance.now());
   }

@@ -1,7 +1,7 @@
 /** One figure of every group with its interval, models beside each other; small groups are pale and hollow. */
 import type { ChartSpec } from './spec.js';
 
-import { modelScales, shorten, share } from './theme.js';
+import { LEGEND, modelScales, shorten, share } from './theme.js';
 
 export interface GroupPoint {
   readonly group: string;
@@ -44,7 +44,7 @@ export function groupsSpec({ points, models, title, overall }: GroupsChartOption
   const labels = labelsOf(points);
   const values = points.map((point) => ({ ...point, label: labels.get(point.group) }));
   const { color, shape } = modelScales(models);
-  const legend = models.length > 1 ? { title: null, orient: 'top' } : null;
+  const legend = models.length > 1 ? LEGEND : null;
   const encoding = {
     y: {
       field: 'label',
@@ -90,5 +90,5 @@ export function groupsSpec({ points, models, title, overall }: GroupsChartOption
         },
       },
     ],
-  } as unknown as ChartSpec;
+  };
 }

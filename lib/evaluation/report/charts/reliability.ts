@@ -2,7 +2,7 @@
 import type { ChartSpec } from './spec.js';
 
 import { type ReliabilityBin, wilsonInterval } from '../../metrics/index.js';
-import { FAINT_INK, INK, modelScales, share, shorten } from './theme.js';
+import { FAINT_INK, INK, modelScales, number, share, shorten } from './theme.js';
 
 export interface ReliabilityPanel {
   readonly model: string;
@@ -13,8 +13,6 @@ export interface ReliabilityPanel {
 
 const SIZE = 230;
 const HISTOGRAM_HEIGHT = 60;
-const PERCENT = '.0%';
-const TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: boolean): object {
   const values = bins.flatMap(({ low, high, count, correct, accuracy, meanConfidence }) => {
@@ -23,10 +21,9 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
     const ends = { lowest: interval.low, highest: interval.high };
     return [{ low, high, count, accuracy, meanConfidence, ...ends }];
   });
-  const diagonal = [
-    { at: 0, accuracy: 0 },
-    { at: 1, accuracy: 1 },
-  ];
+  const diagonal = [0, 1].map((at) => ({ at, accuracy: at }));
+  const ticks = { values: [0, 0.2, 0.4, 0.6, 0.8, 1], format: '.0%' };
+  const counts = { tickCount: 3, format: 'd', tickMinStep: 1 };
   const calibration = ece === undefined ? '' : `, ECE ${ece.toFixed(3)}`;
   return {
     spacing: 8,
@@ -40,33 +37,28 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
           {
             mark: { type: 'bar', color, opacity: 0.45, stroke: color, strokeWidth: 1 },
             encoding: {
-              x: share('low', { values: TICKS, labels: false, title: null }),
+              x: share('low', { values: ticks.values, labels: false, title: null }),
               x2: { field: 'high' },
-              y: share('accuracy', {
-                ...{ values: TICKS, format: PERCENT, title: isFirst ? 'accuracy' : null },
-              }),
+              y: share('accuracy', { ...ticks, title: isFirst ? 'accuracy' : null }),
               y2: { datum: 0 },
             },
           },
           {
             data: { values: diagonal },
             mark: { type: 'line', color: INK, strokeDash: [5, 4], strokeWidth: 1 },
-            encoding: { x: share('at'), y: { field: 'accuracy', type: 'quantitative' } },
+            encoding: { x: share('at'), y: number('accuracy') },
           },
           {
             mark: { type: 'rule', color: INK },
             encoding: {
               x: share('meanConfidence'),
-              y: { field: 'lowest', type: 'quantitative' },
+              y: number('lowest'),
               y2: { field: 'highest' },
             },
           },
           {
             mark: { type: 'point', filled: true, color: INK, size: 36, opacity: 1 },
-            encoding: {
-              x: share('meanConfidence'),
-              y: { field: 'accuracy', type: 'quantitative' },
-            },
+            encoding: { x: share('meanConfidence'), y: number('accuracy') },
           },
         ],
       },
@@ -78,24 +70,16 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
           {
             mark: { type: 'bar', color: FAINT_INK, opacity: 0.6 },
             encoding: {
-              x: share('low', { values: TICKS, format: PERCENT, title: 'confidence' }),
+              x: share('low', { ...ticks, title: 'confidence' }),
               x2: { field: 'high' },
-              y: {
-                field: 'count',
-                type: 'quantitative',
-                axis: { title: isFirst ? 'n' : null, tickCount: 3, format: 'd', tickMinStep: 1 },
-              },
+              y: { ...number('count'), axis: { ...counts, title: isFirst ? 'n' : null } },
               y2: { datum: 0 },
             },
           },
           {
             transform: [{ calculate: '(datum.low + datum.high) / 2', as: 'middle' }],
             mark: { type: 'text', dy: -6, fontSize: 10, color: INK },
-            encoding: {
-              x: share('middle'),
-              y: { field: 'count', type: 'quantitative' },
-              text: { field: 'count' },
-            },
+            encoding: { x: share('middle'), y: number('count'), text: { field: 'count' } },
           },
         ],
       },
@@ -109,5 +93,5 @@ export function reliabilitySpec(panels: readonly ReliabilityPanel[]): ChartSpec 
   return {
     spacing: 36,
     hconcat: panels.map((one, i) => panel(one, range[i] ?? INK, i === 0)),
-  } as ChartSpec;
+  };
 }

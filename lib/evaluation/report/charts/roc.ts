@@ -2,7 +2,7 @@
 import type { ChartSpec } from './spec.js';
 
 import type { OperatingPoint, Roc } from '../../metrics/index.js';
-import { modelScales, share } from './theme.js';
+import { LEGEND, modelScales, number, share } from './theme.js';
 
 export interface RocCurve {
   readonly model: string;
@@ -44,16 +44,14 @@ export function rocSpec(curves: readonly RocCurve[]): ChartSpec {
     const fmr = lowest ** (1 - i / 59);
     return { fmr, tmr: fmr };
   });
-  const legend = { title: null, orient: 'top' };
   const encoding = {
     x: {
-      field: 'fmr',
-      type: 'quantitative',
+      ...number('fmr'),
       scale: { type: 'log', domain: [lowest, 1], nice: false },
       axis: { title: 'false match rate (logarithmic)', format: '~%', tickCount: 5 },
     },
     y: share('tmr', { title: 'true match rate', format: '.0%' }),
-    color: { field: 'model', type: 'nominal', scale: color, legend },
+    color: { field: 'model', type: 'nominal', scale: color, legend: LEGEND },
   };
   return {
     width: WIDTH,
@@ -74,9 +72,9 @@ export function rocSpec(curves: readonly RocCurve[]): ChartSpec {
         mark: { type: 'point', filled: true, size: 70, opacity: 1 },
         encoding: {
           ...encoding,
-          shape: { field: 'model', type: 'nominal', scale: shape, legend },
+          shape: { field: 'model', type: 'nominal', scale: shape, legend: LEGEND },
         },
       },
     ],
-  } as unknown as ChartSpec;
+  };
 }

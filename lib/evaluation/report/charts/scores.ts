@@ -2,7 +2,7 @@
 import type { ChartSpec } from './spec.js';
 
 import type { ScoredPair } from '../../metrics/index.js';
-import { share, shorten } from './theme.js';
+import { LEGEND, number, share, shorten } from './theme.js';
 
 export interface ScorePanel {
   readonly model: string;
@@ -45,8 +45,7 @@ export function scoresSpec(panels: readonly ScorePanel[]): ChartSpec {
         x: share('low', { title: 'probability of "same person"', format: '.0%' }),
         x2: { field: 'high' },
         y: {
-          field: 'share',
-          type: 'quantitative',
+          ...number('share'),
           stack: null,
           axis: { title: i === 0 ? 'share of pairs' : null, format: '.0%' },
         },
@@ -55,7 +54,7 @@ export function scoresSpec(panels: readonly ScorePanel[]): ChartSpec {
           field: 'kind',
           type: 'nominal',
           scale: { domain: KINDS, range: ['#0072b2', '#e69f00'] },
-          legend: { title: null, orient: 'top' },
+          legend: LEGEND,
         },
       },
     })),

@@ -14,18 +14,26 @@ function cycle(values: readonly string[], count: number): string[] {
   return Array.from({ length: count }, (_, i) => values[i % values.length] ?? INK);
 }
 
-export interface ModelScales {
-  readonly color: { readonly domain: string[]; readonly range: string[] };
-  readonly shape: { readonly domain: string[]; readonly range: string[] };
+export interface Scale {
+  readonly domain: string[];
+  readonly range: string[];
 }
 
 /** One colour and one shape a model, the same in every plot. */
-export function modelScales(models: readonly string[]): ModelScales {
+export function modelScales(models: readonly string[]): Record<'color' | 'shape', Scale> {
   const domain = [...models];
   return {
     color: { domain, range: cycle(MODEL_COLOURS, models.length) },
     shape: { domain, range: cycle(MODEL_SHAPES, models.length) },
   };
+}
+
+/** Of a plot whose colours name themselves: over it, without a title. */
+export const LEGEND = { title: null, orient: 'top' };
+
+/** A number, on the axis of its plot. */
+export function number(field: string): object {
+  return { field, type: 'quantitative' };
 }
 
 /** A share on an axis from 0 to 1. */
