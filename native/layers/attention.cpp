@@ -1,11 +1,17 @@
 #include "layers/attention.h"
 
+#include "kernels/product/product.h"
+
 namespace facellm {
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const at::Tensor& mask, bool is_causal) {
   const int64_t batch = q.size(0), heads = q.size(1), length = q.size(2), head_dim = q.size(3);
   const int64_t kv_heads = k.size(1);
+  if (length >= kWidenedRows && has_slow_products(q)) {
+    const auto wide = [](const at::Tensor& x) { return x.to(at::kFloat); };
+    return attention(wide(q), wide(k), wide(v), mask, is_causal).to(q.scalar_type());
+  }
   const c10::optional<at::Tensor> bias = mask.defined() ? c10::make_optional(mask) : c10::nullopt;
   if (length == 1 && heads != kv_heads) {
     // One query: the heads of a group become the rows of one attention, so that neither keys nor

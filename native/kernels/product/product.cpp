@@ -5,20 +5,20 @@
 namespace facellm {
 namespace {
 
-bool is_slow(const at::Tensor& a) {
-  return a.scalar_type() == at::kBFloat16 && a.is_cpu() && !has_fast_bf16_products(cpu_features());
-}
-
 // Where b's rows lie in order libtorch's plain loop walks across them: 1 GFLOP/s, so that widening always pays.
 bool widens(const at::Tensor& a, const at::Tensor& b) {
-  return is_slow(a) && (a.size(0) >= kWidenedRows || b.stride(0) > b.stride(1));
+  return has_slow_products(a) && (a.size(0) >= kWidenedRows || b.stride(0) > b.stride(1));
 }
 
 }  // namespace
 
+bool has_slow_products(const at::Tensor& x) {
+  return x.scalar_type() == at::kBFloat16 && x.is_cpu() && !has_fast_bf16_products(cpu_features());
+}
+
 at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const int64_t rows = x.size(-1) == 0 ? 0 : x.numel() / x.size(-1);
-  return rows >= kWidenedRows && is_slow(x) ? widened_linear(x, weight, bias) : at::linear(x, weight, bias);
+  return rows >= kWidenedRows && has_slow_products(x) ? widened_linear(x, weight, bias) : at::linear(x, weight, bias);
 }
 
 at::Tensor product(const at::Tensor& a, const at::Tensor& b) {

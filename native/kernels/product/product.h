@@ -10,6 +10,8 @@ namespace facellm {
 // From this many rows on. One row reads W as fast as memory gives it without; eight are on a par.
 constexpr int64_t kWidenedRows = 64;
 
+// Whether products of x are slow in its own dtype here: bf16 on a CPU without hardware for it.
+bool has_slow_products(const at::Tensor& x);
 // x [..., in], weight [out, in], bias [out] or undefined -> x W^T + b, [..., out], rounded once, after the bias.
 // Differentiable in all three.
 at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
