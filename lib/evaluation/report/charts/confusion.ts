@@ -102,5 +102,5 @@ export function confusionSpec(
   return {
     spacing: 24,
     hconcat: panels.map((one, i) => panel(one, apart, hasUnread, i === 0)),
-  } as ChartSpec;
+  };
 }
