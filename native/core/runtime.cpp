@@ -89,15 +89,4 @@ int64_t peak_bytes(const std::string& device) {
   return 0;
 }
 
-void reset_peak_bytes(const std::string& device) {
-#if FACELLM_CUDA
-  if (device.starts_with("cuda")) {
-    c10::cuda::CUDACachingAllocator::resetPeakStats(
-        static_cast<c10::DeviceIndex>(device_index(device)));
-    return;
-  }
-#endif
-  std::ofstream("/proc/self/clear_refs") << "5";
-}
-
 }  // namespace facellm

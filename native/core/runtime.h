@@ -35,7 +35,5 @@ void set_threads(int threads);
 // Highest resident memory of the process so far (Linux VmHWM), or the CUDA allocator's peak for a
 // CUDA device name; bytes, 0 where unknown.
 int64_t peak_bytes(const std::string& device);
-// Starts a new measurement for peak_bytes where the platform allows it.
-void reset_peak_bytes(const std::string& device);
 
 }  // namespace facellm
