@@ -3,8 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { rename, rm, writeFile } from 'node:fs/promises';
 
 import { createError, type FaceLlmError } from '../errors.js';
-import { systemCode } from '../files/index.js';
-import { firstDetails } from './first-details.js';
+import { firstDetails, systemCode } from '../files/index.js';
 import type { SkippedRecord } from './types.js';
 
 export interface FaultyRecord extends SkippedRecord {

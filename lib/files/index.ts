@@ -7,6 +7,7 @@ export {
   temporaryPath,
   writeFileAtomic,
 } from './atomic-file.js';
+export { firstDetails } from './first-details.js';
 export { findImpostor, impostorOf } from './impostor.js';
 export { isJsonObject, jsonFault, type JsonObject, type ParsedJson, parseJson } from './json.js';
 export { lockFolder } from './folder-lock.js';

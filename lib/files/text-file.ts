@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 
 import { createError, type ErrorCode } from '../errors.js';
+import { firstDetails } from './first-details.js';
 import { impostorOf } from './impostor.js';
 
 /** Codes of what can go wrong with a text file. */
@@ -39,7 +40,7 @@ export function decodeText(bytes: Uint8Array, path: string, code: ErrorCode): st
     const byte = (bytes[at] ?? 0).toString(16).toUpperCase().padStart(2, '0');
     const place = `${placeOf(bytes, at)} (byte 0x${byte})`;
     throw createError(code, `${path} is not UTF-8 at ${place}; ${AS_UTF8}`, {
-      details: faultyLines(bytes),
+      details: firstDetails(faultyLines(bytes)),
       cause,
     });
   }
@@ -122,20 +123,15 @@ function firstFault(bytes: Uint8Array): number {
   return at;
 }
 
-/** Nobody reads further than this. */
-const MAX_LINES = 1000;
-
 /** The lines that are not UTF-8, as far as they can be shown. */
 function faultyLines(bytes: Uint8Array): string[] {
   // Latin-1 keeps every byte; in UTF-8 the bytes of CR and LF stand for nothing else.
   const lines = universalNewlines(Buffer.from(bytes).toString('latin1')).split('\n');
-  const faulty = lines.flatMap((line, i) => {
+  return lines.flatMap((line, i) => {
     const raw = Buffer.from(line, 'latin1');
     const shown = `line ${i + 1}: ${JSON.stringify(raw.toString().slice(0, 200))}`;
     return firstFault(raw) === raw.length ? [] : [shown];
   });
-  const rest = faulty.length - MAX_LINES;
-  return rest > 0 ? [...faulty.slice(0, MAX_LINES), `and ${rest} more`] : faulty;
 }
 
 /** "line 3, column 7", counted from 1, columns in characters. */

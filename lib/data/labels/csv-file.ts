@@ -5,8 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { CsvError, parse } from 'csv-parse/sync';
 
 import { createError } from '../../errors.js';
-import { decodeText, systemCode } from '../../files/index.js';
-import { firstDetails } from '../first-details.js';
+import { decodeText, firstDetails, systemCode } from '../../files/index.js';
 
 export interface CsvRow {
   /** Without surrounding white space. */
