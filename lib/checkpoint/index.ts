@@ -1,11 +1,10 @@
 /** Where a checkpoint lies, which files it has and what its configuration says. */
 export { type CheckpointConfig, type CheckpointLayout, readCheckpointConfig } from './config.js';
 export { hfCompanions, isCompanion, PROCESSOR_TOKENS } from './companions.js';
-export { convertConfig, hfConfigJson, type StoredDtypeName } from './convert-config.js';
+export { convertConfig, hfConfigJson } from './convert-config.js';
 export { readOptionalJson, readRequiredJson } from './json-file.js';
 export { type CheckpointFiles, readCheckpointFiles } from './files.js';
 export { IMAGENET_PREPROCESSING } from './preprocessor-config.js';
 export type { GenerationDefaults } from './generation-config.js';
-export type { GenerationFileOptions } from './generation-options.js';
 export { readTensorNames } from './tensor-names.js';
-export { hubCacheFolder, resolveCheckpoint, type ResolveOptions } from './resolve.js';
+export { resolveCheckpoint } from './resolve.js';

@@ -1,23 +1,27 @@
 /** Training datasets: making them, reading and checking them, and the report of what was left out. */
 export { datasetTexts } from './dataset-texts.js';
-export { type ColumnOptions } from './labels/column-map.js';
-export type { ReadLabelsOptions } from './labels/read-labels.js';
+export { type FaceLabels } from './labels/vocabulary.js';
+export type { GenerationEvent, GenerationProgress, GenerationResult } from './synthesis/events.js';
 export {
-  type Attribute,
-  ATTRIBUTES,
-  FAIRFACE_ATTRIBUTES,
-  type FaceLabels,
-  VOCABULARY,
-} from './labels/vocabulary.js';
-export * from './synthesis/index.js';
-export {
-  loadPromptSet,
-  PROMPT_SETS,
-  type PromptQuestion,
-  type PromptSet,
-  promptSetHash,
-} from './prompts/index.js';
+  generateDataset,
+  type GenerationPlan,
+  type GenerationRun,
+  planDataset,
+} from './synthesis/generate-dataset.js';
+export type { BatchOptions, GenerateOptions } from './synthesis/options.js';
+export { loadPromptSet, PROMPT_SETS, promptSetHash } from './prompts/load-prompt-set.js';
+export type { PromptQuestion, PromptSet } from './prompts/prompt-set.js';
 export { readDataset, type ReadDatasetOptions } from './read-dataset.js';
 export { writeSkipped } from './skipped.js';
-export * from './teachers/index.js';
-export type { Dataset, SkippedRecord, TrainingRecord, TrainingTurn } from './types.js';
+export {
+  type TeacherAnswer,
+  TeacherFailure,
+  type TeacherRequest,
+  type TokenUsage,
+} from './teachers/exchange.js';
+export type { LabelsTeacherOptions } from './teachers/labels-teacher.js';
+export { labelsTeacher, modelTeacher, openAiTeacher } from './teachers/make-teacher.js';
+export type { ModelTeacherOptions } from './teachers/model-teacher.js';
+export type { OpenAiTeacherOptions } from './teachers/openai-options.js';
+export type { Teacher, TokenPrices } from './teachers/teacher.js';
+export type { Dataset, SkippedRecord, TrainingRecord } from './types.js';

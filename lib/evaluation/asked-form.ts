@@ -7,7 +7,7 @@ import { DEFAULT_SYSTEM, type TemplateName } from '../chat/index.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { TilingOptions } from '../image/index.js';
 import { type PromptOptions, resolvePromptOptions, type ServingSettings } from '../model/index.js';
-import type { SettingValue } from './run/index.js';
+import type { SettingValue } from './run/settings.js';
 
 /** Prompt options with nothing left open, so that no model fills in its own. */
 export interface AskedForm {

@@ -24,7 +24,7 @@ import {
   type BenchmarkDataOptions,
   type BenchmarkName,
 } from './open-benchmark.js';
-import type { Rank } from './run/index.js';
+import type { Rank } from './run/ranks.js';
 
 /** A benchmark with its own options, its data, and how models are asked. */
 export type EvaluateOptions = BenchmarkChoice & BenchmarkDataOptions & AskingOptions;

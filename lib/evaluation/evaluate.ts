@@ -6,12 +6,9 @@ import { checkEvaluateOptions, type EvaluateOptions } from './evaluate-options.j
 import { faceLlmContender, locateModel, type NamedModel } from './face-llm-contender.js';
 import type { Contender } from './model-under-test.js';
 import { type BenchmarkName, MAX_NEW_TOKENS, openBenchmark } from './open-benchmark.js';
-import {
-  type EvaluationEvent,
-  type EvaluationResult,
-  rankFromEnvironment,
-  runBenchmark,
-} from './run/index.js';
+import type { EvaluationEvent } from './run/events.js';
+import { rankFromEnvironment } from './run/ranks.js';
+import { type EvaluationResult, runBenchmark } from './run/run-benchmark.js';
 
 const DEFAULT_BATCH_SIZE = 8;
 /** Benchmarks whose reports have plots. */

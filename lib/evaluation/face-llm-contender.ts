@@ -15,7 +15,7 @@ import {
 } from '../model/index.js';
 import type { RecordOwner } from './asked-form.js';
 import type { Contender, ModelUnderTest, Question } from './model-under-test.js';
-import type { EvaluationEvent } from './run/index.js';
+import type { EvaluationEvent } from './run/events.js';
 
 /** A model that takes part, by what the caller named. */
 export interface NamedModel {

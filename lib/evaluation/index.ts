@@ -1,19 +1,10 @@
 /** Benchmarks: asking, scoring, reporting. */
-export type { BuiltInAttribute } from './attributes/index.js';
+export type { FaceXSetting } from './facexbench/prompt.js';
+export type { BuiltInAttribute } from './labels/built-in.js';
+export type { EvaluationEvent } from './run/events.js';
+export { EvaluationProgress } from './run/progress.js';
+export type { EvaluationResult } from './run/run-benchmark.js';
 export { evaluate, type EvaluationRun } from './evaluate.js';
-export type { AskingOptions, EvaluateOptions } from './evaluate-options.js';
-export type { FaceXSetting } from './facexbench/index.js';
-export {
-  BENCHMARK_NAMES,
-  type BenchmarkChoice,
-  type BenchmarkDataOptions,
-  type BenchmarkName,
-  type ReadingChoice,
-} from './open-benchmark.js';
-export {
-  type EvaluationEvent,
-  EvaluationProgress,
-  type EvaluationResult,
-  type Rank,
-} from './run/index.js';
+export type { EvaluateOptions } from './evaluate-options.js';
+export { type BenchmarkChoice, type BenchmarkName, type ReadingChoice } from './open-benchmark.js';
 export type { BenchmarkSummary } from './types.js';

@@ -1,7 +1,7 @@
 /** The benchmarks by name, with the options that each has of its own. */
-import { attributesBenchmark, type AttributesOptions } from './attributes/index.js';
-import { faceXBench, type FaceXBenchOptions } from './facexbench/index.js';
-import { pairsBenchmark, type PairsOptions } from './pairs/index.js';
+import { attributesBenchmark, type AttributesOptions } from './attributes/benchmark.js';
+import { faceXBench, type FaceXBenchOptions } from './facexbench/benchmark.js';
+import { pairsBenchmark, type PairsOptions } from './pairs/benchmark.js';
 import type { Benchmark } from './types.js';
 
 export type BenchmarkName = Benchmark['name'];

@@ -9,14 +9,9 @@ export {
 } from './atomic-file.js';
 export { firstDetails } from './first-details.js';
 export { findImpostor, impostorOf } from './impostor.js';
-export { isJsonObject, jsonFault, type JsonObject, type ParsedJson, parseJson } from './json.js';
+export { isJsonObject, jsonFault, type JsonObject, parseJson } from './json.js';
 export { lockFolder } from './folder-lock.js';
 export { AppendFile } from './append-file.js';
 export { type JournalEntry, JournalFile, type JournalLine, readJournal } from './journal-file.js';
 export { systemCode } from './system-code.js';
-export {
-  decodeText,
-  readOptionalText,
-  type TextFileCodes,
-  universalNewlines,
-} from './text-file.js';
+export { decodeText, readOptionalText, universalNewlines } from './text-file.js';

@@ -8,9 +8,7 @@ export { imageSource } from './source.js';
 export {
   checkTiling,
   planTiles,
-  type TilePlan,
   type TileRange,
-  type TilingDefaults,
   type TilingOptions,
   tilingOptions,
 } from './tiling.js';

@@ -2,10 +2,8 @@
 export {
   ADAPTER_CONFIG,
   ADAPTER_WEIGHTS,
-  type AdapterConfig,
   adapterConfigJson,
   readAdapterConfig,
 } from './adapter-config.js';
-export { type AdapterFiles, readAdapter, resolveAdapter } from './read-adapter.js';
-export { inMemoryName, type LinearModule, linearModules } from './modules.js';
-export { type LoraOptions, resolveTargets } from './targets.js';
+export { readAdapter, resolveAdapter } from './read-adapter.js';
+export { resolveTargets } from './targets.js';

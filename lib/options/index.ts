@@ -1,5 +1,4 @@
 /** Options of public calls: checked all at once, unknown ones refused with what was probably meant. */
-export { didYouMean, received } from './describe.js';
 export {
   abortSignal,
   callback,

@@ -9,8 +9,7 @@ import { z } from 'zod';
 
 import type { SkippedRecord } from '../data/index.js';
 import { createError, FaceLlmError, fromNative } from '../errors.js';
-import { decodeText } from '../files/index.js';
-import { syncFolder, writeFileAtomic } from './run/index.js';
+import { decodeText, syncFolder, writeFileAtomic } from '../files/index.js';
 
 export interface TrainerState {
   readonly step: number;

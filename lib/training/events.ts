@@ -1,5 +1,5 @@
 /** What a run tells while it goes on: one stream for the API, the command line and the run's files. */
-import type { StepRecord } from './run/index.js';
+import type { StepRecord } from './run/step-record.js';
 
 export interface TrainingResult {
   /** Updates done by the whole run. */

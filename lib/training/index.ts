@@ -1,14 +1,8 @@
 /** Training runs: recipes, the run itself, and what it tells. */
 export type { TrainingEvent, TrainingResult } from './events.js';
-export {
-  checkRecipe,
-  overrideRecipe,
-  type RecipeLora,
-  type TrainedPart,
-  type TrainingRecipe,
-} from './recipe.js';
+export { checkRecipe, overrideRecipe, type RecipeLora, type TrainingRecipe } from './recipe.js';
 export { facellm1b, facellm8b, facellm38b, nano, recipeNamed, RECIPES } from './recipes.js';
-export { type StepRecord, TrainingProgress } from './run/index.js';
+export { TrainingProgress } from './run/progress.js';
 export { train } from './train.js';
 export type { TrainOptions } from './train-options.js';
 export type { TrainingRun } from './training-run.js';

@@ -3,14 +3,11 @@ import { join } from 'node:path';
 
 import { readJournal } from '../files/index.js';
 import { hasVega } from '../packages/vega.js';
-import {
-  type LossPoint,
-  type StepRecord,
-  TensorBoardWriter,
-  TrainerLog,
-  TRAINER_LOG_NAME,
-  writeLossPlot,
-} from './run/index.js';
+import { writeLossPlot } from './run/loss-plot.js';
+import type { LossPoint } from './run/loss-series.js';
+import type { StepRecord } from './run/step-record.js';
+import { TensorBoardWriter } from './run/tensorboard.js';
+import { TRAINER_LOG_NAME, TrainerLog } from './run/trainer-log.js';
 
 export class RunFiles implements AsyncDisposable {
   readonly #folder: string;

@@ -24,7 +24,7 @@ import { agreeOnStart, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
 import { RunFiles } from './run-files.js';
 import { changedInputs, fingerprintOf } from './run-inputs.js';
-import { writeFileAtomic } from './run/index.js';
+import { writeFileAtomic } from '../files/index.js';
 import type { TrainingSetup } from './setup.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';

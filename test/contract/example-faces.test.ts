@@ -5,8 +5,8 @@ import { join } from 'node:path';
 
 import { parse } from 'csv-parse/sync';
 
-import { VOCABULARY } from '../../lib/data/index.js';
-import { BUILT_IN_ATTRIBUTES } from '../../lib/evaluation/attributes/index.js';
+import { VOCABULARY } from '../../lib/data/labels/vocabulary.js';
+import { BUILT_IN_ATTRIBUTES } from '../../lib/evaluation/labels/built-in.js';
 
 const FACES = join(import.meta.dirname, '..', '..', 'examples', 'faces');
 const SOURCES = ['congress', 'london'];

@@ -25,8 +25,8 @@ const FILES = [
 ];
 
 const CHILD = `
-import { generateDataset } from './data/synthesis/index.js';
-import { openAiTeacher } from './data/teachers/index.js';
+import { generateDataset } from './data/synthesis/generate-dataset.js';
+import { openAiTeacher } from './data/teachers/make-teacher.js';
 const [labels, images, output, baseUrl] = process.argv.slice(2);
 const teacher = await openAiTeacher({ baseUrl, model: 'loopback', prices: { input: 1, output: 1 } });
 const result = await generateDataset({ labels, images, output, teacher, concurrency: ${CONCURRENCY} });

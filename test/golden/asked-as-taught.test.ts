@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { ChatTemplate, encodeChat } from '../../lib/chat/index.js';
 import { PROMPT_SETS } from '../../lib/data/index.js';
-import { BUILT_IN_ATTRIBUTES, type BuiltInAttribute } from '../../lib/evaluation/attributes/index.js';
+import { BUILT_IN_ATTRIBUTES, type BuiltInAttribute } from '../../lib/evaluation/labels/built-in.js';
 import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { encodeRecord } from '../../lib/training/encode-record.js';
 import * as golden from '../support/golden.js';

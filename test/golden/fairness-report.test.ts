@@ -8,7 +8,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { attributesBenchmark } from '../../lib/evaluation/attributes/index.js';
+import { attributesBenchmark } from '../../lib/evaluation/attributes/benchmark.js';
 import type { BenchmarkSummary } from '../../lib/evaluation/types.js';
 import { BASE_NAME, exampleRuns, fairnessExample } from '../support/fairness-example.js';
 import { errorOf, TestFolder } from '../unit/checkpoint-folder.js';

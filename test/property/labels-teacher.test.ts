@@ -11,8 +11,9 @@ import {
 } from '../../lib/data/labels/vocabulary.js';
 import { judge } from '../../lib/data/synthesis/gate.js';
 import { Plan } from '../../lib/data/synthesis/plan.js';
-import { PROMPT_SETS, type PromptSet } from '../../lib/data/prompts/index.js';
-import { labelsTeacher } from '../../lib/data/teachers/index.js';
+import { PROMPT_SETS } from '../../lib/data/prompts/load-prompt-set.js';
+import type { PromptSet } from '../../lib/data/prompts/prompt-set.js';
+import { labelsTeacher } from '../../lib/data/teachers/make-teacher.js';
 
 const SETS = Object.values(PROMPT_SETS);
 const NEVER = new AbortController().signal;

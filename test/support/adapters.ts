@@ -3,12 +3,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { readCheckpointConfig } from '../../lib/checkpoint/index.js';
-import {
-  type AdapterConfig,
-  adapterConfigJson,
-  inMemoryName,
-  resolveTargets,
-} from '../../lib/lora/index.js';
+import { type AdapterConfig, adapterConfigJson } from '../../lib/lora/adapter-config.js';
+import { inMemoryName } from '../../lib/lora/modules.js';
+import { resolveTargets } from '../../lib/lora/targets.js';
 import {
   type RawTensor,
   type RawTensors,

@@ -1,5 +1,5 @@
 /** A small labelled folder and two models' answers on it, for the fairness report's tests. */
-import { attributesBenchmark } from '../../lib/evaluation/attributes/index.js';
+import { attributesBenchmark } from '../../lib/evaluation/attributes/benchmark.js';
 import type { Benchmark, ItemOutcome, ModelRun } from '../../lib/evaluation/types.js';
 import type { TestFolder } from '../unit/checkpoint-folder.js';
 

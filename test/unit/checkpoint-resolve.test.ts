@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
-import { hubCacheFolder, resolveCheckpoint } from '../../lib/checkpoint/index.js';
+import { hubCacheFolder, resolveCheckpoint } from '../../lib/checkpoint/resolve.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 
 import fc from 'fast-check';
 
+import { answerReader } from '../../lib/evaluation/answers/read-answer.js';
 import {
-  answerReader,
   BUILT_IN_ATTRIBUTES,
   type BuiltInAttribute,
-} from '../../lib/evaluation/attributes/index.js';
+} from '../../lib/evaluation/labels/built-in.js';
 
 /** Words of race said of other things, and of people among such things; what could be either is unread. */
 const COLOURS_AND_THINGS: readonly (readonly [string, string | undefined])[] = [

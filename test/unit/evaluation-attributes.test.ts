@@ -2,11 +2,9 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 
-import {
-  type AttributeDefinition,
-  attributesBenchmark,
-  BUILT_IN_ATTRIBUTES,
-} from '../../lib/evaluation/attributes/index.js';
+import { attributesBenchmark } from '../../lib/evaluation/attributes/benchmark.js';
+import { BUILT_IN_ATTRIBUTES } from '../../lib/evaluation/labels/built-in.js';
+import type { AttributeDefinition } from '../../lib/evaluation/labels/definition.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
 
 const AGES = BUILT_IN_ATTRIBUTES.age.choices.map(({ text }) => text);

@@ -5,7 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 
 import { drawPairs } from '../../lib/evaluation/pairs/draw-pairs.js';
-import { pairsBenchmark } from '../../lib/evaluation/pairs/index.js';
+import { pairsBenchmark } from '../../lib/evaluation/pairs/benchmark.js';
 import type { Benchmark, ItemOutcome } from '../../lib/evaluation/types.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
 

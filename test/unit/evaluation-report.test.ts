@@ -6,21 +6,22 @@ import fc from 'fast-check';
 import sharp from 'sharp';
 import type { ChartSpec } from '../../lib/evaluation/report/charts/spec.js';
 
-import { rocCurve, tmrAtFmr } from '../../lib/evaluation/metrics/index.js';
-import { escapeHtml, htmlOf } from '../../lib/evaluation/report/html.js';
+import { tmrAtFmr } from '../../lib/evaluation/metrics/operating-points.js';
+import { rocCurve } from '../../lib/evaluation/metrics/roc.js';
+import { confusionSpec } from '../../lib/evaluation/report/charts/confusion.js';
+import { groupsSpec } from '../../lib/evaluation/report/charts/groups.js';
+import { reliabilitySpec } from '../../lib/evaluation/report/charts/reliability.js';
+import { renderSvg } from '../../lib/evaluation/report/charts/render.js';
+import { rocSpec } from '../../lib/evaluation/report/charts/roc.js';
+import { scoresSpec } from '../../lib/evaluation/report/charts/scores.js';
+import { csvOf } from '../../lib/evaluation/report/csv.js';
 import {
-  confusionSpec,
-  csvOf,
   formatDifference,
   formatEstimate,
   formatPValue,
-  groupsSpec,
-  reliabilitySpec,
-  renderSvg,
-  rocSpec,
   roundedJson,
-  scoresSpec,
-} from '../../lib/evaluation/report/index.js';
+} from '../../lib/evaluation/report/numbers.js';
+import { escapeHtml, htmlOf } from '../../lib/evaluation/report/html.js';
 import { escapeMarkdown, markdownOf } from '../../lib/evaluation/report/markdown.js';
 
 const HOSTILE = '<b>&"\'|`*_[x](y)\n# z';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { faceXBench } from '../../lib/evaluation/facexbench/index.js';
+import { faceXBench } from '../../lib/evaluation/facexbench/benchmark.js';
 import {
   CATEGORIES,
   differencesFromPublished,

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { extractOfficial } from '../../lib/evaluation/facexbench/extract-official.js';
-import { faceXBench } from '../../lib/evaluation/facexbench/index.js';
+import { faceXBench } from '../../lib/evaluation/facexbench/benchmark.js';
 import type { Score } from '../../lib/evaluation/facexbench/scores.js';
 import type { Benchmark, EvaluationItem, ItemOutcome } from '../../lib/evaluation/types.js';
 import {

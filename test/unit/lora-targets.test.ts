@@ -3,12 +3,8 @@ import assert from 'node:assert/strict';
 
 import { readCheckpointConfig } from '../../lib/checkpoint/index.js';
 import { FaceLlmError } from '../../lib/index.js';
-import {
-  adapterConfigJson,
-  type LoraOptions,
-  readAdapterConfig,
-  resolveTargets,
-} from '../../lib/lora/index.js';
+import { adapterConfigJson, readAdapterConfig } from '../../lib/lora/adapter-config.js';
+import { type LoraOptions, resolveTargets } from '../../lib/lora/targets.js';
 import { BASE } from '../support/training.js';
 import { TestFolder } from './checkpoint-folder.js';
 

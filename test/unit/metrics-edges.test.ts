@@ -3,26 +3,24 @@ import assert from 'node:assert/strict';
 
 import fc from 'fast-check';
 
+import { calibration } from '../../lib/evaluation/metrics/calibration.js';
 import {
   accuracy,
-  areaUnderRoc,
   balancedAccuracy,
-  calibration,
-  classificationIntervals,
-  confusionMatrix,
-  equalErrorRate,
-  equalErrorRateInterval,
-  groupBy,
-  largestGap,
   macroF1,
-  mcNemar,
-  randomIntegers,
   recalls,
-  rocCurve,
-  tmrAtFmr,
-  wilsonInterval,
-  withinOneBinAccuracy,
-} from '../../lib/evaluation/metrics/index.js';
+} from '../../lib/evaluation/metrics/classification.js';
+import { confusionMatrix, withinOneBinAccuracy } from '../../lib/evaluation/metrics/confusion.js';
+import { groupBy, largestGap } from '../../lib/evaluation/metrics/groups.js';
+import {
+  classificationIntervals,
+  equalErrorRateInterval,
+} from '../../lib/evaluation/metrics/intervals.js';
+import { mcNemar } from '../../lib/evaluation/metrics/mcnemar.js';
+import { equalErrorRate, tmrAtFmr } from '../../lib/evaluation/metrics/operating-points.js';
+import { randomIntegers } from '../../lib/evaluation/metrics/random.js';
+import { areaUnderRoc, rocCurve } from '../../lib/evaluation/metrics/roc.js';
+import { wilsonInterval } from '../../lib/evaluation/metrics/wilson.js';
 
 const CLASSES = 4;
 const items = fc.array(

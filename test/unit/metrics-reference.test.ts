@@ -2,20 +2,17 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
+import { calibration } from '../../lib/evaluation/metrics/calibration.js';
 import {
   accuracy,
-  areaUnderRoc,
   balancedAccuracy,
-  calibration,
-  confusionMatrix,
-  equalErrorRate,
   macroF1,
-  mcNemar,
-  rocCurve,
-  tmrAtFmr,
-  wilsonInterval,
-  withinOneBinAccuracy,
-} from '../../lib/evaluation/metrics/index.js';
+} from '../../lib/evaluation/metrics/classification.js';
+import { confusionMatrix, withinOneBinAccuracy } from '../../lib/evaluation/metrics/confusion.js';
+import { mcNemar } from '../../lib/evaluation/metrics/mcnemar.js';
+import { equalErrorRate, tmrAtFmr } from '../../lib/evaluation/metrics/operating-points.js';
+import { areaUnderRoc, rocCurve } from '../../lib/evaluation/metrics/roc.js';
+import { wilsonInterval } from '../../lib/evaluation/metrics/wilson.js';
 import { normalQuantile } from '../../lib/evaluation/metrics/normal.js';
 
 interface Fixture {

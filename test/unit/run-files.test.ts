@@ -3,12 +3,9 @@ import assert from 'node:assert/strict';
 import { appendFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 
 import { formatDuration } from '../../lib/progress/index.js';
-import {
-  type StepRecord,
-  TrainerLog,
-  trainerLogEntry,
-  writeFileAtomic,
-} from '../../lib/training/run/index.js';
+import { writeFileAtomic } from '../../lib/files/index.js';
+import type { StepRecord } from '../../lib/training/run/step-record.js';
+import { TrainerLog, trainerLogEntry } from '../../lib/training/run/trainer-log.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
 
 const RECORD: StepRecord = {

@@ -4,8 +4,8 @@ import { readdir, readFile } from 'node:fs/promises';
 
 import sharp from 'sharp';
 
-import { type LossPoint, smooth, writeLossPlot } from '../../lib/training/run/index.js';
-import { thin } from '../../lib/training/run/loss-series.js';
+import { writeLossPlot } from '../../lib/training/run/loss-plot.js';
+import { type LossPoint, smooth, thin } from '../../lib/training/run/loss-series.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
 
 function lossesOf(count: number): LossPoint[] {

@@ -5,9 +5,9 @@ import { Writable } from 'node:stream';
 import {
   formatProgress,
   type ProgressOptions,
-  type StepRecord,
   TrainingProgress,
-} from '../../lib/training/run/index.js';
+} from '../../lib/training/run/progress.js';
+import type { StepRecord } from '../../lib/training/run/step-record.js';
 
 function record(step: number, elapsedSeconds: number): StepRecord {
   return {

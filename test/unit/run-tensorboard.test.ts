@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 
 import { crc32c, maskedCrc32c } from '../../lib/training/run/crc32c.js';
-import { type StepRecord, TensorBoardWriter } from '../../lib/training/run/index.js';
+import type { StepRecord } from '../../lib/training/run/step-record.js';
+import { TensorBoardWriter } from '../../lib/training/run/tensorboard.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
 
 type Field = readonly [number: number, value: bigint | Buffer];

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 
 import { judge, type RejectionReason } from '../../lib/data/synthesis/gate.js';
 import { Plan } from '../../lib/data/synthesis/plan.js';
-import { PROMPT_SETS, type PromptSet } from '../../lib/data/prompts/index.js';
-import type { TeacherAnswer, TeacherRequest } from '../../lib/data/teachers/index.js';
+import { PROMPT_SETS } from '../../lib/data/prompts/load-prompt-set.js';
+import type { PromptSet } from '../../lib/data/prompts/prompt-set.js';
+import type { TeacherAnswer, TeacherRequest } from '../../lib/data/teachers/exchange.js';
 
 const LABELS = { gender: 'Female', age: '20-29', race: 'Middle Eastern' };
 const plan = new Plan(

@@ -7,19 +7,18 @@ import { join } from 'node:path';
 import { ATTRIBUTES, VOCABULARY } from '../../lib/data/labels/vocabulary.js';
 import {
   checkPromptSet,
-  genderWord,
   loadPromptSet,
   PROMPT_SETS,
-  type PromptSet,
   promptSetHash,
   selectQuestions,
-  teacherPrompt,
-} from '../../lib/data/prompts/index.js';
-import type { FaceLlmError } from '../../lib/errors.js';
+} from '../../lib/data/prompts/load-prompt-set.js';
+import { genderWord, teacherPrompt } from '../../lib/data/prompts/person.js';
+import type { PromptSet } from '../../lib/data/prompts/prompt-set.js';
 import {
   BUILT_IN_ATTRIBUTES,
   type BuiltInAttribute,
-} from '../../lib/evaluation/attributes/index.js';
+} from '../../lib/evaluation/labels/built-in.js';
+import type { FaceLlmError } from '../../lib/errors.js';
 
 const fairfacegpt = PROMPT_SETS['fairfacegpt'] as PromptSet;
 

@@ -1,6 +1,6 @@
 /** README.md of a dataset, in the form that the hub and people read. */
 import { ATTRIBUTES, VOCABULARY } from '../labels/vocabulary.js';
-import type { PromptSet } from '../prompts/index.js';
+import type { PromptSet } from '../prompts/prompt-set.js';
 import type { GenerationResult } from './events.js';
 import type { DatasetStatistics } from './statistics.js';
 

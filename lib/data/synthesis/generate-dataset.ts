@@ -15,12 +15,8 @@ import {
 import { JobRun } from '../../jobs/index.js';
 import { loadParquetWriter } from '../../packages/parquet.js';
 import { type LabelledImages, readLabels } from '../labels/read-labels.js';
-import {
-  checkPromptSet,
-  loadPromptSet,
-  type PromptSet,
-  selectQuestions,
-} from '../prompts/index.js';
+import { checkPromptSet, loadPromptSet, selectQuestions } from '../prompts/load-prompt-set.js';
+import type { PromptSet } from '../prompts/prompt-set.js';
 import { BATCH_PRICE_FACTOR } from '../teachers/prices.js';
 import type { Teacher, TokenPrices } from '../teachers/teacher.js';
 import { askOnline, type OnlineOutcome } from './ask-online.js';

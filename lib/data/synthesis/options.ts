@@ -14,7 +14,7 @@ import {
   word,
 } from '../../options/index.js';
 import type { ReadLabelsOptions } from '../labels/read-labels.js';
-import type { PromptSet } from '../prompts/index.js';
+import type { PromptSet } from '../prompts/prompt-set.js';
 import type { Teacher } from '../teachers/teacher.js';
 import type { RateLimits } from './limiter.js';
 

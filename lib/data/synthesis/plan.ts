@@ -5,7 +5,9 @@
 import { createHash } from 'node:crypto';
 
 import type { LabelledImage, LabelledImages } from '../labels/read-labels.js';
-import { type PromptSet, promptSetHash, teacherPrompt } from '../prompts/index.js';
+import { promptSetHash } from '../prompts/load-prompt-set.js';
+import { teacherPrompt } from '../prompts/person.js';
+import type { PromptSet } from '../prompts/prompt-set.js';
 import type { TeacherRequest } from '../teachers/exchange.js';
 
 export class Plan {

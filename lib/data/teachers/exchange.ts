@@ -1,6 +1,6 @@
 /** One question to a teacher, and what comes of it: an answer, or why there is none. */
 import type { FaceLabels } from '../labels/vocabulary.js';
-import type { PromptQuestion } from '../prompts/index.js';
+import type { PromptQuestion } from '../prompts/prompt-set.js';
 
 /** One question to a teacher. */
 export interface TeacherRequest {

@@ -1,5 +1,6 @@
 /** All that the fairness report says, as data: fairness.json is this, rounded. */
-import { type ConfusionMatrix, confusionMatrix, type ReliabilityBin } from '../metrics/index.js';
+import type { ReliabilityBin } from '../metrics/calibration.js';
+import { type ConfusionMatrix, confusionMatrix } from '../metrics/confusion.js';
 import { checkRuns, mostProbable } from '../outcomes.js';
 import {
   compareWithFirst,

@@ -5,7 +5,7 @@ import {
   type LabelledPictures,
   type LabelledPicturesOptions,
   readLabelledPictures,
-} from '../labels/index.js';
+} from '../labels/labelled-pictures.js';
 import { pairedBenchmark, type PairedBenchmarkOptions } from '../paired/benchmark.js';
 import type { Benchmark, EvaluationItem } from '../types.js';
 import {

@@ -2,7 +2,8 @@
 import { rangeOfDate } from '../../data/labels/spreadsheet-date.js';
 import { didYouMean, received } from '../../options/describe.js';
 import { createError } from '../../errors.js';
-import { type CheckCells, type LabelFile, missingColumn } from '../labels/index.js';
+import { type LabelFile, missingColumn } from '../labels/label-file.js';
+import type { CheckCells } from '../labels/labelled-pictures.js';
 import {
   BUILT_IN_ATTRIBUTES,
   type BuiltInAttribute,

@@ -1,16 +1,9 @@
 /** The figures of one attribute, one model and one way of reading, over a set of pictures. */
-import {
-  balancedAccuracy,
-  calibration,
-  classificationIntervals,
-  type ClassifiedItem,
-  confusionMatrix,
-  correctCount,
-  type Interval,
-  macroF1,
-  type ReliabilityBin,
-  withinBinsCount,
-} from '../metrics/index.js';
+import { calibration, type ReliabilityBin } from '../metrics/calibration.js';
+import { balancedAccuracy, correctCount, macroF1 } from '../metrics/classification.js';
+import { type ClassifiedItem, confusionMatrix, withinBinsCount } from '../metrics/confusion.js';
+import { classificationIntervals } from '../metrics/intervals.js';
+import type { Interval } from '../metrics/wilson.js';
 import { type Share, shareOf } from '../paired/report.js';
 
 /** One answer held against its label. */

@@ -1,5 +1,5 @@
 /** Figures of each group of pictures, and how far apart groups are. */
-import { type Gap, largestGap } from '../metrics/index.js';
+import { type Gap, largestGap } from '../metrics/groups.js';
 import { type GroupColumn, groupItems } from '../paired/groups.js';
 import {
   FIGURE_NAMES,

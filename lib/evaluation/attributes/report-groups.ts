@@ -1,6 +1,6 @@
 /** The part of the fairness report that tells groups apart: gaps, plots and tables. */
 import { gapTable, groupFigure } from '../paired/report.js';
-import { type Block, numeric, type TableRow } from '../report/index.js';
+import { type Block, numeric, type TableRow } from '../report/document.js';
 import type { AttributeAnalysis, Score } from './analysis.js';
 import { FIGURE_TITLES, type FigureName } from './figures.js';
 import type { Grouping } from './groupings.js';

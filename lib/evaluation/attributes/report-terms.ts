@@ -1,5 +1,5 @@
 /** Words and cells that all tables of the fairness report share. */
-import { formatEstimate } from '../report/index.js';
+import { formatEstimate } from '../report/numbers.js';
 import type { AttributeAnalysis, Reading, Score } from './analysis.js';
 import { FIGURE_NAMES, type FigureName, type Figures } from './figures.js';
 

@@ -1,11 +1,7 @@
 /** The fairness report as a document: tables and plots of an analysis, with the words that readers need. */
-import {
-  type Block,
-  confusionSpec,
-  numeric,
-  reliabilitySpec,
-  type TableBlock,
-} from '../report/index.js';
+import { confusionSpec } from '../report/charts/confusion.js';
+import { reliabilitySpec } from '../report/charts/reliability.js';
+import { type Block, numeric, type TableBlock } from '../report/document.js';
 import { comparisonTable } from '../paired/comparison.js';
 import type { AttributeAnalysis, Comparison, Reading } from './analysis.js';
 import { FIGURE_NAMES, FIGURE_TITLES } from './figures.js';

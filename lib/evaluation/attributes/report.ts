@@ -1,6 +1,7 @@
 /** The fairness report's files and its headline figures. */
 import { type PairedReportOptions, writePairedReport } from '../paired/report.js';
-import { type CsvCell, rounded } from '../report/index.js';
+import type { CsvCell } from '../report/csv.js';
+import { rounded } from '../report/numbers.js';
 import type { BenchmarkSummary } from '../types.js';
 import {
   analyseAttributes,

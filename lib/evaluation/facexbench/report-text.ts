@@ -1,5 +1,6 @@
 /** The report of a FaceXBench run: its tables, and what a reader has to know of them. */
-import { type Block, formatPValue, type ReportDocument } from '../report/index.js';
+import type { Block, ReportDocument } from '../report/document.js';
+import { formatPValue } from '../report/numbers.js';
 import { CATEGORIES } from './published-set.js';
 import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published-scores.js';
 import type { FaceXResults } from './results.js';

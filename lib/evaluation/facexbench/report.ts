@@ -5,7 +5,9 @@
 import { join } from 'node:path';
 
 import { writeFileAtomic } from '../../files/index.js';
-import { csvOf, roundedJson, writeReport } from '../report/index.js';
+import { csvOf } from '../report/csv.js';
+import { roundedJson } from '../report/numbers.js';
+import { writeReport } from '../report/write.js';
 import type { BenchmarkSummary, ModelRun } from '../types.js';
 import { writePredictions } from './predictions.js';
 import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published-scores.js';

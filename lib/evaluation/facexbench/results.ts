@@ -1,6 +1,6 @@
 /** A FaceXBench run as numbers: every score, every comparison, every failure. */
 import { compareWithFirst, type PairedComparison } from '../paired/comparison.js';
-import { formatEstimate } from '../report/index.js';
+import { formatEstimate } from '../report/numbers.js';
 import type { FaceXSetting } from './prompt.js';
 import {
   type FaceXItem,

@@ -1,5 +1,5 @@
 /** What models made of the questions, by three readings, and how often each was right in which group. */
-import { wilsonInterval } from '../metrics/index.js';
+import { wilsonInterval } from '../metrics/wilson.js';
 import { mostProbable } from '../outcomes.js';
 import type { EvaluationItem, ItemOutcome, ModelRun } from '../types.js';
 import { extractOfficial } from './extract-official.js';

@@ -5,7 +5,7 @@
  * other words.
  */
 import { VOCABULARY } from '../../data/labels/vocabulary.js';
-import { CLOSED_QUESTIONS, type ClosedQuestionName } from '../../data/prompts/index.js';
+import { CLOSED_QUESTIONS, type ClosedQuestionName } from '../../data/prompts/closed-questions.js';
 import type { AttributeChoice, AttributeDefinition } from './definition.js';
 
 export type BuiltInAttribute = ClosedQuestionName;

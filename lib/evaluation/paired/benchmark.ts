@@ -1,6 +1,7 @@
 /** A benchmark on labelled pictures, once its questions are made: what was used, and how its report is written. */
-import { fingerprint, sourceOf } from '../labels/index.js';
-import { DEFAULT_CONFIDENCE, SMALL_GROUP } from '../metrics/index.js';
+import { fingerprint, sourceOf } from '../labels/fingerprint.js';
+import { SMALL_GROUP } from '../metrics/groups.js';
+import { DEFAULT_CONFIDENCE } from '../metrics/wilson.js';
 import type { Benchmark, BenchmarkSummary, EvaluationSource } from '../types.js';
 import type { GroupColumn } from './groups.js';
 import type { PairedReportOptions } from './report.js';

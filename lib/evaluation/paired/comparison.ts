@@ -1,6 +1,7 @@
 /** Is one model better than another on the same questions? McNemar's test on those that only one of them got right. */
-import { mcNemar, type McNemarResult } from '../metrics/index.js';
-import { formatDifference, formatPValue, numeric, type TableBlock } from '../report/index.js';
+import { mcNemar, type McNemarResult } from '../metrics/mcnemar.js';
+import { numeric, type TableBlock } from '../report/document.js';
+import { formatDifference, formatPValue } from '../report/numbers.js';
 
 /** One model's answers, in the order of the questions. */
 export interface MarkedAnswers {

@@ -1,5 +1,5 @@
 /** Items told apart by their tags: groups in the order of their columns, crossed or not. */
-import { groupBy } from '../metrics/index.js';
+import { groupBy } from '../metrics/groups.js';
 
 /** A tag to group by. */
 export interface GroupColumn {

@@ -1,18 +1,11 @@
 /** What the reports on labelled pictures share: their options, their frame, their tables and plots of groups. */
-import { type Gap, type Interval, wilsonInterval } from '../metrics/index.js';
-import {
-  type Block,
-  cellsOf,
-  csvOf,
-  type CsvCell,
-  formatShare,
-  type GroupsChartOptions,
-  groupsSpec,
-  type ReportDocument,
-  roundedJson,
-  type TableBlock,
-  writeReport,
-} from '../report/index.js';
+import type { Gap } from '../metrics/groups.js';
+import { type Interval, wilsonInterval } from '../metrics/wilson.js';
+import { type GroupsChartOptions, groupsSpec } from '../report/charts/groups.js';
+import { type CsvCell, csvOf } from '../report/csv.js';
+import { type Block, cellsOf, type ReportDocument, type TableBlock } from '../report/document.js';
+import { formatShare, roundedJson } from '../report/numbers.js';
+import { writeReport } from '../report/write.js';
 import type {
   Benchmark,
   BenchmarkSummary,

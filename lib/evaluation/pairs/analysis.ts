@@ -1,17 +1,9 @@
 /** All that the verification report says, as data: pairs.json is this, rounded. */
 import { answerReader } from '../answers/read-answer.js';
-import {
-  areaUnderRoc,
-  equalErrorRate,
-  equalErrorRateInterval,
-  type Gap,
-  largestGap,
-  type OperatingPoint,
-  type Roc,
-  rocCurve,
-  type ScoredPair,
-  tmrAtFmr,
-} from '../metrics/index.js';
+import { type Gap, largestGap } from '../metrics/groups.js';
+import { equalErrorRateInterval } from '../metrics/intervals.js';
+import { equalErrorRate, type OperatingPoint, tmrAtFmr } from '../metrics/operating-points.js';
+import { areaUnderRoc, type Roc, rocCurve, type ScoredPair } from '../metrics/roc.js';
 import { checkRuns, mostProbable } from '../outcomes.js';
 import {
   compareWithFirst,

@@ -2,7 +2,7 @@
  * Pairs drawn from pictures of known people, evenly among all that there are, without listing them: every ordered
  * pair has a number, numbers are drawn, and a pair is made from its number.
  */
-import { randomIntegers } from '../metrics/index.js';
+import { randomIntegers } from '../metrics/random.js';
 import { type Pair, pairKey } from './pair.js';
 
 export interface IdentifiedPicture {

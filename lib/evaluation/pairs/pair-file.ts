@@ -11,11 +11,11 @@ import { createError } from '../../errors.js';
 import { decodeText, systemCode, universalNewlines } from '../../files/index.js';
 import {
   findColumn,
-  labelProblems,
   type LabelProblem,
+  labelProblems,
   missingColumn,
   readLabelFile,
-} from '../labels/index.js';
+} from '../labels/label-file.js';
 import { type ListedPair, pairKey } from './pair.js';
 
 export interface PairFile {

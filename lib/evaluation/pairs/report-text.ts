@@ -1,16 +1,10 @@
 /** The verification report as a document. */
 import { comparisonTable } from '../paired/comparison.js';
 import { gapTable, groupFigure } from '../paired/report.js';
-import {
-  type Block,
-  formatEstimate,
-  formatShare,
-  numeric,
-  rocSpec,
-  scoresSpec,
-  type TableBlock,
-  type TableRow,
-} from '../report/index.js';
+import { rocSpec } from '../report/charts/roc.js';
+import { scoresSpec } from '../report/charts/scores.js';
+import { type Block, numeric, type TableBlock, type TableRow } from '../report/document.js';
+import { formatEstimate, formatShare } from '../report/numbers.js';
 import { COMMON_FMR, type PairAnalysis, type PairFigures, type PairScore } from './analysis.js';
 
 const RATE_COLUMNS = numeric('EER', ...['TMR at FMR 10 %', 'TMR at FMR 1 %', 'TMR at FMR 0.1 %']);

@@ -1,6 +1,7 @@
 /** The verification report's files and its headline figures. */
 import { type PairedReportOptions, type Share, writePairedReport } from '../paired/report.js';
-import { type CsvCell, rounded } from '../report/index.js';
+import type { CsvCell } from '../report/csv.js';
+import { rounded } from '../report/numbers.js';
 import type { BenchmarkSummary } from '../types.js';
 import { analysePairs, type PairFigures, type PairScore } from './analysis.js';
 import { headline, pairsBlocks } from './report-text.js';

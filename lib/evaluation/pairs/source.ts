@@ -11,13 +11,8 @@ import {
   type PlacedGroup,
   placeGroups,
 } from '../labels/group-columns.js';
-import {
-  findColumn,
-  type LabelledPicturesOptions,
-  type LabelProblem,
-  missingColumn,
-  readLabelledPictures,
-} from '../labels/index.js';
+import { findColumn, type LabelProblem, missingColumn } from '../labels/label-file.js';
+import { type LabelledPicturesOptions, readLabelledPictures } from '../labels/labelled-pictures.js';
 import type { GroupColumn } from '../paired/groups.js';
 import type { EvaluationSource } from '../types.js';
 import { drawPairs } from './draw-pairs.js';

@@ -1,7 +1,8 @@
 /** Reliability diagrams side by side, one a model, each over a histogram of its confidences. */
 import type { ChartSpec } from './spec.js';
 
-import { type ReliabilityBin, wilsonInterval } from '../../metrics/index.js';
+import type { ReliabilityBin } from '../../metrics/calibration.js';
+import { wilsonInterval } from '../../metrics/wilson.js';
 import { FAINT_INK, INK, modelScales, number, share, shorten } from './theme.js';
 
 export interface ReliabilityPanel {

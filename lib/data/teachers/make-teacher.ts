@@ -5,16 +5,6 @@ import type { ModelTeacherOptions } from './model-teacher.js';
 import type { OpenAiTeacherOptions } from './openai-options.js';
 import type { Teacher } from './teacher.js';
 
-export type { LabelsTeacherOptions, ModelTeacherOptions, OpenAiTeacherOptions };
-export {
-  type FailureKind,
-  type TeacherAnswer,
-  TeacherFailure,
-  type TeacherRequest,
-  type TokenUsage,
-} from './exchange.js';
-export type { Teacher, TokenPrices } from './teacher.js';
-
 /** Writes answers from the labels alone; needs no network. */
 export function labelsTeacher(options: LabelsTeacherOptions = {}): Teacher {
   return new LabelsTeacher(options);
