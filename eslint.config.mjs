@@ -19,6 +19,8 @@ export default tseslint.config(
       ],
       // Mocha's own style.
       '@typescript-eslint/no-unused-expressions': 'error',
+      // A `using` does its work where its block ends.
+      '@typescript-eslint/no-unused-vars': ['error', { ignoreUsingDeclarations: true }],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       // Contracts are checked at run time too: JavaScript calls us.
       '@typescript-eslint/no-unnecessary-condition': 'off',

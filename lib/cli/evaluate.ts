@@ -11,10 +11,10 @@ import {
   type FaceXSetting,
   type ReadingChoice,
 } from '../evaluation/index.js';
+import { Interrupted, onInterrupt } from './interrupt.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
 import { promptOptions } from './options.js';
 import { type Console, LoadReporter, table } from './output.js';
-import { Interrupted } from './with-model.js';
 
 export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
   readonly benchmark: BenchmarkName;
@@ -55,13 +55,10 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
     charts: flags.charts,
     prompt: promptOptions(flags),
   });
-  const interrupt = (): void => {
-    if (run.isStopping) process.exit(130);
+  using interrupt = onInterrupt(() => {
     run.stop();
     streams.stderr.write('\nending; what is answered is saved, the same command goes on\n');
-  };
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  });
   try {
     const show = reporter(streams);
     for await (const event of run) show(event);
@@ -75,9 +72,6 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
     throw run.isStopping && error === run.stopSignal.reason
       ? new Interrupted('interrupted')
       : error;
-  } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
   }
 }
 

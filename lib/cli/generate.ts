@@ -19,8 +19,8 @@ import {
 import { InvalidArgumentError } from '../errors.js';
 import { formatDuration, formatLeft, StatusLine } from '../progress/index.js';
 import { valueMap } from './generate-options.js';
+import { Interrupted, onInterrupt } from './interrupt.js';
 import type { Console } from './output.js';
-import { Interrupted } from './with-model.js';
 
 export interface GenerateFlags {
   readonly labels: string;
@@ -117,22 +117,14 @@ export async function runGenerate(flags: GenerateFlags, streams: Console): Promi
     return 0;
   }
   const run = generateDataset(options);
-  const interrupt = (): void => {
-    if (run.isStopping) process.exit(130);
+  using interrupt = onInterrupt(() => {
     run.stop();
     streams.stderr.write('\nfinishing the requests under way and saving; Ctrl-C again to kill\n');
-  };
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
-  try {
-    const result = await report(run, streams);
-    print(result, describeResult(result));
-    if (result.end === 'stopped') throw new Interrupted('interrupted');
-    return result.end === 'complete' ? 0 : 1;
-  } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
-  }
+  });
+  const result = await report(run, streams);
+  print(result, describeResult(result));
+  if (result.end === 'stopped') throw new Interrupted('interrupted');
+  return result.end === 'complete' ? 0 : 1;
 }
 
 async function report(run: GenerationRun, { stderr }: Console): Promise<GenerationResult> {

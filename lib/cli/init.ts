@@ -6,9 +6,9 @@ import { datasetTexts, readDataset } from '../data/index.js';
 import { createError } from '../errors.js';
 import { decodeText } from '../files/index.js';
 import { createModel, type CreatedModel, nanoShape, overrideShape } from '../model/index.js';
+import { interruptSignal } from './interrupt.js';
 import type { OutputFlags } from './options.js';
 import { type Console, formatBytes } from './output.js';
-import { Interrupted } from './with-model.js';
 
 export interface InitFlags extends OutputFlags {
   readonly data: readonly string[];
@@ -21,26 +21,19 @@ export interface InitFlags extends OutputFlags {
 }
 
 export async function runInit(flags: InitFlags, streams: Console): Promise<void> {
-  const abort = new AbortController();
-  const interrupt = (): void => abort.abort(new Interrupted('interrupted'));
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
-  try {
-    const shape = overrideShape(nanoShape(), flags.set ?? []);
-    const texts: string[] = [];
-    for (const path of flags.data) {
-      for (const text of await textsOf(path, flags)) texts.push(text);
-    }
-    const model = await createModel({
-      ...{ output: flags.output, texts, shape, seed: flags.seed, signal: abort.signal },
-      vocabularySize: flags.vocabulary,
-    });
-    if (flags.json) streams.stdout.write(`${JSON.stringify(model)}\n`);
-    else streams.stdout.write(`${await describe(model)}\n${nextCommand(model, flags)}\n`);
-  } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
+  // A second one does not break off the removal of what is half written.
+  using interrupt = interruptSignal(() => undefined);
+  const shape = overrideShape(nanoShape(), flags.set ?? []);
+  const texts: string[] = [];
+  for (const path of flags.data) {
+    for (const text of await textsOf(path, flags)) texts.push(text);
   }
+  const model = await createModel({
+    ...{ output: flags.output, texts, shape, seed: flags.seed, signal: interrupt.signal },
+    vocabularySize: flags.vocabulary,
+  });
+  if (flags.json) streams.stdout.write(`${JSON.stringify(model)}\n`);
+  else streams.stdout.write(`${await describe(model)}\n${nextCommand(model, flags)}\n`);
 }
 
 /** A folder or a .json or .jsonl file is a dataset, as for `facellm train`; any other file is text. */

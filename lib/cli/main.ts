@@ -3,10 +3,9 @@
  * The command line. Help, version and usage errors load nothing but this file and commander; each
  * command imports its own module when it runs. Exit codes: 0, 1 failure, 2 usage, 130 interrupted.
  */
-import { readFileSync } from 'node:fs';
-
 import { Command, CommanderError, Option } from 'commander';
 
+import { packageVersion } from '../packages/version.js';
 import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
 import type { EvaluateFlags } from './evaluate.js';
@@ -26,11 +25,6 @@ import {
 import type { MergeFlags } from './merge.js';
 import type { PlanFlags } from './plan.js';
 import type { TrainFlags } from './train.js';
-
-function packageVersion(): string {
-  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(file) as { version: string }).version;
-}
 
 /** A command whose own module decides the exit code. */
 type Finish = (code: number) => void;

@@ -1,8 +1,8 @@
 /** `facellm merge --model DIR [--adapter DIR...] --output DIR`: progress on stderr; Ctrl-C leaves nothing behind. */
 import { exportModel, mergeAdapter } from '../model/index.js';
+import { interruptSignal } from './interrupt.js';
 import type { OutputFlags } from './options.js';
 import { type Console, formatBytes, LoadReporter } from './output.js';
-import { Interrupted } from './with-model.js';
 
 export interface MergeFlags extends OutputFlags {
   readonly model: string;
@@ -14,35 +14,28 @@ export interface MergeFlags extends OutputFlags {
 }
 
 export async function runMerge(flags: MergeFlags, streams: Console): Promise<void> {
-  const abort = new AbortController();
-  const interrupt = (): void => abort.abort(new Interrupted('interrupted'));
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  // A second one does not break off the removal of what is half written.
+  using interrupt = interruptSignal(() => undefined);
   const reporter = new LoadReporter(streams.stderr, { doing: 'writing', done: 'written' });
-  try {
-    const { model, output, layout, dtype, maxShardSize, adapter: adapters = [] } = flags;
-    const options = {
-      ...{ model, output, layout, dtype },
-      maxShardBytes: maxShardSize,
-      signal: abort.signal,
-      onProgress: ({ bytesDone, bytesTotal }: { bytesDone: number; bytesTotal: number }) =>
-        reporter.update(bytesDone, bytesTotal),
-    };
-    const result = await (adapters.length === 0
-      ? exportModel(options)
-      : mergeAdapter({ ...options, adapters }));
-    reporter.finish();
-    if (flags.json) {
-      streams.stdout.write(`${JSON.stringify(result)}\n`);
-      return;
-    }
-    const merged = adapters.length === 0 ? '' : `, ${adapters.length} adapter(s) merged`;
-    streams.stdout.write(
-      `${result.tensors} tensors, ${formatBytes(result.tensorBytes)} in ${result.files.length} file(s), ` +
-        `${result.layout} layout${merged}: ${result.directory}\n`,
-    );
-  } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
+  const { model, output, layout, dtype, maxShardSize, adapter: adapters = [] } = flags;
+  const options = {
+    ...{ model, output, layout, dtype },
+    maxShardBytes: maxShardSize,
+    signal: interrupt.signal,
+    onProgress: ({ bytesDone, bytesTotal }: { bytesDone: number; bytesTotal: number }) =>
+      reporter.update(bytesDone, bytesTotal),
+  };
+  const result = await (adapters.length === 0
+    ? exportModel(options)
+    : mergeAdapter({ ...options, adapters }));
+  reporter.finish();
+  if (flags.json) {
+    streams.stdout.write(`${JSON.stringify(result)}\n`);
+    return;
   }
+  const merged = adapters.length === 0 ? '' : `, ${adapters.length} adapter(s) merged`;
+  streams.stdout.write(
+    `${result.tensors} tensors, ${formatBytes(result.tensorBytes)} in ${result.files.length} file(s), ` +
+      `${result.layout} layout${merged}: ${result.directory}\n`,
+  );
 }

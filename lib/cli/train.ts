@@ -17,8 +17,8 @@ import {
   TrainingProgress,
   type TrainingResult,
 } from '../training/index.js';
+import { Interrupted, onInterrupt } from './interrupt.js';
 import { type Console, formatBytes, LoadReporter } from './output.js';
-import { Interrupted } from './with-model.js';
 
 export interface TrainFlags {
   readonly recipe: string;
@@ -86,14 +86,11 @@ async function trainHere(
     job,
     onInvalid: flags.skipInvalid ? 'skip' : 'error',
   });
-  const interrupt = (): void => {
-    if (run.isStopping) process.exit(130);
+  using interrupt = onInterrupt(() => {
     run.stop();
     if (isLeader)
       streams.stderr.write('\nending after this update and saving; Ctrl-C again to stop at once\n');
-  };
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  });
   try {
     const result = await (isLeader ? report(run, streams) : run);
     if (!isLeader) return result.isComplete ? 0 : 130;
@@ -105,9 +102,6 @@ async function trainHere(
   } catch (error) {
     const isStopped = error instanceof FaceLlmError && error.code === 'FACELLM_CANCELLED';
     throw run.isStopping && isStopped ? new Interrupted(error.message) : error;
-  } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
   }
 }
 

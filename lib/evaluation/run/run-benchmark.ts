@@ -7,13 +7,14 @@ import { join } from 'node:path';
 
 import { createError, FaceLlmError } from '../../errors.js';
 import { lockFolder, writeFileAtomic } from '../../files/index.js';
+import { packageVersion } from '../../packages/version.js';
 import type { Contender } from '../model-under-test.js';
 import type { Benchmark, BenchmarkSummary, ModelRun } from '../types.js';
 import { askModel } from './ask-model.js';
 import type { EvaluationEvent } from './events.js';
 import { rankFolder, readJournals } from './journal.js';
 import type { Rank } from './ranks.js';
-import { packageVersion, type RunSettings } from './settings.js';
+import type { RunSettings } from './settings.js';
 
 export interface BenchmarkRunOptions extends Rank {
   readonly benchmark: Benchmark;

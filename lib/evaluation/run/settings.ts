@@ -2,8 +2,6 @@
  * What a run's answers depend on. Two runs with equal settings ask the same model the same questions in
  * the same way; a journal is only carried on under the settings that it was begun with.
  */
-import { readFileSync } from 'node:fs';
-
 import type { ModelIdentity } from '../model-under-test.js';
 
 export type SettingValue =
@@ -29,11 +27,6 @@ export interface RunSettings {
   readonly maxNewTokens: number;
   readonly batchSize: number;
   readonly seed: number;
-}
-
-export function packageVersion(): string {
-  const file = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(file) as { readonly version: string }).version;
 }
 
 function flatten(value: unknown, path: string, into: Map<string, string>): Map<string, string> {
