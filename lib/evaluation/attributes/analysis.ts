@@ -1,6 +1,6 @@
 /** All that the fairness report says, as data: fairness.json is this, rounded. */
 import type { ReliabilityBin } from '../metrics/calibration.js';
-import { type ConfusionMatrix, confusionMatrix } from '../metrics/confusion.js';
+import { type ConfusionMatrix, confusionMatrix } from '../metrics/classification.js';
 import { checkRuns, mostProbable } from '../outcomes.js';
 import {
   compareWithFirst,

@@ -1,7 +1,13 @@
 /** The figures of one attribute, one model and one way of reading, over a set of pictures. */
 import { calibration, type ReliabilityBin } from '../metrics/calibration.js';
-import { balancedAccuracy, correctCount, macroF1 } from '../metrics/classification.js';
-import { type ClassifiedItem, confusionMatrix, withinBinsCount } from '../metrics/confusion.js';
+import {
+  balancedAccuracy,
+  type ClassifiedItem,
+  confusionMatrix,
+  correctCount,
+  macroF1,
+  withinBinsCount,
+} from '../metrics/classification.js';
 import { classificationIntervals } from '../metrics/intervals.js';
 import type { Interval } from '../metrics/wilson.js';
 import { type Share, shareOf } from '../paired/report.js';

@@ -44,7 +44,7 @@ function gapsOf(groups: readonly GroupFigures[], minCount: number): Grouping['ga
       count: figures.count,
       value: figures[figure]?.value,
     }));
-    return [figure, largestGap(values, { minCount })] as const;
+    return [figure, largestGap(values, minCount)] as const;
   });
   return Object.fromEntries(gaps);
 }

@@ -1,9 +1,83 @@
 /**
- * Accuracy, balanced accuracy and macro-F1 of a confusion matrix, as scikit-learn counts them. An answer that
- * could not be read is a miss of its true class and a false alarm of none. Of no items nothing is known: the
+ * The confusion matrix, and accuracy, balanced accuracy and macro-F1 as scikit-learn counts them from it. An answer
+ * that could not be read is a miss of its true class and a false alarm of none. Of no items nothing is known: the
  * figures are undefined.
  */
-import { type ConfusionMatrix, hitCounts, predictedCounts, truthCounts } from './confusion.js';
+import { isCount, refuse } from './check.js';
+
+/** One item as these figures see it: classes by index. */
+export interface ClassifiedItem {
+  readonly truth: number;
+  /** undefined: the answer could not be read. It is wrong, and no other class gets it. */
+  readonly predicted: number | undefined;
+}
+
+export interface ConfusionMatrix {
+  /** [truth][predicted]: how many items. */
+  readonly counts: readonly (readonly number[])[];
+  /** [truth]: how many answers could not be read. */
+  readonly unread: readonly number[];
+  /** Of all items, unread ones included. */
+  readonly total: number;
+}
+
+/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a class outside 0..classCount-1 */
+export function confusionMatrix(
+  items: readonly ClassifiedItem[],
+  classCount: number,
+): ConfusionMatrix {
+  const isClass = (value: number): boolean => isCount(value) && value < classCount;
+  const problems: string[] = [];
+  const counts = Array.from({ length: classCount }, () => new Array<number>(classCount).fill(0));
+  const unread = new Array<number>(classCount).fill(0);
+  for (const [i, { truth, predicted }] of items.entries()) {
+    if (!isClass(truth)) {
+      problems.push(`item ${i}: expected a truth below ${classCount}, got ${truth}`);
+    } else if (predicted === undefined) {
+      unread[truth] = (unread[truth] ?? 0) + 1;
+    } else if (!isClass(predicted)) {
+      problems.push(`item ${i}: expected a prediction below ${classCount}, got ${predicted}`);
+    } else {
+      const row = counts[truth] as number[];
+      row[predicted] = (row[predicted] ?? 0) + 1;
+    }
+  }
+  refuse('confusionMatrix', problems);
+  return { counts, unread, total: items.length };
+}
+
+/** Items of each true class, unread ones included. */
+export function truthCounts({ counts, unread }: ConfusionMatrix): number[] {
+  return counts.map((row, truth) => row.reduce((sum, n) => sum + n, unread[truth] ?? 0));
+}
+
+/** Items of each class predicted. */
+export function predictedCounts({ counts }: ConfusionMatrix): number[] {
+  return counts.map((_, k) => counts.reduce((sum, row) => sum + (row[k] ?? 0), 0));
+}
+
+/** Items of each class that were predicted right. */
+export function hitCounts({ counts }: ConfusionMatrix): number[] {
+  return counts.map((row, k) => row[k] ?? 0);
+}
+
+/** The matrix as one row of counts, each true class's predictions followed by its unread answers. */
+export function cellsOf({ counts, unread }: ConfusionMatrix): number[] {
+  return counts.flatMap((row, truth) => [...row, unread[truth] ?? 0]);
+}
+
+/** The matrix of such a row. */
+export function matrixOfCells(cells: ArrayLike<number>, classCount: number): ConfusionMatrix {
+  const all = Array.from(cells);
+  const rows = Array.from({ length: classCount }, (_, truth) =>
+    all.slice(truth * (classCount + 1), (truth + 1) * (classCount + 1)),
+  );
+  return {
+    counts: rows.map((row) => row.slice(0, classCount)),
+    unread: rows.map((row) => row[classCount] ?? 0),
+    total: all.reduce((sum, n) => sum + n, 0),
+  };
+}
 
 function mean(values: readonly number[]): number | undefined {
   if (values.length === 0) return undefined;
@@ -14,23 +88,13 @@ export function correctCount(matrix: ConfusionMatrix): number {
   return hitCounts(matrix).reduce((sum, n) => sum + n, 0);
 }
 
-/** Share of items that are right. */
-export function accuracy(matrix: ConfusionMatrix): number | undefined {
-  return matrix.total === 0 ? undefined : correctCount(matrix) / matrix.total;
-}
-
-/** Share right of each true class; undefined for a class without items. */
-export function recalls(matrix: ConfusionMatrix): (number | undefined)[] {
-  const hits = hitCounts(matrix);
-  return truthCounts(matrix).map((n, k) => (n === 0 ? undefined : (hits[k] ?? 0) / n));
-}
-
 /**
  * Mean of the recalls of the classes that occur: guessing gives 1/classes however unequal their sizes are. Of
  * a single class it is that one's recall.
  */
 export function balancedAccuracy(matrix: ConfusionMatrix): number | undefined {
-  return mean(recalls(matrix).filter((recall) => recall !== undefined));
+  const hits = hitCounts(matrix);
+  return mean(truthCounts(matrix).flatMap((n, k) => (n === 0 ? [] : [(hits[k] ?? 0) / n])));
 }
 
 /**
@@ -46,4 +110,11 @@ export function macroF1(matrix: ConfusionMatrix): number | undefined {
     return mentions === 0 ? [] : [(2 * (hits[k] ?? 0)) / mentions];
   });
   return mean(scores);
+}
+
+/** Where classes have an order: items whose predicted class is at most `bins` steps from the true one; unread answers are not. */
+export function withinBinsCount(items: readonly ClassifiedItem[], bins: number): number {
+  return items.filter(
+    ({ truth, predicted }) => predicted !== undefined && Math.abs(predicted - truth) <= bins,
+  ).length;
 }

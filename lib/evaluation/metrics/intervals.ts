@@ -1,21 +1,79 @@
-/** Bootstrap intervals of the figures that have no formula of their own. */
-import { bootstrapIntervals } from './bootstrap.js';
-import { balancedAccuracy, macroF1 } from './classification.js';
+/**
+ * Percentile bootstrap (B. Efron, Annals of Statistics 7, 1979) for figures that are no simple proportion: balanced
+ * accuracy, macro-F1, equal error rate. The data are drawn again from themselves many times; the interval holds the
+ * middle of what the figure came out as.
+ */
 import {
+  balancedAccuracy,
   cellsOf,
   type ConfusionMatrix,
   hitCounts,
+  macroF1,
   matrixOfCells,
   truthCounts,
-} from './confusion.js';
+} from './classification.js';
 import { equalErrorRate } from './operating-points.js';
+import { randomIntegers } from './random.js';
 import { countScores, rocOfCounts, type ScoredPair } from './roc.js';
-import { type Interval, wilsonInterval } from './wilson.js';
+import { DEFAULT_CONFIDENCE, type Interval, wilsonInterval } from './wilson.js';
 
 export interface ResamplingOptions {
   readonly seed: number;
+  /** @default 0.95 */
   readonly confidence?: number | undefined;
+  /** @default 1000 */
   readonly resamples?: number | undefined;
+}
+
+/** The value below which `share` of the sorted values lie, interpolated (numpy's default). */
+function quantile(sorted: readonly number[], share: number): number {
+  const place = share * (sorted.length - 1);
+  const below = sorted[Math.floor(place)] ?? NaN;
+  const above = sorted[Math.ceil(place)] ?? NaN;
+  return below + (place - Math.floor(place)) * (above - below);
+}
+
+/** The kind of each single item. */
+function kindsOf(counts: readonly number[]): Uint32Array {
+  return Uint32Array.from(counts.flatMap((count, kind) => new Array<number>(count).fill(kind)));
+}
+
+/**
+ * One interval for each figure, undefined if it exists in no resample. The same for the same data and seed.
+ * Blocks the event loop: about 10 ms for a thousand items.
+ *
+ * @param strata how many items of each kind there are, such as the cells of a confusion matrix; each stratum is drawn
+ *   from separately and keeps its size: one, or genuine and impostor pairs
+ * @param statistics the figures of one resample, from its counts; undefined where one does not exist
+ */
+function bootstrapIntervals(
+  strata: readonly (readonly number[])[],
+  statistics: (strata: readonly Uint32Array[]) => readonly (number | undefined)[],
+  { seed, resamples = 1000, confidence = DEFAULT_CONFIDENCE }: ResamplingOptions,
+): (Interval | undefined)[] {
+  const below = randomIntegers(seed);
+  const kinds = strata.map(kindsOf);
+  const values: number[][] = [];
+  for (let round = 0; round < resamples; round++) {
+    const drawn = kinds.map((items, stratum) => {
+      const counts = new Uint32Array(strata[stratum]?.length ?? 0);
+      for (let i = 0; i < items.length; i++) {
+        const kind = items[below(items.length)] ?? 0;
+        counts[kind] = (counts[kind] ?? 0) + 1;
+      }
+      return counts;
+    });
+    for (const [figure, value] of statistics(drawn).entries()) {
+      const list = (values[figure] ??= []);
+      if (value !== undefined) list.push(value);
+    }
+  }
+  const tail = (1 - confidence) / 2;
+  return values.map((list) => {
+    if (list.length === 0) return undefined;
+    list.sort((a, b) => a - b);
+    return { low: quantile(list, tail), high: quantile(list, 1 - tail) };
+  });
 }
 
 export interface ClassificationIntervals {
@@ -48,14 +106,11 @@ export function classificationIntervals(
   options: ResamplingOptions,
 ): ClassificationIntervals {
   const classCount = matrix.counts.length;
-  const [balanced, f1] = bootstrapIntervals({
-    ...options,
-    strata: [cellsOf(matrix)],
-    statistics: ([cells = new Uint32Array()]) => {
-      const resampled = matrixOfCells(cells, classCount);
-      return [balancedAccuracy(resampled), macroF1(resampled)];
-    },
-  });
+  const figures = ([cells = new Uint32Array()]: readonly Uint32Array[]) => {
+    const resampled = matrixOfCells(cells, classCount);
+    return [balancedAccuracy(resampled), macroF1(resampled)];
+  };
+  const [balanced, f1] = bootstrapIntervals([cellsOf(matrix)], figures, options);
   const widened = (interval: Interval | undefined): Interval | undefined =>
     interval !== undefined && isDegenerate(interval)
       ? recallLimits(matrix, options.confidence)
@@ -73,13 +128,10 @@ export function equalErrorRateInterval(
   options: ResamplingOptions,
 ): Interval | undefined {
   const { scores, genuine, impostor } = countScores(pairs);
-  const [interval] = bootstrapIntervals({
-    ...options,
-    strata: [Array.from(genuine), Array.from(impostor)],
-    statistics: ([trueCounts = [], falseCounts = []]: readonly ArrayLike<number>[]) => [
-      equalErrorRate(rocOfCounts({ scores, genuine: trueCounts, impostor: falseCounts })),
-    ],
-  });
+  const rate = ([trueCounts = [], falseCounts = []]: readonly ArrayLike<number>[]) => [
+    equalErrorRate(rocOfCounts({ scores, genuine: trueCounts, impostor: falseCounts })),
+  ];
+  const [interval] = bootstrapIntervals([Array.from(genuine), Array.from(impostor)], rate, options);
   if (interval === undefined || !isDegenerate(interval)) return interval;
   const trueCount = pairs.filter(({ isGenuine }) => isGenuine).length;
   const total = Math.min(trueCount, pairs.length - trueCount);

@@ -1,5 +1,4 @@
 /** Items told apart by their tags: groups in the order of their columns, crossed or not. */
-import { groupBy } from '../metrics/groups.js';
 
 /** A tag to group by. */
 export interface GroupColumn {
@@ -43,16 +42,16 @@ export function groupItems<T extends { readonly tags: Readonly<Record<string, st
   items: readonly T[],
   by: readonly GroupColumn[],
 ): { readonly groups: readonly TaggedGroup<T>[]; readonly unknown: number } {
-  // As JSON, so that values that contain the separator stay apart.
-  const known = groupBy(items, ({ tags }) => {
-    const values = by.map(({ name }) => tags[name]);
-    return values.includes(undefined) ? undefined : JSON.stringify(values);
-  });
-  const groups = known
-    .map(({ name, items: members }) => {
-      const values = JSON.parse(name) as string[];
-      return { values, name: values.join(SEPARATOR), items: members };
-    })
-    .sort((a, b) => compareValues(a.values, b.values, by));
-  return { groups, unknown: items.length - groups.reduce((sum, one) => sum + one.items.length, 0) };
+  // By JSON, so that values that contain the separator stay apart.
+  const known = new Map<string, TaggedGroup<T> & { readonly items: T[] }>();
+  let unknown = 0;
+  for (const item of items) {
+    const values = by.flatMap(({ name }) => item.tags[name] ?? []);
+    const key = JSON.stringify(values);
+    const group = known.get(key) ?? { values, name: values.join(SEPARATOR), items: [] };
+    if (values.length < by.length) unknown++;
+    else known.set(key, group).get(key)?.items.push(item);
+  }
+  const groups = [...known.values()].sort((a, b) => compareValues(a.values, b.values, by));
+  return { groups, unknown };
 }

@@ -127,7 +127,7 @@ function groupingOf(
         count: Math.min(group.genuine, group.impostor),
         value: valueOf(group),
       })),
-      { minCount: smallGroup },
+      smallGroup,
     );
   const gaps = {
     equalErrorRate: gapOf(({ equalErrorRate: eer }) => eer?.value),

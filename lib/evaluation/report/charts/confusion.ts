@@ -1,7 +1,7 @@
 /** Confusion matrices side by side, one a model: shade is the share of a true class, the number a count. */
 import type { ChartSpec } from './spec.js';
 
-import type { ConfusionMatrix } from '../../metrics/confusion.js';
+import type { ConfusionMatrix } from '../../metrics/classification.js';
 import { FAINT_INK, INK, shorten } from './theme.js';
 
 export interface ConfusionPanel {
