@@ -37,41 +37,19 @@ function runMocha(folder, args) {
   return run.status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
 
-/** @param {string} folder @returns {Promise<Counts>} */
-async function runNative(folder) {
-  const skip = (/** @type {string} */ reason) => ({
-    ...{ passed: 0, failed: 0 },
-    skipped: [`the whole native suite (test/native): ${reason}`],
+/** The suites of GoogleTest: each room of native/, and the CUDA kernels run on the CPU. */
+const NATIVE_SUITES = ['facellm_native_tests', 'facellm_kernel_tests'];
+
+/**
+ * @param {string} program
+ * @param {string} report where it writes its XML
+ * @returns {Counts}
+ */
+function runGoogleTest(program, report) {
+  const run = spawnSync(program, ['--gtest_brief=1', `--gtest_output=xml:${report}`], {
+    cwd: ROOT,
+    stdio: 'inherit',
   });
-  const libtorch = findLibtorch().found;
-  if (!libtorch) return skip('no libtorch');
-  const googleTest = findGoogleTest();
-  if ('missing' in googleTest) return skip(googleTest.missing);
-  // Beside the addon, whose objects it shares: nothing of the engine is compiled twice.
-  const build = join(ROOT, 'build');
-  const defines = [
-    ...[`LIBTORCH_ROOT=${libtorch.root}`, `NODE=${process.execPath}`, 'FACELLM_NATIVE_TESTS=ON'],
-    ...googleTest.defines,
-  ];
-  for (const args of [
-    ['-S', ROOT, '-B', build, ...defines.map((define) => `-D${define}`)],
-    ['--build', build, '-j', '2', '--target', 'facellm_native_tests'],
-  ]) {
-    const { status, output } = await runBuild('cmake', args, ROOT);
-    if (status !== 0) {
-      process.stderr.write(`${output}\nthe native tests do not build\n`);
-      return { passed: 0, failed: 1, skipped: [] };
-    }
-  }
-  const report = join(folder, 'native.xml');
-  const run = spawnSync(
-    join(build, 'facellm_native_tests'),
-    ['--gtest_brief=1', `--gtest_output=xml:${report}`],
-    {
-      cwd: ROOT,
-      stdio: 'inherit',
-    },
-  );
   if (!existsSync(report)) return { passed: 0, failed: 1, skipped: [] };
   // Its JSON leaves out why a test skipped itself. XML has `FILE:LINE` before that.
   const text = readFileSync(report, 'utf8');
@@ -84,6 +62,36 @@ async function runNative(folder) {
   const isWhole = tests !== '' && (run.status === 0 || Number(failures) > 0);
   const failed = Number(failures) + (isWhole ? 0 : 1);
   return { passed: Number(tests) - Number(failures) - skipped.length, failed, skipped };
+}
+
+/** @param {string} folder @returns {Promise<Counts[]>} */
+async function runNative(folder) {
+  const skip = (/** @type {string} */ reason) => [
+    { passed: 0, failed: 0, skipped: [`the whole native suite (test/native): ${reason}`] },
+  ];
+  const libtorch = findLibtorch().found;
+  if (!libtorch) return skip('no libtorch');
+  const googleTest = findGoogleTest();
+  if ('missing' in googleTest) return skip(googleTest.missing);
+  // Beside the addon, whose objects it shares: nothing of the engine is compiled twice.
+  const build = join(ROOT, 'build');
+  const defines = [
+    ...[`LIBTORCH_ROOT=${libtorch.root}`, `NODE=${process.execPath}`, 'FACELLM_NATIVE_TESTS=ON'],
+    ...googleTest.defines,
+  ];
+  for (const args of [
+    ['-S', ROOT, '-B', build, ...defines.map((define) => `-D${define}`)],
+    ['--build', build, '-j', '2', '--target', ...NATIVE_SUITES],
+  ]) {
+    const { status, output } = await runBuild('cmake', args, ROOT);
+    if (status !== 0) {
+      process.stderr.write(`${output}\nthe native tests do not build\n`);
+      return [{ passed: 0, failed: 1, skipped: [] }];
+    }
+  }
+  return NATIVE_SUITES.map((suite) =>
+    runGoogleTest(join(build, suite), join(folder, `${suite}.xml`)),
+  );
 }
 
 /** Each reason once, with how many tests it kept from running. */
@@ -102,7 +110,7 @@ const folder = mkdtempSync(join(tmpdir(), 'facellm-test-'));
 const args = process.argv.slice(2);
 const suites = [
   runMocha(folder, args.length > 0 ? args : ['test/**/*.test.ts']),
-  ...(args.length === 0 ? [await runNative(folder)] : []),
+  ...(args.length === 0 ? await runNative(folder) : []),
 ];
 rmSync(folder, { recursive: true, force: true });
 const total = suites.reduce((a, b) => ({

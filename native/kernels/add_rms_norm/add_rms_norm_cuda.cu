@@ -7,9 +7,9 @@ namespace facellm {
 namespace {
 
 template <typename T>
-__global__ void kernel(const T* residual, const T* delta, const T* weight, T* sum, T* normalised,
-                       int64_t size, float eps) {
-  extern __shared__ float row[];
+__global__ void add_rms_norm_kernel(const T* residual, const T* delta, const T* weight, T* sum, T* normalised,
+                                    int64_t size, float eps) {
+  float* const row = cuda::dynamic_shared<float>();
   const int64_t base = static_cast<int64_t>(blockIdx.x) * size;
   float squares = 0.f;
   for (int64_t i = threadIdx.x; i < size; i += blockDim.x) {
@@ -32,9 +32,9 @@ template <typename T>
 void launch(const void* residual, const void* delta, const void* weight, void* sum,
             void* normalised, int64_t rows, int64_t size, float eps, cudaStream_t stream) {
   const int threads = size >= 4096 ? 1024 : 256;
-  kernel<T><<<static_cast<unsigned>(rows), threads, size * sizeof(float), stream>>>(
-      static_cast<const T*>(residual), static_cast<const T*>(delta), static_cast<const T*>(weight),
-      static_cast<T*>(sum), static_cast<T*>(normalised), size, eps);
+  cuda::launch(add_rms_norm_kernel<T>, static_cast<unsigned>(rows), threads, size * sizeof(float), stream,
+               static_cast<const T*>(residual), static_cast<const T*>(delta), static_cast<const T*>(weight),
+               static_cast<T*>(sum), static_cast<T*>(normalised), size, eps);
 }
 
 }  // namespace

@@ -1,10 +1,11 @@
-// What the fused kernels share: loads and stores as fp32, one rounding helper, a block-wide sum.
+// What the fused kernels share: launches, loads and stores as fp32, one rounding helper, a block-wide sum.
 #pragma once
 
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
 #include "kernels/common/block_sum.h"
+#include "kernels/common/launch.cuh"
 
 namespace facellm::cuda {
 
@@ -28,7 +29,7 @@ __device__ __forceinline__ float block_sum(float x) {
   __shared__ float partial[kMostWarps];
   __shared__ float total;
   for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   if (lane == 0) partial[warp] = x;
   __syncthreads();
   if (warp == 0) {

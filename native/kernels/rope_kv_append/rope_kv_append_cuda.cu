@@ -8,8 +8,8 @@ namespace facellm {
 namespace {
 
 template <typename T>
-__global__ void kernel(const T* qkv, const T* cos, const T* sin, const int64_t* starts, T* q,
-                       T* keys, T* values, RopeKvAppendShape s) {
+__global__ void rope_kv_append_kernel(const T* qkv, const T* cos, const T* sin, const int64_t* starts, T* q, T* keys,
+                                      T* values, RopeKvAppendShape s) {
   const int64_t token = blockIdx.x, head = blockIdx.y;
   const int64_t b = token / s.length, t = token % s.length, half = s.head_dim / 2;
   const T* in = qkv + (token * (s.heads + 2 * s.kv_heads) + head) * s.head_dim;
@@ -49,9 +49,9 @@ void launch(const void* qkv, const void* cos, const void* sin, const int64_t* st
   const dim3 grid(static_cast<unsigned>(s.batch * s.length),
                   static_cast<unsigned>(s.heads + 2 * s.kv_heads));
   const unsigned threads = s.head_dim <= 64 ? 32 : 64;
-  kernel<T><<<grid, threads, 0, stream>>>(
-      static_cast<const T*>(qkv), static_cast<const T*>(cos), static_cast<const T*>(sin), starts,
-      static_cast<T*>(q), static_cast<T*>(keys), static_cast<T*>(values), s);
+  cuda::launch(rope_kv_append_kernel<T>, grid, threads, 0, stream, static_cast<const T*>(qkv),
+               static_cast<const T*>(cos), static_cast<const T*>(sin), starts, static_cast<T*>(q),
+               static_cast<T*>(keys), static_cast<T*>(values), s);
 }
 
 }  // namespace

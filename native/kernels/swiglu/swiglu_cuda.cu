@@ -7,7 +7,7 @@ namespace facellm {
 namespace {
 
 template <typename T>
-__global__ void kernel(const T* gate_up, T* out, int64_t size) {
+__global__ void swiglu_kernel(const T* gate_up, T* out, int64_t size) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= size) return;
   const int64_t row = blockIdx.y;
@@ -24,9 +24,8 @@ void launch(const void* gate_up, void* out, int64_t rows, int64_t size, cudaStre
   const auto columns = static_cast<unsigned>((size + kThreads - 1) / kThreads);
   for (int64_t begin = 0; begin < rows; begin += kMostRows) {
     const int64_t count = rows - begin < kMostRows ? rows - begin : kMostRows;
-    kernel<T><<<dim3(columns, static_cast<unsigned>(count)), kThreads, 0, stream>>>(
-        static_cast<const T*>(gate_up) + begin * 2 * size, static_cast<T*>(out) + begin * size,
-        size);
+    cuda::launch(swiglu_kernel<T>, dim3(columns, static_cast<unsigned>(count)), kThreads, 0, stream,
+                 static_cast<const T*>(gate_up) + begin * 2 * size, static_cast<T*>(out) + begin * size, size);
   }
 }
 

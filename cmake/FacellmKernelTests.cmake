@@ -1,0 +1,43 @@
+# The CUDA kernels as C++ for the CPU, with every load and store checked (docs/gpu.md). Neither torch nor a CUDA toolkit is
+# needed. facellm_cuda_on_cpu: the emulation; facellm_kernels_on_cpu(): the kernels; facellm_kernel_tests: their tests.
+set(FACELLM_CUDA_ON_CPU "${CMAKE_CURRENT_SOURCE_DIR}/test/native/cuda_on_cpu")
+
+file(GLOB emulation_sources CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/*.cpp")
+add_library(facellm_cuda_on_cpu OBJECT EXCLUDE_FROM_ALL ${emulation_sources})
+target_include_directories(facellm_cuda_on_cpu PUBLIC "${FACELLM_CUDA_ON_CPU}" "${FACELLM_CUDA_ON_CPU}/include")
+target_compile_options(facellm_cuda_on_cpu PRIVATE -Wall -Wextra -g1)
+
+# What a unit with kernels is compiled with. The sanitizers' calls are answered by the emulation, which is linked instead
+# of their runtimes; a product and a sum stay two roundings; places in reports are relative to the repository.
+set(FACELLM_KERNEL_OPTIONS -O1 -g -ffp-contract=off -fsanitize=thread,alignment
+  --param=tsan-instrument-func-entry-exit=0 -fno-optimize-sibling-calls -fno-gnu-unique
+  "-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=")
+
+# facellm_kernels_on_cpu(NAME OPTIONS...): an object library of all kernels, compiled with these options, too. A unit includes the .cu
+# file: a build that has CUDA's compiler as well would hand it that.
+function(facellm_kernels_on_cpu name)
+  file(GLOB kernels CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/*_cuda.cu" "${CMAKE_CURRENT_SOURCE_DIR}/native/*/*/*_cuda.cu")
+  foreach(kernel ${kernels})
+    get_filename_component(stem "${kernel}" NAME_WE)
+    set(unit "${CMAKE_CURRENT_BINARY_DIR}/cuda_on_cpu/${stem}.cpp")
+    file(CONFIGURE OUTPUT "${unit}" CONTENT "#include \"${kernel}\"\n")
+    list(APPEND units "${unit}")
+  endforeach()
+  add_library(${name} OBJECT EXCLUDE_FROM_ALL ${units})
+  target_include_directories(${name} PRIVATE
+    "${FACELLM_CUDA_ON_CPU}" "${FACELLM_CUDA_ON_CPU}/include" "${CMAKE_CURRENT_SOURCE_DIR}/native")
+  target_compile_options(${name} PRIVATE -Wall -Wextra -Wno-unknown-pragmas ${FACELLM_KERNEL_OPTIONS} ${ARGN})
+endfunction()
+
+if(TARGET GTest::gtest_main)
+  facellm_kernels_on_cpu(facellm_kernels_as_cpp)
+  file(GLOB kernel_test_sources CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/*.cpp")
+  add_executable(facellm_kernel_tests EXCLUDE_FROM_ALL ${kernel_test_sources})
+  # Objects, so that the emulation's answers to the sanitizers' calls are taken before any runtime's.
+  target_link_libraries(facellm_kernel_tests PRIVATE facellm_cuda_on_cpu facellm_kernels_as_cpp GTest::gtest_main)
+  target_include_directories(facellm_kernel_tests PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native")
+  target_compile_options(facellm_kernel_tests PRIVATE -Wall -Wextra -O1 -ffp-contract=off)
+  # Those have kernels of their own.
+  file(GLOB checker_tests CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/checker_*.cpp")
+  set_source_files_properties(${checker_tests} PROPERTIES COMPILE_OPTIONS "${FACELLM_KERNEL_OPTIONS}")
+endif()

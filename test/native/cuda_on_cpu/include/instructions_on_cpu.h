@@ -1,0 +1,26 @@
+// The functions of native/kernels/common/instructions.cuh for the CPU.
+#pragma once
+
+#include "cuda_runtime.h"
+
+namespace facellm::cuda {
+
+template <int kBytes>
+__forceinline__ void copy_async(void* shared, const void* global, int valid = kBytes, CUDA_ON_CPU_SITE) {
+  static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
+  ::cuda_on_cpu::copy_async(shared, global, kBytes, valid, site);
+}
+__forceinline__ void copy_async_commit() { ::cuda_on_cpu::copy_async_commit(); }
+template <int kGroups>
+__forceinline__ void copy_async_wait(CUDA_ON_CPU_SITE) { ::cuda_on_cpu::copy_async_wait(kGroups, site); }
+__forceinline__ void ldmatrix_x4(uint32_t (&out)[4], const void* row, CUDA_ON_CPU_SITE) {
+  ::cuda_on_cpu::ldmatrix_x4(out, row, false, site);
+}
+__forceinline__ void ldmatrix_x4_transposed(uint32_t (&out)[4], const void* row, CUDA_ON_CPU_SITE) {
+  ::cuda_on_cpu::ldmatrix_x4(out, row, true, site);
+}
+__forceinline__ void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], CUDA_ON_CPU_SITE) {
+  ::cuda_on_cpu::mma_m16n8k16(c, a, b, site);
+}
+
+}  // namespace facellm::cuda

@@ -1,0 +1,286 @@
+#include "memory.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "symbols.h"
+
+namespace cuda_on_cpu {
+namespace {
+
+enum class Space { kGlobal, kDynamicShared, kStaticShared };
+
+// The last of one kind of access. Of several that nothing orders the number is kSeveral, with the warp if it is one.
+struct Touch {
+  static constexpr uint32_t kNobody = 0, kSeveral = 1u << 31, kSeveralWarps = kSeveral | 0xffff;
+  uint32_t who = kNobody;  // thread + 1
+  uint32_t barriers = 0, moment = 0;
+  uint32_t code = 0;
+};
+
+// What happened to a unit of memory in this block, and in other blocks of this launch.
+struct Cell {
+  uint32_t block_serial = 0, launch_serial = 0;
+  Touch read, write, atomic;
+  int64_t other_block = -1;  // the last other block of the launch
+  uint32_t other_code = 0;
+  bool was_read = false, was_written = false, was_atomic = false;  // by other blocks
+  bool is_arriving = false;                                        // an asynchronous copy is under way
+};
+
+constexpr size_t kCellsOfAChunk = 256;
+using Chunk = std::unique_ptr<Cell[]>;
+
+struct Region {
+  uintptr_t begin = 0, end = 0;
+  std::string name{};
+  Space space = Space::kGlobal;
+  // Bytes of a cell: as many as the accesses so far allow. The first one that is smaller splits all cells.
+  size_t unit = 16;
+  std::vector<Chunk> chunks{};
+  bool is_used = false;
+
+  Cell& cell(size_t index) {
+    if (chunks.empty()) chunks.resize((end - begin + unit - 1) / unit / kCellsOfAChunk + 1);
+    auto& chunk = chunks[index / kCellsOfAChunk];
+    if (!chunk) chunk = std::make_unique<Cell[]>(kCellsOfAChunk);
+    return chunk[index % kCellsOfAChunk];
+  }
+  void refine(size_t smaller) {
+    const size_t parts = unit / smaller;
+    const auto old = std::exchange(chunks, {});
+    unit = smaller;
+    for (size_t c = 0; c < old.size(); ++c) {
+      if (!old[c]) continue;
+      for (size_t i = 0; i < kCellsOfAChunk * parts; ++i) {
+        const size_t index = c * kCellsOfAChunk * parts + i;
+        if (index * unit < end - begin) cell(index) = old[c][i / parts];
+      }
+    }
+  }
+};
+
+std::map<uintptr_t, Region> regions;  // by begin, of global memory
+std::vector<Region> shared;           // of the launch that runs
+
+bool holds(const Region& region, uintptr_t p) { return p >= region.begin && p < region.end; }
+
+// Neighbouring accesses are mostly in few regions.
+thread_local std::array<Region*, 16> lately{};
+
+Region* find(uintptr_t p) {
+  Region*& cached = lately[p >> 12 & 15];
+  if (cached != nullptr && holds(*cached, p)) return cached;
+  for (auto& region : shared) {
+    if (holds(region, p)) return cached = &region;
+  }
+  const auto next = regions.upper_bound(p);
+  if (next == regions.begin()) return nullptr;
+  Region& region = std::prev(next)->second;
+  return holds(region, p) ? cached = &region : nullptr;
+}
+
+// Where an address lies that no region holds.
+std::string surroundings(uintptr_t p) {
+  constexpr uintptr_t kNear = 1 << 20;
+  const Region *before = nullptr, *behind = nullptr;
+  const auto consider = [&](const Region& region) {
+    if (region.end <= p && (before == nullptr || region.end > before->end)) before = &region;
+    if (region.begin > p && (behind == nullptr || region.begin < behind->begin)) behind = &region;
+  };
+  for (const auto& region : shared) consider(region);
+  const auto next = regions.upper_bound(p);
+  if (next != regions.end()) consider(next->second);
+  if (next != regions.begin()) consider(std::prev(next)->second);
+  for (const auto& thread : running.threads) {
+    if (thread.fiber.owns(p)) return "local memory of thread " + std::to_string(thread.number);
+  }
+  if (before != nullptr && p - before->end < kNear) {
+    return std::to_string(p - before->end) + " bytes behind the end of " + before->name;
+  }
+  if (behind != nullptr && behind->begin - p < kNear) {
+    return std::to_string(behind->begin - p) + " bytes before " + behind->name;
+  }
+  return "memory that is not the device's";
+}
+
+const char* verb(Access access) {
+  return access == Access::kRead ? "reads" : access == Access::kWrite ? "writes" : "changes (atomic)";
+}
+
+struct Context {
+  Thread& thread;
+  Region& region;
+  uintptr_t address;
+  size_t bytes;
+  Access access;
+  uint32_t code;
+  Site site;
+
+  std::string what() const {
+    return std::string(verb(access)) + " " + std::to_string(bytes) + " bytes at byte " +
+           std::to_string(address - region.begin) + " of " + region.name;
+  }
+  [[noreturn]] void fail(Fault fault, std::string suffix = "") const {
+    stop(thread, {.fault = fault, .what = what() + suffix, .thread = thread.number, .code = code, .site = site});
+  }
+  [[noreturn]] void race(const Touch& other, const char* how) const {
+    const bool is_one = (other.who & Touch::kSeveral) == 0;
+    stop(thread, {.fault = Fault::kRace, .what = what(), .thread = thread.number, .code = code, .site = site,
+                  .how = how, .other_block = running.block, .other_thread = is_one ? int64_t{other.who} - 1 : -1,
+                  .other_code = other.code});
+  }
+};
+
+bool is_ordered(const Touch& touch, const Thread& thread) {
+  if (touch.who == Touch::kNobody || touch.barriers < running.barriers) return true;
+  const auto& order = running.warps[thread.warp()].order;
+  if (touch.who & Touch::kSeveral) {
+    return (touch.who & 0xffff) == static_cast<uint32_t>(thread.warp()) && order.are_all_before(touch.moment);
+  }
+  const int other = static_cast<int>(touch.who) - 1;
+  return other / 32 == thread.warp() && order.is_before(thread.lane(), other % 32, touch.moment);
+}
+
+void remember(Touch& touch, const Thread& thread, uint32_t code, bool may_be_several) {
+  const auto me = static_cast<uint32_t>(thread.number) + 1;
+  const bool has_other = may_be_several && touch.who != Touch::kNobody && touch.who != me &&
+                         touch.barriers == running.barriers && !is_ordered(touch, thread);
+  uint32_t who = me;
+  if (has_other) {
+    const uint32_t warp = touch.who & Touch::kSeveral ? touch.who & 0xffff : (touch.who - 1) / 32;
+    who = warp == static_cast<uint32_t>(thread.warp()) ? Touch::kSeveral | warp : Touch::kSeveralWarps;
+  }
+  touch = {who, running.barriers, running.warps[thread.warp()].order.now(thread.lane()), code};
+}
+
+// A cell that another block touched last becomes this block's.
+void enter_block(Cell& cell, Space space) {
+  if (space == Space::kGlobal && cell.launch_serial == running.launch_serial) {
+    cell.was_read |= cell.read.who != Touch::kNobody;
+    cell.was_written |= cell.write.who != Touch::kNobody;
+    cell.was_atomic |= cell.atomic.who != Touch::kNobody;
+    const Touch& last = cell.write.who ? cell.write : cell.atomic.who ? cell.atomic : cell.read;
+    cell.other_code = last.code;
+    cell.other_block = running.blocks[cell.block_serial - running.first_block_serial];
+  } else {
+    cell.was_read = cell.was_written = cell.was_atomic = false;
+    cell.other_block = -1;
+  }
+  cell.launch_serial = running.launch_serial;
+  cell.block_serial = running.block_serial;
+  cell.read = cell.write = cell.atomic = {};
+  cell.is_arriving = false;
+}
+
+void check(const Context& context, Cell& cell) {
+  const Access access = context.access;
+  if (cell.is_arriving) {
+    stop(context.thread,
+         {.fault = Fault::kAsyncCopy, .what = context.what(), .thread = context.thread.number, .code = context.code,
+          .site = context.site, .how = "copies there and has not waited for it", .other_block = running.block,
+          .other_thread = int64_t{cell.write.who} - 1, .other_code = cell.write.code});
+  }
+  if (access != Access::kRead && !is_ordered(cell.read, context.thread)) context.race(cell.read, "reads it");
+  if (!is_ordered(cell.write, context.thread)) context.race(cell.write, "writes it");
+  if (access != Access::kAtomic && !is_ordered(cell.atomic, context.thread)) context.race(cell.atomic, "changes it (atomic)");
+  const char* const elsewhere = cell.was_written                                    ? "writes it"
+                                : cell.was_atomic && access != Access::kAtomic      ? "changes it (atomic)"
+                                : cell.was_read && access != Access::kRead          ? "reads it"
+                                                                                    : nullptr;
+  if (elsewhere != nullptr) {
+    stop(context.thread, {.fault = Fault::kRace, .what = context.what(), .thread = context.thread.number,
+                          .code = context.code, .site = context.site, .how = elsewhere,
+                          .other_block = cell.other_block, .other_code = cell.other_code});
+  }
+  if (context.region.space != Space::kGlobal && access != Access::kWrite && !cell.write.who && !cell.atomic.who) {
+    context.fail(Fault::kUninitialised, ", which no thread of this block has written");
+  }
+}
+
+template <typename Action>
+void each_cell(Region& region, uintptr_t address, size_t bytes, Action action) {
+  size_t offset = address - region.begin;
+  while ((offset | bytes) & (region.unit - 1)) region.refine(region.unit / 2);
+  for (const size_t end = offset + bytes; offset < end; offset += region.unit) {
+    Cell& cell = region.cell(offset / region.unit);
+    if (cell.block_serial != running.block_serial) enter_block(cell, region.space);
+    action(cell);
+  }
+}
+
+Region& require_region(Thread& thread, uintptr_t p, size_t bytes, Access access, uint32_t code, Site site) {
+  Region* const region = find(p);
+  if (region != nullptr && p + bytes <= region->end) {
+    if (!region->is_used) {
+      region->is_used = true;
+      if (region->space == Space::kStaticShared) running.static_shared_used += (region->end - region->begin + 15) / 16 * 16;
+    }
+    return *region;
+  }
+  const std::string where = region == nullptr ? surroundings(p)
+                                              : "from byte " + std::to_string(p - region->begin) + " of " + region->name +
+                                                    ", which has " + std::to_string(region->end - region->begin);
+  stop(thread, {.fault = Fault::kOutOfBounds,
+                .what = std::string(verb(access)) + " " + std::to_string(bytes) + " bytes, " + where,
+                .thread = thread.number, .code = code, .site = site});
+}
+
+}  // namespace
+
+void touch(Thread& thread, const void* address, size_t bytes, Access access, uint32_t code, Site site) {
+  const auto p = reinterpret_cast<uintptr_t>(address);
+  Region& region = require_region(thread, p, bytes, access, code, site);
+  const Context context{thread, region, p, bytes, access, code, site};
+  each_cell(region, p, bytes, [&](Cell& cell) {
+    check(context, cell);
+    if (access == Access::kRead) remember(cell.read, thread, code, true);
+    if (access == Access::kWrite) remember(cell.write, thread, code, false);
+    if (access == Access::kAtomic) remember(cell.atomic, thread, code, true);
+  });
+}
+
+void begin_copy(Thread& thread, const void* address, size_t bytes, Site site) {
+  touch(thread, address, bytes, Access::kWrite, 0, site);
+  const auto p = reinterpret_cast<uintptr_t>(address);
+  each_cell(*find(p), p, bytes, [](Cell& cell) { cell.is_arriving = true; });
+}
+
+void end_copy(Thread& thread, const void* address, size_t bytes, Site site) {
+  const auto p = reinterpret_cast<uintptr_t>(address);
+  each_cell(*find(p), p, bytes, [](Cell& cell) { cell.is_arriving = false; });
+  touch(thread, address, bytes, Access::kWrite, 0, site);
+}
+
+void enter_shared(const void* dynamic, size_t bytes) {
+  shared.clear();
+  lately.fill(nullptr);
+  const auto p = reinterpret_cast<uintptr_t>(dynamic);
+  if (bytes > 0) shared.push_back({.begin = p, .end = p + bytes, .name = "dynamic shared memory", .space = Space::kDynamicShared});
+  for (auto& one : static_shared()) {
+    shared.push_back({.begin = one.begin, .end = one.begin + one.bytes, .name = "shared memory " + one.name,
+                      .space = Space::kStaticShared});
+  }
+}
+
+void leave_shared() {
+  shared.clear();
+  lately.fill(nullptr);
+}
+
+void add_region(const void* begin, size_t bytes, std::string name) {
+  const std::lock_guard lock(launching());
+  const auto p = reinterpret_cast<uintptr_t>(begin);
+  if (bytes > 0) regions.insert_or_assign(p, Region{.begin = p, .end = p + bytes, .name = std::move(name)});
+}
+
+void remove_region(const void* begin) {
+  const std::lock_guard lock(launching());
+  regions.erase(reinterpret_cast<uintptr_t>(begin));
+}
+
+}  // namespace cuda_on_cpu
