@@ -1,10 +1,10 @@
 /** `facellm init --data FILE... --output DIR`: a small model with random weights and a vocabulary learnt from the data. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { datasetTexts, readDataset } from '../data/index.js';
 import { createError } from '../errors.js';
-import { decodeText } from '../files/index.js';
+import { readDataText } from '../files/index.js';
 import { createModel, type CreatedModel, nanoShape, overrideShape } from '../model/index.js';
 import { interruptSignal } from './interrupt.js';
 import type { OutputFlags } from './options.js';
@@ -48,10 +48,7 @@ async function textsOf(path: string, { dataset: name, imageRoot }: InitFlags): P
   if (isDataset(path, kind.isDirectory())) {
     return datasetTexts((await readDataset(path, { name, imageRoot })).records);
   }
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw createError('FACELLM_DATA_NOT_FOUND', `${path} cannot be read`, { cause });
-  });
-  return [decodeText(bytes, path, 'FACELLM_DATA_INVALID')];
+  return [(await readDataText(path, () => `${path} cannot be read`)).text];
 }
 
 async function describe({ directory, parameters, vocabularySize }: CreatedModel): Promise<string> {

@@ -3,18 +3,15 @@
  * array of records, JSONL with one record a line, or the one object of a dataset_info.json. A line
  * that is not JSON is a faulty record, so that all such lines are listed or skipped like others.
  */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 
 import { createError } from '../errors.js';
 import {
-  decodeText,
   isJsonObject,
   jsonFault,
   type JsonObject,
   parseJson,
-  systemCode,
+  readDataText,
 } from '../files/index.js';
 import { INFO_NAME, LOCATION_KEYS } from './dataset-info.js';
 import { received } from '../options/describe.js';
@@ -31,19 +28,6 @@ export interface RawRecord {
 export type DataFile =
   | { readonly kind: 'records'; readonly records: readonly RawRecord[]; readonly sha256: string }
   | { readonly kind: 'info'; readonly info: JsonObject };
-
-async function readBytes(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    const code = systemCode(cause);
-    const isAbsent = code === 'ENOENT' || code === 'ENOTDIR';
-    const text = isAbsent
-      ? `there is no data file ${path}; check the path`
-      : `${path} cannot be read (${code}); expected a JSON or JSONL file`;
-    throw createError('FACELLM_DATA_NOT_FOUND', text, { cause });
-  }
-}
 
 function parseLines(text: string): RawRecord[] {
   return text.split('\n').flatMap((content, i): RawRecord[] => {
@@ -79,12 +63,13 @@ function isJsonLines(text: string, path: string): boolean {
  * UTF-8, JSON or JSONL, with line and column
  */
 export async function readDataFile(path: string): Promise<DataFile> {
-  const bytes = await readBytes(path);
-  const text = decodeText(bytes, path, 'FACELLM_DATA_INVALID');
+  const { text, sha256 } = await readDataText(path, (code) =>
+    code === 'ENOENT' || code === 'ENOTDIR'
+      ? `there is no data file ${path}; check the path`
+      : `${path} cannot be read (${code}); expected a JSON or JSONL file`,
+  );
   const records = (list: readonly RawRecord[]): DataFile => ({
-    kind: 'records',
-    records: list,
-    sha256: createHash('sha256').update(bytes).digest('hex'),
+    ...{ kind: 'records', records: list, sha256 },
   });
   if (text.trim() === '') return records([]);
   const parsed = parseJson(text);

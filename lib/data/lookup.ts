@@ -1,6 +1,9 @@
 /** What is there on disk: a dataset's pictures, each looked up once and many at a time. */
 import { stat } from 'node:fs';
+
 import { systemCode } from '../files/index.js';
+import { headerProblem } from '../image/index.js';
+import { FILES_AT_ONCE, mapBounded } from '../jobs/index.js';
 
 /** Enough to keep libuv's threads busy, also on a network drive; few enough to hold no memory. */
 const LOOKUPS_AT_ONCE = 64;
@@ -21,18 +24,37 @@ function problemOf(path: string): Promise<string | undefined> {
   });
 }
 
+async function problemsOf(
+  paths: readonly string[],
+  limit: number,
+  look: (path: string) => Promise<string | undefined>,
+): Promise<Map<string, string>> {
+  const problems = await mapBounded(paths, limit, look);
+  return new Map(
+    paths.flatMap((path, i) => {
+      const problem = problems[i];
+      return problem === undefined ? [] : [[path, problem]];
+    }),
+  );
+}
+
 /** What is wrong with each of these files; those that exist are not in the result. */
-export async function findMissing(paths: ReadonlySet<string>): Promise<Map<string, string>> {
-  const missing = new Map<string, string>();
-  const queue = paths.values();
-  const work = async (): Promise<void> => {
-    for (const path of queue) {
-      const problem = await problemOf(path);
-      if (problem !== undefined) missing.set(path, problem);
-    }
-  };
-  await Promise.all(Array.from({ length: LOOKUPS_AT_ONCE }, work));
-  return missing;
+export function findMissing(paths: ReadonlySet<string>): Promise<Map<string, string>> {
+  return problemsOf([...paths], LOOKUPS_AT_ONCE, problemOf);
+}
+
+/**
+ * Pictures whose beginning already shows that they cannot be decoded: web pages, Git LFS pointers, empty files. One
+ * that is cut short or damaged further on is found when it is decoded.
+ */
+export function findUndecodable(
+  paths: readonly string[],
+  signal?: AbortSignal,
+): Promise<Map<string, string>> {
+  return problemsOf(paths, FILES_AT_ONCE, (path) => {
+    signal?.throwIfAborted();
+    return headerProblem(path);
+  });
 }
 
 /** Whether there is a file at `path`. */

@@ -8,6 +8,8 @@ import { readFile } from 'node:fs/promises';
 import { createError, type ErrorCode } from '../errors.js';
 import { firstDetails } from './first-details.js';
 import { impostorOf } from './impostor.js';
+import { sha256 } from './sha256.js';
+import { systemCode } from './system-code.js';
 
 /** Codes of what can go wrong with a text file. */
 export interface TextFileCodes {
@@ -69,6 +71,22 @@ export async function readOptionalText(
     );
   }
   return decodeText(bytes, path, codes.invalid);
+}
+
+/**
+ * The text of a file of data, and the sha256 of its bytes.
+ *
+ * @param refusal what to say where the system does not let it be read, by the system's code
+ * @throws DataError FACELLM_DATA_NOT_FOUND; FACELLM_DATA_INVALID as {@link decodeText}
+ */
+export async function readDataText(
+  path: string,
+  refusal: (code: string) => string,
+): Promise<{ readonly text: string; readonly sha256: string }> {
+  const bytes = await readFile(path).catch((cause: unknown) => {
+    throw createError('FACELLM_DATA_NOT_FOUND', refusal(systemCode(cause)), { cause });
+  });
+  return { text: decodeText(bytes, path, 'FACELLM_DATA_INVALID'), sha256: sha256(bytes) };
 }
 
 /** Line ends as Python's text mode gives them: CR LF and CR become LF. */

@@ -1,5 +1,8 @@
 /** Work on many items with a bound on how many are under way. */
 
+/** Enough to keep libuv's threads and the disk busy, also on a network drive, without opening thousands of files. */
+export const FILES_AT_ONCE = 16;
+
 /** As `Promise.all(items.map(work))`, at most `limit` at a time; the first failure stops new work. */
 export async function mapBounded<T, R>(
   items: readonly T[],

@@ -1,2 +1,3 @@
 /** What all long jobs have in common. */
+export { FILES_AT_ONCE, Gate, mapBounded, prefetch } from './bounded.js';
 export { JobRun } from './job-run.js';

@@ -5,8 +5,8 @@ import type { NativeAddon, NativeTrainImage } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
 import { ByteCache, decodeImage, type DecodedImage, limitArea, planTiles } from '../image/index.js';
+import { Gate } from '../jobs/index.js';
 import { type AugmentationPlace, drawAugmentation } from './augmentation.js';
-import { Gate } from './bounded.js';
 import type { TrainingRecipe } from './recipe.js';
 
 /** Bytes of tiles kept, and of pictures where each pass cuts its own tiles from them. */

@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto';
 
 import type { CheckpointConfig, CheckpointFiles } from '../checkpoint/index.js';
 import type { Dataset } from '../data/index.js';
-import { mapBounded } from './bounded.js';
+import { sha256 } from '../files/index.js';
+import { FILES_AT_ONCE, mapBounded } from '../jobs/index.js';
 import type { TrainingRecipe } from './recipe.js';
 import type { SampleSet } from './sample-set.js';
 import { sampledPictureHash, sampledWeightsHash } from './sampled-hash.js';
@@ -16,11 +17,9 @@ export type RunInputs = Readonly<Record<string, string>>;
 
 /** Settings that change nothing of a run's numbers. */
 const WITHOUT_EFFECT = ['name', 'logEvery', 'saveEvery', 'keepCheckpoints', 'shardsWeights'];
-/** Enough to keep libuv's threads busy, also on a network drive. */
-const FILES_AT_ONCE = 16;
 
 function hashOf(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
+  return sha256(JSON.stringify(value));
 }
 
 export interface RunFacts {

@@ -4,11 +4,11 @@ import type { CheckpointConfig } from '../checkpoint/index.js';
 import type { TrainingRecord } from '../data/index.js';
 import { createError } from '../errors.js';
 import { planTiles, readImageSize, type TilingOptions } from '../image/index.js';
+import { mapBounded } from '../jobs/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import { balancedWeights } from './balance.js';
 import { type EncodedRecord, encodeRecord, expandRecord, SourceCache } from './encode-record.js';
 import { ImageTiles } from './image-tiles.js';
-import { mapBounded } from './bounded.js';
 import type { TrainingRecipe } from './recipe.js';
 
 export interface Sample {

@@ -1,11 +1,9 @@
 /** The adapter that a run starts from: it must be what the recipe goes on with. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 
 import type { NativeModelConfig, NativeTrainedModule } from '../binding/native.js';
 import { createError } from '../errors.js';
+import { sha256OfFile } from '../files/index.js';
 import { ADAPTER_WEIGHTS, readAdapterConfig, resolveTargets } from '../lora/index.js';
 import type { TrainingRecipe } from './recipe.js';
 
@@ -36,7 +34,11 @@ export async function checkStartAdapter(
       `usesDora: the adapter has ${stored.usesDora}, the recipe ${recipe.lora.usesDora}`,
     );
   }
-  if (differences.length === 0) return hashOf(join(directory, ADAPTER_WEIGHTS));
+  if (differences.length === 0) {
+    const path = join(directory, ADAPTER_WEIGHTS);
+    const text = `${path} cannot be read; name the folder of a PEFT adapter`;
+    return sha256OfFile(path, (cause) => createError('FACELLM_ADAPTER_INVALID', text, { cause }));
+  }
   const told = differences.slice(0, MOST_TOLD);
   if (differences.length > told.length) told.push(`and ${differences.length - told.length} more`);
   throw createError(
@@ -44,20 +46,6 @@ export async function checkStartAdapter(
     `${directory} is no adapter of this recipe; set lora.rank, lora.alpha and lora.targets to the adapter's`,
     { details: told },
   );
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  try {
-    await pipeline(createReadStream(path), hash);
-  } catch (cause) {
-    throw createError(
-      'FACELLM_ADAPTER_INVALID',
-      `${path} cannot be read; name the folder of a PEFT adapter`,
-      { cause },
-    );
-  }
-  return hash.digest('hex');
 }
 
 function compare(

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { writeSkipped } from '../data/index.js';
 import type { Job } from '../distributed/index.js';
 import { createError, fromNative } from '../errors.js';
-import { prefetch } from './bounded.js';
+import { writeFileAtomic } from '../files/index.js';
+import { prefetch } from '../jobs/index.js';
 import {
   checkpointPath,
   listCheckpoints,
@@ -24,7 +25,6 @@ import { agreeOnStart, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
 import { RunFiles } from './run-files.js';
 import { changedInputs, fingerprintOf } from './run-inputs.js';
-import { writeFileAtomic } from '../files/index.js';
 import type { TrainingSetup } from './setup.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';

@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import fc from 'fast-check';
 
-import { Gate, mapBounded, prefetch } from '../../lib/training/bounded.js';
+import { Gate, mapBounded, prefetch } from '../../lib/jobs/bounded.js';
 
 describe('bounded work', () => {
   /** Work that takes a few turns of the event loop, and the most of it that ran at once. */

@@ -1,11 +1,8 @@
 /** The rows of a CSV file of labels as they are written, each with its line. What cells mean is others' business. */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-
 import { CsvError, parse } from 'csv-parse/sync';
 
 import { createError } from '../../errors.js';
-import { decodeText, firstDetails, systemCode } from '../../files/index.js';
+import { firstDetails, readDataText } from '../../files/index.js';
 
 export interface CsvRow {
   /** Without surrounding white space. */
@@ -26,18 +23,6 @@ export interface CsvFile {
 /** FACELLM_DATA_INVALID with the first 1000 details. */
 export function invalidLabels(message: string, details: readonly string[], cause?: unknown): Error {
   return createError('FACELLM_DATA_INVALID', message, { details: firstDetails(details), cause });
-}
-
-async function readBytes(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    throw createError(
-      'FACELLM_DATA_NOT_FOUND',
-      `${path} cannot be read (${systemCode(cause)}); expected a CSV file of labels`,
-      { cause },
-    );
-  }
 }
 
 /** Line breaks inside quoted cells. */
@@ -85,11 +70,14 @@ function checkSeparator(header: readonly string[], path: string): void {
  * empty, or parted by another sign
  */
 export async function readCsv(path: string): Promise<CsvFile> {
-  const bytes = await readBytes(path);
-  const [first, ...rows] = parseRows(decodeText(bytes, path, 'FACELLM_DATA_INVALID'), path);
+  const { text, sha256 } = await readDataText(
+    path,
+    (code) => `${path} cannot be read (${code}); expected a CSV file of labels`,
+  );
+  const [first, ...rows] = parseRows(text, path);
   if (first === undefined) {
     throw invalidLabels(`${path} is empty; expected a header and rows`, []);
   }
   checkSeparator(first.cells, path);
-  return { header: first.cells, rows, sha256: createHash('sha256').update(bytes).digest('hex') };
+  return { header: first.cells, rows, sha256 };
 }

@@ -4,10 +4,10 @@
  * pictures is taken for all.
  */
 import { realpath } from 'node:fs/promises';
-import { basename, dirname, join, posix } from 'node:path';
+import { basename, dirname, join, posix, resolve } from 'node:path';
 
 import { createError } from '../../errors.js';
-import { findMissing } from '../lookup.js';
+import { findMissing, isFolder } from '../lookup.js';
 
 /** Names under which FairFace's two crops are published and used. */
 const PUBLISHED_FOLDERS = [
@@ -23,7 +23,7 @@ const SPLIT_OF: ReadonlyMap<string, string> = new Map([
 const PROBES = 64;
 
 /** Turns a CSV's file name into an absolute path. */
-export type Locate = (file: string) => string;
+type Locate = (file: string) => string;
 
 /**
  * A file name in one form: slashes forward, no `.` and no doubled slash. Undefined if it is empty,
@@ -79,7 +79,7 @@ const countMissing = async (files: readonly string[], locate: Locate): Promise<n
  * @param folder absolute
  * @throws DataError FACELLM_DATA_INVALID if only a folder named after another split would have pictures
  */
-export async function locateImages(folder: string, files: readonly string[]): Promise<Locate> {
+async function locateImages(folder: string, files: readonly string[]): Promise<Locate> {
   const probes = files.slice(0, PROBES);
   const bases = [folder, ...PUBLISHED_FOLDERS.map((name) => join(folder, name))];
   const candidates = bases.map(
@@ -101,4 +101,28 @@ export async function locateImages(folder: string, files: readonly string[]): Pr
   if ((await countMissing(probes, bare)) >= fewest) return best;
   await checkSplit(folder, split);
   return bare;
+}
+
+/**
+ * The absolute path of a folder.
+ *
+ * @throws DataError FACELLM_DATA_NOT_FOUND
+ */
+export async function existingFolder(path: string, content: string): Promise<string> {
+  const folder = resolve(path);
+  if (await isFolder(folder)) return folder;
+  throw createError('FACELLM_DATA_NOT_FOUND', `there is no folder ${folder} of ${content}`);
+}
+
+/** Where a picture lies, absolute, and what is wrong with it if it is not there. */
+export type FindPicture = (file: string) => {
+  readonly path: string;
+  readonly problem: string | undefined;
+};
+
+/** Looks for all pictures at once, as {@link locateImages} chooses. */
+export async function findPictures(folder: string, files: readonly string[]): Promise<FindPicture> {
+  const locate = await locateImages(folder, files);
+  const missing = await findMissing(new Set(files.map(locate)));
+  return (file) => ({ path: locate(file), problem: missing.get(locate(file)) });
 }

@@ -2,11 +2,8 @@
  * A label CSV and its pictures: every row checked against FairFace's vocabulary, every picture looked
  * up. All that is wrong is reported at once, by line.
  */
-import { resolve } from 'node:path';
-
 import { createError } from '../../errors.js';
 import { didYouMean, received } from '../../options/describe.js';
-import { findMissing, isFolder } from '../lookup.js';
 import {
   type ColumnMap,
   type ColumnOptions,
@@ -14,7 +11,7 @@ import {
   mapColumns,
 } from './column-map.js';
 import { type CsvRow, invalidLabels, readCsv } from './csv-file.js';
-import { locateImages, normaliseFile } from './image-folder.js';
+import { existingFolder, findPictures, normaliseFile } from './image-folder.js';
 import { rangeOfDate } from './spreadsheet-date.js';
 import { type Attribute, type FaceLabels, VOCABULARY } from './vocabulary.js';
 
@@ -169,21 +166,16 @@ export async function readLabels(options: ReadLabelsOptions): Promise<LabelledIm
       details: wrong,
     });
   }
-  const folder = resolve(options.images);
-  if (!(await isFolder(folder))) {
-    throw createError('FACELLM_DATA_NOT_FOUND', `there is no folder ${folder} of images`);
-  }
+  const folder = await existingFolder(options.images, 'images');
   const { rows, otherRows, sha256, isFairFace } = await readTable(options);
   noteDuplicates(rows);
   const files = rows.flatMap(({ file }) => (file === undefined ? [] : [file]));
-  const locate = await locateImages(folder, files);
-  const missing = await findMissing(new Set(files.map(locate)));
+  const find = await findPictures(folder, files);
   const images: LabelledImage[] = [];
   const skipped: SkippedRow[] = [];
   for (const { line, file, labels, problems } of rows) {
-    const path = file === undefined ? '' : locate(file);
-    const lost = missing.get(path);
-    if (lost !== undefined) problems.push(`image ${path} ${lost}`);
+    const { path, problem } = file === undefined ? { path: '' } : find(file);
+    if (problem !== undefined) problems.push(`image ${path} ${problem}`);
     if (problems.length > 0 || file === undefined) skipped.push({ line, problems });
     else images.push({ file, path, labels, line });
   }

@@ -2,14 +2,11 @@
  * Prompt sets of this package and of users' files, checked: a student's question that would name a label is refused
  * here.
  */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 
 import { createError } from '../../errors.js';
-import { decodeText, systemCode } from '../../files/index.js';
+import { readDataText, sha256 } from '../../files/index.js';
 import { didYouMean } from '../../options/describe.js';
 import { ATTRIBUTES, type Attribute, VOCABULARY } from '../labels/vocabulary.js';
 import { ATTRIBUTE_QUESTIONS } from './attribute-questions.js';
@@ -57,7 +54,7 @@ function canonical(value: unknown): unknown {
 /** sha256 of a set and of the wording that labels are put into, in lower-case hex. */
 export function promptSetHash(set: PromptSet): string {
   const content = canonical({ set, wording: PERSON_WORDING });
-  return createHash('sha256').update(JSON.stringify(content)).digest('hex');
+  return sha256(JSON.stringify(content));
 }
 
 const PLACEHOLDER = /\{[^{}]*\}/;
@@ -146,17 +143,11 @@ export function selectQuestions(set: PromptSet, ids: readonly string[]): PromptS
 export async function loadPromptSet(nameOrPath: string): Promise<PromptSet> {
   const known = Object.hasOwn(PROMPT_SETS, nameOrPath) ? PROMPT_SETS[nameOrPath] : undefined;
   if (known !== undefined) return known;
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(nameOrPath);
-  } catch (cause) {
-    throw createError(
-      'FACELLM_DATA_NOT_FOUND',
-      `there is no prompt set ${nameOrPath} and no such file (${systemCode(cause)}); ${didYouMean(nameOrPath, Object.keys(PROMPT_SETS))}`,
-      { cause },
-    );
-  }
-  const written = decodeText(bytes, nameOrPath, 'FACELLM_DATA_INVALID');
+  const { text: written } = await readDataText(
+    nameOrPath,
+    (code) =>
+      `there is no prompt set ${nameOrPath} and no such file (${code}); ${didYouMean(nameOrPath, Object.keys(PROMPT_SETS))}`,
+  );
   let value: unknown;
   try {
     // JSON is YAML.

@@ -46,9 +46,8 @@ function itemsOf({ file, path, cells }: LabelledPicture, layout: Layout): Evalua
 
 /** What was left out, attribute by attribute. */
 function notesOf(
-  { skipped }: LabelledPictures,
+  { skipped, layout }: LabelledPictures<Layout>,
   pictures: readonly LabelledPicture[],
-  layout: Layout,
 ): string[] {
   const notes = skipped === 0 ? [] : [`${skipped} faulty row(s) of the label file were left out`];
   for (const { definition, column } of layout.attributes) {
@@ -73,11 +72,12 @@ function notesOf(
  */
 export async function attributesBenchmark(options: AttributesOptions): Promise<Benchmark> {
   const definitions = resolveAttributes(options);
-  let layout: Layout = { attributes: [], groups: [] };
-  const found = await readLabelledPictures(options, (file) => {
-    layout = placeColumns(file, definitions, options);
-    return checkLabels(layout);
-  });
+  const found = await readLabelledPictures(
+    options,
+    (file) => placeColumns(file, definitions, options),
+    checkLabels,
+  );
+  const { layout } = found;
   const pictures = found.pictures.slice(0, options.limit);
   const items = pictures.flatMap((picture) => itemsOf(picture, layout));
   if (items.length === 0) {
@@ -97,7 +97,7 @@ export async function attributesBenchmark(options: AttributesOptions): Promise<B
     groups: columnsOf(layout.groups),
     of: [pictures.length, found.pictures.length, 'pictures'],
     isPartial: found.skipped > 0,
-    notes: notesOf(found, pictures, layout),
+    notes: notesOf(found, pictures),
     report: (report) => writeFairnessReport({ ...report, attributes }),
   });
 }

@@ -1,12 +1,13 @@
 /** FaceXBench as a benchmark: its folder to questions, its answers to tables. */
 import { join } from 'node:path';
 
-import type { Benchmark, EvaluationSource, ModelRun } from '../types.js';
+import { sha256 } from '../../files/index.js';
+import type { Benchmark, ModelRun } from '../types.js';
 import { optionLabels } from './extract-official.js';
 import { buildPrompt, type FaceXSetting } from './prompt.js';
 import { differencesFromPublished } from './published-set.js';
 import { LABELLED_OPTIONS } from './question-file.js';
-import { type QuestionFolder, readQuestionFolder, sha256 } from './question-folder.js';
+import { type QuestionFolder, readQuestionFolder } from './question-folder.js';
 import { reportFaceXBench } from './report.js';
 import type { FaceXItem } from './scores.js';
 
@@ -43,7 +44,7 @@ export async function faceXBench(options: FaceXBenchOptions): Promise<Benchmark>
     isPartial,
     notes,
     items,
-    fingerprint: fingerprintOf(folder.sources),
+    fingerprint: sha256(folder.sources.map((one) => `${one.sha256} ${one.path}\n`).join('')),
     sources: folder.sources,
     readings: options.readings ?? ['text', 'probability'],
     report: (runs: readonly ModelRun[], output: string) =>
@@ -70,10 +71,6 @@ function listItems(folder: QuestionFolder, setting: FaceXSetting, limit: number)
       options: question.options,
     })),
   );
-}
-
-function fingerprintOf(sources: readonly EvaluationSource[]): string {
-  return sha256(sources.map(({ path, sha256: hash }) => `${hash} ${path}\n`).join(''));
 }
 
 /** Why fewer questions are asked than the files hold. */

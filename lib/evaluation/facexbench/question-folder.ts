@@ -1,13 +1,12 @@
 /** FaceXBench's folder: all question files read and checked, all pictures found and hashed. */
-import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { createError, FaceLlmError } from '../../errors.js';
-import { decodeText } from '../../files/index.js';
-import { eachFile } from '../labels/fingerprint.js';
+import { decodeText, sha256 } from '../../files/index.js';
+import { FILES_AT_ONCE, mapBounded } from '../../jobs/index.js';
 import type { EvaluationSource } from '../types.js';
-import { type FaceXFile, type FaceXQuestion, parseQuestionFile } from './question-file.js';
+import { type FaceXFile, parseQuestionFile } from './question-file.js';
 
 export interface QuestionFolder {
   /** Where the question files lie and picture paths start. */
@@ -30,10 +29,6 @@ export interface LeftOut {
   readonly file: string;
   readonly question: string | undefined;
   readonly reason: string;
-}
-
-export function sha256(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
 }
 
 /**
@@ -123,13 +118,11 @@ async function hashPictures(
   questionFiles: readonly FaceXFile[],
 ): Promise<Map<string, string | undefined>> {
   const paths = questionFiles.flatMap(({ questions }) =>
-    questions.flatMap((question: FaceXQuestion) => question.imagePaths),
+    questions.flatMap(({ imagePaths }) => imagePaths),
   );
-  const hashes = new Map<string, string | undefined>(paths.map((path) => [path, undefined]));
-  const files = [...hashes.keys()].map((path) => [path, join(directory, path)] as const);
-  await eachFile(files, async (name, path) => {
-    const bytes = await readFile(path).catch(() => undefined);
-    if (bytes !== undefined) hashes.set(name, sha256(bytes));
+  const hashes = await mapBounded([...new Set(paths)], FILES_AT_ONCE, async (path) => {
+    const bytes = await readFile(join(directory, path)).catch(() => undefined);
+    return [path, bytes && sha256(bytes)] as const;
   });
-  return hashes;
+  return new Map(hashes);
 }

@@ -1,9 +1,6 @@
 /** A label file with its pictures: which rows can be used, and where their pictures lie. */
-import { resolve } from 'node:path';
-
 import { received } from '../../options/describe.js';
-import { locateImages, normaliseFile } from '../../data/labels/image-folder.js';
-import { findMissing, isFolder } from '../../data/lookup.js';
+import { existingFolder, findPictures, normaliseFile } from '../../data/labels/image-folder.js';
 import { createError } from '../../errors.js';
 import {
   findColumn,
@@ -40,8 +37,10 @@ export interface LabelledPicture {
   readonly cells: readonly string[];
 }
 
-export interface LabelledPictures {
+export interface LabelledPictures<Layout> {
   readonly file: LabelFile;
+  /** Where the file says what. */
+  readonly layout: Layout;
   /** In the order of the CSV; never empty. */
   readonly pictures: readonly LabelledPicture[];
   /** Rows left out as faulty; 0 unless `onInvalid` is 'skip'. */
@@ -82,20 +81,19 @@ function nameRows(
 }
 
 /**
- * Reads the label file and looks for the pictures; nothing is decoded. `prepare` sees the file's columns and
- * gives the check of each row's cells.
+ * Reads the label file and looks for the pictures; nothing is decoded.
  *
+ * @param place finds the columns
+ * @param check of each row's cells
  * @throws DataError FACELLM_DATA_NOT_FOUND if folder or label file is absent; FACELLM_DATA_INVALID with one detail
  * per problem ("line 17: …"); with `onInvalid: 'skip'` the last only if no row is left
  */
-export async function readLabelledPictures(
+export async function readLabelledPictures<Layout>(
   options: LabelledPicturesOptions,
-  prepare: (file: LabelFile) => CheckCells,
-): Promise<LabelledPictures> {
-  const folder = resolve(options.data);
-  if (!(await isFolder(folder))) {
-    throw createError('FACELLM_DATA_NOT_FOUND', `there is no folder ${folder} of pictures`);
-  }
+  place: (file: LabelFile) => Layout,
+  check: (layout: Layout) => CheckCells = () => () => [],
+): Promise<LabelledPictures<Layout>> {
+  const folder = await existingFolder(options.data, 'pictures');
   const file = await readLabelFile(options.labels ?? (await findLabelFile(folder)));
   const fileName = options.columns?.['file'] ?? 'file';
   const column = findColumn(file, [fileName]);
@@ -105,29 +103,29 @@ export async function readLabelledPictures(
       `${file.path}: ${missingColumn(file, fileName, 'the pictures')} (columns.file names another)`,
     );
   }
-  const check = prepare(file);
+  const layout = place(file);
+  const checkCells = check(layout);
   const rows = filterRows(file, column, options);
   const problems: LabelProblem[] = [...file.problems];
   const named = nameRows(rows, column, problems);
   for (const { line, cells } of rows) {
-    for (const text of check(cells)) problems.push({ line, text });
+    for (const text of checkCells(cells)) problems.push({ line, text });
   }
-  const locate = await locateImages(
+  const find = await findPictures(
     folder,
     named.map(({ name }) => name),
   );
-  const missing = await findMissing(new Set(named.map(({ name }) => locate(name))));
   for (const { name, line } of named) {
-    const lost = missing.get(locate(name));
-    if (lost !== undefined) problems.push({ line, text: `picture ${locate(name)} ${lost}` });
+    const { path, problem } = find(name);
+    if (problem !== undefined) problems.push({ line, text: `picture ${path} ${problem}` });
   }
   const faulty = new Set(problems.map(({ line }) => line));
   const pictures = named
     .filter(({ line }) => !faulty.has(line))
-    .map(({ name, line, cells }) => ({ file: name, path: locate(name), line, cells }));
+    .map(({ name, line, cells }) => ({ file: name, path: find(name).path, line, cells }));
   const count = rows.length + file.problems.length;
   if (pictures.length === 0 || (faulty.size > 0 && options.onInvalid !== 'skip')) {
     throw labelProblems(file.path, count, problems);
   }
-  return { file, pictures, skipped: faulty.size };
+  return { file, layout, pictures, skipped: faulty.size };
 }

@@ -2,13 +2,10 @@
  * Pairs as lists publish them: LFW's pairs.txt (G. Huang et al., Labeled Faces in the Wild, 2007) or a CSV of two
  * paths and a verdict.
  */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-
 import { received } from '../../options/describe.js';
 import { normaliseFile } from '../../data/labels/image-folder.js';
 import { createError } from '../../errors.js';
-import { decodeText, systemCode, universalNewlines } from '../../files/index.js';
+import { readDataText, universalNewlines } from '../../files/index.js';
 import {
   findColumn,
   type LabelProblem,
@@ -79,18 +76,11 @@ function parseLfw(text: string): { pairs: ListedPair[]; problems: LabelProblem[]
 }
 
 async function readLfw(path: string): Promise<PairFile> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (cause) {
-    throw createError(
-      'FACELLM_DATA_NOT_FOUND',
-      `${path} cannot be read (${systemCode(cause)}); expected a list of pairs`,
-      { cause },
-    );
-  }
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { ...parseLfw(decodeText(bytes, path, 'FACELLM_DATA_INVALID')), sha256 };
+  const { text, sha256 } = await readDataText(
+    path,
+    (code) => `${path} cannot be read (${code}); expected a list of pairs`,
+  );
+  return { ...parseLfw(text), sha256 };
 }
 
 async function readCsv(path: string, columns: Readonly<Record<string, string>>): Promise<PairFile> {

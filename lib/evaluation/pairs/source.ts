@@ -1,8 +1,5 @@
 /** Where pairs come from: a published list, or people drawn from a label file; and what groups pictures are in. */
-import { resolve } from 'node:path';
-
-import { locateImages } from '../../data/labels/image-folder.js';
-import { findMissing, isFolder } from '../../data/lookup.js';
+import { existingFolder, findPictures } from '../../data/labels/image-folder.js';
 import { createError } from '../../errors.js';
 import {
   columnsOf,
@@ -12,7 +9,11 @@ import {
   placeGroups,
 } from '../labels/group-columns.js';
 import { findColumn, type LabelProblem, missingColumn } from '../labels/label-file.js';
-import { type LabelledPicturesOptions, readLabelledPictures } from '../labels/labelled-pictures.js';
+import {
+  type LabelledPicture,
+  type LabelledPicturesOptions,
+  readLabelledPictures,
+} from '../labels/labelled-pictures.js';
 import type { GroupColumn } from '../paired/groups.js';
 import type { EvaluationSource } from '../types.js';
 import { drawPairs } from './draw-pairs.js';
@@ -43,6 +44,15 @@ export interface PeopleOptions extends SourceOptions {
   readonly seed: number;
 }
 
+/** The groups that pictures are in, and those that there are. */
+function grouped(
+  pictures: readonly LabelledPicture[],
+  placed: readonly PlacedGroup[],
+): Pick<PairSource, 'groups' | 'columns'> {
+  const groups = new Map(pictures.map(({ file, cells }) => [file, groupsOf(placed, cells)]));
+  return { groups, columns: columnsOf(placed) };
+}
+
 /**
  * Draws pairs from a label file with a column of identities.
  *
@@ -50,64 +60,47 @@ export interface PeopleOptions extends SourceOptions {
  */
 export async function pairsOfPeople(options: PeopleOptions): Promise<PairSource> {
   const name = options.columns?.['identity'] ?? 'identity';
-  let identity = -1;
-  let placed: readonly PlacedGroup[] = [];
-  const found = await readLabelledPictures(options, (file) => {
-    identity = findColumn(file, [name]);
-    if (identity === -1) {
-      throw createError(
-        'FACELLM_DATA_INVALID',
-        `${file.path}: ${missingColumn(file, name, 'people')} (columns.identity names another, \`pairs\` a list)`,
-      );
-    }
-    placed = placeGroups(file, options);
-    return () => [];
+  const { genuine, impostor, seed, impostors } = options;
+  const { file, pictures, skipped, layout } = await readLabelledPictures(options, (labels) => {
+    const identity = findColumn(labels, [name]);
+    if (identity !== -1) return { identity, placed: placeGroups(labels, options) };
+    throw createError(
+      'FACELLM_DATA_INVALID',
+      `${labels.path}: ${missingColumn(labels, name, 'people')} (columns.identity names another, \`pairs\` a list)`,
+    );
   });
-  const known = found.pictures.filter(({ cells }) => cells[identity] !== '');
-  const groups = new Map(known.map((picture) => [picture.file, groupsOf(placed, picture.cells)]));
+  const identityOf = ({ cells }: LabelledPicture): string => cells[layout.identity] ?? '';
+  const known = pictures.filter((picture) => identityOf(picture) !== '');
+  const { groups, columns } = grouped(known, layout.placed);
+  const poolOf = (one: string): string =>
+    impostors === 'same-groups' ? JSON.stringify(groups.get(one)) : '';
   const pairs = drawPairs({
-    pictures: known.map(({ file, cells }) => ({
-      file,
-      identity: cells[identity] ?? '',
-      pool: options.impostors === 'same-groups' ? JSON.stringify(groups.get(file)) : '',
+    pictures: known.map((one) => ({
+      ...{ file: one.file, identity: identityOf(one), pool: poolOf(one.file) },
     })),
-    genuine: options.genuine,
-    impostor: options.impostor,
-    seed: options.seed,
+    ...{ genuine, impostor, seed },
   });
-  const paths = new Map(known.map(({ file, path }) => [file, path]));
-  const genuine = pairs.filter(({ isGenuine }) => isGenuine).length;
-  const unknown = found.pictures.length - known.length;
+  const paths = new Map(known.map((one) => [one.file, one.path]));
+  const drawn = pairs.filter(({ isGenuine }) => isGenuine).length;
+  const unknown = pictures.length - known.length;
   return {
-    file: found.file,
-    pairs,
-    locate: (file) => paths.get(file) ?? file,
-    groups,
-    columns: columnsOf(placed),
+    ...{ file, pairs, groups, columns },
+    locate: (one) => paths.get(one) ?? one,
     notes: [
-      `${genuine} pair(s) of one person and ${pairs.length - genuine} of two drawn from ${known.length} pictures with seed ${options.seed}`,
-      options.impostors === 'same-groups' && 'pairs of two people are alike in all groups',
+      `${drawn} pair(s) of one person and ${pairs.length - drawn} of two drawn from ${known.length} pictures with seed ${seed}`,
+      impostors === 'same-groups' && 'pairs of two people are alike in all groups',
       unknown > 0 && `${unknown} picture(s) of people not known were not used`,
-      found.skipped > 0 && `${found.skipped} faulty row(s) of the label file were left out`,
+      skipped > 0 && `${skipped} faulty row(s) of the label file were left out`,
     ].filter((note) => note !== false),
-    isPartial: found.skipped > 0,
+    isPartial: skipped > 0,
   };
 }
 
 /** Groups of a list's pictures, if a label file is named; pictures that it does not have are in no group. */
-async function labelledGroups(
-  options: SourceOptions,
-): Promise<Pick<PairSource, 'groups' | 'columns'>> {
-  if (options.labels === undefined) return { groups: new Map(), columns: [] };
-  let placed: readonly PlacedGroup[] = [];
-  const { pictures } = await readLabelledPictures(options, (file) => {
-    placed = placeGroups(file, options);
-    return () => [];
-  });
-  return {
-    groups: new Map(pictures.map((picture) => [picture.file, groupsOf(placed, picture.cells)])),
-    columns: columnsOf(placed),
-  };
+async function labelledGroups(options: SourceOptions): Promise<ReturnType<typeof grouped>> {
+  if (options.labels === undefined) return grouped([], []);
+  const found = await readLabelledPictures(options, (file) => placeGroups(file, options));
+  return grouped(found.pictures, found.layout);
 }
 
 /**
@@ -116,18 +109,14 @@ async function labelledGroups(
  * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID listing every fault by its line
  */
 export async function listedPairs(path: string, options: SourceOptions): Promise<PairSource> {
-  const folder = resolve(options.data);
-  if (!(await isFolder(folder))) {
-    throw createError('FACELLM_DATA_NOT_FOUND', `there is no folder ${folder} of pictures`);
-  }
+  const folder = await existingFolder(options.data, 'pictures');
   const list = await readPairFile(path, options.columns);
   const files = [...new Set(list.pairs.flatMap(({ first, second }) => [first, second]))];
-  const locate = await locateImages(folder, files);
-  const missing = await findMissing(new Set(files.map(locate)));
+  const find = await findPictures(folder, files);
   const lost = list.pairs.flatMap(({ first, second, line }): LabelProblem[] =>
     [first, second].flatMap((file) => {
-      const problem = missing.get(locate(file));
-      return problem === undefined ? [] : [{ line, text: `picture ${locate(file)} ${problem}` }];
+      const { path: at, problem } = find(file);
+      return problem === undefined ? [] : [{ line, text: `picture ${at} ${problem}` }];
     }),
   );
   const problems = [...list.problems, ...lost];
@@ -139,7 +128,7 @@ export async function listedPairs(path: string, options: SourceOptions): Promise
   return {
     file: { path, sha256: list.sha256 },
     pairs,
-    locate,
+    locate: (file) => find(file).path,
     ...(await labelledGroups(options)),
     notes: faulty.size > 0 ? [`${faulty.size} faulty line(s) of the list were left out`] : [],
     isPartial: faulty.size > 0,
