@@ -115,26 +115,29 @@ ChooseResult choose(Session& session, const ChooseRequest& request,
   const auto count = static_cast<int64_t>(branches.ids.size());
 
   ChooseResult result{};
+  Stopwatch watch(session.model.options().device());
   result.prompt_tokens = prompt_tokens;
   auto cache = language_model.make_cache(1, prompt_tokens + count);
-  const auto features = encode_images(session, request.prompt.images, result.timings, cancellation, {});
+  const auto features = encode_images(session, request.prompt.images, result.timings, watch, cancellation, {});
   const auto prompt = prefill(session, request.prompt, features, cache, request.uses_prefix_cache,
-                              result.timings, cancellation, {});
+                              result.timings, watch, cancellation, {});
   result.image_tokens = prompt.image_tokens;
   result.cached_tokens = prompt.cached_tokens;
 
-  Stopwatch watch(result.timings.decode);
   std::vector<int64_t> first, successors;
   for (const auto& ids : request.choices) {
     first.push_back(ids[0]);
     successors.insert(successors.end(), ids.begin() + 1, ids.end());
   }
-  const auto first_log_probs = one_row(language_model, prompt.hidden_states.select(1, -1), first);
-  std::vector<float> other_log_probs;
-  if (count > 0) {
-    const auto tree = language_model.forward(tree_input(session.model, branches, prompt_tokens), cache,
-                                             cancellation, {});
-    other_log_probs = row_by_row(language_model, tree.squeeze(0), successors, cancellation);
+  std::vector<float> first_log_probs, other_log_probs;
+  {
+    const auto lap = watch.lap(result.timings.decode);
+    first_log_probs = one_row(language_model, prompt.hidden_states.select(1, -1), first);
+    if (count > 0) {
+      const auto tree = language_model.forward(tree_input(session.model, branches, prompt_tokens), cache,
+                                               cancellation, {});
+      other_log_probs = row_by_row(language_model, tree.squeeze(0), successors, cancellation);
+    }
   }
   auto others = other_log_probs.begin();
   for (size_t c = 0; c < request.choices.size(); ++c) {
@@ -152,6 +155,7 @@ ChooseResult choose(Session& session, const ChooseRequest& request,
     result.log_probs.push_back(sum);
     result.token_log_probs.push_back(std::move(log_probs));
   }
+  watch.read();
   return result;
 }
 

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "core/stopwatch.h"
 #include "generation/sampler.h"
 
 namespace facellm {
@@ -117,6 +116,7 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
   const auto& config = session.model.config();
   const auto& language_model = session.model.language_model();
   GenerateResult result{};
+  Stopwatch watch(session.model.options().device());
   std::vector<Row> rows;
   int64_t capacity = 0;
   for (size_t b = 0; b < request.prompts.size(); ++b) {
@@ -134,7 +134,7 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
   for (const auto& prompt : request.prompts) {
     images.insert(images.end(), prompt.images.begin(), prompt.images.end());
   }
-  const auto features = encode_images(session, images, result.timings, cancellation, {});
+  const auto features = encode_images(session, images, result.timings, watch, cancellation, {});
 
   auto cache = language_model.make_cache(static_cast<int64_t>(rows.size()), capacity);
   std::vector<at::Tensor> last;
@@ -143,7 +143,7 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
     auto row_cache = cache.row(static_cast<int64_t>(b));
     const auto end = own_features + static_cast<int64_t>(request.prompts[b].images.size());
     const auto done = prefill(session, request.prompts[b], {own_features, end}, row_cache,
-                              request.uses_prefix_cache, result.timings, cancellation, {});
+                              request.uses_prefix_cache, result.timings, watch, cancellation, {});
     own_features = end;
     cache.lengths[b] = row_cache.lengths[0];
     rows[b].result.image_tokens = done.image_tokens;
@@ -152,12 +152,12 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
   }
   std::vector<Chosen> chosen;
   {
-    Stopwatch watch(result.timings.prefill);
+    const auto lap = watch.lap(result.timings.prefill);
     const auto logits = language_model.logits(last.size() == 1 ? last[0] : at::cat(last), {});
     chosen = choose_tokens(logits, request.sampling, rows);
   }
-  Stopwatch watch(result.timings.decode);
   try {
+    const auto lap = watch.lap(result.timings.decode);
     while (accept(chosen, request, rows, sink)) {
       chosen = choose_tokens(step(session.model, cache, rows, cancellation), request.sampling, rows);
     }
@@ -169,6 +169,7 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
     }
   }
   for (const auto& row : rows) result.rows.push_back(row.result);
+  watch.read();
   return result;
 }
 

@@ -101,7 +101,8 @@ std::vector<HostTensor> FaceLlm::embed_images(const std::vector<ImageInput>& ima
                                               const Cancellation& cancellation) {
   return state_->run(adapters, [&] {
     Timings timings{};
-    const auto features = encode_images(state_->session, images, timings, cancellation, {});
+    Stopwatch watch(state_->model.options().device());
+    const auto features = encode_images(state_->session, images, timings, watch, cancellation, {});
     std::vector<HostTensor> result;
     for (size_t i = 0; i < images.size(); ++i) result.push_back(to_host(images[i].key, features[i]));
     return result;
@@ -119,9 +120,10 @@ std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<i
     const auto& language_model = state_->model.language_model();
     auto cache = language_model.make_cache(1, static_cast<int64_t>(prompt.ids.size()));
     Timings timings{};
-    const auto features = encode_images(state_->session, prompt.images, timings, cancellation, record);
+    Stopwatch watch(state_->model.options().device());
+    const auto features = encode_images(state_->session, prompt.images, timings, watch, cancellation, record);
     const auto done = prefill(state_->session, prompt, features, cache, /*uses_prefix_cache=*/false,
-                              timings, cancellation, record);
+                              timings, watch, cancellation, record);
     const auto logits = language_model.logits(done.hidden_states, record)[0].to(at::kFloat);
     record("logits.last", logits[-1]);
     record("logits.argmax", logits.argmax(-1));

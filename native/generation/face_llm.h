@@ -79,7 +79,7 @@ struct RowResult {
   int64_t generated_tokens;
 };
 
-struct Timings {  // milliseconds, wall clock
+struct Timings {  // milliseconds; of a GPU's own work where the model lies on one (core/stopwatch.h)
   double preprocess;
   double vision;
   double prefill;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/stopwatch.h"
 #include "image/normalise.h"
 #include "image/tile.h"
 
@@ -33,7 +32,7 @@ at::Tensor cut_tiles(const InternVlConfig& config, std::span<const ImageInput> i
 }
 
 // -> [N, tokens, D]. Bytes travel to the device, floats are made there; both for the tiles at hand alone.
-at::Tensor encode(Session& session, const at::Tensor& tiles, Timings& timings,
+at::Tensor encode(Session& session, const at::Tensor& tiles, Timings& timings, Stopwatch& watch,
                   const Cancellation& cancellation, const Trace& trace) {
   const auto& p = session.preprocessing;
   std::vector<at::Tensor> parts;
@@ -41,12 +40,12 @@ at::Tensor encode(Session& session, const at::Tensor& tiles, Timings& timings,
     const int64_t count = std::min(kTilesAtOnce, tiles.size(0) - begin);
     at::Tensor values;
     {
-      Stopwatch watch(timings.preprocess);
+      const auto lap = watch.lap(timings.preprocess);
       values = normalise(tiles.narrow(0, begin, count).to(session.model.options().device()), p.mean,
                          p.std, p.rescale_factor);
     }
     if (trace) trace("pixel_values", values);
-    Stopwatch watch(timings.vision);
+    const auto lap = watch.lap(timings.vision);
     parts.push_back(session.model.encode_tiles(values, cancellation, trace));
     session.tiles_encoded += count;
   }
@@ -88,8 +87,8 @@ int64_t image_tokens(const InternVlConfig& config, const ImageInput& image) {
 }  // namespace
 
 std::vector<at::Tensor> encode_images(Session& session, std::span<const ImageInput> images,
-                                      Timings& timings, const Cancellation& cancellation,
-                                      const Trace& trace) {
+                                      Timings& timings, Stopwatch& watch,
+                                      const Cancellation& cancellation, const Trace& trace) {
   std::vector<at::Tensor> features(images.size());
   std::vector<ImageInput> fresh;
   std::vector<std::vector<size_t>> places;  // of each fresh picture; it may occur twice
@@ -109,11 +108,11 @@ std::vector<at::Tensor> encode_images(Session& session, std::span<const ImageInp
   std::vector<int64_t> counts;
   at::Tensor tiles;
   {
-    Stopwatch watch(timings.preprocess);
+    const auto lap = watch.lap(timings.preprocess);
     tiles = cut_tiles(session.model.config(), fresh, counts);
   }
   if (trace) trace("tiles_u8", tiles);
-  const auto encoded = encode(session, tiles, timings, cancellation, trace);
+  const auto encoded = encode(session, tiles, timings, watch, cancellation, trace);
   int64_t begin = 0;
   for (size_t i = 0; i < fresh.size(); ++i) {
     auto own = encoded.narrow(0, begin, counts[i]).flatten(0, 1);
@@ -165,10 +164,10 @@ void check_prompt(const InternVlConfig& config, const Prompt& prompt) {
 
 PrefilledPrompt prefill(Session& session, const Prompt& prompt, const std::vector<at::Tensor>& features,
                         KvCache& cache, bool uses_prefix_cache, Timings& timings,
-                        const Cancellation& cancellation, const Trace& trace) {
+                        Stopwatch& watch, const Cancellation& cancellation, const Trace& trace) {
   const auto& language_model = session.model.language_model();
   const auto device = session.model.options().device();
-  Stopwatch watch(timings.prefill);
+  const auto lap = watch.lap(timings.prefill);
   const auto length = static_cast<int64_t>(prompt.ids.size());
   const auto ids = at::tensor(prompt.ids, at::kInt).to(at::kLong);
   auto embeddings = language_model.embed(ids.to(device));

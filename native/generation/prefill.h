@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/cancellation.h"
+#include "core/stopwatch.h"
 #include "core/trace.h"
 #include "generation/adapter_stack.h"
 #include "generation/face_llm.h"
@@ -32,11 +33,11 @@ struct Session {
 };
 
 // Projected vectors of each image, [tokens, D] in the model's dtype. Pictures not in the cache are
-// cut and encoded together, a bounded number of tiles on the device at a time. Adds to timings.preprocess
+// cut and encoded together, a bounded number of tiles on the device at a time. Laps of timings.preprocess
 // and timings.vision; traces tiles_u8, and pixel_values of the tiles at hand.
 std::vector<at::Tensor> encode_images(Session& session, std::span<const ImageInput> images,
-                                      Timings& timings, const Cancellation& cancellation,
-                                      const Trace& trace);
+                                      Timings& timings, Stopwatch& watch,
+                                      const Cancellation& cancellation, const Trace& trace);
 
 // Throws kPromptTooLong, kImageTokenMismatch, or kInvalidArgument for an id outside the vocabulary,
 // before any work.
@@ -48,10 +49,10 @@ struct PrefilledPrompt {
   int64_t cached_tokens = 0;
 };
 
-// Fills the empty one-row cache. `features`: what encode_images() gave for the prompt's images. Adds to
+// Fills the empty one-row cache. `features`: what encode_images() gave for the prompt's images. A lap of
 // timings.prefill.
 PrefilledPrompt prefill(Session& session, const Prompt& prompt, const std::vector<at::Tensor>& features,
                         KvCache& cache, bool uses_prefix_cache, Timings& timings,
-                        const Cancellation& cancellation, const Trace& trace);
+                        Stopwatch& watch, const Cancellation& cancellation, const Trace& trace);
 
 }  // namespace facellm

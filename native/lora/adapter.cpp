@@ -100,7 +100,8 @@ std::shared_ptr<Adapter> Adapter::load(InternVl& model, const AdapterSpec& spec,
   const auto model_device = model.options().device();
   const auto device = model_device.is_meta() ? at::Device(at::kCPU) : model_device;
   std::set<std::string> consumed;
-  std::vector<std::string> problems;
+  std::vector<std::string> problems, loaded;
+  std::vector<at::Tensor> are_finite;  // of each of `loaded`, on the device: asked for all at once
   for (auto& [module, slice, linear] : adapter->members_) {
     for (const auto& [target, suffixes] : parts_of(slice)) {
       std::string found;
@@ -123,9 +124,14 @@ std::shared_ptr<Adapter> Adapter::load(InternVl& model, const AdapterSpec& spec,
       // A copy: the file may change while the adapter lives.
       const auto kept = target == &slice.magnitude ? at::kFloat : dtype;
       *target = checkpoint.view(found).to(device, kept, false, /*copy=*/true);
-      if (!at::isfinite(*target).all().item<bool>()) {
-        problems.push_back(found + " holds NaN or infinite values");
-      }
+      loaded.push_back(found);
+      are_finite.push_back(at::isfinite(*target).all());
+    }
+  }
+  if (!loaded.empty()) {
+    const auto flags = at::stack(are_finite).cpu();
+    for (size_t i = 0; i < loaded.size(); ++i) {
+      if (!flags.const_data_ptr<bool>()[i]) problems.push_back(loaded[i] + " holds NaN or infinite values");
     }
   }
   for (const auto& [name, entry] : entries) {

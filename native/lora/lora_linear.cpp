@@ -1,6 +1,5 @@
 #include "lora/lora_linear.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -9,6 +8,7 @@
 
 #include "core/mixed_seed.h"
 #include "kernels/product/product.h"
+#include "lora/dropout.h"
 
 namespace facellm {
 namespace {
@@ -110,14 +110,6 @@ struct Function : torch::autograd::Function<Function> {
     return result;
   }
 };
-
-// x with elements dropped, the rest scaled up; the mask follows from `seed` alone.
-at::Tensor drop(const at::Tensor& x, double probability, uint64_t seed) {
-  auto generator = at::detail::createCPUGenerator(seed);
-  // Drawn on the CPU whatever the device: the same run on every machine.
-  const auto keep = at::empty(x.sizes(), at::kFloat).bernoulli_(1 - probability, generator);
-  return x * keep.to(x.device(), x.scalar_type()).div_(1 - probability);
-}
 
 }  // namespace
 

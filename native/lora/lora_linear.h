@@ -24,7 +24,7 @@ struct LoraSlice {
 };
 
 // Dropout on A's input, drawn anew for every micro-batch and equal when activations are recomputed:
-// masks follow from `seed` and the place in the model alone.
+// masks follow from `seed` and the place in the model alone (lora/dropout.h).
 struct LoraDropout {
   double probability = 0;
   uint64_t seed = 0;

@@ -1,6 +1,7 @@
 // All weights are cut into pieces in file order, of which each thread takes the next one: it reads it
 // to where it belongs, unless it lies there already, and scans it for NaN while the processor's cache holds
-// it. No thread waits for another. The disk is asked for what comes a while later.
+// it. No thread waits for another. The disk is asked for what comes a while later. Pieces for a GPU go there by way of
+// pinned memory, while the next one is read.
 #include "model/copy_weights.h"
 
 #include <ATen/Parallel.h>
@@ -8,14 +9,18 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include "core/populate.h"
+#include "model/pinned_upload.h"
 
 namespace facellm {
 namespace {
 
 // Bytes of the file. Small enough for a core's cache, large enough that calls cost nothing.
 constexpr int64_t kPiece = 1 << 20;
+// For a GPU: at its bus's full rate, which pieces of less do not reach.
+constexpr int64_t kUploadPiece = 4 << 20;
 // Pieces that the disk is asked for in advance.
 constexpr size_t kAhead = 64;
 // Bytes between two reports of progress.
@@ -38,7 +43,8 @@ uint64_t file_begin(const WeightCopy& copy, const Piece& piece) {
 std::vector<Piece> cut(const std::vector<WeightCopy>& copies) {
   std::vector<Piece> pieces;
   for (size_t i = 0; i < copies.size(); ++i) {
-    const int64_t step = kPiece / item_bytes(copies[i]), count = copies[i].target.numel();
+    const int64_t bytes = copies[i].target.is_cuda() ? kUploadPiece : kPiece;
+    const int64_t step = bytes / item_bytes(copies[i]), count = copies[i].target.numel();
     for (int64_t first = 0; first < count; first += step) {
       pieces.push_back({i, first, std::min(step, count - first)});
     }
@@ -67,18 +73,30 @@ bool is_finite(const void* data, int64_t count, at::ScalarType dtype) {
   }
 }
 
-// Returns false if the piece holds NaN or infinity.
-bool fill_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piece& piece) {
+void read_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piece& piece, const at::Tensor& target) {
+  checkpoint.read(copy.file, file_begin(copy, piece), static_cast<uint64_t>(piece.count * item_bytes(copy)),
+                  target.mutable_data_ptr());
+}
+
+// Returns false if the piece holds NaN or infinity. `upload`: the thread's own, made when it is first needed.
+bool fill_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piece& piece,
+                std::optional<PinnedUpload>& upload) {
   auto target = copy.target.view({-1}).narrow(0, piece.first, piece.count);
   if (copy.is_in_place) {
     populate_for_reading(target.const_data_ptr(), target.nbytes());
     return is_finite(target.const_data_ptr(), piece.count, copy.stored);
   }
+  if (target.is_cuda()) {
+    if (!upload) upload.emplace(target.device(), kUploadPiece);
+    const auto staged = upload->next(piece.count, copy.stored);
+    read_piece(checkpoint, copy, piece, staged);
+    upload->send(staged, target);
+    return is_finite(staged.const_data_ptr(), piece.count, copy.stored);
+  }
   if (target.is_cpu()) populate(target.mutable_data_ptr(), target.nbytes());
   const bool goes_straight = target.is_cpu() && target.scalar_type() == copy.stored;
   const auto staged = goes_straight ? target : at::empty({piece.count}, copy.stored);
-  checkpoint.read(copy.file, file_begin(copy, piece),
-                  static_cast<uint64_t>(piece.count * item_bytes(copy)), staged.mutable_data_ptr());
+  read_piece(checkpoint, copy, piece, staged);
   if (!goes_straight) target.copy_(staged);
   return is_finite(staged.const_data_ptr(), piece.count, copy.stored);
 }
@@ -107,15 +125,17 @@ std::vector<std::string> copy_weights(
   // is the calling thread's.
   at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t share, int64_t) {
     const c10::NoGradGuard no_grad;  // holds for one thread only
+    std::optional<PinnedUpload> upload;
     try {
       for (size_t i = next++; i < pieces.size(); i = next++) {
         cancellation.check();
         prefetch(i + kAhead);
         const auto& piece = pieces[i];
-        if (!fill_piece(checkpoint, copies[piece.copy], piece)) is_bad[piece.copy] = true;
+        if (!fill_piece(checkpoint, copies[piece.copy], piece, upload)) is_bad[piece.copy] = true;
         done += bytes(piece);
         if (share == 0 && done - told >= kReport) progress(told = done, total);
       }
+      if (upload) upload->finish();
     } catch (...) {
       next = pieces.size();  // the other threads end too
       throw;

@@ -33,8 +33,9 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
   const auto device = parse_device(request.device);
   const auto dtype = parse_dtype(request.dtype);
   OpenedModel opened{};
+  Stopwatch watch(device);
   {
-    Stopwatch watch(opened.info.load_ms);
+    const auto lap = watch.lap(opened.info.load_ms);
     const auto checkpoint = Checkpoint::open(request.files, request.weight_map);
     opened.model =
         std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,
@@ -43,6 +44,7 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
         *opened.model, checkpoint, progress, cancellation,
         {request.uses_mmap, place ? place(*opened.model) : WeightPlacement()});
   }
+  watch.read();
   describe(opened, dtype);
   return opened;
 }

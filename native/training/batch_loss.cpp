@@ -7,7 +7,6 @@
 #include <unordered_map>
 
 #include "core/error.h"
-#include "core/stopwatch.h"
 #include "image/normalise.h"
 #include "image/preprocess.h"
 #include "training/activation_checkpoint.h"
@@ -161,19 +160,18 @@ void check_samples(const InternVlConfig& config, const std::vector<TrainSample>&
   }
 }
 
-BatchLoss batch_loss(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
-                     ImageFeatureCache& features, const at::Tensor& anchor,
-                     const Cancellation& cancellation) {
+at::Tensor batch_loss(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
+                      ImageFeatureCache& features, const at::Tensor& anchor, MicroResult& result,
+                      Stopwatch& watch, const Cancellation& cancellation) {
   check_samples(model.config(), batch.samples);
   const auto device = model.options().device();
   const auto& language_model = model.language_model();
-  BatchLoss result{};
   at::Tensor vectors;
   {
-    Stopwatch watch(result.counts.vision_ms);
+    const auto lap = watch.lap(result.vision_ms);
     vectors = image_vectors(model, batch, settings, features, anchor, cancellation);
   }
-  Stopwatch watch(result.counts.forward_ms);
+  const auto lap = watch.lap(result.forward_ms);
   std::vector<int64_t> ids;
   PackedSequences sequences;
   for (const auto& sample : batch.samples) {
@@ -185,7 +183,7 @@ BatchLoss batch_loss(const InternVl& model, const MicroBatch& batch, const LossS
   if (vectors.defined()) {
     const auto places = (id_tensor == model.config().image_token_id).nonzero().squeeze(-1);
     sequences.embeddings = sequences.embeddings.index_copy(0, places.to(device), vectors);
-    result.counts.image_tokens = vectors.size(0);
+    result.image_tokens = vectors.size(0);
   }
   const LayerRunner run_layer = [&](int64_t index, const LayerFunction& layer, const at::Tensor& hidden) {
     cancellation.check();
@@ -204,11 +202,10 @@ BatchLoss batch_loss(const InternVl& model, const MicroBatch& batch, const LossS
   const auto labels = at::tensor(supervised.labels, at::kLong).to(device);
   const auto normalised = language_model.final_norm(hidden_states.index_select(0, rows));
   const auto weights = supervised.is_weighted ? at::tensor(supervised.weights).to(device) : at::Tensor();
-  result.loss = linear_cross_entropy(normalised, language_model.head_weight(), labels, weights,
-                                     batch.denominator, settings.loss_chunk_rows);
-  result.counts.label_tokens = static_cast<int64_t>(supervised.rows.size());
-  result.counts.tokens = static_cast<int64_t>(ids.size());
-  return result;
+  result.label_tokens = static_cast<int64_t>(supervised.rows.size());
+  result.tokens = static_cast<int64_t>(ids.size());
+  return linear_cross_entropy(normalised, language_model.head_weight(), labels, weights, batch.denominator,
+                              settings.loss_chunk_rows);
 }
 
 }  // namespace facellm

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "core/cancellation.h"
+#include "core/stopwatch.h"
 #include "model/image_feature_cache.h"
 #include "model/internvl.h"
 #include "training/trainer.h"
@@ -21,17 +22,12 @@ struct LossSettings {
   std::function<void(int64_t layer, bool is_backward, const Cancellation& cancellation)> before_layer;
 };
 
-struct BatchLoss {
-  at::Tensor loss;  // scalar
-  MicroResult counts;
-};
-
 // Throws kImageTokenMismatch or kInvalidArgument, naming the sample, before any work.
 void check_samples(const InternVlConfig& config, const std::vector<TrainSample>& samples);
 
-// `anchor`: see activation_checkpoint.h.
-BatchLoss batch_loss(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
-                     ImageFeatureCache& features, const at::Tensor& anchor,
-                     const Cancellation& cancellation);
+// The loss, a scalar. Fills in the counts of `result` and names its times to `watch`. `anchor`: see activation_checkpoint.h.
+at::Tensor batch_loss(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
+                      ImageFeatureCache& features, const at::Tensor& anchor, MicroResult& result,
+                      Stopwatch& watch, const Cancellation& cancellation);
 
 }  // namespace facellm

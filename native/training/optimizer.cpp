@@ -6,6 +6,21 @@
 #include <cmath>
 
 namespace facellm {
+namespace {
+
+// Replaces those of less than fp32 by fp32 copies.
+void widen(std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> narrow, wide;
+  for (auto& tensor : tensors) {
+    if (tensor.scalar_type() == at::kFloat) continue;
+    narrow.push_back(tensor);
+    tensor = at::empty_like(tensor, at::kFloat);
+    wide.push_back(tensor);
+  }
+  if (!wide.empty()) at::_foreach_copy_(wide, narrow);
+}
+
+}  // namespace
 
 AdamW::AdamW(ParameterList parameters, const AdamWOptions& options)
     : parameters_(std::move(parameters)), options_(options) {
@@ -17,9 +32,9 @@ AdamW::AdamW(ParameterList parameters, const AdamWOptions& options)
                                                          : value.detach().to(at::kFloat));
     exp_avgs_.push_back(at::zeros_like(masters_.back()));
     exp_avg_sqs_.push_back(at::zeros_like(masters_.back()));
-    steps_.push_back(at::zeros({}, masters_.back().options()));
     (options.decays_vectors || value.dim() > 1 ? decayed : plain).members.push_back(i);
   }
+  if (!masters_.empty()) step_ = at::zeros({}, masters_[0].options());
   for (auto* group : {&decayed, &plain}) {
     if (!group->members.empty()) groups_.push_back(std::move(*group));
   }
@@ -27,41 +42,43 @@ AdamW::AdamW(ParameterList parameters, const AdamWOptions& options)
 
 double AdamW::gradient_norm() const {
   const c10::NoGradGuard no_grad;
-  std::vector<at::Tensor> norms;
+  std::vector<at::Tensor> grads;
   for (const auto& [name, value] : parameters_) {
-    if (value.grad().defined()) {
-      norms.push_back(at::linalg_vector_norm(value.grad(), 2, std::nullopt, false, at::kFloat));
-    }
+    if (value.grad().defined()) grads.push_back(value.grad());
   }
-  return norms.empty() ? 0.0 : at::linalg_vector_norm(at::stack(norms), 2).item<double>();
+  if (grads.empty()) return 0.0;
+  return at::linalg_vector_norm(at::stack(at::_foreach_norm(grads, 2, at::kFloat)), 2).item<double>();
 }
 
 void AdamW::step(double learning_rate, double gradient_norm, double max_norm) {
   const c10::NoGradGuard no_grad;
   const double factor = max_norm > 0 ? std::min(1.0, max_norm / (gradient_norm + 1e-6)) : 1.0;
-  ++updates_;
+  step_.fill_(static_cast<double>(++updates_));
   for (const auto& group : groups_) {
-    std::vector<at::Tensor> values, grads, averages, squares, steps;
+    std::vector<at::Tensor> values, grads, averages, squares;
     for (const size_t i : group.members) {
       const auto& grad = parameters_[i].second.grad();
       if (!grad.defined()) continue;  // torch.optim leaves such a tensor alone, too
-      const auto wide = grad.scalar_type() == at::kFloat ? grad : grad.to(at::kFloat);
-      grads.push_back(factor < 1.0 ? at::Tensor(wide).mul_(factor) : wide);
+      grads.push_back(grad);
       values.push_back(masters_[i]);
       averages.push_back(exp_avgs_[i]);
       squares.push_back(exp_avg_sqs_[i]);
-      steps_[i].fill_(static_cast<double>(updates_));
-      steps.push_back(steps_[i]);
     }
     if (values.empty()) continue;
+    widen(grads);
+    if (factor < 1.0) at::_foreach_mul_(grads, factor);
+    const std::vector<at::Tensor> steps(values.size(), step_);
     at::_fused_adamw_(values, grads, averages, squares, {}, steps, learning_rate, options_.beta1,
                       options_.beta2, group.weight_decay, options_.eps, /*amsgrad=*/false,
                       /*maximize=*/false);
   }
+  std::vector<at::Tensor> narrow, masters;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    auto value = parameters_[i].second.detach();
-    if (value.scalar_type() != at::kFloat) value.copy_(masters_[i]);
+    if (parameters_[i].second.scalar_type() == at::kFloat) continue;
+    narrow.push_back(parameters_[i].second.detach());
+    masters.push_back(masters_[i]);
   }
+  if (!narrow.empty()) at::_foreach_copy_(narrow, masters);
   clear_gradients();
 }
 

@@ -1,5 +1,6 @@
 // AdamW over the trainable tensors (decoupled weight decay, arXiv 1711.05101; docs/internvl3.md, section
-// 11.2), with gradient clipping by the global norm. Parameters of less than fp32 keep an fp32 master copy.
+// 11.2), with gradient clipping by the global norm. Parameters of less than fp32 keep an fp32 master copy. All tensors of a
+// group go into one call: a handful of kernels on a GPU, however many parameters there are.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -41,7 +42,8 @@ class AdamW {
   };
   ParameterList parameters_;
   std::vector<at::Tensor> masters_;  // the parameter itself where it is fp32
-  std::vector<at::Tensor> exp_avgs_, exp_avg_sqs_, steps_;
+  std::vector<at::Tensor> exp_avgs_, exp_avg_sqs_;
+  at::Tensor step_;  // one for all, as they are updated together
   std::vector<Group> groups_;
   AdamWOptions options_;
   int64_t updates_ = 0;

@@ -148,19 +148,24 @@ MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& can
     }
     state_->dropout->probability = state_->dropout_probability;
     state_->dropout->seed = state_->seed * 0x9e3779b97f4a7c15ULL + batch.draw;
-    auto [loss, counts] = batch_loss(*state_->model, batch, state_->settings, *state_->features,
-                                     state_->anchor, cancellation);
-    counts.loss = loss.item<double>();
-    if (!std::isfinite(counts.loss)) {
+    MicroResult result{};
+    Stopwatch watch(state_->model->options().device());
+    const auto loss = batch_loss(*state_->model, batch, state_->settings, *state_->features, state_->anchor,
+                                 result, watch, cancellation);
+    result.loss = loss.item<double>();
+    if (!std::isfinite(result.loss)) {
       throw Error(ErrorCode::kLossNonFinite,
-                  "the loss is " + std::to_string(counts.loss) +
+                  "the loss is " + std::to_string(result.loss) +
                       "; lower the learning rate, or train in fp32. The last checkpoint is intact");
     }
-    Stopwatch watch(counts.backward_ms);
-    if (parallel) parallel->before_backward(batch.is_last);
-    if (loss.requires_grad()) loss.backward();
-    if (parallel) parallel->after_backward(batch.is_last);
-    return counts;
+    {
+      const auto lap = watch.lap(result.backward_ms);
+      if (parallel) parallel->before_backward(batch.is_last);
+      if (loss.requires_grad()) loss.backward();
+      if (parallel) parallel->after_backward(batch.is_last);
+    }
+    watch.read();
+    return result;
   } catch (...) {
     clear_gradients();
     throw;
@@ -171,10 +176,13 @@ MicroResult Trainer::evaluate(const MicroBatch& batch, const Cancellation& cance
   require_device(state_->info.device);
   const c10::NoGradGuard no_grad;
   state_->dropout->probability = 0;
-  auto [loss, counts] = batch_loss(*state_->model, batch, state_->settings, *state_->features,
-                                   state_->anchor, cancellation);
-  counts.loss = loss.item<double>();
-  return counts;
+  MicroResult result{};
+  Stopwatch watch(state_->model->options().device());
+  const auto loss = batch_loss(*state_->model, batch, state_->settings, *state_->features, state_->anchor,
+                               result, watch, cancellation);
+  result.loss = loss.item<double>();
+  watch.read();
+  return result;
 }
 
 void Trainer::clear_gradients() {
@@ -185,17 +193,21 @@ void Trainer::clear_gradients() {
 UpdateResult Trainer::update(const UpdateRequest& request, const Cancellation& cancellation) {
   require_device(state_->info.device);
   UpdateResult result{};
-  Stopwatch watch(result.optimizer_ms);
-  if (state_->parallel) state_->parallel->finish(cancellation);
-  result.grad_norm = state_->optimizer->gradient_norm();
-  if (!std::isfinite(result.grad_norm)) {
-    clear_gradients();
-    throw Error(ErrorCode::kLossNonFinite,
-                "the gradient is not finite; lower the learning rate, or train in fp32. No parameter was "
-                "changed, and the last checkpoint is intact");
+  Stopwatch watch(state_->model->options().device());
+  {
+    const auto lap = watch.lap(result.optimizer_ms);
+    if (state_->parallel) state_->parallel->finish(cancellation);
+    result.grad_norm = state_->optimizer->gradient_norm();
+    if (!std::isfinite(result.grad_norm)) {
+      clear_gradients();
+      throw Error(ErrorCode::kLossNonFinite,
+                  "the gradient is not finite; lower the learning rate, or train in fp32. No parameter was "
+                  "changed, and the last checkpoint is intact");
+    }
+    state_->optimizer->step(request.learning_rate, result.grad_norm, request.max_grad_norm);
+    if (state_->parallel) state_->parallel->reset();
   }
-  state_->optimizer->step(request.learning_rate, result.grad_norm, request.max_grad_norm);
-  if (state_->parallel) state_->parallel->reset();
+  watch.read();
   result.peak_bytes = peak_bytes(state_->info.device);
   return result;
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <vector>
 
+#include "devices.h"
 #include "kernels/add_rms_norm/add_rms_norm.h"
 #include "kernels/swiglu/swiglu.h"
 #include "lora/lora_linear.h"
@@ -168,6 +169,57 @@ TEST(Optimizer, EqualsThePlainFormula) {
   // Five updates of size 0.01 in fp32: a few roundings of values of order one each.
   EXPECT_LT((matrix.detach() - expected_matrix).abs().max().item<double>(), 2e-6);
   EXPECT_LT((vector.detach() - expected_vector).abs().max().item<double>(), 2e-6);
+}
+
+TEST(Optimizer, AllParametersAtOnceAreUpdatedAsEachAlone) {
+  const AdamWOptions options{0.9, 0.99, 1e-8, 0.1, false};
+  const std::vector<std::vector<int64_t>> shapes{{7, 5}, {9}, {3, 4}, {2, 2}, {5}};
+  for (const auto& name : test_devices()) {
+    const at::Device device(name);
+    at::manual_seed(8);
+    ParameterList together;
+    std::vector<at::Tensor> alone;
+    std::vector<AdamW> optimizers;
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      const auto dtype = i % 2 == 0 ? at::kFloat : at::kBFloat16;
+      const auto value = at::randn(shapes[i]).to(dtype);
+      together.emplace_back("p" + std::to_string(i), value.to(device, dtype, false, true).set_requires_grad(true));
+      alone.push_back(value.to(device, dtype, false, true).set_requires_grad(true));
+      optimizers.emplace_back(ParameterList{{"own", alone[i]}}, options);
+    }
+    AdamW all(together, options);
+    for (int step = 0; step < 4; ++step) {
+      std::vector<at::Tensor> norms;
+      for (size_t i = 0; i < shapes.size(); ++i) {
+        // The last takes part in some updates only, as a layer that a micro-batch does not reach.
+        if (i == 4 && step % 2 == 1) continue;
+        const auto grad = at::randn(shapes[i]).to(device, alone[i].scalar_type());
+        together[i].second.mutable_grad() = grad.clone();
+        alone[i].mutable_grad() = grad.clone();
+        norms.push_back(at::linalg_vector_norm(grad, 2, std::nullopt, false, at::kFloat));
+      }
+      const double norm = all.gradient_norm();
+      const double composed = at::linalg_vector_norm(at::stack(norms), 2).item<double>();
+      if (device.is_cpu()) {
+        EXPECT_EQ(norm, composed);
+      }
+      // The kernel of many tensors adds up in another order than that of one: sums of at most 35 squares.
+      EXPECT_NEAR(norm, composed, 35 * 0x1p-24 * composed);
+      const double most = step < 2 ? 1.0 : 0.0;
+      all.step(1e-2, norm, most);
+      for (auto& own : optimizers) own.step(1e-2, norm, most);
+      for (size_t i = 0; i < shapes.size(); ++i) {
+        EXPECT_TRUE(at::equal(together[i].second, alone[i])) << name << " parameter " << i << " step " << step;
+      }
+    }
+    const auto state = all.state();
+    std::vector<at::Tensor> own;
+    for (const auto& optimizer : optimizers) {
+      for (const auto& [unused, tensor] : optimizer.state()) own.push_back(tensor);
+    }
+    ASSERT_EQ(state.size(), own.size());
+    for (size_t i = 0; i < own.size(); ++i) EXPECT_TRUE(at::equal(state[i].second, own[i])) << state[i].first;
+  }
 }
 
 }  // namespace

@@ -87,11 +87,12 @@ TEST(Generation, TilesBeyondOneBatchOfTheTowerGiveTheSameVectors) {
   Loaded loaded(0);
   const c10::InferenceMode inference;
   Timings timings{};
+  Stopwatch watch(at::kCPU);
   const auto large = picture("l", 5, 7);  // 36 tiles
-  const auto whole = encode_images(loaded.session, std::array{large}, timings, {}, {})[0];
+  const auto whole = encode_images(loaded.session, std::array{large}, timings, watch, {}, {})[0];
   EXPECT_EQ(whole.sizes(), (std::vector<int64_t>{36 * 4, 64}));
   EXPECT_EQ(loaded.session.tiles_encoded, 36);
-  const auto single = encode_images(loaded.session, std::array{picture("l", 1, 1)}, timings, {}, {})[0];
+  const auto single = encode_images(loaded.session, std::array{picture("l", 1, 1)}, timings, watch, {}, {})[0];
   // One colour everywhere: every tile is the thumbnail.
   EXPECT_TRUE(at::allclose(whole.view({36, 4, 64}), single.expand({36, 4, 64}), 1e-5, 1e-5));
 }

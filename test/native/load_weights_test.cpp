@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "core/error.h"
+#include "devices.h"
 #include "model/copy_weights.h"
 #include "tiny_model.h"
 
@@ -32,9 +33,9 @@ class LoadWeightsTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  std::unique_ptr<InternVl> empty_model(at::ScalarType dtype) const {
+  std::unique_ptr<InternVl> empty_model(at::ScalarType dtype, at::Device device = at::kCPU) const {
     const auto request = tiny_model(file_, "");
-    return std::make_unique<InternVl>(request.config, true, at::kCPU, dtype);
+    return std::make_unique<InternVl>(request.config, true, device, dtype);
   }
 
   fs::path folder_;
@@ -46,15 +47,17 @@ const auto kNoProgress = [](int64_t, int64_t) {};
 
 TEST_F(LoadWeightsTest, EveryParameterIsTheCheckpointsInEitherDtype) {
   const auto checkpoint = Checkpoint::open({file_}, {});
-  for (const auto dtype : {at::kBFloat16, at::kFloat}) {
-    const auto model = empty_model(dtype);
-    int64_t last = 0, total = 0;
-    load_weights(*model, checkpoint, [&](int64_t done, int64_t all) { last = done, total = all; }, {});
-    for (const auto& [name, tensor] : model->parameters()) {
-      EXPECT_TRUE(at::equal(tensor, checkpoint.view(name).to(dtype))) << name;
+  for (const auto& device : test_devices()) {
+    for (const auto dtype : {at::kBFloat16, at::kFloat}) {
+      const auto model = empty_model(dtype, at::Device(device));
+      int64_t last = 0, total = 0;
+      load_weights(*model, checkpoint, [&](int64_t done, int64_t all) { last = done, total = all; }, {});
+      for (const auto& [name, tensor] : model->parameters()) {
+        EXPECT_TRUE(at::equal(tensor.cpu(), checkpoint.view(name).to(dtype))) << name << " on " << device;
+      }
+      EXPECT_GT(total, 0);
+      EXPECT_EQ(last, total);
     }
-    EXPECT_GT(total, 0);
-    EXPECT_EQ(last, total);
   }
 }
 
@@ -103,11 +106,13 @@ WeightCopy copy_of_x(const Checkpoint& checkpoint, const at::Tensor& target) {
 TEST_F(LoadWeightsTest, LargeTensorsAreReadInPiecesAndScannedToTheEnd) {
   const auto values = write_large(file_, std::numeric_limits<float>::quiet_NaN());
   const auto checkpoint = Checkpoint::open({file_}, {});
-  for (const auto dtype : {at::kBFloat16, at::kFloat}) {
-    const auto target = at::zeros({kCount}, dtype);
-    const auto bad = copy_weights(checkpoint, {copy_of_x(checkpoint, target)}, kNoProgress, {});
-    EXPECT_EQ(bad, std::vector<std::string>{"x"});
-    EXPECT_TRUE(at::equal(target.narrow(0, 0, kCount - 1), values.narrow(0, 0, kCount - 1).to(dtype)));
+  for (const auto& device : test_devices()) {
+    for (const auto dtype : {at::kBFloat16, at::kFloat}) {
+      const auto target = at::zeros({kCount}, at::TensorOptions(dtype).device(at::Device(device)));
+      const auto bad = copy_weights(checkpoint, {copy_of_x(checkpoint, target)}, kNoProgress, {});
+      EXPECT_EQ(bad, std::vector<std::string>{"x"});
+      EXPECT_TRUE(at::equal(target.cpu().narrow(0, 0, kCount - 1), values.narrow(0, 0, kCount - 1).to(dtype))) << device;
+    }
   }
 }
 
