@@ -11,7 +11,7 @@ target_compile_options(facellm_cuda_on_cpu PRIVATE -Wall -Wextra -g1)
 # of their runtimes; a product and a sum stay two roundings; places in reports are relative to the repository.
 set(FACELLM_KERNEL_OPTIONS -O1 -g -ffp-contract=off -fsanitize=thread,alignment
   --param=tsan-instrument-func-entry-exit=0 -fno-optimize-sibling-calls -fno-gnu-unique
-  "-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=")
+  "-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=" "-ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=.")
 
 # facellm_kernels_on_cpu(NAME OPTIONS...): an object library of all kernels, compiled with these options, too. A unit includes the .cu
 # file: a build that has CUDA's compiler as well would hand it that.
@@ -32,12 +32,25 @@ endfunction()
 if(TARGET GTest::gtest_main)
   facellm_kernels_on_cpu(facellm_kernels_as_cpp)
   file(GLOB kernel_test_sources CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/*.cpp")
-  add_executable(facellm_kernel_tests EXCLUDE_FROM_ALL ${kernel_test_sources})
+  # Bugs planted into copies of the kernels, so that the checks are checked.
+  set(planted "${CMAKE_CURRENT_BINARY_DIR}/cuda_on_cpu/planted.cpp")
+  file(GLOB_RECURSE kernel_files CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/kernels/*.cu*" "${CMAKE_CURRENT_SOURCE_DIR}/native/kernels/*.h")
+  set(plant "${FACELLM_CUDA_ON_CPU}/planted/plant.mjs" "${FACELLM_CUDA_ON_CPU}/planted/bugs.mjs")
+  add_custom_command(OUTPUT "${planted}" COMMAND "${NODE}" "${FACELLM_CUDA_ON_CPU}/planted/plant.mjs" "${planted}" DEPENDS ${plant} ${kernel_files})
+  add_executable(facellm_kernel_tests EXCLUDE_FROM_ALL ${kernel_test_sources} "${planted}")
   # Objects, so that the emulation's answers to the sanitizers' calls are taken before any runtime's.
   target_link_libraries(facellm_kernel_tests PRIVATE facellm_cuda_on_cpu facellm_kernels_as_cpp GTest::gtest_main)
-  target_include_directories(facellm_kernel_tests PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native")
+  target_include_directories(facellm_kernel_tests PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native" "${FACELLM_CUDA_ON_CPU}/tests")
   target_compile_options(facellm_kernel_tests PRIVATE -Wall -Wextra -O1 -ffp-contract=off)
   # Those have kernels of their own.
   file(GLOB checker_tests CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/checker_*.cpp")
-  set_source_files_properties(${checker_tests} PROPERTIES COMPILE_OPTIONS "${FACELLM_KERNEL_OPTIONS}")
+  set_source_files_properties(${checker_tests} "${planted}" PROPERTIES COMPILE_OPTIONS "${FACELLM_KERNEL_OPTIONS}")
+  # The kernels once more, in a namespace of their own, with products fused into sums where this machine can do that.
+  include(CheckCXXSourceRuns)
+  check_cxx_source_runs("int main() { return __builtin_cpu_supports(\"fma\") ? 0 : 1; }" FACELLM_MACHINE_HAS_FMA)
+  if(FACELLM_MACHINE_HAS_FMA)
+    facellm_kernels_on_cpu(facellm_kernels_contracted -O2 -ffp-contract=fast -mfma -Dfacellm=contracted)
+    target_link_libraries(facellm_kernel_tests PRIVATE facellm_kernels_contracted)
+    target_compile_definitions(facellm_kernel_tests PRIVATE FACELLM_CONTRACTED=1)
+  endif()
 endif()

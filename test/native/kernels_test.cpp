@@ -7,6 +7,7 @@
 #include "kernels/add_rms_norm/add_rms_norm.h"
 #include "kernels/add_rms_norm/add_rms_norm_cuda.h"
 #include "kernels/common/checks.h"
+#include "kernels/common/rows.h"
 #include "kernels/rope_kv_append/rope_kv_append.h"
 #include "kernels/swiglu/swiglu.h"
 #if FACELLM_CUDA
@@ -106,6 +107,21 @@ TEST(AddRmsNorm, LongestRowOfTheFusedKernelFitsSharedMemory) {
     const auto plain = add_rms_norm(x, {}, weight, 1e-6).normalised;
     EXPECT_TRUE(at::allclose(add_rms_norm(x.cuda(), {}, weight.cuda(), 1e-6).normalised.cpu(), plain, 1e-5, 1e-6));
   }
+}
+
+// What the norm reads without a copy: slices of a fused product, such as the 6B tower's q and k.
+TEST(AddRmsNorm, RowsThatOneStrideReaches) {
+  const auto qkv = at::zeros({2, 5, 12});
+  EXPECT_EQ(row_stride(qkv), 12);
+  EXPECT_EQ(row_stride(qkv.split(4, -1)[1]), 12);
+  EXPECT_EQ(row_stride(qkv.narrow(0, 1, 1).narrow(2, 8, 4)), 12);
+  EXPECT_EQ(row_stride(qkv[0][0]), 12);  // one row: its size
+  EXPECT_EQ(row_stride(at::zeros({4}).expand({3, 4})), 0);
+  EXPECT_EQ(row_stride(at::zeros({0, 4})), 4);
+  EXPECT_EQ(row_stride(qkv.narrow(1, 0, 4)), std::nullopt);  // a gap behind each four rows
+  EXPECT_EQ(row_stride(qkv.transpose(0, 1)), std::nullopt);
+  EXPECT_EQ(row_stride(qkv.transpose(1, 2)), std::nullopt);
+  EXPECT_EQ(row_stride(at::zeros({})), std::nullopt);
 }
 
 TEST(SwiGlu, PlainAndCuda) {

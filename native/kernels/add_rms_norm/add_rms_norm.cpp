@@ -3,6 +3,7 @@
 #include "kernels/add_rms_norm/add_rms_norm_cuda.h"
 #include "kernels/common/checks.h"
 #include "kernels/common/cuda_launch.h"
+#include "kernels/common/rows.h"
 
 namespace facellm {
 namespace {
@@ -23,17 +24,18 @@ void check(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor
 #if FACELLM_CUDA
 AddRmsNorm fused(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor& weight,
                  double eps) {
-  const auto x = residual.contiguous();
+  // The 6B tower's q and k are slices of one product: read where they lie.
+  const auto x = row_stride(residual) ? residual : residual.contiguous();
   const auto d = delta.defined() ? delta.contiguous() : delta;
   const auto w = weight.contiguous();
-  const auto sum = delta.defined() ? at::empty_like(x) : x;
-  const auto normalised = at::empty_like(x);
+  const auto sum = delta.defined() ? at::empty(x.sizes(), x.options()) : residual;
+  const auto normalised = at::empty(x.sizes(), x.options());
   const int64_t size = x.size(-1), rows = x.numel() / std::max<int64_t>(size, 1);
   if (rows == 0) return {sum, normalised};
   cuda_launch("add_rms_norm", x, [&](cudaStream_t stream) {
     add_rms_norm_cuda(x.const_data_ptr(), d.defined() ? d.const_data_ptr() : nullptr,
                       w.const_data_ptr(), delta.defined() ? sum.mutable_data_ptr() : nullptr,
-                      normalised.mutable_data_ptr(), rows, size, static_cast<float>(eps),
+                      normalised.mutable_data_ptr(), rows, size, *row_stride(x), static_cast<float>(eps),
                       x.scalar_type() == at::kBFloat16, stream);
   });
   return {sum, normalised};

@@ -1,5 +1,6 @@
 // Raw-pointer launcher; see add_rms_norm.h for the contract. `delta` may be null, then `sum` is not
-// written. Pointers are device pointers to contiguous rows.
+// written. Rows are contiguous, and one after the other but for the residual's, which begin every
+// `residual_stride` elements.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ namespace facellm {
 constexpr int64_t kLargestFusedNormRow = (48 * 1024 - cuda::kBlockSumBytes) / static_cast<int64_t>(sizeof(float));
 
 void add_rms_norm_cuda(const void* residual, const void* delta, const void* weight, void* sum,
-                       void* normalised, int64_t rows, int64_t size, float eps, bool is_bf16,
-                       cudaStream_t stream);
+                       void* normalised, int64_t rows, int64_t size, int64_t residual_stride, float eps,
+                       bool is_bf16, cudaStream_t stream);
 
 }  // namespace facellm

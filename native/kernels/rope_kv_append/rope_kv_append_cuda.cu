@@ -21,8 +21,8 @@ __global__ void rope_kv_append_kernel(const T* qkv, const T* cos, const T* sin, 
     const int64_t slot = starts[b] + t;
     if (slot < 0 || slot >= s.capacity) return;
     const int64_t kv_head = head - s.heads - (is_value ? s.kv_heads : 0);
-    const int64_t* strides = is_value ? s.value_strides : s.key_strides;
-    out = (is_value ? values : keys) + b * strides[0] + kv_head * strides[1] + slot * strides[2];
+    const CacheStrides strides = is_value ? s.values : s.keys;
+    out = (is_value ? values : keys) + b * strides.row + kv_head * strides.head + slot * strides.slot;
   }
   for (int64_t i = threadIdx.x; i < half; i += blockDim.x) {
     const float low = cuda::load(in + i), high = cuda::load(in + half + i);

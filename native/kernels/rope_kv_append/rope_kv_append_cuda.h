@@ -8,9 +8,13 @@ typedef struct CUstream_st* cudaStream_t;
 
 namespace facellm {
 
+struct CacheStrides {
+  int64_t row, head, slot;
+};
+
 struct RopeKvAppendShape {
   int64_t batch, length, heads, kv_heads, head_dim, capacity;
-  int64_t key_strides[3], value_strides[3];
+  CacheStrides keys, values;
 };
 
 void rope_kv_append_cuda(const void* qkv, const void* cos, const void* sin, const int64_t* starts,

@@ -1,4 +1,5 @@
-// What a running thread asks of the emulation; include/ gives it CUDA's names. Each call hands in where it stands.
+// What a running thread asks of the emulation; include/ gives it CUDA's names. Where threads wait for each other they
+// hand in where they stand, so that it can be told whether they mean the same.
 #pragma once
 
 #include <cstddef>
@@ -35,12 +36,12 @@ void require_lane(unsigned mask, int lane, Site site);
 
 // The old value; atomics do not race with each other.
 template <typename T>
-T atomic_update(T* p, T x, T (*change)(T old, T x), Site site);
+T atomic_update(T* p, T x, T (*change)(T old, T x));
 
 // See native/kernels/common/instructions.cuh.
-void copy_async(void* shared, const void* global, int bytes, int valid, Site site);
+void copy_async(void* shared, const void* global, int bytes, int valid);
 void copy_async_commit();
-void copy_async_wait(int groups_left, Site site);
+void copy_async_wait(int groups_left);
 void ldmatrix_x4(uint32_t (&out)[4], const void* row, bool is_transposed, Site site);
 void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Site site);
 

@@ -25,6 +25,7 @@ class Fiber {
  private:
   static constexpr size_t kBytes = 128 * 1024, kGuard = 4096;
   char* memory_ = nullptr;  // a guard page, then the stack
+  size_t colour_ = 0;       // how far below its end it begins
 #if defined(__x86_64__)
   void* stack_pointer_ = nullptr;
 #else

@@ -4,15 +4,16 @@
 
 #include "memory.h"
 #include "state.h"
+#include "symbols.h"
 
 namespace cuda_on_cpu {
 namespace {
 
-void require_aligned(Thread& thread, const void* p, int bytes, const char* what, Site site) {
+void require_aligned(Thread& thread, const void* p, int bytes, const char* what, uint32_t code) {
   if (reinterpret_cast<uintptr_t>(p) % static_cast<uintptr_t>(bytes) == 0) return;
   stop(thread, {.fault = Fault::kMisaligned,
                 .what = std::string(what) + " at an address that is no multiple of " + std::to_string(bytes),
-                .thread = thread.number, .site = site});
+                .thread = thread.number, .code = code});
 }
 
 float bf16_of(uint32_t word, int half) { return __builtin_bit_cast(float, (word >> (16 * half) & 0xffffu) << 16); }
@@ -20,15 +21,16 @@ float bf16_of(uint32_t word, int half) { return __builtin_bit_cast(float, (word 
 }  // namespace
 
 // The bytes move when they are waited for: until then the target holds NaN, and nobody may touch it.
-void copy_async(void* shared, const void* global, int bytes, int valid, Site site) {
+void copy_async(void* shared, const void* global, int bytes, int valid) {
+  const uint32_t code = offset_of(__builtin_return_address(0));
   Outside outside;
   Thread& thread = outside.thread();
-  require_aligned(thread, shared, bytes, "copies asynchronously", site);
+  require_aligned(thread, shared, bytes, "copies asynchronously", code);
   if (valid > 0) {
-    require_aligned(thread, global, bytes, "copies asynchronously", site);
-    touch(thread, global, static_cast<size_t>(valid), Access::kRead, 0, site);
+    require_aligned(thread, global, bytes, "copies asynchronously", code);
+    touch(thread, global, static_cast<size_t>(valid), Access::kRead, code);
   }
-  begin_copy(thread, shared, static_cast<size_t>(bytes), site);
+  begin_copy(thread, shared, static_cast<size_t>(bytes), code);
   std::memset(shared, 0xff, static_cast<size_t>(bytes));
   thread.begun.push_back({shared, global, bytes, valid});
 }
@@ -38,12 +40,13 @@ void copy_async_commit() {
   outside.thread().groups.push_back(std::exchange(outside.thread().begun, {}));
 }
 
-void copy_async_wait(int groups_left, Site site) {
+void copy_async_wait(int groups_left) {
+  const uint32_t code = offset_of(__builtin_return_address(0));
   Outside outside;
   Thread& thread = outside.thread();
   while (static_cast<int>(thread.groups.size()) > groups_left) {
     for (const Copy& copy : thread.groups.front()) {
-      end_copy(thread, copy.shared, static_cast<size_t>(copy.bytes), site);
+      end_copy(thread, copy.shared, static_cast<size_t>(copy.bytes), code);
       std::memset(copy.shared, 0, static_cast<size_t>(copy.bytes));
       if (copy.valid > 0) std::memcpy(copy.shared, copy.global, static_cast<size_t>(copy.valid));
     }
@@ -52,12 +55,13 @@ void copy_async_wait(int groups_left, Site site) {
 }
 
 void ldmatrix_x4(uint32_t (&out)[4], const void* row, bool is_transposed, Site site) {
+  const uint32_t code = offset_of(__builtin_return_address(0));
   int own;
   {
     Outside outside;
     own = outside.thread().lane();
-    require_aligned(outside.thread(), row, 16, "reads a row of a matrix", site);
-    touch(outside.thread(), row, 16, Access::kRead, 0, site);
+    require_aligned(outside.thread(), row, 16, "reads a row of a matrix", code);
+    touch(outside.thread(), row, 16, Access::kRead, code);
   }
   const unsigned char* const all = exchange(0xffffffffu, row, 16, site);
   for (int matrix = 0; matrix < 4; ++matrix) {

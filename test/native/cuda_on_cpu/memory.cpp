@@ -119,18 +119,17 @@ struct Context {
   size_t bytes;
   Access access;
   uint32_t code;
-  Site site;
 
   std::string what() const {
     return std::string(verb(access)) + " " + std::to_string(bytes) + " bytes at byte " +
            std::to_string(address - region.begin) + " of " + region.name;
   }
   [[noreturn]] void fail(Fault fault, std::string suffix = "") const {
-    stop(thread, {.fault = fault, .what = what() + suffix, .thread = thread.number, .code = code, .site = site});
+    stop(thread, {.fault = fault, .what = what() + suffix, .thread = thread.number, .code = code});
   }
   [[noreturn]] void race(const Touch& other, const char* how) const {
     const bool is_one = (other.who & Touch::kSeveral) == 0;
-    stop(thread, {.fault = Fault::kRace, .what = what(), .thread = thread.number, .code = code, .site = site,
+    stop(thread, {.fault = Fault::kRace, .what = what(), .thread = thread.number, .code = code,
                   .how = how, .other_block = running.block, .other_thread = is_one ? int64_t{other.who} - 1 : -1,
                   .other_code = other.code});
   }
@@ -181,8 +180,7 @@ void check(const Context& context, Cell& cell) {
   const Access access = context.access;
   if (cell.is_arriving) {
     stop(context.thread,
-         {.fault = Fault::kAsyncCopy, .what = context.what(), .thread = context.thread.number, .code = context.code,
-          .site = context.site, .how = "copies there and has not waited for it", .other_block = running.block,
+         {.fault = Fault::kAsyncCopy, .what = context.what(), .thread = context.thread.number, .code = context.code, .how = "copies there and has not waited for it", .other_block = running.block,
           .other_thread = int64_t{cell.write.who} - 1, .other_code = cell.write.code});
   }
   if (access != Access::kRead && !is_ordered(cell.read, context.thread)) context.race(cell.read, "reads it");
@@ -194,7 +192,7 @@ void check(const Context& context, Cell& cell) {
                                                                                     : nullptr;
   if (elsewhere != nullptr) {
     stop(context.thread, {.fault = Fault::kRace, .what = context.what(), .thread = context.thread.number,
-                          .code = context.code, .site = context.site, .how = elsewhere,
+                          .code = context.code, .how = elsewhere,
                           .other_block = cell.other_block, .other_code = cell.other_code});
   }
   if (context.region.space != Space::kGlobal && access != Access::kWrite && !cell.write.who && !cell.atomic.who) {
@@ -213,7 +211,7 @@ void each_cell(Region& region, uintptr_t address, size_t bytes, Action action) {
   }
 }
 
-Region& require_region(Thread& thread, uintptr_t p, size_t bytes, Access access, uint32_t code, Site site) {
+Region& require_region(Thread& thread, uintptr_t p, size_t bytes, Access access, uint32_t code) {
   Region* const region = find(p);
   if (region != nullptr && p + bytes <= region->end) {
     if (!region->is_used) {
@@ -227,15 +225,15 @@ Region& require_region(Thread& thread, uintptr_t p, size_t bytes, Access access,
                                                     ", which has " + std::to_string(region->end - region->begin);
   stop(thread, {.fault = Fault::kOutOfBounds,
                 .what = std::string(verb(access)) + " " + std::to_string(bytes) + " bytes, " + where,
-                .thread = thread.number, .code = code, .site = site});
+                .thread = thread.number, .code = code});
 }
 
 }  // namespace
 
-void touch(Thread& thread, const void* address, size_t bytes, Access access, uint32_t code, Site site) {
+void touch(Thread& thread, const void* address, size_t bytes, Access access, uint32_t code) {
   const auto p = reinterpret_cast<uintptr_t>(address);
-  Region& region = require_region(thread, p, bytes, access, code, site);
-  const Context context{thread, region, p, bytes, access, code, site};
+  Region& region = require_region(thread, p, bytes, access, code);
+  const Context context{thread, region, p, bytes, access, code};
   each_cell(region, p, bytes, [&](Cell& cell) {
     check(context, cell);
     if (access == Access::kRead) remember(cell.read, thread, code, true);
@@ -244,16 +242,16 @@ void touch(Thread& thread, const void* address, size_t bytes, Access access, uin
   });
 }
 
-void begin_copy(Thread& thread, const void* address, size_t bytes, Site site) {
-  touch(thread, address, bytes, Access::kWrite, 0, site);
+void begin_copy(Thread& thread, const void* address, size_t bytes, uint32_t code) {
+  touch(thread, address, bytes, Access::kWrite, code);
   const auto p = reinterpret_cast<uintptr_t>(address);
   each_cell(*find(p), p, bytes, [](Cell& cell) { cell.is_arriving = true; });
 }
 
-void end_copy(Thread& thread, const void* address, size_t bytes, Site site) {
+void end_copy(Thread& thread, const void* address, size_t bytes, uint32_t code) {
   const auto p = reinterpret_cast<uintptr_t>(address);
   each_cell(*find(p), p, bytes, [](Cell& cell) { cell.is_arriving = false; });
-  touch(thread, address, bytes, Access::kWrite, 0, site);
+  touch(thread, address, bytes, Access::kWrite, code);
 }
 
 void enter_shared(const void* dynamic, size_t bytes) {

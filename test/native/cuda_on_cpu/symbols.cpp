@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
@@ -22,6 +21,8 @@ __attribute__((visibility("hidden"))) __thread char cuda_on_cpu_anchor;
 
 namespace cuda_on_cpu {
 namespace {
+
+constexpr const char* kOwnProgram = "/proc/self/exe";
 
 struct Symbol {
   uint64_t value, bytes;
@@ -41,6 +42,31 @@ std::string demangled(const std::string& name) {
   return status == 0 ? text.get() : name;
 }
 
+// Of "void a::b<c::d>(e)" remains "b<c::d>".
+std::string function_name(std::string text) {
+  constexpr std::string_view kAnonymous = "(anonymous namespace)::";
+  for (size_t at; (at = text.find(kAnonymous)) != std::string::npos;) text.erase(at, kAnonymous.size());
+  int depth = 0;
+  size_t begin = 0, end = text.size();
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '<') ++depth;
+    if (text[i] == '>') --depth;
+    if (depth > 0) continue;
+    if (text[i] == ' ' || text[i] == ':') begin = i + 1;
+    if (text[i] == '(') {
+      end = i;
+      break;
+    }
+  }
+  return text.substr(begin, end - begin);
+}
+
+// Of "void a::b(e)::x" remains "b::x".
+std::string variable_name(const std::string& text) {
+  const size_t at = text.rfind("::");
+  return at == std::string::npos ? text : function_name(text.substr(0, at)) + text.substr(at);
+}
+
 void find_module(Module& module) {
   dl_iterate_phdr(
       [](dl_phdr_info* info, size_t, void* data) {
@@ -54,7 +80,7 @@ void find_module(Module& module) {
           end = std::max<uintptr_t>(end, info->dlpi_addr + part.p_vaddr + part.p_memsz);
         }
         if (own < begin || own >= end) return 0;
-        found.path = *info->dlpi_name != '\0' ? info->dlpi_name : "/proc/self/exe";
+        found.path = *info->dlpi_name != '\0' ? info->dlpi_name : kOwnProgram;
         found.bias = info->dlpi_addr;
         found.begin = begin;
         found.end = end;
@@ -110,31 +136,12 @@ uint32_t offset_of(const void* code) {
   return address >= module.begin && address < module.end ? static_cast<uint32_t>(address - module.bias) : 0;
 }
 
-std::string line_of(uint32_t offset) {
-  if (offset == 0) return "code outside of the module";
-  std::string path = own_module().path;
-  if (path == "/proc/self/exe") {  // there, addr2line would be itself
-    char target[4096];
-    const auto length = readlink(path.c_str(), target, sizeof target);
-    if (length > 0) path.assign(target, static_cast<size_t>(length));
-  }
-  std::string quoted;
-  for (const char c : path) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  char at[32];
-  // A return address: the call is before it.
-  std::snprintf(at, sizeof at, "0x%x", offset - 1);
-  std::string text;
-  if (FILE* const pipe = popen(("addr2line -i -e '" + quoted + "' " + at + " 2>/dev/null").c_str(), "re")) {
-    char line[4096];
-    while (std::fgets(line, sizeof line, pipe) != nullptr) {
-      std::string_view one(line);
-      one = one.substr(0, one.find_first_of(" \n"));  // without "(discriminator 3)"
-      if (one.starts_with("??")) continue;
-      text += (text.empty() ? "" : "; in ") + std::string(one);
-    }
-    pclose(pipe);
-  }
-  return text.empty() ? path + "+" + at : text;
+std::string module_path() {
+  const std::string& path = own_module().path;
+  if (path != kOwnProgram) return path;
+  char target[4096];  // for other processes, where the link would be their own
+  const auto length = readlink(kOwnProgram, target, sizeof target);
+  return length > 0 ? std::string(target, static_cast<size_t>(length)) : path;
 }
 
 std::string kernel_name(const void* kernel) {
@@ -142,24 +149,7 @@ std::string kernel_name(const void* kernel) {
   const uint64_t value = reinterpret_cast<uintptr_t>(kernel) - module.bias;
   const auto found = std::find_if(module.functions.begin(), module.functions.end(),
                                   [&](const Symbol& symbol) { return symbol.value == value; });
-  if (found == module.functions.end()) return "a kernel without a name";
-  std::string text = demangled(found->name);
-  constexpr std::string_view kAnonymous = "(anonymous namespace)::";
-  for (size_t at; (at = text.find(kAnonymous)) != std::string::npos;) text.erase(at, kAnonymous.size());
-  // Of "void a::b<c::d>(e)" remains "b<c::d>".
-  int depth = 0;
-  size_t begin = 0, end = text.size();
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '<') ++depth;
-    if (text[i] == '>') --depth;
-    if (depth > 0) continue;
-    if (text[i] == ' ' || text[i] == ':') begin = i + 1;
-    if (text[i] == '(') {
-      end = i;
-      break;
-    }
-  }
-  return text.substr(begin, end - begin);
+  return found == module.functions.end() ? "a kernel without a name" : function_name(demangled(found->name));
 }
 
 std::vector<StaticShared> static_shared() {
@@ -176,7 +166,7 @@ std::vector<StaticShared> static_shared() {
         has_anchor = true;
       }
       // Variables of functions; others are no kernel's.
-      if (symbol.name.starts_with("_ZZ")) made.variables.push_back({symbol.value, symbol.bytes, demangled(symbol.name)});
+      if (symbol.name.starts_with("_ZZ")) made.variables.push_back({symbol.value, symbol.bytes, variable_name(demangled(symbol.name))});
     }
     if (!has_anchor) throw std::runtime_error("cuda_on_cpu: no anchor among the module's thread-local variables");
     return made;

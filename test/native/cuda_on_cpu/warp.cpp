@@ -83,22 +83,23 @@ void require_lane(unsigned mask, int lane, Site site) {
 }
 
 template <typename T>
-T atomic_update(T* p, T x, T (*change)(T old, T x), Site site) {
+T atomic_update(T* p, T x, T (*change)(T old, T x)) {
+  const uint32_t code = offset_of(__builtin_return_address(0));
   Outside outside;
   if (reinterpret_cast<uintptr_t>(p) % sizeof(T) != 0) {
     stop(outside.thread(), {.fault = Fault::kMisaligned, .what = "changes (atomic) " + std::to_string(sizeof(T)) + " bytes",
-                            .thread = outside.thread().number, .site = site});
+                            .thread = outside.thread().number, .code = code});
   }
-  touch(outside.thread(), p, sizeof(T), Access::kAtomic, 0, site);
+  touch(outside.thread(), p, sizeof(T), Access::kAtomic, code);
   const T old = *p;
   *p = change(old, x);
   return old;
 }
-template int atomic_update(int*, int, int (*)(int, int), Site);
-template unsigned atomic_update(unsigned*, unsigned, unsigned (*)(unsigned, unsigned), Site);
+template int atomic_update(int*, int, int (*)(int, int));
+template unsigned atomic_update(unsigned*, unsigned, unsigned (*)(unsigned, unsigned));
 template unsigned long long atomic_update(unsigned long long*, unsigned long long,
-                                          unsigned long long (*)(unsigned long long, unsigned long long), Site);
-template float atomic_update(float*, float, float (*)(float, float), Site);
-template double atomic_update(double*, double, double (*)(double, double), Site);
+                                          unsigned long long (*)(unsigned long long, unsigned long long));
+template float atomic_update(float*, float, float (*)(float, float));
+template double atomic_update(double*, double, double (*)(double, double));
 
 }  // namespace cuda_on_cpu

@@ -10,7 +10,13 @@ namespace cuda_on_cpu {
 
 class WarpOrder {
  public:
-  void reset() { *this = WarpOrder(); }
+  void reset() {
+    tick_ = full_ = 0;
+    if (!has_parts_) return;  // the rows are 4 KB, and blocks may be many and short
+    last_ = {};
+    knows_ = {};
+    has_parts_ = false;
+  }
 
   // The moment of what this lane does until its next warp function.
   uint32_t now(int lane) const { return std::max(full_, last_[lane]); }
@@ -22,6 +28,7 @@ class WarpOrder {
       full_ = tick_;
       return;
     }
+    has_parts_ = true;
     Row joined{};
     for (int lane = 0; lane < 32; ++lane) {
       if ((mask >> lane & 1u) == 0) continue;
@@ -44,6 +51,7 @@ class WarpOrder {
  private:
   using Row = std::array<uint32_t, 32>;
   uint32_t tick_ = 0, full_ = 0;
+  bool has_parts_ = false;  // a part of the warp has met by itself
   Row last_{};
   std::array<Row, 32> knows_{};  // of whom each lane knows all accesses before which tick
 };

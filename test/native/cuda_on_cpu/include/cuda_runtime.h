@@ -120,22 +120,30 @@ template <typename T>
 __forceinline__ T __ldg(const T* p) { return *p; }
 
 template <typename T>
-__forceinline__ T atomicAdd(T* p, std::type_identity_t<T> x, CUDA_ON_CPU_SITE) {
-  return cuda_on_cpu::atomic_update<T>(p, x, [](T old, T y) -> T { return old + y; }, site);
+__forceinline__ T atomicAdd(T* p, std::type_identity_t<T> x) {
+  return cuda_on_cpu::atomic_update<T>(p, x, [](T old, T y) -> T { return old + y; });
 }
 template <typename T>
-__forceinline__ T atomicMax(T* p, std::type_identity_t<T> x, CUDA_ON_CPU_SITE) {
-  return cuda_on_cpu::atomic_update<T>(p, x, [](T old, T y) -> T { return old > y ? old : y; }, site);
+__forceinline__ T atomicMax(T* p, std::type_identity_t<T> x) {
+  return cuda_on_cpu::atomic_update<T>(p, x, [](T old, T y) -> T { return old > y ? old : y; });
 }
 template <typename T>
-__forceinline__ T atomicExch(T* p, std::type_identity_t<T> x, CUDA_ON_CPU_SITE) {
-  return cuda_on_cpu::atomic_update<T>(p, x, [](T, T y) -> T { return y; }, site);
+__forceinline__ T atomicExch(T* p, std::type_identity_t<T> x) {
+  return cuda_on_cpu::atomic_update<T>(p, x, [](T, T y) -> T { return y; });
 }
 
-// Kernels are compiled with -ffp-contract=off, so that these are what they say. rsqrtf has two roundings here; the GPU's
-// is within two units of the true value, expf too.
-__forceinline__ float __fmul_rn(float a, float b) { return a * b; }
-__forceinline__ float __fadd_rn(float a, float b) { return a + b; }
+namespace cuda_on_cpu {
+// What the compiler cannot look into, and so cannot fuse into a sum.
+__forceinline__ float opaque(float x) {
+#if defined(__x86_64__)
+  __asm__("" : "+x"(x));
+#endif
+  return x;
+}
+}  // namespace cuda_on_cpu
+// rsqrtf has two roundings here; the GPU's is within two units of the true value, expf too.
+__forceinline__ float __fmul_rn(float a, float b) { return cuda_on_cpu::opaque(a * b); }
+__forceinline__ float __fadd_rn(float a, float b) { return cuda_on_cpu::opaque(a + b); }
 __forceinline__ float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 __forceinline__ float __fdividef(float a, float b) { return a / b; }
 __forceinline__ float rsqrtf(float x) { return 1.0f / std::sqrt(x); }

@@ -6,13 +6,13 @@
 namespace facellm::cuda {
 
 template <int kBytes>
-__forceinline__ void copy_async(void* shared, const void* global, int valid = kBytes, CUDA_ON_CPU_SITE) {
+__forceinline__ void copy_async(void* shared, const void* global, int valid = kBytes) {
   static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
-  ::cuda_on_cpu::copy_async(shared, global, kBytes, valid, site);
+  ::cuda_on_cpu::copy_async(shared, global, kBytes, valid);
 }
 __forceinline__ void copy_async_commit() { ::cuda_on_cpu::copy_async_commit(); }
 template <int kGroups>
-__forceinline__ void copy_async_wait(CUDA_ON_CPU_SITE) { ::cuda_on_cpu::copy_async_wait(kGroups, site); }
+__forceinline__ void copy_async_wait() { ::cuda_on_cpu::copy_async_wait(kGroups); }
 __forceinline__ void ldmatrix_x4(uint32_t (&out)[4], const void* row, CUDA_ON_CPU_SITE) {
   ::cuda_on_cpu::ldmatrix_x4(out, row, false, site);
 }

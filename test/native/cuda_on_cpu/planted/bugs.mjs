@@ -1,0 +1,187 @@
+/**
+ * Bugs to plant into the real kernels, each with the report that must come of it. `find` and `replace` are text of `file`
+ * (below native/kernels); `exercise` is what runs (planted.h). `faults`: the kinds that may be told, by the order in which
+ * threads run; none: the numbers differ, or for a harmless change nothing is told. `at`: the file of the report's line.
+ */
+const BLOCK_SUM = 'common/cuda_common.cuh';
+const NORM = 'add_rms_norm/add_rms_norm_cuda.cu';
+const NORM_LIMIT = 'add_rms_norm/add_rms_norm_cuda.h';
+const ROPE = 'rope_kv_append/rope_kv_append_cuda.cu';
+const SWIGLU = 'swiglu/swiglu_cuda.cu';
+
+/** @typedef {{ name: string, exercise: string, file: string, find: string, replace: string, faults?: string[],
+ *   says?: string, at?: string, isHarmless?: boolean }} Bug */
+
+/** @type {readonly Bug[]} */
+export const BUGS = [
+  {
+    name: 'the first barrier of block_sum is missing',
+    ...{ exercise: 'norm', file: BLOCK_SUM, faults: ['kUninitialised', 'kRace'], at: BLOCK_SUM },
+    find: '  if (lane == 0) partial[warp] = x;\n  __syncthreads();',
+    replace: '  if (lane == 0) partial[warp] = x;',
+    says: 'of shared memory block_sum::partial',
+  },
+  {
+    name: 'the second barrier of block_sum is missing',
+    ...{ exercise: 'norm', file: BLOCK_SUM, faults: ['kUninitialised', 'kRace'], at: BLOCK_SUM },
+    find: '    if (lane == 0) total = sum;\n  }\n  __syncthreads();',
+    replace: '    if (lane == 0) total = sum;\n  }',
+    says: 'of shared memory block_sum::total',
+  },
+  {
+    name: 'partial sums are read beyond those that were written',
+    ...{ exercise: 'norm', file: BLOCK_SUM, faults: ['kUninitialised'], at: BLOCK_SUM },
+    find: 'lane < blockDim.x / 32 ? partial[lane] : 0.f',
+    replace: 'partial[lane]',
+    says: 'block_sum::partial, which no thread of this block has written',
+  },
+  {
+    name: 'a lane of the mask does not come',
+    ...{ exercise: 'norm', file: BLOCK_SUM, faults: ['kWarp'], at: BLOCK_SUM },
+    find: '  for (int offset = 16; offset > 0; offset /= 2) x +=',
+    replace: '  if (threadIdx.x % 32 < 31) for (int offset = 16; offset > 0; offset /= 2) x +=',
+    says: 'do not come',
+  },
+  {
+    name: 'a step of the sum over a warp is missing',
+    ...{ exercise: 'norm', file: BLOCK_SUM },
+    find: '  for (int offset = 16; offset > 0; offset /= 2) x +=',
+    replace: '  for (int offset = 8; offset > 0; offset /= 2) x +=',
+  },
+  {
+    name: 'off by one: i <= size',
+    ...{ exercise: 'norm', file: NORM, faults: ['kOutOfBounds'], at: NORM },
+    find: 'i < size; i += blockDim.x) {\n    float x',
+    replace: 'i <= size; i += blockDim.x) {\n    float x',
+  },
+  {
+    name: 'a barrier that not all threads come to',
+    ...{ exercise: 'norm', file: NORM, faults: ['kDivergence'] },
+    find: '  const float scale =',
+    replace: '  if (threadIdx.x < 96) __syncthreads();\n  const float scale =',
+    says: 'waits at another one',
+  },
+  {
+    name: 'threads leave before a barrier',
+    ...{ exercise: 'norm', file: NORM, faults: ['kDivergence', 'kWarp'], at: BLOCK_SUM },
+    find: '  float squares = 0.f;',
+    replace: '  if (threadIdx.x >= size) return;\n  float squares = 0.f;',
+    says: 'has left the kernel',
+  },
+  {
+    name: 'dynamic shared memory is an element short',
+    ...{ exercise: 'norm', file: NORM, faults: ['kOutOfBounds'], at: NORM },
+    find: 'size * sizeof(float), stream',
+    replace: '(size - 1) * sizeof(float), stream',
+  },
+  {
+    name: 'two blocks write one row',
+    ...{ exercise: 'norm', file: NORM, faults: ['kRace'], at: NORM },
+    find: 'const int64_t base = static_cast<int64_t>(blockIdx.x) * size;',
+    replace: 'const int64_t base = static_cast<int64_t>(blockIdx.x / 2) * size;',
+    says: 'and blocks have no order',
+  },
+  {
+    name: "a neighbour's element is read before the barrier",
+    ...{ exercise: 'norm', file: NORM, faults: ['kUninitialised', 'kRace'], at: NORM },
+    find: '    squares += x * x;',
+    replace: '    squares += x * x + 0 * row[i > 0 ? i - 1 : 0];',
+    says: 'of dynamic shared memory',
+  },
+  {
+    name: "a neighbour's element is read after the barrier",
+    ...{ exercise: 'norm', file: NORM, isHarmless: true },
+    find: 'cuda::round_to<T>(row[i] * scale)',
+    replace: 'cuda::round_to<T>(row[i] * scale + 0 * row[(i + 1) % size])',
+  },
+  {
+    name: 'the stride of rows is forgotten',
+    ...{ exercise: 'norm', file: NORM },
+    find: 'static_cast<int64_t>(blockIdx.x) * residual_stride',
+    replace: 'base + 0 * residual_stride',
+  },
+  {
+    name: 'the rounding of the sum is forgotten',
+    ...{ exercise: 'norm', file: NORM },
+    find: 'x = cuda::round_to<T>(x + cuda::load(delta + base + i));',
+    replace: 'x = x + cuda::load(delta + base + i);',
+  },
+  {
+    name: 'the rounding before the weight is forgotten',
+    ...{ exercise: 'norm', file: NORM },
+    find: 'cuda::round_to<T>(row[i] * scale)',
+    replace: 'row[i] * scale',
+  },
+  {
+    name: 'static shared memory is forgotten in the longest row',
+    ...{ exercise: 'longest_norm', file: NORM_LIMIT, faults: ['kLaunch'] },
+    find: '(48 * 1024 - cuda::kBlockSumBytes)',
+    replace: '(48 * 1024)',
+    says: '49152 bytes of dynamic and 144 of static shared memory',
+  },
+  {
+    name: 'the check of the tail is missing',
+    ...{ exercise: 'swiglu', file: SWIGLU, faults: ['kOutOfBounds'], at: SWIGLU },
+    find: '  if (i >= size) return;\n',
+    replace: '',
+  },
+  {
+    name: '16-byte loads of rows of an odd size',
+    ...{ exercise: 'odd_rows', file: SWIGLU, faults: ['kMisaligned'], at: SWIGLU },
+    find: '  const float gate = cuda::load(in + i);',
+    replace: `  const uint4 vector = *reinterpret_cast<const uint4*>(in + i / 8 * 8);
+  const float gate = cuda::load(in + i) + ((vector.x ^ vector.y ^ vector.z ^ vector.w) == 12345 ? 1.f : 0.f);`,
+    says: 'multiple of 16',
+  },
+  {
+    name: 'more rows than a grid has',
+    ...{ exercise: 'many_rows', file: SWIGLU, faults: ['kLaunch'] },
+    find: 'kMostRows = 65535;',
+    replace: 'kMostRows = 70000;',
+    says: 'a grid of 1 x 65536 x 1 blocks',
+  },
+  {
+    name: "a block's index is cut",
+    ...{ exercise: 'some_rows', file: SWIGLU, faults: ['kRace'], at: SWIGLU },
+    find: 'const int64_t row = blockIdx.y;',
+    replace: 'const int64_t row = static_cast<uint8_t>(blockIdx.y);',
+    says: 'and blocks have no order',
+  },
+  {
+    name: 'a pointer of the host is handed over',
+    ...{ exercise: 'swiglu', file: SWIGLU, faults: ['kOutOfBounds'], at: SWIGLU },
+    find: 'static_cast<const T*>(gate_up) + begin * 2 * size',
+    replace: 'reinterpret_cast<const T*>(&size)',
+    says: "memory that is not the device's",
+  },
+  {
+    name: 'the rounding of silu is forgotten',
+    ...{ exercise: 'swiglu', file: SWIGLU },
+    find: 'cuda::round_to<T>(gate / (1.f + expf(-gate)))',
+    replace: '(gate / (1.f + expf(-gate)))',
+  },
+  {
+    name: 'a slot behind the cache is written',
+    ...{ exercise: 'rope', file: ROPE, faults: ['kOutOfBounds'], at: ROPE },
+    find: 'const int64_t slot = starts[b] + t;\n    if (slot < 0 || slot >= s.capacity) return;',
+    replace: 'const int64_t slot = starts[b] + t + b + s.capacity;',
+  },
+  {
+    name: "the guard of the cache's capacity is missing",
+    ...{ exercise: 'rope', file: ROPE, faults: ['kOutOfBounds', 'kRace'], at: ROPE },
+    find: '    if (slot < 0 || slot >= s.capacity) return;\n',
+    replace: '',
+  },
+  {
+    name: 'keys are written by the strides of values',
+    ...{ exercise: 'rope', file: ROPE },
+    find: 'is_value ? s.values : s.keys;',
+    replace: 'is_value ? s.values : s.values;',
+  },
+  {
+    name: 'the rounding of a product is forgotten',
+    ...{ exercise: 'rope', file: ROPE },
+    find: 'cuda::round_to<T>(__fmul_rn(-high, cuda::load(n + i)))',
+    replace: '__fmul_rn(-high, cuda::load(n + i))',
+  },
+];

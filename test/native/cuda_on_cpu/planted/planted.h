@@ -1,0 +1,42 @@
+// A bug in a copy of a real kernel, and what runs it: the comparisons that the real kernels are tested by.
+#pragma once
+
+#include <ostream>
+#include <vector>
+
+#include "cuda_on_cpu.h"
+#include "tests/add_rms_norm_check.h"
+#include "tests/rope_kv_append_check.h"
+#include "tests/swiglu_check.h"
+
+namespace cuda_on_cpu {
+
+struct PlantedBug {
+  const char* name;
+  facellm::Comparison (*run)();
+  std::vector<Fault> faults;  // none: the numbers differ
+  const char* says;           // part of the report
+  const char* at;             // the file in which its line is
+  bool is_harmless;           // no bug: nothing is told, and the numbers are right
+};
+const std::vector<PlantedBug>& planted_bugs();
+inline void PrintTo(const PlantedBug& bug, std::ostream* out) { *out << bug.name; }
+
+template <typename Launcher>
+facellm::Comparison exercise_swiglu(Launcher launcher) { return facellm::check_swiglu_shapes(launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_odd_rows(Launcher launcher) { return facellm::check_swiglu<float>(launcher, 3, 123); }
+template <typename Launcher>
+facellm::Comparison exercise_some_rows(Launcher launcher) { return facellm::check_swiglu<float>(launcher, 300, 1); }
+template <typename Launcher>
+facellm::Comparison exercise_many_rows(Launcher launcher) { return facellm::check_swiglu<float>(launcher, 65536, 1); }
+template <typename Launcher>
+facellm::Comparison exercise_norm(Launcher launcher) { return facellm::check_add_rms_norm_shapes(launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_longest_norm(Launcher launcher, int64_t size) {
+  return facellm::check_add_rms_norm<float>(launcher, 1, size, true);
+}
+template <typename Launcher>
+facellm::Comparison exercise_rope(Launcher launcher) { return facellm::check_rope_kv_append_shapes(launcher); }
+
+}  // namespace cuda_on_cpu

@@ -1,0 +1,152 @@
+// cp.async, ldmatrix and mma of kernels/common/instructions.cuh: a product of matrices by all three, as a fast kernel
+// makes it, and what the checker finds where a wait or a barrier is missing.
+#include <cuda_bf16.h>
+
+#include <cmath>
+
+#include "caught.h"
+#include "kernels/common/instructions.cuh"
+#include "kernels/common/launch.cuh"
+#include "scalar.h"
+
+namespace cuda_on_cpu {
+namespace {
+
+namespace cuda = facellm::cuda;
+using cuda::launch;
+
+enum Mistake { kNone, kNoWait, kNoBarrier, kTooEarly, kLateBarrier };
+
+// c [16, 8] = a [16, K] * b [8, K]^T, one warp; two stages in shared memory, of which one arrives while the other is used.
+__global__ void product_kernel(const __nv_bfloat16* a, const __nv_bfloat16* b, float* c, int depth, Mistake mistake) {
+  __shared__ __align__(16) __nv_bfloat16 a_tiles[2][16 * 16];
+  __shared__ __align__(16) __nv_bfloat16 b_tiles[2][8 * 16];
+  const int lane = static_cast<int>(threadIdx.x), row = lane / 2, half = lane % 2 * 8;
+  const auto fetch = [&](int k, int stage) {
+    if (k < depth) {
+      cuda::copy_async<16>(a_tiles[stage] + row * 16 + half, a + row * depth + k + half);
+      if (lane < 16) cuda::copy_async<16>(b_tiles[stage] + row * 16 + half, b + row * depth + k + half);
+    }
+    cuda::copy_async_commit();
+  };
+  float sums[4] = {0, 0, 0, 0};
+  fetch(0, 0);
+  for (int k = 0, stage = 0; k < depth; k += 16, stage ^= 1) {
+    fetch(k + 16, stage ^ 1);
+    if (mistake == kNoWait) {
+      cuda::copy_async_wait<2>();
+    } else {
+      cuda::copy_async_wait<1>();
+    }
+    if (mistake != kNoBarrier) __syncthreads();
+    if (mistake == kTooEarly) fetch(k, stage);
+    uint32_t a_words[4], b_words[4];
+    cuda::ldmatrix_x4(a_words, a_tiles[stage] + lane % 16 * 16 + lane / 16 * 8);
+    cuda::ldmatrix_x4(b_words, b_tiles[stage] + lane % 8 * 16 + lane / 8 % 2 * 8);
+    const uint32_t b_fragment[2] = {b_words[0], b_words[1]};
+    cuda::mma_m16n8k16(sums, a_words, b_fragment);
+    if (mistake != kLateBarrier) __syncthreads();
+  }
+  for (int i = 0; i < 4; ++i) c[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = sums[i];
+}
+
+TEST(Instructions, ProductOfMatrices) {
+  in_all_orders([] {
+    constexpr int kDepth = 64;
+    auto a = facellm::noise<__nv_bfloat16>(16 * kDepth, "a"), b = facellm::noise<__nv_bfloat16>(8 * kDepth, "b");
+    Buffer<float> c(16 * 8, "c");
+    const auto run = [&](Mistake mistake) {
+      return caught([&] { launch(product_kernel, 1, 32, 0, nullptr, a.data(), b.data(), c.data(), kDepth, mistake); });
+    };
+    const auto report = run(kNone);
+    ASSERT_FALSE(report) << report->text;
+    for (int i = 0; i < 16; ++i) {
+      for (int j = 0; j < 8; ++j) {
+        double sum = 0, magnitude = 0;
+        for (int k = 0; k < kDepth; ++k) {
+          const double term = double{facellm::wide(a[i * kDepth + k])} * facellm::wide(b[j * kDepth + k]);
+          sum += term;
+          magnitude += std::abs(term);
+        }
+        // One rounding to fp32 for each of the four steps.
+        EXPECT_NEAR(c[i * 8 + j], sum, 4 * 0x1p-24 * magnitude) << i << ", " << j;
+      }
+    }
+    const auto expect_copy = [&](Mistake mistake) {
+      const auto found = run(mistake);
+      ASSERT_TRUE(found) << mistake;
+      EXPECT_STREQ(name_of(found->fault), name_of(Fault::kAsyncCopy)) << found->text;
+      EXPECT_EQ(found->kernel, "product_kernel");
+      EXPECT_NE(found->place.line.find("checker_instructions_test.cpp:"), std::string::npos) << found->text;
+      EXPECT_NE(found->other.line.find("checker_instructions_test.cpp:"), std::string::npos) << found->text;
+    };
+    expect_copy(kNoWait);
+    expect_copy(kTooEarly);
+    // Lanes read each other's rows: which others have not asked for yet, have not waited for, or have just brought.
+    EXPECT_TRUE(run(kNoBarrier));
+  });
+}
+
+// mma and ldmatrix bring a warp together: without a barrier behind them nothing is wrong, in a block of one warp.
+TEST(Instructions, OrderTheirWarp) {
+  auto a = facellm::noise<__nv_bfloat16>(16 * 64, "a"), b = facellm::noise<__nv_bfloat16>(8 * 64, "b");
+  Buffer<float> c(16 * 8, "c");
+  const auto report =
+      caught([&] { launch(product_kernel, 1, 32, 0, nullptr, a.data(), b.data(), c.data(), 64, kLateBarrier); });
+  EXPECT_FALSE(report) << report->text;
+}
+
+__global__ void transpose_kernel(const uint16_t* in, uint32_t* out, bool is_transposed) {
+  __shared__ __align__(16) uint16_t tile[32 * 8];
+  for (int i = 0; i < 8; ++i) tile[threadIdx.x * 8 + i] = in[threadIdx.x * 8 + i];
+  __syncwarp();
+  uint32_t words[4];
+  if (is_transposed) {
+    cuda::ldmatrix_x4_transposed(words, tile + threadIdx.x * 8);
+  } else {
+    cuda::ldmatrix_x4(words, tile + threadIdx.x * 8);
+  }
+  for (int m = 0; m < 4; ++m) out[threadIdx.x * 4 + m] = words[m];
+}
+
+// PTX ISA, ldmatrix: which lane gets which element.
+TEST(Instructions, LdmatrixGivesWhatTheManualSays) {
+  Buffer<uint16_t> in(32 * 8, "in");
+  Buffer<uint32_t> out(32 * 4, "out");
+  for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<uint16_t>(i);
+  for (const bool is_transposed : {false, true}) {
+    launch(transpose_kernel, 1, 32, 0, nullptr, in.data(), out.data(), is_transposed);
+    for (uint32_t l = 0; l < 32; ++l) {
+      for (uint32_t m = 0; m < 4; ++m) {
+        const uint32_t r = l / 4, c = l % 4 * 2;
+        const uint32_t low = is_transposed ? m * 64 + c * 8 + r : m * 64 + r * 8 + c;
+        EXPECT_EQ(out[l * 4 + m], low | (low + (is_transposed ? 8 : 1)) << 16) << l << ", " << m;
+      }
+    }
+  }
+}
+
+__global__ void tail_kernel(const float* in, float* out, int valid) {
+  __shared__ __align__(16) float row[4];
+  cuda::copy_async<16>(row, in, valid);
+  cuda::copy_async_commit();
+  cuda::copy_async_wait<0>();
+  for (int i = 0; i < 4; ++i) out[i] = row[i];
+}
+
+TEST(Instructions, CopiesFillUpWithZeros) {
+  Buffer<float> in(3, "in"), out(4, "out");
+  for (int i = 0; i < 3; ++i) in[i] = static_cast<float>(i + 1);
+  launch(tail_kernel, 1, 1, 0, nullptr, in.data(), out.data(), 12);
+  EXPECT_EQ(out[2], 3.f);
+  EXPECT_EQ(out[3], 0.f);
+  const auto report = caught([&] { launch(tail_kernel, 1, 1, 0, nullptr, in.data(), out.data(), 16); });
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->fault, Fault::kOutOfBounds) << report->text;
+  const auto misaligned = caught([&] { launch(tail_kernel, 1, 1, 0, nullptr, in.data() + 1, out.data(), 4); });
+  ASSERT_TRUE(misaligned);
+  EXPECT_EQ(misaligned->fault, Fault::kMisaligned) << misaligned->text;
+}
+
+}  // namespace
+}  // namespace cuda_on_cpu

@@ -1,0 +1,48 @@
+// Who depends on products and sums staying two roundings: the kernels compiled as nvcc compiles them by default, with a
+// product fused into a sum where it may be (-ffp-contract=fast -mfma), against the same references.
+#include "caught.h"
+
+#if FACELLM_CONTRACTED
+#define facellm contracted
+#include "kernels/add_rms_norm/add_rms_norm_cuda.h"
+#include "kernels/rope_kv_append/rope_kv_append_cuda.h"
+#include "kernels/swiglu/swiglu_cuda.h"
+#undef facellm
+
+#include "add_rms_norm_check.h"
+#include "rope_kv_append_check.h"
+#include "swiglu_check.h"
+
+namespace facellm {
+namespace {
+
+// No product is added to anything in swiglu; in rope, each is rounded by name.
+TEST(Contracted, SwiGluAndRopeAreTheSame) {
+  const Comparison swiglu = check_swiglu_shapes(contracted::swiglu_cuda);
+  EXPECT_EQ(swiglu.different, 0) << swiglu.first;
+  const Comparison rope = check_rope_kv_append_shapes(contracted::rope_kv_append_cuda);
+  EXPECT_EQ(rope.different, 0) << rope.first;
+}
+
+// Squares are fused into their sum. Each of a thread's terms and of the ten steps over the block is then rounded otherwise
+// by half a unit, at most; half of that reaches the root, and three operations after it round once more.
+TEST(Contracted, AddRmsNormDiffersInTheLastPlaces) {
+  int64_t different = 0;
+  for (const int64_t size : {33, 507, 896, 3200, 8192}) {
+    const int64_t threads = size >= 4096 ? 1024 : 256, terms = (size + threads - 1) / threads;
+    const Comparison fp32 = check_add_rms_norm<float>(contracted::add_rms_norm_cuda, 16, size, true);
+    EXPECT_LE(fp32.largest, (terms + 10) / 2 + 3) << fp32.first;
+    different += fp32.different;
+    // Of two numbers that close, 2^-16 times as many lie on two sides of a middle as they are units apart.
+    const Comparison bf16 = check_add_rms_norm<__nv_bfloat16>(contracted::add_rms_norm_cuda, 16, size, true);
+    EXPECT_LE(bf16.largest, 2) << bf16.first;
+    EXPECT_LE(bf16.different, bf16.elements / 1000 + 1) << bf16.first;
+  }
+  EXPECT_GT(different, 0) << "nothing was fused: this test shows nothing";
+}
+
+}  // namespace
+}  // namespace facellm
+#else
+TEST(Contracted, SwiGluAndRopeAreTheSame) { GTEST_SKIP() << "this machine has no fused multiply-add"; }
+#endif
