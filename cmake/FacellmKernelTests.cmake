@@ -41,7 +41,7 @@ if(TARGET GTest::gtest_main)
   # Objects, so that the emulation's answers to the sanitizers' calls are taken before any runtime's.
   target_link_libraries(facellm_kernel_tests PRIVATE facellm_cuda_on_cpu facellm_kernels_as_cpp GTest::gtest_main)
   target_include_directories(facellm_kernel_tests PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native" "${FACELLM_CUDA_ON_CPU}/tests")
-  target_compile_options(facellm_kernel_tests PRIVATE -Wall -Wextra -O1 -ffp-contract=off)
+  target_compile_options(facellm_kernel_tests PRIVATE -Wall -Wextra -Wno-unused-parameter -O1 -ffp-contract=off)
   # Those have kernels of their own.
   file(GLOB checker_tests CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/checker_*.cpp")
   set_source_files_properties(${checker_tests} "${planted}" PROPERTIES COMPILE_OPTIONS "${FACELLM_KERNEL_OPTIONS}")

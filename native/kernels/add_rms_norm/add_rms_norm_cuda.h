@@ -11,9 +11,10 @@ typedef struct CUstream_st* cudaStream_t;
 
 namespace facellm {
 
-// A row of fp32 and the sum's own part must fit the 48 KB of shared memory that need no opt-in. InternVL3-78B has
-// rows of 8192; longer ones take the plain version.
-constexpr int64_t kLargestFusedNormRow = (48 * 1024 - cuda::kBlockSumBytes) / static_cast<int64_t>(sizeof(float));
+// Dynamic shared memory: a row of fp32. It and the sum's own part must fit the 48 KB that need no opt-in
+// (scripts/check-cuda.sh holds both to what ptxas says). InternVL3-78B has rows of 8192; longer ones take the plain version.
+constexpr int64_t kAddRmsNormSharedBytes = 48 * 1024 - cuda::kBlockSumBytes;
+constexpr int64_t kLargestFusedNormRow = kAddRmsNormSharedBytes / static_cast<int64_t>(sizeof(float));
 
 void add_rms_norm_cuda(const void* residual, const void* delta, const void* weight, void* sum,
                        void* normalised, int64_t rows, int64_t size, int64_t residual_stride, float eps,

@@ -115,8 +115,8 @@ export const BUGS = [
   {
     name: 'static shared memory is forgotten in the longest row',
     ...{ exercise: 'longest_norm', file: NORM_LIMIT, faults: ['kLaunch'] },
-    find: '(48 * 1024 - cuda::kBlockSumBytes)',
-    replace: '(48 * 1024)',
+    find: '48 * 1024 - cuda::kBlockSumBytes',
+    replace: '48 * 1024',
     says: '49152 bytes of dynamic and 144 of static shared memory',
   },
   {
