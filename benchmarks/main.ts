@@ -84,7 +84,13 @@ const baseline =
     ? await OtherBuild.start(values.against, values)
     : values.baseline === undefined
       ? undefined
-      : await HfBaseline.start(values.baseline, values.model, dtype, Number(values.threads));
+      : await HfBaseline.start(
+          values.baseline,
+          values.model,
+          dtype,
+          Number(values.threads),
+          values.device,
+        );
 if (baseline === undefined)
   console.log(
     'No --baseline PYTHON (with transformers) and no --against ADDON: the rows run alone.',

@@ -3,7 +3,7 @@ import type { Row } from '../inference/rows.js';
 import { BaselineProcess } from './baseline-process.js';
 
 export interface Request {
-  readonly kind: 'load' | 'vision' | 'prefill' | 'decode';
+  readonly kind: 'load' | 'vision' | 'first-token' | 'prefill' | 'decode';
   readonly tiles?: number;
   readonly tokens?: number;
   readonly context?: number;
@@ -24,9 +24,10 @@ export class HfBaseline {
     model: string,
     dtype: string,
     threads: number,
+    device = 'cpu',
   ): Promise<HfBaseline> {
     return new HfBaseline(
-      await BaselineProcess.start(python, 'hf.py', [model, dtype, String(threads)]),
+      await BaselineProcess.start(python, 'hf.py', [model, dtype, String(threads), device]),
     );
   }
 

@@ -1,6 +1,6 @@
 """Baseline of the training rows: one LoRA step by transformers + PEFT as LLaMA-Factory sets it (bf16 base,
 fp32 adapters, bf16 autocast, AdamW, clip 1.0), in a process that stays. One JSON request a line in,
-milliseconds and the peak of resident memory out."""
+milliseconds and the peak of memory (resident, or the device's) out."""
 
 import json
 import os
@@ -19,11 +19,12 @@ if "+cpu" in torch.__version__:
 from peft import LoraConfig, get_peft_model
 from transformers import InternVLForConditionalGeneration
 
-CHECKPOINT, THREADS = sys.argv[1], int(sys.argv[2])
+CHECKPOINT, THREADS, DEVICE = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+IS_GPU = DEVICE.startswith("cuda")
 torch.set_num_threads(THREADS)
 TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
-model = InternVLForConditionalGeneration.from_pretrained(CHECKPOINT, dtype=torch.bfloat16)
+model = InternVLForConditionalGeneration.from_pretrained(CHECKPOINT, dtype=torch.bfloat16).to(DEVICE)
 model.config.use_cache = False
 model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules=TARGETS, task_type="CAUSAL_LM"))
 for p in model.parameters():
@@ -36,6 +37,10 @@ optimizer = torch.optim.AdamW(trainable, lr=1e-5, weight_decay=0.0)
 
 
 def peak_bytes(reset=False):
+    if IS_GPU:
+        if reset:
+            torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.max_memory_reserved()
     if reset:
         with open("/proc/self/clear_refs", "w") as f:
             f.write("5")
@@ -56,14 +61,19 @@ def run(request):
     labels = ids.clone()
     labels[:, : tokens - learnt] = -100
     pixels = torch.randn(batch, 3, size, size)
+    ids, labels, pixels = (x.to(DEVICE) for x in (ids, labels, pixels))
+    if IS_GPU:
+        torch.cuda.synchronize()
     peak_bytes(reset=True)
     start = time.perf_counter()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(model.device.type, dtype=torch.bfloat16):
         loss = model(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels, labels=labels).loss
     loss.backward()
     torch.nn.utils.clip_grad_norm_(trainable, 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    if IS_GPU:
+        torch.cuda.synchronize()
     return {"ms": (time.perf_counter() - start) * 1000, "peakBytes": peak_bytes()}
 
 

@@ -49,6 +49,7 @@ async function measure({
       : await BaselineProcess.start<StepRequest, StepResult>(baseline, 'hf_train.py', [
           model,
           String(threads),
+          device,
         ]);
   const ours: StepResult[] = [];
   const theirs: StepResult[] = [];

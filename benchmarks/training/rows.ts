@@ -18,7 +18,7 @@ export interface StepRequest {
 
 export interface StepResult {
   readonly ms: number;
-  /** Highest resident memory of the process during the step, the model included. */
+  /** Highest memory during the step, the model included: resident, or of the GPU's allocator. */
   readonly peakBytes: number;
 }
 
@@ -68,9 +68,16 @@ export class OwnTrainer {
   readonly #native: NativeTrainer;
   readonly #imageToken: number;
   readonly #tileSize: number;
+  readonly #isOnGpu: boolean;
 
-  private constructor(native: NativeTrainer, imageToken: number, tileSize: number) {
+  private constructor(
+    native: NativeTrainer,
+    imageToken: number,
+    tileSize: number,
+    isOnGpu: boolean,
+  ) {
     this.#native = native;
+    this.#isOnGpu = isOnGpu;
     this.#imageToken = imageToken;
     this.#tileSize = tileSize;
   }
@@ -112,7 +119,7 @@ export class OwnTrainer {
       },
       () => {},
     ).promise;
-    return new OwnTrainer(native, config.model.imageTokenId, config.tileSize);
+    return new OwnTrainer(native, config.model.imageTokenId, config.tileSize, device !== 'cpu');
   }
 
   async step({ batch, tokens, learnt, imageTokens }: StepRequest): Promise<StepResult> {
@@ -132,8 +139,9 @@ export class OwnTrainer {
       draw: 0,
       isLast: true,
     }).promise;
-    await this.#native.update({ learningRate: 1e-5, maxGradNorm: 1 }).promise;
-    return { ms: performance.now() - start, peakBytes: readPeak() };
+    const { peakBytes } = await this.#native.update({ learningRate: 1e-5, maxGradNorm: 1 }).promise;
+    const ms = performance.now() - start;
+    return { ms, peakBytes: this.#isOnGpu ? peakBytes : readPeak() };
   }
 
   dispose(): Promise<void> {

@@ -1,0 +1,158 @@
+/**
+ * The inference rows of the GPU proof, most wanted first; started by scripts/gpu-proof with an {@link AnswersJob} as JSON. Each
+ * row is printed when it is there, so that a process that is ended leaves those before.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { loadAddon } from '../../lib/binding/load.js';
+import type { NativeModel } from '../../lib/binding/native.js';
+import { type CheckpointConfig, readCheckpointConfig } from '../../lib/checkpoint/index.js';
+import { decodeImage, planTiles } from '../../lib/image/index.js';
+import { HfBaseline, type Request } from '../baselines/hf.js';
+import { decodeWork, prefillWork, visionWork } from './counts.js';
+import { measureRow, printRow, type RowPlan } from './row.js';
+
+export interface AnswersJob {
+  /** Before each row's name. */
+  readonly title: string;
+  readonly directory: string;
+  readonly device: string;
+  readonly threads: number;
+  /** Python with transformers; '': none. */
+  readonly python: string;
+  readonly secondsARow: number;
+}
+
+const PHOTO = join(import.meta.dirname, '..', '..', 'examples', 'photo.jpg');
+const PROMPT = 316;
+/** Words of a question beside its picture. */
+const QUESTION = 60;
+const STEPS = 64;
+const GREEDY = {
+  ...{ isGreedy: true, temperature: 1, topK: 0, topP: 1, minP: 0 },
+  ...{ repetitionPenalty: 1, seed: 0 },
+} as const;
+
+const randomIds = (count: number): Int32Array =>
+  Int32Array.from({ length: count }, () => 100 + Math.floor(Math.random() * 900));
+
+async function load(job: AnswersJob, config: CheckpointConfig): Promise<NativeModel> {
+  await loadAddon().setThreads(job.threads).promise;
+  return loadAddon().loadModel(
+    {
+      ...{ config: config.model, preprocessing: config.preprocessing, weightMap: [] },
+      ...{ files: [join(job.directory, 'model.safetensors')], device: job.device, dtype: 'bf16' },
+      ...{ mmap: true, imageCacheBytes: 0, prefixCacheBytes: 0 },
+    },
+    () => {},
+  ).promise;
+}
+
+/** A question of 60 words about the photograph, and one token of an answer. */
+async function askPhoto(model: NativeModel, config: CheckpointConfig, maxTiles: number) {
+  const addon = loadAddon();
+  const start = performance.now();
+  const image = await decodeImage(await readFile(PHOTO));
+  const { tileSize } = config;
+  const tiling = { tileSize, minTiles: 1, maxTiles, useThumbnail: true };
+  const plan = planTiles(addon, image.width, image.height, tiling);
+  const tiles = plan.columns * plan.rows + (plan.hasThumbnail ? 1 : 0);
+  const { imageTokenId, imageSeqLength } = config.model;
+  const ids = randomIds(QUESTION + tiles * imageSeqLength).fill(
+    imageTokenId,
+    0,
+    tiles * imageSeqLength,
+  );
+  const { timings } = await model.generate(
+    {
+      ...{ prompts: [{ ids, images: [{ ...image, ...plan }] }], adapters: [], sampling: GREEDY },
+      ...{ maxNewTokens: 1, eosIds: [], usesPrefixCache: false },
+    },
+    () => {},
+  ).promise;
+  return { ms: performance.now() - start, tiles, timings };
+}
+
+function decodeRow(model: NativeModel, config: CheckpointConfig, rows: number): RowPlan {
+  return {
+    name: `decode, B = ${rows} at ${PROMPT}`,
+    work: decodeWork(config.model, rows, PROMPT + STEPS / 2),
+    gives: { count: rows, unit: 'tokens' },
+    run: async () => {
+      const { timings } = await model.generate(
+        {
+          prompts: Array.from({ length: rows }, () => ({ ids: randomIds(PROMPT), images: [] })),
+          ...{ adapters: [], sampling: GREEDY, maxNewTokens: STEPS + 1 },
+          ...{ eosIds: [], usesPrefixCache: false },
+        },
+        () => {},
+      ).promise;
+      return timings.decode / STEPS;
+    },
+  };
+}
+
+async function rowsOf(
+  model: NativeModel,
+  config: CheckpointConfig,
+): Promise<readonly (readonly [RowPlan, Request])[]> {
+  const decode = (rows: number): readonly [RowPlan, Request] => [
+    decodeRow(model, config, rows),
+    { kind: 'decode', context: PROMPT, steps: STEPS, rows },
+  ];
+  const vision = async (maxTiles: number): Promise<readonly [RowPlan, Request]> => {
+    const { tiles } = await askPhoto(model, config, maxTiles);
+    const plan = {
+      name: `ViT, ${tiles} tile(s)`,
+      work: visionWork(config.model, tiles),
+      gives: { count: tiles, unit: 'tiles' },
+      run: async () => (await askPhoto(model, config, maxTiles)).timings.vision,
+    };
+    return [plan, { kind: 'vision', tiles }];
+  };
+  const firstToken = async (maxTiles: number): Promise<readonly [RowPlan, Request]> => {
+    const { tiles } = await askPhoto(model, config, maxTiles);
+    const tokens = QUESTION + tiles * config.model.imageSeqLength;
+    const [image, text] = [visionWork(config.model, tiles), prefillWork(config.model, tokens)];
+    const plan = {
+      name: `first token from a JPEG, ${tiles} tile(s)`,
+      work: { flop: image.flop + text.flop, bytes: image.bytes + text.bytes },
+      run: async () => (await askPhoto(model, config, maxTiles)).ms,
+    };
+    return [plan, { kind: 'first-token', tiles, tokens }];
+  };
+  return [
+    decode(1),
+    await vision(1),
+    await firstToken(1),
+    decode(64),
+    await vision(12),
+    decode(8),
+    await firstToken(12),
+  ];
+}
+
+const job = JSON.parse(process.argv[2] ?? '{}') as AnswersJob;
+const config = await readCheckpointConfig(job.directory);
+const model = await load(job, config);
+const { loadMs, parameterBytes } = model.info();
+printRow({
+  name: `${job.title}: load, ${(parameterBytes / 1e9).toFixed(2)} GB`,
+  ms: loadMs,
+  runs: 1,
+  perSecond: { count: parameterBytes / 1e6 / loadMs, unit: 'GB' },
+});
+const baseline =
+  job.python === ''
+    ? undefined
+    : await HfBaseline.start(job.python, job.directory, 'bf16', job.threads, job.device);
+for (const [plan, request] of await rowsOf(model, config)) {
+  const scale = request.kind === 'decode' ? STEPS : 1;
+  const theirs = async (): Promise<number> =>
+    ((await baseline?.run({ name: plan.name, run: plan.run, baseline: request })) ?? NaN) / scale;
+  const row = { ...plan, name: `${job.title}: ${plan.name}` };
+  printRow(await measureRow({ ...row, baseline: baseline && theirs }, job.secondsARow));
+}
+baseline?.stop();
+await model.dispose().promise;
