@@ -1,7 +1,7 @@
 /**
  * `npm run gpu-proof -- [--minutes 8] [--out DIR] [--dry-run]`, and `./gpu-proof` of the archive that `npm run bundle` makes: what
  * a few minutes on a real GPU are for. Builds for its card, runs the suites there, then measures, most wanted first, until
- * its time is up. After each part and each row DIR (or $OUT, or gpu-proof-results) has gpu-proof.json, gpu-proof.md and
+ * its time is up. After each part and each row DIR (or $OUT, or gpu-proof-results) has gpu-proof.json, a page of it and
  * gpu-proof.log: a run that is killed leaves what it found. `--dry-run` goes through the same steps without a GPU (docs/gpu.md).
  */
 import { spawnSync } from 'node:child_process';
