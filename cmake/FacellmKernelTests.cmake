@@ -1,5 +1,6 @@
 # The CUDA kernels as C++ for the CPU, with every load and store checked (docs/gpu.md). Neither torch nor a CUDA toolkit is
 # needed. facellm_cuda_on_cpu: the emulation; facellm_kernels_on_cpu(): the kernels; facellm_kernel_tests: their tests.
+include_guard()
 set(FACELLM_CUDA_ON_CPU "${CMAKE_CURRENT_SOURCE_DIR}/test/native/cuda_on_cpu")
 
 file(GLOB emulation_sources CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/*.cpp")
@@ -29,8 +30,9 @@ function(facellm_kernels_on_cpu name)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wno-unknown-pragmas ${FACELLM_KERNEL_OPTIONS} ${ARGN})
 endfunction()
 
+facellm_kernels_on_cpu(facellm_kernels_as_cpp)
+
 if(TARGET GTest::gtest_main)
-  facellm_kernels_on_cpu(facellm_kernels_as_cpp)
   file(GLOB kernel_test_sources CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/*.cpp")
   # Bugs planted into copies of the kernels, so that the checks are checked.
   set(planted "${CMAKE_CURRENT_BINARY_DIR}/cuda_on_cpu/planted.cpp")

@@ -43,13 +43,13 @@ void after_fault() {
                           .thread = outside.thread().number, .code = offset_of(fault_code) + 1});
 }
 
-// Lets the thread go on in after_fault(), on its own stack: a handler can do little.
+// Lets the thread go on in after_fault(), since a handler can do little; from the top of its stack, which may be full.
 void on_fault(int number, siginfo_t* info, void* context) {
 #if defined(__x86_64__)
   if (current != nullptr) {
     auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
     fault_code = reinterpret_cast<const void*>(registers[REG_RIP]);
-    registers[REG_RSP] = ((registers[REG_RSP] - 256) & ~15ll) - 8;
+    registers[REG_RSP] = static_cast<greg_t>(current->fiber.top() - 8);
     registers[REG_RIP] = reinterpret_cast<greg_t>(&after_fault);
     return;
   }

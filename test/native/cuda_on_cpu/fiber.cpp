@@ -62,7 +62,7 @@ void Fiber::start(void (*entry)()) {
   }
 #if defined(__x86_64__)
   // As if `entry` had just been called: what would be its return address lies 8 bytes below a multiple of 16.
-  auto** top = reinterpret_cast<void**>(memory_ + kGuard + kBytes - colour_);
+  auto** top = reinterpret_cast<void**>(this->top());
   *--top = nullptr;
   *--top = reinterpret_cast<void*>(entry);
   for (int i = 0; i < 6; ++i) *--top = nullptr;  // what the switch pops

@@ -21,6 +21,7 @@ class Fiber {
   void resume();   // by the scheduler: returns when the fiber suspends itself
   void suspend();  // by the fiber
   bool owns(uintptr_t address) const;
+  uintptr_t top() const { return reinterpret_cast<uintptr_t>(memory_) + kGuard + kBytes - colour_; }
 
  private:
   static constexpr size_t kBytes = 128 * 1024, kGuard = 4096;

@@ -1,4 +1,4 @@
-// A launch: its limits, its blocks one after the other, and of each block the threads in turns until all have ended.
+// A launch: its limits, and its blocks one after the other.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -6,18 +6,17 @@
 #include <map>
 #include <new>
 #include <numeric>
-#include <random>
 #include <utility>
 
+#include "block.h"
 #include "cuda_runtime_api.h"
-#include "memory.h"
+#include "regions.h"
 #include "state.h"
 #include "symbols.h"
 
 namespace cuda_on_cpu {
 
 Running running;
-thread_local Thread* current __attribute__((tls_model("initial-exec"))) = nullptr;
 
 std::recursive_mutex& launching() {
   static std::recursive_mutex mutex;
@@ -29,20 +28,14 @@ Settings& settings() {
   return settings;
 }
 
-uint3 thread_index() { return current->index; }
-uint3 block_index() { return running.block_index; }
-dim3 block_size() { return running.launch->block; }
-dim3 grid_size() { return running.launch->grid; }
-int lane() { return current->lane(); }
 const void* translated(const void* pointer) {
   return settings().translate != nullptr && pointer != nullptr ? settings().translate(pointer) : pointer;
 }
 
 namespace {
 
-constexpr size_t kMostThreads = 1024, kSharedBytes = 256 * 1024;
+constexpr size_t kSharedBytes = 256 * 1024;
 std::map<const void*, size_t> allowed_dynamic_shared;  // by kernel, where it asked for more
-std::mt19937_64 generator;
 
 // Dynamic shared memory ends where a page does that nobody may touch.
 char* shared_end() {
@@ -82,110 +75,6 @@ std::string problem_of(const Launch& launch) {
   return "";
 }
 
-void thread_main() {
-  running.launch->call(running.launch->data);
-  const Outside outside;
-  Thread& thread = const_cast<Outside&>(outside).thread();
-  thread.state = Thread::State::kDone;
-  running.warps[thread.warp()].left |= 1u << thread.lane();
-  suspend(thread);
-  __builtin_unreachable();
-}
-
-void start_threads(int count) {
-  const dim3 size = running.launch->block;
-  running.threads.resize(std::max<size_t>(running.threads.size(), kMostThreads));
-  running.warps.resize(32);
-  for (auto& warp : running.warps) {
-    warp.order.reset();
-    warp.lanes = warp.left = 0;
-    for (auto& gathering : warp.gatherings) gathering->mask = 0;
-  }
-  for (int i = 0; i < count; ++i) {
-    auto& thread = running.threads[i];
-    const auto n = static_cast<unsigned>(i);
-    thread.number = i;
-    thread.index = {n % size.x, n / size.x % size.y, n / (size.x * size.y)};
-    thread.state = Thread::State::kReady;
-    thread.begun.clear();
-    thread.groups.clear();
-    thread.fiber.start(&thread_main);
-    running.warps[thread.warp()].lanes |= 1u << thread.lane();
-  }
-}
-
-void arrange(std::vector<int>& order) {
-  if (settings().order == Order::kShuffled) std::shuffle(order.begin(), order.end(), generator);
-  if (settings().order == Order::kBackward) std::reverse(order.begin(), order.end());
-}
-
-// No thread can go on. True: all wait at one barrier, and pass it.
-bool pass_barrier(int count) {
-  const Thread *at_barrier = nullptr, *elsewhere = nullptr, *in_warp = nullptr, *gone = nullptr;
-  for (int i = 0; i < count; ++i) {
-    const auto& thread = running.threads[i];
-    if (thread.state == Thread::State::kDone) gone = &thread;
-    if (thread.state == Thread::State::kInWarp) in_warp = &thread;
-    if (thread.state != Thread::State::kAtBarrier) continue;
-    const bool is_same = at_barrier == nullptr || (at_barrier->site.line() == thread.site.line() &&
-                                                   std::strcmp(at_barrier->site.file_name(), thread.site.file_name()) == 0);
-    (is_same ? at_barrier : elsewhere) = &thread;
-  }
-  const auto fault = [](Fault kind, const Thread& waiting, std::string what, std::string how, const Thread& other) {
-    running.finding = Finding{.fault = kind, .what = std::move(what), .thread = waiting.number, .site = waiting.site,
-                              .how = std::move(how), .other_block = running.block, .other_thread = other.number,
-                              .other_site = other.site};
-    return false;
-  };
-  if (in_warp != nullptr) {
-    const auto& warp = running.warps[in_warp->warp()];
-    for (const auto& gathering : warp.gatherings) {
-      if (gathering->mask != in_warp->mask) continue;
-      const unsigned missing = gathering->mask & warp.lanes & ~gathering->arrived;
-      const auto& absent = running.threads[in_warp->warp() * 32 + __builtin_ctz(missing)];
-      const bool has_left = absent.state == Thread::State::kDone;
-      return fault(Fault::kWarp, *in_warp, "waits for lanes of its mask that do not come",
-                   has_left ? "has left the kernel" : "waits elsewhere", absent);
-    }
-  }
-  if (elsewhere != nullptr) {
-    return fault(Fault::kDivergence, *at_barrier, "waits at a barrier", "waits at another one", *elsewhere);
-  }
-  if (gone != nullptr) return fault(Fault::kDivergence, *at_barrier, "waits at a barrier", "has left the kernel", *gone);
-  ++running.barriers;
-  return true;
-}
-
-void run_block() {
-  const dim3 size = running.launch->block;
-  const int count = static_cast<int>(size.x * size.y * size.z);
-  running.barriers = 0;
-  start_threads(count);
-  std::vector<int> ready(count);
-  std::iota(ready.begin(), ready.end(), 0);
-  for (int done = 0; done < count;) {
-    arrange(ready);
-    for (const int i : ready) {
-      current = &running.threads[i];
-      current->fiber.resume();
-      current = nullptr;
-      if (running.finding) return;
-      if (running.threads[i].state == Thread::State::kDone) ++done;
-    }
-    const auto collect = [&](Thread::State state) {
-      ready.clear();
-      for (int i = 0; i < count; ++i) {
-        if (running.threads[i].state == state) ready.push_back(i);
-      }
-    };
-    collect(Thread::State::kReady);
-    if (!ready.empty() || done == count) continue;
-    if (!pass_barrier(count)) return;
-    collect(Thread::State::kAtBarrier);
-    for (const int i : ready) running.threads[i].state = Thread::State::kReady;
-  }
-}
-
 void run_blocks(const Launch& launch) {
   const dim3 grid = launch.grid;
   const FaultHandler handler;
@@ -196,9 +85,8 @@ void run_blocks(const Launch& launch) {
   running.static_shared_used = 0;
   running.blocks.resize(size_t{grid.x} * grid.y * grid.z);
   std::iota(running.blocks.begin(), running.blocks.end(), int64_t{0});
-  generator.seed(settings().seed);
-  if (settings().order == Order::kShuffled) std::shuffle(running.blocks.begin(), running.blocks.end(), generator);
-  if (settings().order == Order::kBackward) std::reverse(running.blocks.begin(), running.blocks.end());
+  random_numbers().seed(settings().seed);
+  arrange(running.blocks);
   for (const int64_t block : running.blocks) {
     const auto n = static_cast<uint64_t>(block);
     running.block = block;
@@ -231,22 +119,6 @@ int error_of(Fault fault) {
 }  // namespace
 
 void* dynamic_shared() { return shared_begin(running.launch->dynamic_shared); }
-
-void suspend(Thread& thread) { thread.fiber.suspend(); }
-
-void stop(Thread& thread, Finding finding) {
-  running.finding = std::move(finding);
-  thread.state = Thread::State::kDone;
-  suspend(thread);
-  __builtin_unreachable();
-}
-
-void sync_block(Site site) {
-  Outside outside;
-  outside.thread().state = Thread::State::kAtBarrier;
-  outside.thread().site = site;
-  suspend(outside.thread());
-}
 
 int run(const Launch& launch) {
   const std::lock_guard lock(launching());

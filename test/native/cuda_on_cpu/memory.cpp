@@ -1,112 +1,11 @@
 #include "memory.h"
 
-#include <algorithm>
-#include <map>
-#include <memory>
-#include <mutex>
-#include <utility>
-#include <vector>
+#include <string>
 
-#include "symbols.h"
+#include "regions.h"
 
 namespace cuda_on_cpu {
 namespace {
-
-enum class Space { kGlobal, kDynamicShared, kStaticShared };
-
-// The last of one kind of access. Of several that nothing orders the number is kSeveral, with the warp if it is one.
-struct Touch {
-  static constexpr uint32_t kNobody = 0, kSeveral = 1u << 31, kSeveralWarps = kSeveral | 0xffff;
-  uint32_t who = kNobody;  // thread + 1
-  uint32_t barriers = 0, moment = 0;
-  uint32_t code = 0;
-};
-
-// What happened to a unit of memory in this block, and in other blocks of this launch.
-struct Cell {
-  uint32_t block_serial = 0, launch_serial = 0;
-  Touch read, write, atomic;
-  int64_t other_block = -1;  // the last other block of the launch
-  uint32_t other_code = 0;
-  bool was_read = false, was_written = false, was_atomic = false;  // by other blocks
-  bool is_arriving = false;                                        // an asynchronous copy is under way
-};
-
-constexpr size_t kCellsOfAChunk = 256;
-using Chunk = std::unique_ptr<Cell[]>;
-
-struct Region {
-  uintptr_t begin = 0, end = 0;
-  std::string name{};
-  Space space = Space::kGlobal;
-  // Bytes of a cell: as many as the accesses so far allow. The first one that is smaller splits all cells.
-  size_t unit = 16;
-  std::vector<Chunk> chunks{};
-  bool is_used = false;
-
-  Cell& cell(size_t index) {
-    if (chunks.empty()) chunks.resize((end - begin + unit - 1) / unit / kCellsOfAChunk + 1);
-    auto& chunk = chunks[index / kCellsOfAChunk];
-    if (!chunk) chunk = std::make_unique<Cell[]>(kCellsOfAChunk);
-    return chunk[index % kCellsOfAChunk];
-  }
-  void refine(size_t smaller) {
-    const size_t parts = unit / smaller;
-    const auto old = std::exchange(chunks, {});
-    unit = smaller;
-    for (size_t c = 0; c < old.size(); ++c) {
-      if (!old[c]) continue;
-      for (size_t i = 0; i < kCellsOfAChunk * parts; ++i) {
-        const size_t index = c * kCellsOfAChunk * parts + i;
-        if (index * unit < end - begin) cell(index) = old[c][i / parts];
-      }
-    }
-  }
-};
-
-std::map<uintptr_t, Region> regions;  // by begin, of global memory
-std::vector<Region> shared;           // of the launch that runs
-
-bool holds(const Region& region, uintptr_t p) { return p >= region.begin && p < region.end; }
-
-// Neighbouring accesses are mostly in few regions.
-thread_local std::array<Region*, 16> lately{};
-
-Region* find(uintptr_t p) {
-  Region*& cached = lately[p >> 12 & 15];
-  if (cached != nullptr && holds(*cached, p)) return cached;
-  for (auto& region : shared) {
-    if (holds(region, p)) return cached = &region;
-  }
-  const auto next = regions.upper_bound(p);
-  if (next == regions.begin()) return nullptr;
-  Region& region = std::prev(next)->second;
-  return holds(region, p) ? cached = &region : nullptr;
-}
-
-// Where an address lies that no region holds.
-std::string surroundings(uintptr_t p) {
-  constexpr uintptr_t kNear = 1 << 20;
-  const Region *before = nullptr, *behind = nullptr;
-  const auto consider = [&](const Region& region) {
-    if (region.end <= p && (before == nullptr || region.end > before->end)) before = &region;
-    if (region.begin > p && (behind == nullptr || region.begin < behind->begin)) behind = &region;
-  };
-  for (const auto& region : shared) consider(region);
-  const auto next = regions.upper_bound(p);
-  if (next != regions.end()) consider(next->second);
-  if (next != regions.begin()) consider(std::prev(next)->second);
-  for (const auto& thread : running.threads) {
-    if (thread.fiber.owns(p)) return "local memory of thread " + std::to_string(thread.number);
-  }
-  if (before != nullptr && p - before->end < kNear) {
-    return std::to_string(p - before->end) + " bytes behind the end of " + before->name;
-  }
-  if (behind != nullptr && behind->begin - p < kNear) {
-    return std::to_string(behind->begin - p) + " bytes before " + behind->name;
-  }
-  return "memory that is not the device's";
-}
 
 const char* verb(Access access) {
   return access == Access::kRead ? "reads" : access == Access::kWrite ? "writes" : "changes (atomic)";
@@ -212,7 +111,7 @@ void each_cell(Region& region, uintptr_t address, size_t bytes, Action action) {
 }
 
 Region& require_region(Thread& thread, uintptr_t p, size_t bytes, Access access, uint32_t code) {
-  Region* const region = find(p);
+  Region* const region = find_region(p);
   if (region != nullptr && p + bytes <= region->end) {
     if (!region->is_used) {
       region->is_used = true;
@@ -245,40 +144,13 @@ void touch(Thread& thread, const void* address, size_t bytes, Access access, uin
 void begin_copy(Thread& thread, const void* address, size_t bytes, uint32_t code) {
   touch(thread, address, bytes, Access::kWrite, code);
   const auto p = reinterpret_cast<uintptr_t>(address);
-  each_cell(*find(p), p, bytes, [](Cell& cell) { cell.is_arriving = true; });
+  each_cell(*find_region(p), p, bytes, [](Cell& cell) { cell.is_arriving = true; });
 }
 
 void end_copy(Thread& thread, const void* address, size_t bytes, uint32_t code) {
   const auto p = reinterpret_cast<uintptr_t>(address);
-  each_cell(*find(p), p, bytes, [](Cell& cell) { cell.is_arriving = false; });
+  each_cell(*find_region(p), p, bytes, [](Cell& cell) { cell.is_arriving = false; });
   touch(thread, address, bytes, Access::kWrite, code);
-}
-
-void enter_shared(const void* dynamic, size_t bytes) {
-  shared.clear();
-  lately.fill(nullptr);
-  const auto p = reinterpret_cast<uintptr_t>(dynamic);
-  if (bytes > 0) shared.push_back({.begin = p, .end = p + bytes, .name = "dynamic shared memory", .space = Space::kDynamicShared});
-  for (auto& one : static_shared()) {
-    shared.push_back({.begin = one.begin, .end = one.begin + one.bytes, .name = "shared memory " + one.name,
-                      .space = Space::kStaticShared});
-  }
-}
-
-void leave_shared() {
-  shared.clear();
-  lately.fill(nullptr);
-}
-
-void add_region(const void* begin, size_t bytes, std::string name) {
-  const std::lock_guard lock(launching());
-  const auto p = reinterpret_cast<uintptr_t>(begin);
-  if (bytes > 0) regions.insert_or_assign(p, Region{.begin = p, .end = p + bytes, .name = std::move(name)});
-}
-
-void remove_region(const void* begin) {
-  const std::lock_guard lock(launching());
-  regions.erase(reinterpret_cast<uintptr_t>(begin));
 }
 
 }  // namespace cuda_on_cpu

@@ -1,4 +1,4 @@
-// Regions of memory, and for each place in them who touched it last.
+// Each access of a kernel: whether it may be, and what it leaves for later ones to be held to.
 #pragma once
 
 #include <cstddef>
@@ -16,9 +16,5 @@ void touch(Thread& thread, const void* address, size_t bytes, Access access, uin
 // The target of an asynchronous copy: written now, and nobody's until it has arrived.
 void begin_copy(Thread& thread, const void* address, size_t bytes, uint32_t code);
 void end_copy(Thread& thread, const void* address, size_t bytes, uint32_t code);
-
-// Shared memory of the launch that begins; all of it is uninitialised in each block.
-void enter_shared(const void* dynamic, size_t bytes);
-void leave_shared();
 
 }  // namespace cuda_on_cpu

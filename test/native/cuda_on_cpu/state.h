@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +14,10 @@
 #include "warp_order.h"
 
 namespace cuda_on_cpu {
+
+inline bool is_same(const Site& a, const Site& b) {
+  return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
+}
 
 struct Copy {
   void* shared;
@@ -80,7 +85,7 @@ extern Running running;
 std::recursive_mutex& launching();
 
 // The thread whose code runs on this thread of the host; null: the host's own.
-extern thread_local Thread* current;
+extern constinit thread_local Thread* current __attribute__((tls_model("initial-exec")));
 
 // While it lives, loads and stores are the emulation's. Everything that a kernel calls here begins with it.
 class Outside {

@@ -24,10 +24,6 @@ Gathering& gathering_of(Warp& warp, unsigned mask) {
   return *unused;
 }
 
-bool is_same(const Site& a, const Site& b) {
-  return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
-}
-
 }  // namespace
 
 const unsigned char* exchange(unsigned mask, const void* own, size_t bytes, Site site) {
