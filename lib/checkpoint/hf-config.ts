@@ -14,52 +14,38 @@ import {
   tokenIdsOf,
   tokensPerTile,
 } from './parsed-config.js';
-import {
-  boolean,
-  integer,
-  layerCount,
-  layerSize,
-  numberAbove,
-  oneOf,
-  optional,
-  parseObject,
-  type Problems,
-  squareSize,
-  tokenId,
-  whenValid,
-  withDefault,
-} from './schema.js';
+import * as field from './schema.js';
 import { dtypeSchema, textConfigSchema, toNativeText } from './text-config.js';
 
 const visionShape = z.object({
-  model_type: withDefault(oneOf('internvl_vision'), 'internvl_vision'),
-  hidden_size: withDefault(layerSize, 1024),
-  intermediate_size: withDefault(layerSize, 4096),
-  num_hidden_layers: withDefault(layerCount, 24),
-  num_attention_heads: withDefault(layerSize, 16),
-  attention_bias: withDefault(boolean, false),
-  use_qk_norm: withDefault(boolean, false),
-  norm_type: withDefault(oneOf('layer_norm', 'rms_norm'), 'layer_norm'),
-  layer_norm_eps: withDefault(numberAbove(0), 1e-6),
-  image_size: squareSize(448),
-  patch_size: squareSize(14),
-  num_channels: withDefault(oneOf(3), 3),
-  hidden_act: withDefault(oneOf('gelu'), 'gelu'),
-  use_absolute_position_embeddings: withDefault(oneOf(true), true),
-  use_mask_token: withDefault(oneOf(false), false),
-  use_mean_pooling: withDefault(boolean, true),
+  model_type: field.withDefault(field.oneOf('internvl_vision'), 'internvl_vision'),
+  hidden_size: field.withDefault(field.layerSize, 1024),
+  intermediate_size: field.withDefault(field.layerSize, 4096),
+  num_hidden_layers: field.withDefault(field.layerCount, 24),
+  num_attention_heads: field.withDefault(field.layerSize, 16),
+  attention_bias: field.withDefault(field.boolean, false),
+  use_qk_norm: field.withDefault(field.boolean, false),
+  norm_type: field.withDefault(field.oneOf('layer_norm', 'rms_norm'), 'layer_norm'),
+  layer_norm_eps: field.withDefault(field.numberAbove(0), 1e-6),
+  image_size: field.withDefault(field.squareSize, 448),
+  patch_size: field.withDefault(field.squareSize, 14),
+  num_channels: field.withDefault(field.oneOf(3), 3),
+  hidden_act: field.withDefault(field.oneOf('gelu'), 'gelu'),
+  use_absolute_position_embeddings: field.withDefault(field.oneOf(true), true),
+  use_mask_token: field.withDefault(field.oneOf(false), false),
+  use_mean_pooling: field.withDefault(field.boolean, true),
 });
 
 const configSchema = z
   .object({
-    downsample_ratio: withDefault(downsampleRatio, 0.5),
-    image_seq_length: withDefault(integer(1, 1 << 20), 256),
-    image_token_id: withDefault(tokenId, 151667),
-    projector_hidden_act: withDefault(oneOf('gelu'), 'gelu'),
-    vision_feature_layer: withDefault(integer(-1025, 1024), -1),
+    downsample_ratio: field.withDefault(downsampleRatio, 0.5),
+    image_seq_length: field.withDefault(field.integer(1, 1 << 20), 256),
+    image_token_id: field.withDefault(field.tokenId, 151667),
+    projector_hidden_act: field.withDefault(field.oneOf('gelu'), 'gelu'),
+    vision_feature_layer: field.withDefault(field.integer(-1025, 1024), -1),
     // With 'full' the CLS token would stay among the patches, which then form no square grid.
-    vision_feature_select_strategy: withDefault(oneOf('default'), 'default'),
-    tie_word_embeddings: optional(boolean),
+    vision_feature_select_strategy: field.withDefault(field.oneOf('default'), 'default'),
+    tie_word_embeddings: field.optional(field.boolean),
     dtype: dtypeSchema,
     torch_dtype: dtypeSchema,
     text_config: textConfigSchema,
@@ -68,7 +54,7 @@ const configSchema = z
   .refine((c) => isFeatureLayer(c.vision_feature_layer, c.vision_config.num_hidden_layers), {
     path: ['vision_feature_layer'],
     error: 'names no layer of the vision tower',
-    when: whenValid('vision_feature_layer', 'vision_config'),
+    when: field.whenValid('vision_feature_layer', 'vision_config'),
   })
   .refine(
     (c) => {
@@ -78,18 +64,18 @@ const configSchema = z
     {
       path: ['image_seq_length'],
       error: 'must be (image_size / patch_size * downsample_ratio)²',
-      when: whenValid('image_seq_length', 'downsample_ratio', 'vision_config'),
+      when: field.whenValid('image_seq_length', 'downsample_ratio', 'vision_config'),
     },
   )
   .refine((c) => c.image_token_id < c.text_config.vocab_size, {
     path: ['image_token_id'],
     error: 'must be below text_config.vocab_size',
-    when: whenValid('image_token_id', 'text_config'),
+    when: field.whenValid('image_token_id', 'text_config'),
   });
 
 /** undefined after reporting everything that is wrong. */
-export function parseHfConfig(raw: JsonObject, problems: Problems): ParsedConfig | undefined {
-  const config = parseObject(configSchema, raw, 'config.json', problems);
+export function parseHfConfig(raw: JsonObject, problems: field.Problems): ParsedConfig | undefined {
+  const config = field.parseObject(configSchema, raw, 'config.json', problems);
   if (config === undefined) return undefined;
   const { text_config: text, vision_config: vision } = config;
   return {

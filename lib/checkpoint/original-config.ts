@@ -14,52 +14,39 @@ import {
   tokenIdsOf,
   tokensPerTile,
 } from './parsed-config.js';
-import {
-  boolean,
-  integer,
-  layerCount,
-  layerSize,
-  numberAbove,
-  oneOf,
-  optional,
-  parseObject,
-  type Problems,
-  squareSize,
-  whenValid,
-  withDefault,
-} from './schema.js';
+import * as field from './schema.js';
 import { dtypeSchema, textConfigSchema, toNativeText } from './text-config.js';
 
 const visionShape = z.object({
-  model_type: withDefault(oneOf('intern_vit_6b'), 'intern_vit_6b'),
-  hidden_size: layerSize,
-  intermediate_size: layerSize,
-  num_hidden_layers: layerCount,
-  num_attention_heads: layerSize,
-  qkv_bias: withDefault(boolean, false),
-  qk_normalization: withDefault(boolean, true),
-  norm_type: withDefault(oneOf('layer_norm', 'rms_norm'), 'rms_norm'),
-  layer_norm_eps: withDefault(numberAbove(0), 1e-6),
-  image_size: squareSize(),
-  patch_size: squareSize(),
-  num_channels: withDefault(oneOf(3), 3),
-  hidden_act: withDefault(oneOf('gelu'), 'gelu'),
+  model_type: field.withDefault(field.oneOf('intern_vit_6b'), 'intern_vit_6b'),
+  hidden_size: field.layerSize,
+  intermediate_size: field.layerSize,
+  num_hidden_layers: field.layerCount,
+  num_attention_heads: field.layerSize,
+  qkv_bias: field.withDefault(field.boolean, false),
+  qk_normalization: field.withDefault(field.boolean, true),
+  norm_type: field.withDefault(field.oneOf('layer_norm', 'rms_norm'), 'rms_norm'),
+  layer_norm_eps: field.withDefault(field.numberAbove(0), 1e-6),
+  image_size: field.squareSize,
+  patch_size: field.squareSize,
+  num_channels: field.withDefault(field.oneOf(3), 3),
+  hidden_act: field.withDefault(field.oneOf('gelu'), 'gelu'),
 });
 
 const configSchema = z
   .object({
-    downsample_ratio: withDefault(downsampleRatio, 0.5),
+    downsample_ratio: field.withDefault(downsampleRatio, 0.5),
     // The class default is v1, which orders the tokens of a tile differently.
-    ps_version: oneOf('v2'),
-    select_layer: withDefault(integer(-1025, 1024), -1),
-    template: withDefault(oneOf('internvl2_5'), 'internvl2_5'),
-    force_image_size: optional(squareSize()),
-    dynamic_image_size: withDefault(boolean, false),
-    use_thumbnail: withDefault(boolean, false),
-    min_dynamic_patch: withDefault(integer(1, 1000), 1),
-    max_dynamic_patch: withDefault(integer(1, 1000), 6),
-    pad2square: withDefault(oneOf(false), false),
-    tie_word_embeddings: optional(boolean),
+    ps_version: field.oneOf('v2'),
+    select_layer: field.withDefault(field.integer(-1025, 1024), -1),
+    template: field.withDefault(field.oneOf('internvl2_5'), 'internvl2_5'),
+    force_image_size: field.optional(field.squareSize),
+    dynamic_image_size: field.withDefault(field.boolean, false),
+    use_thumbnail: field.withDefault(field.boolean, false),
+    min_dynamic_patch: field.withDefault(field.integer(1, 1000), 1),
+    max_dynamic_patch: field.withDefault(field.integer(1, 1000), 6),
+    pad2square: field.withDefault(field.oneOf(false), false),
+    tie_word_embeddings: field.optional(field.boolean),
     dtype: dtypeSchema,
     torch_dtype: dtypeSchema,
     llm_config: textConfigSchema,
@@ -68,7 +55,7 @@ const configSchema = z
   .refine((c) => isFeatureLayer(c.select_layer, c.vision_config.num_hidden_layers), {
     path: ['select_layer'],
     error: 'names no layer of the vision tower',
-    when: whenValid('select_layer', 'vision_config'),
+    when: field.whenValid('select_layer', 'vision_config'),
   })
   .refine(
     (c) => {
@@ -79,18 +66,21 @@ const configSchema = z
     {
       path: ['downsample_ratio'],
       error: 'the patches of a tile cannot be joined evenly at this ratio',
-      when: whenValid('downsample_ratio', 'force_image_size', 'vision_config'),
+      when: field.whenValid('downsample_ratio', 'force_image_size', 'vision_config'),
     },
   )
   .refine((c) => c.min_dynamic_patch <= c.max_dynamic_patch, {
     path: ['min_dynamic_patch'],
     error: 'must not exceed max_dynamic_patch',
-    when: whenValid('min_dynamic_patch', 'max_dynamic_patch'),
+    when: field.whenValid('min_dynamic_patch', 'max_dynamic_patch'),
   });
 
 /** undefined after reporting everything that is wrong. */
-export function parseOriginalConfig(raw: JsonObject, problems: Problems): ParsedConfig | undefined {
-  const config = parseObject(configSchema, raw, 'config.json', problems);
+export function parseOriginalConfig(
+  raw: JsonObject,
+  problems: field.Problems,
+): ParsedConfig | undefined {
+  const config = field.parseObject(configSchema, raw, 'config.json', problems);
   if (config === undefined) return undefined;
   const { llm_config: text, vision_config: vision } = config;
   const imageSize = config.force_image_size ?? vision.image_size;

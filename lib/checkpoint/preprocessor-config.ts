@@ -11,19 +11,7 @@ import { z } from 'zod';
 import type { NativePreprocessing } from '../binding/native.js';
 import { isJsonObject } from '../files/index.js';
 import { readListedJson } from './json-file.js';
-import {
-  checked,
-  expected,
-  integer,
-  numberAbove,
-  oneOf,
-  optional,
-  parseObject,
-  type Problems,
-  squareSize,
-  whenValid,
-  withDefault,
-} from './schema.js';
+import * as field from './schema.js';
 
 export interface PreprocessorConfig {
   readonly preprocessing: NativePreprocessing;
@@ -43,11 +31,11 @@ type Triple = readonly [number, number, number];
 function triple(text: string, min: number): z.ZodType<Triple> {
   const isValid = (v: unknown): boolean =>
     Array.isArray(v) && v.length === 3 && v.every((n) => Number.isFinite(n) && Number(n) > min);
-  return checked<Triple>(text, isValid);
+  return field.checked<Triple>(text, isValid);
 }
 
 /** As transformers names it for InternVL: 4.x, its faster twin, and 5.x on Pillow. */
-const processorType = oneOf(
+const processorType = field.oneOf(
   'GotOcr2ImageProcessor',
   'GotOcr2ImageProcessorFast',
   'GotOcr2ImageProcessorPil',
@@ -56,25 +44,25 @@ const processorType = oneOf(
 const schema = z
   .object({
     // Another class would crop or pad where this one tiles.
-    image_processor_type: optional(processorType),
-    size: squareSize(),
+    image_processor_type: field.optional(processorType),
+    size: field.squareSize,
     image_mean: triple('three numbers', -Infinity),
     image_std: triple('three numbers above 0', 0),
-    rescale_factor: withDefault(numberAbove(0), 1 / 255),
-    resample: withDefault(oneOf(3), 3),
-    do_resize: withDefault(oneOf(true), true),
-    do_rescale: withDefault(oneOf(true), true),
-    do_normalize: withDefault(oneOf(true), true),
-    min_patches: withDefault(integer(1, 1000), 1),
-    max_patches: withDefault(integer(1, 1000), 12),
+    rescale_factor: field.withDefault(field.numberAbove(0), 1 / 255),
+    resample: field.withDefault(field.oneOf(3), 3),
+    do_resize: field.withDefault(field.oneOf(true), true),
+    do_rescale: field.withDefault(field.oneOf(true), true),
+    do_normalize: field.withDefault(field.oneOf(true), true),
+    min_patches: field.withDefault(field.integer(1, 1000), 1),
+    max_patches: field.withDefault(field.integer(1, 1000), 12),
   })
   .refine((c) => c.min_patches <= c.max_patches, {
     path: ['min_patches'],
     error: 'must not exceed max_patches',
-    when: whenValid('min_patches', 'max_patches'),
+    when: field.whenValid('min_patches', 'max_patches'),
   });
 
-const processorSchema = z.object({ image_seq_length: optional(integer(1, 1 << 20)) });
+const processorSchema = z.object({ image_seq_length: field.optional(field.integer(1, 1 << 20)) });
 
 /** What config.json says and the image processor must agree with. */
 export interface TileGeometry {
@@ -89,7 +77,7 @@ export interface TileGeometry {
 export async function readPreprocessorConfig(
   directory: string,
   geometry: TileGeometry | undefined,
-  problems: Problems,
+  problems: field.Problems,
 ): Promise<PreprocessorConfig | undefined> {
   const [processor, separate] = await Promise.all([
     readListedJson(join(directory, 'processor_config.json'), problems),
@@ -97,9 +85,9 @@ export async function readPreprocessorConfig(
   ]);
   if (processor) {
     const file = 'processor_config.json';
-    const length = parseObject(processorSchema, processor, file, problems)?.image_seq_length;
+    const length = field.parseObject(processorSchema, processor, file, problems)?.image_seq_length;
     if (geometry !== undefined && length !== undefined && length !== geometry.imageSeqLength) {
-      const text = expected(`${geometry.imageSeqLength} as in config.json`, length);
+      const text = field.expected(`${geometry.imageSeqLength} as in config.json`, length);
       problems.push(`${file}: image_seq_length: ${text}`);
     }
   }
@@ -114,10 +102,13 @@ export async function readPreprocessorConfig(
     );
     return undefined;
   }
-  const config = parseObject(schema, raw, file, problems);
+  const config = field.parseObject(schema, raw, file, problems);
   if (config === undefined) return undefined;
   if (geometry !== undefined && config.size !== geometry.imageSize) {
-    const text = expected(`${geometry.imageSize}, the vision tower's image_size`, config.size);
+    const text = field.expected(
+      `${geometry.imageSize}, the vision tower's image_size`,
+      config.size,
+    );
     problems.push(`${file}: size: ${text}`);
   }
   return {

@@ -6,16 +6,10 @@
 import { z } from 'zod';
 
 import { isJsonObject, type JsonObject } from '../files/index.js';
+import { received } from '../options/describe.js';
 
 /** Collects what is wrong in the files of one checkpoint; thrown as one error at the end. */
 export type Problems = string[];
-
-function received(value: unknown): string {
-  if (value === undefined) return 'but it is missing';
-  // undefined for what JSON has no word for, such as functions.
-  const text = (JSON.stringify(value) as string | undefined) ?? typeof value;
-  return `received ${text.length > 80 ? `${text.slice(0, 80)}…` : text}`;
-}
 
 /** The message of a failed check. */
 export function expected(text: string, value: unknown): string {
@@ -69,24 +63,31 @@ export function optional<T>(schema: Value<T>): Value<T | undefined> {
   return schema.nullish().transform((v) => v ?? undefined);
 }
 
-/** A square size given as one number, `[height, width]` or `{height, width}`. */
-export function squareSize(fallback?: number): Value<number> {
-  const isSize = (v: unknown): v is number =>
-    Number.isSafeInteger(v) && Number(v) >= 1 && Number(v) <= 8192;
+/** What `read` makes of a value; `text` says what one is like of which it makes nothing. */
+export function readAs<T>(text: string, read: (value: unknown) => T | undefined): Value<T> {
   return z
     .unknown()
     .nullish()
     .transform((raw, context) => {
-      const input = raw ?? fallback;
-      const pair = isJsonObject(input) ? [input['height'], input['width']] : input;
-      const [height, width] = Array.isArray(pair) ? (pair as unknown[]) : [pair, pair];
-      const isPair = !Array.isArray(pair) || pair.length === 2;
-      if (isPair && isSize(height) && height === width) return height;
-      const message = expected('a square size from 1 to 8192: n, [n, n] or {height, width}', input);
+      const value = read(raw ?? undefined);
+      if (value !== undefined) return value;
+      const message = expected(text, raw ?? undefined);
       context.issues.push({ code: 'custom', message, input: raw });
       return z.NEVER;
     });
 }
+
+/** A square size given as one number, `[height, width]` or `{height, width}`. */
+export const squareSize: Value<number> = readAs(
+  'a square size from 1 to 8192: n, [n, n] or {height, width}',
+  (input) => {
+    const pair = isJsonObject(input) ? [input['height'], input['width']] : input;
+    const [height, width] = Array.isArray(pair) ? (pair as unknown[]) : [pair, pair];
+    const isPair = !Array.isArray(pair) || pair.length === 2;
+    const isSize = Number.isSafeInteger(height) && Number(height) >= 1 && Number(height) <= 8192;
+    return isPair && isSize && height === width ? Number(height) : undefined;
+  },
+);
 
 /** The `when` of a cross-field check: true if none of these fields has failed on its own. */
 export function whenValid(...keys: readonly string[]): (payload: z.core.ParsePayload) => boolean {

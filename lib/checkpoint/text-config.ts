@@ -6,19 +6,7 @@
 import { z } from 'zod';
 
 import type { NativeTextConfig } from '../binding/native.js';
-import {
-  boolean,
-  expected,
-  integer,
-  layerCount,
-  layerSize,
-  numberAbove,
-  oneOf,
-  optional,
-  tokenId,
-  whenValid,
-  withDefault,
-} from './schema.js';
+import * as field from './schema.js';
 
 /** How the weights are stored. */
 export type StoredDtype = 'bf16' | 'fp16' | 'fp32';
@@ -30,30 +18,20 @@ const dtypes: Readonly<Record<string, StoredDtype>> = {
 };
 
 /** A dtype as torch spells it, with or without `torch.`; undefined if absent. */
-export const dtypeSchema: z.ZodType<StoredDtype | undefined> = z
-  .unknown()
-  .nullish()
-  .transform((raw, context) => {
-    if (raw === undefined || raw === null) return undefined;
-    const dtype = typeof raw === 'string' ? dtypes[raw.replace(/^torch\./, '')] : undefined;
-    if (dtype !== undefined) return dtype;
-    const message = expected(Object.keys(dtypes).join(', '), raw);
-    context.issues.push({ code: 'custom', message, input: raw });
-    return z.NEVER;
-  });
+export const dtypeSchema: z.ZodType<StoredDtype | undefined> = field.optional(
+  field.readAs(Object.keys(dtypes).join(', '), (raw) =>
+    typeof raw === 'string' ? dtypes[raw.replace(/^torch\./, '')] : undefined,
+  ),
+);
 
 /** `eos_token_id`: one id or several; undefined if absent. */
-export const eosSchema: z.ZodType<readonly number[] | undefined> = z
-  .unknown()
-  .nullish()
-  .transform((raw, context) => {
-    if (raw === undefined || raw === null) return undefined;
+export const eosSchema: z.ZodType<readonly number[] | undefined> = field.optional(
+  field.readAs('a token id or a list of token ids', (raw) => {
     const ids: readonly unknown[] = Array.isArray(raw) ? raw : [raw];
-    if (ids.length > 0 && ids.every((id) => tokenId.safeParse(id).success)) return ids as number[];
-    const message = expected('a token id or a list of token ids', raw);
-    context.issues.push({ code: 'custom', message, input: raw });
-    return z.NEVER;
-  });
+    const areIds = ids.length > 0 && ids.every((id) => field.tokenId.safeParse(id).success);
+    return areIds ? (ids as number[]) : undefined;
+  }),
+);
 
 interface RopeConfig {
   readonly rope_theta: number | undefined;
@@ -85,18 +63,18 @@ export interface TextConfig {
 }
 
 const ropeObject = z.object({
-  rope_theta: optional(numberAbove(1)),
-  rope_type: optional(oneOf('default', 'dynamic')),
-  type: optional(oneOf('default', 'dynamic')),
-  factor: optional(numberAbove(0)),
-  partial_rotary_factor: withDefault(oneOf(1), 1),
+  rope_theta: field.optional(field.numberAbove(1)),
+  rope_type: field.optional(field.oneOf('default', 'dynamic')),
+  type: field.optional(field.oneOf('default', 'dynamic')),
+  factor: field.optional(field.numberAbove(0)),
+  partial_rotary_factor: field.withDefault(field.oneOf(1), 1),
 });
 
-const ropeSchema: z.ZodType<RopeConfig | undefined> = optional(
+const ropeSchema: z.ZodType<RopeConfig | undefined> = field.optional(
   ropeObject.refine((rope) => !isDynamic(rope) || rope.factor !== undefined, {
     path: ['factor'],
     error: 'dynamic scaling needs a factor',
-    when: whenValid('factor', 'rope_type', 'type'),
+    when: field.whenValid('factor', 'rope_type', 'type'),
   }),
 );
 
@@ -104,31 +82,31 @@ function isDynamic(rope: RopeConfig): boolean {
   return (rope.rope_type ?? rope.type) === 'dynamic';
 }
 
-const fullAttention = z.array(oneOf('full_attention'), {
-  error: (issue) => expected('a list of "full_attention"', issue.input),
+const fullAttention = z.array(field.oneOf('full_attention'), {
+  error: (issue) => field.expected('a list of "full_attention"', issue.input),
 });
 
 const shape = z.object({
-  model_type: withDefault(oneOf('qwen2'), 'qwen2'),
-  hidden_size: layerSize,
-  intermediate_size: layerSize,
-  num_hidden_layers: layerCount,
-  num_attention_heads: layerSize,
-  num_key_value_heads: layerSize,
-  head_dim: optional(layerSize),
-  vocab_size: integer(1, 1 << 24),
-  max_position_embeddings: withDefault(integer(1, 2 ** 31 - 1), 32768),
-  rms_norm_eps: withDefault(numberAbove(0), 1e-6),
-  hidden_act: withDefault(oneOf('silu'), 'silu'),
-  use_sliding_window: withDefault(oneOf(false), false),
-  layer_types: optional(fullAttention),
-  rope_theta: optional(numberAbove(1)),
+  model_type: field.withDefault(field.oneOf('qwen2'), 'qwen2'),
+  hidden_size: field.layerSize,
+  intermediate_size: field.layerSize,
+  num_hidden_layers: field.layerCount,
+  num_attention_heads: field.layerSize,
+  num_key_value_heads: field.layerSize,
+  head_dim: field.optional(field.layerSize),
+  vocab_size: field.integer(1, 1 << 24),
+  max_position_embeddings: field.withDefault(field.integer(1, 2 ** 31 - 1), 32768),
+  rms_norm_eps: field.withDefault(field.numberAbove(0), 1e-6),
+  hidden_act: field.withDefault(field.oneOf('silu'), 'silu'),
+  use_sliding_window: field.withDefault(field.oneOf(false), false),
+  layer_types: field.optional(fullAttention),
+  rope_theta: field.optional(field.numberAbove(1)),
   rope_scaling: ropeSchema,
   rope_parameters: ropeSchema,
-  bos_token_id: optional(tokenId),
+  bos_token_id: field.optional(field.tokenId),
   eos_token_id: eosSchema,
-  pad_token_id: optional(integer(-1, 2 ** 31 - 1)),
-  tie_word_embeddings: optional(boolean),
+  pad_token_id: field.optional(field.integer(-1, 2 ** 31 - 1)),
+  tie_word_embeddings: field.optional(field.boolean),
   dtype: dtypeSchema,
   torch_dtype: dtypeSchema,
 });
@@ -148,22 +126,22 @@ export const textConfigSchema: z.ZodType<TextConfig> = shape
   .refine((c) => c.head_dim !== undefined || c.hidden_size % c.num_attention_heads === 0, {
     path: ['num_attention_heads'],
     error: 'must divide hidden_size where no head_dim is given',
-    when: whenValid('hidden_size', 'num_attention_heads', 'head_dim'),
+    when: field.whenValid('hidden_size', 'num_attention_heads', 'head_dim'),
   })
   .refine((c) => !Number.isInteger(headDim(c)) || headDim(c) % 2 === 0, {
     path: ['head_dim'],
     error: 'must be even: RoPE turns pairs of channels',
-    when: whenValid('hidden_size', 'num_attention_heads', 'head_dim'),
+    when: field.whenValid('hidden_size', 'num_attention_heads', 'head_dim'),
   })
   .refine((c) => c.num_attention_heads % c.num_key_value_heads === 0, {
     path: ['num_key_value_heads'],
     error: 'must divide num_attention_heads',
-    when: whenValid('num_attention_heads', 'num_key_value_heads'),
+    when: field.whenValid('num_attention_heads', 'num_key_value_heads'),
   })
   .refine((c) => ropeOf(c).theta !== undefined, {
     path: ['rope_theta'],
     error: 'is missing, here and in rope_parameters; expected a number above 1',
-    when: whenValid('rope_theta', 'rope_scaling', 'rope_parameters'),
+    when: field.whenValid('rope_theta', 'rope_scaling', 'rope_parameters'),
   });
 
 export function toNativeText(config: TextConfig): NativeTextConfig {
