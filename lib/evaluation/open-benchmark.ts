@@ -2,7 +2,7 @@
 import { attributesBenchmark, type AttributesOptions } from './attributes/benchmark.js';
 import { faceXBench, type FaceXBenchOptions } from './facexbench/benchmark.js';
 import { pairsBenchmark, type PairsOptions } from './pairs/benchmark.js';
-import type { Benchmark } from './types.js';
+import type { Benchmark, BenchmarkOptions, DataOptions } from './types.js';
 
 export type BenchmarkName = Benchmark['name'];
 export const BENCHMARK_NAMES: readonly BenchmarkName[] = ['facexbench', 'attributes', 'pairs'];
@@ -10,7 +10,7 @@ export const BENCHMARK_NAMES: readonly BenchmarkName[] = ['facexbench', 'attribu
 /** Which way answers are read: as generated text, as probabilities of the options, or both. */
 export type ReadingChoice = 'text' | 'probability' | 'both';
 
-type Shared = 'data' | 'readings' | 'limit' | 'onInvalid' | 'seed';
+type Shared = keyof BenchmarkOptions;
 
 /** What is scored. */
 export type BenchmarkChoice =
@@ -18,17 +18,9 @@ export type BenchmarkChoice =
   | ({ readonly benchmark: 'attributes' } & Omit<AttributesOptions, Shared>)
   | ({ readonly benchmark: 'pairs' } & Omit<PairsOptions, Shared>);
 
-export interface BenchmarkDataOptions {
-  /** Folder of the benchmark's data. */
-  readonly data: string;
+export interface BenchmarkDataOptions extends DataOptions {
   /** @default 'both', of `pairs` 'probability' */
   readonly reading?: ReadingChoice | undefined;
-  /** Only the first questions (`facexbench`: of each file), pictures or pairs; the set is partial then. */
-  readonly limit?: number | undefined;
-  /** `skip` leaves out what is faulty or has no picture. @default 'error' */
-  readonly onInvalid?: 'error' | 'skip' | undefined;
-  /** Of drawing pairs and of resampling; greedy answers draw nothing. @default 0 */
-  readonly seed?: number | undefined;
 }
 
 /** Longest reply: the authors' wrapper allows FaceXBench 2,048 tokens; the others ask for a word or two. */

@@ -83,6 +83,23 @@ export interface Benchmark {
   ): Promise<BenchmarkSummary>;
 }
 
+/** What every benchmark is made from. */
+export interface DataOptions {
+  /** Folder of the benchmark's data. */
+  readonly data: string;
+  /** Only the first questions (`facexbench`: of each file), pictures or pairs; the set is partial then. */
+  readonly limit?: number | undefined;
+  /** `skip` leaves out what is faulty or has no picture. @default 'error' */
+  readonly onInvalid?: 'error' | 'skip' | undefined;
+  /** Of drawing pairs and of resampling; greedy answers draw nothing. @default 0 */
+  readonly seed?: number | undefined;
+}
+
+export interface BenchmarkOptions extends DataOptions {
+  /** @default both, of `pairs` probabilities */
+  readonly readings?: Benchmark['readings'] | undefined;
+}
+
 export interface ReportOptions {
   /** Whether plots are drawn. @default true */
   readonly charts?: boolean | undefined;

@@ -1,18 +1,36 @@
 /** The part of the fairness report that tells groups apart: gaps, plots and tables. */
+import { groupingBy, groupingTitles, groupRows } from '../paired/groups.js';
 import { gapTable, groupFigure } from '../paired/report.js';
-import { type Block, numeric, type TableRow } from '../report/document.js';
-import type { AttributeAnalysis, Score } from './analysis.js';
-import { FIGURE_TITLES, type FigureName } from './figures.js';
+import { type Block, numeric } from '../report/document.js';
+import { formatEstimate } from '../report/numbers.js';
+import type { AttributeAnalysis, Reading, Score } from './analysis.js';
+import { FIGURE_NAMES, FIGURE_TITLES, type FigureName, type Figures } from './figures.js';
 import type { Grouping } from './groupings.js';
-import { figureCells, figuresIn, READING_TITLES, scoresOf } from './report-terms.js';
 
 /** More would be a plot that nobody reads; the table has them all. */
 const MAX_GROUPS_DRAWN = 40;
 /** Longer tables are folded away in HTML. */
 const MAX_ROWS_OPEN = 30;
 
-function groupingTitle({ by }: Grouping): string {
-  return by.join(' × ');
+export const READING_TITLES: Readonly<Record<Reading, string>> = {
+  probability: 'choice probabilities',
+  text: 'generated text',
+};
+
+/** The figures that exist for an attribute: nearness where choices have an order, ECE where there are probabilities. */
+export function figuresIn({ isOrdinal, scores }: AttributeAnalysis): FigureName[] {
+  const hasProbabilities = scores.some(({ reading }) => reading === 'probability');
+  return FIGURE_NAMES.filter(
+    (name) => (name !== 'withinOneBin' || isOrdinal) && (name !== 'ece' || hasProbabilities),
+  );
+}
+
+export function figureCells(names: readonly FigureName[], figures: Figures): string[] {
+  return names.map((name) => formatEstimate(figures[name]));
+}
+
+export function scoresOf({ scores }: AttributeAnalysis, reading: Reading): readonly Score[] {
+  return scores.filter((score) => score.reading === reading);
 }
 
 function gapTables(
@@ -21,11 +39,11 @@ function gapTables(
   names: readonly FigureName[],
 ): Block[] {
   const rows = groupings.flatMap((title) =>
-    scores.flatMap(({ reading, model, groupings: found }) => {
-      const gaps = found.find((grouping) => groupingTitle(grouping) === title)?.gaps ?? {};
+    scores.flatMap((score) => {
+      const gaps = groupingBy(score, title)?.gaps ?? {};
       return names.flatMap((name) => {
         const gap = gaps[name];
-        const cells = [title, READING_TITLES[reading], model, FIGURE_TITLES[name]];
+        const cells = [title, READING_TITLES[score.reading], score.model, FIGURE_TITLES[name]];
         return gap === undefined ? [] : [[cells, gap] as const];
       });
     }),
@@ -40,29 +58,12 @@ function gapTables(
 }
 
 function groupTable(title: string, scores: readonly Score[], names: readonly FigureName[]): Block {
-  const groupings = scores.map(({ groupings: all }) =>
-    all.find((one) => groupingTitle(one) === title),
-  );
-  const rows = (groupings[0]?.groups ?? []).flatMap((group, i) =>
-    scores.flatMap(({ reading, model }, k): TableRow[] => {
-      const figures = groupings[k]?.groups[i]?.figures;
-      if (figures === undefined) return [];
-      const count = group.isSmall ? `${figures.count} (small)` : String(figures.count);
-      return [
-        {
-          cells: [
-            group.name,
-            READING_TITLES[reading],
-            model,
-            count,
-            ...figureCells(names, figures),
-            String(figures.unread),
-          ],
-          isMuted: group.isSmall,
-        },
-      ];
-    }),
-  );
+  const rows = groupRows(scores, title, ({ name, isSmall, figures }, { reading, model }) => [
+    ...[name, READING_TITLES[reading], model],
+    isSmall ? `${figures.count} (small)` : String(figures.count),
+    ...figureCells(names, figures),
+    String(figures.unread),
+  ]);
   return {
     kind: 'table',
     columns: [
@@ -95,9 +96,9 @@ function accuracyFigure(
   title: string,
   scores: readonly Score[],
 ): Block[] {
-  const found = scores.flatMap(({ model, groupings }) => {
-    const grouping = groupings.find((one) => groupingTitle(one) === title);
-    return grouping === undefined ? [] : [{ model, grouping }];
+  const found = scores.flatMap((score) => {
+    const grouping = groupingBy(score, title);
+    return grouping === undefined ? [] : [{ model: score.model, grouping }];
   });
   const shown = groupsToDraw(found.map(({ grouping }) => grouping));
   const count = found[0]?.grouping.groups.length ?? 0;
@@ -129,7 +130,7 @@ function accuracyFigure(
 export function groupBlocks(attribute: AttributeAnalysis, smallGroup: number): Block[] {
   const names = figuresIn(attribute);
   const { scores } = attribute;
-  const titles = [...new Set(scores.flatMap(({ groupings }) => groupings.map(groupingTitle)))];
+  const titles = groupingTitles(scores);
   if (titles.length === 0) return [];
   const byProbability = scoresOf(attribute, 'probability');
   const drawn = byProbability.length > 0 ? byProbability : scoresOf(attribute, 'text');
@@ -140,7 +141,7 @@ export function groupBlocks(attribute: AttributeAnalysis, smallGroup: number): B
     blocks.push({ kind: 'paragraph', text }, ...gaps);
   }
   for (const title of titles) {
-    const unknown = scores[0]?.groupings.find((one) => groupingTitle(one) === title)?.unknown ?? 0;
+    const unknown = groupingBy(scores[0], title)?.unknown ?? 0;
     blocks.push({ kind: 'heading', level: 4, text: `By ${title}` });
     if (unknown > 0) {
       const text = `Not in this table: ${unknown} picture(s) whose ${title} is not known.`;

@@ -5,8 +5,7 @@ import { type Block, numeric, type TableBlock } from '../report/document.js';
 import { comparisonTable } from '../paired/comparison.js';
 import type { AttributeAnalysis, Comparison, Reading } from './analysis.js';
 import { FIGURE_NAMES, FIGURE_TITLES } from './figures.js';
-import { groupBlocks } from './report-groups.js';
-import { figureCells, figuresIn, READING_TITLES, scoresOf } from './report-terms.js';
+import { figureCells, figuresIn, groupBlocks, READING_TITLES, scoresOf } from './report-groups.js';
 
 /** Figures over all pictures, a row for each attribute, reading and model. */
 export function headline(attributes: readonly AttributeAnalysis[]): TableBlock {

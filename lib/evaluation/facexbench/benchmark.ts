@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 
 import { sha256 } from '../../files/index.js';
-import type { Benchmark, ModelRun } from '../types.js';
+import type { Benchmark, BenchmarkOptions, ModelRun } from '../types.js';
 import { optionLabels } from './extract-official.js';
 import { buildPrompt, type FaceXSetting } from './prompt.js';
 import { differencesFromPublished } from './published-set.js';
@@ -11,17 +11,10 @@ import { type QuestionFolder, readQuestionFolder } from './question-folder.js';
 import { reportFaceXBench } from './report.js';
 import type { FaceXItem } from './scores.js';
 
-export interface FaceXBenchOptions {
-  /** The published repository, or its folder `benchmark/`, with the pictures. */
-  readonly data: string;
+/** `data` is the published repository, or its folder `benchmark/`, with the pictures. */
+export interface FaceXBenchOptions extends BenchmarkOptions {
   /** @default 'zero-shot' */
   readonly setting?: FaceXSetting | undefined;
-  /** Only the first questions of each file, for a quick look; the set is partial then. */
-  readonly limit?: number | undefined;
-  /** `skip` leaves out faulty files and questions without their pictures. @default 'error' */
-  readonly onInvalid?: 'error' | 'skip' | undefined;
-  /** @default both */
-  readonly readings?: Benchmark['readings'] | undefined;
 }
 
 /**

@@ -12,11 +12,12 @@ import {
   missingColumn,
   readLabelFile,
 } from './label-file.js';
+import type { DataOptions } from '../types.js';
 import { filterRows, type RowFilterOptions } from './row-filter.js';
 
-export interface LabelledPicturesOptions extends RowFilterOptions {
-  /** Folder that file names are relative to; FairFace's published folders inside it are found too. */
-  readonly data: string;
+/** File names are relative to `data`; FairFace's published folders inside it are found too. */
+export interface LabelledPicturesOptions
+  extends Pick<DataOptions, 'data' | 'onInvalid'>, RowFilterOptions {
   /** Path of the CSV. @default labels.csv, fairface_label_val.csv or fairface_label_train.csv in `data` */
   readonly labels?: string | undefined;
   /**
@@ -24,8 +25,6 @@ export interface LabelledPicturesOptions extends RowFilterOptions {
    * @default the name itself
    */
   readonly columns?: Readonly<Record<string, string>> | undefined;
-  /** Throw if any row is wrong, or leave such rows out and say so in the notes. @default 'error' */
-  readonly onInvalid?: 'error' | 'skip' | undefined;
 }
 
 export interface LabelledPicture {

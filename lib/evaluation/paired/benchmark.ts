@@ -2,20 +2,14 @@
 import { fingerprint, sourceOf } from '../labels/fingerprint.js';
 import { SMALL_GROUP } from '../metrics/groups.js';
 import { DEFAULT_CONFIDENCE } from '../metrics/wilson.js';
-import type { Benchmark, BenchmarkSummary, EvaluationSource } from '../types.js';
+import type { Benchmark, BenchmarkOptions, BenchmarkSummary, EvaluationSource } from '../types.js';
 import type { GroupColumn } from './groups.js';
 import type { PairedReportOptions } from './report.js';
 
 /** Options that both benchmarks have. */
-export interface PairedBenchmarkOptions {
-  readonly data: string;
-  readonly readings?: Benchmark['readings'] | undefined;
-  /** The first pictures or pairs only. @default all */
-  readonly limit?: number | undefined;
+export interface PairedBenchmarkOptions extends BenchmarkOptions {
   /** Groups of fewer (of pairs: of either kind) are marked and decide no gap. @default 30 */
   readonly smallGroup?: number | undefined;
-  /** Of drawing and resampling. @default 0 */
-  readonly seed?: number | undefined;
 }
 
 export interface PairedBenchmark extends Pick<Benchmark, 'name' | 'items' | 'readings'> {

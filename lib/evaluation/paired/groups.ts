@@ -1,4 +1,5 @@
 /** Items told apart by their tags: groups in the order of their columns, crossed or not. */
+import type { TableRow } from '../report/document.js';
 
 /** A tag to group by. */
 export interface GroupColumn {
@@ -54,4 +55,42 @@ export function groupItems<T extends { readonly tags: Readonly<Record<string, st
   }
   const groups = [...known.values()].sort((a, b) => compareValues(a.values, b.values, by));
   return { groups, unknown };
+}
+
+/** One model's figures by group, whatever they are. */
+interface GroupedScore {
+  readonly groupings: readonly {
+    readonly by: string | readonly string[];
+    readonly groups: readonly { readonly isSmall: boolean }[];
+  }[];
+}
+type GroupingOf<S extends GroupedScore> = S['groupings'][number];
+
+/** `race × gender`, of all groupings that any model has. */
+export function groupingTitles(scores: readonly GroupedScore[]): string[] {
+  const all = scores.flatMap(({ groupings }) => groupings.map(({ by }) => [by].flat().join(' × ')));
+  return [...new Set(all)];
+}
+
+/** A model's grouping of that title. */
+export function groupingBy<S extends GroupedScore>(
+  score: S | undefined,
+  title: string,
+): GroupingOf<S> | undefined {
+  return score?.groupings.find(({ by }) => [by].flat().join(' × ') === title);
+}
+
+/** A row for each group and model, those of small groups pale. */
+export function groupRows<S extends GroupedScore>(
+  scores: readonly S[],
+  title: string,
+  cellsOf: (group: GroupingOf<S>['groups'][number], score: S) => readonly string[],
+): TableRow[] {
+  const groups = scores.map((score) => groupingBy(score, title)?.groups ?? []);
+  return (groups[0] ?? []).flatMap((_, i) =>
+    scores.flatMap((score, k) => {
+      const group = groups[k]?.[i];
+      return group ? [{ cells: cellsOf(group, score), isMuted: group.isSmall }] : [];
+    }),
+  );
 }

@@ -1,9 +1,10 @@
 /** The verification report as a document. */
 import { comparisonTable } from '../paired/comparison.js';
+import { groupingBy, groupingTitles, groupRows } from '../paired/groups.js';
 import { gapTable, groupFigure } from '../paired/report.js';
 import { rocSpec } from '../report/charts/roc.js';
 import { scoresSpec } from '../report/charts/scores.js';
-import { type Block, numeric, type TableBlock, type TableRow } from '../report/document.js';
+import { type Block, numeric, type TableBlock } from '../report/document.js';
 import { formatEstimate, formatShare } from '../report/numbers.js';
 import { COMMON_FMR, type PairAnalysis, type PairFigures, type PairScore } from './analysis.js';
 
@@ -77,24 +78,14 @@ function plots(scores: readonly PairScore[]): Block[] {
 }
 
 function groupTable(by: string, scores: readonly PairScore[]): Block {
-  const found = scores.map(({ groupings }) => groupings.find((one) => one.by === by)?.groups ?? []);
-  const rows = (found[0] ?? []).flatMap((_, i) =>
-    scores.flatMap(({ model }, k): TableRow[] => {
-      const group = found[k]?.[i];
-      if (group === undefined) return [];
-      const { name, genuine, impostor, isSmall, common } = group;
-      return [
-        {
-          cells: [
-            ...[isSmall ? `${name} (small)` : name, model, String(genuine), String(impostor)],
-            ...rateCells(group),
-            ...[formatEstimate(common?.tmr), formatEstimate(common?.fmr)],
-          ],
-          isMuted: isSmall,
-        },
-      ];
-    }),
-  );
+  const rows = groupRows(scores, by, (group, { model }) => {
+    const { name, genuine, impostor, isSmall, common } = group;
+    return [
+      ...[isSmall ? `${name} (small)` : name, model, String(genuine), String(impostor)],
+      ...rateCells(group),
+      ...[formatEstimate(common?.tmr), formatEstimate(common?.fmr)],
+    ];
+  });
   return {
     kind: 'table',
     columns: [
@@ -113,22 +104,21 @@ const GAP_TITLES = {
 };
 
 function gapTables(by: string, scores: readonly PairScore[]): Block[] {
-  const rows = scores.flatMap(({ model, groupings }) => {
-    const gaps = groupings.find((one) => one.by === by)?.gaps ?? {};
+  const rows = scores.flatMap((score) => {
+    const gaps = groupingBy(score, by)?.gaps ?? {};
     return (['equalErrorRate', 'tmr', 'fmr'] as const).flatMap((figure) => {
       const gap = gaps[figure];
-      return gap === undefined ? [] : [[[model, GAP_TITLES[figure]], gap] as const];
+      return gap === undefined ? [] : [[[score.model, GAP_TITLES[figure]], gap] as const];
     });
   });
   return rows.length === 0 ? [] : [gapTable(['model', 'figure'], rows)];
 }
 
 function matchFigure(by: string, scores: readonly PairScore[]): Block[] {
-  const points = scores.flatMap(({ model, groupings }) =>
-    (groupings.find((one) => one.by === by)?.groups ?? []).flatMap((group) => {
-      const { tmr } = group.common ?? {};
-      if (tmr === undefined) return [];
-      return [{ group: group.name, model, count: group.genuine, isSmall: group.isSmall, ...tmr }];
+  const points = scores.flatMap((score) =>
+    (groupingBy(score, by)?.groups ?? []).flatMap(({ name, genuine, isSmall, common }) => {
+      const { tmr } = common ?? {};
+      return tmr ? [{ group: name, model: score.model, count: genuine, isSmall, ...tmr }] : [];
     }),
   );
   const overall = scores.flatMap(({ model, overall: { operatingPoints } }) => {
@@ -145,7 +135,7 @@ function matchFigure(by: string, scores: readonly PairScore[]): Block[] {
 }
 
 function groupBlocks(by: string, scores: readonly PairScore[]): Block[] {
-  const others = scores[0]?.groupings.find((one) => one.by === by)?.others ?? 0;
+  const others = groupingBy(scores[0], by)?.others ?? 0;
   const blocks: Block[] = [{ kind: 'heading', level: 2, text: `By ${by}` }];
   if (others > 0) {
     const text = `Not in this table: ${others} pair(s) whose two pictures differ in ${by} or whose ${by} is not known.`;
@@ -169,12 +159,11 @@ export function pairsBlocks(analysis: PairAnalysis): Block[] {
       : []),
     'A language model is no face recognition system. Do not use it to identify or admit people; see docs/fairness.md.',
   ];
-  const names = new Set(scores.flatMap(({ groupings }) => groupings.map(({ by }) => by)));
   return [
     headline(scores),
     ...texts.map((text) => ({ kind: 'paragraph', text }) as const),
     ...comparisonBlocks(analysis),
     ...plots(scores),
-    ...[...names].flatMap((by) => groupBlocks(by, scores)),
+    ...groupingTitles(scores).flatMap((by) => groupBlocks(by, scores)),
   ];
 }
