@@ -1,7 +1,8 @@
 /** What is measured: one function a row, each giving the milliseconds of one run of ours. */
 import { performance } from 'node:perf_hooks';
 
-import type { NativeModel, NativeSampling } from '../../lib/binding/native.js';
+import type { NativeModel } from '../../lib/binding/native.js';
+import { GREEDY } from '../../test/support/generate.js';
 import type { Request } from '../baselines/hf.js';
 import { importBuilt } from '../harness/built.js';
 
@@ -13,16 +14,6 @@ export interface Row {
   /** Fewer pairs for what takes long. */
   readonly mostPairs?: number;
 }
-
-const GREEDY: NativeSampling = {
-  isGreedy: true,
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  seed: 0,
-};
 
 function randomIds(count: number): Int32Array {
   return Int32Array.from({ length: count }, () => 100 + Math.floor(Math.random() * 900));

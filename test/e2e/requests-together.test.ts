@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
 import { type ChatMessage, FaceLlm } from '../../lib/index.js';
+import { GREEDY } from '../support/generate.js';
 import * as golden from '../support/golden.js';
 
 const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
@@ -114,10 +115,7 @@ describe('an event loop that is blocked', () => {
       {
         prompts: [await golden.goldenPrompt(one)],
         adapters: [],
-        sampling: {
-          ...{ isGreedy: true, temperature: 1, topK: 0, topP: 1, minP: 0 },
-          ...{ repetitionPenalty: 1, seed: 0 },
-        },
+        sampling: GREEDY,
         maxNewTokens: 5000,
         eosIds: [],
         usesPrefixCache: false,

@@ -7,20 +7,12 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
 import type { NativeModel, NativeTensor } from '../../lib/binding/native.js';
+import { GREEDY } from '../support/generate.js';
 import * as golden from '../support/golden.js';
 
 const TOLERANCE = { fp32: 1e-4, bf16: 2e-2 } as const;
 /** Of these models' winners that many lead by more than twice the tolerance (counted: 0.87 and 0.5 at least). */
 const LEAST_COMPARED = { fp32: 0.8, bf16: 0.33 } as const;
-const GREEDY = {
-  isGreedy: true,
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  seed: 0,
-} as const;
 
 for (const device of golden.TEST_DEVICES) {
   for (const checkpoint of golden.CHECKPOINTS) {
