@@ -50,16 +50,27 @@ export interface FaceLlmErrorOptions {
   readonly cause?: unknown;
 }
 
+/** Names the first problem, unless it is named already: a message is often all that a log shows of an error. */
+function withFirst(summary: string, [first, ...others]: readonly string[]): string {
+  if (first === undefined || summary.includes(first)) return summary;
+  const count = others.length === 0 ? '' : `; the first of ${others.length + 1}`;
+  return `${summary}${count}: ${first}`;
+}
+
 /** Base of all errors of this package. */
 export class FaceLlmError extends Error {
   override readonly name: string = 'FaceLlmError';
   readonly code: ErrorCode;
   readonly details: readonly string[];
+  /** The message without the first of `details`, for those who show all of them. */
+  readonly summary: string;
 
-  constructor(code: ErrorCode, message: string, options: FaceLlmErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+  constructor(code: ErrorCode, summary: string, options: FaceLlmErrorOptions = {}) {
+    const { details = [], cause } = options;
+    super(withFirst(summary, details), cause === undefined ? undefined : { cause });
     this.code = code;
-    this.details = options.details ?? [];
+    this.details = details;
+    this.summary = summary;
   }
 }
 

@@ -45,7 +45,7 @@ function explain(error: unknown): string {
   if (error instanceof UsageError) return `${error.message}\n\n${HELP}`;
   if (error instanceof FaceLlmError) {
     const details = error.details.map((detail) => `\n  ${detail}`).join('');
-    return `${error.message}${details}\n(${error.code}: docs/errors.md)\n`;
+    return `${error.summary}${details}\n(${error.code}: docs/errors.md)\n`;
   }
   if (error instanceof FolderError) return `${error.message}\n`;
   if (error instanceof Error && 'syscall' in error) {

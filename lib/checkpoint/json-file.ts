@@ -53,7 +53,7 @@ export async function readListedJson(
   } catch (error) {
     if (!(error instanceof FaceLlmError)) throw error;
     const own = error.details.filter((detail) => detail.startsWith(`${basename(path)}:`));
-    problems.push(...(own.length > 0 ? own : [error.message]));
+    problems.push(...(own.length > 0 ? own : [error.summary]));
     return null;
   }
 }

@@ -15,7 +15,7 @@ export function describeError(error: unknown, env: NodeJS.ProcessEnv = process.e
   const shown = error.details.slice(0, 50).map((detail) => `  - ${detail}`);
   const hidden = error.details.length - shown.length;
   if (hidden > 0) shown.push(`  - and ${hidden} more`);
-  const lines = [`facellm: ${error.message}`, ...shown, `  (${error.code}, see docs/errors.md)`];
+  const lines = [`facellm: ${error.summary}`, ...shown, `  (${error.code}, see docs/errors.md)`];
   if (env['FACELLM_DEBUG']) lines.push(error.stack ?? '');
   return lines.join('\n');
 }

@@ -112,10 +112,9 @@ function member(group: NativeProcessGroup, rank: number, size: number, device: s
       }
     },
     fail(error) {
-      const code = error instanceof FaceLlmError ? error.code : 'FACELLM_INTERNAL';
-      const details = error instanceof FaceLlmError ? error.details.slice(0, 5) : [];
-      const message = error instanceof Error ? error.message : String(error);
-      group.fail(code, [message, ...details].join('; '));
+      if (error instanceof FaceLlmError) {
+        group.fail(error.code, [error.summary, ...error.details.slice(0, 5)].join('; '));
+      } else group.fail('FACELLM_INTERNAL', error instanceof Error ? error.message : String(error));
     },
     async [Symbol.asyncDispose]() {
       await group.leave().promise;

@@ -13,7 +13,7 @@ function failure(error: unknown): Failure {
   return {
     kind: 'failed',
     code: known?.code ?? 'FACELLM_INTERNAL',
-    message: error instanceof Error ? error.message : String(error),
+    message: known?.summary ?? (error instanceof Error ? error.message : String(error)),
     details: known?.details ?? [],
   };
 }

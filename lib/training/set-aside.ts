@@ -62,9 +62,9 @@ export class SetAside {
       if (this.#isAllowed && LASTING.includes(error.code)) {
         return { index, input: undefined, problem: error.message };
       }
-      const { code, message, details } = error;
+      const { code, summary, details } = error;
       const remedy = "mend it, or set such records aside with onInvalid: 'skip' (--skip-invalid)";
-      throw createError(code, `record ${this.#recordOf(index)}: ${message}; ${remedy}`, {
+      throw createError(code, `record ${this.#recordOf(index)}: ${summary}; ${remedy}`, {
         details,
         cause: error,
       });

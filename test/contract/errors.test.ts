@@ -128,6 +128,21 @@ describe('contract: errors', () => {
     assert.deepEqual([...listed].sort(), [...made].sort());
   });
 
+  it('the message names the first problem once, and how many there are; the summary leaves it out', () => {
+    const messages = [[], ['a: x'], ['a: x', 'b: y']].map((details) => {
+      const error = createError('FACELLM_INVALID_ARGUMENT', 'the request is wrong', { details });
+      assert.deepEqual([error.summary, error.details], ['the request is wrong', details]);
+      return error.message;
+    });
+    assert.deepEqual(messages, [
+      'the request is wrong',
+      'the request is wrong: a: x',
+      'the request is wrong; the first of 2: a: x',
+    ]);
+    const named = createError('FACELLM_DATA_INVALID', 'first: a: x', { details: ['a: x', 'b'] });
+    assert.equal(named.message, 'first: a: x');
+  });
+
   it('what the addon throws becomes one of ours, with its cause; what a callback threw stays what it is', () => {
     const native = Object.assign(new Error('no room'), {
       code: 'FACELLM_OUT_OF_MEMORY',

@@ -85,7 +85,7 @@ function parseBytes(name: string, bytes: Uint8Array): ReturnType<typeof parseQue
     return parseQuestionFile(name, decodeText(bytes, name, 'FACELLM_DATA_INVALID'));
   } catch (error) {
     if (!(error instanceof FaceLlmError)) throw error;
-    return { file: undefined, problems: [error.message] };
+    return { file: undefined, problems: [error.summary] };
   }
 }
 
