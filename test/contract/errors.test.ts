@@ -79,10 +79,14 @@ describe('contract: errors', () => {
     it('no comment or text names one that does not exist', () => {
       const cmake = ['CMakeLists.txt', ...sourceFiles(ROOT, 'cmake', /./)].map(read).join('\n');
       const tests = codesOfScripts(ROOT, sourceFiles(ROOT, 'test', /\.ts$/));
+      const nativeTests = sourceFiles(ROOT, 'test/native', /\.cpp$/)
+        .map(read)
+        .join('\n');
       const known = new Set([
         ...(cmake.match(/FACELLM_\w+/g) ?? []),
         ...scripts.variables,
         ...tests.variables,
+        ...(nativeTests.match(/(?<=getenv\(")FACELLM_\w+/g) ?? []),
       ]);
       const texts = [
         ...sourceFiles(ROOT, 'lib', /\.ts$/),
