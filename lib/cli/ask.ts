@@ -1,19 +1,14 @@
 /** `facellm ask PHOTO... "QUESTION" --model DIR`: streams the answer to stdout. */
+import type { GenerationOptions } from '../generation/index.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
 import { promptOptions } from './options.js';
 import type { Console } from './output.js';
 import { withModel } from './with-model.js';
 
-export interface AskFlags extends ModelFlags, PromptFlags, OutputFlags {
-  readonly maxNewTokens?: number;
+type Drawing = Omit<GenerationOptions, 'doSample' | 'signal'>;
+
+export interface AskFlags extends ModelFlags, PromptFlags, OutputFlags, Drawing {
   readonly greedy?: boolean;
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly minP?: number;
-  readonly repetitionPenalty?: number;
-  readonly seed?: number;
-  readonly stop?: readonly string[];
 }
 
 /** @param words pictures, then the question */

@@ -22,17 +22,14 @@ import { valueMap } from './generate-options.js';
 import { Interrupted, onInterrupt } from './interrupt.js';
 import type { Console } from './output.js';
 
-export interface GenerateFlags {
-  readonly labels: string;
-  readonly images: string;
-  readonly output: string;
+export interface GenerateFlags extends Omit<
+  GenerateOptions,
+  'teacher' | 'prompts' | 'columns' | 'values' | 'onInvalid' | 'batch'
+> {
   readonly teacher: 'labels' | 'openai' | 'model';
   readonly prompts?: string;
-  readonly questions?: readonly string[];
   readonly column?: Readonly<Record<string, string>>;
   readonly value?: Readonly<Record<string, string>>;
-  readonly where?: Readonly<Record<string, string>>;
-  readonly maxImages?: number;
   readonly skipInvalid?: boolean;
   readonly model?: string;
   readonly adapter?: readonly string[];
@@ -43,18 +40,10 @@ export interface GenerateFlags {
   readonly seed?: number;
   readonly device?: string;
   readonly threads?: number;
-  readonly concurrency?: number;
-  readonly requestsPerMinute?: number;
-  readonly tokensPerMinute?: number;
-  readonly maxRetries?: number;
-  readonly maxAttempts?: number;
-  readonly spendingLimit?: number;
   readonly priceInput?: number;
   readonly priceOutput?: number;
   readonly batch?: boolean;
   readonly poll?: number;
-  readonly retrySetAside?: boolean;
-  readonly license?: string;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }

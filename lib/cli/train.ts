@@ -16,22 +16,15 @@ import {
   train,
   TrainingProgress,
   type TrainingResult,
+  type TrainOptions,
 } from '../training/index.js';
 import { Interrupted, onInterrupt } from './interrupt.js';
 import { type Console, formatBytes, LoadReporter } from './output.js';
 
-export interface TrainFlags {
+export interface TrainFlags extends Omit<TrainOptions, 'recipe' | 'onInvalid' | 'job' | 'signal'> {
   readonly recipe: string;
-  readonly model: string;
-  readonly data: string;
-  readonly output: string;
-  readonly dataset?: string;
-  readonly imageRoot?: string;
-  readonly adapter?: string;
   readonly set?: readonly string[];
   readonly skipInvalid?: boolean;
-  readonly device?: string;
-  readonly threads?: number;
   readonly processes?: number;
   readonly json?: boolean;
 }
@@ -73,17 +66,9 @@ async function trainHere(
   endWithLauncher(process.env);
   const isLeader = job === undefined || job.rank === 0;
   const recipe = overrideRecipe(recipeNamed(flags.recipe), flags.set ?? []);
+  const { model, data, output, dataset, imageRoot, adapter, device, threads } = flags;
   const run = train({
-    recipe,
-    model: flags.model,
-    data: flags.data,
-    output: flags.output,
-    dataset: flags.dataset,
-    imageRoot: flags.imageRoot,
-    adapter: flags.adapter,
-    device: flags.device,
-    threads: flags.threads,
-    job,
+    ...{ recipe, model, data, output, dataset, imageRoot, adapter, device, threads, job },
     onInvalid: flags.skipInvalid ? 'skip' : 'error',
   });
   using interrupt = onInterrupt(() => {

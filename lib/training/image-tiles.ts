@@ -4,7 +4,14 @@ import { availableParallelism } from 'node:os';
 import type { NativeAddon, NativeTrainImage } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
-import { ByteCache, decodeImage, type DecodedImage, limitArea, planTiles } from '../image/index.js';
+import {
+  ByteCache,
+  decodeImage,
+  type DecodedImage,
+  limitArea,
+  planTiles,
+  type TilingOptions,
+} from '../image/index.js';
 import { Gate } from '../jobs/index.js';
 import { type AugmentationPlace, drawAugmentation } from './augmentation.js';
 import type { TrainingRecipe } from './recipe.js';
@@ -15,6 +22,11 @@ const CAPACITY = 256 * 2 ** 20;
 const PICTURES_AT_ONCE = availableParallelism();
 
 export type PicturePlace = Omit<AugmentationPlace, 'seed'>;
+
+/** How pictures are cut in training. */
+export function tilingOf({ maxTiles }: Pick<TrainingRecipe, 'maxTiles'>): TilingOptions {
+  return maxTiles === 0 ? 'off' : { minTiles: 1, maxTiles };
+}
 
 export class ImageTiles {
   readonly #addon: NativeAddon;
@@ -51,13 +63,13 @@ export class ImageTiles {
   }
 
   async #cut(image: DecodedImage, place: PicturePlace): Promise<NativeTrainImage> {
-    const { maxTiles, augmentation, seed } = this.#recipe;
+    const { augmentation, seed } = this.#recipe;
     const { columns, rows, hasThumbnail } = planTiles(
       this.#addon,
       image.width,
       image.height,
       this.#config,
-      maxTiles === 0 ? 'off' : { minTiles: 1, maxTiles },
+      tilingOf(this.#recipe),
     );
     const change =
       augmentation === null ? undefined : drawAugmentation(augmentation, image, { ...place, seed });

@@ -3,12 +3,12 @@ import type { NativeAddon, NativeTrainSample } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import type { TrainingRecord } from '../data/index.js';
 import { createError } from '../errors.js';
-import { planTiles, readImageSize, type TilingOptions } from '../image/index.js';
+import { planTiles, readImageSize } from '../image/index.js';
 import { mapBounded } from '../jobs/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import { balancedWeights } from './balance.js';
 import { type EncodedRecord, encodeRecord, expandRecord, SourceCache } from './encode-record.js';
-import { ImageTiles } from './image-tiles.js';
+import { ImageTiles, tilingOf } from './image-tiles.js';
 import type { TrainingRecipe } from './recipe.js';
 
 export interface Sample {
@@ -25,11 +25,6 @@ export interface SampleSetParts {
   readonly config: CheckpointConfig;
   readonly coder: TextCoder;
   readonly recipe: TrainingRecipe;
-}
-
-/** How pictures are cut in training. */
-export function tilingOf(recipe: TrainingRecipe): TilingOptions {
-  return recipe.maxTiles === 0 ? 'off' : { minTiles: 1, maxTiles: recipe.maxTiles };
 }
 
 export class SampleSet {

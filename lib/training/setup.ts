@@ -6,7 +6,6 @@ import type { NativeAddon, NativeTrainedModule, NativeTrainer } from '../binding
 import { settle } from '../binding/settle.js';
 import {
   type CheckpointConfig,
-  type CheckpointFiles,
   readCheckpointConfig,
   readCheckpointFiles,
   resolveCheckpoint,
@@ -17,7 +16,7 @@ import { ADAPTER_WEIGHTS, resolveAdapter, resolveTargets } from '../lora/index.j
 import { TokenizerThread } from '../tokenizer/index.js';
 import type { TrainingEvent } from './events.js';
 import type { TrainingRecipe } from './recipe.js';
-import { type RunInputs, runInputsOf } from './run-inputs.js';
+import { type RunFacts, type RunInputs, runInputsOf } from './run-inputs.js';
 import { SampleSet } from './sample-set.js';
 import { checkStartAdapter } from './start-adapter.js';
 import type { TrainOptions } from './train-options.js';
@@ -78,17 +77,14 @@ export async function openSetup(
     const facts = { recipe, dataset, samples, config, files, startAdapter, processes: job.size };
     const inputs = await runInputsOf(facts, signal);
     if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
-    const trainer = await createTrainer(
-      addon,
-      { ...options, adapter },
-      recipe,
-      config,
-      files,
-      modules,
-      emit,
-      signal,
-      job,
+    const device =
+      job.device ?? ((await addon.runtimeInfo().promise).gpus.length > 0 ? 'cuda' : 'cpu');
+    const creating = addon.createTrainer(
+      trainerRequest(facts, modules, adapter, device),
+      (bytesDone, bytesTotal) => emit({ type: 'load', bytesDone, bytesTotal }),
+      job.group,
     );
+    const trainer = await settle(creating, signal);
     return {
       ...{ addon, directory, config, dataset, samples, modules, trainer, inputs },
       async [Symbol.asyncDispose]() {
@@ -102,51 +98,39 @@ export async function openSetup(
   }
 }
 
-async function createTrainer(
-  addon: NativeAddon,
-  options: TrainOptions,
-  recipe: TrainingRecipe,
-  config: CheckpointConfig,
-  files: CheckpointFiles,
+function trainerRequest(
+  { recipe, config, files }: RunFacts,
   modules: readonly NativeTrainedModule[],
-  emit: (event: TrainingEvent) => void,
-  signal: AbortSignal | undefined,
-  { group, device: rankDevice }: Job,
-): Promise<NativeTrainer> {
-  const device =
-    rankDevice ?? ((await addon.runtimeInfo().promise).gpus.length > 0 ? 'cuda' : 'cpu');
-  const job = addon.createTrainer(
-    {
-      load: {
-        config: config.model,
-        preprocessing: config.preprocessing,
-        files: files.dataFiles,
-        weightMap: files.weightMap,
-        device,
-        dtype: recipe.dtype,
-        mmap: false,
-        imageCacheBytes: 0,
-        prefixCacheBytes: 0,
-      },
-      modules,
-      parts: recipe.parts,
-      usesDora: recipe.lora?.usesDora ?? false,
-      dropout: recipe.lora?.dropout ?? 0,
-      adapterFile: options.adapter === undefined ? '' : join(options.adapter, ADAPTER_WEIGHTS),
-      seed: recipe.seed,
-      beta1: recipe.beta1,
-      beta2: recipe.beta2,
-      eps: recipe.epsilon,
-      weightDecay: recipe.weightDecay,
-      decaysVectors: recipe.decaysVectors,
-      checkpointsActivations: recipe.checkpointsActivations,
-      shardsWeights: recipe.shardsWeights,
-      lossChunkRows: recipe.lossChunkRows,
-      // Pictures that change with every pass are never met again.
-      featureCacheBytes: recipe.augmentation === null ? recipe.featureCacheMegabytes * 1e6 : 0,
+  adapter: string | undefined,
+  device: string,
+): Parameters<NativeAddon['createTrainer']>[0] {
+  return {
+    load: {
+      config: config.model,
+      preprocessing: config.preprocessing,
+      files: files.dataFiles,
+      weightMap: files.weightMap,
+      device,
+      dtype: recipe.dtype,
+      mmap: false,
+      imageCacheBytes: 0,
+      prefixCacheBytes: 0,
     },
-    (bytesDone, bytesTotal) => emit({ type: 'load', bytesDone, bytesTotal }),
-    group,
-  );
-  return settle(job, signal);
+    modules,
+    parts: recipe.parts,
+    usesDora: recipe.lora?.usesDora ?? false,
+    dropout: recipe.lora?.dropout ?? 0,
+    adapterFile: adapter === undefined ? '' : join(adapter, ADAPTER_WEIGHTS),
+    seed: recipe.seed,
+    beta1: recipe.beta1,
+    beta2: recipe.beta2,
+    eps: recipe.epsilon,
+    weightDecay: recipe.weightDecay,
+    decaysVectors: recipe.decaysVectors,
+    checkpointsActivations: recipe.checkpointsActivations,
+    shardsWeights: recipe.shardsWeights,
+    lossChunkRows: recipe.lossChunkRows,
+    // Pictures that change with every pass are never met again.
+    featureCacheBytes: recipe.augmentation === null ? recipe.featureCacheMegabytes * 1e6 : 0,
+  };
 }

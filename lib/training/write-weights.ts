@@ -17,6 +17,7 @@ import {
   writeCompanions,
   writeJson,
 } from '../model/index.js';
+import { tilingOf } from './image-tiles.js';
 import type { TrainingRecipe } from './recipe.js';
 
 export interface WeightsSource {
@@ -72,15 +73,10 @@ async function writeModel(
 
 /** How prompts and pictures were made: serving should do the same. */
 function settingsJson({ system, maxTiles, limitsImageArea, dtype }: TrainingRecipe): string {
-  const tiles = maxTiles === 0 ? 'off' : { minTiles: 1, maxTiles };
   // Training leaves pictures as stored (image-tiles.ts).
   const settings = {
-    template: 'training',
-    system,
-    tiles,
-    limitsImageArea,
-    applyExif: false,
-    dtype,
+    ...{ template: 'training', system, tiles: tilingOf({ maxTiles }) },
+    ...{ limitsImageArea, applyExif: false, dtype },
   };
   return `${JSON.stringify(settings, null, 2)}\n`;
 }
