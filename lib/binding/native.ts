@@ -50,6 +50,13 @@ export interface NativeRuntimeInfo {
   readonly gpuProblem: string;
 }
 
+/** Which of libtorch's attentions answers a kind of call. */
+export interface NativeAttentionBackend {
+  readonly call: string;
+  /** `composed` writes all scores to memory; the others do not. */
+  readonly backend: string;
+}
+
 export interface NativeAddon {
   exportCheckpoint(
     request: NativeExportRequest,
@@ -67,6 +74,8 @@ export interface NativeAddon {
   /** Transports between processes that this build holds. */
   distributedBackends(): readonly string[];
   runtimeInfo(): NativeJob<NativeRuntimeInfo>;
+  /** In bf16, on this device. */
+  attentionBackends(device: string): NativeJob<readonly NativeAttentionBackend[]>;
   /** The native code table, for the contract test. */
   errorCodes(): readonly string[];
   setThreads(threads: number): NativeJob<void>;

@@ -1,6 +1,6 @@
 /** `facellm doctor`: what this machine has, what is missing and how to get it, and a parity self-test. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
@@ -100,6 +100,23 @@ function describeRuntime(info: NativeRuntimeInfo): Finding[] {
   return findings;
 }
 
+/** Operations with a CUDA kernel of our own, by the sources that a build compiles. */
+function describeKernels(info: NativeRuntimeInfo): Finding {
+  const folder = new URL('../../native/kernels/', import.meta.url);
+  const names = readdirSync(folder)
+    .filter((name) => existsSync(new URL(`${name}/${name}_cuda.cu`, folder)))
+    .sort();
+  const where = info.isCudaBuild ? `for ${info.cudaArchs.join(', ')}` : 'not in this build';
+  return { name: 'kernels', found: `${names.join(', ')}; ${where}`, state: 'ok' };
+}
+
+/** Which of libtorch's attentions answers the product's calls. */
+async function describeAttention(addon: NativeAddon, device: string): Promise<Finding> {
+  const backends = await addon.attentionBackends(device).promise;
+  const found = backends.map(({ call, backend }) => `${call}: ${backend}`).join('; ');
+  return { name: `attention on ${device}`, found, state: 'ok' };
+}
+
 /** Training in several processes; one process needs none of it. */
 function describeBackends(addon: NativeAddon, info: NativeRuntimeInfo): Finding[] {
   const backends = addon.distributedBackends();
@@ -148,9 +165,14 @@ async function inspectAddon(): Promise<{
   }
   const { checkParity } = await import('./parity.js');
   const parity: ParityReport[] = [];
-  const findings = [...describeRuntime(info), ...describeBackends(addon, info)];
+  const findings = [
+    ...describeRuntime(info),
+    describeKernels(info),
+    ...describeBackends(addon, info),
+  ];
   for (const device of ['cpu', ...(info.gpus.length > 0 ? ['cuda:0'] : [])]) {
     try {
+      findings.push(await describeAttention(addon, device));
       parity.push(await checkParity(addon, device));
     } catch (error) {
       const remedy =

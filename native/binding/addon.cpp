@@ -11,12 +11,20 @@
 #include "core/runtime.h"
 #include "image/augment.h"
 #include "image/preprocess.h"
+#include "model/attention_backends.h"
 
 namespace facellm {
 namespace {
 
 Napi::Value get_runtime_info(const Napi::CallbackInfo& info) {
   return start_job(info, [] { return make_task([](const TaskContext&) { return runtime_info(); }); });
+}
+
+Napi::Value list_attention_backends(const Napi::CallbackInfo& info) {
+  return start_job(info, [&] {
+    const std::string device = info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "";
+    return make_task([device](const TaskContext&) { return attention_backends(device); });
+  });
 }
 
 Napi::Value error_codes(const Napi::CallbackInfo& info) {
@@ -191,6 +199,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   TrainerWrap::define(env, *state);
   GroupWrap::define(env, *state);
   exports.Set("runtimeInfo", Napi::Function::New<get_runtime_info>(env, "runtimeInfo"));
+  exports.Set("attentionBackends", Napi::Function::New<list_attention_backends>(env, "attentionBackends"));
   exports.Set("errorCodes", Napi::Function::New<error_codes>(env, "errorCodes"));
   exports.Set("setThreads", Napi::Function::New<set_thread_count>(env, "setThreads"));
   exports.Set("loadModel", Napi::Function::New<load_model>(env, "loadModel"));

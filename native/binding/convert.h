@@ -7,6 +7,7 @@
 #include "core/runtime.h"
 #include "generation/face_llm.h"
 #include "lora/export_checkpoint.h"
+#include "model/attention_backends.h"
 #include "model/random_checkpoint.h"
 
 namespace facellm {
@@ -23,6 +24,7 @@ RandomCheckpointRequest to_random_checkpoint(Napi::Value value);
 ExportRequest to_export_request(Napi::Value value);
 
 napi_value to_js(napi_env env, const RuntimeInfo& info);
+napi_value to_js(napi_env env, const std::vector<AttentionBackend>& backends);
 napi_value to_js(napi_env env, const ModelInfo& info);
 napi_value to_js(napi_env env, const AdapterInfo& info);
 napi_value to_js(napi_env env, const ExportResult& result);

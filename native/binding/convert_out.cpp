@@ -34,6 +34,10 @@ napi_value to_js(napi_env env, const GpuInfo& gpu) {
                           {"memoryBytes", js::count(env, gpu.memory_bytes)}});
 }
 
+napi_value to_js(napi_env env, const AttentionBackend& one) {
+  return js::object(env, {{"call", js::text(env, one.call)}, {"backend", js::text(env, one.backend)}});
+}
+
 template <typename Items, typename Convert>
 napi_value to_array(napi_env env, const Items& items, Convert convert) {
   const auto result = js::array(env);
@@ -56,6 +60,8 @@ napi_value objects(napi_env env, const Items& items) {
 }
 
 }  // namespace
+
+napi_value to_js(napi_env env, const std::vector<AttentionBackend>& backends) { return objects(env, backends); }
 
 napi_value to_js(napi_env env, const RuntimeInfo& info) {
   return js::object(env, {{"version", js::text(env, info.version)},

@@ -113,6 +113,7 @@ describe('contract: addon and native.ts', () => {
     const micro = { samples: [sample], denominator: 2, draw: 0, isLast: true };
     const results: Record<string, object> = {
       NativeRuntimeInfo: await loadAddon().runtimeInfo().promise,
+      NativeAttentionBackend: (await loadAddon().attentionBackends('cpu').promise)[0] ?? {},
       NativeModelInfo: model.info(),
       NativeTrainerInfo: trainer.info(),
       NativeGenerateResult: generated,

@@ -43,6 +43,12 @@ describe('doctor', () => {
       cpu?.found ?? '',
       /^level (scalar|avx2|avx512|amx), .*; bf16: (AVX512-BF16|AMX-BF16|no hardware for it|libtorch's own)/,
     );
+    const found = (name: string) => report.findings.find((one) => one.name === name)?.found ?? '';
+    assert.match(found('kernels'), /^add_rms_norm, .*swiglu; /);
+    assert.match(
+      found('attention on cpu'),
+      /^a picture: (flash|composed); a prompt: .*; a token: (flash|composed)/,
+    );
     const parity = report.parity.find(({ device }) => device === 'cpu');
     assert.ok(parity !== undefined && parity.stages > 10);
     assert.ok(parity.passed && parity.worstError <= parity.tolerance && parity.tolerance <= 1e-4);
