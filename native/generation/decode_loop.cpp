@@ -15,8 +15,8 @@ struct Chosen {
 };
 
 struct Row {
-  Sampler sampler;
-  std::vector<int32_t> seen;  // prompt and generated ids, for the repetition penalty
+  TokenHistory history;
+  int32_t last_id = 0;
   RowResult result{};
   int64_t budget = 0;  // tokens it may generate
   bool is_finished = false;
@@ -30,14 +30,18 @@ void require_finite(float log_sum) {
 }
 
 // logits [B, V] in the model's dtype -> one choice a row. Log-probabilities are the model's own.
-std::vector<Chosen> choose_tokens(const at::Tensor& logits, const SamplingOptions& sampling,
-                                 std::vector<Row>& rows) {
+std::vector<Chosen> choose_tokens(const at::Tensor& logits, const GenerateRequest& request,
+                                 const std::vector<Row>& rows, SamplerScratch& scratch) {
+  const auto& sampling = request.sampling;
   const auto scores = logits.to(at::kFloat);
-  const auto log_sums = scores.logsumexp(-1);
   std::vector<Chosen> chosen(rows.size());
-  if (sampling.is_greedy && sampling.repetition_penalty == 1.0) {
+  const bool is_plain = std::none_of(rows.begin(), rows.end(), [&](const Row& row) {
+    return edits_scores(sampling, {{}, row.history, 0, request.eos_ids});
+  });
+  if (sampling.is_greedy && is_plain) {
     // On the device; argmax takes the lowest id among equals, as the reference does.
     const auto ids = scores.argmax(-1);
+    const auto log_sums = scores.logsumexp(-1);
     const auto log_probs = (scores.gather(-1, ids.unsqueeze(-1)).squeeze(-1) - log_sums);
     // One transfer: ids below 2^24 are exact in fp32.
     const auto host = at::stack({ids.to(at::kFloat), log_probs, log_sums}).cpu();
@@ -50,16 +54,14 @@ std::vector<Chosen> choose_tokens(const at::Tensor& logits, const SamplingOption
     return chosen;
   }
   const auto host = scores.cpu().contiguous();
-  const auto sums = log_sums.cpu();
   const int64_t vocabulary = host.size(1);
   for (size_t b = 0; b < rows.size(); ++b) {
-    const float log_sum = sums.const_data_ptr<float>()[b];
-    require_finite(log_sum);
-    const std::span<const float> row(host.const_data_ptr<float>() + static_cast<int64_t>(b) * vocabulary,
-                                     static_cast<size_t>(vocabulary));
     if (rows[b].is_finished) continue;
-    const int32_t id = rows[b].sampler.sample(row, rows[b].seen);
-    chosen[b] = {id, row[static_cast<size_t>(id)] - log_sum};
+    const auto* row = host.const_data_ptr<float>() + static_cast<int64_t>(b) * vocabulary;
+    const auto draw = draw_token(
+        sampling,
+        {{row, static_cast<size_t>(vocabulary)}, rows[b].history, static_cast<uint32_t>(b), request.eos_ids}, scratch);
+    chosen[b] = {draw.id, draw.log_prob};
   }
   return chosen;
 }
@@ -73,7 +75,8 @@ bool accept(const std::vector<Chosen>& chosen, const GenerateRequest& request,
     auto& row = rows[b];
     if (row.is_finished) continue;
     const auto [id, log_prob] = chosen[b];
-    row.seen.push_back(id);
+    row.history.add(id);
+    row.last_id = id;
     ++row.result.generated_tokens;
     events.push_back({static_cast<int32_t>(b), id, log_prob});
     const bool is_end = std::find(request.eos_ids.begin(), request.eos_ids.end(), id) !=
@@ -91,7 +94,7 @@ at::Tensor step(const InternVl& model, KvCache& cache, const std::vector<Row>& r
                 const Cancellation& cancellation) {
   const auto device = model.options().device();
   std::vector<int64_t> ids;
-  for (const auto& row : rows) ids.push_back(row.seen.back());
+  for (const auto& row : rows) ids.push_back(row.last_id);
   const auto batch = static_cast<int64_t>(rows.size());
   const auto before = cache.lengths;
   StepInput input;
@@ -123,7 +126,7 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
     const auto& prompt = request.prompts[b];
     check_prompt(config, prompt);
     const auto length = static_cast<int64_t>(prompt.ids.size());
-    Row row{Sampler(request.sampling, b), prompt.ids};
+    Row row{TokenHistory(request.sampling, prompt.ids)};
     row.result.prompt_tokens = length;
     row.budget = std::min(request.max_new_tokens, config.text.max_position_embeddings - length);
     capacity = std::max(capacity, length + row.budget);
@@ -150,16 +153,17 @@ GenerateResult generate(Session& session, const GenerateRequest& request, const 
     rows[b].result.cached_tokens = done.cached_tokens;
     last.push_back(done.hidden_states.select(1, -1));  // [1, D]
   }
+  SamplerScratch scratch;
   std::vector<Chosen> chosen;
   {
     const auto lap = watch.lap(result.timings.prefill);
     const auto logits = language_model.logits(last.size() == 1 ? last[0] : at::cat(last), {});
-    chosen = choose_tokens(logits, request.sampling, rows);
+    chosen = choose_tokens(logits, request, rows, scratch);
   }
   try {
     const auto lap = watch.lap(result.timings.decode);
     while (accept(chosen, request, rows, sink)) {
-      chosen = choose_tokens(step(session.model, cache, rows, cancellation), request.sampling, rows);
+      chosen = choose_tokens(step(session.model, cache, rows, cancellation), request, rows, scratch);
     }
   } catch (const Error& error) {
     // Stopping an answer that has begun is no failure: a stop string ends it this way.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/cancellation.h"
+#include "generation/sampling_options.h"
 #include "lora/adapter_source.h"
 #include "model/load_request.h"
 
@@ -34,16 +35,6 @@ struct ImageInput {
 struct Prompt {
   std::vector<int32_t> ids;
   std::vector<ImageInput> images;
-};
-
-struct SamplingOptions {
-  bool is_greedy;
-  double temperature;
-  int64_t top_k;              // 0: off
-  double top_p;               // 1: off
-  double min_p;               // 0: off
-  double repetition_penalty;  // 1: off; applies over prompt and generated ids
-  uint64_t seed;              // rows draw from streams that follow from it and the row's number
 };
 
 struct AdapterInfo {

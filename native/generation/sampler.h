@@ -1,41 +1,50 @@
-// One row's choice of the next token, in the order of transformers' logits processors: repetition
-// penalty, temperature, top-k, top-p, min-p, then a draw. Torch-free.
+// One row's choice of its next token, in this order: repetition, frequency and presence penalty, bias, least length,
+// mask; then the largest score, or temperature, top-k, top-p, min-p (the order of transformers' processors) and a draw.
+// A function of its arguments: the draw follows from seed, choice and number of the token (core/philox.h), so that
+// company, preemption and order change nothing. Torch-free.
 #pragma once
 
 #include <cstdint>
-#include <random>
 #include <span>
 #include <vector>
 
-#include "generation/face_llm.h"
+#include "generation/score_edits.h"
+#include "generation/score_scan.h"
 
 namespace facellm {
 
-class Sampler {
- public:
-  // `row` selects an independent stream of the seed, so that a row's draws do not depend on its
-  // neighbours.
-  Sampler(const SamplingOptions& options, uint64_t row);
-
-  // logits [V] fp32; seen_ids: prompt and generated ids. Greedy takes the largest, lowest id on ties.
-  // Throws kNonFinite.
-  int32_t sample(std::span<const float> logits, std::span<const int32_t> seen_ids);
-
-  // The distribution that sample() draws from, [V]; for tests and inspection.
-  std::vector<float> probabilities(std::span<const float> logits,
-                                   std::span<const int32_t> seen_ids) const;
-
- private:
-  struct Candidate {
-    int32_t id;
-    float score;
-    double weight;  // unnormalised probability
-  };
-  std::vector<Candidate> candidates(std::span<const float> logits,
-                                    std::span<const int32_t> seen_ids) const;
-
-  SamplingOptions options_;
-  std::mt19937_64 generator_;
+struct TokenLogProb {
+  int32_t id;
+  float log_prob;
 };
+
+struct Draw {
+  int32_t id;
+  float log_prob;
+  float mask_mass;  // the model's own probability of all ids that the mask allows
+  std::span<const TokenLogProb> top;  // most probable first; valid until the scratch is used again
+};
+
+struct Candidate {
+  int32_t id;
+  float score;    // after temperature
+  double weight;  // probability relative to the most probable id's
+};
+
+// Memory of a draw, kept from one to the next so that none is allocated; one for all rows of a thread.
+struct SamplerScratch {
+  std::vector<float> scores;
+  ScoreScan raw, masked, edited;
+  std::vector<float> maxima;
+  std::vector<Candidate> kept, best;
+  std::vector<TokenLogProb> top;
+};
+
+// Throws kNonFinite for logits that hold NaN or infinity, kInvalidArgument where mask and least length leave no id.
+Draw draw_token(const SamplingOptions& options, const DrawInput& input, SamplerScratch& scratch);
+
+// The distribution that draw_token() draws from, [V]; for tests and inspection.
+std::vector<float> draw_probabilities(const SamplingOptions& options, const DrawInput& input,
+                                      SamplerScratch& scratch);
 
 }  // namespace facellm
