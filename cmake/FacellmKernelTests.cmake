@@ -10,7 +10,7 @@ target_compile_options(facellm_cuda_on_cpu PRIVATE -Wall -Wextra -g1)
 
 # What a unit with kernels is compiled with. The sanitizers' calls are answered by the emulation, which is linked instead
 # of their runtimes; a product and a sum stay two roundings; places in reports are relative to the repository.
-set(FACELLM_KERNEL_OPTIONS -O1 -g -ffp-contract=off -fsanitize=thread,alignment
+set(FACELLM_KERNEL_OPTIONS -O1 -g1 -ffp-contract=off -fsanitize=thread,alignment
   --param=tsan-instrument-func-entry-exit=0 -fno-optimize-sibling-calls -fno-gnu-unique
   "-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=" "-ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=.")
 
@@ -32,7 +32,16 @@ endfunction()
 
 facellm_kernels_on_cpu(facellm_kernels_as_cpp)
 
-if(TARGET GTest::gtest_main)
+if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU" OR NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  # The suite is one test, which says why it is skipped.
+  set(unavailable "${CMAKE_CURRENT_BINARY_DIR}/cuda_on_cpu/unavailable.cpp")
+  file(CONFIGURE OUTPUT "${unavailable}" CONTENT
+    "#include <gtest/gtest.h>\nTEST(KernelsOnCpu, All) { GTEST_SKIP() << \"kernels run on the CPU with GCC on Linux only\"; }\n")
+endif()
+if(TARGET GTest::gtest_main AND unavailable)
+  add_executable(facellm_kernel_tests EXCLUDE_FROM_ALL "${unavailable}")
+  target_link_libraries(facellm_kernel_tests PRIVATE GTest::gtest_main)
+elseif(TARGET GTest::gtest_main)
   file(GLOB kernel_test_sources CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/*.cpp")
   # Bugs planted into copies of the kernels, so that the checks are checked.
   set(planted "${CMAKE_CURRENT_BINARY_DIR}/cuda_on_cpu/planted.cpp")
