@@ -21,6 +21,10 @@ export interface AnswersJob {
   readonly threads: number;
   /** Python with transformers; '': none. */
   readonly python: string;
+  readonly baselineDevice: string;
+  /** Tokens of an answer, and how many at once, most wanted first. */
+  readonly steps: number;
+  readonly batches: readonly [number, number, number];
   readonly secondsARow: number;
 }
 
@@ -28,7 +32,6 @@ const PHOTO = join(import.meta.dirname, '..', '..', 'examples', 'photo.jpg');
 const PROMPT = 316;
 /** Words of a question beside its picture. */
 const QUESTION = 60;
-const STEPS = 64;
 const GREEDY = {
   ...{ isGreedy: true, temperature: 1, topK: 0, topP: 1, minP: 0 },
   ...{ repetitionPenalty: 1, seed: 0 },
@@ -74,21 +77,26 @@ async function askPhoto(model: NativeModel, config: CheckpointConfig, maxTiles: 
   return { ms: performance.now() - start, tiles, timings };
 }
 
-function decodeRow(model: NativeModel, config: CheckpointConfig, rows: number): RowPlan {
+function decodeRow(
+  model: NativeModel,
+  config: CheckpointConfig,
+  rows: number,
+  steps: number,
+): RowPlan {
   return {
     name: `decode, B = ${rows} at ${PROMPT}`,
-    work: decodeWork(config.model, rows, PROMPT + STEPS / 2),
+    work: decodeWork(config.model, rows, PROMPT + steps / 2),
     gives: { count: rows, unit: 'tokens' },
     run: async () => {
       const { timings } = await model.generate(
         {
           prompts: Array.from({ length: rows }, () => ({ ids: randomIds(PROMPT), images: [] })),
-          ...{ adapters: [], sampling: GREEDY, maxNewTokens: STEPS + 1 },
+          ...{ adapters: [], sampling: GREEDY, maxNewTokens: steps + 1 },
           ...{ eosIds: [], usesPrefixCache: false },
         },
         () => {},
       ).promise;
-      return timings.decode / STEPS;
+      return timings.decode / steps;
     },
   };
 }
@@ -96,10 +104,11 @@ function decodeRow(model: NativeModel, config: CheckpointConfig, rows: number): 
 async function rowsOf(
   model: NativeModel,
   config: CheckpointConfig,
+  { steps, batches }: AnswersJob,
 ): Promise<readonly (readonly [RowPlan, Request])[]> {
   const decode = (rows: number): readonly [RowPlan, Request] => [
-    decodeRow(model, config, rows),
-    { kind: 'decode', context: PROMPT, steps: STEPS, rows },
+    decodeRow(model, config, rows, steps),
+    { kind: 'decode', context: PROMPT, steps, rows },
   ];
   const vision = async (maxTiles: number): Promise<readonly [RowPlan, Request]> => {
     const { tiles } = await askPhoto(model, config, maxTiles);
@@ -123,12 +132,12 @@ async function rowsOf(
     return [plan, { kind: 'first-token', tiles, tokens }];
   };
   return [
-    decode(1),
+    decode(batches[0]),
     await vision(1),
     await firstToken(1),
-    decode(64),
+    decode(batches[1]),
     await vision(12),
-    decode(8),
+    decode(batches[2]),
     await firstToken(12),
   ];
 }
@@ -146,9 +155,9 @@ printRow({
 const baseline =
   job.python === ''
     ? undefined
-    : await HfBaseline.start(job.python, job.directory, 'bf16', job.threads, job.device);
-for (const [plan, request] of await rowsOf(model, config)) {
-  const scale = request.kind === 'decode' ? STEPS : 1;
+    : await HfBaseline.start(job.python, job.directory, 'bf16', job.threads, job.baselineDevice);
+for (const [plan, request] of await rowsOf(model, config, job)) {
+  const scale = request.kind === 'decode' ? job.steps : 1;
   const theirs = async (): Promise<number> =>
     ((await baseline?.run({ name: plan.name, run: plan.run, baseline: request })) ?? NaN) / scale;
   const row = { ...plan, name: `${job.title}: ${plan.name}` };

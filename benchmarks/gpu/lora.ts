@@ -15,6 +15,7 @@ export interface LoraJob {
   readonly threads: number;
   /** Python with transformers and PEFT; '': none. */
   readonly python: string;
+  readonly baselineDevice: string;
   readonly batch: number;
   readonly pairs: number;
   /** How many of the rows, most wanted first. */
@@ -37,6 +38,7 @@ for (const row of trainingRows(job.batch).slice(0, job.rows)) {
         JSON.stringify({
           ...{ row: { ...row, request }, model: job.directory, device: job.device },
           ...{ threads: job.threads, pairs: job.pairs, baseline: job.python },
+          baselineDevice: job.baselineDevice,
         }),
       ],
       { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },

@@ -16,6 +16,8 @@ export interface RowJob {
   readonly pairs: number;
   /** Python with transformers and PEFT; '': none. */
   readonly baseline: string;
+  /** @default device */
+  readonly baselineDevice?: string;
 }
 
 export interface RowResult {
@@ -40,6 +42,7 @@ async function measure({
   threads,
   pairs,
   baseline,
+  baselineDevice = device,
 }: RowJob): Promise<RowResult> {
   await loadAddon().setThreads(threads).promise;
   const own = await OwnTrainer.create(model, row, device);
@@ -49,7 +52,7 @@ async function measure({
       : await BaselineProcess.start<StepRequest, StepResult>(baseline, 'hf_train.py', [
           model,
           String(threads),
-          device,
+          baselineDevice,
         ]);
   const ours: StepResult[] = [];
   const theirs: StepResult[] = [];

@@ -1,5 +1,6 @@
 /** The build of a proof: the addon and the native tests, for this machine's card alone. */
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { findGoogleTest } from '../find-googletest.mjs';
@@ -22,6 +23,9 @@ export function definesOf({ findings }, libtorch, own) {
   ];
 }
 
+/** A card that is not there: libtorch's CUDA key, on the CPU (docs/gpu.md). */
+const PRETEND = /** @type {const} */ (['facellm_pretend', 'facellm_pretend_tests']);
+
 /** @type {import('./part.mjs').Part['run']} */
 export async function build(context, limitS) {
   const { root, env, findings } = context;
@@ -30,17 +34,31 @@ export async function build(context, limitS) {
     throw new Error('no libtorch: python3 needs torch 2.11 or newer, or FACELLM_LIBTORCH a folder');
   const googleTest = findGoogleTest(env);
   const own = 'missing' in googleTest ? [] : googleTest.defines;
-  const defines = definesOf(context, libtorch.root, own).map((define) => `-D${define}`);
+  const pretends =
+    findings.isDryRun &&
+    !libtorch.hasCuda &&
+    !('missing' in googleTest) &&
+    existsSync(join(root, 'cmake', 'FacellmPretendCuda.cmake'));
+  const all = [...own, ...(pretends ? ['FACELLM_PRETEND_CUDA=ON'] : [])];
+  const defines = definesOf(context, libtorch.root, all).map((define) => `-D${define}`);
   const folder = join(root, 'build');
   const ninja = spawnSync('ninja', ['--version']).status === 0 ? ['-G', 'Ninja'] : [];
   await must(context, ['cmake', ...ninja, '-S', root, '-B', folder, ...defines], limitS);
-  const targets = ['facellm', ...('missing' in googleTest ? [] : ['facellm_native_tests'])];
+  const targets = [
+    'facellm',
+    ...('missing' in googleTest ? [] : ['facellm_native_tests']),
+    ...(pretends ? PRETEND : []),
+  ];
   const jobs = String(findings.machine?.cores ?? 2);
   const { seconds } = await must(
     context,
     ['cmake', '--build', folder, '-j', jobs, '--target', ...targets],
     limitS,
   );
+  if (pretends) {
+    findings.device = 'cuda';
+    context.env.FACELLM_ADDON = join(folder, 'Release', `${PRETEND[0]}.node`);
+  }
   const notes = [`libtorch ${libtorch.version}, ${seconds.toFixed(0)} s with ${jobs} jobs`];
   return 'missing' in googleTest ? [...notes, googleTest.missing] : notes;
 }

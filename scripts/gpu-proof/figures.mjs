@@ -14,6 +14,9 @@ function python({ root, findings }, name) {
   return [machine.python, join(root, 'benchmarks', 'gpu', name)];
 }
 
+/** Python's torch knows no pretend card. @param {import('./report.mjs').Findings} findings */
+const pythonDevice = ({ isDryRun }) => (isDryRun ? 'cpu' : 'cuda');
+
 /** Each JSON object that a script of Python prints. @param {(object: any) => void} take */
 const objects = (take) => (/** @type {string} */ line) => {
   if (line.startsWith('{')) take(JSON.parse(line));
@@ -22,7 +25,7 @@ const objects = (take) => (/** @type {string} */ line) => {
 /** @type {import('./part.mjs').Part['run']} */
 export async function roofs(context, limitS) {
   const { findings, save } = context;
-  await must(context, [...python(context, 'roofs.py'), findings.device], limitS, {
+  await must(context, [...python(context, 'roofs.py'), pythonDevice(findings)], limitS, {
     onLine: objects((found) => {
       findings.roofs = found;
       save();
@@ -34,7 +37,7 @@ export async function roofs(context, limitS) {
 /** @type {import('./part.mjs').Part['run']} */
 export async function attention(context, limitS) {
   const { findings } = context;
-  await must(context, [...python(context, 'attention.py'), findings.device], limitS, {
+  await must(context, [...python(context, 'attention.py'), pythonDevice(findings)], limitS, {
     onLine: objects((found) => findings.attention.push(found)),
   });
   const count = (/** @type {string} */ choice) =>
@@ -70,7 +73,7 @@ async function model(context, size, limitS) {
   if (!inMemory && freeBytes(models) < needed) throw new Skip(`no room for ${needed / 1e9} GB`);
   await must(
     context,
-    [...python(context, 'random_checkpoint.py'), golden, folder, size, findings.device],
+    [...python(context, 'random_checkpoint.py'), golden, folder, size, pythonDevice(findings)],
     limitS,
   );
   return folder;
@@ -125,8 +128,15 @@ export const answers = (size) => async (context, limitS) => {
   const directory = await model(context, standIn(context, size), limitS);
   const { python: own, notes } = baselineOf(context, ['torch', 'transformers']);
   const job = {
-    ...{ title: size, directory, device, python: own },
+    ...{
+      title: size,
+      directory,
+      device,
+      python: own,
+      baselineDevice: pythonDevice(context.findings),
+    },
     ...{ threads: isDryRun ? 2 : (machine?.cores ?? 2), secondsARow: isDryRun ? 0.1 : 2 },
+    ...(isDryRun ? { steps: 4, batches: [1, 3, 2] } : { steps: 64, batches: [1, 64, 8] }),
   };
   const rows = await measure(context, 'answers.ts', job, (end - performance.now()) / 1000);
   return [`${rows} rows`, ...notes];
@@ -139,7 +149,15 @@ export const lora = (size, settings) => async (context, limitS) => {
   const directory = await model(context, standIn(context, size), limitS);
   const { python: own, notes } = baselineOf(context, ['torch', 'transformers', 'peft']);
   const job = {
-    ...{ title: size, directory, device, python: own, ...settings, pairs: 5 },
+    ...{
+      title: size,
+      directory,
+      device,
+      python: own,
+      baselineDevice: pythonDevice(context.findings),
+      ...settings,
+      pairs: 5,
+    },
     ...{
       threads: isDryRun ? 2 : (machine?.cores ?? 2),
       ...(isDryRun && { pairs: 1, batch: 1, rows: 1 }),

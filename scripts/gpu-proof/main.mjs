@@ -94,12 +94,9 @@ function commit() {
   return run.status === 0 ? run.stdout.trim() : 'unknown commit';
 }
 
-/** A pretend card that `npm test` may have built: libtorch's CUDA key, on the CPU. */
-const PRETEND = join(ROOT, 'build', 'Release', 'facellm_pretend.node');
-const usesPretend = values['dry-run'] && existsSync(PRETEND);
 /** @type {import('./report.mjs').Findings} */
 const findings = {
-  ...{ isDryRun: values['dry-run'], device: values['dry-run'] && !usesPretend ? 'cpu' : 'cuda' },
+  ...{ isDryRun: values['dry-run'], device: values['dry-run'] ? 'cpu' : 'cuda' },
   ...{ commit: commit(), startedAt: new Date().toISOString(), machine: undefined },
   ...{ parts: [], attention: [], roofs: undefined, rows: [] },
 };
@@ -114,7 +111,7 @@ const context = {
     ...process.env,
     PATH: `${dirname(process.execPath)}:/usr/local/cuda/bin:${process.env.PATH ?? ''}`,
     FACELLM_OFFLINE: '1',
-    FACELLM_ADDON: usesPretend ? PRETEND : join(ROOT, 'build', 'Release', 'facellm.node'),
+    FACELLM_ADDON: join(ROOT, 'build', 'Release', 'facellm.node'),
   },
 };
 
@@ -124,7 +121,7 @@ async function lookAround() {
   const { card, packages, sanitizer } = findings.machine;
   if (!card && !findings.isDryRun) throw new Error('nvidia-smi shows no card; try --dry-run');
   return [
-    card ? card.name : `no card, so on "${findings.device}"`,
+    card ? card.name : 'no card',
     ...Object.entries(packages).map(([name, version]) => `${name} ${version}`),
     ...(sanitizer === '' ? ['no compute-sanitizer'] : []),
   ];

@@ -121,7 +121,8 @@ function check() {
     ];
     const job = {
       ...{ title: 'check', directory: join(top, 'golden', 'ckpt-300m'), device: 'cpu' },
-      ...{ python: '', threads: 2, secondsARow: 0.1 },
+      ...{ python: '', baselineDevice: 'cpu', threads: 2, secondsARow: 0.1 },
+      ...{ steps: 4, batches: [1, 3, 2] },
     };
     const libtorch = findLibtorch().found?.root ?? '';
     const defines = [`LIBTORCH_ROOT=${libtorch}`, `NODE=${node}`, 'FACELLM_NATIVE_TESTS=ON'];

@@ -34,7 +34,7 @@
 /**
  * @typedef {object} Findings
  * @property {boolean} isDryRun
- * @property {string} device what the product ran on: cuda, or cpu in a dry run
+ * @property {string} device what the product ran on: cuda (in a dry run a pretend card), or cpu
  * @property {string} commit
  * @property {string} startedAt
  * @property {import('./machine.mjs').Machine | undefined} machine
@@ -92,7 +92,7 @@ function describeCard({ machine, device, isDryRun }) {
     ? `${card.name} (compute ${card.capability}, ${card.memory}, driver ${card.driver})`
     : 'no GPU';
   return isDryRun
-    ? `Dry run on "${device}" with tiny models: figures mean nothing. ${name}.`
+    ? `Dry run on ${device === 'cuda' ? 'a pretend card' : 'the CPU'} with tiny models: figures mean nothing. ${name}.`
     : `${name}.`;
 }
 

@@ -39,9 +39,13 @@ export function countsOf(lines) {
     .map((line) => line.replace(/[[\]]/g, '').trim().replace(/ +/g, ' ').toLowerCase());
 }
 
+/** @param {import('./report.mjs').Findings} findings */
+const pretends = ({ isDryRun, device }) => isDryRun && device === 'cuda';
+
 /** @param {import('./part.mjs').Context} context */
-function nativeTests({ root }) {
-  const program = join(root, 'build', 'facellm_native_tests');
+function nativeTests({ root, findings }) {
+  const suite = pretends(findings) ? 'facellm_pretend_tests' : 'facellm_native_tests';
+  const program = join(root, 'build', suite);
   if (!existsSync(program))
     throw new Skip('there are no native tests: the build failed, or no GoogleTest');
   return program;
