@@ -82,13 +82,13 @@ void check(const Context& context, Cell& cell) {
          {.fault = Fault::kAsyncCopy, .what = context.what(), .thread = context.thread.number, .code = context.code, .how = "copies there and has not waited for it", .other_block = running.block,
           .other_thread = int64_t{cell.write.who} - 1, .other_code = cell.write.code});
   }
-  if (access != Access::kRead && !is_ordered(cell.read, context.thread)) context.race(cell.read, "reads it");
-  if (!is_ordered(cell.write, context.thread)) context.race(cell.write, "writes it");
-  if (access != Access::kAtomic && !is_ordered(cell.atomic, context.thread)) context.race(cell.atomic, "changes it (atomic)");
-  const char* const elsewhere = cell.was_written                                    ? "writes it"
-                                : cell.was_atomic && access != Access::kAtomic      ? "changes it (atomic)"
-                                : cell.was_read && access != Access::kRead          ? "reads it"
-                                                                                    : nullptr;
+  if (access != Access::kRead && !is_ordered(cell.read, context.thread)) context.race(cell.read, "read it");
+  if (!is_ordered(cell.write, context.thread)) context.race(cell.write, "wrote it");
+  if (access != Access::kAtomic && !is_ordered(cell.atomic, context.thread)) context.race(cell.atomic, "changed it (atomic)");
+  const char* const elsewhere = cell.was_written                               ? "wrote it"
+                                : cell.was_atomic && access != Access::kAtomic ? "changed it (atomic)"
+                                : cell.was_read && access != Access::kRead     ? "read it"
+                                                                               : nullptr;
   if (elsewhere != nullptr) {
     stop(context.thread, {.fault = Fault::kRace, .what = context.what(), .thread = context.thread.number,
                           .code = context.code, .how = elsewhere,

@@ -114,7 +114,7 @@ TEST(Order, WriteAfterReadsOfManyIsARace) {
   const auto report = run(false);
   settings().order = Order::kShuffled;
   expect_fault(report, Fault::kRace, "thread (0,0,0) of block (0,0,0) writes 4 bytes at byte 0 of shared memory overwrite_kernel::value");
-  expect_fault(report, Fault::kRace, "; several threads reads it, last at ");
+  expect_fault(report, Fault::kRace, "; several threads read it, last at ");
 }
 
 __global__ void blocks_kernel(int* data, int mode) {
