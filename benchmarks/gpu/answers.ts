@@ -9,6 +9,7 @@ import { loadAddon } from '../../lib/binding/load.js';
 import type { NativeModel } from '../../lib/binding/native.js';
 import { type CheckpointConfig, readCheckpointConfig } from '../../lib/checkpoint/index.js';
 import { decodeImage, planTiles } from '../../lib/image/index.js';
+import { GREEDY } from '../../test/support/generate.js';
 import { HfBaseline, type Request } from '../baselines/hf.js';
 import { decodeWork, prefillWork, visionWork } from './counts.js';
 import { measureRow, printRow, type RowPlan } from './row.js';
@@ -32,10 +33,6 @@ const PHOTO = join(import.meta.dirname, '..', '..', 'examples', 'photo.jpg');
 const PROMPT = 316;
 /** Words of a question beside its picture. */
 const QUESTION = 60;
-const GREEDY = {
-  ...{ isGreedy: true, temperature: 1, topK: 0, topP: 1, minP: 0 },
-  ...{ repetitionPenalty: 1, seed: 0 },
-} as const;
 
 const randomIds = (count: number): Int32Array =>
   Int32Array.from({ length: count }, () => 100 + Math.floor(Math.random() * 900));
