@@ -38,7 +38,7 @@ struct FaceLlm::State {
                 ImageFeatureCache(request.image_cache_bytes),
                 PrefixCache(request.prefix_cache_bytes),
                 {},
-                AdapterStack(model)},
+                AdapterStacks(model)},
         info(std::move(opened.info)) {}
 
   // Runs `work` under `adapters`. What was computed from files that changed meanwhile is no result, and what
@@ -48,7 +48,8 @@ struct FaceLlm::State {
     const c10::InferenceMode inference;
     require_device(info.device);
     files.require_unchanged();
-    session.adapters.use(adapters);
+    session.stack = session.adapters.serial_of(adapters);
+    session.adapters.set_all_rows(session.stack);
     try {
       auto result = work();
       files.require_unchanged();

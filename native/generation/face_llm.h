@@ -37,13 +37,6 @@ struct Prompt {
   std::vector<ImageInput> images;
 };
 
-struct AdapterInfo {
-  int64_t id;  // names it in requests; never used twice by a model
-  int64_t parameter_count;
-  int64_t bytes;
-  bool touches_vision;  // vision tower or projector: image vectors differ under it
-};
-
 struct GenerateRequest {
   std::vector<Prompt> prompts;  // a batch; lengths may differ
   std::vector<int64_t> adapters;  // for all rows of the batch, in this order; empty: the base model

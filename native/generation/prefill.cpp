@@ -14,7 +14,7 @@ namespace {
 std::string image_identity(const Session& session, const ImageInput& image) {
   std::string identity = image.key + "/" + std::to_string(image.columns) + "x" +
                          std::to_string(image.rows) + (image.has_thumbnail ? "+1" : "");
-  for (const int64_t id : session.adapters.active_on_images()) identity += "/" + std::to_string(id);
+  for (const int64_t id : session.adapters.image_ids_of(session.stack)) identity += "/" + std::to_string(id);
   return identity;
 }
 
@@ -179,7 +179,7 @@ PrefilledPrompt prefill(Session& session, const Prompt& prompt, const std::vecto
     result.image_tokens = vectors.size(0);
   }
   const auto tokens = identities(session, prompt, features);
-  if (uses_prefix_cache) result.cached_tokens = session.prefixes.restore(tokens, session.adapters.active(), cache);
+  if (uses_prefix_cache) result.cached_tokens = session.prefixes.restore(tokens, session.adapters.ids_of(session.stack), cache);
   const int64_t start = result.cached_tokens, count = length - start;
   StepInput input;
   input.embeddings = embeddings.narrow(0, start, count).unsqueeze(0);
@@ -190,7 +190,7 @@ PrefilledPrompt prefill(Session& session, const Prompt& prompt, const std::vecto
     input.mask = (slots.unsqueeze(0) <= input.positions.squeeze(0).unsqueeze(1)).view({1, 1, count, length});
   }
   result.hidden_states = language_model.forward(input, cache, cancellation, trace);
-  if (uses_prefix_cache) session.prefixes.store(tokens, session.adapters.active(), cache, start);
+  if (uses_prefix_cache) session.prefixes.store(tokens, session.adapters.ids_of(session.stack), cache, start);
   return result;
 }
 

@@ -12,23 +12,24 @@
 #include "core/cancellation.h"
 #include "core/stopwatch.h"
 #include "core/trace.h"
-#include "generation/adapter_stack.h"
 #include "generation/face_llm.h"
 #include "generation/prefix_cache.h"
+#include "lora/adapter_stacks.h"
 #include "model/image_feature_cache.h"
 #include "model/internvl.h"
 
 namespace facellm {
 
 // What lives as long as a loaded model: caches, a number for every picture met so far, and adapters. The
-// caller has made the request's adapters work (AdapterStack::use).
+// caller has made the request's stack that of all rows (AdapterStacks::set_all_rows).
 struct Session {
   const InternVl& model;
   Preprocessing preprocessing;
   ImageFeatureCache image_features;
   PrefixCache prefixes;
   std::unordered_map<std::string, int64_t> image_numbers;
-  AdapterStack adapters;
+  AdapterStacks adapters;
+  uint64_t stack = 0;      // of `adapters`: the request's
   int64_t tiles_encoded = 0;  // by the vision tower, since the model was loaded
 };
 

@@ -11,13 +11,12 @@
 #include <vector>
 
 #include "layers/kv_cache.h"
+#include "lora/adapter_source.h"
 
 namespace facellm {
 
 // One number a token: the id (>= 0) for text, a negative number unique to (picture, place) else.
 using TokenIdentities = std::vector<int64_t>;
-// Ids of the adapters that were active, in order (generation/adapter_stack.h).
-using AdapterIds = std::vector<int64_t>;
 
 class PrefixCache {
  public:

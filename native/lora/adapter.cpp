@@ -10,7 +10,6 @@
 
 #include "checkpoint/problem_list.h"
 #include "core/error.h"
-#include "lora/frozen_lora.h"
 #include "model/name_map.h"
 
 namespace facellm {
@@ -175,10 +174,9 @@ void Adapter::prepare_for_inference() {
   }
 }
 
-void activate(InternVl& model, const std::vector<std::shared_ptr<const Adapter>>& adapters,
-              const std::shared_ptr<const LoraDropout>& dropout) {
-  std::map<Linear*, std::vector<LoraSlice>> slices;
-  std::map<std::pair<Linear*, int64_t>, bool> has_dora;
+SlicesByLinear stacked_slices(const std::vector<std::shared_ptr<const Adapter>>& adapters) {
+  SlicesByLinear slices;
+  std::map<std::pair<const Linear*, int64_t>, bool> has_dora;
   for (const auto& adapter : adapters) {
     for (const auto& member : adapter->members()) {
       const auto [entry, is_first] =
@@ -190,19 +188,21 @@ void activate(InternVl& model, const std::vector<std::shared_ptr<const Adapter>>
       slices[member.linear].push_back(member.slice);
     }
   }
+  return slices;
+}
+
+void activate(InternVl& model, const std::vector<std::shared_ptr<const Adapter>>& adapters,
+              const std::shared_ptr<const LoraDropout>& dropout) {
+  const auto slices = stacked_slices(adapters);
   // All are made before any is put in place: running out of memory leaves the model as it was.
   std::vector<std::shared_ptr<const LinearExtension>> extensions;
   const auto sites = model.linears();
   for (uint64_t place = 0; place < sites.size(); ++place) {
     auto* linear = sites[place].linear;
     const auto found = slices.find(linear);
-    if (found == slices.end()) {
-      extensions.push_back(nullptr);
-    } else if (dropout == nullptr) {
-      extensions.push_back(std::make_shared<const FrozenLora>(*linear, found->second));
-    } else {
-      extensions.push_back(std::make_shared<const LoraExtension>(found->second, dropout, place));
-    }
+    extensions.push_back(found == slices.end()
+                             ? nullptr
+                             : std::make_shared<const LoraExtension>(found->second, dropout, place));
   }
   for (size_t i = 0; i < sites.size(); ++i) sites[i].linear->extension = std::move(extensions[i]);
 }

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -48,9 +49,13 @@ class Adapter {
   std::vector<Member> members_;
 };
 
-// Makes exactly these adapters work, their sums where several meet; none restores the model. `dropout`
-// null: for answering, nothing can be learnt (lora/frozen_lora.h). Throws kAdapterInvalid where DoRA meets
-// another adapter on one module; then nothing has changed.
+// What a stack of adapters adds to each layer, in order. Throws kAdapterInvalid where DoRA meets another adapter on one
+// module.
+using SlicesByLinear = std::map<const Linear*, std::vector<LoraSlice>>;
+SlicesByLinear stacked_slices(const std::vector<std::shared_ptr<const Adapter>>& adapters);
+
+// For training: makes exactly these adapters work, their sums where several meet; none restores the model. Throws as
+// stacked_slices() does; then nothing has changed. For answering: lora/adapter_stacks.h.
 void activate(InternVl& model, const std::vector<std::shared_ptr<const Adapter>>& adapters,
               const std::shared_ptr<const LoraDropout>& dropout);
 

@@ -1,4 +1,4 @@
-// What an adapter is before it is read: files and modules as plain data, no torch header.
+// What an adapter is before it is read, and what is told of it then: plain data, no torch header.
 #pragma once
 
 #include <cstdint>
@@ -23,5 +23,15 @@ struct AdapterSource {
   std::string file;  // adapter_model.safetensors, absolute
   AdapterSpec spec;
 };
+
+struct AdapterInfo {
+  int64_t id;  // names it in requests; never used twice by a model
+  int64_t parameter_count;
+  int64_t bytes;
+  bool touches_vision;  // vision tower or projector: image vectors differ under it
+};
+
+// A stack: adapters in order; none is the base model.
+using AdapterIds = std::vector<int64_t>;
 
 }  // namespace facellm

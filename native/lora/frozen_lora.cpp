@@ -20,24 +20,29 @@ void add_dora(at::Tensor own, const at::Tensor& delta, double scaling, const at:
 
 FrozenLora::FrozenLora(const Linear& base, const std::vector<LoraSlice>& slices) {
   const auto dtype = base.weight.scalar_type();
+  // Where an adapter's matrix is kept as it is, it is counted there.
+  const auto count_new = [&](const at::Tensor& kept, const at::Tensor& from) {
+    if (!kept.is_alias_of(from)) bytes_ += static_cast<int64_t>(kept.nbytes());
+  };
   std::vector<at::Tensor> matrices;
   for (const auto& slice : slices) {
     matrices.push_back(slice.a.to(dtype));
     Part part{slice.begin, slice.count, slice.b.to(dtype), slice.scaling, {}};
+    count_new(part.b, slice.b);
     if (slice.magnitude.defined()) {
       const auto rows = base.weight.narrow(0, slice.begin, slice.count);
       const auto norms = slice.norms.defined() ? slice.norms : row_norms(rows, slice);
       part.gain = slice.magnitude.to(at::kFloat) / norms;
+      count_new(part.gain, slice.magnitude);
     }
     parts_.push_back(std::move(part));
   }
   a_ = matrices.size() == 1 ? matrices[0] : at::cat(matrices);
+  count_new(a_, slices[0].a);
 }
 
-at::Tensor FrozenLora::forward(const Linear& base, const at::Tensor& x) const {
-  const auto rows = x.reshape({-1, x.size(-1)});
-  auto out = linear_product(rows, base.weight, base.bias);
-  const auto u = product(rows, a_.t());  // [T, sum of ranks]
+void FrozenLora::add_to(const at::Tensor& out, const Linear& base, const at::Tensor& x) const {
+  const auto u = product(x, a_.t());  // [T, sum of ranks]
   int64_t column = 0;
   for (const auto& part : parts_) {
     const int64_t rank = part.b.size(1);
@@ -51,9 +56,6 @@ at::Tensor FrozenLora::forward(const Linear& base, const at::Tensor& x) const {
     }
     column += rank;
   }
-  auto shape = x.sizes().vec();
-  shape.back() = out.size(1);
-  return out.view(shape);
 }
 
 }  // namespace facellm

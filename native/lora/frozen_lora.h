@@ -1,5 +1,5 @@
-// Low-rank additions for answering: nothing can be learnt, so what follows from the matrices alone is
-// computed once, when the adapters are activated, and a decoding step adds two small products a layer.
+// Low-rank additions for answering, of one layer under one stack of adapters: nothing can be learnt, so what follows
+// from the matrices alone is computed once, when the stack is built, and a decoding step adds two small products a layer.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -11,11 +11,14 @@
 
 namespace facellm {
 
-class FrozenLora : public LinearExtension {
+class FrozenLora {
  public:
   // Matrices are kept in `base`'s dtype, DoRA's gains in fp32.
   FrozenLora(const Linear& base, const std::vector<LoraSlice>& slices);
-  at::Tensor forward(const Linear& base, const at::Tensor& x) const override;
+  // out [T, out], which holds `base`'s own x W^T + b, becomes the adapted layer's. x [T, in], rows of any stride.
+  void add_to(const at::Tensor& out, const Linear& base, const at::Tensor& x) const;
+  // Of what is kept beside the adapters' own matrices.
+  int64_t bytes() const { return bytes_; }
 
  private:
   struct Part {
@@ -27,6 +30,7 @@ class FrozenLora : public LinearExtension {
   };
   at::Tensor a_;  // all A matrices, [sum of ranks, in]: x is read once
   std::vector<Part> parts_;
+  int64_t bytes_ = 0;
 };
 
 }  // namespace facellm

@@ -23,7 +23,7 @@ struct Loaded {
   explicit Loaded(int64_t image_cache_bytes)
       : opened(open_model(tiny_model(kTinyWeights, "fp32"), [](int64_t, int64_t) {}, {})),
         session{*opened.model, tiny_model(kTinyWeights, "fp32").preprocessing,
-                ImageFeatureCache(image_cache_bytes), PrefixCache(0), {}, AdapterStack(*opened.model)} {}
+                ImageFeatureCache(image_cache_bytes), PrefixCache(0), {}, AdapterStacks(*opened.model)} {}
 };
 
 ImageInput picture(const std::string& key, int columns, int rows) {

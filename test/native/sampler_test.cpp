@@ -296,7 +296,8 @@ TEST(Sampler, EqualsThePlainVersionOfEveryProcessor) {
       if (i == 0) continue;
       const auto &a = drawn.top[i - 1], &b = drawn.top[i];
       EXPECT_GE(a.log_prob, b.log_prob);
-      if (is_raw && c.scores[static_cast<size_t>(a.id)] == c.scores[static_cast<size_t>(b.id)]) EXPECT_LT(a.id, b.id);
+      const bool are_equal = is_raw && c.scores[static_cast<size_t>(a.id)] == c.scores[static_cast<size_t>(b.id)];
+      EXPECT_TRUE(!are_equal || a.id < b.id);
     }
     double mass = 0;
     for (size_t i = 0; i < raw.probabilities.size(); ++i) {
