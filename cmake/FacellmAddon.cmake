@@ -8,14 +8,23 @@ if(NOT node_result EQUAL 0)
   message(FATAL_ERROR "node-api-headers and node-addon-api are not installed: run npm install first")
 endif()
 file(GLOB binding_sources CONFIGURE_DEPENDS "native/binding/*.cpp")
-add_library(facellm MODULE ${binding_sources})
-set_target_properties(facellm PROPERTIES PREFIX "" SUFFIX ".node"
-  LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/Release")
-target_include_directories(facellm SYSTEM PRIVATE ${node_includes})
-target_compile_definitions(facellm PRIVATE NAPI_VERSION=9 NAPI_CPP_EXCEPTIONS
+add_library(facellm_binding OBJECT ${binding_sources})
+target_include_directories(facellm_binding SYSTEM PRIVATE ${node_includes})
+target_compile_definitions(facellm_binding PRIVATE NAPI_VERSION=9 NAPI_CPP_EXCEPTIONS
   # A worker that is being terminated can take no exception: without this the process would abort.
   NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS)
-target_link_libraries(facellm PRIVATE facellm_generation facellm_training)
-# Node unloads an addon with the last worker that used it; our handler for SIGBUS (core/bus_guard) would go with it.
-target_link_options(facellm PRIVATE LINKER:-z,nodelete)
-facellm_sanitise(facellm binding)
+target_link_libraries(facellm_binding PUBLIC facellm_generation facellm_training)
+facellm_sanitise(facellm_binding binding)
+
+# facellm_addon(NAME OBJECTS...): NAME.node, with these object libraries before all others.
+function(facellm_addon name)
+  add_library(${name} MODULE)
+  set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".node" LINKER_LANGUAGE CXX
+    LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/Release")
+  target_link_libraries(${name} PRIVATE ${ARGN} facellm_binding)
+  # Node unloads an addon with the last worker that used it; our handler for SIGBUS (core/bus_guard) would go with it.
+  target_link_options(${name} PRIVATE LINKER:-z,nodelete)
+  facellm_sanitise(${name} binding)
+endfunction()
+
+facellm_addon(facellm)

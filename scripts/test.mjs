@@ -15,9 +15,15 @@ import { ROOT, setUp } from './setup.mjs';
 
 /** @typedef {{ passed: number, failed: number, skipped: readonly string[] }} Counts skipped: the reason of each */
 
-/** @param {string} folder @param {readonly string[]} args @returns {Counts} */
-function runMocha(folder, args) {
+/**
+ * @param {string} folder
+ * @param {readonly string[]} args
+ * @param {Readonly<Record<string, string>>} [variables] of the environment
+ * @returns {Counts}
+ */
+function runMocha(folder, args, variables = {}) {
   const report = join(folder, 'mocha.json');
+  rmSync(report, { force: true });
   const run = spawnSync(
     process.execPath,
     [
@@ -26,7 +32,7 @@ function runMocha(folder, args) {
       join(ROOT, 'scripts', 'spec-and-counts.cjs'),
       ...args,
     ],
-    { cwd: ROOT, stdio: 'inherit', env: { ...process.env, FACELLM_COUNTS: report } },
+    { cwd: ROOT, stdio: 'inherit', env: { ...process.env, FACELLM_COUNTS: report, ...variables } },
   );
   if (!existsSync(report)) {
     process.stderr.write(`mocha ended without a report (status ${run.status})\n`);
@@ -39,6 +45,12 @@ function runMocha(folder, args) {
 
 /** The suites of GoogleTest: each room of native/, and the CUDA kernels run on the CPU. */
 const NATIVE_SUITES = ['facellm_native_tests', 'facellm_kernel_tests'];
+
+/**
+ * Beside a CPU libtorch: GoogleTest's suite once more on the pretend CUDA device, and these of mocha (docs/gpu.md). All of
+ * them run with `npm run test:pretend`.
+ */
+const PRETEND_SUITES = ['test/golden/model.test.ts', 'test/golden/layouts.test.ts'];
 
 /**
  * @param {string} program
@@ -75,13 +87,16 @@ async function runNative(folder) {
   if ('missing' in googleTest) return skip(googleTest.missing);
   // Beside the addon, whose objects it shares: nothing of the engine is compiled twice.
   const build = join(ROOT, 'build');
+  const pretends = !libtorch.hasCuda;
+  const suites = [...NATIVE_SUITES, ...(pretends ? ['facellm_pretend_tests'] : [])];
   const defines = [
+    `FACELLM_PRETEND_CUDA=${pretends ? 'ON' : 'OFF'}`,
     ...[`LIBTORCH_ROOT=${libtorch.root}`, `NODE=${process.execPath}`, 'FACELLM_NATIVE_TESTS=ON'],
     ...googleTest.defines,
   ];
   for (const args of [
     ['-S', ROOT, '-B', build, ...defines.map((define) => `-D${define}`)],
-    ['--build', build, '-j', '2', '--target', ...NATIVE_SUITES],
+    ['--build', build, '-j', '2', '--target', ...suites, ...(pretends ? ['facellm_pretend'] : [])],
   ]) {
     const { status, output } = await runBuild('cmake', args, ROOT);
     if (status !== 0) {
@@ -89,9 +104,13 @@ async function runNative(folder) {
       return [{ passed: 0, failed: 1, skipped: [] }];
     }
   }
-  return NATIVE_SUITES.map((suite) =>
+  const counts = suites.map((suite) =>
     runGoogleTest(join(build, suite), join(folder, `${suite}.xml`)),
   );
+  if (!pretends) return counts;
+  const addon = join(build, 'Release', 'facellm_pretend.node');
+  const variables = { FACELLM_ADDON: addon, FACELLM_TEST_DEVICES: 'cuda' };
+  return [...counts, runMocha(folder, PRETEND_SUITES, variables)];
 }
 
 /** Each reason once, with how many tests it kept from running. */

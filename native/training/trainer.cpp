@@ -194,18 +194,20 @@ UpdateResult Trainer::update(const UpdateRequest& request, const Cancellation& c
   require_device(state_->info.device);
   UpdateResult result{};
   Stopwatch watch(state_->model->options().device());
-  {
+  try {
     const auto lap = watch.lap(result.optimizer_ms);
     if (state_->parallel) state_->parallel->finish(cancellation);
     result.grad_norm = state_->optimizer->gradient_norm();
     if (!std::isfinite(result.grad_norm)) {
-      clear_gradients();
       throw Error(ErrorCode::kLossNonFinite,
                   "the gradient is not finite; lower the learning rate, or train in fp32. No parameter was "
                   "changed, and the last checkpoint is intact");
     }
     state_->optimizer->step(request.learning_rate, result.grad_norm, request.max_grad_norm);
     if (state_->parallel) state_->parallel->reset();
+  } catch (...) {
+    clear_gradients();  // else the next update would have them twice
+    throw;
   }
   watch.read();
   result.peak_bytes = peak_bytes(state_->info.device);

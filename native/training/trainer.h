@@ -103,7 +103,7 @@ class Trainer {
   MicroResult accumulate(const MicroBatch& batch, const Cancellation& cancellation);
   // The loss alone, without dropout and gradients.
   MicroResult evaluate(const MicroBatch& batch, const Cancellation& cancellation);
-  // Clips, updates, clears. Throws kLossNonFinite before touching a parameter.
+  // Clips, updates, clears. Throws kLossNonFinite before touching a parameter. After any throw the gradients are gone.
   UpdateResult update(const UpdateRequest& request, const Cancellation& cancellation);
   // L2 norms of the gradients now held, by checkpoint or PEFT name (tests, diagnostics).
   NamedNorms gradient_norms(const Cancellation& cancellation) const;

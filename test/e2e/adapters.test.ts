@@ -194,7 +194,7 @@ describe('adapters, end to end', () => {
       maxSteps: 1,
       system: 'You know faces.',
     } as const;
-    await train({ recipe, model: BASE, data, output, device: 'cpu' });
+    await train({ recipe, model: BASE, data, output, device: golden.TEST_DEVICE });
     const warnings: ModelWarning[] = [];
     const onWarning = (warning: ModelWarning): void => void warnings.push(warning);
     await using model = await FaceLlm.load(BASE, { dtype: 'fp32', adapter: output, onWarning });

@@ -15,7 +15,7 @@ import {
   nanoShape,
   train,
 } from '../../lib/index.js';
-import { GOLDEN } from '../support/golden.js';
+import { GOLDEN, TEST_DEVICE } from '../support/golden.js';
 import { readSafetensors, type StoredTensor } from '../support/safetensors.js';
 import { BASE, DATASET } from '../support/training.js';
 
@@ -146,9 +146,9 @@ describe('end to end: a model from nothing', () => {
       limitsImageArea: false,
     };
     const run = join(folder, 'run-from-weights');
-    await train({ recipe, model, data: DATASET, output: run, device: 'cpu' });
+    await train({ recipe, model, data: DATASET, output: run, device: TEST_DEVICE });
     assert.ok(!weightsOf(run).has(HEAD));
-    await using loaded = await FaceLlm.load(run, { device: 'cpu' });
+    await using loaded = await FaceLlm.load(run, { device: TEST_DEVICE });
     const image = join(GOLDEN, 'train-images', '0_0.png');
     const question = { question: 'Who is this?', image, tiling: 'off' } as const;
     const answer = await loaded.ask({ ...question, maxNewTokens: 3 }).result();

@@ -8,7 +8,7 @@ import * as golden from '../support/golden.js';
 
 const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
 const PHOTO = join(golden.GOLDEN, 'infer-300m', 'images', 'face_square_0.png');
-const OPTIONS = { device: 'cpu', dtype: 'fp32' } as const;
+const OPTIONS = { device: golden.TEST_DEVICE, dtype: 'fp32' } as const;
 const picture = { type: 'image', image: PHOTO } as const;
 const user = (text: string): ChatMessage => ({
   role: 'user',

@@ -24,7 +24,7 @@ describe('buffers that are used again', () => {
   const second = pixels(90);
   let model: FaceLlm;
   beforeEach(async () => {
-    model = await FaceLlm.load(CHECKPOINT, { device: 'cpu', dtype: 'fp32' });
+    model = await FaceLlm.load(CHECKPOINT, { device: golden.TEST_DEVICE, dtype: 'fp32' });
   });
   afterEach(() => model.dispose());
 
@@ -89,7 +89,10 @@ describe('a picture that is asked about again', () => {
   it('is decoded once, until its file changes', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'facellm-again-'));
     const path = join(folder, 'face.png');
-    await using model = await FaceLlm.load(CHECKPOINT, { device: 'cpu', dtype: 'fp32' });
+    await using model = await FaceLlm.load(CHECKPOINT, {
+      device: golden.TEST_DEVICE,
+      dtype: 'fp32',
+    });
     let decoded = 0;
     // Every decoding makes one task of libvips.
     const count = (): number => decoded++;

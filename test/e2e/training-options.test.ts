@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { createModel, nano, nanoShape, train, type TrainOptions } from '../../lib/index.js';
+import { TEST_DEVICE } from '../support/golden.js';
 import { BASE, DATASET, goldenRecipe, goldenRun } from '../support/training.js';
 
 describe('end to end: options of train()', function () {
@@ -26,7 +27,7 @@ describe('end to end: options of train()', function () {
 
   function options(output: string, more: Partial<TrainOptions> = {}): TrainOptions {
     const recipe = { ...goldenRecipe(goldenRun('train-lora')), maxSteps: 1 };
-    return { recipe, model: BASE, data: DATASET, output: at(output), device: 'cpu', ...more };
+    return { recipe, model: BASE, data: DATASET, output: at(output), device: TEST_DEVICE, ...more };
   }
 
   it('a head that is tied to the embedding is trained with the text, and refused without it', async () => {

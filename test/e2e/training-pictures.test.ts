@@ -16,7 +16,7 @@ import {
 import { listCheckpoints } from '../../lib/training/checkpoint-folder.js';
 import { HAS_GLOO } from '../support/gloo.js';
 import { NEEDS_GLOO, skip } from '../support/skip.js';
-import { GOLDEN } from '../support/golden.js';
+import { GOLDEN, TEST_DEVICE } from '../support/golden.js';
 import { BASE, goldenRecipe, goldenRun } from '../support/training.js';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
@@ -71,7 +71,7 @@ describe(`end to end: pictures that cannot be decoded`, function () {
       model: BASE,
       data: at('cut.json'),
       output: at(output),
-      device: 'cpu',
+      device: TEST_DEVICE,
       ...more,
     };
   }
@@ -175,7 +175,16 @@ describe(`end to end: pictures that cannot be decoded`, function () {
     if (!HAS_GLOO) skip(this, NEEDS_GLOO);
     const command = (output: string, batchSize: number, more: readonly string[]): string[] => [
       ...[MAIN, 'train', '--recipe', 'nano', '--model', BASE, '--data', at('cut.json')],
-      ...['--output', at(output), '--device', 'cpu', '--threads', '1', '--skip-invalid', ...more],
+      ...[
+        '--output',
+        at(output),
+        '--device',
+        TEST_DEVICE,
+        '--threads',
+        '1',
+        '--skip-invalid',
+        ...more,
+      ],
       ...['--set', `batchSize=${batchSize}`, `maxSteps=${STEPS}`, 'saveEvery=1'],
       ...['keepCheckpoints=0', 'logEvery=1', 'learningRate=1e-4'],
     ];

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 
 import { type FaceLlmError, train, type TrainOptions } from '../../lib/index.js';
+import { TEST_DEVICE } from '../support/golden.js';
 import { BASE, goldenRecipe, goldenRun } from '../support/training.js';
 
 const STEPS = 2;
@@ -35,7 +36,7 @@ describe('end to end: resuming with other inputs', function () {
   function options(home: string, more: Partial<TrainOptions> = {}): TrainOptions {
     const recipe = { ...goldenRecipe(goldenRun('train-lora')), maxSteps: STEPS, saveEvery: 1 };
     return {
-      ...{ recipe, model: at(home, 'base'), data: at(home, 'data.json'), device: 'cpu' },
+      ...{ recipe, model: at(home, 'base'), data: at(home, 'data.json'), device: TEST_DEVICE },
       ...{ output: at(home, 'run'), ...more },
     };
   }

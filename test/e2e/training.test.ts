@@ -25,7 +25,7 @@ import {
   type TrainingEvent,
   type TrainingRecipe,
 } from '../../lib/index.js';
-import { GOLDEN } from '../support/golden.js';
+import { GOLDEN, TEST_DEVICE } from '../support/golden.js';
 import { readSafetensors } from '../support/safetensors.js';
 import { BASE, DATASET, goldenRecipe, goldenRun } from '../support/training.js';
 import { skip } from '../support/skip.js';
@@ -50,7 +50,7 @@ const SETTINGS = [
 function command(output: string, settings: readonly string[] = []): string[] {
   return [
     ...[MAIN, 'train', '--recipe', 'facellm1b', '--model', BASE, '--data', DATASET],
-    ...['--output', output, '--device', 'cpu', '--threads', '1'],
+    ...['--output', output, '--device', TEST_DEVICE, '--threads', '1'],
     ...['--set', ...SETTINGS, ...settings],
   ];
 }
@@ -168,7 +168,7 @@ describe('facellm train', function () {
     assert.deepEqual(outcome(output), unbroken);
     const shared = join(folder, 'shared');
     const recipe = { ...goldenRecipe(goldenRun('train-lora')), maxSteps: 2 };
-    const options = { recipe, model: BASE, data: DATASET, output: shared, device: 'cpu' };
+    const options = { recipe, model: BASE, data: DATASET, output: shared, device: TEST_DEVICE };
     const first = train(options);
     await assert.rejects(async () => train(options), { code: 'FACELLM_RUN_INVALID' });
     await first;
@@ -246,7 +246,7 @@ describe('train()', function () {
   it('a loss that is not finite is an error, and the checkpoint before it stays', async () => {
     const output = join(folder, 'nan');
     const recipe = { ...golden(), learningRate: 1e30, schedule: 'constant' as const, saveEvery: 1 };
-    const options = { recipe, model: BASE, data: DATASET, output, device: 'cpu' };
+    const options = { recipe, model: BASE, data: DATASET, output, device: TEST_DEVICE };
     await assert.rejects(async () => train(options), { code: 'FACELLM_LOSS_NON_FINITE' });
     const saved = readdirSync(output).filter((name) => name.startsWith('checkpoint-'));
     assert.deepEqual(saved, ['checkpoint-1']);
@@ -280,7 +280,7 @@ describe('train()', function () {
         data: DATASET,
         output: join(folder, 'start'),
         adapter,
-        device: 'cpu',
+        device: TEST_DEVICE,
       });
     const { lora } = golden();
     assert.ok(lora !== null);
@@ -300,7 +300,13 @@ describe('train()', function () {
 
   it('events tell the run from its start to its end, to any number of readers', async () => {
     const output = join(folder, 'events');
-    const run = train({ recipe: golden(), model: BASE, data: DATASET, output, device: 'cpu' });
+    const run = train({
+      recipe: golden(),
+      model: BASE,
+      data: DATASET,
+      output,
+      device: TEST_DEVICE,
+    });
     const read = async (): Promise<TrainingEvent[]> => {
       const events: TrainingEvent[] = [];
       for await (const event of run) events.push(event);
@@ -320,7 +326,7 @@ describe('train()', function () {
     const output = join(folder, 'aborted');
     const controller = new AbortController();
     const run = train({
-      ...{ recipe: golden(), model: BASE, data: DATASET, output, device: 'cpu' },
+      ...{ recipe: golden(), model: BASE, data: DATASET, output, device: TEST_DEVICE },
       signal: controller.signal,
     });
     const reason = new Error('enough');
@@ -343,13 +349,13 @@ describe('train()', function () {
       ...{ learningRate: 0, maxSteps: 1 },
     };
     const asked = async (model: string): Promise<number[]> => {
-      await using loaded = await FaceLlm.load(model, { dtype: 'fp32', device: 'cpu' });
+      await using loaded = await FaceLlm.load(model, { dtype: 'fp32', device: TEST_DEVICE });
       assert.equal(loaded.config.layout, 'hf');
       const question = { question: 'Smiling?', choices: ['Yes', 'No'], template: 'hub' } as const;
       return (await loaded.choose(question)).choices.map(({ logProb }) => logProb);
     };
     const output = join(folder, 'whole');
-    await train({ recipe, model: original, data: DATASET, output, device: 'cpu' });
+    await train({ recipe, model: original, data: DATASET, output, device: TEST_DEVICE });
     // At a learning rate of zero the weights are the base's, in fp32.
     assert.deepEqual(await asked(output), await asked(BASE));
     const names = readSafetensors(join(output, 'model.safetensors')).keys();
@@ -373,7 +379,7 @@ describe('train()', function () {
         },
         limitsImageArea: false,
       },
-      ...{ model: BASE, data: DATASET, output: join(folder, output), device: 'cpu' },
+      ...{ model: BASE, data: DATASET, output: join(folder, output), device: TEST_DEVICE },
     });
     const losses = async (seed: number, output: string): Promise<number[]> => {
       const own: number[] = [];

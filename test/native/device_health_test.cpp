@@ -1,6 +1,7 @@
 // What exceptions of libtorch and CUDA become, by the texts that they come with.
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <new>
 
@@ -46,8 +47,7 @@ TEST(DeviceHealth, TellsWantOfMemoryFromFaults) {
   EXPECT_EQ(translated(std::bad_alloc()).code(), ErrorCode::kOutOfMemory);
 }
 
-// Last: the loss is for the process. Nothing else here needs a GPU after it.
-TEST(DeviceHealthLoss, StaysWithTheProcessAndNamesItsCauseAndRemedy) {
+void lose_the_device() {
   const std::string fault = "CUDA error: an illegal memory access was encountered";
   for (const std::string& text : {fault, std::string("CUDA error: unspecified launch failure"),
                                  std::string("CUDA error: device-side assert triggered")}) {
@@ -73,6 +73,11 @@ TEST(DeviceHealthLoss, StaysWithTheProcessAndNamesItsCauseAndRemedy) {
   }
   EXPECT_NO_THROW(require_device("cpu"));
   EXPECT_EQ(from_libtorch("mat1 and mat2 shapes cannot be multiplied").code(), ErrorCode::kInternal);
+}
+
+// The loss is for the process: one of its own, or no later test could use a GPU.
+TEST(DeviceHealthLoss, StaysWithTheProcessAndNamesItsCauseAndRemedy) {
+  EXPECT_EXIT((lose_the_device(), _exit(testing::Test::HasFailure() ? 1 : 0)), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

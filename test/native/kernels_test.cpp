@@ -10,20 +10,12 @@
 #include "kernels/common/rows.h"
 #include "kernels/rope_kv_append/rope_kv_append.h"
 #include "kernels/swiglu/swiglu.h"
-#if FACELLM_CUDA
-#include <c10/cuda/CUDAFunctions.h>
-#endif
+#include "devices.h"
 
 namespace facellm {
 namespace {
 
-bool has_gpu() {
-#if FACELLM_CUDA
-  return c10::cuda::device_count() > 0;
-#else
-  return false;
-#endif
-}
+bool has_gpu() { return at::hasCUDA(); }
 
 // Half a step of the dtype, relative: one rounding to nearest is off by this much of the value at most.
 double rounding(at::ScalarType dtype) { return dtype == at::kBFloat16 ? 0x1p-8 : 0x1p-24; }

@@ -99,6 +99,9 @@ export const TEST_DEVICES: readonly string[] = (process.env['FACELLM_TEST_DEVICE
   ',',
 );
 
+/** Where suites run that load one model for all their tests: the last of those devices. */
+export const TEST_DEVICE: string = TEST_DEVICES.at(-1) ?? 'cpu';
+
 export interface LoadOptions {
   readonly dtype: DtypeName;
   readonly device?: string;
@@ -118,7 +121,7 @@ export async function loadNative(directory: string, options: LoadOptions): Promi
       preprocessing: config.preprocessing,
       files: files.dataFiles,
       weightMap: files.weightMap,
-      device: options.device ?? 'cpu',
+      device: options.device ?? TEST_DEVICE,
       dtype: options.dtype,
       mmap: options.mmap ?? true,
       imageCacheBytes: options.imageCacheBytes ?? 1 << 24,

@@ -18,7 +18,7 @@ import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/
 import { facellm1b, train, type TrainingEvent, type TrainingRecipe } from '../../lib/index.js';
 import { resolveTargets } from '../../lib/lora/index.js';
 import { planUpdates } from '../../lib/training/order.js';
-import { GOLDEN } from './golden.js';
+import { GOLDEN, TEST_DEVICE } from './golden.js';
 
 /** Side of a tile of the tiny checkpoints. */
 const TILE = 56;
@@ -139,7 +139,7 @@ export async function loraModules(
   return resolveTargets((await readCheckpointConfig(BASE)).model, lora);
 }
 
-/** A trainer of the tiny checkpoint on the CPU in fp32: a fresh LoRA on all text layers unless told otherwise. */
+/** A trainer of the tiny checkpoint in fp32: a fresh LoRA on all text layers unless told otherwise. */
 export async function createTrainer(
   overrides: Partial<NativeTrainerRequest> = {},
   dtype: 'fp32' | 'bf16' = 'fp32',
@@ -155,7 +155,7 @@ export async function createTrainer(
       preprocessing: config.preprocessing,
       files: files.dataFiles,
       weightMap: files.weightMap,
-      device: 'cpu',
+      device: TEST_DEVICE,
       dtype,
       mmap: false,
       imageCacheBytes: 0,
@@ -195,7 +195,7 @@ export async function checkRun({
 }): Promise<void> {
   const started = train({
     recipe: { ...recipe, seed: seedFor(run, recipe) },
-    ...{ model: BASE, data: DATASET, output, adapter, device: 'cpu' },
+    ...{ model: BASE, data: DATASET, output, adapter, device: TEST_DEVICE },
   });
   const steps: Extract<TrainingEvent, { type: 'step' }>[] = [];
   for await (const event of started) if (event.type === 'step') steps.push(event);

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace cuda_on_cpu {
 
@@ -42,10 +43,18 @@ struct KernelFault : std::runtime_error {
   Report report;
 };
 
+struct Argument {
+  const void* value;  // a pointer's as the host calls it
+  size_t bytes;
+  bool is_pointer;
+};
+
 struct LaunchInfo {
   std::string kernel;
   unsigned grid[3], block[3];
   size_t dynamic_shared;
+  void* stream;
+  std::vector<Argument> arguments;
 };
 
 // In which order blocks, and the threads of a block between two barriers, run. No kernel may depend on it.

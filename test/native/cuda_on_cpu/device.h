@@ -45,6 +45,7 @@ void copy_async_wait(int groups_left);
 void ldmatrix_x4(uint32_t (&out)[4], const void* row, bool is_transposed, Site site);
 void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Site site);
 
+struct Argument;
 // Runs `call(data)`, a kernel with its arguments, for every thread. Returns a cudaError_t.
 struct Launch {
   const void* kernel;
@@ -53,6 +54,9 @@ struct Launch {
   size_t data_bytes;
   dim3 grid, block;
   size_t dynamic_shared;
+  void* stream;
+  const Argument* arguments;
+  size_t argument_count;
 };
 int run(const Launch& launch);
 int allow_dynamic_shared(const void* kernel, int64_t bytes);

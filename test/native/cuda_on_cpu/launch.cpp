@@ -127,7 +127,8 @@ int run(const Launch& launch) {
   if (settings().on_launch) {
     const dim3 grid = launch.grid, block = launch.block;
     settings().on_launch({kernel_name(launch.kernel), {grid.x, grid.y, grid.z}, {block.x, block.y, block.z},
-                          launch.dynamic_shared});
+                          launch.dynamic_shared, launch.stream,
+                          {launch.arguments, launch.arguments + launch.argument_count}});
   }
   if (auto problem = problem_of(launch); !problem.empty()) {
     running.finding = Finding{.fault = Fault::kLaunch, .what = std::move(problem)};

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include "../cuda_on_cpu.h"
 #include "../device.h"
 #include "cuda_runtime_api.h"
 
@@ -178,14 +180,23 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
   struct Call {
     void (*kernel)(Parameters...);
     std::tuple<Parameters...> values;
-  } call{kernel, {cuda_on_cpu::argument<Parameters>(std::forward<Arguments>(arguments))...}};
+  };
+  const std::tuple<Parameters...> given{std::forward<Arguments>(arguments)...};
+  Call call{kernel, std::apply([](const auto&... value) {
+              return std::tuple<Parameters...>{cuda_on_cpu::argument<Parameters>(value)...};
+            }, given)};
+  const auto told = std::apply([](const auto&... value) {
+    return std::array<cuda_on_cpu::Argument, sizeof...(Parameters)>{
+        cuda_on_cpu::Argument{&value, sizeof value, std::is_pointer_v<std::remove_cvref_t<decltype(value)>>}...};
+  }, given);
   const auto run_thread = [](void* data) {
     auto& own = *static_cast<Call*>(data);
     std::apply(own.kernel, own.values);
   };
   return static_cast<cudaError_t>(cuda_on_cpu::run({reinterpret_cast<const void*>(kernel), run_thread, &call,
                                                     sizeof call, config->gridDim, config->blockDim,
-                                                    config->dynamicSmemBytes}));
+                                                    config->dynamicSmemBytes, config->stream, told.data(),
+                                                    told.size()}));
 }
 
 template <typename... Parameters>

@@ -1,0 +1,90 @@
+// What a GPU pays for: operations, copies by kind, waits and allocations, exactly as they are today for the tiny model of two
+// layers. A change that lowers them lowers the numbers here; one that raises them has to say why.
+#include <gtest/gtest.h>
+
+#include "pretend_cuda.h"
+#include "requests.h"
+
+namespace pretend_cuda {
+namespace {
+
+std::string summary(const Counts& c) {
+  return std::to_string(c.total_operations()) + " operations, uploads " + std::to_string(c.pinned_uploads) + "+" +
+         std::to_string(c.pageable_uploads) + ", downloads " + std::to_string(c.downloads) + ", waits " + std::to_string(c.total_waits()) +
+         ", allocations " + std::to_string(c.allocations);
+}
+
+template <typename Work>
+Counts cost(Work work) {
+  reset_counts();
+  work();
+  return counts();
+}
+
+// Of `more` steps, what one costs.
+Counts one_of(const Counts& all, const Counts& without, int64_t more) {
+  Counts one = all;
+  for (auto& [name, count] : one.operations) count = (count - (without.operations.contains(name) ? without.operations.at(name) : 0)) / more;
+  for (auto& [name, count] : one.waits) count = (count - (without.waits.contains(name) ? without.waits.at(name) : 0)) / more;
+  one.pinned_uploads = (all.pinned_uploads - without.pinned_uploads) / more;
+  one.pageable_uploads = (all.pageable_uploads - without.pageable_uploads) / more;
+  one.downloads = (all.downloads - without.downloads) / more;
+  one.allocations = (all.allocations - without.allocations) / more;
+  return one;
+}
+
+Counts decoded_token(const std::string& dtype, int64_t rows) {
+  const auto model = load(dtype);
+  std::vector<facellm::Prompt> prompts;
+  for (int64_t row = 0; row < rows; ++row) prompts.push_back(prompt(9, false));
+  const auto run = [&](int64_t tokens) { return cost([&] { answer(*model, generation(prompts, tokens)); }); };
+  return one_of(run(12), run(2), 10);
+}
+
+TEST(Budget, DecodedToken) {
+  EXPECT_EQ(summary(decoded_token("bf16", 1)), "44 operations, uploads 0+3, downloads 1, waits 4, allocations 52");
+  EXPECT_EQ(summary(decoded_token("fp32", 1)), "43 operations, uploads 0+3, downloads 1, waits 4, allocations 49");
+  EXPECT_EQ(summary(decoded_token("fp32", 3)), "43 operations, uploads 0+3, downloads 1, waits 4, allocations 49");
+}
+
+TEST(Budget, PrefillPictureAndChoose) {
+  const auto model = load("bf16");
+  EXPECT_EQ(summary(cost([&] { answer(*model, generation({prompt(16, false)}, 1)); })), "51 operations, uploads 0+2, downloads 1, waits 6, allocations 58");
+  EXPECT_EQ(summary(cost([&] { model->embed_images({picture()}, {}, {}); })), "42 operations, uploads 0+3, downloads 1, waits 4, allocations 51");
+  facellm::ChooseRequest request{};
+  request.prompt = prompt(16, false);
+  request.choices = {{5, 6}, {7}, {8, 9, 10}};
+  EXPECT_EQ(summary(cost([&] { model->choose(request, {}); })), "135 operations, uploads 0+8, downloads 2, waits 12, allocations 143");
+}
+
+TEST(Budget, TrainingUpdate) {
+  const char* const update = "6 operations, uploads 0+0, downloads 1, waits 2, allocations 30";
+  for (const auto& [dtype, accumulate] : {std::pair{"bf16", "550 operations, uploads 0+8, downloads 1, waits 12, allocations 483"},
+                                          std::pair{"fp32", "577 operations, uploads 0+8, downloads 1, waits 12, allocations 460"}}) {
+    const auto trainer = lora_trainer(dtype);
+    trainer->accumulate(batch(), {});
+    trainer->update({1e-3, 1.0}, {});
+    EXPECT_EQ(summary(cost([&] { trainer->accumulate(batch(), {}); })), accumulate);
+    EXPECT_EQ(summary(cost([&] { trainer->update({1e-3, 1.0}, {}); })), update);
+  }
+}
+
+// The rules of graph capture (docs/gpu.md), as far as today's step breaks them.
+TEST(Capture, TwoDecodedTokensDifferOnlyInTheCacheTheyAttendTo) {
+  const auto model = load("bf16");
+  std::vector<Step> steps;
+  int64_t tokens = 0;
+  model->generate(generation({prompt(9, false)}, 8), [&](std::span<const facellm::TokenEvent>) {
+    if (++tokens > 3) steps.push_back(end_step());
+    if (tokens >= 3) begin_step();
+  }, {});
+  steps.push_back(end_step());
+  ASSERT_GE(steps.size(), 3u);
+  const auto difference = first_difference(steps[0], steps[1]);
+  EXPECT_EQ(difference.find("flash_attention"), difference.find(": ") + 2) << difference;
+  EXPECT_EQ(steps[0].broken.size(), 8u) << ::testing::PrintToString(steps[0].broken);
+  EXPECT_EQ(steps[0].lines.size(), steps[1].lines.size());
+}
+
+}  // namespace
+}  // namespace pretend_cuda

@@ -1,0 +1,67 @@
+// The device's memory runs out at one allocation of a request after the other: the right error, then right answers, no
+// leak. At every one with FACELLM_EVERY_ALLOCATION=1, which takes minutes; else at every 13th.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "core/translate_exception.h"
+#include "pretend_cuda.h"
+#include "requests.h"
+
+namespace pretend_cuda {
+namespace {
+
+// Runs `work` until no allocation fails any more, and returns how many there are. `recover` follows each failure.
+template <typename Work, typename Recover>
+int64_t at_every_allocation(Work work, Recover recover) {
+  const int64_t step = std::getenv("FACELLM_EVERY_ALLOCATION") != nullptr ? 1 : 13;
+  for (int64_t number = 0;; number += step) {
+    fail_allocation(number);
+    bool has_failed = false;
+    try {
+      work();
+    } catch (...) {
+      has_failed = true;
+      const auto error = facellm::translate_current_exception();
+      EXPECT_EQ(error.code(), facellm::ErrorCode::kOutOfMemory) << "at allocation " << number << ": " << error.what();
+    }
+    fail_allocation(-1);
+    if (!has_failed) return number;
+    recover();
+    if (testing::Test::HasFailure()) return -1;
+  }
+}
+
+TEST(OutOfDeviceMemory, AnswersAreRightAfterwards) {
+  const auto model = load("bf16");
+  const auto request = generation({prompt(4, true), prompt(6, false)}, 3);
+  const auto expected = answer(*model, request);
+  model->clear_caches();
+  const int64_t live = live_bytes(0);
+  const int64_t failures = at_every_allocation([&] { answer(*model, request); model->clear_caches(); },
+                                               [&] {
+                                                 EXPECT_EQ(answer(*model, request), expected);
+                                                 model->clear_caches();
+                                                 EXPECT_EQ(live_bytes(0), live);
+                                               });
+  EXPECT_GT(failures, 100);
+}
+
+TEST(OutOfDeviceMemory, TrainingGoesOnAsIfNothingHadHappened) {
+  const auto trainer = lora_trainer("bf16");
+  // At a rate of zero parameters stay: loss and gradients are the same each time, or something failed has left a trace.
+  const auto update = [&] {
+    const double loss = trainer->accumulate(batch(), {}).loss;
+    return std::pair(loss, trainer->update({0.0, 1.0}, {}).grad_norm);
+  };
+  const auto expected = update();
+  const int64_t live = live_bytes(0);
+  const int64_t failures = at_every_allocation(update, [&] {
+    EXPECT_EQ(update(), expected);
+    EXPECT_EQ(live_bytes(0), live);
+  });
+  EXPECT_GT(failures, 200);
+}
+
+}  // namespace
+}  // namespace pretend_cuda
