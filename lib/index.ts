@@ -1,5 +1,5 @@
 /** FaceLLM for Node: public names, nothing else. Importing this loads neither addon nor libtorch. */
-export type { NativeModelInfo as ModelInfo } from './binding/native.js';
+export type { NativeModelInfo as ModelInfo, NativeStats as ModelStats } from './binding/native.js';
 export type { ChatContent, ChatMessage, ChatRole, TemplateName } from './chat/index.js';
 export { DEFAULT_SYSTEM } from './chat/index.js';
 export type { CheckpointConfig } from './checkpoint/index.js';

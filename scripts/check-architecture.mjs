@@ -74,7 +74,8 @@ const NATIVE = {
   model: ['core', 'kernels', 'layers', 'checkpoint'],
   lora: ['core', 'kernels', 'layers', 'checkpoint', 'model'],
   // generation/face_llm.h, training/trainer.h and lora/export_checkpoint.h are the engine's faces.
-  generation: ['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
+  scheduling: ['core'],
+  generation: ['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora', 'scheduling'],
   training: [
     ...['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
     'distributed',

@@ -60,6 +60,12 @@ export interface NativeLoadRequest {
   readonly mmap: boolean;
   readonly imageCacheBytes: number;
   readonly prefixCacheBytes: number;
+  /** All keys and values, allocated at once. */
+  readonly kvBytes: number;
+  /** Answers under way at a time. */
+  readonly maxRows: number;
+  /** Tokens of prompt and answer together. */
+  readonly maxContext: number;
 }
 
 export interface NativeImageInput {
@@ -114,20 +120,54 @@ export interface NativeAdapterInfo {
 }
 
 export interface NativeGenerateRequest {
-  readonly prompts: readonly NativePrompt[];
-  /** Ids of adapters that work for all rows, in this order; empty: the base model. */
+  readonly prompt: NativePrompt;
+  /** Ids of the adapters that work, in this order; empty: the base model. */
   readonly adapters: readonly number[];
   readonly sampling: NativeSampling;
+  /** Answers to the one prompt, each drawn from a stream of its own. */
+  readonly rows: number;
+  /** Of the stream that the first answer draws from. */
+  readonly firstRow: number;
   readonly maxNewTokens: number;
   readonly eosIds: readonly number[];
   readonly usesPrefixCache: boolean;
 }
 
-/** Tokens of one decode step, parallel arrays. */
+/** Tokens of one step, of all requests of a model, parallel arrays. */
 export interface NativeTokenBatch {
+  /** {@link NativeRequest.id}. */
+  readonly requests: Float64Array;
   readonly rows: Int32Array;
   readonly ids: Int32Array;
   readonly logProbs: Float32Array;
+}
+
+/** A job of the engine's loop. */
+export type NativeRequest<T> = NativeJob<T> & {
+  /** Among all of the process; 0 for one that failed at once. */
+  readonly id: number;
+};
+
+/** As of the last step. */
+export interface NativeStats {
+  readonly waitingRequests: number;
+  readonly runningRows: number;
+  readonly totalBlocks: number;
+  /** That rows read. */
+  readonly usedBlocks: number;
+  /** That no row reads, kept for prefixes. */
+  readonly cachedBlocks: number;
+  readonly blockTokens: number;
+  readonly blockBytes: number;
+  /** Whose vectors requests hold. */
+  readonly pinnedImages: number;
+  readonly cachedImages: number;
+  readonly steps: number;
+  readonly tokensComputed: number;
+  readonly tokensCached: number;
+  readonly tokensGenerated: number;
+  readonly tilesEncoded: number;
+  readonly preemptions: number;
 }
 
 export interface NativeTimings {
@@ -187,15 +227,15 @@ export interface NativeModelInfo {
 /** A loaded model. Methods after `dispose()` reject with FACELLM_DISPOSED. */
 export interface NativeModel {
   info(): NativeModelInfo;
-  generate(
-    request: NativeGenerateRequest,
-    onTokens: (batch: NativeTokenBatch) => void,
-  ): NativeJob<NativeGenerateResult>;
-  choose(request: NativeChooseRequest): NativeJob<NativeChooseResult>;
+  /** Takes the tokens of all requests, one call a step. Before the first `generate`. */
+  onTokens(callback: (batch: NativeTokenBatch) => void): void;
+  generate(request: NativeGenerateRequest): NativeRequest<NativeGenerateResult>;
+  choose(request: NativeChooseRequest): NativeRequest<NativeChooseResult>;
   embedImages(
     images: readonly NativeImageInput[],
     adapters: readonly number[],
-  ): NativeJob<readonly NativeTensor[]>;
+  ): NativeRequest<readonly NativeTensor[]>;
+  stats(): NativeJob<NativeStats>;
   trace(prompt: NativePrompt, adapters: readonly number[]): NativeJob<readonly NativeTensor[]>;
   /** Beside the base; active only in requests that name it. */
   loadAdapter(source: NativeAdapterSource): NativeJob<NativeAdapterInfo>;

@@ -34,7 +34,7 @@ export interface AnswerResult {
   /** How the answer was drawn, with every default in place. */
   readonly sampling: Sampling;
   readonly timings: AnswerTimings;
-  /** Highest memory so far: of the process on a CPU (0 where the system is not Linux), of the allocator on a GPU. */
+  /** Memory that the request held at its most: keys and values in whole blocks, and vectors of its pictures. */
   readonly peakBytes: number;
 }
 

@@ -1,14 +1,17 @@
 /** Runs prompts on the engine and turns its tokens into texts. */
-import type { NativeModel, NativePrompt, NativeTokenBatch } from '../binding/native.js';
+import { setMaxListeners } from 'node:events';
+
+import type { NativePrompt } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
 import type { Detokenizer, TextCoder } from '../tokenizer/index.js';
 import type { AnswerResult } from './answer.js';
 import { type ResolvedGeneration, samplingOf } from './options.js';
 import { promptHash } from './prompt-hash.js';
 import { StopStrings } from './stop-strings.js';
+import type { TokenRouter } from './token-router.js';
 
 export interface GenerateContext {
-  readonly native: NativeModel;
+  readonly tokens: TokenRouter;
   /** Ids of the adapters that work. */
   readonly adapters: readonly number[];
   readonly tokenizer: TextCoder;
@@ -80,10 +83,10 @@ class RowText {
 }
 
 /**
- * Generates an answer for each prompt of a batch.
+ * Answers each prompt by a request of its own; the engine computes them together.
  *
- * @param push receives each piece of text with its row
- * @throws the signal's reason when aborted, else FaceLlmError
+ * @param push receives each piece of text with its prompt's place
+ * @throws the signal's reason when aborted, else FaceLlmError; of several the first, and the others are stopped
  */
 export async function generate(
   context: GenerateContext,
@@ -91,57 +94,78 @@ export async function generate(
   options: ResolvedGeneration,
   push: (row: number, piece: string) => void,
 ): Promise<readonly AnswerResult[]> {
-  const { native, signal } = context;
-  signal?.throwIfAborted();
+  context.signal?.throwIfAborted();
+  const others = new AbortController();
+  const signal =
+    context.signal === undefined ? others.signal : AbortSignal.any([context.signal, others.signal]);
+  // One listener a prompt is no leak.
+  setMaxListeners(0, signal);
+  const answers = prompts.map((prompt, place) =>
+    answer({ ...context, signal }, prompt, options, place, (piece) => push(place, piece)),
+  );
+  try {
+    return await Promise.all(answers);
+  } catch (error) {
+    others.abort(error);
+    await Promise.allSettled(answers);
+    throw error;
+  }
+}
+
+async function answer(
+  context: GenerateContext,
+  prompt: NativePrompt,
+  options: ResolvedGeneration,
+  place: number,
+  push: (piece: string) => void,
+): Promise<AnswerResult> {
+  const { signal } = context;
   const ends = new Set(context.eosIds);
-  const rows = prompts.map(({ ids }, row) => {
-    const most = Math.min(options.maxNewTokens, context.maxPositions - ids.length);
-    const isLast = (id: number, count: number): boolean => ends.has(id) || count >= most;
-    return new RowText(context.tokenizer, options.stop, isLast, (piece) => push(row, piece));
-  });
-  const job = native.generate(
+  const most = Math.min(options.maxNewTokens, context.maxPositions - prompt.ids.length);
+  const isLast = (id: number, count: number): boolean => ends.has(id) || count >= most;
+  const row = new RowText(context.tokenizer, options.stop, isLast, push);
+  const job = context.tokens.generate(
     {
-      prompts,
+      prompt,
       adapters: context.adapters,
       sampling: options.sampling,
+      rows: 1,
+      firstRow: place,
       maxNewTokens: options.maxNewTokens,
       eosIds: context.eosIds,
       usesPrefixCache: context.usesPrefixCache,
     },
-    (batch: NativeTokenBatch) => {
-      batch.rows.forEach((row, i) => rows[row]?.add(batch.ids[i] ?? 0, batch.logProbs[i] ?? 0));
-      // Rows that end by themselves end the job; one that met a stop string would go on.
-      if (rows.every((row) => row.isOver) && rows.some((row) => row.isStopped)) job.cancel();
+    (_, id, logProb) => {
+      row.add(id, logProb);
+      if (row.isStopped) job.cancel();
     },
   );
   const result = await settle(job, signal);
   // Cut short is no failure to the engine: what it has by then counts, as for a stop string.
   signal?.throwIfAborted();
   const now = performance.now();
-  return rows.map((row, i) => {
-    row.finish();
-    const native = result.rows[i];
-    return {
-      text: row.text,
-      tokenIds: row.ids,
-      logProbs: row.logProbs,
-      promptHash: promptHash(prompts[i]?.ids ?? new Int32Array()),
-      promptTokens: native?.promptTokens ?? 0,
-      imageTokens: native?.imageTokens ?? 0,
-      cachedTokens: native?.cachedTokens ?? 0,
-      finishReason: row.isStopped
-        ? 'stop-string'
-        : ends.has(row.ids.at(-1) ?? -1)
-          ? 'stop'
-          : 'length',
-      sampling: samplingOf(options),
-      timings: {
-        ...result.timings,
-        preprocess: context.preparedMs + result.timings.preprocess,
-        firstToken: row.firstTokenAt === 0 ? 0 : row.firstTokenAt - context.startedAt,
-        total: now - context.startedAt,
-      },
-      peakBytes: result.peakBytes,
-    };
-  });
+  row.finish();
+  const [native] = result.rows;
+  return {
+    text: row.text,
+    tokenIds: row.ids,
+    logProbs: row.logProbs,
+    promptHash: promptHash(prompt.ids),
+    promptTokens: native?.promptTokens ?? 0,
+    imageTokens: native?.imageTokens ?? 0,
+    cachedTokens: native?.cachedTokens ?? 0,
+    finishReason: row.isStopped
+      ? 'stop-string'
+      : ends.has(row.ids.at(-1) ?? -1)
+        ? 'stop'
+        : 'length',
+    sampling: samplingOf(options),
+    timings: {
+      ...result.timings,
+      preprocess: context.preparedMs + result.timings.preprocess,
+      firstToken: row.firstTokenAt === 0 ? 0 : row.firstTokenAt - context.startedAt,
+      total: now - context.startedAt,
+    },
+    peakBytes: result.peakBytes,
+  };
 }

@@ -15,3 +15,4 @@ export {
   samplingOf,
   withinLength,
 } from './options.js';
+export { TokenRouter } from './token-router.js';

@@ -1,5 +1,5 @@
 /** The one object that users hold: a loaded model and what can be asked of it. */
-import type { NativeModelInfo } from '../binding/native.js';
+import type { NativeModelInfo, NativeStats } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
 import {
   type ChatMessage,
@@ -243,6 +243,13 @@ export class FaceLlm implements AsyncDisposable {
     );
   }
 
+  /** What the engine does and holds, as of its last step. */
+  async stats(): Promise<NativeStats> {
+    return this.#parts.native.stats().promise.catch((error: unknown) => {
+      throw fromNative(error);
+    });
+  }
+
   /** Forgets pictures and prompts seen so far. */
   async clearCaches(): Promise<void> {
     await this.#parts.native.clearCaches().promise.catch((error: unknown) => {
@@ -340,11 +347,11 @@ export class FaceLlm implements AsyncDisposable {
       );
       return generate(
         {
-          native: this.#parts.native,
+          tokens: this.#parts.tokens,
           adapters: lease.ids,
           tokenizer: this.#parts.tokenizer,
           eosIds: generation.eosTokenIds,
-          maxPositions: this.#parts.config.model.text.maxPositionEmbeddings,
+          maxPositions: this.#parts.maxContext,
           usesPrefixCache: options.reusePrefix ?? true,
           signal: options.signal,
           startedAt,

@@ -11,6 +11,7 @@ import {
   resolveCheckpoint,
 } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
+import { TokenRouter } from '../generation/index.js';
 import { DecodedImages } from '../image/index.js';
 import {
   abortSignal,
@@ -25,6 +26,7 @@ import {
   word,
 } from '../options/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
+import { planMemory } from './memory-plan.js';
 import { readServingSettings, type ServingSettings } from './serving-settings.js';
 
 export type Dtype = 'fp32' | 'bf16';
@@ -79,11 +81,22 @@ export interface LoadOptions {
   readonly imageCacheBytes?: number | undefined;
   /** Memory for keys and values of prompts already computed. @default 512 MiB */
   readonly prefixCacheBytes?: number | undefined;
+  /**
+   * Memory for all keys and values, of requests under way and of prompts already computed; at least one request of
+   * `maxContext` must fit. A CPU's is taken as it is needed, a GPU's at once.
+   * @default what four requests of `maxContext` take, and at most 1 GiB beside `prefixCacheBytes`; always room for one
+   */
+  readonly kvMemory?: number | undefined;
+  /** Tokens of prompt and answer together. @default the model's limit */
+  readonly maxContext?: number | undefined;
+  /** Answers computed at a time; more requests wait. @default 16 on a CPU, 256 on a GPU */
+  readonly maxRows?: number | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 const DEFAULT_IMAGE_CACHE = 256 * 2 ** 20;
+const DEFAULT_PREFIX_CACHE = 512 * 2 ** 20;
 /** Some twenty photos of a megapixel: those of the conversations under way, not a folder of them. */
 const MOST_PIXEL_BYTES = 64 * 2 ** 20;
 
@@ -91,6 +104,9 @@ const MOST_PIXEL_BYTES = 64 * 2 ** 20;
 export interface ModelParts {
   readonly addon: NativeAddon;
   readonly native: NativeModel;
+  readonly tokens: TokenRouter;
+  /** Of prompt and answer together, at most. */
+  readonly maxContext: number;
   readonly directory: string;
   readonly config: CheckpointConfig;
   readonly tokenizer: TokenizerThread;
@@ -117,6 +133,9 @@ export const loadOptions: z.ZodType<LoadOptions> = fields<LoadOptions>({
   mmap: flag.optional(),
   imageCacheBytes: bytes.optional(),
   prefixCacheBytes: bytes.optional(),
+  kvMemory: bytes.optional(),
+  maxContext: whole(2).optional(),
+  maxRows: whole(1, 4096).optional(),
   onProgress: callback<(progress: LoadProgress) => void>().optional(),
   signal: abortSignal.optional(),
 });
@@ -140,7 +159,17 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
     const native = await loadNative(addon, config, files, tokenizer, options);
     const { imageCacheBytes = DEFAULT_IMAGE_CACHE } = options;
     const images = new DecodedImages(addon, Math.min(imageCacheBytes, MOST_PIXEL_BYTES));
-    return { addon, native, directory, config, settings, images, tokenizer: await tokenizer };
+    const { maxContext } = planMemory(
+      config.model.text,
+      native.info().dtype,
+      native.info().device,
+      options,
+    );
+    return {
+      ...{ addon, native, directory, config, settings, images, maxContext },
+      tokens: new TokenRouter(native),
+      tokenizer: await tokenizer,
+    };
   } catch (error) {
     void tokenizer.then(
       (started) => started.dispose(),
@@ -162,6 +191,8 @@ async function loadNative(
   if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
   const device = options.device ?? (await defaultDevice(addon));
   options.signal?.throwIfAborted();
+  const dtype = options.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32');
+  const prefixCacheBytes = options.prefixCacheBytes ?? DEFAULT_PREFIX_CACHE;
   const job = addon.loadModel(
     {
       config: config.model,
@@ -169,10 +200,11 @@ async function loadNative(
       files: files.dataFiles,
       weightMap: files.weightMap,
       device,
-      dtype: options.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32'),
+      dtype,
       mmap: options.mmap ?? true,
       imageCacheBytes: options.imageCacheBytes ?? DEFAULT_IMAGE_CACHE,
-      prefixCacheBytes: options.prefixCacheBytes ?? 512 * 2 ** 20,
+      prefixCacheBytes,
+      ...planMemory(config.model.text, dtype, device, { ...options, prefixCacheBytes }),
     },
     (bytesDone, bytesTotal) => options.onProgress?.({ bytesDone, bytesTotal }),
   );

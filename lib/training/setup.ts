@@ -115,6 +115,7 @@ function trainerRequest(
       mmap: false,
       imageCacheBytes: 0,
       prefixCacheBytes: 0,
+      ...{ kvBytes: 0, maxRows: 1, maxContext: 1 },
     },
     modules,
     parts: recipe.parts,

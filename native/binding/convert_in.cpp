@@ -217,6 +217,11 @@ LoadRequest to_load_request(Napi::Value value) {
     request.uses_mmap = reader.boolean("mmap");
     request.image_cache_bytes = reader.natural("imageCacheBytes");
     request.prefix_cache_bytes = reader.natural("prefixCacheBytes");
+    request.kv_bytes = reader.natural("kvBytes");
+    request.max_rows = reader.integer("maxRows");
+    request.max_context = reader.integer("maxContext");
+    reader.require(request.max_rows >= 1, "maxRows: expected at least 1");
+    reader.require(request.max_context >= 1, "maxContext: expected at least 1");
     return request;
   });
 }
@@ -224,10 +229,10 @@ LoadRequest to_load_request(Napi::Value value) {
 GenerateRequest to_generate_request(Napi::Value value) {
   return read_object("generate", value, "request", [](ObjectReader& reader) {
     GenerateRequest request;
-    reader.each("prompts", [&](Napi::Value prompt, const std::string& path) {
-      request.prompts.push_back(read_prompt({prompt, path, reader.problems()}));
-    });
-    reader.require(!request.prompts.empty(), "prompts: expected at least one");
+    request.prompt = read_prompt(reader.child("prompt"));
+    request.rows = reader.integer("rows");
+    reader.require(request.rows >= 1 && request.rows <= 1024, "rows: expected 1 to 1024");
+    request.first_row = reader.natural("firstRow");
     request.adapters = read_adapter_ids(reader);
     request.sampling = read_sampling(reader.child("sampling"));
     request.max_new_tokens = reader.integer("maxNewTokens");

@@ -116,6 +116,24 @@ napi_value to_js(napi_env env, const ChooseResult& result) {
                           {"peakBytes", js::count(env, result.peak_bytes)}});
 }
 
+napi_value to_js(napi_env env, const EngineStats& stats) {
+  return js::object(env, {{"waitingRequests", js::count(env, stats.waiting_requests)},
+                          {"runningRows", js::count(env, stats.running_rows)},
+                          {"totalBlocks", js::count(env, stats.total_blocks)},
+                          {"usedBlocks", js::count(env, stats.used_blocks)},
+                          {"cachedBlocks", js::count(env, stats.cached_blocks)},
+                          {"blockTokens", js::count(env, stats.block_tokens)},
+                          {"blockBytes", js::count(env, stats.block_bytes)},
+                          {"pinnedImages", js::count(env, stats.pinned_images)},
+                          {"cachedImages", js::count(env, stats.cached_images)},
+                          {"steps", js::count(env, stats.steps)},
+                          {"tokensComputed", js::count(env, stats.tokens_computed)},
+                          {"tokensCached", js::count(env, stats.tokens_cached)},
+                          {"tokensGenerated", js::count(env, stats.tokens_generated)},
+                          {"tilesEncoded", js::count(env, stats.tiles_encoded)},
+                          {"preemptions", js::count(env, stats.preemptions)}});
+}
+
 napi_value to_js(napi_env env, const std::vector<HostTensor>& tensors) {
   return to_array(env, tensors, [&](const HostTensor& tensor) {
     return js::object(env, {{"name", js::text(env, tensor.name)},
@@ -127,14 +145,17 @@ napi_value to_js(napi_env env, const std::vector<HostTensor>& tensors) {
 }
 
 napi_value to_js(napi_env env, const std::vector<TokenEvent>& events) {
+  std::vector<double> requests;
   std::vector<int32_t> rows, ids;
   std::vector<float> log_probs;
   for (const auto& event : events) {
+    requests.push_back(static_cast<double>(event.request));
     rows.push_back(event.row);
     ids.push_back(event.id);
     log_probs.push_back(event.log_prob);
   }
-  return js::object(env, {{"rows", js::int32_array(env, rows)},
+  return js::object(env, {{"requests", js::float64_array(env, requests)},
+                          {"rows", js::int32_array(env, rows)},
                           {"ids", js::int32_array(env, ids)},
                           {"logProbs", js::float32_array(env, log_probs)}});
 }

@@ -61,6 +61,14 @@ class EngineObject : public Napi::ObjectWrap<Self> {
   }
 
  protected:
+  // Shared with the jobs that use the engine; emptied on its thread by dispose().
+  struct Handle {
+    std::shared_ptr<Engine> engine;
+    std::decay_t<decltype(std::declval<const Engine&>().info())> info;
+  };
+
+  static Error disposed() { return Error(ErrorCode::kDisposed, Self::kDisposed); }
+
   Napi::Value info(const Napi::CallbackInfo& info) {
     if (is_disposed_) throw Napi::Error(info.Env(), to_js_error(info.Env(), disposed()));
     return {info.Env(), to_js(info.Env(), handle_->info)};
@@ -96,15 +104,10 @@ class EngineObject : public Napi::ObjectWrap<Self> {
     });
   }
 
+  bool is_disposed() const { return is_disposed_; }
+  const std::shared_ptr<Handle>& handle() const { return handle_; }
+
  private:
-  // Shared with the jobs that use the engine; emptied on its thread by dispose().
-  struct Handle {
-    std::unique_ptr<Engine> engine;
-    std::decay_t<decltype(std::declval<const Engine&>().info())> info;
-  };
-
-  static Error disposed() { return Error(ErrorCode::kDisposed, Self::kDisposed); }
-
   std::shared_ptr<Handle> handle_;
   int64_t external_bytes_ = 0;  // told to the garbage collector
   bool is_disposed_ = false;

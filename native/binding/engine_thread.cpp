@@ -48,19 +48,54 @@ bool EngineThread::remove(uint64_t id) {
   return true;
 }
 
+void EngineThread::attach(const std::shared_ptr<WorkSource>& source) {
+  for (const auto& known : sources_) {
+    if (!known.owner_before(source) && !source.owner_before(known)) return;
+  }
+  sources_.push_back(source);
+}
+
+void EngineThread::notify() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_notified_ = true;
+  }
+  wake_.notify_one();
+}
+
+bool EngineThread::step_sources() {
+  bool has_worked = false;
+  // A model whose last request ends may be freed by that: not while it is stepped.
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    if (const auto source = sources_[i].lock()) has_worked = source->step() || has_worked;
+  }
+  std::erase_if(sources_, [](const auto& source) { return source.expired(); });
+  return has_worked;
+}
+
 void EngineThread::loop() {
   warm_up_mkl();
+  bool is_busy = false;
   for (;;) {
     Job job;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return is_stopping_ || !queue_.empty(); });
-      // What is left in the queue still runs: it frees models, or finds its environment closed.
-      if (queue_.empty()) return;
-      job = std::move(queue_.front());
-      queue_.pop_front();
+      wake_.wait(lock, [&] { return is_busy || is_stopping_ || is_notified_ || !queue_.empty(); });
+      is_notified_ = false;
+      if (!queue_.empty()) {
+        job = std::move(queue_.front());
+        queue_.pop_front();
+      } else if (is_stopping_) {
+        // What is left in the queue has run: it freed models, or found its environment closed. Requests whose
+        // environments have gone are dropped by the models' last steps.
+        break;
+      }
     }
-    job.run();
+    if (job.run) job.run();
+    job = {};  // what it holds goes now, not when the next one comes
+    is_busy = step_sources();
+  }
+  while (step_sources()) {
   }
 }
 

@@ -1,6 +1,7 @@
-// The one thread that runs model work, first come first served, shared by every JavaScript
-// environment of the process: libtorch's thread team, guards and allocator belong to one thread, and
-// Node's event loop and its pool stay free.
+// The one thread that runs model work, shared by every JavaScript environment of the process: libtorch's thread
+// team, guards and allocator belong to one thread, and Node's event loop and its pool stay free. Jobs run first
+// come first served; between two of them every model that has requests does one step, so that loading,
+// training and answering take turns.
 #pragma once
 
 #include <condition_variable>
@@ -10,6 +11,9 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
+
+#include "core/work_source.h"
 
 namespace facellm {
 
@@ -26,10 +30,15 @@ class EngineThread {
   void post(uint64_t id, std::function<void()> job);
   // Takes a job that has not begun out of the queue. False if it runs or has run.
   bool remove(uint64_t id);
+  // On this thread: `source` is stepped as long as it has something to do, and asked again after every notify().
+  void attach(const std::shared_ptr<WorkSource>& source);
+  // Something that a source waits for may have changed.
+  void notify();
 
  private:
   EngineThread();
   void loop();
+  bool step_sources();
 
   struct Job {
     uint64_t id;
@@ -39,6 +48,8 @@ class EngineThread {
   std::condition_variable wake_;
   std::deque<Job> queue_;
   bool is_stopping_ = false;
+  bool is_notified_ = false;
+  std::vector<std::weak_ptr<WorkSource>> sources_;  // this thread's
   std::thread thread_;
 };
 

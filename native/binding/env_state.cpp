@@ -9,7 +9,7 @@
 namespace facellm {
 namespace {
 
-// Closures that may wait for the event loop before the engine pauses. Counted here and not by the
+// Closures that may wait for the event loop before what makes them pauses. Counted here and not by the
 // channel: a thread that waits inside the channel could not be woken when the process exits.
 constexpr int kMostPending = 64;
 
@@ -34,9 +34,31 @@ void Port::leave() {
   changed_.notify_all();
 }
 
+bool Port::enter_step() {
+  const std::lock_guard lock(mutex_);
+  if (is_closed_) return false;
+  ++steps_;
+  return true;
+}
+
+void Port::leave_step() {
+  const std::lock_guard lock(mutex_);
+  --steps_;
+  changed_.notify_all();
+}
+
 void Port::deliver(JsClosure closure) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return is_closed_ || pending_ < kMostPending; });
+  call(std::move(closure));
+}
+
+void Port::post(JsClosure closure) {
+  const std::lock_guard lock(mutex_);
+  call(std::move(closure));
+}
+
+void Port::call(JsClosure closure) {
   if (is_closed_) return;
   ++pending_;
   auto* data = new JsClosure(std::move(closure));
@@ -47,10 +69,16 @@ void Port::deliver(JsClosure closure) {
   }
 }
 
-void Port::delivered() {
+bool Port::is_full() {
   const std::lock_guard lock(mutex_);
-  --pending_;
+  return pending_ >= kMostPending;
+}
+
+bool Port::delivered() {
+  const std::lock_guard lock(mutex_);
+  const bool was_full = pending_-- >= kMostPending;
   changed_.notify_all();
+  return was_full;
 }
 
 void Port::close() {
@@ -58,7 +86,7 @@ void Port::close() {
   is_closed_ = true;
   if (running_) running_->request();
   changed_.notify_all();
-  changed_.wait(lock, [this] { return running_ == nullptr; });
+  changed_.wait(lock, [this] { return running_ == nullptr && steps_ == 0; });
 }
 
 EnvState::EnvState(Napi::Env env)
@@ -83,6 +111,7 @@ void EnvState::close(void* self) {
   auto& state = *static_cast<EnvState*>(self);
   for (auto& [id, job] : state.jobs_) job.cancellation->request();
   state.port_->close();
+  state.engine_->notify();  // the models' loops drop what they hold for this environment
   napi_release_threadsafe_function(state.port_->channel_, napi_tsfn_abort);
   state.jobs_.clear();
   state.engine_.reset();
@@ -94,7 +123,7 @@ void EnvState::call_js(napi_env env, napi_value, void* context, void* data) {
   napi_handle_scope scope = nullptr;
   napi_open_handle_scope(env, &scope);
   auto& state = *static_cast<EnvState*>(context);
-  state.port_->delivered();
+  if (state.port_->delivered()) state.engine_->notify();
   (*closure)(env, state);
   if (scope != nullptr) napi_close_handle_scope(env, scope);
 }
@@ -151,6 +180,8 @@ void EnvState::cancel(napi_env env, uint64_t id) {
   job->cancellation->request();
   if (engine_->remove(id)) {
     reject(env, id, Error(ErrorCode::kCancelled, "the work was stopped before it began"));
+  } else {
+    engine_->notify();
   }
 }
 

@@ -29,20 +29,28 @@ class Port {
   // Brackets a job. False: the environment has closed and the job must not begin.
   bool enter(std::shared_ptr<Cancellation> cancellation);
   void leave();
+  // Brackets a step of the engine that computes for the environment. False: it has closed.
+  bool enter_step();
+  void leave_step();
   // Waits while the environment has many closures to run (back-pressure). Dropped once closed.
   void deliver(JsClosure closure);
-  // A delivered closure has run.
-  void delivered();
-  // Lets nothing more through, stops the job under way and waits for its end.
+  // Never waits: for the engine's loop, which pauses a full environment's rows and nobody else's.
+  void post(JsClosure closure);
+  bool is_full();
+  // A delivered closure has run. True if the port was full until now.
+  bool delivered();
+  // Lets nothing more through, stops the job under way and waits for its end, and for that of a step.
   void close();
 
  private:
   friend class EnvState;
+  void call(JsClosure closure);  // under the lock
   std::mutex mutex_;
   std::condition_variable changed_;
   napi_threadsafe_function channel_ = nullptr;
   bool is_closed_ = false;
   int pending_ = 0;                             // closures delivered and not yet run
+  int steps_ = 0;                               // under way: one, or none
   std::shared_ptr<Cancellation> running_;       // of the job under way, if any
 };
 
@@ -67,6 +75,9 @@ class EnvState {
 
   std::shared_ptr<Port> port() const { return port_; }
   EngineThread& engine() { return *engine_; }
+  // Of models, by their numbers: what takes the tokens of each step.
+  using TokenCallbacks = std::unordered_map<uint64_t, Napi::FunctionReference>;
+  const std::shared_ptr<TokenCallbacks> token_callbacks = std::make_shared<TokenCallbacks>();
   Napi::FunctionReference model_constructor, trainer_constructor, group_constructor;
 
   // Registers a job and keeps the event loop alive for it.

@@ -1,5 +1,9 @@
 #include "binding/model_wrap.h"
 
+#include <atomic>
+
+#include "core/translate_exception.h"
+
 namespace facellm {
 
 void ModelWrap::define(Napi::Env env, EnvState& state) {
@@ -8,6 +12,8 @@ void ModelWrap::define(Napi::Env env, EnvState& state) {
       {InstanceMethod("info", &ModelWrap::info), InstanceMethod<&ModelWrap::generate>("generate"),
        InstanceMethod<&ModelWrap::choose>("choose"),
        InstanceMethod<&ModelWrap::embed_images>("embedImages"),
+       InstanceMethod<&ModelWrap::on_tokens>("onTokens"),
+       InstanceMethod<&ModelWrap::stats>("stats"),
        InstanceMethod<&ModelWrap::trace>("trace"),
        InstanceMethod<&ModelWrap::load_adapter>("loadAdapter"),
        InstanceMethod<&ModelWrap::unload_adapter>("unloadAdapter"),
@@ -16,34 +22,55 @@ void ModelWrap::define(Napi::Env env, EnvState& state) {
   state.model_constructor = Napi::Persistent(constructor);
 }
 
+ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : EngineObject(info) {
+  static std::atomic<uint64_t> next{1};
+  auto& state = state_of(info);
+  callback_key_ = next++;
+  callbacks_ = state.token_callbacks;
+  client_ = std::make_shared<JsStepClient>(state.port(), callback_key_);
+}
+
+ModelWrap::~ModelWrap() {
+  if (const auto callbacks = callbacks_.lock()) callbacks->erase(callback_key_);
+}
+
+Napi::Value ModelWrap::on_tokens(const Napi::CallbackInfo& info) {
+  if (!info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "onTokens: expected a function");
+  (*state_of(info).token_callbacks)[callback_key_] = Napi::Persistent(info[0].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
+template <typename Result, typename MakeRequest>
+Napi::Value ModelWrap::submit(const Napi::CallbackInfo& info, MakeRequest make_request) {
+  auto& state = state_of(info);
+  try {
+    if (is_disposed()) throw Error(ErrorCode::kDisposed, kDisposed);
+    return start_request<Result>(info.Env(), state, client_, handle(), make_request());
+  } catch (const Napi::Error&) {
+    throw;  // a getter of the caller's threw
+  } catch (...) {
+    auto job = failed_job(info.Env(), state, translate_current_exception());
+    job.Set("id", Napi::Number::New(info.Env(), 0));
+    return job;
+  }
+}
+
 Napi::Value ModelWrap::generate(const Napi::CallbackInfo& info) {
-  const auto make_work = [&] {
-    return [request = to_generate_request(info[0])](FaceLlm& model, const TaskContext& context) {
-      const TokenSink sink = [&](std::span<const TokenEvent> events) {
-        context.emit([batch = std::vector<TokenEvent>(events.begin(), events.end())](napi_env env) {
-          return std::vector<napi_value>{to_js(env, batch)};
-        });
-      };
-      return model.generate(request, sink, context.cancellation());
-    };
-  };
-  return start(info, make_work, "onTokens");
+  return submit<GenerateResult>(info, [&] { return to_generate_request(info[0]); });
 }
 
 Napi::Value ModelWrap::choose(const Napi::CallbackInfo& info) {
-  return start(info, [&] {
-    return [request = to_choose_request(info[0])](FaceLlm& model, const TaskContext& context) {
-      return model.choose(request, context.cancellation());
-    };
-  });
+  return submit<ChooseResult>(info, [&] { return to_choose_request(info[0]); });
 }
 
 Napi::Value ModelWrap::embed_images(const Napi::CallbackInfo& info) {
-  return start(info, [&] {
-    return [images = to_images(info[0]), adapters = to_adapter_ids(info[1])](
-               FaceLlm& model, const TaskContext& context) {
-      return model.embed_images(images, adapters, context.cancellation());
-    };
+  return submit<std::vector<HostTensor>>(
+      info, [&] { return EmbedRequest{to_images(info[0]), to_adapter_ids(info[1])}; });
+}
+
+Napi::Value ModelWrap::stats(const Napi::CallbackInfo& info) {
+  return start(info, [] {
+    return [](FaceLlm& model, const TaskContext&) { return model.stats(); };
   });
 }
 

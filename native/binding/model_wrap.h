@@ -1,7 +1,8 @@
 // NativeModel of lib/binding/native.ts.
 //   info()                       [sync]   throws FACELLM_DISPOSED
-//   generate(request, onTokens)  [async]  streams token batches
-//   choose(request), embedImages(images, adapters), trace(prompt, adapters)  [async]
+//   onTokens(callback)           [sync]   takes the tokens of all its requests, one call a step
+//   generate(request), choose(request), embedImages(images, adapters)  [async]  through the engine's loop
+//   stats(), trace(prompt, adapters)  [async]
 //   loadAdapter(source), unloadAdapter(id), clearCaches()  [async]
 //   dispose()                    [async]  idempotent
 #pragma once
@@ -9,6 +10,7 @@
 #include <napi.h>
 
 #include "binding/engine_object.h"
+#include "binding/step_request.h"
 #include "generation/face_llm.h"
 
 namespace facellm {
@@ -18,9 +20,14 @@ class ModelWrap : public EngineObject<ModelWrap, FaceLlm> {
   static constexpr auto kMadeBy = "NativeModel is made by loadModel()";
   static constexpr auto kDisposed = "the model has been disposed; load it again";
   static void define(Napi::Env env, EnvState& state);
-  using EngineObject::EngineObject;
+  explicit ModelWrap(const Napi::CallbackInfo& info);
+  ~ModelWrap() override;
 
  private:
+  template <typename Result, typename MakeRequest>
+  Napi::Value submit(const Napi::CallbackInfo& info, MakeRequest make_request);
+  Napi::Value on_tokens(const Napi::CallbackInfo& info);
+  Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value generate(const Napi::CallbackInfo& info);
   Napi::Value choose(const Napi::CallbackInfo& info);
   Napi::Value embed_images(const Napi::CallbackInfo& info);
@@ -28,6 +35,10 @@ class ModelWrap : public EngineObject<ModelWrap, FaceLlm> {
   Napi::Value load_adapter(const Napi::CallbackInfo& info);
   Napi::Value unload_adapter(const Napi::CallbackInfo& info);
   Napi::Value clear_caches(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<StepClient> client_;
+  uint64_t callback_key_ = 0;
+  std::weak_ptr<EnvState::TokenCallbacks> callbacks_;
 };
 
 }  // namespace facellm

@@ -16,14 +16,14 @@ namespace {
 constexpr size_t kLanes = 8;
 using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
 using Ints = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
-#define FACELLM_INLINE inline __attribute__((always_inline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-FACELLM_INLINE void load(Floats& target, const float* from) { std::memcpy(&target, from, sizeof target); }
+ALWAYS_INLINE void load(Floats& target, const float* from) { std::memcpy(&target, from, sizeof target); }
 
 // exp(x) of x <= 0, 0 below -87: Cody and Waite's reduction and the polynomial of Cephes' expf.
-FACELLM_INLINE void exponential(Floats& x) {
+ALWAYS_INLINE void exponential(Floats& x) {
   const Ints is_zero = x < -87.f;
   const Floats clamped = is_zero ? Floats{} - 87.f : x;
   const Floats shifted = clamped * 1.44269504f + 12582912.f;  // 1.5 * 2^23: rounds to a whole number
@@ -43,7 +43,7 @@ FACELLM_INLINE void exponential(Floats& x) {
 }
 
 // `scores`: a whole block. False where one of them is no number.
-FACELLM_INLINE bool scan_block(const float* scores, float scale, ScanBlock& block) {
+ALWAYS_INLINE bool scan_block(const float* scores, float scale, ScanBlock& block) {
   Floats most = Floats{} - kInfinity;
   Ints bad{};
   for (size_t i = 0; i < kScanBlock; i += kLanes) {
@@ -72,7 +72,7 @@ FACELLM_INLINE bool scan_block(const float* scores, float scale, ScanBlock& bloc
   return is_number;
 }
 
-FACELLM_INLINE bool scan_blocks(std::span<const float> scores, float scale, ScanBlock* blocks) {
+ALWAYS_INLINE bool scan_blocks(std::span<const float> scores, float scale, ScanBlock* blocks) {
   bool is_number = true;
   size_t begin = 0;
   for (; begin + kScanBlock <= scores.size(); begin += kScanBlock) {

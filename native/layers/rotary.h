@@ -8,14 +8,14 @@
 namespace facellm {
 
 struct RotaryTables {
-  at::Tensor cos;  // [B, T, E], both halves filled
+  at::Tensor cos;  // [..., E], both halves filled
   at::Tensor sin;
 };
 
 class Rotary {
  public:
   Rotary(int64_t head_dim, double theta, const at::TensorOptions& options);
-  // positions [B, T] int64 on the model's device.
+  // positions [...] int64 on the model's device.
   RotaryTables operator()(const at::Tensor& positions) const;
 
  private:

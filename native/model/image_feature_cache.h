@@ -19,6 +19,7 @@ class ImageFeatureCache {
   at::Tensor find(const std::string& identity);
   void insert(const std::string& identity, const at::Tensor& features);
   void clear();
+  int64_t size() const { return static_cast<int64_t>(entries_.size()); }
 
  private:
   struct Entry {

@@ -1,8 +1,5 @@
 #include "model/language_model.h"
 
-#include <algorithm>
-
-#include "core/error.h"
 #include "kernels/add_rms_norm/add_rms_norm.h"
 #include "kernels/rope_kv_append/rope_kv_append.h"
 #include "kernels/swiglu/swiglu.h"
@@ -81,49 +78,33 @@ at::Tensor LanguageModel::embed(const at::Tensor& ids) const {
   return at::embedding(embed_tokens_, ids);
 }
 
-at::Tensor LanguageModel::forward(const StepInput& input, KvCache& cache,
-                                  const Cancellation& cancellation, const Trace& trace) const {
-  const int64_t length = input.embeddings.size(1);
-  const int64_t longest = *std::max_element(cache.lengths.begin(), cache.lengths.end());
-  if (longest + length > cache.capacity()) {
-    throw Error(ErrorCode::kInternal, "key/value cache of " + std::to_string(cache.capacity()) +
-                                          " slots cannot take " + std::to_string(length) +
-                                          " more after " + std::to_string(longest));
-  }
-  const auto rotary = rotary_(input.positions);
-  const auto starts = at::tensor(cache.lengths, at::kLong).to(options_.device());
-  if (trace) trace("text.inputs_embeds", input.embeddings);
-  at::Tensor residual = input.embeddings;
+at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, const Cancellation& cancellation,
+                                  const Trace& trace) const {
+  const auto rotary = rotary_(batch.positions);
+  const auto traced = [&](const std::string& name, const at::Tensor& value) {
+    if (trace) trace(name, value.unsqueeze(0));
+  };
+  traced("text.inputs_embeds", batch.embeddings);
+  at::Tensor residual = batch.embeddings;
   at::Tensor delta;  // of the block before; folded into the residual by the next norm
   for (size_t i = 0; i < layers_.size(); ++i) {
     cancellation.check();
     const auto& layer = layers_[i];
+    const auto index = static_cast<int64_t>(i);
     auto before = add_rms_norm(residual, delta, layer.input_layernorm, config_.rms_norm_eps);
-    if (trace && i > 0) trace("text.layers." + std::to_string(i - 1), before.residual);
-    const auto attended = attend(layer, static_cast<int64_t>(i), before.normalised, rotary, starts,
-                                 input, cache, longest + length);
+    if (i > 0) traced("text.layers." + std::to_string(i - 1), before.residual);
+    const auto q = rope_kv_append(layer.qkv(before.normalised), rotary.cos, rotary.sin, pool.keys(index),
+                                  pool.values(index), batch.slots, config_.num_attention_heads,
+                                  config_.num_key_value_heads);
+    const auto attended = layer.o_proj(paged_attention(q, pool.keys(index), pool.values(index), batch.segments));
     auto after = add_rms_norm(before.residual, attended, layer.post_attention_layernorm,
                               config_.rms_norm_eps);
     delta = layer.down_proj(swiglu(layer.gate_up(after.normalised)));
     residual = after.residual;
   }
-  for (auto& row_length : cache.lengths) row_length += length;
   const auto out = delta.defined() ? residual + delta : residual;
-  if (trace) trace("text.layers." + std::to_string(layers_.size() - 1), out);
+  traced("text.layers." + std::to_string(layers_.size() - 1), out);
   return out;
-}
-
-at::Tensor LanguageModel::attend(const DecoderLayer& layer, int64_t index,
-                                 const at::Tensor& normalised, const RotaryTables& rotary,
-                                 const at::Tensor& starts, const StepInput& input, KvCache& cache,
-                                 int64_t slots) const {
-  auto& keys = cache.keys(index);
-  auto& values = cache.values(index);
-  const auto q = rope_kv_append(layer.qkv(normalised), rotary.cos, rotary.sin, keys, values, starts,
-                                config_.num_attention_heads, config_.num_key_value_heads);
-  const bool is_causal = !input.mask.defined() && input.embeddings.size(1) > 1;
-  return layer.o_proj(attention(q, keys.narrow(2, 0, slots), values.narrow(2, 0, slots), input.mask,
-                                is_causal));
 }
 
 at::Tensor LanguageModel::forward(const PackedSequences& sequences,
@@ -179,14 +160,14 @@ at::Tensor LanguageModel::logits(const at::Tensor& hidden_states, const Trace& t
   return lm_head_(normalised);
 }
 
-KvCache LanguageModel::make_cache(int64_t rows, int64_t capacity) const {
-  return KvCache(config_.num_hidden_layers, rows, config_.num_key_value_heads, capacity,
-                 config_.head_dim, options_);
+KvPool LanguageModel::make_pool(int64_t blocks, int64_t block_size) const {
+  return KvPool(config_.num_hidden_layers, blocks, config_.num_key_value_heads, block_size, config_.head_dim,
+                options_);
 }
 
-int64_t LanguageModel::cache_bytes(int64_t rows, int64_t capacity) const {
-  return KvCache::bytes(config_.num_hidden_layers, rows, config_.num_key_value_heads, capacity,
-                        config_.head_dim, c10::typeMetaToScalarType(options_.dtype()));
+int64_t LanguageModel::slot_bytes() const {
+  return KvPool::slot_bytes(config_.num_hidden_layers, config_.num_key_value_heads, config_.head_dim,
+                            c10::typeMetaToScalarType(options_.dtype()));
 }
 
 }  // namespace facellm

@@ -10,8 +10,9 @@
 
 #include "core/cancellation.h"
 #include "core/trace.h"
-#include "layers/kv_cache.h"
+#include "layers/kv_pool.h"
 #include "layers/linear.h"
+#include "layers/paged_attention.h"
 #include "layers/rotary.h"
 #include "model/config.h"
 #include "model/parameters.h"
@@ -26,12 +27,12 @@ struct DecoderLayer {
   Linear down_proj;
 };
 
-// Where the tokens of one forward pass stand and what they may see.
-struct StepInput {
-  at::Tensor embeddings;  // [B, T, D]
-  at::Tensor positions;   // [B, T] int64: rotary positions
-  at::Tensor mask;        // bool [B or 1, 1, T, S] over the cache's first S slots, or undefined:
-                          // causal when T > 1 and nothing is cached, everything when T == 1
+// Tokens of many rows in one pass, one row behind another: no padding anywhere.
+struct StepBatch {
+  at::Tensor embeddings;  // [T, D]
+  at::Tensor positions;   // [T] int64: rotary positions
+  at::Tensor slots;       // [T] int64: of the pool, where each token's keys and values go
+  std::vector<Segment> segments;  // what each may see; they cover the tokens in order
 };
 
 // Sequences one behind another in one row, none of which sees another: no padding anywhere.
@@ -58,9 +59,9 @@ class LanguageModel {
   void append_linears(LinearSiteList& list);
   // ids [...] int64 -> [..., D]
   at::Tensor embed(const at::Tensor& ids) const;
-  // Appends T tokens to every row of the cache and advances its lengths. Returns [B, T, D] before
-  // the final norm. Traces text.inputs_embeds and text.layers.N.
-  at::Tensor forward(const StepInput& input, KvCache& cache, const Cancellation& cancellation,
+  // Writes the tokens' keys and values into the pool. Returns [T, D] before the final norm. Traces
+  // text.inputs_embeds and text.layers.N, each [1, T, D].
+  at::Tensor forward(const StepBatch& batch, const KvPool& pool, const Cancellation& cancellation,
                      const Trace& trace) const;
   // The same layers without a cache, safe for autograd. Returns [T, D] before the final norm.
   at::Tensor forward(const PackedSequences& sequences, const LayerRunner& run_layer) const;
@@ -69,13 +70,10 @@ class LanguageModel {
   const at::Tensor& head_weight() const { return lm_head_.weight; }  // [V, D]
   // hidden_states [..., D] -> logits [..., V] in the model's dtype. Traces text.norm.
   at::Tensor logits(const at::Tensor& hidden_states, const Trace& trace) const;
-  KvCache make_cache(int64_t rows, int64_t capacity) const;
-  int64_t cache_bytes(int64_t rows, int64_t capacity) const;
+  KvPool make_pool(int64_t blocks, int64_t block_size) const;
+  int64_t slot_bytes() const;  // of one token in the pool
 
  private:
-  at::Tensor attend(const DecoderLayer& layer, int64_t index, const at::Tensor& normalised,
-                    const RotaryTables& rotary, const at::Tensor& starts, const StepInput& input,
-                    KvCache& cache, int64_t slots) const;
   at::Tensor attend_packed(const DecoderLayer& layer, const at::Tensor& normalised,
                            const RotaryTables& rotary, const std::vector<int64_t>& lengths) const;
 

@@ -38,7 +38,10 @@ struct LoadRequest {
   // Weights may lie in the files, mapped, where device and dtype allow it; false: all in memory of one's own.
   bool uses_mmap;
   int64_t image_cache_bytes;   // projected features kept; 0 turns the cache off
-  int64_t prefix_cache_bytes;  // keys and values kept; 0 turns the cache off
+  int64_t prefix_cache_bytes;  // keys and values kept that no request uses; 0 turns the cache off
+  int64_t kv_bytes;            // all keys and values, allocated at once
+  int64_t max_rows;            // answers under way at a time
+  int64_t max_context;         // tokens of prompt and answer together
 };
 
 using LoadProgress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;

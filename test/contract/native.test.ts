@@ -96,14 +96,11 @@ describe('contract: addon and native.ts', () => {
   it('what the calls return has exactly the fields that are declared', async () => {
     const prompt = { ids: Int32Array.of(5, 6, 7), images: [] };
     const batches: object[] = [];
-    const generated = await model.generate(
-      {
-        prompts: [prompt],
-        ...{ adapters: [], maxNewTokens: 1, eosIds: [], usesPrefixCache: false },
-        sampling: GREEDY,
-      },
-      (batch) => batches.push(batch),
-    ).promise;
+    model.onTokens((batch) => batches.push(batch));
+    const generated = await model.generate({
+      ...{ prompt, adapters: [], rows: 1, firstRow: 0, maxNewTokens: 1, eosIds: [] },
+      ...{ sampling: GREEDY, usesPrefixCache: false },
+    }).promise;
     const chosen = await model.choose({
       ...{ prompt, adapters: [], choices: [Int32Array.of(8), Int32Array.of(9)] },
       usesPrefixCache: false,
@@ -120,6 +117,7 @@ describe('contract: addon and native.ts', () => {
       NativeRowResult: generated.rows[0] ?? {},
       NativeTimings: generated.timings,
       NativeTokenBatch: batches[0] ?? {},
+      NativeStats: await model.stats().promise,
       NativeChooseResult: chosen,
       NativeTensor: tensor ?? {},
       NativeMicroResult: await trainer.accumulate(micro).promise,
@@ -136,7 +134,7 @@ describe('contract: addon and native.ts', () => {
       assert.equal(details.length, 2);
       return true;
     });
-    await assert.rejects(model.generate(undefined as never, () => {}).promise, {
+    await assert.rejects(model.generate(undefined as never).promise, {
       code: 'FACELLM_INVALID_ARGUMENT',
     });
   });

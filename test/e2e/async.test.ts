@@ -1,13 +1,11 @@
 /** The engine thread from JavaScript's side: responsiveness, cancellation, disposal, workers, exits. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
-import { FaceLlm } from '../../lib/index.js';
+import { FaceLlm, type FaceLlmError } from '../../lib/index.js';
 import * as golden from '../support/golden.js';
-import { skip } from '../support/skip.js';
 
 const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
 const PHOTO = join(golden.GOLDEN, 'infer-300m', 'images', 'face_square_0.png');
@@ -155,17 +153,23 @@ describe('engine thread', () => {
     await assert.rejects(kept.ask(LONG).result(), { code: 'FACELLM_DISPOSED' });
   });
 
-  it('memory that cannot be had is a typed error, and the model stays usable', async function () {
-    if (totalmem() > 64e9) {
-      skip(this, 'this machine has so much memory that the request might succeed');
-    }
-    const conversation = [{ role: 'user', content: 'x' }] as const;
-    // 20,000 rows of 32,768 slots: 84 GB a tensor, refused by the system at once.
-    const conversations = Array.from({ length: 20_000 }, () => conversation);
-    await assert.rejects(model.chatBatch(conversations, { maxNewTokens: 32_000 }), {
+  it('memory that cannot be had is a typed error, and what does not fit is said before work', async () => {
+    // 64 TB, refused by the system at once.
+    await assert.rejects(FaceLlm.load(CHECKPOINT, { kvMemory: 2 ** 46 }), {
       code: 'FACELLM_OUT_OF_MEMORY',
     });
-    assert.equal((await model.ask({ ...LONG, maxNewTokens: 2 }).result()).tokenIds.length, 2);
+    await assert.rejects(
+      FaceLlm.load(CHECKPOINT, { kvMemory: 1000 }),
+      (error: FaceLlmError) =>
+        error.code === 'FACELLM_INVALID_ARGUMENT' && /kvMemory.*1000/.test(error.details.join()),
+    );
+    const small = await FaceLlm.load(CHECKPOINT, { maxContext: 64 });
+    await assert.rejects(small.ask({ question: 'word '.repeat(100) }).result(), {
+      code: 'FACELLM_PROMPT_TOO_LONG',
+    });
+    const { tokenIds, promptTokens } = await small.ask({ question: 'Who?' }).result();
+    assert.equal(tokenIds.length + promptTokens, 64);
+    await small.dispose();
   });
 
   it('workers have models of their own, and may be terminated in the middle', async () => {

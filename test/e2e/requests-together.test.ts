@@ -90,15 +90,39 @@ describe('requests together', () => {
     assert.equal(pieces.join(''), await answer.text());
   });
 
-  it('peakBytes on a CPU is memory of the process: above the weights, within its highest', async () => {
-    const { peakBytes } = await model.ask({ question: 'Who?', maxNewTokens: 2 }).result();
-    const highest = process.resourceUsage().maxRSS * 1024;
-    assert.ok(peakBytes > model.info.parameterBytes, `${peakBytes}`);
-    assert.ok(peakBytes <= highest, `${peakBytes} of ${highest}`);
+  it('peakBytes is what the request held: blocks of keys and values, and vectors', async () => {
+    const { blockBytes, blockTokens } = await model.stats();
+    const { peakBytes, promptTokens } = await model
+      .ask({ question: 'Who?', maxNewTokens: 2 })
+      .result();
+    assert.equal(peakBytes, Math.ceil((promptTokens + 1) / blockTokens) * blockBytes);
     const [vectors] = await model.embedImages([PHOTO]);
     assert.ok(vectors);
-    const { peakBytes: later } = await model.ask({ question: 'Who?', maxNewTokens: 2 }).result();
-    assert.ok(later >= peakBytes);
+    const withPicture = await model
+      .ask({ ...{ image: PHOTO, question: 'Who?' }, maxNewTokens: 2 })
+      .result();
+    const blocks = Math.ceil((withPicture.promptTokens + 1) / blockTokens);
+    assert.equal(withPicture.peakBytes, blocks * blockBytes + vectors.data.byteLength);
+  });
+
+  it('many answers at once: as alone, and everything is given back', async () => {
+    const questions = Array.from(
+      { length: 24 },
+      (_, i) => 'Who? '.repeat(1 + (i % 5)) + String(i % 7),
+    );
+    const ask = (question: string): Promise<string> =>
+      model.ask({ ...{ image: PHOTO, question }, maxNewTokens: 1 + (question.length % 9) }).text();
+    const alone: string[] = [];
+    for (const question of questions) alone.push(await ask(question));
+    await model.clearCaches();
+    const { tilesEncoded } = await model.stats();
+    assert.deepEqual(await Promise.all(questions.map(ask)), alone);
+    const after = await model.stats();
+    assert.equal(after.tilesEncoded, tilesEncoded + 1, 'one picture, one run of the vision tower');
+    assert.ok(after.steps < after.tokensGenerated, 'they were computed together');
+    assert.equal(after.usedBlocks, 0);
+    assert.equal(after.pinnedImages, 0);
+    assert.equal(after.runningRows + after.waitingRequests, 0);
   });
 });
 
@@ -111,23 +135,19 @@ describe('an event loop that is blocked', () => {
     const [one] = golden.goldenCases('300m');
     assert.ok(one);
     let given = 0;
-    const job = native.generate(
-      {
-        prompts: [await golden.goldenPrompt(one)],
-        adapters: [],
-        sampling: GREEDY,
-        maxNewTokens: 5000,
-        eosIds: [],
-        usesPrefixCache: false,
-      },
-      (batch) => {
-        given += batch.ids.length;
-        if (given > 1) return;
-        // Time for far more than 64 tokens of this model; on a slower machine for fewer, which proves less.
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
-        job.cancel();
-      },
-    );
+    native.onTokens((batch) => {
+      given += batch.ids.length;
+      if (given > 1) return;
+      // Time for far more than 64 tokens of this model; on a slower machine for fewer, which proves less.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
+      job.cancel();
+    });
+    const job = native.generate({
+      prompt: await golden.goldenPrompt(one),
+      ...{ adapters: [], rows: 1, firstRow: 0, eosIds: [], usesPrefixCache: false },
+      sampling: GREEDY,
+      maxNewTokens: 5000,
+    });
     const { rows } = await job.promise;
     assert.equal(rows[0]?.finishReason, 'cancelled');
     const made = rows[0].generatedTokens;

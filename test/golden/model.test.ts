@@ -7,13 +7,12 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
 import type { NativeModel, NativeTensor } from '../../lib/binding/native.js';
-import { GREEDY } from '../support/generate.js';
+import { generate } from '../support/generate.js';
 import * as golden from '../support/golden.js';
 
 const TOLERANCE = { fp32: 1e-4, bf16: 2e-2 } as const;
 /** Of these models' winners that many lead by more than twice the tolerance (counted: 0.87 and 0.5 at least). */
 const LEAST_COMPARED = { fp32: 0.8, bf16: 0.33 } as const;
-
 for (const device of golden.TEST_DEVICES) {
   for (const checkpoint of golden.CHECKPOINTS) {
     for (const dtype of ['fp32', 'bf16'] as const) {
@@ -126,18 +125,11 @@ async function compareForced(model: NativeModel, one: golden.GoldenCase): Promis
 }
 
 async function compareGreedy(model: NativeModel, one: golden.GoldenCase): Promise<void> {
-  const ids: number[] = [];
-  await model.generate(
-    {
-      prompts: [await golden.goldenPrompt(one)],
-      adapters: [],
-      sampling: GREEDY,
-      maxNewTokens: one.generated_ids.length,
-      eosIds: [2050],
-      usesPrefixCache: false,
-    },
-    (batch) => ids.push(...batch.ids),
-  ).promise;
+  const [answer] = await generate(model, [await golden.goldenPrompt(one)], {
+    maxNewTokens: one.generated_ids.length,
+    eosIds: [2050],
+  });
+  const ids = answer?.ids ?? [];
   const margins = golden.goldenTensors(one).get('generated.margin')?.data as Float32Array;
   const parted = one.generated_ids.findIndex((id, i) => ids[i] !== id);
   if (parted < 0) return;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "engine_driver.h"
 #include "generation/face_llm.h"
 #include "tiny_model.h"
 
@@ -10,8 +11,9 @@ namespace {
 
 GenerateRequest endless() {
   GenerateRequest request{};
-  request.prompts = {{{1, 2, 3}, {}}};
-  request.sampling = {true, 1.0, 0, 1.0, 0.0, 1.0, 0};
+  request.prompt = {{1, 2, 3}, {}};
+  request.rows = 1;
+  request.sampling.is_greedy = true;
   request.max_new_tokens = 10'000;
   return request;
 }
@@ -19,18 +21,18 @@ GenerateRequest endless() {
 TEST(Cancellation, NoTokenComesAfterTheStepThatRaisedIt) {
   const auto model = FaceLlm::load(tiny_model(kTinyWeights, "fp32"), [](int64_t, int64_t) {}, {});
   for (const int64_t stop_at : {1, 2, 7}) {
-    Cancellation cancellation;
+    Driver driver(*model);
+    const auto outcome = driver.submit(endless());
     int64_t tokens = 0;
-    const auto result = model->generate(
-        endless(),
-        [&](std::span<const TokenEvent> events) {
-          tokens += static_cast<int64_t>(events.size());
-          if (tokens == stop_at) cancellation.request();
-        },
-        cancellation);
+    driver.client->on_tokens = [&](const auto& events) {
+      tokens += static_cast<int64_t>(events.size());
+      if (tokens == stop_at) outcome->cancellation->request();
+    };
+    driver.run();
+    ASSERT_TRUE(outcome->result);
     EXPECT_EQ(tokens, stop_at);
-    EXPECT_EQ(result.rows.at(0).generated_tokens, stop_at);
-    EXPECT_EQ(result.rows.at(0).finish_reason, FinishReason::kCancelled);
+    EXPECT_EQ(outcome->result->rows.at(0).generated_tokens, stop_at);
+    EXPECT_EQ(outcome->result->rows.at(0).finish_reason, FinishReason::kCancelled);
   }
 }
 
@@ -50,9 +52,13 @@ TEST(Cancellation, RaisedBeforehandStopsLoadingAndPrefill) {
     FaceLlm::load(tiny_model(kTinyWeights, "fp32"), [](int64_t, int64_t) { ADD_FAILURE() << "a batch was read"; },
                   cancellation);
   }));
-  EXPECT_TRUE(is_cancelled([&] {
-    model->generate(endless(), [](auto) { ADD_FAILURE() << "a token came"; }, cancellation);
-  }));
+  Driver driver(*model);
+  const auto outcome = driver.submit(endless());
+  outcome->cancellation->request();
+  driver.run();
+  ASSERT_TRUE(outcome->error);
+  EXPECT_EQ(outcome->error->code(), ErrorCode::kCancelled);
+  EXPECT_TRUE(driver.client->tokens.empty());
 }
 
 }  // namespace

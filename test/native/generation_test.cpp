@@ -2,14 +2,14 @@
 // bounded logits however many answers are scored.
 #include <ATen/ATen.h>
 #include <c10/core/Allocator.h>
-#include <c10/core/InferenceMode.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
-#include "generation/choose.h"
-#include "generation/decode_loop.h"
+#include "engine_driver.h"
+#include "generation/step_engine.h"
 #include "model/open_model.h"
 #include "tiny_model.h"
 
@@ -18,12 +18,22 @@ namespace {
 
 struct Loaded {
   OpenedModel opened;
-  Session session;
+  StepEngine engine;
+  Driver<StepEngine> driver{engine};
 
-  explicit Loaded(int64_t image_cache_bytes)
-      : opened(open_model(tiny_model(kTinyWeights, "fp32"), [](int64_t, int64_t) {}, {})),
-        session{*opened.model, tiny_model(kTinyWeights, "fp32").preprocessing,
-                ImageFeatureCache(image_cache_bytes), PrefixCache(0), {}, AdapterStacks(*opened.model)} {}
+  explicit Loaded(LoadRequest request)
+      : opened(open_model(request, [](int64_t, int64_t) {}, {})), engine(*opened.model, request, [] {}) {}
+  explicit Loaded(int64_t image_cache_bytes) : Loaded(with_cache(image_cache_bytes)) {}
+
+  int64_t tiles() const { return engine.stats().tiles_encoded; }
+
+ private:
+  static LoadRequest with_cache(int64_t bytes) {
+    auto request = tiny_model(kTinyWeights, "fp32");
+    request.image_cache_bytes = bytes;
+    request.prefix_cache_bytes = 1 << 24;
+    return request;
+  }
 };
 
 ImageInput picture(const std::string& key, int columns, int rows) {
@@ -48,53 +58,54 @@ Prompt ask(std::vector<ImageInput> images) {
   return prompt;
 }
 
-GenerateRequest request(std::vector<Prompt> prompts) {
-  return {std::move(prompts), {}, {true, 1, 0, 1, 0, 1, 0}, 2, {}, false};
+GenerateRequest request(Prompt prompt, int64_t tokens = 2) {
+  return {std::move(prompt), {}, {.is_greedy = true}, 1, 0, tokens, {}, false};
 }
 
 TEST(Generation, EncodesEachPictureOnceWhateverTheCache) {
   const auto a = picture("a", 1, 1), b = picture("b", 3, 5), c = picture("c", 2, 2);
+  const std::vector<Prompt> prompts{ask({a, b}), ask({}), ask({c, a, c})};
   // None, room for one tile's vectors (4 x 64 floats), room for all.
   for (const int64_t bytes : {0, 1024, 1 << 24}) {
     Loaded loaded(bytes);
-    const c10::InferenceMode inference;
-    auto& count = loaded.session.tiles_encoded;
-    std::vector<int32_t> ids;
-    const auto sink = [&](std::span<const TokenEvent> events) {
-      for (const auto& event : events) ids.push_back(event.id);
-    };
-    generate(loaded.session, request({ask({a, b}), ask({}), ask({c, a, c})}), sink, {});
-    EXPECT_EQ(count, 1 + 16 + 5) << bytes;
-    // The same as each alone.
-    const auto together = ids;
-    ids.clear();
-    std::vector<std::vector<int32_t>> alone;
-    for (const auto& prompt : {ask({a, b}), ask({}), ask({c, a, c})}) {
-      generate(loaded.session, request({prompt}), sink, {});
-      alone.push_back(std::move(ids));
-      ids.clear();
+    auto& driver = loaded.driver;
+    std::vector<RequestId> together;
+    for (const auto& prompt : prompts) together.push_back(driver.submit(request(prompt))->id);
+    driver.run();
+    EXPECT_EQ(loaded.tiles(), 1 + 16 + 5) << bytes;
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      EXPECT_EQ((driver.client->tokens[{together[i], 0}]), driver.ids(request(prompts[i]))) << "in company";
     }
-    for (size_t step = 0; step < 2; ++step) {
-      for (size_t row = 0; row < 3; ++row) EXPECT_EQ(together[3 * step + row], alone[row][step]);
-    }
-    count = 0;
-    choose(loaded.session, {ask({b}), {}, {{9}, {10, 11}}, false}, {});
-    EXPECT_EQ(count, bytes == 1 << 24 ? 0 : 16) << bytes;
+    const auto before = loaded.tiles();
+    driver.answer(ChooseRequest{ask({b}), {}, {{9}, {10, 11}}, false});
+    EXPECT_EQ(loaded.tiles() - before, bytes == 1 << 24 ? 0 : 16) << bytes;
   }
+}
+
+TEST(Generation, APictureWhosePrefixIsKnownIsNotEncodedAgain) {
+  Loaded loaded(0);
+  auto& driver = loaded.driver;
+  auto first = request(ask({picture("b", 3, 5)})), second = first;
+  first.uses_prefix_cache = second.uses_prefix_cache = true;
+  second.prompt.ids.back() = 8;
+  driver.answer(first);
+  EXPECT_EQ(loaded.tiles(), 16);
+  const auto result = driver.answer(second);
+  EXPECT_EQ(loaded.tiles(), 16);
+  EXPECT_EQ(result.rows[0].cached_tokens, 2 + 64);
 }
 
 TEST(Generation, TilesBeyondOneBatchOfTheTowerGiveTheSameVectors) {
   Loaded loaded(0);
-  const c10::InferenceMode inference;
-  Timings timings{};
-  Stopwatch watch(at::kCPU);
   const auto large = picture("l", 5, 7);  // 36 tiles
-  const auto whole = encode_images(loaded.session, std::array{large}, timings, watch, {}, {})[0];
-  EXPECT_EQ(whole.sizes(), (std::vector<int64_t>{36 * 4, 64}));
-  EXPECT_EQ(loaded.session.tiles_encoded, 36);
-  const auto single = encode_images(loaded.session, std::array{picture("l", 1, 1)}, timings, watch, {}, {})[0];
+  const auto whole = loaded.driver.answer(EmbedRequest{{large}, {}})[0];
+  EXPECT_EQ(whole.shape, (std::vector<int64_t>{36 * 4, 64}));
+  EXPECT_EQ(loaded.tiles(), 36);
+  const auto single = loaded.driver.answer(EmbedRequest{{picture("l", 1, 1)}, {}})[0];
   // One colour everywhere: every tile is the thumbnail.
-  EXPECT_TRUE(at::allclose(whole.view({36, 4, 64}), single.expand({36, 4, 64}), 1e-5, 1e-5));
+  for (size_t i = 0; i < whole.data.size(); ++i) {
+    ASSERT_NEAR(whole.data[i], single.data[i % single.data.size()], 1e-5 + 1e-5 * std::abs(whole.data[i]));
+  }
 }
 
 // Hears of every allocation of this thread.
@@ -108,7 +119,6 @@ struct LargestAllocation : c10::MemoryReportingInfoBase {
 
 TEST(Choose, HundredsOfAnswersAtBoundedMemoryAsScoredOneByOne) {
   Loaded loaded(0);
-  const c10::InferenceMode inference;
   constexpr int32_t kChoices = 400;
   constexpr int64_t kVocabulary = 2079;
   std::vector<std::vector<int32_t>> choices;
@@ -119,14 +129,14 @@ TEST(Choose, HundredsOfAnswersAtBoundedMemoryAsScoredOneByOne) {
   ChooseResult all;
   {
     const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, largest);
-    all = choose(loaded.session, {ask({picture("a", 1, 1)}), {}, choices, false}, {});
+    all = loaded.driver.answer(ChooseRequest{ask({picture("a", 1, 1)}), {}, choices, false});
   }
   // Logits of all rows would be 401 x 2079 floats; of a chunk a sixth. The tree's mask and attention stay below.
   EXPECT_GT(largest->bytes, 64 * kVocabulary * 4 - 1) << "allocations were not observed";
   EXPECT_LT(largest->bytes, 401 * kVocabulary * 4 / 2);
   ASSERT_EQ(all.log_probs.size(), choices.size());
   for (const size_t c : {size_t{0}, size_t{7}, size_t{8}, size_t{63}, size_t{64}, size_t{65}, size_t{399}}) {
-    const auto one = choose(loaded.session, {ask({picture("a", 1, 1)}), {}, {choices[c]}, false}, {});
+    const auto one = loaded.driver.answer(ChooseRequest{ask({picture("a", 1, 1)}), {}, {choices[c]}, false});
     ASSERT_EQ(all.token_log_probs[c].size(), choices[c].size());
     for (size_t t = 0; t < choices[c].size(); ++t) {
       EXPECT_NEAR(all.token_log_probs[c][t], one.token_log_probs[0][t], 1e-4) << c << " at " << t;

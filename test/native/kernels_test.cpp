@@ -136,57 +136,48 @@ TEST(SwiGlu, PlainAndCuda) {
 TEST(RopeKvAppend, PlainAndCuda) {
   at::manual_seed(3);
   for (const auto dtype : kDtypes) {
-    // Heads of the 1B, 8B and 38B; as many keys as queries; an odd size.
-    for (const auto& [heads, kv_heads, head_dim, length] : {std::array<int64_t, 4>{14, 2, 64, 1}, {28, 4, 128, 3},
-                                                            {40, 8, 128, 2}, {4, 4, 128, 9}, {6, 3, 18, 5}}) {
-      const int64_t batch = 2, capacity = 32;
-      const auto qkv = noise({batch, length, (heads + 2 * kv_heads) * head_dim}, dtype);
-      const auto angles = at::randn({batch, length, head_dim / 2}, at::kDouble);
+    // Heads of the 1B, 8B and 38B; as many keys as queries; an odd size. Slots in line, or where blocks lie.
+    for (const auto& [heads, kv_heads, head_dim, is_in_line] : {std::array<int64_t, 4>{14, 2, 64, 1}, {28, 4, 128, 0},
+                                                                {40, 8, 128, 1}, {4, 4, 128, 0}, {6, 3, 18, 0}}) {
+      const int64_t tokens = 6, capacity = 32;
+      const auto qkv = noise({tokens, (heads + 2 * kv_heads) * head_dim}, dtype);
+      const auto angles = at::randn({tokens, head_dim / 2}, at::kDouble);
       const auto both = at::cat({angles, angles}, -1);
       const auto cos = both.cos().to(dtype), sin = both.sin().to(dtype);
-      const auto starts = at::tensor({3, 0}, at::kLong);
-      // Rows of a larger cache: strided.
-      const auto cache = [&](at::Device device) {
-        return at::zeros({batch, kv_heads, 2 * capacity, head_dim}, at::TensorOptions(dtype).device(device))
-            .narrow(2, 0, capacity);
+      const auto slots = is_in_line != 0 ? at::arange(3, 3 + tokens, at::kLong) : at::tensor({7, 0, 31, 8, 2, 20}, at::kLong);
+      // A layer of a larger pool: strided.
+      const auto pool = [&](at::Device device) {
+        return at::zeros({kv_heads, 2 * capacity, head_dim}, at::TensorOptions(dtype).device(device)).narrow(1, 0, capacity);
       };
-      auto keys = cache(at::kCPU), values = cache(at::kCPU);
+      const auto keys = pool(at::kCPU), values = pool(at::kCPU);
       ASSERT_FALSE(keys.is_contiguous());
-      const auto q = rope_kv_append(qkv, cos, sin, keys, values, starts, heads, kv_heads);
-      const auto all = qkv.view({batch, length, heads + 2 * kv_heads, head_dim});
-      const auto x = all.to(at::kDouble).narrow(2, 0, heads + kv_heads);
+      const auto q = rope_kv_append(qkv, cos, sin, keys, values, slots, heads, kv_heads);
+      const auto all = qkv.view({tokens, heads + 2 * kv_heads, head_dim}).transpose(0, 1);
+      const auto x = all.to(at::kDouble).narrow(0, 0, heads + kv_heads);
       const auto low = x.narrow(-1, 0, head_dim / 2), high = x.narrow(-1, head_dim / 2, head_dim / 2);
       // The tables are rounded before: truth starts from them.
-      const auto table = [&](const at::Tensor& t) { return t.to(at::kDouble).narrow(-1, 0, head_dim / 2).unsqueeze(2); };
+      const auto table = [&](const at::Tensor& t) { return t.to(at::kDouble).narrow(-1, 0, head_dim / 2).unsqueeze(0); };
       const auto c = table(cos), s = table(sin);
-      const auto truth = at::cat({low * c - high * s, high * c + low * s}, -1).transpose(1, 2);
+      const auto truth = at::cat({low * c - high * s, high * c + low * s}, -1);
       // Each product is rounded, and their sum: of two large products may be left a small one.
-      const auto parts = at::cat({(low * c).abs() + (high * s).abs(), (high * c).abs() + (low * s).abs()}, -1)
-                             .transpose(1, 2);
+      const auto parts = at::cat({(low * c).abs() + (high * s).abs(), (high * c).abs() + (low * s).abs()}, -1);
       const auto allowed = (truth.abs() + parts) * (1.01 * rounding(dtype)) + 1e-30;
-      const auto q_truth = truth.narrow(1, 0, heads), q_allowed = allowed.narrow(1, 0, heads);
+      const auto q_truth = truth.narrow(0, 0, heads), q_allowed = allowed.narrow(0, 0, heads);
       expect_within(q, q_truth, q_allowed, "rotated queries");
       const auto expect_appended = [&](const at::Tensor& own_keys, const at::Tensor& own_values) {
-        for (int64_t b = 0; b < batch; ++b) {
-          const int64_t start = starts[b].item<int64_t>();
-          expect_within(own_keys[b].narrow(1, start, length), truth[b].narrow(0, heads, kv_heads),
-                        allowed[b].narrow(0, heads, kv_heads), "appended keys");
-          EXPECT_TRUE(at::equal(own_values[b].narrow(1, start, length).cpu(),
-                                all[b].narrow(1, heads + kv_heads, kv_heads).transpose(0, 1)));
-          // Nothing else was written.
-          const int64_t end = start + length;
-          for (const auto& own : {own_keys, own_values}) {
-            EXPECT_EQ(own[b].narrow(1, end, capacity - end).count_nonzero().item<int64_t>(), 0);
-            EXPECT_EQ(own[b].narrow(1, 0, start).count_nonzero().item<int64_t>(), 0);
-          }
+        expect_within(own_keys.cpu().index_select(1, slots), truth.narrow(0, heads, kv_heads),
+                      allowed.narrow(0, heads, kv_heads), "appended keys");
+        EXPECT_TRUE(at::equal(own_values.cpu().index_select(1, slots), all.narrow(0, heads + kv_heads, kv_heads)));
+        // Nothing else was written.
+        for (const auto& own : {own_keys, own_values}) {
+          EXPECT_EQ(own.cpu().clone().index_fill_(1, slots, 0).count_nonzero().item<int64_t>(), 0);
         }
       };
       expect_appended(keys, values);
       if (!has_gpu()) continue;
-      auto gpu_keys = cache(at::kCUDA), gpu_values = cache(at::kCUDA);
+      const auto gpu_keys = pool(at::kCUDA), gpu_values = pool(at::kCUDA);
       ASSERT_FALSE(gpu_keys.is_contiguous());
-      const auto gpu_q = rope_kv_append(qkv.cuda(), cos.cuda(), sin.cuda(), gpu_keys, gpu_values,
-                                        starts.cuda(), heads, kv_heads);
+      const auto gpu_q = rope_kv_append(qkv.cuda(), cos.cuda(), sin.cuda(), gpu_keys, gpu_values, slots.cuda(), heads, kv_heads);
       expect_as_good(gpu_q, q, q_truth, q_allowed, "rotated queries on the GPU");
       expect_appended(gpu_keys, gpu_values);
     }
@@ -210,11 +201,9 @@ TEST(Dispatch, RefusesWrongArgumentsListingThem) {
   }
   EXPECT_THROW(swiglu(at::zeros({2, 7})), Error);
   EXPECT_THROW(swiglu(at::zeros({2, 8}, at::kLong)), Error);
-  auto keys = at::zeros({1, 1, 4, 8}), values = at::zeros({1, 1, 4, 8});
-  const auto table = at::zeros({1, 2, 8});
-  // Slots 3 and 4 of a cache of 4.
-  EXPECT_THROW(rope_kv_append(at::zeros({1, 2, 24}), table, table, keys, values,
-                              at::tensor({3}, at::kLong), 1, 1),
+  const auto keys = at::zeros({1, 4, 8}), values = at::zeros({1, 4, 8}), table = at::zeros({2, 8});
+  // Slots 3 and 4 of a pool of 4.
+  EXPECT_THROW(rope_kv_append(at::zeros({2, 24}), table, table, keys, values, at::tensor({3, 4}, at::kLong), 1, 1),
                Error);
 }
 

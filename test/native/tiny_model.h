@@ -30,6 +30,9 @@ inline LoadRequest tiny_model(const std::string& file, const std::string& dtype)
   request.files = {file};
   request.device = "cpu";
   request.dtype = dtype;
+  request.kv_bytes = 1 << 24;
+  request.max_rows = 16;
+  request.max_context = 32768;
   return request;
 }
 

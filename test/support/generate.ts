@@ -8,6 +8,7 @@ import type {
   NativeSampling,
   NativeTimings,
 } from '../../lib/binding/native.js';
+import { TokenRouter } from '../../lib/generation/index.js';
 
 export const GREEDY: NativeSampling = {
   isGreedy: true,
@@ -23,7 +24,6 @@ export interface Generated {
   readonly ids: number[];
   readonly logProbs: number[];
   readonly row: NativeRowResult;
-  /** Of the whole batch. */
   readonly timings: NativeTimings;
 }
 
@@ -38,34 +38,38 @@ export interface GenerateOptions {
   readonly maxNewTokens?: number;
 }
 
-/** Each prompt's answer, all in one batch. */
+const routers = new WeakMap<NativeModel, TokenRouter>();
+
+/** Each prompt's answer, all of them under way at once. */
 export async function generate(
   model: NativeModel,
   prompts: readonly NativePrompt[],
   options: GenerateOptions = {},
 ): Promise<Generated[]> {
-  const rows = prompts.map(() => ({ ids: [] as number[], logProbs: [] as number[] }));
-  const result = await model.generate(
-    {
-      prompts,
-      adapters: [],
-      sampling: options.sampling ?? GREEDY,
-      maxNewTokens: options.maxNewTokens ?? 10,
-      eosIds: options.eosIds ?? [],
-      usesPrefixCache: options.usesPrefixCache ?? false,
-    },
-    (batch) => {
-      batch.rows.forEach((row, i) => {
-        rows[row]?.ids.push(batch.ids[i] ?? -1);
-        rows[row]?.logProbs.push(batch.logProbs[i] ?? NaN);
-      });
-    },
-  ).promise;
-  return rows.map((row, i) => ({
-    ...row,
-    row: result.rows[i] as NativeRowResult,
-    timings: result.timings,
-  }));
+  const router = routers.get(model) ?? new TokenRouter(model);
+  routers.set(model, router);
+  return Promise.all(
+    prompts.map(async (prompt, place) => {
+      const [ids, logProbs]: [number[], number[]] = [[], []];
+      const { rows, timings } = await router.generate(
+        {
+          prompt,
+          adapters: [],
+          sampling: options.sampling ?? GREEDY,
+          rows: 1,
+          firstRow: place,
+          maxNewTokens: options.maxNewTokens ?? 10,
+          eosIds: options.eosIds ?? [],
+          usesPrefixCache: options.usesPrefixCache ?? false,
+        },
+        (_, id, logProb) => {
+          ids.push(id);
+          logProbs.push(logProb);
+        },
+      ).promise;
+      return { ids, logProbs, row: rows[0] as NativeRowResult, timings };
+    }),
+  );
 }
 
 /** docs/numerics.md's tolerance for fp32. */

@@ -108,6 +108,8 @@ export interface LoadOptions {
   readonly mmap?: boolean;
   readonly imageCacheBytes?: number;
   readonly prefixCacheBytes?: number;
+  readonly kvBytes?: number;
+  readonly maxRows?: number;
 }
 
 export async function loadNative(directory: string, options: LoadOptions): Promise<NativeModel> {
@@ -126,6 +128,8 @@ export async function loadNative(directory: string, options: LoadOptions): Promi
       mmap: options.mmap ?? true,
       imageCacheBytes: options.imageCacheBytes ?? 1 << 24,
       prefixCacheBytes: options.prefixCacheBytes ?? 1 << 24,
+      kvBytes: options.kvBytes ?? 2 ** 25,
+      ...{ maxRows: options.maxRows ?? 16, maxContext: 32_768 },
     },
     () => {},
   ).promise;

@@ -160,6 +160,7 @@ export async function createTrainer(
       mmap: false,
       imageCacheBytes: 0,
       prefixCacheBytes: 0,
+      ...{ kvBytes: 0, maxRows: 1, maxContext: 1 },
     },
     modules: await loraModules('all'),
     parts: [],

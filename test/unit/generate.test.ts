@@ -1,8 +1,8 @@
-/** A batch ends with the last row of which anything is still wanted, whatever ended the others. */
+/** A row of a batch ends by its own stop string; its neighbours go on. */
 import assert from 'node:assert/strict';
 
 import type { NativeModel, NativeTokenBatch } from '../../lib/binding/native.js';
-import { generate } from '../../lib/generation/index.js';
+import { generate, TokenRouter } from '../../lib/generation/index.js';
 import { resolveGeneration } from '../../lib/generation/options.js';
 import type { Detokenizer, TextCoder } from '../../lib/tokenizer/index.js';
 
@@ -19,35 +19,39 @@ const tokenizer: TextCoder = {
     }) as unknown as Detokenizer,
 };
 
-/** An engine that gives these steps, one [row, id] after another, until it is cancelled. */
-function engine(steps: readonly (readonly (readonly [row: number, id: number])[])[]): {
-  readonly native: NativeModel;
-  readonly given: () => number;
+/** An engine that gives these steps, one [request, id] after another; a request that is cancelled gets no more. */
+function engine(steps: readonly (readonly (readonly [request: number, id: number])[])[]): {
+  readonly tokens: TokenRouter;
+  readonly given: readonly number[];
 } {
-  let given = 0;
-  const start = (_: unknown, onTokens: (batch: NativeTokenBatch) => void): unknown => {
-    let isCancelled = false;
-    const work = async (): Promise<unknown> => {
-      for (const step of steps) {
-        await Promise.resolve();
-        if (isCancelled) break;
-        given++;
-        onTokens({
-          rows: Int32Array.from(step, ([row]) => row),
-          ids: Int32Array.from(step, ([, id]) => id),
-          logProbs: new Float32Array(step.length),
-        });
-      }
-      const timings = { preprocess: 0, vision: 0, prefill: 0, decode: 0 };
-      return {
-        rows: [{ finishReason: 'eos' }, { finishReason: 'cancelled' }],
-        timings,
-        peakBytes: 0,
-      };
-    };
-    return { promise: work(), cancel: () => (isCancelled = true) };
+  const given = [0, 0];
+  const wanted = new Set<number>();
+  let onTokens: (batch: NativeTokenBatch) => void = () => undefined;
+  const work = async (): Promise<void> => {
+    for (const step of steps) {
+      await new Promise(setImmediate);
+      const own = step.filter(([request]) => wanted.has(request));
+      own.forEach(([request]) => (given[request] = (given[request] ?? 0) + 1));
+      onTokens({
+        requests: Float64Array.from(own, ([request]) => request + 1),
+        rows: new Int32Array(own.length),
+        ids: Int32Array.from(own, ([, id]) => id),
+        logProbs: new Float32Array(own.length),
+      });
+      own.filter(([, id]) => id === EOS).forEach(([request]) => wanted.delete(request));
+    }
   };
-  return { native: { generate: start } as unknown as NativeModel, given: () => given };
+  let running: Promise<void> | undefined;
+  const generate = (): unknown => {
+    const request = wanted.size;
+    wanted.add(request);
+    running ??= work();
+    const timings = { preprocess: 0, vision: 0, prefill: 0, decode: 0 };
+    const promise = running.then(() => ({ rows: [{}], timings, peakBytes: 0 }));
+    return { id: request + 1, promise, cancel: () => wanted.delete(request) };
+  };
+  const native = { generate, onTokens: (callback: typeof onTokens) => (onTokens = callback) };
+  return { tokens: new TokenRouter(native as unknown as NativeModel), given };
 }
 
 async function ask(
@@ -56,12 +60,12 @@ async function ask(
 ): Promise<{
   readonly texts: readonly string[];
   readonly reasons: readonly string[];
-  readonly given: number;
+  readonly given: readonly number[];
 }> {
-  const { native, given } = engine(steps);
+  const { tokens, given } = engine(steps);
   const answers = await generate(
     {
-      ...{ native, tokenizer, maxPositions, adapters: [], eosIds: [EOS], usesPrefixCache: false },
+      ...{ tokens, tokenizer, maxPositions, adapters: [], eosIds: [EOS], usesPrefixCache: false },
       ...{ signal: undefined, startedAt: 0, preparedMs: 0 },
     },
     [8, 3].map((length) => ({ ids: new Int32Array(length), images: [] })),
@@ -71,7 +75,7 @@ async function ask(
   return {
     texts: answers.map(({ text }) => text),
     reasons: answers.map(({ finishReason }) => finishReason),
-    given: given(),
+    given,
   };
 }
 
@@ -92,13 +96,13 @@ describe('a batch with stop strings', () => {
     ]);
     assert.deepEqual(texts, ['a', 'ab']);
     assert.deepEqual(reasons, ['stop', 'stop-string']);
-    assert.equal(given, 3);
+    assert.equal(given[1], 3);
   });
 
   it('ends when one row has met its stop string and the other its last position', async () => {
     const { texts, given } = await ask([step(1, 1), step(2, 3), ...endless], { maxPositions: 10 });
     assert.deepEqual(texts, ['ab', 'a']);
-    assert.equal(given, 2);
+    assert.deepEqual(given, [2, 2]);
   });
 
   it('goes on while a row is wanted', async () => {
@@ -109,6 +113,6 @@ describe('a batch with stop strings', () => {
       ...endless,
     ]);
     assert.deepEqual(texts, ['', 'ab']);
-    assert.equal(given, 3);
+    assert.deepEqual(given, [1, 3]);
   });
 });

@@ -1,4 +1,4 @@
-// Rotation of queries and keys, and the write of keys and values into the cache, one pass over the
+// Rotation of queries and keys, and the write of keys and values into the pool, one pass over the
 // fused qkv (docs/internvl3.md, sections 9, 10). Half-split convention: element i pairs with i + E/2.
 #pragma once
 
@@ -6,19 +6,19 @@
 
 namespace facellm {
 
-// qkv [B, T, (H + 2K) * E]: q heads, k heads, v heads; cos, sin [B, T, E], both halves filled;
-// key_cache, value_cache [B, K, capacity, E]; all of one dtype (fp32 or bf16) and device.
-// starts int64 [B] on that device: row b writes slots starts[b] .. starts[b] + T - 1.
-// Each product and each sum is rounded to the dtype. Returns the rotated q [B, H, T, E].
+// qkv [T, (H + 2K) * E]: q heads, k heads, v heads of packed tokens, whosever they are; cos, sin [T, E], both
+// halves filled; keys, values [K, S, E]; all of one dtype (fp32 or bf16) and device. slots int64 [T] on that
+// device: token t is written to slot slots[t], no slot twice.
+// Each product and each sum is rounded to the dtype. Returns the rotated q [H, T, E].
 // Writes in place, hence not for autograd: throws kInvalidArgument where a gradient would be lost.
 at::Tensor rope_kv_append(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
-                          at::Tensor& key_cache, at::Tensor& value_cache, const at::Tensor& starts,
+                          const at::Tensor& keys, const at::Tensor& values, const at::Tensor& slots,
                           int64_t num_heads, int64_t num_kv_heads);
 
 // The plain version: the CPU path, and the reference of every other.
 at::Tensor rope_kv_append_reference(const at::Tensor& qkv, const at::Tensor& cos,
-                                    const at::Tensor& sin, at::Tensor& key_cache,
-                                    at::Tensor& value_cache, const at::Tensor& starts,
+                                    const at::Tensor& sin, const at::Tensor& keys,
+                                    const at::Tensor& values, const at::Tensor& slots,
                                     int64_t num_heads, int64_t num_kv_heads);
 
 // x [B, T, heads, E] rotated, composed of plain operations (autograd-safe).

@@ -1,5 +1,5 @@
-// One block a (token, head); thread i turns the pair (i, i + E/2). Value heads are copied. A slot past
-// the capacity is not written: the caller has checked lengths on the host, this guards memory.
+// One block a (token, head); thread i turns the pair (i, i + E/2). Value heads are copied. A slot outside
+// the pool is not written: the caller has planned them on the host, this guards memory.
 // Roundings as in rope_kv_append_reference.cpp.
 #include "kernels/common/cuda_common.cuh"
 #include "kernels/rope_kv_append/rope_kv_append_cuda.h"
@@ -8,21 +8,21 @@ namespace facellm {
 namespace {
 
 template <typename T>
-__global__ void rope_kv_append_kernel(const T* qkv, const T* cos, const T* sin, const int64_t* starts, T* q, T* keys,
+__global__ void rope_kv_append_kernel(const T* qkv, const T* cos, const T* sin, const int64_t* slots, T* q, T* keys,
                                       T* values, RopeKvAppendShape s) {
   const int64_t token = blockIdx.x, head = blockIdx.y;
-  const int64_t b = token / s.length, t = token % s.length, half = s.head_dim / 2;
+  const int64_t half = s.head_dim / 2;
   const T* in = qkv + (token * (s.heads + 2 * s.kv_heads) + head) * s.head_dim;
   const bool is_query = head < s.heads, is_value = head >= s.heads + s.kv_heads;
   T* out;
   if (is_query) {
-    out = q + ((b * s.heads + head) * s.length + t) * s.head_dim;
+    out = q + (head * s.tokens + token) * s.head_dim;
   } else {
-    const int64_t slot = starts[b] + t;
-    if (slot < 0 || slot >= s.capacity) return;
+    const int64_t slot = slots[token];
+    if (slot < 0 || slot >= s.slots) return;
     const int64_t kv_head = head - s.heads - (is_value ? s.kv_heads : 0);
-    const CacheStrides strides = is_value ? s.values : s.keys;
-    out = (is_value ? values : keys) + b * strides.row + kv_head * strides.head + slot * strides.slot;
+    const PoolStrides strides = is_value ? s.values : s.keys;
+    out = (is_value ? values : keys) + kv_head * strides.head + slot * strides.slot;
   }
   for (int64_t i = threadIdx.x; i < half; i += blockDim.x) {
     const float low = cuda::load(in + i), high = cuda::load(in + half + i);
@@ -44,23 +44,23 @@ __global__ void rope_kv_append_kernel(const T* qkv, const T* cos, const T* sin, 
 }
 
 template <typename T>
-void launch(const void* qkv, const void* cos, const void* sin, const int64_t* starts, void* q,
+void launch(const void* qkv, const void* cos, const void* sin, const int64_t* slots, void* q,
             void* keys, void* values, const RopeKvAppendShape& s, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(s.batch * s.length),
+  const dim3 grid(static_cast<unsigned>(s.tokens),
                   static_cast<unsigned>(s.heads + 2 * s.kv_heads));
   const unsigned threads = s.head_dim <= 64 ? 32 : 64;
   cuda::launch(rope_kv_append_kernel<T>, grid, threads, 0, stream, static_cast<const T*>(qkv),
-               static_cast<const T*>(cos), static_cast<const T*>(sin), starts, static_cast<T*>(q),
+               static_cast<const T*>(cos), static_cast<const T*>(sin), slots, static_cast<T*>(q),
                static_cast<T*>(keys), static_cast<T*>(values), s);
 }
 
 }  // namespace
 
-void rope_kv_append_cuda(const void* qkv, const void* cos, const void* sin, const int64_t* starts,
+void rope_kv_append_cuda(const void* qkv, const void* cos, const void* sin, const int64_t* slots,
                          void* q, void* keys, void* values, const RopeKvAppendShape& shape,
                          bool is_bf16, cudaStream_t stream) {
   const auto run = is_bf16 ? launch<__nv_bfloat16> : launch<float>;
-  run(qkv, cos, sin, starts, q, keys, values, shape, stream);
+  run(qkv, cos, sin, slots, q, keys, values, shape, stream);
 }
 
 }  // namespace facellm

@@ -1,5 +1,5 @@
-// Raw-pointer launcher; see rope_kv_append.h. All tensors contiguous but the caches, which are given
-// by the strides of a row (batch), a head and a slot, in elements.
+// Raw-pointer launcher; see rope_kv_append.h. All tensors contiguous but the pool, which is given
+// by the strides of a head and a slot, in elements.
 #pragma once
 
 #include <cstdint>
@@ -8,16 +8,16 @@ typedef struct CUstream_st* cudaStream_t;
 
 namespace facellm {
 
-struct CacheStrides {
-  int64_t row, head, slot;
+struct PoolStrides {
+  int64_t head, slot;
 };
 
 struct RopeKvAppendShape {
-  int64_t batch, length, heads, kv_heads, head_dim, capacity;
-  CacheStrides keys, values;
+  int64_t tokens, heads, kv_heads, head_dim, slots;
+  PoolStrides keys, values;
 };
 
-void rope_kv_append_cuda(const void* qkv, const void* cos, const void* sin, const int64_t* starts,
+void rope_kv_append_cuda(const void* qkv, const void* cos, const void* sin, const int64_t* slots,
                          void* q, void* keys, void* values, const RopeKvAppendShape& shape,
                          bool is_bf16, cudaStream_t stream);
 

@@ -8,23 +8,37 @@ at::Tensor apply_rotary(const at::Tensor& x, const at::Tensor& cos, const at::Te
   return x * cos.unsqueeze(2) + rotated * sin.unsqueeze(2);
 }
 
-at::Tensor rope_kv_append_reference(const at::Tensor& qkv, const at::Tensor& cos,
-                                    const at::Tensor& sin, at::Tensor& key_cache,
-                                    at::Tensor& value_cache, const at::Tensor& starts,
-                                    int64_t num_heads, int64_t num_kv_heads) {
-  const int64_t batch = qkv.size(0), length = qkv.size(1), head_dim = key_cache.size(3);
-  const auto heads = qkv.view({batch, length, num_heads + 2 * num_kv_heads, head_dim});
-  // q and k turn by the same angles: one rotation over both.
-  const auto rotated = apply_rotary(heads.narrow(2, 0, num_heads + num_kv_heads), cos, sin);
-  const auto k = rotated.narrow(2, num_heads, num_kv_heads).transpose(1, 2);  // [B, K, T, E]
-  const auto v = heads.narrow(2, num_heads + num_kv_heads, num_kv_heads).transpose(1, 2);
-  const auto host_starts = starts.cpu();
-  const int64_t* start = host_starts.const_data_ptr<int64_t>();
-  for (int64_t b = 0; b < batch; ++b) {
-    key_cache[b].narrow(1, start[b], length).copy_(k[b]);
-    value_cache[b].narrow(1, start[b], length).copy_(v[b]);
+namespace {
+
+// A row's slots mostly lie in line.
+void append(const at::Tensor& pool, const at::Tensor& slots, const at::Tensor& heads) {
+  const auto* slot = slots.const_data_ptr<int64_t>();
+  const int64_t count = slots.size(0);
+  for (int64_t i = 1; i < count; ++i) {
+    if (slot[i] == slot[0] + i) continue;
+    pool.index_copy_(1, slots, heads);
+    return;
   }
-  return rotated.narrow(2, 0, num_heads).transpose(1, 2);
+  pool.narrow(1, slot[0], count).copy_(heads);
+}
+
+}  // namespace
+
+at::Tensor rope_kv_append_reference(const at::Tensor& qkv, const at::Tensor& cos,
+                                    const at::Tensor& sin, const at::Tensor& keys,
+                                    const at::Tensor& values, const at::Tensor& slots,
+                                    int64_t num_heads, int64_t num_kv_heads) {
+  const int64_t tokens = qkv.size(0), head_dim = keys.size(2);
+  const auto heads = qkv.view({1, tokens, num_heads + 2 * num_kv_heads, head_dim});
+  // q and k turn by the same angles: one rotation over both.
+  const auto rotated = apply_rotary(heads.narrow(2, 0, num_heads + num_kv_heads), cos.unsqueeze(0), sin.unsqueeze(0))
+                           .squeeze(0)
+                           .transpose(0, 1);  // [H + K, T, E]
+  if (tokens > 0) {
+    append(keys, slots, rotated.narrow(0, num_heads, num_kv_heads));
+    append(values, slots, heads.squeeze(0).narrow(1, num_heads + num_kv_heads, num_kv_heads).transpose(0, 1));
+  }
+  return rotated.narrow(0, 0, num_heads);
 }
 
 }  // namespace facellm

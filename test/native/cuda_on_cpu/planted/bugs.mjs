@@ -161,15 +161,15 @@ export const BUGS = [
     replace: '(gate / (1.f + expf(-gate)))',
   },
   {
-    name: 'a slot behind the cache is written',
+    name: 'a slot behind the pool is written',
     ...{ exercise: 'rope', file: ROPE, faults: ['kOutOfBounds'], at: ROPE },
-    find: 'const int64_t slot = starts[b] + t;\n    if (slot < 0 || slot >= s.capacity) return;',
-    replace: 'const int64_t slot = starts[b] + t + b + s.capacity;',
+    find: 'const int64_t slot = slots[token];\n    if (slot < 0 || slot >= s.slots) return;',
+    replace: 'const int64_t slot = token + s.slots;',
   },
   {
-    name: "the guard of the cache's capacity is missing",
+    name: "the guard of the pool's size is missing",
     ...{ exercise: 'rope', file: ROPE, faults: ['kOutOfBounds', 'kRace'], at: ROPE },
-    find: '    if (slot < 0 || slot >= s.capacity) return;\n',
+    find: '    if (slot < 0 || slot >= s.slots) return;\n',
     replace: '',
   },
   {

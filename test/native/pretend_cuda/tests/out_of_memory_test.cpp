@@ -34,7 +34,7 @@ int64_t at_every_allocation(Work work, Recover recover) {
 
 TEST(OutOfDeviceMemory, AnswersAreRightAfterwards) {
   const auto model = load("bf16");
-  const auto request = generation({prompt(4, true), prompt(6, false)}, 3);
+  const std::vector request{generation(prompt(4, true), 3), generation(prompt(6, false), 3)};
   const auto expected = answer(*model, request);
   model->clear_caches();
   const int64_t live = live_bytes(0);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine_driver.h"
 #include "generation/face_llm.h"
 #include "tiny_model.h"
 #include "training/trainer.h"
@@ -47,19 +48,27 @@ inline facellm::Prompt prompt(int length, bool has_picture) {
   return prompt;
 }
 
-inline facellm::GenerateRequest generation(std::vector<facellm::Prompt> prompts, int64_t tokens) {
+inline facellm::GenerateRequest generation(facellm::Prompt prompt, int64_t tokens) {
   facellm::GenerateRequest request{};
-  request.prompts = std::move(prompts);
-  request.sampling = {true, 1, 0, 1, 0, 1, 0};
+  request.prompt = std::move(prompt);
+  request.sampling.is_greedy = true;
+  request.rows = 1;
   request.max_new_tokens = tokens;
   return request;
 }
 
-inline std::vector<int32_t> answer(facellm::FaceLlm& model, const facellm::GenerateRequest& request) {
+// All at once, each to its end; the ids one behind another. Throws what one fails with, when all are over.
+inline std::vector<int32_t> answer(facellm::FaceLlm& model, const std::vector<facellm::GenerateRequest>& requests) {
+  facellm::Driver driver(model);
+  std::vector<std::shared_ptr<facellm::Outcome<facellm::GenerateResult>>> outcomes;
+  for (const auto& request : requests) outcomes.push_back(driver.submit(request));
+  driver.run();
   std::vector<int32_t> ids;
-  model.generate(request, [&](std::span<const facellm::TokenEvent> events) {
-    for (const auto& event : events) ids.push_back(event.id);
-  }, {});
+  for (const auto& outcome : outcomes) {
+    if (outcome->error) throw facellm::Error(*outcome->error);
+    const auto& own = driver.client->tokens[{outcome->id, 0}];
+    ids.insert(ids.end(), own.begin(), own.end());
+  }
   return ids;
 }
 

@@ -1,0 +1,79 @@
+// A request's way to the engine's loop and back: a job in JavaScript, a ticket in the loop. Its tokens come with
+// those of all other requests of the same model and environment, one callback a step.
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "binding/async_task.h"
+#include "binding/convert.h"
+
+namespace facellm {
+
+// A model's user in one environment. `callback`: the key of what takes tokens there (EnvState::token_callbacks).
+class JsStepClient : public StepClient {
+ public:
+  JsStepClient(std::shared_ptr<Port> port, uint64_t callback) : port_(std::move(port)), callback_(callback) {}
+  bool enter() override { return port_->enter_step(); }
+  void leave() override { port_->leave_step(); }
+  bool is_slow() const override { return port_->is_full(); }
+  void deliver(std::vector<TokenEvent> tokens) override {
+    port_->post([key = callback_, tokens = std::move(tokens)](napi_env env, EnvState& state) {
+      const auto found = state.token_callbacks->find(key);
+      napi_value function = nullptr;
+      if (found == state.token_callbacks->end()) return;
+      if (napi_get_reference_value(env, found->second, &function) != napi_ok) return;
+      const napi_value batch = to_js(env, tokens);
+      if (napi_call_function(env, js::undefined(env), function, 1, &batch, nullptr) != napi_pending_exception) return;
+      napi_value thrown = nullptr;
+      napi_get_and_clear_last_exception(env, &thrown);
+      napi_fatal_exception(env, thrown);
+    });
+  }
+
+ private:
+  std::shared_ptr<Port> port_;
+  uint64_t callback_;
+};
+
+// Hands `request` to the engine behind `handle`, whose `engine` is touched on its own thread only.
+template <typename Result, typename Request, typename Handle>
+Napi::Object start_request(Napi::Env env, EnvState& state, std::shared_ptr<StepClient> client,
+                           std::shared_ptr<Handle> handle, Request request) {
+  Job job;
+  job.cancellation = std::make_shared<Cancellation>();
+  job.owner = handle.get();
+  napi_value promise = nullptr;
+  napi_create_promise(env, &job.deferred, &promise);
+  auto cancellation = job.cancellation;
+  const uint64_t id = state.add(env, std::move(job));
+  auto port = state.port();
+  auto* engine_thread = &state.engine();  // it runs the closure
+  state.engine().post(id, [=, request = std::make_shared<Request>(std::move(request))]() mutable {
+    if (!port->enter(cancellation)) return;
+    // The model lives as long as what it is asked.
+    const auto fail = [port, id, handle](const Error& error) {
+      port->post([id, error](napi_env js_env, EnvState& js_state) { js_state.reject(js_env, id, error); });
+    };
+    const auto done = [port, id](Result result) {
+      port->post([id, result = std::make_shared<Result>(std::move(result))](napi_env js_env, EnvState& js_state) {
+        js_state.resolve(js_env, id, to_js(js_env, *result));
+      });
+    };
+    if (cancellation->requested()) {
+      fail(Error(ErrorCode::kCancelled, "the work was stopped before it began"));
+    } else if (!handle->engine) {
+      fail(Error(ErrorCode::kDisposed, "the model was disposed while it worked"));
+    } else {
+      handle->engine->submit(Ticket{id, client, cancellation, fail}, std::move(*request), done);
+      engine_thread->attach(handle->engine);
+    }
+    port->leave();
+  });
+  auto result = make_job(env, state, id, promise);
+  result.Set("id", Napi::Number::New(env, static_cast<double>(id)));
+  return result;
+}
+
+}  // namespace facellm

@@ -1,0 +1,16 @@
+// What a prompt and its answers must be before any work. Torch-free.
+#pragma once
+
+#include "generation/request.h"
+#include "model/config.h"
+
+namespace facellm {
+
+// Throws kPromptTooLong, kImageTokenMismatch, or kInvalidArgument for an id outside the vocabulary.
+void check_prompt(const InternVlConfig& config, const Prompt& prompt);
+// Throws kInvalidArgument listing every wrong choice, or kPromptTooLong.
+void check_choices(const InternVlConfig& config, const ChooseRequest& request);
+// Vectors that a picture gives.
+int64_t image_tokens(const InternVlConfig& config, const ImageInput& image);
+
+}  // namespace facellm

@@ -1,0 +1,65 @@
+#include "generation/next_tokens.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace facellm {
+namespace {
+
+const GenerateRequest& asked(const Row& row) { return std::get<Generation>(row.request->work).request; }
+
+DrawInput input_of(const Row& row, std::span<const float> logits) {
+  return {logits, row.history, row.choice, asked(row).eos_ids};
+}
+
+bool is_plain(const Row* row) {
+  const auto& sampling = asked(*row).sampling;
+  return sampling.is_greedy && sampling.top_log_probs == 0 && !edits_scores(sampling, input_of(*row, {}));
+}
+
+}  // namespace
+
+Error non_finite_logits() {
+  return Error(ErrorCode::kNonFinite,
+               "the model's logits are not finite numbers; the weights are damaged, or bf16 "
+               "overflowed: try another checkpoint file, or dtype fp32");
+}
+
+std::vector<std::variant<Chosen, Error>> next_tokens(const at::Tensor& logits, const std::vector<Row*>& rows,
+                                                     SamplerScratch& scratch) {
+  const auto scores = logits.to(at::kFloat);
+  at::Tensor best;  // [3, rows]: id, log-probability, log of the sum; on the host
+  if (std::ranges::any_of(rows, is_plain)) {
+    // On the device; argmax takes the lowest id among equals, as the reference does.
+    const auto ids = scores.argmax(-1);
+    const auto log_sums = scores.logsumexp(-1);
+    const auto log_probs = scores.gather(-1, ids.unsqueeze(-1)).squeeze(-1) - log_sums;
+    // One transfer: ids below 2^24 are exact in fp32.
+    best = at::stack({ids.to(at::kFloat), log_probs, log_sums}).cpu();
+  }
+  at::Tensor all;  // [rows, V] on the host
+  std::vector<std::variant<Chosen, Error>> chosen;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto r = static_cast<int64_t>(i);
+    if (is_plain(rows[i])) {
+      const auto values = best.accessor<float, 2>();
+      if (std::isfinite(values[2][r])) {
+        chosen.emplace_back(Chosen{static_cast<int32_t>(values[0][r]), values[1][r]});
+      } else {
+        chosen.emplace_back(non_finite_logits());
+      }
+      continue;
+    }
+    if (!all.defined()) all = scores.cpu().contiguous();
+    const std::span<const float> own(all.const_data_ptr<float>() + r * all.size(1), static_cast<size_t>(all.size(1)));
+    try {
+      const auto draw = draw_token(asked(*rows[i]).sampling, input_of(*rows[i], own), scratch);
+      chosen.emplace_back(Chosen{draw.id, draw.log_prob});
+    } catch (const Error& error) {
+      chosen.emplace_back(error);
+    }
+  }
+  return chosen;
+}
+
+}  // namespace facellm

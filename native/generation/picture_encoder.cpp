@@ -1,0 +1,86 @@
+#include "generation/picture_encoder.h"
+
+#include <algorithm>
+#include <set>
+
+#include "image/normalise.h"
+#include "image/tile.h"
+
+namespace facellm {
+
+PictureEncoder::Part& PictureEncoder::part_of(const Picture& picture) {
+  const auto [entry, is_new] = under_way_.try_emplace(picture.identity);
+  if (is_new) {
+    const auto& image = picture.input;
+    entry->second.tiles = tile_image(image.rgb->data(), image.width, image.height, model_.config().vision.image_size,
+                                     TileGrid{image.columns, image.rows}, image.has_thumbnail);
+  }
+  return entry->second;
+}
+
+void PictureEncoder::encode(const std::vector<Picture*>& wanted, int64_t most, Timings& timings, Stopwatch& watch,
+                            const Cancellation& cancellation, const Trace& trace) {
+  std::set<std::string> identities;
+  for (const auto* picture : wanted) identities.insert(picture->identity);
+  std::erase_if(under_way_, [&](const auto& entry) { return !identities.contains(entry.first); });
+
+  struct Batch {
+    Part* part;
+    int64_t count;
+  };
+  std::vector<Batch> batches;
+  std::vector<at::Tensor> tiles;
+  std::set<std::string> seen;
+  {
+    const auto lap = watch.lap(timings.preprocess);
+    for (const auto* picture : wanted) {
+      if (most == 0) break;
+      if (!seen.insert(picture->identity).second) continue;
+      auto& part = part_of(*picture);
+      const int64_t count = std::min(most, part.tiles.size(0) - part.done);
+      batches.push_back({&part, count});
+      tiles.push_back(part.tiles.narrow(0, part.done, count));
+      most -= count;
+    }
+  }
+  if (tiles.empty()) return;
+  const auto bytes = tiles.size() == 1 ? tiles[0] : at::cat(tiles);
+  if (trace) trace("tiles_u8", bytes);
+  at::Tensor values;
+  {
+    // Bytes travel to the device, floats are made there.
+    const auto lap = watch.lap(timings.preprocess);
+    values = normalise(bytes.to(model_.options().device()), preprocessing_.mean, preprocessing_.std,
+                       preprocessing_.rescale_factor);
+  }
+  if (trace) trace("pixel_values", values);
+  const auto lap = watch.lap(timings.vision);
+  const auto vectors = model_.encode_tiles(values, cancellation, trace);
+  tiles_encoded_ += bytes.size(0);
+  int64_t begin = 0;
+  for (const auto& [part, count] : batches) {
+    part->vectors.push_back(vectors.narrow(0, begin, count).flatten(0, 1));
+    part->done += count;
+    begin += count;
+  }
+  finish(wanted);
+}
+
+void PictureEncoder::finish(const std::vector<Picture*>& wanted) {
+  for (auto entry = under_way_.begin(); entry != under_way_.end();) {
+    auto& [identity, part] = *entry;
+    if (part.done < part.tiles.size(0)) {
+      ++entry;
+      continue;
+    }
+    // Memory of its own: a view would keep the other pictures' vectors alive in the cache.
+    const auto features = part.vectors.size() == 1 ? part.vectors[0].clone() : at::cat(part.vectors);
+    cache_.insert(identity, features);
+    for (auto* picture : wanted) {
+      if (picture->identity == identity) picture->features = features;
+    }
+    entry = under_way_.erase(entry);
+  }
+}
+
+}  // namespace facellm

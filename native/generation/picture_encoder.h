@@ -1,0 +1,53 @@
+// Pictures into vectors for the language model: each once, whoever asks and however many, a bounded number of tiles
+// on the device at a time.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/cancellation.h"
+#include "core/stopwatch.h"
+#include "core/trace.h"
+#include "generation/active_request.h"
+#include "model/image_feature_cache.h"
+#include "model/internvl.h"
+#include "model/load_request.h"
+
+namespace facellm {
+
+class PictureEncoder {
+ public:
+  PictureEncoder(const InternVl& model, const Preprocessing& preprocessing, int64_t cache_bytes)
+      : model_(model), preprocessing_(preprocessing), cache_(cache_bytes) {}
+
+  // Vectors that are there already, or an undefined tensor.
+  at::Tensor find(const std::string& identity) { return cache_.find(identity); }
+  // Works on `wanted`, all of one stack of vision adapters, in this order, `most` tiles at most, and sets the
+  // vectors of those that are complete. What nobody wants any more is dropped. Laps of preprocess and
+  // vision of `timings`; traces tiles_u8 and pixel_values of the tiles at hand.
+  void encode(const std::vector<Picture*>& wanted, int64_t most, Timings& timings, Stopwatch& watch,
+              const Cancellation& cancellation, const Trace& trace);
+  void clear() { cache_.clear(); }
+  int64_t cached() const { return cache_.size(); }
+  int64_t tiles_encoded() const { return tiles_encoded_; }
+
+ private:
+  struct Part {
+    at::Tensor tiles;  // uint8 [N, 3, S, S] on the CPU
+    int64_t done = 0;
+    std::vector<at::Tensor> vectors;
+  };
+  Part& part_of(const Picture& picture);
+  void finish(const std::vector<Picture*>& wanted);
+
+  const InternVl& model_;
+  Preprocessing preprocessing_;
+  ImageFeatureCache cache_;
+  std::map<std::string, Part> under_way_;
+  int64_t tiles_encoded_ = 0;
+};
+
+}  // namespace facellm

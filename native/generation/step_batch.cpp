@@ -1,0 +1,117 @@
+#include "generation/step_batch.h"
+
+#include <algorithm>
+
+#include "generation/check_request.h"
+#include "generation/choice_tree.h"
+
+namespace facellm {
+namespace {
+
+class Packer {
+ public:
+  Packer(const InternVl& model, const KvPool& pool) : model_(model), pool_(pool) {}
+
+  void add(const RowShare& share) {
+    const auto& row = *share.row;
+    const auto begin = static_cast<int64_t>(ids_.size());
+    Segment segment{begin, share.tokens, row.computed + share.tokens, -1, {}, {}};
+    place(row, segment);
+    if (share.choices.empty()) {
+      for (int64_t t = row.computed; t < segment.kv_length; ++t) {
+        ids_.push_back(row.ids[static_cast<size_t>(t)]);
+        positions_.push_back(t);
+      }
+    } else {
+      const auto tree = lay_out(std::get<Choosing>(row.request->work).request, share.choices);
+      ids_.insert(ids_.end(), tree.ids.begin(), tree.ids.end());
+      for (const int64_t depth : tree.depths) positions_.push_back(row.computed + depth);
+      segment.mask = tree_mask(tree, row.computed, model_.options().device());
+    }
+    segments_.push_back(std::move(segment));
+  }
+
+  StepBatch finish(const std::vector<RowShare>& shares) {
+    const auto device = model_.options().device();
+    const auto tokens = static_cast<int64_t>(ids_.size());
+    // One transfer for everything that is a number a token.
+    auto numbers = std::move(ids_);
+    numbers.insert(numbers.end(), positions_.begin(), positions_.end());
+    numbers.insert(numbers.end(), slots_.begin(), slots_.end());
+    const auto on_device = at::tensor(numbers, at::kLong).to(device);
+    StepBatch batch;
+    batch.embeddings = model_.language_model().embed(on_device.narrow(0, 0, tokens));
+    for (size_t i = 0; i < shares.size(); ++i) put_pictures(shares[i], segments_[i], batch.embeddings);
+    batch.positions = on_device.narrow(0, tokens, tokens);
+    batch.slots = on_device.narrow(0, 2 * tokens, tokens);
+    complete_masks(segments_, device);
+    batch.segments = std::move(segments_);
+    return batch;
+  }
+
+ private:
+  // Slots of the new tokens, and of all that they may see.
+  void place(const Row& row, Segment& segment) {
+    const int64_t size = pool_.block_size();
+    const auto& blocks = row.blocks.blocks();
+    const auto slot = [&](int64_t t) { return blocks[static_cast<size_t>(t / size)] * size + t % size; };
+    for (int64_t t = row.computed; t < segment.kv_length; ++t) slots_.push_back(slot(t));
+    bool is_in_line = true;
+    for (int64_t b = 1; b * size < segment.kv_length; ++b) {
+      is_in_line = is_in_line && blocks[static_cast<size_t>(b)] == blocks[static_cast<size_t>(b) - 1] + 1;
+    }
+    if (is_in_line) {
+      segment.first_slot = slot(0);
+      return;
+    }
+    std::vector<int64_t> all;
+    for (int64_t t = 0; t < segment.kv_length; ++t) all.push_back(slot(t));
+    segment.slots = at::tensor(all, at::kLong).to(model_.options().device());
+  }
+
+  // The k-th placeholder of a prompt receives the k-th vector of its pictures.
+  void put_pictures(const RowShare& share, const Segment& segment, const at::Tensor& embeddings) const {
+    const auto& request = *share.row->request;
+    const int64_t end = std::min(share.row->computed + share.tokens, request.prompt_tokens());
+    for (int64_t t = share.row->computed; t < end;) {
+      const auto at_token = static_cast<size_t>(t);
+      const int32_t picture = request.picture_of[at_token];
+      int64_t count = 1;
+      while (t + count < end && request.picture_of[static_cast<size_t>(t + count)] == picture) ++count;
+      if (picture >= 0) {
+        const auto& features = request.pictures[static_cast<size_t>(picture)].features;
+        embeddings.narrow(0, segment.begin + t - share.row->computed, count)
+            .copy_(features.narrow(0, request.place_of[at_token], count));
+      }
+      t += count;
+    }
+  }
+
+  const InternVl& model_;
+  const KvPool& pool_;
+  std::vector<int64_t> ids_, positions_, slots_;
+  std::vector<Segment> segments_;
+};
+
+}  // namespace
+
+void locate_placeholders(const InternVlConfig& config, const Prompt& prompt, ActiveRequest& request) {
+  int32_t picture = 0, place = 0;
+  for (const int32_t id : prompt.ids) {
+    const bool is_placeholder = id == config.image_token_id;
+    request.picture_of.push_back(is_placeholder ? picture : -1);
+    request.place_of.push_back(place);
+    if (is_placeholder && ++place == image_tokens(config, request.pictures[static_cast<size_t>(picture)].input)) {
+      ++picture;
+      place = 0;
+    }
+  }
+}
+
+StepBatch make_step_batch(const InternVl& model, const KvPool& pool, const std::vector<RowShare>& shares) {
+  Packer packer(model, pool);
+  for (const auto& share : shares) packer.add(share);
+  return packer.finish(shares);
+}
+
+}  // namespace facellm

@@ -1,0 +1,97 @@
+// The loop under everything that answers: requests join and leave between steps, each step computes what
+// native/scheduling plans for all of them, in one packed pass. Lives on one thread.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "generation/active_request.h"
+#include "generation/picture_encoder.h"
+#include "generation/sampler.h"
+#include "generation/step_batch.h"
+#include "generation/token_identities.h"
+#include "lora/adapter_stacks.h"
+#include "model/load_request.h"
+
+namespace facellm {
+
+class StepEngine {
+ public:
+  // `require_unchanged` throws when the weights are not what was loaded.
+  StepEngine(InternVl& model, const LoadRequest& request, std::function<void()> require_unchanged);
+  // What is under way fails with kDisposed.
+  ~StepEngine();
+
+  // Each takes the request into the next plan, or fails the ticket at once.
+  void submit(Ticket ticket, GenerateRequest request, Done<GenerateResult> done);
+  void submit(Ticket ticket, ChooseRequest request, Done<ChooseResult> done);
+  void submit(Ticket ticket, EmbedRequest request, Done<std::vector<HostTensor>> done);
+  // One step. False if there is nothing to do now: no requests, or their readers are slow.
+  bool step();
+
+  AdapterStacks& adapters() { return adapters_; }
+  void clear_caches();
+  EngineStats stats() const;  // from any thread, as of the last step
+
+ private:
+  using Clients = std::set<std::shared_ptr<StepClient>>;
+
+  ActiveRequest& add(Ticket ticket, const std::vector<int64_t>& adapters, std::vector<ImageInput> images);
+  void add_rows(ActiveRequest& request, const Prompt& prompt, int64_t count, int64_t most_tokens,
+                const SamplingOptions& sampling, bool uses_prefix_cache);
+  void check_room(int64_t tokens) const;
+
+  Clients enter_clients();
+  void drop_cancelled();
+  std::vector<Row*> rows_in_order();
+  PlannerRow planner_row(const Row& row, const std::vector<Row*>& before) const;
+  StepPlan plan(const std::vector<Row*>& rows);
+  void preempt(Row& row);
+  bool admit(Row& row);
+  at::Tensor find_features(const std::string& identity);
+  bool has_pictures(const ActiveRequest& request, int64_t begin);
+  bool encode();
+  std::vector<RowShare> shares_of(const StepPlan& plan, const std::vector<Row*>& rows);
+  void set_adapter_rows(const std::vector<RowShare>& shares);
+  void compute(const std::vector<RowShare>& shares);
+  void take(const std::vector<RowShare>& shares, const at::Tensor& hidden, const Cancellation& cancellation);
+  void accept(Row& row, int32_t id, float log_prob);
+  void finish_row(Row& row, FinishReason reason);
+  bool finish_done();
+  void finish(ActiveRequest& request);
+  void fail(ActiveRequest& request, const Error& error);
+  void remove(ActiveRequest& request);
+  void after_failure(const std::set<ActiveRequest*>& requests, const Error& error);
+  void deliver();
+  void note_memory();
+  void publish_stats();
+
+  InternVl& model_;
+  std::function<void()> require_unchanged_;
+  int64_t max_context_;
+  PlanLimits limits_;
+  BlockCache cache_;
+  KvPool pool_;
+  PictureEncoder encoder_;
+  TokenIdentities identities_;
+  AdapterStacks adapters_;
+  uint64_t unshared_roots_ = 0;
+
+  std::list<std::unique_ptr<ActiveRequest>> requests_;  // by arrival
+  std::vector<Row*> running_;  // by admission
+  std::list<Row*> waiting_;    // by arrival, those that lost their blocks in front
+  std::set<RequestId> suspects_;  // a step of theirs together failed: each has one of its own
+  std::map<std::shared_ptr<StepClient>, std::vector<TokenEvent>> events_;
+
+  SamplerScratch scratch_;
+  EngineStats counts_{};
+  mutable std::mutex stats_mutex_;
+  EngineStats stats_{};
+};
+
+}  // namespace facellm

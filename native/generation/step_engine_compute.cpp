@@ -1,0 +1,203 @@
+// What a step computes: pictures, one packed pass, and what its rows make of it.
+#include <algorithm>
+
+#include "core/stopwatch.h"
+#include "core/translate_exception.h"
+#include "generation/choice_tree.h"
+#include "generation/next_tokens.h"
+#include "generation/step_engine.h"
+#include "generation/step_engine_limits.h"
+#include "image/preprocess.h"
+
+namespace facellm {
+namespace {
+
+std::set<ActiveRequest*> requests_of(const std::vector<RowShare>& shares) {
+  std::set<ActiveRequest*> requests;
+  for (const auto& share : shares) requests.insert(share.row->request);
+  return requests;
+}
+
+}  // namespace
+
+bool StepEngine::encode() {
+  const bool is_answering = std::ranges::any_of(running_, [](const Row* row) { return row->phase == RowPhase::kAnswer; });
+  const bool is_cpu = model_.options().device().is_cpu();
+  const int64_t most = is_answering && is_cpu ? kTilesBesideAnswersOnCpu : kTilesAtOnce;
+  std::vector<Picture*> wanted;
+  std::set<ActiveRequest*> requests;
+  const AdapterIds* adapters = nullptr;
+  uint64_t stack = 0;
+  for (const auto& request : requests_) {
+    for (auto& picture : request->pictures) {
+      if (!picture.is_needed || picture.features.defined()) continue;
+      picture.features = find_features(picture.identity);
+      if (picture.features.defined()) continue;
+      // Those of one set of vision adapters at a time; the others' turn comes.
+      const auto& own = adapters_.image_ids_of(request->stack);
+      if (adapters == nullptr) {
+        adapters = &own;
+        stack = request->stack;
+      }
+      if (*adapters != own) continue;
+      if (!suspects_.empty() && !requests.empty() && !requests.contains(request.get())) continue;
+      wanted.push_back(&picture);
+      requests.insert(request.get());
+    }
+  }
+  bool has_encoded = false;
+  if (!wanted.empty()) {
+    try {
+      adapters_.set_all_rows(stack);
+      Timings timings{};
+      static const Cancellation never;
+      const auto& cancellation = requests.size() == 1 ? *(*requests.begin())->ticket.cancellation : never;
+      Stopwatch watch(model_.options().device());
+      encoder_.encode(wanted, most, timings, watch, cancellation, {});
+      watch.read();
+      for (auto* request : requests) {
+        request->timings.preprocess += timings.preprocess;
+        request->timings.vision += timings.vision;
+      }
+      if (requests.size() == 1) suspects_.erase((*requests.begin())->ticket.id);
+    } catch (...) {
+      after_failure(requests, translate_current_exception());
+    }
+    has_encoded = true;
+  }
+  return has_encoded;
+}
+
+std::vector<RowShare> StepEngine::shares_of(const StepPlan& plan, const std::vector<Row*>& rows) {
+  std::vector<RowShare> shares;
+  for (const auto& [i, tokens] : plan.shares) {
+    auto& row = *rows[i];
+    // A planned row has room by the plan's arithmetic; if that is ever wrong it waits, nothing worse.
+    if (row.phase == RowPhase::kWaiting || row.is_finished) continue;
+    RowShare share{&row, std::min(tokens, row.size() - row.computed)};
+    if (row.phase == RowPhase::kTree) {
+      const auto& choosing = std::get<Choosing>(row.request->work);
+      share.choices = next_group(choosing.request, choosing.next, kTreeTokens);
+      share.tokens = tree_tokens(choosing.request, share.choices);
+    }
+    if (row.blocks.grow(row.computed + share.tokens, row.most_tokens)) shares.push_back(std::move(share));
+  }
+  // Rows of one stack of adapters stand together.
+  std::ranges::stable_sort(shares, {}, [](const RowShare& share) { return share.row->request->stack; });
+  return shares;
+}
+
+void StepEngine::set_adapter_rows(const std::vector<RowShare>& shares) {
+  std::vector<RowGroup> groups;
+  int64_t rows = 0;
+  for (const auto& share : shares) {
+    const uint64_t stack = share.row->request->stack;
+    if (groups.empty() || groups.back().stack != stack) groups.push_back({stack, rows, 0});
+    groups.back().count += share.tokens;
+    rows += share.tokens;
+  }
+  adapters_.set_rows(rows, groups);
+}
+
+void StepEngine::compute(const std::vector<RowShare>& shares) {
+  static const Cancellation never;
+  const auto& language_model = model_.language_model();
+  const auto requests = requests_of(shares);
+  // A step that serves one request alone stops in its middle; else those that go on would lose it.
+  const auto& cancellation = requests.size() == 1 ? *(*requests.begin())->ticket.cancellation : never;
+  const RequestId first = (*requests.begin())->ticket.id;  // it may have ended when the step has
+  std::map<ActiveRequest*, double Timings::*> phases;
+  for (const auto& share : shares) {
+    phases[share.row->request] = share.row->phase == RowPhase::kPrompt ? &Timings::prefill : &Timings::decode;
+  }
+  double elapsed = 0;
+  Stopwatch watch(model_.options().device());
+  try {
+    const auto lap = watch.lap(elapsed);
+    set_adapter_rows(shares);
+    const auto batch = make_step_batch(model_, pool_, shares);
+    const auto hidden = language_model.forward(batch, pool_, cancellation, {});
+    ++counts_.steps;
+    counts_.tokens_computed += hidden.size(0);
+    take(shares, hidden, cancellation);
+    if (requests.size() == 1) suspects_.erase(first);
+  } catch (...) {
+    after_failure(requests, translate_current_exception());
+    return;
+  }
+  watch.read();
+  for (const auto& request : requests_) {
+    const auto phase = phases.find(request.get());
+    if (phase != phases.end()) request.get()->timings.*(phase->second) += elapsed;
+  }
+}
+
+void StepEngine::after_failure(const std::set<ActiveRequest*>& requests, const Error& error) {
+  // A step for one request that was stopped half way: it leaves with the next plan.
+  if (error.code() == ErrorCode::kCancelled) return;
+  if (requests.size() == 1) {
+    suspects_.erase((*requests.begin())->ticket.id);
+    fail(**requests.begin(), error);
+    return;
+  }
+  for (const auto* request : requests) suspects_.insert(request->ticket.id);
+}
+
+void StepEngine::take(const std::vector<RowShare>& shares, const at::Tensor& hidden, const Cancellation& cancellation) {
+  const auto& language_model = model_.language_model();
+  // Rows whose last known token this was choose the next; the others have more of their prompt to come.
+  std::vector<Row*> choosers;
+  std::vector<int64_t> last;
+  int64_t end = 0;
+  for (const auto& share : shares) {
+    end += share.tokens;
+    auto& row = *share.row;
+    auto* choosing = std::get_if<Choosing>(&row.request->work);
+    if (!share.choices.empty()) {
+      score_group(language_model, hidden.narrow(0, end - share.tokens, share.tokens), share.choices, *choosing,
+                  cancellation);
+      choosing->next = share.choices.back() + 1;
+      row.blocks.shrink(row.computed);
+    } else {
+      row.computed += share.tokens;
+      if (row.request->is_root_shared || row.request->rows.size() > 1) row.blocks.publish(row.identities, row.computed);
+      if (row.computed < row.size()) continue;
+      if (choosing == nullptr) {
+        choosers.push_back(&row);
+        last.push_back(end - 1);
+        continue;
+      }
+      score_first(language_model, hidden.narrow(0, end - 1, 1), *choosing);
+      row.phase = RowPhase::kTree;
+    }
+    if (next_group(choosing->request, choosing->next, kTreeTokens).empty()) finish_row(row, FinishReason::kEos);
+  }
+  if (choosers.empty()) return;
+  const bool is_every_token = static_cast<int64_t>(last.size()) == hidden.size(0);
+  const auto rows = is_every_token ? hidden : hidden.index_select(0, at::tensor(last, at::kLong).to(hidden.device()));
+  const auto chosen = next_tokens(language_model.logits(rows, {}), choosers, scratch_);
+  std::map<ActiveRequest*, const Error*> failed;
+  for (size_t i = 0; i < choosers.size(); ++i) {
+    if (const auto* token = std::get_if<Chosen>(&chosen[i])) {
+      accept(*choosers[i], token->id, token->log_prob);
+    } else {
+      failed.try_emplace(choosers[i]->request, &std::get<Error>(chosen[i]));
+    }
+  }
+  for (const auto& [request, error] : failed) fail(*request, *error);
+}
+
+void StepEngine::accept(Row& row, int32_t id, float log_prob) {
+  auto& generation = std::get<Generation>(row.request->work);
+  row.phase = RowPhase::kAnswer;
+  row.ids.push_back(id);
+  row.identities.push_back(id);
+  row.history.add(id);
+  ++row.result.generated_tokens;
+  ++counts_.tokens_generated;
+  events_[row.request->ticket.client].push_back({row.request->ticket.id, row.number, id, log_prob});
+  const bool is_end = std::ranges::count(generation.request.eos_ids, id) > 0;
+  if (is_end || row.size() >= row.most_tokens) finish_row(row, is_end ? FinishReason::kEos : FinishReason::kLength);
+}
+
+}  // namespace facellm

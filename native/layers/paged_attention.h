@@ -1,0 +1,28 @@
+// Attention of one packed step over the pool: the tokens of many rows behind one another, each seeing its row's
+// slots. The plain version, a call of libtorch's kernels a segment; the reference of every other.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+namespace facellm {
+
+// Tokens of one row that see the same slots.
+struct Segment {
+  int64_t begin;      // among the packed tokens
+  int64_t count;
+  int64_t kv_length;  // slots of its row, its own tokens the last of them
+  int64_t first_slot;  // where they lie in line; else -1, and `slots` names them
+  at::Tensor slots;    // int64 [kv_length]
+  at::Tensor mask;     // bool [count, kv_length], true: may attend; undefined: causal, aligned at the end
+};
+
+// What is the same in every layer, made once a step: the causal mask of a chunk that continues a cached prefix.
+void complete_masks(std::vector<Segment>& segments, at::Device device);
+
+// q [H, T, E]; keys, values [K, S, E] of the pool. Returns [T, H * E].
+at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                           const std::vector<Segment>& segments);
+
+}  // namespace facellm
