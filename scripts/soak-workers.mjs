@@ -36,6 +36,7 @@ const load = {
   mmap: true,
   imageCacheBytes: 0,
   prefixCacheBytes: 1 << 20,
+  ...{ kvBytes: 1 << 25, maxRows: 16, maxContext: 32_768 },
 };
 const greedy = {
   isGreedy: true,
@@ -47,7 +48,8 @@ const greedy = {
   seed: 0,
 };
 const request = (/** @type {number} */ maxNewTokens) => ({
-  prompts: [{ ids: Int32Array.of(5, 6, 7, 8), images: [] }],
+  prompt: { ids: Int32Array.of(5, 6, 7, 8), images: [] },
+  ...{ rows: 1, firstRow: 0 },
   sampling: greedy,
   maxNewTokens,
   eosIds: [],
@@ -62,13 +64,15 @@ const addon = require(workerData.addon);
 parentPort.postMessage('loading');
 addon.loadModel(workerData.load, () => {}).promise.then(async (model) => {
   parentPort.postMessage('loaded');
+  let said = false;
+  model.onTokens(() => {
+    if (!said) parentPort.postMessage('decoding');
+    said = true;
+  });
   for (;;) {
-    let said = false;
-    const job = model.generate(workerData.request, () => {
-      if (!said) parentPort.postMessage('decoding');
-      said = true;
-    });
-    model.generate(workerData.request, () => {}).promise.catch(() => {});
+    said = false;
+    const job = model.generate(workerData.request);
+    model.generate(workerData.request).promise.catch(() => {});
     await job.promise;
   }
 });
@@ -111,13 +115,13 @@ const threads = () => readdirSync('/proc/self/task').length;
 const megabytes = () => Math.round(process.memoryUsage().rss / 1e6);
 
 const model = await createRequire(import.meta.url)(ADDON).loadModel(load, () => {}).promise;
-/** @returns {Promise<string>} */
+/** @type {number[]} */
+let ids = [];
+model.onTokens((/** @type {{ ids: Int32Array }} */ batch) => ids.push(...batch.ids));
+/** One at a time. @returns {Promise<string>} */
 async function answer() {
-  /** @type {number[]} */
-  const ids = [];
-  await model.generate(request(40), (/** @type {{ ids: Int32Array }} */ batch) =>
-    ids.push(...batch.ids),
-  ).promise;
+  ids = [];
+  await model.generate(request(40)).promise;
   return ids.join(' ');
 }
 

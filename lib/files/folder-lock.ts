@@ -143,6 +143,11 @@ async function giveBack(chain: readonly string[], own: Owner): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const path = join(folder, name);
     if (!name.startsWith(`${LOCK}.`) || chain.includes(path)) continue;
+    // Renamed away by its owner, and nobody's since; a kill left it there, with or without a name in it.
+    if (name.startsWith(`${LOCK}.old-`)) {
+      await rm(path, { recursive: true, force: true }).catch(() => undefined);
+      continue;
+    }
     const owner = await ownerOf(path);
     // The living are about to take the folder, have just failed to, or have not written their names yet.
     const isUnwritten = owner === undefined || owner.token === TORN.token;

@@ -47,6 +47,8 @@ describe('folder lock', () => {
       lock(gone);
       lock({ ...gone, token: 't1' }, 'run.lock.after-t0');
     },
+    // The name in it goes first.
+    'died while it gave it back': () => mkdirSync(folder.at('run.lock.old-t0-0')),
     'died on the way': () => lock(gone, 'run.lock.new-t0'),
     'was an earlier version': () =>
       writeFileSync(folder.at('run.lock'), JSON.stringify({ ...gone, token: 't0' })),
