@@ -24,7 +24,7 @@ export async function runChoose(
       signal,
     });
     if (flags.json) {
-      const { promptTokens, imageTokens, timings, peakBytes } = result;
+      const { mass, entropy, promptTokens, imageTokens, timings, peakBytes } = result;
       const listed = result.choices.map(({ text, logProb, probability }) => ({
         text,
         logProb,
@@ -33,6 +33,7 @@ export async function runChoose(
       const object = {
         choices: listed,
         best: result.best.text,
+        ...{ mass, entropy },
         promptTokens,
         imageTokens,
         timings: { load: model.info.loadMs, ...timings },
@@ -48,6 +49,9 @@ export async function runChoose(
         logProb.toFixed(4),
         text,
       ]);
-    streams.stdout.write(`${table([['probability', 'log-prob', 'choice'], ...rows])}\n`);
+    const covered = `the list covers ${(100 * result.mass).toFixed(2)} % of what the model would say`;
+    streams.stdout.write(
+      `${table([['probability', 'log-prob', 'choice'], ...rows])}\n${covered}\n`,
+    );
   });
 }

@@ -21,6 +21,13 @@ export interface ChoiceResult {
   readonly choices: readonly Choice[];
   /** The most probable one; the first among equals. */
   readonly best: Choice;
+  /**
+   * The probability that the model answers with one of them at all: how much of its belief the list covers. A share of
+   * 0.99 of a small mass says little.
+   */
+  readonly mass: number;
+  /** Of the shares, in nats: 0 where one has all, ln(number of choices) where all are equal. */
+  readonly entropy: number;
   /** sha256 of the prompt's token ids, each as a 32-bit little-endian number. */
   readonly promptHash: string;
   readonly promptTokens: number;
@@ -100,9 +107,12 @@ export async function choose(
     tokenLogProbs: [...(result.tokenLogProbs[i] ?? [])],
   }));
   const best = choices.reduce((a, b) => (b.logProb > a.logProb ? b : a));
+  const sum = (values: readonly number[]): number => values.reduce((total, x) => total + x, 0);
   return {
     choices,
     best,
+    mass: sum(choices.map(({ logProb }) => Math.exp(logProb))),
+    entropy: sum(probabilities.map((p) => (p > 0 ? -p * Math.log(p) : 0))),
     promptHash: promptHash(prompt.ids),
     promptTokens: result.promptTokens,
     imageTokens: result.imageTokens,

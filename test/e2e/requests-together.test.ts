@@ -105,6 +105,26 @@ describe('requests together', () => {
     assert.equal(withPicture.peakBytes, blocks * blockBytes + vectors.data.byteLength);
   });
 
+  it('eight questions of one face at once compute the face once; mass is what the lists cover', async () => {
+    const before = await model.stats();
+    const beginning = 'Look at this face. '.repeat(30);
+    const questions = Array.from({ length: 8 }, (_, i) => `${beginning}Question ${i}?`);
+    const choose = (question: string): ReturnType<FaceLlm['choose']> =>
+      model.choose({ image: PHOTO, question, choices: ['Yes', 'No'] });
+    const together = await Promise.all(questions.map(choose));
+    const after = await model.stats();
+    assert.equal(after.tilesEncoded, before.tilesEncoded + 1);
+    const whole = together.reduce((sum, { promptTokens }) => sum + promptTokens, 0);
+    assert.ok(after.tokensComputed - before.tokensComputed < whole / 2, `${whole}`);
+    for (const [i, { mass, entropy, choices }] of together.entries()) {
+      const alone = await choose(questions[i] ?? '');
+      assert.ok(Math.abs(alone.mass - mass) < 1e-4 * mass);
+      const summed = choices.reduce((sum, { logProb }) => sum + Math.exp(logProb), 0);
+      assert.ok(mass > 0 && mass < 1 && Math.abs(mass - summed) < 1e-12);
+      assert.ok(entropy >= 0 && entropy <= Math.log(2) + 1e-12);
+    }
+  });
+
   it('many answers at once: as alone, and everything is given back', async () => {
     const questions = Array.from(
       { length: 24 },
