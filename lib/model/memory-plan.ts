@@ -21,9 +21,8 @@ const BLOCK_TOKENS = 64;
 const WHOLE_REQUESTS = 4;
 const MOST_BY_DEFAULT = 2 ** 30;
 
-/** Keys and values of one token. */
-export function slotBytes(text: NativeTextConfig, dtype: 'fp32' | 'bf16'): number {
-  const bytes = dtype === 'bf16' ? 2 : 4;
+/** Keys and values of one token, of so many bytes a number. */
+export function slotBytes(text: NativeTextConfig, bytes: number): number {
   return 2 * text.numHiddenLayers * text.numKeyValueHeads * text.headDim * bytes;
 }
 
@@ -37,7 +36,7 @@ export function planMemory(
   const limit = text.maxPositionEmbeddings;
   const maxContext = Math.min(options.maxContext ?? limit, limit);
   const maxRows = options.maxRows ?? (device === 'cpu' ? 16 : 256);
-  const blockBytes = BLOCK_TOKENS * slotBytes(text, dtype);
+  const blockBytes = BLOCK_TOKENS * slotBytes(text, dtype === 'bf16' ? 2 : 4);
   // One slot more than tokens, and whole blocks.
   const one = (Math.floor(maxContext / BLOCK_TOKENS) + 1) * blockBytes;
   const most = MOST_BY_DEFAULT + (options.prefixCacheBytes ?? 0);

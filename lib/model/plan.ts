@@ -3,6 +3,7 @@ import type { NativeAddon } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { resolveGeneration, type Sampling, samplingOf } from '../generation/index.js';
 import { type ImageSource, limitedSize, planTiles, readImageSize } from '../image/index.js';
+import { slotBytes } from './memory-plan.js';
 import type { ResolvedPromptOptions } from './prompt-options.js';
 
 export interface ImagePlan {
@@ -50,7 +51,7 @@ function memoryOf(
   // The widest moment of a vision layer: residual, normalised input, and the MLP's inner vectors.
   const perPosition = 2 * vision.hiddenSize + 2 * vision.intermediateSize;
   return {
-    kvCacheBytes: 2 * text.numHiddenLayers * text.numKeyValueHeads * text.headDim * tokens * bytes,
+    kvCacheBytes: tokens * slotBytes(text, bytes),
     featureBytes: tiles * config.model.imageSeqLength * text.hiddenSize * bytes,
     visionActivationBytes: Math.min(tiles, tilesAtOnce) * positions * perPosition * bytes,
   };

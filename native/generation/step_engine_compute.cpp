@@ -107,7 +107,9 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
   const auto& cancellation = requests.size() == 1 ? *(*requests.begin())->ticket.cancellation : never;
   const RequestId first = (*requests.begin())->ticket.id;  // it may have ended when the step has
   std::map<ActiveRequest*, double Timings::*> phases;
+  std::vector<int64_t> computed_before;
   for (const auto& share : shares) {
+    computed_before.push_back(share.row->computed);
     phases[share.row->request] = share.row->phase == RowPhase::kPrompt ? &Timings::prefill : &Timings::decode;
   }
   double elapsed = 0;
@@ -122,6 +124,10 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
     take(shares, hidden, cancellation);
     if (requests.size() == 1) suspects_.erase(first);
   } catch (...) {
+    // A row whose tokens were computed and that has chosen nothing computes them again, or it would wait for ever.
+    for (size_t i = 0; i < shares.size(); ++i) {
+      if (shares[i].row->phase != RowPhase::kTree) shares[i].row->computed = computed_before[i];
+    }
     after_failure(requests, translate_current_exception());
     return;
   }

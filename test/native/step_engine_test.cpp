@@ -1,11 +1,14 @@
 // The loop in company: what a request gets does not depend on who else is there, on what is cached, or on how little
 // memory there is; and nobody's failure, slowness or leaving is another's.
 #include <ATen/ATen.h>
+#include <c10/core/Allocator.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <random>
 
 #include "engine_driver.h"
@@ -170,6 +173,47 @@ TEST(StepEngine, ADamagedRowEndsAlone) {
   EXPECT_EQ(second->error->code(), ErrorCode::kNonFinite);
   ASSERT_TRUE(first->result);
   EXPECT_EQ((loaded.driver.client->tokens[{first->id, 0}]), wanted);
+}
+
+// Fails one allocation of this thread, and counts them.
+struct FailingAllocation : c10::MemoryReportingInfoBase {
+  int64_t left = -1, count = 0;
+  void reportMemoryUsage(void*, int64_t size, size_t, size_t, c10::Device) override {
+    if (size <= 0) return;
+    ++count;
+    if (left >= 0 && left-- == 0) throw std::bad_alloc();
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+};
+
+TEST(StepEngine, MemoryThatRunsOutAnywhereInASharedStepHoldsNobodyUp) {
+  Loaded loaded(512);
+  const auto ask = [&](int64_t failing) {
+    auto first = asks(words(7, 20), 3), second = asks(words(8, 30), 3);
+    first.uses_prefix_cache = second.uses_prefix_cache = false;
+    const auto memory = std::make_shared<FailingAllocation>();
+    memory->left = failing;
+    const auto a = loaded.driver.submit(first), b = loaded.driver.submit(second);
+    const auto c = loaded.driver.submit(ChooseRequest{{words(9, 25), {}}, {}, {{5}, {6, 7}}, false});
+    {
+      const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, memory);
+      loaded.driver.run();
+    }
+    EXPECT_TRUE(a->is_over() && b->is_over() && c->is_over()) << "at allocation " << failing;
+    EXPECT_EQ(loaded.engine.stats().used_blocks, 0);
+    auto& tokens = loaded.driver.client->tokens;
+    const std::pair ids(a->result ? tokens[{a->id, 0}] : std::vector<int32_t>{}, b->result ? tokens[{b->id, 0}] : std::vector<int32_t>{});
+    return std::pair(memory->count, ids);
+  };
+  const auto [count, wanted] = ask(-1);
+  ASSERT_GT(count, 100);
+  for (int64_t n = 0; n < count; n += 3) {
+    const auto [_, ids] = ask(n);
+    // A failure of a shared step is nobody's in particular: each goes on alone, and with memory again.
+    if (!ids.first.empty()) EXPECT_EQ(ids.first, wanted.first) << n;
+    if (!ids.second.empty()) EXPECT_EQ(ids.second, wanted.second) << n;
+    if (HasFailure()) return;
+  }
 }
 
 TEST(StepEngine, ASlowReaderPausesItsOwnRows) {
