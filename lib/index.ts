@@ -79,14 +79,18 @@ export {
   type TrainOptions,
 } from './training/index.js';
 export {
+  type Answer,
+  type AnswerPiece,
   type AnswerResult,
   AnswerStream,
   type AnswerTimings,
+  type AnswerToken,
   type Choice,
   type ChoiceResult,
   type FinishReason,
   type GenerationOptions,
   type Sampling,
+  type TokenLogProb,
 } from './generation/index.js';
 export type {
   DecodeOptions,

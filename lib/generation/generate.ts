@@ -3,11 +3,11 @@ import { setMaxListeners } from 'node:events';
 
 import type { NativePrompt } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
-import type { Detokenizer, TextCoder } from '../tokenizer/index.js';
-import type { AnswerResult } from './answer.js';
+import type { TextCoder } from '../tokenizer/index.js';
+import type { Answer, AnswerPiece, AnswerResult } from './answer.js';
+import { AnswerText } from './answer-text.js';
 import { type ResolvedGeneration, samplingOf } from './options.js';
 import { promptHash } from './prompt-hash.js';
-import { StopStrings } from './stop-strings.js';
 import type { TokenRouter } from './token-router.js';
 
 export interface GenerateContext {
@@ -25,74 +25,17 @@ export interface GenerateContext {
   readonly preparedMs: number;
 }
 
-/** Text and ids of one row as they come. */
-class RowText {
-  readonly ids: number[] = [];
-  readonly logProbs: number[] = [];
-  text = '';
-  firstTokenAt = 0;
-  readonly #detokenizer: Detokenizer;
-  readonly #stops: StopStrings;
-  readonly #push: (piece: string) => void;
-
-  readonly #isLast: (id: number, count: number) => boolean;
-  #isEnded = false;
-
-  /** @param isLast whether the engine ends the row after this id, the `count`th */
-  constructor(
-    tokenizer: TextCoder,
-    stops: readonly string[],
-    isLast: (id: number, count: number) => boolean,
-    push: (piece: string) => void,
-  ) {
-    this.#detokenizer = tokenizer.detokenizer();
-    this.#stops = new StopStrings(stops);
-    this.#isLast = isLast;
-    this.#push = push;
-  }
-
-  get isStopped(): boolean {
-    return this.#stops.isStopped;
-  }
-
-  /** Nothing more is wanted of this row, or will come. */
-  get isOver(): boolean {
-    return this.#isEnded || this.isStopped;
-  }
-
-  add(id: number, logProb: number): void {
-    if (this.isStopped) return;
-    if (this.ids.length === 0) this.firstTokenAt = performance.now();
-    this.ids.push(id);
-    this.logProbs.push(logProb);
-    this.#isEnded = this.#isLast(id, this.ids.length);
-    this.#show(this.#stops.push(this.#detokenizer.push(id)));
-  }
-
-  finish(): void {
-    if (this.isStopped) return;
-    this.#show(this.#stops.push(this.#detokenizer.finish()));
-    this.#show(this.#stops.finish());
-  }
-
-  #show(piece: string): void {
-    if (piece === '') return;
-    this.text += piece;
-    this.#push(piece);
-  }
-}
-
 /**
  * Answers each prompt by a request of its own; the engine computes them together.
  *
- * @param push receives each piece of text with its prompt's place
+ * @param push receives each piece with its prompt's place
  * @throws the signal's reason when aborted, else FaceLlmError; of several the first, and the others are stopped
  */
 export async function generate(
   context: GenerateContext,
   prompts: readonly NativePrompt[],
   options: ResolvedGeneration,
-  push: (row: number, piece: string) => void,
+  push: (place: number, piece: AnswerPiece) => void,
 ): Promise<readonly AnswerResult[]> {
   context.signal?.throwIfAborted();
   const others = new AbortController();
@@ -117,13 +60,15 @@ async function answer(
   prompt: NativePrompt,
   options: ResolvedGeneration,
   place: number,
-  push: (piece: string) => void,
+  push: (piece: AnswerPiece) => void,
 ): Promise<AnswerResult> {
   const { signal } = context;
-  const ends = new Set(context.eosIds);
-  const most = Math.min(options.maxNewTokens, context.maxPositions - prompt.ids.length);
-  const isLast = (id: number, count: number): boolean => ends.has(id) || count >= most;
-  const row = new RowText(context.tokenizer, options.stop, isLast, push);
+  let firstTokenAt = 0;
+  const text = new AnswerText({
+    ...{ index: 0, tokenizer: context.tokenizer, stops: options.stop, push },
+    ends: new Set(context.eosIds),
+    most: Math.min(options.maxNewTokens, context.maxPositions - prompt.ids.length),
+  });
   const job = context.tokens.generate(
     {
       prompt,
@@ -136,34 +81,30 @@ async function answer(
       usesPrefixCache: context.usesPrefixCache,
     },
     (_, id, logProb) => {
-      row.add(id, logProb);
-      if (row.isStopped) job.cancel();
+      if (firstTokenAt === 0) firstTokenAt = performance.now();
+      text.add({ id, logProb });
+      if (text.isStopped) job.cancel();
     },
   );
   const result = await settle(job, signal);
   // Cut short is no failure to the engine: what it has by then counts, as for a stop string.
   signal?.throwIfAborted();
   const now = performance.now();
-  row.finish();
+  text.finish();
+  const answers: readonly [Answer] = [text.answer()];
   const [native] = result.rows;
   return {
-    text: row.text,
-    tokenIds: row.ids,
-    logProbs: row.logProbs,
+    ...answers[0],
+    answers,
     promptHash: promptHash(prompt.ids),
     promptTokens: native?.promptTokens ?? 0,
     imageTokens: native?.imageTokens ?? 0,
     cachedTokens: native?.cachedTokens ?? 0,
-    finishReason: row.isStopped
-      ? 'stop-string'
-      : ends.has(row.ids.at(-1) ?? -1)
-        ? 'stop'
-        : 'length',
     sampling: samplingOf(options),
     timings: {
       ...result.timings,
       preprocess: context.preparedMs + result.timings.preprocess,
-      firstToken: row.firstTokenAt === 0 ? 0 : row.firstTokenAt - context.startedAt,
+      firstToken: firstTokenAt === 0 ? 0 : firstTokenAt - context.startedAt,
       total: now - context.startedAt,
     },
     peakBytes: result.peakBytes,

@@ -3,25 +3,31 @@
 export class StopStrings {
   readonly #stops: readonly string[];
   #held = '';
-  #isStopped = false;
+  #found: string | undefined;
 
   constructor(stops: readonly string[]) {
     this.#stops = stops;
   }
 
   get isStopped(): boolean {
-    return this.#isStopped;
+    return this.#found !== undefined;
+  }
+
+  /** The one that ended the text; of several at one place the first given. */
+  get found(): string | undefined {
+    return this.#found;
   }
 
   /** The part of the text so far that can be shown: no stop string can begin in it any more. */
   push(piece: string): string {
-    if (this.#isStopped) return '';
+    if (this.isStopped) return '';
     const text = this.#held + piece;
-    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-    if (found.length > 0) {
-      this.#isStopped = true;
+    const places = this.#stops.map((stop) => text.indexOf(stop));
+    const first = Math.min(...places.filter((at) => at >= 0));
+    if (Number.isFinite(first)) {
+      this.#found = this.#stops[places.indexOf(first)];
       this.#held = '';
-      return text.slice(0, Math.min(...found));
+      return text.slice(0, first);
     }
     const kept = this.#longestStart(text);
     this.#held = text.slice(text.length - kept);

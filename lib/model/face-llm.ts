@@ -11,6 +11,7 @@ import {
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
 import {
+  type AnswerPiece,
   type AnswerResult,
   AnswerStream,
   choose,
@@ -334,7 +335,7 @@ export class FaceLlm implements AsyncDisposable {
   async #generate(
     conversations: readonly (readonly ChatMessage[])[],
     options: ChatOptions,
-    push: (row: number, piece: string) => void,
+    push: (place: number, piece: AnswerPiece) => void,
   ): Promise<readonly AnswerResult[]> {
     const startedAt = performance.now();
     const { generation } = this.#parts.config;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import fc from 'fast-check';
 
-import { type AnswerResult, AnswerStream } from '../../lib/generation/answer.js';
+import { type AnswerPiece, type AnswerResult, AnswerStream } from '../../lib/generation/answer.js';
 import { softmax } from '../../lib/generation/choose.js';
 import { generationShape, resolveGeneration } from '../../lib/generation/options.js';
 import { StopStrings } from '../../lib/generation/stop-strings.js';
@@ -75,18 +75,20 @@ describe('stop strings', () => {
   });
 });
 
+const piece = (text: string, index = 0): AnswerPiece => ({ index, text, tokens: [] });
+
 describe('answer stream', () => {
   it('gives pieces in order, then the failure', async () => {
     const stream = new AnswerStream(async (push) => {
-      push('a');
+      push(piece('a'));
       await Promise.resolve();
-      push('b');
+      push(piece('b'));
       throw new Error('broken');
     });
     const pieces: string[] = [];
     await assert.rejects(
       async () => {
-        for await (const piece of stream) pieces.push(piece);
+        for await (const text of stream) pieces.push(text);
       },
       { message: 'broken' },
     );
@@ -95,12 +97,12 @@ describe('answer stream', () => {
 
   it('is iterated once; the whole of it can be had any number of times', async () => {
     const stream = new AnswerStream((push) => {
-      push('a');
-      push('b');
+      push(piece('a'));
+      push(piece('b'));
       return Promise.resolve({ text: 'ab' } as AnswerResult);
     });
     const pieces: string[] = [];
-    for await (const piece of stream) pieces.push(piece);
+    for await (const text of stream) pieces.push(text);
     assert.deepEqual(pieces, ['ab'], 'what a slow loop has missed is one piece');
     for (const again of [() => stream[Symbol.asyncIterator](), () => stream.toReadableStream()]) {
       assert.throws(again, { code: 'FACELLM_INVALID_ARGUMENT' });
@@ -108,15 +110,43 @@ describe('answer stream', () => {
     assert.deepEqual([await stream.text(), await stream.text()], ['ab', 'ab']);
   });
 
+  it('gives pieces of several answers one by one, and no text of them', async () => {
+    const start = (push: (piece: AnswerPiece) => void): Promise<AnswerResult> => {
+      push(piece('a'));
+      push(piece('b', 1));
+      push(piece('', 1));
+      return Promise.resolve({ text: 'a' } as AnswerResult);
+    };
+    const stream = new AnswerStream(start, () => 2);
+    const got: AnswerPiece[] = [];
+    for await (const one of stream.pieces()) got.push(one);
+    assert.deepEqual(got, [piece('a'), piece('b', 1), piece('', 1)]);
+    assert.throws(() => stream.pieces(), { code: 'FACELLM_INVALID_ARGUMENT' });
+    let signal: AbortSignal | undefined;
+    const mixed = new AnswerStream(
+      (_, own) => {
+        signal = own;
+        return new Promise((_resolve, reject) => {
+          own.addEventListener('abort', () => reject(own.reason as Error));
+        });
+      },
+      () => 2,
+    );
+    const refused = { code: 'FACELLM_INVALID_ARGUMENT', message: /^n: the texts of 2 answers/ };
+    assert.throws(() => mixed[Symbol.asyncIterator](), refused);
+    assert.equal(signal?.aborted, true);
+    await assert.rejects(mixed.result(), refused);
+  });
+
   it('leaving the loop, or cancelling the web stream, aborts', async () => {
-    const start = (push: (piece: string) => void, signal: AbortSignal): Promise<never> => {
-      push('a');
+    const start = (push: (piece: AnswerPiece) => void, signal: AbortSignal): Promise<never> => {
+      push(piece('a'));
       return new Promise((_, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason as Error));
       });
     };
     const left = new AnswerStream(start);
-    for await (const piece of left) if (piece === 'a') break;
+    for await (const text of left) if (text === 'a') break;
     await assert.rejects(left.result(), { name: 'AbortError' });
     const cancelled = new AnswerStream(start);
     const reader = cancelled.toReadableStream().getReader();
