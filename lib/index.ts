@@ -127,6 +127,8 @@ export {
   type ModelWarning,
   nanoShape,
   type Plan,
+  type Preparation,
+  type PreparedPrompt,
   type PromptOptions,
   type Question,
   type ServingSettings,

@@ -26,6 +26,7 @@ import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js
 import { type AdapterLease, AdapterSet } from './adapter-set.js';
 import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
+import { describePrompt } from './prepared.js';
 import { prepareImage, preparePrompt } from './prompt.js';
 import type { PromptOptions } from './prompt-options.js';
 import {
@@ -180,6 +181,7 @@ export class FaceLlm implements AsyncDisposable {
     const { native, tokenizer, config } = this.#parts;
     return this.#withAdapters(request, async (lease) => {
       const prompt = await this.#prompt([toMessage(request)], request, lease);
+      await request.whenPrepared?.([describePrompt(prompt)]);
       const endId = tokenizer.controlTokens.get('<|im_end|>') ?? config.generation.eosTokenIds[0];
       return choose(
         {
@@ -242,6 +244,11 @@ export class FaceLlm implements AsyncDisposable {
         this.#watch.resolve(checked, lease.adapters),
       ),
     );
+  }
+
+  /** UTF-8 that this id stands for, often part of a character; undefined for an id without an entry. Not to be written to. */
+  tokenBytes(id: number): Uint8Array | undefined {
+    return this.#parts.tokenizer.tokenBytes(id);
   }
 
   /** What the engine does and holds, as of its last step. */
@@ -346,6 +353,8 @@ export class FaceLlm implements AsyncDisposable {
       const prompts = await Promise.all(
         conversations.map((messages) => this.#prompt(messages, options, lease)),
       );
+      const preparedMs = performance.now() - startedAt;
+      await options.whenPrepared?.(prompts.map(describePrompt));
       return generate(
         {
           tokens: this.#parts.tokens,
@@ -356,7 +365,7 @@ export class FaceLlm implements AsyncDisposable {
           usesPrefixCache: options.reusePrefix ?? true,
           signal: options.signal,
           startedAt,
-          preparedMs: performance.now() - startedAt,
+          preparedMs,
         },
         prompts,
         withinLength(resolved, Math.max(...prompts.map(({ ids }) => ids.length))),

@@ -38,4 +38,5 @@ export {
   type ModelWarning,
 } from './load.js';
 export type { ImagePlan, Plan } from './plan.js';
+export type { Preparation, PreparedPrompt } from './prepared.js';
 export { type PromptOptions, promptShape } from './prompt-options.js';

@@ -13,6 +13,8 @@ export interface PromptParts {
   readonly config: CheckpointConfig;
   readonly tokenizer: TextCoder;
   readonly template: ChatTemplate;
+  /** Tokens of prompt and answer together. */
+  readonly maxContext: number;
 }
 
 /** Decodes a picture and fixes how it is cut. */
@@ -46,7 +48,7 @@ export async function preparePrompt(
     parts.tokenizer,
     images.map(({ tiles }) => tiles * perTile),
   );
-  const limit = parts.config.model.text.maxPositionEmbeddings;
+  const limit = parts.maxContext;
   if (ids.length >= limit) {
     const ofImages = images.reduce((sum, { tiles }) => sum + tiles * perTile, 0);
     throw new InvalidArgumentError(

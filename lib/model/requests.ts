@@ -15,6 +15,7 @@ import {
   type Shape,
 } from '../options/index.js';
 import type { AdapterSelection } from './adapter.js';
+import { type Preparation, preparationShape } from './prepared.js';
 import { type PromptOptions, promptShape } from './prompt-options.js';
 
 /** What works beside the base model in one request. */
@@ -23,7 +24,7 @@ export interface AdapterChoice {
   readonly adapters?: AdapterSelection | undefined;
 }
 
-export interface ChatOptions extends PromptOptions, GenerationOptions, AdapterChoice {
+export interface ChatOptions extends PromptOptions, GenerationOptions, AdapterChoice, Preparation {
   readonly signal?: AbortSignal | undefined;
   /**
    * Takes over what an earlier question with the same beginning (system turn, pictures) computed.
@@ -40,7 +41,7 @@ export interface Question {
 
 export interface AskOptions extends ChatOptions, Question {}
 
-export interface ChooseOptions extends Question, PromptOptions, AdapterChoice {
+export interface ChooseOptions extends Question, PromptOptions, AdapterChoice, Preparation {
   /** At least two different texts. */
   readonly choices: readonly string[];
   /** Counts the end of the turn as part of each answer. @default true */
@@ -59,6 +60,7 @@ const chatShape: Shape<ChatOptions> = {
   ...promptShape,
   ...generationShape,
   ...adapterShape,
+  ...preparationShape,
   signal: abortSignal.optional(),
   reusePrefix: flag.optional(),
 };
@@ -76,6 +78,7 @@ export const askOptions: z.ZodType<AskOptions> = fields({ ...chatShape, ...quest
 export const chooseOptions: z.ZodType<ChooseOptions> = fields<ChooseOptions>({
   ...promptShape,
   ...adapterShape,
+  ...preparationShape,
   ...questionShape,
   choices: list(name('a text of at least one character'), 'at least two texts', 2),
   includeEnd: flag.optional(),

@@ -43,14 +43,16 @@ export class TokenTable {
     return this.data.offsets.length - 1;
   }
 
+  /** Undefined for an id outside the table. */
+  bytesOf(id: number): Uint8Array | undefined {
+    if (!Number.isInteger(id) || id < 0 || id >= this.vocabSize) return undefined;
+    return this.data.bytes.subarray(this.data.offsets[id], this.data.offsets[id + 1]);
+  }
+
   /** A stream whose pieces add up to {@link decode}. */
   detokenizer(options: DecodeOptions = {}): Detokenizer {
     const skips = options.skipSpecialTokens ?? true;
-    return new Detokenizer((id) =>
-      (skips && this.#special.has(id)) || !(id >= 0 && id < this.vocabSize)
-        ? undefined
-        : this.data.bytes.subarray(this.data.offsets[id], this.data.offsets[id + 1]),
-    );
+    return new Detokenizer((id) => (skips && this.#special.has(id) ? undefined : this.bytesOf(id)));
   }
 
   /** Text of ids. Invalid UTF-8 becomes U+FFFD, one for each maximal invalid stretch. */

@@ -64,6 +64,11 @@ export class TokenizerThread implements TextCoder, AsyncDisposable {
     return this.#table.vocabSize;
   }
 
+  /** Undefined for an id without an entry. */
+  tokenBytes(id: number): Uint8Array | undefined {
+    return this.#table.bytesOf(id);
+  }
+
   detokenizer(options: DecodeOptions = {}): Detokenizer {
     return this.#table.detokenizer(options);
   }

@@ -1,0 +1,30 @@
+/** What a question has become when the engine is about to get it. */
+import type { NativePrompt } from '../binding/native.js';
+import { callback, type Shape } from '../options/index.js';
+
+export interface PreparedPrompt {
+  /** Those of pictures among them. */
+  readonly promptTokens: number;
+  /** Of each picture, in the order of their places; with thumbnails. */
+  readonly tiles: readonly number[];
+}
+
+export interface Preparation {
+  /**
+   * Called once the call's pictures are decoded and its prompts are encoded: nothing that follows is the question's
+   * fault. The engine gets the call when what this returns is done; what it throws rejects the call.
+   */
+  readonly whenPrepared?:
+    ((prompts: readonly PreparedPrompt[]) => void | Promise<void>) | undefined;
+}
+
+export const preparationShape: Shape<Preparation> = {
+  whenPrepared: callback<NonNullable<Preparation['whenPrepared']>>().optional(),
+};
+
+export function describePrompt({ ids, images }: NativePrompt): PreparedPrompt {
+  return {
+    promptTokens: ids.length,
+    tiles: images.map(({ columns, rows, hasThumbnail }) => columns * rows + Number(hasThumbnail)),
+  };
+}
