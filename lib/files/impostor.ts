@@ -44,16 +44,22 @@ export function impostorOf(file: Uint8Array | string): Impostor | undefined {
   };
 }
 
-/** As {@link impostorOf}, of a file by its first bytes; undefined also where it cannot be read. */
-export async function findImpostor(path: string): Promise<Impostor | undefined> {
+/** A file's first bytes, enough for {@link impostorOf}; undefined where it cannot be read. */
+export async function readStart(path: string): Promise<Uint8Array | undefined> {
   const file = await open(path, 'r').catch(() => undefined);
   if (file === undefined) return undefined;
   try {
     const { bytesRead, buffer } = await file.read(Buffer.alloc(START_BYTES), 0, START_BYTES, 0);
-    return impostorOf(buffer.subarray(0, bytesRead));
+    return buffer.subarray(0, bytesRead);
   } catch {
     return undefined; // a folder, say: whoever reads it reports that
   } finally {
     await file.close();
   }
+}
+
+/** As {@link impostorOf}, of a file by its first bytes; undefined also where it cannot be read. */
+export async function findImpostor(path: string): Promise<Impostor | undefined> {
+  const start = await readStart(path);
+  return start === undefined ? undefined : impostorOf(start);
 }

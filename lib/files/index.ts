@@ -8,7 +8,7 @@ export {
   writeFileAtomic,
 } from './atomic-file.js';
 export { firstDetails } from './first-details.js';
-export { findImpostor, impostorOf } from './impostor.js';
+export { findImpostor, impostorOf, readStart } from './impostor.js';
 export { isJsonObject, jsonFault, type JsonObject, parseJson } from './json.js';
 export { lockFolder } from './folder-lock.js';
 export { AppendFile } from './append-file.js';

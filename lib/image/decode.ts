@@ -9,6 +9,7 @@ import sharp, { type Metadata, type Sharp } from 'sharp';
 import { createError, FaceLlmError, ImageError } from '../errors.js';
 import { impostorOf } from '../files/index.js';
 import { checkFields } from '../options/index.js';
+import { damageOf } from './damage.js';
 import { liesOnItsSide, orientationOf, upright } from './orientation.js';
 import { imageSource, isRawImage, nameOf, readSource } from './source.js';
 import { toRgb } from './to-rgb.js';
@@ -125,7 +126,7 @@ function checkSize({ width, height }: ImageSize, name: string, options: DecodeOp
   );
 }
 
-/** libvips' messages are about its own layers; ours names the picture and keeps theirs as detail. */
+/** An error of libvips becomes one that names the picture and says what its bytes tell. */
 async function run<T>(
   { name, bytes }: Pick<OpenedImage, 'name' | 'bytes'>,
   options: DecodeOptions,
@@ -136,7 +137,6 @@ async function run<T>(
   } catch (cause) {
     options.signal?.throwIfAborted();
     if (cause instanceof FaceLlmError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
     const impostor = impostorOf(bytes);
     if (impostor !== undefined) {
       throw createError('FACELLM_IMAGE_INVALID', `${name} ${impostor.text}`, { cause });
@@ -144,7 +144,7 @@ async function run<T>(
     throw createError(
       'FACELLM_IMAGE_INVALID',
       `${name} cannot be decoded; expected a whole JPEG, PNG, WebP, GIF, TIFF or AVIF file`,
-      { details: [reason.trim()], cause },
+      { details: [damageOf(bytes)], cause },
     );
   }
 }

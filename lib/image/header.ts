@@ -1,9 +1,8 @@
 /** Files that cannot be pictures, told by their beginning alone: no more is read than a header takes. */
-import { stat } from 'node:fs/promises';
-
 import sharp from 'sharp';
 
-import { findImpostor } from '../files/index.js';
+import { impostorOf, readStart } from '../files/index.js';
+import { damageOf } from './damage.js';
 import { DEFAULT_MAX_PIXELS } from './types.js';
 
 /**
@@ -15,15 +14,13 @@ export async function headerProblem(path: string): Promise<string | undefined> {
     const { width, height } = await sharp(path, { limitInputPixels: false }).metadata();
     if (width * height <= DEFAULT_MAX_PIXELS) return undefined;
     return `has ${width} x ${height} pixels, the limit is ${DEFAULT_MAX_PIXELS}; shrink it`;
-  } catch (error) {
-    const isEmpty = await stat(path).then(
-      ({ size }) => size === 0,
-      () => false,
+  } catch {
+    const start = await readStart(path);
+    if (start === undefined) return 'cannot be read';
+    if (start.length === 0) return 'is empty; expected an image file';
+    return (
+      impostorOf(start)?.text ??
+      `cannot be decoded; expected a JPEG, PNG, WebP, GIF, TIFF or AVIF file: ${damageOf(start, false)}`
     );
-    if (isEmpty) return 'is empty; expected an image file';
-    const impostor = await findImpostor(path);
-    if (impostor !== undefined) return impostor.text;
-    const reason = error instanceof Error ? error.message : String(error);
-    return `cannot be decoded (${reason.trim()}); expected a JPEG, PNG, WebP, GIF, TIFF or AVIF file`;
   }
 }
