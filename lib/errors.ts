@@ -40,6 +40,10 @@ export const ERROR_CODES = [
   'FACELLM_IMAGE_NOT_FOUND',
   'FACELLM_IMAGE_INVALID',
   'FACELLM_PACKAGE_MISSING',
+  'FACELLM_DOWNLOAD_REFUSED',
+  'FACELLM_DOWNLOAD_FAILED',
+  'FACELLM_DOWNLOAD_CORRUPT',
+  'FACELLM_DOWNLOAD_WRITE',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -118,6 +122,10 @@ export class TeacherError extends FaceLlmError {
 export class MissingPackageError extends FaceLlmError {
   override readonly name = 'MissingPackageError';
 }
+/** Something could not be fetched: refused, unreachable, damaged on its way, or there is no room for it. */
+export class DownloadError extends FaceLlmError {
+  override readonly name = 'DownloadError';
+}
 /** A fault of ours; please report it. */
 export class InternalError extends FaceLlmError {
   override readonly name = 'InternalError';
@@ -157,6 +165,10 @@ const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
   FACELLM_IMAGE_NOT_FOUND: ImageError,
   FACELLM_IMAGE_INVALID: ImageError,
   FACELLM_PACKAGE_MISSING: MissingPackageError,
+  FACELLM_DOWNLOAD_REFUSED: DownloadError,
+  FACELLM_DOWNLOAD_FAILED: DownloadError,
+  FACELLM_DOWNLOAD_CORRUPT: DownloadError,
+  FACELLM_DOWNLOAD_WRITE: DownloadError,
 };
 
 /** Builds the class that belongs to `code`. */

@@ -10,6 +10,7 @@ export {
   DataError,
   DeviceError,
   DisposedError,
+  DownloadError,
   ERROR_CODES,
   type ErrorCode,
   FaceLlmError,
@@ -53,6 +54,16 @@ export {
   type TokenPrices,
   type TokenUsage,
 } from './data/index.js';
+export {
+  download,
+  type DownloadedDataset,
+  type DownloadedRepository,
+  type DownloadEvent,
+  type DownloadOptions,
+  type DownloadProgress,
+  type DownloadResult,
+  type PlannedFile,
+} from './download/index.js';
 export {
   type BenchmarkName,
   type BenchmarkSummary,

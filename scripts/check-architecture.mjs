@@ -26,11 +26,14 @@ const LIB = {
   tokenizer: ['binding'],
   checkpoint: ['binding'],
   distributed: ['binding'],
+  download: ['jobs', 'checkpoint'],
   chat: ['binding', 'image', 'tokenizer'],
   generation: ['binding', 'tokenizer'],
   lora: ['binding', 'checkpoint'],
   data: ['files', 'jobs', 'binding', 'image', 'chat', 'model'],
-  model: ['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
+  model: [
+    ...['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora', 'download'],
+  ],
   training: [
     ...['files', 'jobs', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
     ...['model', 'distributed'],
@@ -61,7 +64,7 @@ const LIB = {
       'data',
       'model',
     ],
-    ...['training', 'evaluation', 'distributed'],
+    ...['training', 'evaluation', 'distributed', 'download'],
   ],
 };
 const NATIVE = {

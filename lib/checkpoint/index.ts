@@ -4,6 +4,18 @@ export { hfCompanions, isCompanion, PROCESSOR_TOKENS } from './companions.js';
 export { convertConfig, hfConfigJson } from './convert-config.js';
 export { readOptionalJson, readRequiredJson } from './json-file.js';
 export { type CheckpointFiles, readCheckpointFiles } from './files.js';
+export {
+  findCommit,
+  hubCacheFolder,
+  hubHome,
+  isCommit,
+  isHubId,
+  isInnerPath,
+  kindOfPath,
+  offlineSetting,
+  repositoryName,
+  type RepositoryType,
+} from './hub-cache.js';
 export { IMAGENET_PREPROCESSING } from './preprocessor-config.js';
 export type { GenerationDefaults } from './generation-config.js';
 export { readTensorNames } from './tensor-names.js';

@@ -11,7 +11,8 @@ import {
   type FaceXSetting,
   type ReadingChoice,
 } from '../evaluation/index.js';
-import { Interrupted, onInterrupt } from './interrupt.js';
+import { fetchModels } from './download-reporter.js';
+import { Interrupted, interruptSignal, onInterrupt } from './interrupt.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
 import { promptOptions } from './options.js';
 import { type Console, LoadReporter, table } from './output.js';
@@ -47,6 +48,10 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
   const { data, model, adapter, tuned, output, reading, limit } = flags;
   const { onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder, mmap } =
     flags;
+  {
+    using fetching = interruptSignal();
+    await fetchModels(model, [...(adapter ?? []), tuned], flags, streams.stderr, fetching.signal);
+  }
   const run = evaluate({
     ...choice,
     ...{ data, model, adapter, tuned, output, reading, limit },

@@ -38,6 +38,7 @@ export function addGenerateOptions(command: Command): Command {
     .option('--max-images <n>', 'only the first pictures', count)
     .option('--skip-invalid', 'leave bad rows out, listed in set_aside.jsonl')
     .option('--model <name>', "the API's model (default: gpt-4o-2024-11-20), or our checkpoint")
+    .option('--download', 'fetch what the cache lacks of our checkpoint, a hub id')
     .option('--base-url <url>', 'of the API (default: OPENAI_BASE_URL, else OpenAI)')
     .option('--adapter <dir...>', 'PEFT adapters on our checkpoint')
     .option('--max-tokens <n>', 'longest answer (default: 1024; our models 500)', count)

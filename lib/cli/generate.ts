@@ -19,7 +19,8 @@ import {
 import { InvalidArgumentError } from '../errors.js';
 import { formatDuration, formatLeft, StatusLine } from '../progress/index.js';
 import { valueMap } from './generate-options.js';
-import { Interrupted, onInterrupt } from './interrupt.js';
+import { fetchModels } from './download-reporter.js';
+import { Interrupted, interruptSignal, onInterrupt } from './interrupt.js';
 import type { Console } from './output.js';
 
 export interface GenerateFlags extends Omit<
@@ -32,6 +33,7 @@ export interface GenerateFlags extends Omit<
   readonly value?: Readonly<Record<string, string>>;
   readonly skipInvalid?: boolean;
   readonly model?: string;
+  readonly download?: boolean;
   readonly adapter?: readonly string[];
   readonly baseUrl?: string;
   readonly maxTokens?: number;
@@ -95,6 +97,10 @@ function optionsOf(flags: GenerateFlags, teacher: Teacher): GenerateOptions {
 
 /** @returns the exit code: 1 if the spending limit ended the run */
 export async function runGenerate(flags: GenerateFlags, streams: Console): Promise<number> {
+  if (flags.teacher === 'model') {
+    using fetching = interruptSignal();
+    await fetchModels(flags.model, flags.adapter ?? [], flags, streams.stderr, fetching.signal);
+  }
   await using teacher = await createTeacher(flags);
   const options = optionsOf(flags, teacher);
   const print = (value: unknown, text: string): void => {

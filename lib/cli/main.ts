@@ -8,6 +8,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { packageVersion } from '../packages/version.js';
 import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
+import type { DownloadFlags } from './download.js';
 import type { EvaluateFlags } from './evaluate.js';
 import { addEvaluateOptions } from './evaluate-options.js';
 import type { GenerateFlags } from './generate.js';
@@ -19,6 +20,7 @@ import {
   addModelOptions,
   addPromptOptions,
   decimal,
+  DOWNLOAD,
   shardSize,
   wholeNumber,
 } from './options.js';
@@ -81,6 +83,22 @@ export function createProgram(finish: Finish): Command {
       await runPlan(photos, flags, process);
     });
 
+  addJsonOption(program.command('download'))
+    .description(
+      'fetch a model of the hub into its cache, or a data set by name into a folder; the same command goes on ' +
+        'with an interrupted one',
+    )
+    .argument('<name>', 'org/name, datasets/org/name, or fairfacegpt, facexbench, fairface')
+    .option('--revision <name>', 'branch, tag or commit (default: main)')
+    .option('--include <glob...>', "only files of the hub's repository that match, e.g. '*.json'")
+    .option('--output <dir>', 'of a data set by name: its folder (default: ./NAME)')
+    .option('--from <file...>', 'of a data set by name: files fetched by hand, archives unpacked')
+    .option('--dry-run', 'tell files, sizes, licence and hashes; fetch nothing')
+    .action(async (name: string, flags: DownloadFlags) => {
+      const { runDownload } = await import('./download.js');
+      await runDownload(name, flags, process);
+    });
+
   addJsonOption(program.command('init'))
     .description(
       "a small model of InternVL's architecture: random weights, a tokenizer learnt from the data",
@@ -106,6 +124,7 @@ export function createProgram(finish: Finish): Command {
     .option('--dataset <name>', 'entry of the dataset_info.json')
     .option('--image-root <dir>', 'where relative picture paths start')
     .option('--adapter <dir>', 'PEFT adapter to start from')
+    .option(...DOWNLOAD)
     .option('--set <key=value...>', 'changes of the recipe, e.g. learningRate=2e-5 lora.rank=8')
     .option('--skip-invalid', 'set bad records aside in skipped_records.jsonl')
     .option('--device <name>', 'cpu, cuda or cuda:N (default: a GPU if usable)')
@@ -134,6 +153,7 @@ export function createProgram(finish: Finish): Command {
     )
     .requiredOption('--model <dir>', 'checkpoint: folder, or hub id in the local cache')
     .option('--adapter <dir...>', 'PEFT adapters, folded in in this order')
+    .option(...DOWNLOAD)
     .requiredOption('--output <dir>', 'new folder; must not hold anything')
     .addOption(
       new Option('--layout <name>', "default: the checkpoint's").choices(['hf', 'original']),

@@ -1,5 +1,6 @@
 /** `facellm merge --model DIR [--adapter DIR...] --output DIR`: progress on stderr; Ctrl-C leaves nothing behind. */
 import { exportModel, mergeAdapter } from '../model/index.js';
+import { fetchModels } from './download-reporter.js';
 import { interruptSignal } from './interrupt.js';
 import type { OutputFlags } from './options.js';
 import { type Console, formatBytes, LoadReporter } from './output.js';
@@ -8,6 +9,7 @@ export interface MergeFlags extends OutputFlags {
   readonly model: string;
   readonly adapter?: readonly string[];
   readonly output: string;
+  readonly download?: boolean;
   readonly layout?: 'hf' | 'original';
   readonly dtype?: 'bf16' | 'fp32';
   readonly maxShardSize?: number;
@@ -18,6 +20,7 @@ export async function runMerge(flags: MergeFlags, streams: Console): Promise<voi
   using interrupt = interruptSignal(() => undefined);
   const reporter = new LoadReporter(streams.stderr, { doing: 'writing', done: 'written' });
   const { model, output, layout, dtype, maxShardSize, adapter: adapters = [] } = flags;
+  await fetchModels(model, adapters, flags, streams.stderr, interrupt.signal);
   const options = {
     ...{ model, output, layout, dtype },
     maxShardBytes: maxShardSize,

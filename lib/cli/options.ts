@@ -13,6 +13,7 @@ export interface ModelFlags {
   /** False with `--no-mmap`. */
   readonly mmap: boolean;
   readonly adapter?: readonly string[];
+  readonly download?: boolean;
 }
 
 export interface PromptFlags {
@@ -67,6 +68,8 @@ function device(text: string): string {
   throw new UsageError('Expected cpu, cuda or cuda:N.');
 }
 
+export const DOWNLOAD = ['--download', 'fetch what the cache lacks of a hub id'] as const;
+
 export function addModelOptions(command: Command): Command {
   return command
     .requiredOption(
@@ -74,6 +77,7 @@ export function addModelOptions(command: Command): Command {
       'checkpoint folder, or a hub id in the local Hugging Face cache',
     )
     .option('--subfolder <name>', 'folder inside the checkpoint')
+    .option(...DOWNLOAD)
     .addOption(
       new Option('--device <name>', 'cpu, cuda or cuda:N (default: a GPU if usable)').argParser(
         device,

@@ -4,6 +4,7 @@ import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js'
 import type { Sampling } from '../generation/index.js';
 import { planWith } from '../model/plan.js';
 import { readServingSettings, resolvePromptOptions } from '../model/serving-settings.js';
+import { fetchModels } from './download-reporter.js';
 import type { OutputFlags, PromptFlags } from './options.js';
 import { promptOptions } from './options.js';
 import { type Console, formatBytes, table } from './output.js';
@@ -11,6 +12,7 @@ import { type Console, formatBytes, table } from './output.js';
 export interface PlanFlags extends PromptFlags, OutputFlags {
   readonly model: string;
   readonly subfolder?: string;
+  readonly download?: boolean;
   readonly dtype?: 'fp32' | 'bf16';
 }
 
@@ -20,6 +22,7 @@ export async function runPlan(
   streams: Console,
 ): Promise<void> {
   const { subfolder } = flags;
+  await fetchModels(flags.model, [], flags, streams.stderr);
   const directory = await resolveCheckpoint(
     flags.model,
     subfolder === undefined ? {} : { subfolder },

@@ -18,7 +18,8 @@ import {
   type TrainingResult,
   type TrainOptions,
 } from '../training/index.js';
-import { Interrupted, onInterrupt } from './interrupt.js';
+import { fetchModels } from './download-reporter.js';
+import { Interrupted, interruptSignal, onInterrupt } from './interrupt.js';
 import { type Console, formatBytes, LoadReporter } from './output.js';
 
 export interface TrainFlags extends Omit<TrainOptions, 'recipe' | 'onInvalid' | 'job' | 'signal'> {
@@ -26,6 +27,7 @@ export interface TrainFlags extends Omit<TrainOptions, 'recipe' | 'onInvalid' | 
   readonly set?: readonly string[];
   readonly skipInvalid?: boolean;
   readonly processes?: number;
+  readonly download?: boolean;
   readonly json?: boolean;
 }
 
@@ -35,6 +37,11 @@ const NO_PLOT =
 /** Resolves to the exit code. */
 export async function runTrain(flags: TrainFlags, streams: Console): Promise<number> {
   const job = readJobEnvironment(process.env);
+  // Ranks of one job wait for each other at the cache's lock; those that --processes starts find all of it there.
+  {
+    using fetching = interruptSignal();
+    await fetchModels(flags.model, [flags.adapter], flags, streams.stderr, fetching.signal);
+  }
   if (flags.processes === undefined || flags.processes === 1) return trainHere(flags, streams, job);
   if (job !== undefined) {
     throw new InvalidArgumentError(

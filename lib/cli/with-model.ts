@@ -1,5 +1,6 @@
 /** Loading a model for one command: progress, Ctrl-C and SIGTERM, disposal. */
 import { FaceLlm } from '../model/index.js';
+import { fetchModels } from './download-reporter.js';
 import { interruptSignal } from './interrupt.js';
 import type { ModelFlags } from './options.js';
 import { type Console, LoadReporter } from './output.js';
@@ -14,6 +15,7 @@ export async function withModel<T>(
   work: (model: FaceLlm, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   using interrupt = interruptSignal();
+  await fetchModels(flags.model, flags.adapter ?? [], flags, streams.stderr, interrupt.signal);
   const reporter = new LoadReporter(streams.stderr);
   await using model = await FaceLlm.load(flags.model, {
     device: flags.device,

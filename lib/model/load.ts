@@ -10,6 +10,7 @@ import {
   readCheckpointFiles,
   resolveCheckpoint,
 } from '../checkpoint/index.js';
+import { type DownloadEvent, downloadMissing } from '../download/index.js';
 import { fromNative } from '../errors.js';
 import { TokenRouter } from '../generation/index.js';
 import { DecodedImages } from '../image/index.js';
@@ -66,6 +67,13 @@ export interface LoadOptions {
   readonly subfolder?: string | undefined;
   /** Branch, tag or commit of a hub id. @default main */
   readonly revision?: string | undefined;
+  /**
+   * Fetches what the local cache lacks of a hub id, the model's or an adapter's, as `download()` does. The hub is asked
+   * each time; where it cannot be reached, the cache is used as it is. False: nothing is fetched.
+   * @default false
+   */
+  readonly download?: boolean | undefined;
+  readonly onDownload?: ((event: DownloadEvent) => void) | undefined;
   /** Threads of the engine, for the whole process. @default libtorch's choice, one a core */
   readonly threads?: number | undefined;
   /**
@@ -129,6 +137,8 @@ export const loadOptions: z.ZodType<LoadOptions> = fields<LoadOptions>({
   dtype: dtypeName.optional(),
   subfolder: name('a folder inside the checkpoint').optional(),
   revision: name('a branch, tag or commit').optional(),
+  download: flag.optional(),
+  onDownload: callback<(event: DownloadEvent) => void>().optional(),
   threads: whole(1, 4096).optional(),
   mmap: flag.optional(),
   imageCacheBytes: bytes.optional(),
@@ -144,6 +154,11 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
   options.signal?.throwIfAborted();
   const addon = loadAddon();
   const { subfolder, revision } = options;
+  if (options.download === true) {
+    const { signal, onDownload: onEvent, adapter = [] } = options;
+    await downloadMissing(model, { revision, subfolder, signal, onEvent });
+    for (const one of [adapter].flat()) await downloadMissing(one, { signal, onEvent });
+  }
   const directory = await resolveCheckpoint(model, {
     ...(subfolder === undefined ? {} : { subfolder }),
     ...(revision === undefined ? {} : { revision }),

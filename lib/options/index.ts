@@ -1,4 +1,5 @@
 /** Options of public calls: checked all at once, unknown ones refused with what was probably meant. */
+export { didYouMean } from './describe.js';
 export {
   abortSignal,
   callback,

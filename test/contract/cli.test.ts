@@ -12,7 +12,7 @@ function facellm(args: readonly string[], env: Record<string, string> = {}) {
   });
 }
 
-const MODEL = '--model --subfolder --device --dtype --threads --no-mmap';
+const MODEL = '--model --subfolder --download --device --dtype --threads --no-mmap';
 const PROMPT = '--template --system --tiles --limit-area --no-exif --json';
 const DRAW =
   '--max-new-tokens --greedy --temperature --top-k --top-p --min-p --repetition-penalty --seed --stop';
@@ -20,18 +20,19 @@ const FLAGS: Readonly<Record<string, string>> = {
   ask: `${MODEL} --adapter ${PROMPT} ${DRAW}`,
   choose: `${MODEL} --adapter ${PROMPT} --choices --seed`,
   plan: `${MODEL} ${PROMPT}`,
+  download: '--revision --include --output --from --dry-run --json',
   init: '--data --output --dataset --image-root --set --vocabulary --seed --json',
   train:
-    '--recipe --model --data --output --dataset --image-root --adapter --set --skip-invalid ' +
+    '--recipe --model --data --output --dataset --image-root --adapter --download --set --skip-invalid ' +
     '--device --threads --processes --json',
   evaluate:
     `${MODEL} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --labels ` +
     '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure ' +
     '--max-new-tokens --batch-size --seed --no-charts',
-  merge: '--model --adapter --output --layout --dtype --max-shard-size --json',
+  merge: '--model --adapter --download --output --layout --dtype --max-shard-size --json',
   generate:
     '--labels --images --output --teacher --prompts --questions --column --value --where --max-images ' +
-    '--skip-invalid --model --adapter --base-url --max-tokens --temperature --timeout --seed --device --threads ' +
+    '--skip-invalid --model --adapter --download --base-url --max-tokens --temperature --timeout --seed --device --threads ' +
     '--concurrency --requests-per-minute --tokens-per-minute --max-retries --max-attempts ' +
     '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license ' +
     '--dry-run --json',

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
-import { hubCacheFolder, resolveCheckpoint } from '../../lib/checkpoint/resolve.js';
+import { hubCacheFolder } from '../../lib/checkpoint/hub-cache.js';
+import { resolveCheckpoint } from '../../lib/checkpoint/resolve.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';
@@ -89,7 +90,7 @@ describe('resolveCheckpoint', () => {
     const error = await errorOf(resolveCheckpoint(ID, { env, subfolder: 'inner' }));
     assert.equal(error.code, 'FACELLM_HUB_NOT_CACHED');
     assert.equal(error.name, 'CheckpointError');
-    assert.ok(error.message.includes(`hf download ${ID} --include "inner/*"`), error.message);
+    assert.ok(error.message.includes(`facellm download ${ID} --include "inner/*"`), error.message);
     assert.ok(error.message.includes(folder.at('home', 'hub', REPOSITORY)), error.message);
     assert.ok(error.message.includes('cache by HF_HOME'), error.message);
     assert.equal(error.details.length, 2);
