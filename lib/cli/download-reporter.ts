@@ -50,7 +50,7 @@ export class DownloadReporter {
       }
       if (files.length > MOST_LISTED) this.#line.note(`  and ${files.length - MOST_LISTED} more`);
     }
-    this.#line.note(`${files.length} files, ${formatBytes(bytesTotal)}${here}, to ${directory}`);
+    this.#line.note(`${files.length} file(s), ${formatBytes(bytesTotal)}${here}, to ${directory}`);
   }
 }
 

@@ -42,5 +42,7 @@ function describe(result: DownloadResult): string {
   if (result.kind === 'named') return `next: ${result.next}`;
   if (result.isOffline) return 'as the cache holds it';
   const { files, bytes, bytesFetched } = result;
-  return `${files.length} files, ${formatBytes(bytes)}, ${formatBytes(bytesFetched)} of it fetched now; hashes are right`;
+  const here = `${files.length} file(s), ${formatBytes(bytes)}`;
+  if (bytesFetched === 0) return `${here}, all of it here already`;
+  return `${here}; ${formatBytes(bytesFetched)} fetched now, hashes checked`;
 }

@@ -146,10 +146,15 @@ export class HubServer {
     }
     if (host === 'hub' && file.isLarge === true) {
       const location = `${this.storeUrl}/store/${encodeURI(file.path)}?signature=secret`;
-      response.writeHead(302, { location, 'x-linked-etag': `"${sha256(file.bytes)}"` });
+      response.writeHead(302, {
+        ...{ location, 'x-repo-commit': this.commit, 'x-linked-size': file.bytes.length },
+        'x-linked-etag': `"${sha256(file.bytes)}"`,
+      });
       response.end();
       return;
     }
+    response.setHeader('etag', `"${gitBlob(file.bytes)}"`);
+    response.setHeader('x-repo-commit', this.commit);
     await this.#send(file.bytes, seen, fault, response);
   }
 
