@@ -5,5 +5,5 @@ cd "$(dirname "$0")/.."
 export FACELLM_ADDON="$PWD/build/Release/facellm_pretend.node" FACELLM_TEST_DEVICES=cuda
 [ -e "$FACELLM_ADDON" ] || { echo 'skipped: no pretend device (npm test builds it beside a CPU libtorch)'; exit 0; }
 [ $# -gt 0 ] || set -- test/golden/{training,train-run,adapters}.test.ts \
-  test/property/{generation,caches,adapters,sampled-batches,training}.test.ts test/e2e/{adapters,requests-together,reused-buffers}.test.ts
+  test/property/{generation,caches,adapters,sampled-batches,training}.test.ts test/e2e/{adapters,requests-together,reused-buffers,create-model,training-resume,training-options}.test.ts
 exec npx --no-install mocha --timeout 300000 "$@"

@@ -114,11 +114,7 @@ function check() {
     const addon = { ...env, FACELLM_ADDON: join(ROOT, 'build', 'Release', 'facellm.node') };
     const node = join(top, 'bin', 'node');
     const mocha = join(top, 'node_modules', 'mocha', 'bin', 'mocha.js');
-    const suites = [
-      'test/golden/training.test.ts',
-      'test/property/caches.test.ts',
-      'test/property/training.test.ts',
-    ];
+    const suites = ['test/golden/training.test.ts', 'test/property/caches.test.ts'];
     const job = {
       ...{ title: 'check', directory: join(top, 'golden', 'ckpt-300m'), device: 'cpu' },
       ...{ python: '', baselineDevice: 'cpu', threads: 2, secondsARow: 0.1 },

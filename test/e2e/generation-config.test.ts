@@ -12,7 +12,7 @@ import {
   type ModelWarning,
   type Sampling,
 } from '../../lib/index.js';
-import { GOLDEN } from '../support/golden.js';
+import { GOLDEN, TEST_DEVICE } from '../support/golden.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const TINY = join(GOLDEN, 'ckpt-300m');
@@ -32,7 +32,7 @@ describe('generation_config.json, end to end', () => {
   }
   const load = (directory: string, warnings: ModelWarning[] = []): Promise<FaceLlm> =>
     FaceLlm.load(directory, {
-      device: 'cpu',
+      device: TEST_DEVICE,
       dtype: 'fp32',
       onWarning: (warning) => void warnings.push(warning),
     });
@@ -83,7 +83,7 @@ describe('generation_config.json, end to end', () => {
     const directory = write('shown', { repetition_penalty: 1.5, no_repeat_ngram_size: 2 });
     const run = (...args: string[]): { stdout: string; stderr: string } => {
       const main = join(ROOT, 'dist', 'cli', 'main.js');
-      const flags = ['--model', directory, '--device', 'cpu'];
+      const flags = ['--model', directory, '--device', TEST_DEVICE];
       const done = spawnSync(process.execPath, [main, ...args, ...flags], { encoding: 'utf8' });
       assert.equal(done.status, 0, done.stderr);
       return done;

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { TEST_DEVICE } from '../support/golden.js';
 import { LabelledFaces } from '../support/labelled-faces.js';
 import { BASE } from '../support/training.js';
 
@@ -44,13 +45,13 @@ describe('e2e: the whole loop', function () {
     );
     facellm(
       ...['train', '--recipe', 'nano', '--model', BASE, '--data', join(data, 'dataset.json')],
-      ...['--output', run, '--device', 'cpu', '--set', 'maxSteps=8', 'batchSize=8'],
+      ...['--output', run, '--device', TEST_DEVICE, '--set', 'maxSteps=8', 'batchSize=8'],
     );
     const { summary } = JSON.parse(
       facellm(
         ...['evaluate', '--benchmark', 'attributes', '--data', folder, '--labels', labels],
         ...['--attributes', 'gender', '--model', BASE, '--tuned', run, '--output', scores],
-        ...['--device', 'cpu', '--max-new-tokens', '8', '--json'],
+        ...['--device', TEST_DEVICE, '--max-new-tokens', '8', '--json'],
       ),
     ) as { summary: { models: { name: string; figures: Record<string, number> }[] } };
     assert.deepEqual(

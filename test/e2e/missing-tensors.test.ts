@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { exportModel, FaceLlm, type FaceLlmError } from '../../lib/index.js';
-import { GOLDEN } from '../support/golden.js';
+import { GOLDEN, TEST_DEVICE } from '../support/golden.js';
 import {
   readRaw,
   toOriginal,
@@ -76,7 +76,7 @@ describe('a checkpoint without tensors', () => {
   for (const [layout, tying] of refused) {
     it(`${layout}, ${JSON.stringify(tying)}: the head is missing, and nothing is exported`, async () => {
       const directory = write(`${layout}-no-${JSON.stringify(tying)}`, layout, tying);
-      await assert.rejects(FaceLlm.load(directory, { device: 'cpu' }), missing(HEAD));
+      await assert.rejects(FaceLlm.load(directory, { device: TEST_DEVICE }), missing(HEAD));
       const output = join(folder, 'exported');
       await assert.rejects(exportModel({ model: directory, output }), missing(HEAD));
     });
@@ -92,12 +92,12 @@ describe('a checkpoint without tensors', () => {
   for (const [layout, tying] of tied) {
     it(`${layout}, ${JSON.stringify(tying)}: the head is the embedding`, async () => {
       const directory = write(`${layout}-${JSON.stringify(tying)}`, layout, tying);
-      await using model = await FaceLlm.load(directory, { device: 'cpu' });
+      await using model = await FaceLlm.load(directory, { device: TEST_DEVICE });
       const embedding = tensors.get(EMBEDDING);
       assert.ok(embedding);
       const all = join(folder, `whole-${layout}-${JSON.stringify(tying)}`);
       writeCheckpoint(join(GOLDEN, 'ckpt-300m'), all, new Map(tensors).set(HEAD, embedding));
-      await using whole = await FaceLlm.load(all, { device: 'cpu' });
+      await using whole = await FaceLlm.load(all, { device: TEST_DEVICE });
       const ask = async (one: FaceLlm): Promise<readonly number[]> =>
         (await one.ask({ question: 'Hi?', template: 'hub', maxNewTokens: 4 }).result()).logProbs;
       assert.deepEqual(await ask(model), await ask(whole));
@@ -116,7 +116,7 @@ describe('a checkpoint without tensors', () => {
     const directory = join(folder, 'holes');
     const rest = new Map([...tensors].filter(([key]) => !gone.includes(key)));
     writeCheckpoint(join(GOLDEN, 'ckpt-300m'), directory, rest);
-    const loading = FaceLlm.load(directory, { device: 'cpu' });
+    const loading = FaceLlm.load(directory, { device: TEST_DEVICE });
     await assert.rejects(loading, (error: unknown) => gone.every((name) => missing(name)(error)));
   });
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { type AskOptions, exportModel, FaceLlm } from '../../lib/index.js';
-import { GOLDEN } from '../support/golden.js';
+import { GOLDEN, TEST_DEVICE } from '../support/golden.js';
 
 const PICTURE = join(GOLDEN, 'infer-300m', 'images', 'face_square_0.png');
 const QUESTION: AskOptions = { image: PICTURE, question: 'Hi?', maxNewTokens: 2 };
@@ -33,7 +33,7 @@ describe('the original layout', () => {
   after(() => rmSync(folder, { recursive: true }));
 
   const hashOf = async (model: string, more: Partial<AskOptions> = {}): Promise<string> => {
-    await using loaded = await FaceLlm.load(model, { device: 'cpu' });
+    await using loaded = await FaceLlm.load(model, { device: TEST_DEVICE });
     return (await loaded.ask({ ...QUESTION, ...more }).result()).promptHash;
   };
 

@@ -11,6 +11,7 @@ import { parse } from 'csv-parse/sync';
 
 import { createModel, FaceLlm, nano, nanoShape, train } from '../../lib/index.js';
 import { permutation, randomNumbers } from '../../lib/training/order.js';
+import { TEST_DEVICE } from '../support/golden.js';
 
 const FACES = join(import.meta.dirname, '..', '..', 'examples', 'faces');
 const QUESTION = 'Male or Female?';
@@ -55,8 +56,8 @@ describe('end to end: learning from pictures', function () {
     writeFileSync(data, JSON.stringify(records));
     const output = join(folder, name);
     const recipe = { ...nano(), learningRate: 1e-3, epochs: 10, saveEvery: 0 };
-    await train({ recipe, model, data, output, device: 'cpu' });
-    await using tuned = await FaceLlm.load(output, { device: 'cpu' });
+    await train({ recipe, model, data, output, device: TEST_DEVICE });
+    await using tuned = await FaceLlm.load(output, { device: TEST_DEVICE });
     const right: Record<string, number> = {};
     for (const { file, gender } of examined) {
       const image = join(FACES, file);

@@ -176,13 +176,8 @@ describe(`end to end: pictures that cannot be decoded`, function () {
     const command = (output: string, batchSize: number, more: readonly string[]): string[] => [
       ...[MAIN, 'train', '--recipe', 'nano', '--model', BASE, '--data', at('cut.json')],
       ...[
-        '--output',
-        at(output),
-        '--device',
-        TEST_DEVICE,
-        '--threads',
-        '1',
-        '--skip-invalid',
+        // Gloo's processes compute on the CPU.
+        ...['--output', at(output), '--device', 'cpu', '--threads', '1', '--skip-invalid'],
         ...more,
       ],
       ...['--set', `batchSize=${batchSize}`, `maxSteps=${STEPS}`, 'saveEvery=1'],

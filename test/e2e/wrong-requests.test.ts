@@ -47,7 +47,7 @@ describe('requests with unknown fields or wrong values', () => {
   let loaded: FaceLlm;
   let model: Unchecked;
   before(async () => {
-    loaded = await FaceLlm.load(CHECKPOINT, { device: 'cpu', dtype: 'fp32' });
+    loaded = await FaceLlm.load(CHECKPOINT, { device: golden.TEST_DEVICE, dtype: 'fp32' });
     model = loaded as unknown as Unchecked;
   });
   after(() => loaded.dispose());
@@ -139,7 +139,7 @@ describe('requests with unknown fields or wrong values', () => {
       throw own;
     };
     await assert.rejects(
-      FaceLlm.load(CHECKPOINT, { device: 'cpu', onProgress }),
+      FaceLlm.load(CHECKPOINT, { device: golden.TEST_DEVICE, onProgress }),
       (error) => error === own,
     );
   });

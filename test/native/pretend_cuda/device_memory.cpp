@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,7 +54,14 @@ Memory& memory() {
   static Memory& only = *[] {
     auto* const made = new Memory;  // outlives every tensor
     made->file = memfd_create("pretend_cuda", MFD_CLOEXEC);
-    TORCH_CHECK(made->file >= 0 && ftruncate(made->file, kArena) == 0, "pretend_cuda: no memory file");
+    // A limit on the size of files, by which a test fills the disk, is none on a device's memory.
+    rlimit own{};
+    getrlimit(RLIMIT_FSIZE, &own);
+    const rlimit raised{own.rlim_max, own.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &raised);
+    const bool is_sized = made->file >= 0 && ftruncate(made->file, kArena) == 0;
+    setrlimit(RLIMIT_FSIZE, &own);
+    TORCH_CHECK(is_sized, "pretend_cuda: no memory file");
     const auto map = [&] {
       void* const p = mmap(nullptr, kArena, PROT_NONE, MAP_SHARED | MAP_NORESERVE, made->file, 0);
       TORCH_CHECK(p != MAP_FAILED, "pretend_cuda: no addresses");
