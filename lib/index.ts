@@ -100,8 +100,10 @@ export {
   type ChoiceResult,
   type FinishReason,
   type GenerationOptions,
+  type LogitBias,
   type Sampling,
   type TokenLogProb,
+  type TokenMaskFunction,
 } from './generation/index.js';
 export type {
   DecodeOptions,

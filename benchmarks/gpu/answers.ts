@@ -68,7 +68,7 @@ async function askPhoto(model: NativeModel, config: CheckpointConfig, maxTiles: 
   const images = [{ ...image, ...plan }];
   const { timings } = await model.generate({
     ...{ prompt: { ids, images }, adapters: [], sampling: GREEDY, rows: 1, firstRow: 0 },
-    ...{ maxNewTokens: 1, eosIds: [], usesPrefixCache: false },
+    ...{ maxNewTokens: 1, eosIds: [], usesPrefixCache: false, isMasked: false },
   }).promise;
   return { ms: performance.now() - start, tiles, timings };
 }
@@ -91,7 +91,7 @@ function decodeRow(
             model.generate({
               prompt: { ids: randomIds(PROMPT), images: [] },
               ...{ adapters: [], sampling: GREEDY, rows: 1, firstRow: 0 },
-              ...{ maxNewTokens: steps + 1, eosIds: [], usesPrefixCache: false },
+              ...{ maxNewTokens: steps + 1, eosIds: [], usesPrefixCache: false, isMasked: false },
             }).promise,
         ),
       );

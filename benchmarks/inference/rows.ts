@@ -66,7 +66,14 @@ export function createRows({
         () =>
           native.generate({
             prompt: { ids: randomIds(tokens), images: [] },
-            ...{ adapters: [], rows: 1, firstRow: 0, eosIds: [], usesPrefixCache: false },
+            ...{
+              adapters: [],
+              rows: 1,
+              firstRow: 0,
+              eosIds: [],
+              usesPrefixCache: false,
+              isMasked: false,
+            },
             sampling: GREEDY,
             maxNewTokens: steps + 1,
           }).promise,

@@ -93,6 +93,15 @@ export interface NativeSampling {
   readonly repetitionPenalty: number;
   /** Non-negative safe integer. */
   readonly seed: number;
+  readonly frequencyPenalty: number;
+  readonly presencePenalty: number;
+  /** Added to the scores of these ids; parallel. */
+  readonly biasIds: Int32Array;
+  readonly biases: Float32Array;
+  /** Ids that end an answer are forbidden before so many were generated. */
+  readonly minTokens: number;
+  readonly topLogProbs: number;
+  readonly logProbs: 'raw' | 'processed';
 }
 
 export interface NativeTrainedModule {
@@ -131,6 +140,8 @@ export interface NativeGenerateRequest {
   readonly maxNewTokens: number;
   readonly eosIds: readonly number[];
   readonly usesPrefixCache: boolean;
+  /** Each token waits for {@link NativeGenerateJob}'s setMask. */
+  readonly isMasked: boolean;
 }
 
 /** Tokens of one step, of all requests of a model, parallel arrays. */
@@ -140,6 +151,12 @@ export interface NativeTokenBatch {
   readonly rows: Int32Array;
   readonly ids: Int32Array;
   readonly logProbs: Float32Array;
+  /** The model's own probability of all ids that the token's mask allowed; 1 without a mask. */
+  readonly maskMasses: Float32Array;
+  /** How many of the next two arrays are each token's. */
+  readonly topCounts: Int32Array;
+  readonly topIds: Int32Array;
+  readonly topLogProbs: Float32Array;
 }
 
 /** A job of the engine's loop. */
@@ -171,6 +188,8 @@ export interface NativeStats {
 }
 
 export interface NativeTimings {
+  /** Before the first step that worked for the request. */
+  readonly queue: number;
   readonly preprocess: number;
   readonly vision: number;
   readonly prefill: number;
@@ -178,12 +197,16 @@ export interface NativeTimings {
 }
 
 export interface NativeRowResult {
-  /** `cancelled`: stopped by `cancel()` after the first token; what came until then counts. */
-  readonly finishReason: 'eos' | 'length' | 'cancelled';
+  /** `cancelled`: stopped by `cancel()` after the first token; what came until then counts. `failed`: others went on. */
+  readonly finishReason: 'eos' | 'length' | 'cancelled' | 'failed';
   readonly promptTokens: number;
   readonly imageTokens: number;
   readonly cachedTokens: number;
   readonly generatedTokens: number;
+  /** How often its blocks were taken, and computed again. */
+  readonly preemptions: number;
+  /** Of a failed one. */
+  readonly error: Error | null;
 }
 
 export interface NativeGenerateResult {
@@ -192,11 +215,24 @@ export interface NativeGenerateResult {
   readonly peakBytes: number;
 }
 
+/** What is said of its rows while they are under way has no effect once they have ended. */
+export type NativeGenerateJob = NativeRequest<NativeGenerateResult> & {
+  /**
+   * What the row's token of number `step` may be: a bit an id, lowest first, for the whole vocabulary; null: anything.
+   * The row is computed meanwhile, and waits with its choice.
+   */
+  setMask(row: number, step: number, words: Uint32Array | null): void;
+  /** The row is wanted no longer; what it has counts. */
+  endRow(row: number): void;
+};
+
 export interface NativeChooseRequest {
   readonly prompt: NativePrompt;
   readonly adapters: readonly number[];
   readonly choices: readonly Int32Array[];
   readonly usesPrefixCache: boolean;
+  /** Requests of one number share prefixes while they are under way, whatever the cache; 0: none. */
+  readonly prefixGroup: number;
 }
 
 export interface NativeChooseResult {
@@ -229,7 +265,7 @@ export interface NativeModel {
   info(): NativeModelInfo;
   /** Takes the tokens of all requests, one call a step. Before the first `generate`. */
   onTokens(callback: (batch: NativeTokenBatch) => void): void;
-  generate(request: NativeGenerateRequest): NativeRequest<NativeGenerateResult>;
+  generate(request: NativeGenerateRequest): NativeGenerateJob;
   choose(request: NativeChooseRequest): NativeRequest<NativeChooseResult>;
   embedImages(
     images: readonly NativeImageInput[],

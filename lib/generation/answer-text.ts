@@ -1,6 +1,7 @@
 /** Text and tokens of one answer as they come: which tokens travel with which piece of text. */
 import type { Detokenizer, TextCoder } from '../tokenizer/index.js';
-import type { Answer, AnswerPiece, AnswerToken } from './answer.js';
+import type { Answer, AnswerPiece } from './answer.js';
+import type { AnswerToken } from './answer-token.js';
 import { StopStrings } from './stop-strings.js';
 
 export interface AnswerTextOptions {
@@ -27,6 +28,7 @@ export class AnswerText {
   /** Where the text of each token that has come with no piece yet begins; the closing one has none. */
   readonly #starts: number[] = [];
   #isOver = false;
+  #error: Error | undefined;
 
   constructor(options: AnswerTextOptions) {
     this.#options = options;
@@ -53,6 +55,17 @@ export class AnswerText {
     if (this.isStopped || isEnd || this.#tokens.length >= this.#options.most) this.finish();
   }
 
+  /** Ends it; what it has so far is shown. */
+  fail(error: Error): void {
+    if (this.#isOver) return;
+    this.#error = error;
+    this.finish();
+  }
+
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
   /** What was held back comes now. Idempotent. */
   finish(): void {
     if (this.#isOver) return;
@@ -67,15 +80,19 @@ export class AnswerText {
   answer(): Answer {
     const found = this.#stops.found;
     const hasTop = this.#tokens.some(({ top }) => top !== undefined);
+    const hasMask = this.#tokens.some(({ maskMass }) => maskMass !== undefined);
     const isEnded = this.#options.ends.has(this.#tokens.at(-1)?.id ?? -1);
     return {
       text: this.#text,
       tokenIds: this.#tokens.map(({ id }) => id),
       logProbs: this.#tokens.map(({ logProb }) => logProb),
       ...(hasTop ? { topLogProbs: this.#tokens.map(({ top }) => top ?? []) } : {}),
-      ...(found === undefined
-        ? { finishReason: isEnded ? 'stop' : 'length' }
-        : { finishReason: 'stop-string', stopString: found }),
+      ...(hasMask ? { maskMasses: this.#tokens.map(({ maskMass }) => maskMass ?? 1) } : {}),
+      ...(this.#error !== undefined
+        ? { finishReason: 'error', error: this.#error }
+        : found !== undefined
+          ? { finishReason: 'stop-string', stopString: found }
+          : { finishReason: isEnded ? 'stop' : 'length' }),
     };
   }
 

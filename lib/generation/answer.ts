@@ -2,9 +2,12 @@
 
 import { InvalidArgumentError } from '../errors.js';
 import type { Sampling } from './options.js';
+import type { AnswerToken, TokenLogProb } from './answer-token.js';
 
 /** Wall-clock milliseconds. */
 export interface AnswerTimings {
+  /** In the engine, before the first step that worked for it. */
+  readonly queue: number;
   /** Reading and decoding pictures, writing the prompt (in Node), cutting and scaling tiles. */
   readonly preprocess: number;
   readonly vision: number;
@@ -15,20 +18,11 @@ export interface AnswerTimings {
   readonly total: number;
 }
 
-/** `stop`: the model ended its turn; `length`: token or position limit; `stop-string`: a given text. */
-export type FinishReason = 'stop' | 'length' | 'stop-string';
-
-export interface TokenLogProb {
-  readonly id: number;
-  /** Natural log of its probability. */
-  readonly logProb: number;
-}
-
-/** A generated token. */
-export interface AnswerToken extends TokenLogProb {
-  /** The most probable ids at its place, most probable first; with `topLogProbs`. */
-  readonly top?: readonly TokenLogProb[];
-}
+/**
+ * `stop`: the model ended its turn; `length`: token or position limit; `stop-string`: a given text; `error`: of one of
+ * several answers, see {@link Answer.error}.
+ */
+export type FinishReason = 'stop' | 'length' | 'stop-string' | 'error';
 
 /**
  * Text of one answer as it comes, with the tokens whose text it releases: one that ends inside a character, or that might
@@ -47,13 +41,20 @@ export interface Answer {
   readonly text: string;
   /** Generated ids, the closing control token included. */
   readonly tokenIds: readonly number[];
-  /** Natural log of each id's probability under the model, before temperature and filters. */
+  /**
+   * Natural log of each id's probability under the model, before penalties, mask, temperature and filters; with
+   * `logProbs: 'processed'` that in the distribution it was drawn from.
+   */
   readonly logProbs: readonly number[];
   /** Of each id's place the most probable ids, most probable first; with `topLogProbs`. */
   readonly topLogProbs?: readonly (readonly TokenLogProb[])[];
+  /** Of each id the probability that the model gave to all ids that its mask allowed; with `mask`. */
+  readonly maskMasses?: readonly number[];
   readonly finishReason: FinishReason;
   /** Which of the stop strings ended it. */
   readonly stopString?: string;
+  /** A FaceLlmError: what ended it, where other answers went on. If all of them fail, the result rejects. */
+  readonly error?: Error;
 }
 
 /** The first answer's own fields, all answers, and what the request as a whole took. */
@@ -66,6 +67,8 @@ export interface AnswerResult extends Answer {
   readonly imageTokens: number;
   /** Prompt tokens that an earlier question had already computed. */
   readonly cachedTokens: number;
+  /** How often blocks of it were taken for others and computed again. */
+  readonly preemptions: number;
   /** How the answers were drawn, with every default in place. */
   readonly sampling: Sampling;
   readonly timings: AnswerTimings;

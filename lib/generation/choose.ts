@@ -96,6 +96,7 @@ export async function choose(
     adapters: context.adapters,
     choices: ids,
     usesPrefixCache: context.usesPrefixCache,
+    prefixGroup: 0,
   });
   const result = await settle(job, signal);
   const probabilities = softmax([...result.logProbs]);

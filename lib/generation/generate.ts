@@ -1,23 +1,18 @@
-/** Runs prompts on the engine and turns its tokens into texts. */
+/** Runs prompts on the engine: a request each, all answers to it in one. */
 import { setMaxListeners } from 'node:events';
 
 import type { NativePrompt } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
-import type { TextCoder } from '../tokenizer/index.js';
-import type { Answer, AnswerPiece, AnswerResult } from './answer.js';
-import { AnswerText } from './answer-text.js';
+import type { AnswerPiece, AnswerResult } from './answer.js';
+import { type AnswerContext, AnswerRows } from './answer-rows.js';
 import { type ResolvedGeneration, samplingOf } from './options.js';
 import { promptHash } from './prompt-hash.js';
 import type { TokenRouter } from './token-router.js';
 
-export interface GenerateContext {
+export interface GenerateContext extends AnswerContext {
   readonly tokens: TokenRouter;
   /** Ids of the adapters that work. */
   readonly adapters: readonly number[];
-  readonly tokenizer: TextCoder;
-  readonly eosIds: readonly number[];
-  /** Of prompt and answer together, at most. */
-  readonly maxPositions: number;
   readonly usesPrefixCache: boolean;
   readonly signal: AbortSignal | undefined;
   /** When the call began and how long Node's own preparation took, milliseconds. */
@@ -63,36 +58,33 @@ async function answer(
   push: (piece: AnswerPiece) => void,
 ): Promise<AnswerResult> {
   const { signal } = context;
-  let firstTokenAt = 0;
-  const text = new AnswerText({
-    ...{ index: 0, tokenizer: context.tokenizer, stops: options.stop, push },
-    ends: new Set(context.eosIds),
-    most: Math.min(options.maxNewTokens, context.maxPositions - prompt.ids.length),
-  });
+  const rows = new AnswerRows(context, prompt, options, push);
   const job = context.tokens.generate(
     {
       prompt,
       adapters: context.adapters,
       sampling: options.sampling,
-      rows: 1,
-      firstRow: place,
+      rows: options.n,
+      firstRow: place * options.n,
       maxNewTokens: options.maxNewTokens,
       eosIds: context.eosIds,
       usesPrefixCache: context.usesPrefixCache,
+      isMasked: options.mask !== undefined,
     },
-    (_, id, logProb) => {
-      if (firstTokenAt === 0) firstTokenAt = performance.now();
-      text.add({ id, logProb });
-      if (text.isStopped) job.cancel();
-    },
+    (row, token, maskMass) => rows.take(row, token, maskMass),
   );
-  const result = await settle(job, signal);
+  rows.start(job);
+  const result = await settle(job, signal).catch((error: unknown) => {
+    // Cancelled before it began, since its masks are wrong.
+    rows.throwIfFailed();
+    throw error;
+  });
   // Cut short is no failure to the engine: what it has by then counts, as for a stop string.
   signal?.throwIfAborted();
   const now = performance.now();
-  text.finish();
-  const answers: readonly [Answer] = [text.answer()];
+  const answers = rows.finish(result.rows);
   const [native] = result.rows;
+  const { firstTokenAt } = rows;
   return {
     ...answers[0],
     answers,
@@ -100,6 +92,7 @@ async function answer(
     promptTokens: native?.promptTokens ?? 0,
     imageTokens: native?.imageTokens ?? 0,
     cachedTokens: native?.cachedTokens ?? 0,
+    preemptions: result.rows.reduce((sum, { preemptions }) => sum + preemptions, 0),
     sampling: samplingOf(options),
     timings: {
       ...result.timings,

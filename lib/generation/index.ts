@@ -5,10 +5,9 @@ export {
   type AnswerResult,
   AnswerStream,
   type AnswerTimings,
-  type AnswerToken,
   type FinishReason,
-  type TokenLogProb,
 } from './answer.js';
+export type { AnswerToken, TokenLogProb } from './answer-token.js';
 export { type Choice, choose, type ChoiceResult } from './choose.js';
 export { generate } from './generate.js';
 export {
@@ -19,4 +18,6 @@ export {
   samplingOf,
   withinLength,
 } from './options.js';
+export type { LogitBias } from './logit-bias.js';
+export type { TokenMaskFunction } from './token-masks.js';
 export { TokenRouter } from './token-router.js';

@@ -276,14 +276,17 @@ export class FaceLlm implements AsyncDisposable {
 
   /** @param take checks the request, at once and not when its turn comes; what it throws rejects the answer */
   #answer(take: () => readonly [readonly ChatMessage[], ChatOptions]): AnswerStream {
-    return new AnswerStream(async (push, ownSignal) => {
+    let count = 1;
+    const start: ConstructorParameters<typeof AnswerStream>[0] = async (push, ownSignal) => {
       const [messages, options] = take();
+      count = options.n ?? 1;
       const signal = options.signal ? AbortSignal.any([options.signal, ownSignal]) : ownSignal;
       const [answer] = await this.#generate([messages], { ...options, signal }, (_, piece) =>
         push(piece),
       );
       return answer as AnswerResult;
-    });
+    };
+    return new AnswerStream(start, () => count);
   }
 
   async #embed(
@@ -345,8 +348,8 @@ export class FaceLlm implements AsyncDisposable {
     push: (place: number, piece: AnswerPiece) => void,
   ): Promise<readonly AnswerResult[]> {
     const startedAt = performance.now();
-    const { generation } = this.#parts.config;
-    const resolved = resolveGeneration(options, generation.options);
+    const { generation, model } = this.#parts.config;
+    const resolved = resolveGeneration(options, generation.options, this.#parts.tokenizer);
     return this.#withAdapters(options, async (lease) => {
       if (conversations.length === 0) return [];
       this.#watch.checkGeneration();
@@ -362,6 +365,7 @@ export class FaceLlm implements AsyncDisposable {
           tokenizer: this.#parts.tokenizer,
           eosIds: generation.eosTokenIds,
           maxPositions: this.#parts.maxContext,
+          vocabSize: model.text.vocabSize,
           usesPrefixCache: options.reusePrefix ?? true,
           signal: options.signal,
           startedAt,

@@ -59,10 +59,13 @@ function memoryOf(
 
 /** Without a seed: each question that draws gets its own. */
 function plannedSampling({ generation }: CheckpointConfig): Plan['sampling'] {
-  const { doSample, temperature, topK, topP, minP, repetitionPenalty, maxNewTokens } = samplingOf(
-    resolveGeneration({}, generation.options),
-  );
-  return { doSample, temperature, topK, topP, minP, repetitionPenalty, maxNewTokens };
+  const sampling = samplingOf(resolveGeneration({}, generation.options));
+  const { doSample, temperature, topK, topP, minP, repetitionPenalty } = sampling;
+  const { frequencyPenalty, presencePenalty, logitBias, minTokens, maxNewTokens } = sampling;
+  return {
+    ...{ doSample, temperature, topK, topP, minP, repetitionPenalty },
+    ...{ frequencyPenalty, presencePenalty, logitBias, minTokens, maxNewTokens },
+  };
 }
 
 /** Plans pictures for a checkpoint whose config has been read. */

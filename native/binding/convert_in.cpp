@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "binding/convert.h"
 #include "binding/object_reader.h"
 
@@ -146,6 +148,19 @@ SamplingOptions read_sampling(ObjectReader reader) {
   options.min_p = reader.number("minP");
   options.repetition_penalty = reader.number("repetitionPenalty");
   options.seed = static_cast<uint64_t>(reader.natural("seed"));
+  options.frequency_penalty = reader.number("frequencyPenalty");
+  options.presence_penalty = reader.number("presencePenalty");
+  options.min_tokens = reader.natural("minTokens");
+  options.top_log_probs = reader.natural("topLogProbs");
+  const auto log_probs = reader.text("logProbs");
+  options.log_probs = log_probs == "processed" ? LogProbs::kProcessed : LogProbs::kRaw;
+  const auto ids = reader.typed_array<int32_t>("biasIds", napi_int32_array, "an Int32Array");
+  const auto biases = reader.typed_array<float>("biases", napi_float32_array, "a Float32Array");
+  for (size_t i = 0; i < std::min(ids.size(), biases.size()); ++i) options.logit_bias.emplace_back(ids[i], biases[i]);
+  reader.require(log_probs == "raw" || log_probs == "processed", "logProbs: expected raw or processed");
+  reader.require(ids.size() == biases.size(), "biases: expected one an id");
+  reader.require(std::ranges::all_of(biases, [](float bias) { return std::isfinite(bias); }), "biases: expected finite numbers");
+  reader.require(options.top_log_probs <= 1024, "topLogProbs: expected at most 1024");
   reader.require(options.temperature > 0, "temperature: expected a number above 0");
   reader.require(options.top_p > 0 && options.top_p <= 1, "topP: expected a number in (0, 1]");
   reader.require(options.min_p >= 0 && options.min_p <= 1, "minP: expected a number in [0, 1]");
@@ -242,6 +257,7 @@ GenerateRequest to_generate_request(Napi::Value value) {
       request.eos_ids.push_back(id.IsNumber() ? id.As<Napi::Number>().Int32Value() : -1);
     });
     request.uses_prefix_cache = reader.boolean("usesPrefixCache");
+    request.is_masked = reader.boolean("isMasked");
     return request;
   });
 }
@@ -256,6 +272,7 @@ ChooseRequest to_choose_request(Napi::Value value) {
     request.prompt = read_prompt(reader.child("prompt"));
     request.adapters = read_adapter_ids(reader);
     request.uses_prefix_cache = reader.boolean("usesPrefixCache");
+    request.prefix_group = static_cast<uint64_t>(reader.natural("prefixGroup"));
     return request;
   });
 }

@@ -1,4 +1,5 @@
 #include "binding/convert.h"
+#include "binding/errors.h"
 #include "binding/js_value.h"
 
 namespace facellm {
@@ -8,12 +9,14 @@ const char* name_of(FinishReason reason) {
   switch (reason) {
     case FinishReason::kEos: return "eos";
     case FinishReason::kLength: return "length";
+    case FinishReason::kFailed: return "failed";
     default: return "cancelled";
   }
 }
 
 napi_value to_js(napi_env env, const Timings& timings) {
-  return js::object(env, {{"preprocess", js::number(env, timings.preprocess)},
+  return js::object(env, {{"queue", js::number(env, timings.queue)},
+                          {"preprocess", js::number(env, timings.preprocess)},
                           {"vision", js::number(env, timings.vision)},
                           {"prefill", js::number(env, timings.prefill)},
                           {"decode", js::number(env, timings.decode)}});
@@ -24,7 +27,9 @@ napi_value to_js(napi_env env, const RowResult& row) {
                           {"promptTokens", js::count(env, row.prompt_tokens)},
                           {"imageTokens", js::count(env, row.image_tokens)},
                           {"cachedTokens", js::count(env, row.cached_tokens)},
-                          {"generatedTokens", js::count(env, row.generated_tokens)}});
+                          {"generatedTokens", js::count(env, row.generated_tokens)},
+                          {"preemptions", js::count(env, row.preemptions)},
+                          {"error", row.error ? to_js_error(env, *row.error) : js::null(env)}});
 }
 
 napi_value to_js(napi_env env, const GpuInfo& gpu) {
@@ -146,18 +151,28 @@ napi_value to_js(napi_env env, const std::vector<HostTensor>& tensors) {
 
 napi_value to_js(napi_env env, const std::vector<TokenEvent>& events) {
   std::vector<double> requests;
-  std::vector<int32_t> rows, ids;
-  std::vector<float> log_probs;
+  std::vector<int32_t> rows, ids, top_counts, top_ids;
+  std::vector<float> log_probs, mask_masses, top_log_probs;
   for (const auto& event : events) {
     requests.push_back(static_cast<double>(event.request));
     rows.push_back(event.row);
     ids.push_back(event.id);
     log_probs.push_back(event.log_prob);
+    mask_masses.push_back(event.mask_mass);
+    top_counts.push_back(static_cast<int32_t>(event.top.size()));
+    for (const auto& [id, log_prob] : event.top) {
+      top_ids.push_back(id);
+      top_log_probs.push_back(log_prob);
+    }
   }
   return js::object(env, {{"requests", js::float64_array(env, requests)},
                           {"rows", js::int32_array(env, rows)},
                           {"ids", js::int32_array(env, ids)},
-                          {"logProbs", js::float32_array(env, log_probs)}});
+                          {"logProbs", js::float32_array(env, log_probs)},
+                          {"maskMasses", js::float32_array(env, mask_masses)},
+                          {"topCounts", js::int32_array(env, top_counts)},
+                          {"topIds", js::int32_array(env, top_ids)},
+                          {"topLogProbs", js::float32_array(env, top_log_probs)}});
 }
 
 }  // namespace facellm

@@ -23,6 +23,12 @@ napi_value undefined(napi_env env) {
   return result;
 }
 
+napi_value null(napi_env env) {
+  napi_value result = nullptr;
+  napi_get_null(env, &result);
+  return result;
+}
+
 napi_value number(napi_env env, double value) {
   napi_value result = nullptr;
   napi_create_double(env, value, &result);

@@ -15,6 +15,7 @@
 namespace facellm::js {
 
 napi_value undefined(napi_env env);
+napi_value null(napi_env env);
 napi_value number(napi_env env, double value);
 napi_value boolean(napi_env env, bool value);
 napi_value text(napi_env env, std::string_view value);

@@ -51,6 +51,9 @@ Napi::Value ModelWrap::submit(const Napi::CallbackInfo& info, MakeRequest make_r
   } catch (...) {
     auto job = failed_job(info.Env(), state, translate_current_exception());
     job.Set("id", Napi::Number::New(info.Env(), 0));
+    if constexpr (std::is_same_v<Result, GenerateResult>) {
+      add_row_control(info.Env(), state, job, std::make_shared<RowControl>());
+    }
     return job;
   }
 }

@@ -2,12 +2,15 @@
 // those of all other requests of the same model and environment, one callback a step.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "binding/async_task.h"
 #include "binding/convert.h"
+#include "binding/object_reader.h"
 
 namespace facellm {
 
@@ -37,6 +40,29 @@ class JsStepClient : public StepClient {
   uint64_t callback_;
 };
 
+// setMask(row, step, words | null) and endRow(row) of a job's object. They may be called when it has ended.
+inline void add_row_control(Napi::Env env, EnvState& state, Napi::Object job, std::shared_ptr<RowControl> control) {
+  const auto row_of = [](const Napi::CallbackInfo& info) {
+    return info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : -1;
+  };
+  job.Set("setMask", Napi::Function::New(env, [=, &state](const Napi::CallbackInfo& info) {
+            const double step = info[1].IsNumber() ? info[1].As<Napi::Number>().DoubleValue() : -1;
+            std::vector<std::string> problems;
+            auto mask = info[2].IsNull() ? TokenMask()
+                                         : ObjectReader::copy_typed_array<uint32_t>(info[2], napi_uint32_array, "words",
+                                                                                    "a Uint32Array or null", problems);
+            if (row_of(info) < 0) problems.push_back("row: expected a number");
+            if (!(step >= 0)) problems.push_back("step: expected a number");
+            if (!problems.empty()) throw Napi::TypeError::New(info.Env(), "setMask: " + problems.front());
+            control->set_mask(row_of(info), static_cast<int64_t>(step), std::move(mask));
+            state.engine().notify();
+          }, "setMask"));
+  job.Set("endRow", Napi::Function::New(env, [=, &state](const Napi::CallbackInfo& info) {
+            control->end(row_of(info));
+            state.engine().notify();
+          }, "endRow"));
+}
+
 // Hands `request` to the engine behind `handle`, whose `engine` is touched on its own thread only.
 template <typename Result, typename Request, typename Handle>
 Napi::Object start_request(Napi::Env env, EnvState& state, std::shared_ptr<StepClient> client,
@@ -48,6 +74,8 @@ Napi::Object start_request(Napi::Env env, EnvState& state, std::shared_ptr<StepC
   napi_create_promise(env, &job.deferred, &promise);
   auto cancellation = job.cancellation;
   const uint64_t id = state.add(env, std::move(job));
+  const auto control = std::make_shared<RowControl>();
+  const auto submitted = std::chrono::steady_clock::now();
   auto port = state.port();
   auto* engine_thread = &state.engine();  // it runs the closure
   state.engine().post(id, [=, request = std::make_shared<Request>(std::move(request))]() mutable {
@@ -66,13 +94,14 @@ Napi::Object start_request(Napi::Env env, EnvState& state, std::shared_ptr<StepC
     } else if (!handle->engine) {
       fail(Error(ErrorCode::kDisposed, "the model was disposed while it worked"));
     } else {
-      handle->engine->submit(Ticket{id, client, cancellation, fail}, std::move(*request), done);
+      handle->engine->submit(Ticket{id, client, cancellation, fail, control, submitted}, std::move(*request), done);
       engine_thread->attach(handle->engine);
     }
     port->leave();
   });
   auto result = make_job(env, state, id, promise);
   result.Set("id", Napi::Number::New(env, static_cast<double>(id)));
+  if constexpr (std::is_same_v<Request, GenerateRequest>) add_row_control(env, state, result, control);
   return result;
 }
 

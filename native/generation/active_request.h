@@ -38,8 +38,9 @@ struct Row {
   RowPhase phase = RowPhase::kWaiting;
   int64_t computed = 0;  // ids whose keys and values are in the pool
   int64_t most_tokens = 0;
-  int64_t preemptions = 0;
   bool is_finished = false;
+  std::shared_ptr<const TokenMask> mask;  // of the next token, once it has come
+  at::Tensor undecided;  // [1, D], the last hidden state, while the mask has not come
   RowResult result{};
 
   int64_t size() const { return static_cast<int64_t>(ids.size()); }
@@ -68,7 +69,9 @@ struct ActiveRequest {
   std::variant<Generation, Choosing, Embedding> work;
   uint64_t stack = 0;  // of adapters, by its serial
   uint64_t root = 0;   // of its prefixes in the block cache
-  bool is_root_shared = false;
+  bool is_root_shared = false;   // with requests that come when it has gone
+  bool shares_blocks = false;    // with others under way, or among its rows
+  bool has_begun = false;
   std::vector<Picture> pictures;
   // Of each prompt token: the picture whose placeholder it is, or -1, and its place in that picture.
   std::vector<int32_t> picture_of;

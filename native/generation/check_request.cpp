@@ -46,6 +46,16 @@ void check_prompt(const InternVlConfig& config, const Prompt& prompt) {
   }
 }
 
+void check_sampling(const InternVlConfig& config, const SamplingOptions& sampling) {
+  std::vector<std::string> details;
+  for (const auto& [id, bias] : sampling.logit_bias) {
+    if (id >= 0 && id < config.text.vocab_size) continue;
+    details.push_back("logitBias: id " + std::to_string(id) + " is outside the vocabulary of " +
+                      std::to_string(config.text.vocab_size));
+  }
+  if (!details.empty()) throw Error(ErrorCode::kInvalidArgument, "the request is wrong", std::move(details));
+}
+
 void check_choices(const InternVlConfig& config, const ChooseRequest& request) {
   std::vector<std::string> details;
   size_t longest = 0;

@@ -8,6 +8,8 @@ namespace facellm {
 
 // Throws kPromptTooLong, kImageTokenMismatch, or kInvalidArgument for an id outside the vocabulary.
 void check_prompt(const InternVlConfig& config, const Prompt& prompt);
+// Throws kInvalidArgument listing every id with a bias that is outside the vocabulary.
+void check_sampling(const InternVlConfig& config, const SamplingOptions& sampling);
 // Throws kInvalidArgument listing every wrong choice, or kPromptTooLong.
 void check_choices(const InternVlConfig& config, const ChooseRequest& request);
 // Vectors that a picture gives.

@@ -9,12 +9,14 @@ namespace {
 const GenerateRequest& asked(const Row& row) { return std::get<Generation>(row.request->work).request; }
 
 DrawInput input_of(const Row& row, std::span<const float> logits) {
-  return {logits, row.history, row.choice, asked(row).eos_ids};
+  const std::span<const uint32_t> mask = row.mask ? std::span<const uint32_t>(*row.mask) : std::span<const uint32_t>();
+  return {logits, row.history, row.choice, asked(row).eos_ids, mask};
 }
 
 bool is_plain(const Row* row) {
   const auto& sampling = asked(*row).sampling;
-  return sampling.is_greedy && sampling.top_log_probs == 0 && !edits_scores(sampling, input_of(*row, {}));
+  const auto input = input_of(*row, {});
+  return sampling.is_greedy && sampling.top_log_probs == 0 && input.mask.empty() && !edits_scores(sampling, input);
 }
 
 }  // namespace
@@ -54,7 +56,7 @@ std::vector<std::variant<Chosen, Error>> next_tokens(const at::Tensor& logits, c
     const std::span<const float> own(all.const_data_ptr<float>() + r * all.size(1), static_cast<size_t>(all.size(1)));
     try {
       const auto draw = draw_token(asked(*rows[i]).sampling, input_of(*rows[i], own), scratch);
-      chosen.emplace_back(Chosen{draw.id, draw.log_prob});
+      chosen.emplace_back(Chosen{draw.id, draw.log_prob, draw.mask_mass, {draw.top.begin(), draw.top.end()}});
     } catch (const Error& error) {
       chosen.emplace_back(error);
     }

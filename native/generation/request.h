@@ -2,15 +2,18 @@
 // filled in every default before; nothing here has one of its own.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/cancellation.h"
 #include "core/error.h"
+#include "generation/row_control.h"
 #include "generation/sampling_options.h"
 
 namespace facellm {
@@ -42,6 +45,7 @@ struct GenerateRequest {
   int64_t max_new_tokens;
   std::vector<int32_t> eos_ids;
   bool uses_prefix_cache;
+  bool is_masked = false;  // each of its tokens waits for a mask (row_control.h)
 };
 
 struct ChooseRequest {
@@ -49,6 +53,7 @@ struct ChooseRequest {
   std::vector<int64_t> adapters;
   std::vector<std::vector<int32_t>> choices;  // each at least one id
   bool uses_prefix_cache;
+  uint64_t prefix_group = 0;  // shares prefixes with requests of the same number where it does not use the cache; 0: none
 };
 
 struct EmbedRequest {
@@ -63,11 +68,14 @@ struct TokenEvent {
   RequestId request;
   int32_t row;
   int32_t id;
-  float log_prob;  // natural log of the model's probability, before temperature and filters
+  float log_prob;  // natural log; of which distribution: SamplingOptions::log_probs
+  float mask_mass = 1;  // the model's own probability of all ids that the mask allowed
+  std::vector<TokenLogProb> top = {};  // SamplingOptions::top_log_probs
 };
 
-// kCancelled: the caller stopped a row that had begun; what was generated until then counts.
-enum class FinishReason { kEos, kLength, kCancelled };
+// kCancelled: the caller stopped a row that had begun; what was generated until then counts. kFailed: its neighbours
+// went on.
+enum class FinishReason { kEos, kLength, kCancelled, kFailed };
 
 struct RowResult {
   FinishReason finish_reason;
@@ -75,9 +83,12 @@ struct RowResult {
   int64_t image_tokens;
   int64_t cached_tokens;  // prompt tokens whose keys and values somebody had computed before
   int64_t generated_tokens;
+  int64_t preemptions;
+  std::optional<Error> error;  // of kFailed
 };
 
 struct Timings {  // milliseconds of the steps that worked for the request (core/stopwatch.h)
+  double queue;   // before the first of them, from submission
   double preprocess;
   double vision;
   double prefill;
@@ -125,6 +136,8 @@ struct Ticket {
   std::shared_ptr<StepClient> client;
   std::shared_ptr<const Cancellation> cancellation;
   std::function<void(const Error&)> fail;  // ends it; or `done` does, once
+  std::shared_ptr<RowControl> control = std::make_shared<RowControl>();
+  std::chrono::steady_clock::time_point submitted = std::chrono::steady_clock::now();
 };
 
 template <typename Result>

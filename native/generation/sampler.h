@@ -13,11 +13,6 @@
 
 namespace facellm {
 
-struct TokenLogProb {
-  int32_t id;
-  float log_prob;
-};
-
 struct Draw {
   int32_t id;
   float log_prob;

@@ -11,6 +11,11 @@ namespace facellm {
 // drawn from, after everything else. Greedy choice draws from none: the softmax after penalties, bias and mask.
 enum class LogProbs { kRaw, kProcessed };
 
+struct TokenLogProb {
+  int32_t id;
+  float log_prob;
+};
+
 struct SamplingOptions {
   bool is_greedy = false;
   double temperature = 1;

@@ -60,11 +60,21 @@ ActiveRequest& StepEngine::add(Ticket ticket, const std::vector<int64_t>& adapte
   return *requests_.back();
 }
 
+void StepEngine::begin(ActiveRequest& request) {
+  if (std::exchange(request.has_begun, true)) return;
+  const std::chrono::duration<double, std::milli> queue = std::chrono::steady_clock::now() - request.ticket.submitted;
+  request.timings.queue = queue.count();
+}
+
 void StepEngine::add_rows(ActiveRequest& request, const Prompt& prompt, int64_t count, int64_t most_tokens,
-                          const SamplingOptions& sampling, bool uses_prefix_cache) {
+                          const SamplingOptions& sampling, bool uses_prefix_cache, uint64_t prefix_group) {
+  constexpr uint64_t kGroups = uint64_t{1} << 62, kStacks = uint64_t{1} << 24;
   request.is_root_shared = uses_prefix_cache;
+  request.shares_blocks = uses_prefix_cache || prefix_group != 0 || count > 1;
   // Serials of stacks are small numbers, never given twice: what an unloaded one left behind is found by nobody.
-  request.root = uses_prefix_cache ? request.stack : ~unshared_roots_++;
+  request.root = uses_prefix_cache    ? request.stack
+                 : prefix_group != 0 ? kGroups + prefix_group * kStacks + request.stack
+                                     : ~unshared_roots_++;
   locate_placeholders(model_.config(), prompt, request);
   std::vector<TokenIdentity> identities(prompt.ids.begin(), prompt.ids.end());
   int64_t placeholders = 0;
@@ -91,10 +101,11 @@ void StepEngine::submit(Ticket ticket, GenerateRequest request, Done<GenerateRes
     check_prompt(model_.config(), request.prompt);
     const auto length = static_cast<int64_t>(request.prompt.ids.size());
     check_context(length, max_context_);
+    check_sampling(model_.config(), request.sampling);
     const int64_t most = length + std::min(request.max_new_tokens, max_context_ - length);
     check_room(most);
     auto& active = add(std::move(ticket), request.adapters, std::exchange(request.prompt.images, {}));
-    add_rows(active, request.prompt, request.rows, most, request.sampling, request.uses_prefix_cache);
+    add_rows(active, request.prompt, request.rows, most, request.sampling, request.uses_prefix_cache, 0);
     for (auto& row : active.rows) row->choice = static_cast<uint32_t>(request.first_row + row->number);
     active.work = Generation{std::move(request), std::move(done)};
   } catch (...) {
@@ -118,7 +129,7 @@ void StepEngine::submit(Ticket ticket, ChooseRequest request, Done<ChooseResult>
     check_context(length, max_context_);
     check_room(length + widest);
     auto& active = add(std::move(ticket), request.adapters, std::exchange(request.prompt.images, {}));
-    add_rows(active, request.prompt, 1, length + widest, {}, request.uses_prefix_cache);
+    add_rows(active, request.prompt, 1, length + widest, {}, request.uses_prefix_cache, request.prefix_group);
     active.work = Choosing{std::move(request), std::move(done)};
   } catch (...) {
     fail_ticket(translate_current_exception());

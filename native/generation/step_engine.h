@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "generation/active_request.h"
+#include "generation/next_tokens.h"
 #include "generation/picture_encoder.h"
 #include "generation/sampler.h"
 #include "generation/step_batch.h"
@@ -43,8 +44,9 @@ class StepEngine {
 
   ActiveRequest& add(Ticket ticket, const std::vector<int64_t>& adapters, std::vector<ImageInput> images);
   void add_rows(ActiveRequest& request, const Prompt& prompt, int64_t count, int64_t most_tokens,
-                const SamplingOptions& sampling, bool uses_prefix_cache);
+                const SamplingOptions& sampling, bool uses_prefix_cache, uint64_t prefix_group);
   void check_room(int64_t tokens) const;
+  void begin(ActiveRequest& request);
 
   Clients enter_clients();
   void drop_cancelled();
@@ -60,7 +62,10 @@ class StepEngine {
   void set_adapter_rows(const std::vector<RowShare>& shares);
   void compute(const std::vector<RowShare>& shares);
   void take(const std::vector<RowShare>& shares, const at::Tensor& hidden, const Cancellation& cancellation);
-  void accept(Row& row, int32_t id, float log_prob);
+  bool choose_undecided();
+  void choose(const std::vector<Row*>& rows, const at::Tensor& hidden);
+  void accept(Row& row, Chosen chosen);
+  bool has_mask(Row& row) const;
   void finish_row(Row& row, FinishReason reason);
   bool finish_done();
   void finish(ActiveRequest& request);

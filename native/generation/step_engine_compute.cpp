@@ -4,7 +4,6 @@
 #include "core/stopwatch.h"
 #include "core/translate_exception.h"
 #include "generation/choice_tree.h"
-#include "generation/next_tokens.h"
 #include "generation/step_engine.h"
 #include "generation/step_engine_limits.h"
 #include "image/preprocess.h"
@@ -42,6 +41,7 @@ bool StepEngine::encode() {
       if (*adapters != own) continue;
       if (!suspects_.empty() && !requests.empty() && !requests.contains(request.get())) continue;
       wanted.push_back(&picture);
+      begin(*request);
       requests.insert(request.get());
     }
   }
@@ -126,7 +126,9 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
   } catch (...) {
     // A row whose tokens were computed and that has chosen nothing computes them again, or it would wait for ever.
     for (size_t i = 0; i < shares.size(); ++i) {
-      if (shares[i].row->phase != RowPhase::kTree) shares[i].row->computed = computed_before[i];
+      if (shares[i].row->phase == RowPhase::kTree) continue;
+      shares[i].row->computed = computed_before[i];
+      shares[i].row->undecided.reset();
     }
     after_failure(requests, translate_current_exception());
     return;
@@ -166,8 +168,12 @@ void StepEngine::take(const std::vector<RowShare>& shares, const at::Tensor& hid
       row.blocks.shrink(row.computed);
     } else {
       row.computed += share.tokens;
-      if (row.request->is_root_shared || row.request->rows.size() > 1) row.blocks.publish(row.identities, row.computed);
+      if (row.request->shares_blocks) row.blocks.publish(row.identities, row.computed);
       if (row.computed < row.size()) continue;
+      if (choosing == nullptr && !has_mask(row)) {
+        row.undecided = hidden.narrow(0, end - 1, 1).clone();
+        continue;
+      }
       if (choosing == nullptr) {
         choosers.push_back(&row);
         last.push_back(end - 1);
@@ -181,27 +187,64 @@ void StepEngine::take(const std::vector<RowShare>& shares, const at::Tensor& hid
   if (choosers.empty()) return;
   const bool is_every_token = static_cast<int64_t>(last.size()) == hidden.size(0);
   const auto rows = is_every_token ? hidden : hidden.index_select(0, at::tensor(last, at::kLong).to(hidden.device()));
-  const auto chosen = next_tokens(language_model.logits(rows, {}), choosers, scratch_);
-  std::map<ActiveRequest*, const Error*> failed;
-  for (size_t i = 0; i < choosers.size(); ++i) {
-    if (const auto* token = std::get_if<Chosen>(&chosen[i])) {
-      accept(*choosers[i], token->id, token->log_prob);
-    } else {
-      failed.try_emplace(choosers[i]->request, &std::get<Error>(chosen[i]));
-    }
-  }
-  for (const auto& [request, error] : failed) fail(*request, *error);
+  choose(choosers, rows);
 }
 
-void StepEngine::accept(Row& row, int32_t id, float log_prob) {
+bool StepEngine::has_mask(Row& row) const {
+  if (!std::get<Generation>(row.request->work).request.is_masked) return true;
+  row.mask = row.request->ticket.control->mask(row.number, row.history.generated());
+  return row.mask != nullptr;
+}
+
+// Rows that were computed before their masks came, and whose masks have come.
+bool StepEngine::choose_undecided() {
+  std::vector<Row*> rows;
+  std::vector<at::Tensor> hidden;
+  std::set<ActiveRequest*> requests;
+  for (auto* row : running_) {
+    if (!row->undecided.defined() || row->request->ticket.client->is_slow() || !has_mask(*row)) continue;
+    // After a failure each request has a turn of its own.
+    if (!suspects_.empty() && !requests.empty() && !requests.contains(row->request)) continue;
+    requests.insert(row->request);
+    rows.push_back(row);
+    hidden.push_back(row->undecided);
+  }
+  if (rows.empty()) return false;
+  const RequestId first = (*requests.begin())->ticket.id;
+  try {
+    choose(rows, at::cat(hidden));
+    if (requests.size() == 1) suspects_.erase(first);
+  } catch (...) {
+    after_failure(requests, translate_current_exception());
+  }
+  return true;
+}
+
+// hidden: [rows, D], each row's last.
+void StepEngine::choose(const std::vector<Row*>& rows, const at::Tensor& hidden) {
+  auto chosen = next_tokens(model_.language_model().logits(hidden, {}), rows, scratch_);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (auto* token = std::get_if<Chosen>(&chosen[i])) {
+      accept(*rows[i], std::move(*token));
+    } else {
+      rows[i]->result.error = std::get<Error>(chosen[i]);
+      finish_row(*rows[i], FinishReason::kFailed);
+    }
+  }
+}
+
+void StepEngine::accept(Row& row, Chosen chosen) {
   auto& generation = std::get<Generation>(row.request->work);
+  const int32_t id = chosen.id;
   row.phase = RowPhase::kAnswer;
+  row.undecided.reset();
   row.ids.push_back(id);
   row.identities.push_back(id);
   row.history.add(id);
   ++row.result.generated_tokens;
   ++counts_.tokens_generated;
-  events_[row.request->ticket.client].push_back({row.request->ticket.id, row.number, id, log_prob});
+  events_[row.request->ticket.client].push_back(
+      {row.request->ticket.id, row.number, id, chosen.log_prob, chosen.mask_mass, std::move(chosen.top)});
   const bool is_end = std::ranges::count(generation.request.eos_ids, id) > 0;
   if (is_end || row.size() >= row.most_tokens) finish_row(row, is_end ? FinishReason::kEos : FinishReason::kLength);
 }

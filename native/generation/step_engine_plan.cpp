@@ -31,12 +31,12 @@ PlannerRow StepEngine::planner_row(const Row& row, const std::vector<Row*>& befo
   result.phase = row.phase;
   result.most_tokens = row.most_tokens;
   result.stack = row.request->stack;
-  result.is_paused = row.request->ticket.client->is_slow();
+  result.is_paused = row.request->ticket.client->is_slow() || row.undecided.defined();
   if (row.phase != RowPhase::kWaiting) {
     result.length = row.computed;
     result.blocks = static_cast<int64_t>(row.blocks.blocks().size());
     result.releasable = row.blocks.exclusive();
-    result.missing = row.size() - row.computed;
+    result.missing = row.undecided.defined() ? 1 : row.size() - row.computed;
     if (row.phase == RowPhase::kTree) {
       const auto& choosing = std::get<Choosing>(row.request->work);
       result.missing = tree_tokens(choosing.request, next_group(choosing.request, choosing.next, kTreeTokens));
@@ -45,7 +45,7 @@ PlannerRow StepEngine::planner_row(const Row& row, const std::vector<Row*>& befo
     const bool is_ready = row.phase != RowPhase::kPrompt || std::ranges::all_of(pictures, [](const Picture& picture) {
                             return !picture.is_needed || picture.features.defined();
                           });
-    result.ready = is_ready ? result.missing : 0;
+    result.ready = is_ready && !row.undecided.defined() ? result.missing : 0;
     return result;
   }
   const auto match = cache_.match(row.request->root, std::span(row.identities).first(row.identities.size() - 1));
@@ -53,7 +53,7 @@ PlannerRow StepEngine::planner_row(const Row& row, const std::vector<Row*>& befo
   result.missing = row.size() - match.tokens;
   result.blocks = static_cast<int64_t>(match.full.size());
   for (const BlockId block : match.full) result.pinned += cache_.readers(block) == 0;
-  result.reserves_everything = row.preemptions >= 2;
+  result.reserves_everything = row.result.preemptions >= 2;
   // What another row is about to compute, this one takes over.
   const int64_t worthwhile = match.tokens + cache_.block_size() / 2;
   for (const auto* other : before) {
@@ -90,7 +90,8 @@ void StepEngine::preempt(Row& row) {
   row.blocks.release();
   row.phase = RowPhase::kWaiting;
   row.computed = 0;
-  ++row.preemptions;
+  row.undecided.reset();
+  ++row.result.preemptions;
   ++counts_.preemptions;
   std::erase(running_, &row);
   waiting_.push_front(&row);
@@ -106,7 +107,8 @@ bool StepEngine::admit(Row& row) {
     row.computed = 0;
     return false;
   }
-  if (row.preemptions == 0) {
+  begin(request);
+  if (row.result.preemptions == 0) {
     row.result.cached_tokens = row.computed;
     counts_.tokens_cached += row.computed;
   }

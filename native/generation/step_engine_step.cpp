@@ -27,11 +27,12 @@ bool StepEngine::step() {
   bool has_worked = false;
   try {
     drop_cancelled();
+    const bool has_chosen = choose_undecided();
     const auto rows = rows_in_order();
     const auto plan = this->plan(rows);
     for (const size_t i : plan.preempted) preempt(*rows[i]);
     for (const size_t i : plan.admitted) admit(*rows[i]);
-    has_worked = encode() || !plan.preempted.empty() || !plan.admitted.empty();
+    has_worked = encode() || has_chosen || !plan.preempted.empty() || !plan.admitted.empty();
     const auto shares = shares_of(plan, rows);
     note_memory();
     if (!shares.empty()) {
@@ -71,6 +72,9 @@ StepEngine::Clients StepEngine::enter_clients() {
 void StepEngine::drop_cancelled() {
   for (auto next = requests_.begin(); next != requests_.end();) {
     auto& request = **next++;
+    for (const auto& row : request.rows) {
+      if (!row->is_finished && request.ticket.control->is_ended(row->number)) finish_row(*row, FinishReason::kCancelled);
+    }
     if (!request.ticket.cancellation->requested() || is_done(request)) continue;
     const bool has_begun = std::ranges::any_of(request.rows, [](const auto& row) { return row->result.generated_tokens > 0; });
     if (!has_begun) {
@@ -87,6 +91,7 @@ void StepEngine::drop_cancelled() {
 void StepEngine::finish_row(Row& row, FinishReason reason) {
   row.is_finished = true;
   row.result.finish_reason = reason;
+  row.undecided.reset();
   row.blocks.release();
   std::erase(running_, &row);
   waiting_.remove(&row);
@@ -105,6 +110,10 @@ bool StepEngine::finish_done() {
 
 void StepEngine::finish(ActiveRequest& request) {
   if (auto* generation = std::get_if<Generation>(&request.work)) {
+    if (std::ranges::all_of(request.rows, [](const auto& row) { return row->result.error.has_value(); })) {
+      fail(request, *request.rows[0]->result.error);
+      return;
+    }
     GenerateResult result{{}, request.timings, request.peak_bytes};
     for (const auto& row : request.rows) result.rows.push_back(row->result);
     generation->done(std::move(result));
@@ -140,7 +149,10 @@ void StepEngine::remove(ActiveRequest& request) {
   for (const auto& row : request.rows) {
     if (!row->is_finished) finish_row(*row, FinishReason::kCancelled);
   }
-  if (!request.is_root_shared && !request.rows.empty()) cache_.forget(request.root);
+  const bool is_last = std::ranges::none_of(requests_, [&](const auto& other) {
+    return other.get() != &request && other->root == request.root && !other->rows.empty();
+  });
+  if (!request.is_root_shared && !request.rows.empty() && is_last) cache_.forget(request.root);
   suspects_.erase(request.ticket.id);
   std::erase_if(requests_, [&](const auto& one) { return one.get() == &request; });
 }

@@ -108,7 +108,10 @@ class Planner {
     // Rows that lost their blocks in this step would take them back from those who needed them.
     if (!plan_.preempted.empty()) return;
     int64_t under_way = 0;
-    for (const auto& row : rows_) under_way += row.phase == RowPhase::kPrompt;
+    // One that waits for what its caller has to say holds no place.
+    for (const auto& row : rows_) {
+      under_way += row.phase == RowPhase::kPrompt && !(row.is_paused && row.ready == 0);
+    }
     // One long prompt leaves half of a step to those behind it.
     const int64_t half = std::max<int64_t>(1, (is_answering_ ? limits_.tokens_beside_answers : limits_.tokens_alone) / 2);
     for (size_t i = 0; i < rows_.size(); ++i) {

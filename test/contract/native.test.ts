@@ -99,11 +99,12 @@ describe('contract: addon and native.ts', () => {
     model.onTokens((batch) => batches.push(batch));
     const generated = await model.generate({
       ...{ prompt, adapters: [], rows: 1, firstRow: 0, maxNewTokens: 1, eosIds: [] },
-      ...{ sampling: GREEDY, usesPrefixCache: false },
+      ...{ sampling: GREEDY, usesPrefixCache: false, isMasked: false },
     }).promise;
     const chosen = await model.choose({
       ...{ prompt, adapters: [], choices: [Int32Array.of(8), Int32Array.of(9)] },
       usesPrefixCache: false,
+      prefixGroup: 0,
     }).promise;
     const [tensor] = await model.trace(prompt, []).promise;
     const sample = { ids: prompt.ids, labels: prompt.ids, weight: 1, images: [] };

@@ -70,6 +70,7 @@ describe('generation_config.json, end to end', () => {
     const answer = await model.ask({ question: 'Tell me.', seed: 5 }).result();
     assert.deepEqual(answer.sampling, {
       ...{ doSample: true, temperature: 3, topK: 40, topP: 1, minP: 0, repetitionPenalty: 1 },
+      ...{ frequencyPenalty: 0, presencePenalty: 0, logitBias: {}, minTokens: 0 },
       ...{ seed: 5, maxNewTokens: 8 },
     } satisfies Sampling);
     const same = { temperature: 3, topK: 40, maxNewTokens: 8, seed: 5 };

@@ -164,7 +164,14 @@ describe('an event loop that is blocked', () => {
     });
     const job = native.generate({
       prompt: await golden.goldenPrompt(one),
-      ...{ adapters: [], rows: 1, firstRow: 0, eosIds: [], usesPrefixCache: false },
+      ...{
+        adapters: [],
+        rows: 1,
+        firstRow: 0,
+        eosIds: [],
+        usesPrefixCache: false,
+        isMasked: false,
+      },
       sampling: GREEDY,
       maxNewTokens: 5000,
     });

@@ -145,6 +145,7 @@ async function compareAnswer(model: NativeModel, one: golden.GoldenCase): Promis
     adapters: [],
     choices: [Int32Array.from(one.answer_ids), Int32Array.of(one.answer_ids[0] as number)],
     usesPrefixCache: false,
+    prefixGroup: 0,
   }).promise;
   const want = golden.goldenTensors(one).get('answer.logprobs');
   assert.ok(want);

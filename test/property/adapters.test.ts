@@ -137,8 +137,13 @@ for (const checkpoint of golden.CHECKPOINTS) {
     it('prefixes and image vectors of one stack are never used under another', async () => {
       const [text, vision] = [await load({ seed: 5 }), await load({ seed: 6, targets: '.*' })];
       const choose = async (ids: number[], usesPrefixCache: boolean) =>
-        model.choose({ prompt, adapters: ids, choices: [Int32Array.of(5, 6, 7)], usesPrefixCache })
-          .promise;
+        model.choose({
+          prompt,
+          adapters: ids,
+          choices: [Int32Array.of(5, 6, 7)],
+          usesPrefixCache,
+          prefixGroup: 0,
+        }).promise;
       const stacks = [[], [text.id], [vision.id], [text.id, vision.id], [vision.id, text.id], []];
       const fresh = new Map<string, number>();
       for (const stack of stacks) {
@@ -187,7 +192,8 @@ for (const checkpoint of golden.CHECKPOINTS) {
       };
       const visionMs = async (id: number): Promise<number> => {
         const request = { prompt, adapters: [id], choices: [Int32Array.of(5)] };
-        return (await model.choose({ ...request, usesPrefixCache: false }).promise).timings.vision;
+        return (await model.choose({ ...request, usesPrefixCache: false, prefixGroup: 0 }).promise)
+          .timings.vision;
       };
       const plain = await embed();
       assert.deepEqual((await embed(text.id)).data, plain.data);

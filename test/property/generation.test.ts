@@ -32,6 +32,7 @@ describe('generation', () => {
         adapters: [],
         choices: [Int32Array.from(made.ids)],
         usesPrefixCache: false,
+        prefixGroup: 0,
       }).promise;
       assertClose(made.logProbs, [...(whole.tokenLogProbs[0] ?? [])]);
     }
@@ -94,14 +95,20 @@ describe('generation', () => {
     const [prompt] = prompts;
     assert.ok(prompt);
     const choices = [[5], [5, 6], [7, 8, 9], [7, 8, 10]].map((ids) => Int32Array.from(ids));
-    const all = await model.choose({ prompt, adapters: [], choices, usesPrefixCache: false })
-      .promise;
+    const all = await model.choose({
+      prompt,
+      adapters: [],
+      choices,
+      usesPrefixCache: false,
+      prefixGroup: 0,
+    }).promise;
     for (const [i, choice] of choices.entries()) {
       const one = await model.choose({
         prompt,
         adapters: [],
         choices: [choice],
         usesPrefixCache: false,
+        prefixGroup: 0,
       }).promise;
       assertClose([...(all.tokenLogProbs[i] ?? [])], [...(one.tokenLogProbs[0] ?? [])]);
       const sum = Array.from(all.tokenLogProbs[i] ?? []).reduce((total, value) => total + value, 0);
@@ -114,6 +121,7 @@ describe('generation', () => {
       adapters: [],
       choices: every,
       usesPrefixCache: true,
+      prefixGroup: 0,
     }).promise;
     const total = result.logProbs.reduce((sum, logProb) => sum + Math.exp(logProb), 0);
     assert.ok(Math.abs(total - 1) < 1e-4, `${total}`);

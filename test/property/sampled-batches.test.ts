@@ -69,7 +69,7 @@ describe('sampled batches', () => {
     assert.ok(prompt);
     const every = Array.from({ length: 2079 }, (_, id) => Int32Array.of(id));
     const { logProbs } = await model.choose({
-      ...{ prompt, adapters: [], choices: every, usesPrefixCache: false },
+      ...{ prompt, adapters: [], choices: every, usesPrefixCache: false, prefixGroup: 0 },
     }).promise;
     // The four likeliest, as topK keeps them.
     const kept = [...logProbs.entries()].sort(([, x], [, y]) => y - x).slice(0, 4);

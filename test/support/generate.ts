@@ -18,6 +18,13 @@ export const GREEDY: NativeSampling = {
   minP: 0,
   repetitionPenalty: 1,
   seed: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  biasIds: new Int32Array(),
+  biases: new Float32Array(),
+  minTokens: 0,
+  topLogProbs: 0,
+  logProbs: 'raw',
 };
 
 export interface Generated {
@@ -61,8 +68,9 @@ export async function generate(
           maxNewTokens: options.maxNewTokens ?? 10,
           eosIds: options.eosIds ?? [],
           usesPrefixCache: options.usesPrefixCache ?? false,
+          isMasked: false,
         },
-        (_, id, logProb) => {
+        (_, { id, logProb }) => {
           ids.push(id);
           logProbs.push(logProb);
         },

@@ -37,6 +37,10 @@ function engine(steps: readonly (readonly (readonly [request: number, id: number
         rows: new Int32Array(own.length),
         ids: Int32Array.from(own, ([, id]) => id),
         logProbs: new Float32Array(own.length),
+        maskMasses: new Float32Array(own.length).fill(1),
+        topCounts: new Int32Array(own.length),
+        topIds: new Int32Array(),
+        topLogProbs: new Float32Array(),
       });
       own.filter(([, id]) => id === EOS).forEach(([request]) => wanted.delete(request));
     }
@@ -66,6 +70,7 @@ async function ask(
   const answers = await generate(
     {
       ...{ tokens, tokenizer, maxPositions, adapters: [], eosIds: [EOS], usesPrefixCache: false },
+      vocabSize: 27,
       ...{ signal: undefined, startedAt: 0, preparedMs: 0 },
     },
     [8, 3].map((length) => ({ ids: new Int32Array(length), images: [] })),

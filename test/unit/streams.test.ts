@@ -169,6 +169,13 @@ describe('options', () => {
       minP: 0,
       repetitionPenalty: 1,
       seed: 3,
+      frequencyPenalty: 0,
+      presencePenalty: 0,
+      biasIds: new Int32Array(),
+      biases: new Float32Array(),
+      minTokens: 0,
+      topLogProbs: 0,
+      logProbs: 'raw',
     });
   });
 
