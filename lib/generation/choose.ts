@@ -8,6 +8,8 @@ import { promptHash } from './prompt-hash.js';
 
 export interface Choice {
   readonly text: string;
+  /** The caller's own, else the text. */
+  readonly label: string;
   /** Natural log of the probability that the model answers exactly this, all tokens together. */
   readonly logProb: number;
   /** Share among the given choices; they add up to 1. */
@@ -37,6 +39,11 @@ export interface ChoiceResult {
   readonly peakBytes: number;
 }
 
+/** Of one of several questions about the same pictures. */
+export interface ItemResult extends ChoiceResult {
+  readonly id: string;
+}
+
 /** Normalises log-probabilities to shares of 1 without overflow. */
 export function softmax(logProbs: readonly number[]): number[] {
   const top = Math.max(...logProbs);
@@ -53,6 +60,8 @@ export interface ChooseContext {
   /** Closes each answer, so that one that begins another is not counted twice; absent: leaves it open. */
   readonly endId: number | undefined;
   readonly usesPrefixCache: boolean;
+  /** Calls of one number share what their prompts have in common, whatever the cache; 0: none. */
+  readonly prefixGroup: number;
   readonly signal: AbortSignal | undefined;
   readonly startedAt: number;
   readonly preparedMs: number;
@@ -79,8 +88,10 @@ function checkDistinct(texts: readonly string[], ids: readonly Int32Array[]): vo
 export async function choose(
   context: ChooseContext,
   prompt: NativePrompt,
-  texts: readonly string[],
+  given: readonly (string | { readonly text: string; readonly label?: string | undefined })[],
 ): Promise<ChoiceResult> {
+  const options = given.map((one) => (typeof one === 'string' ? { text: one } : one));
+  const texts = options.map(({ text }) => text);
   const { native, tokenizer, endId, signal } = context;
   signal?.throwIfAborted();
   const end = endId === undefined ? [] : [endId];
@@ -96,12 +107,13 @@ export async function choose(
     adapters: context.adapters,
     choices: ids,
     usesPrefixCache: context.usesPrefixCache,
-    prefixGroup: 0,
+    prefixGroup: context.prefixGroup,
   });
   const result = await settle(job, signal);
   const probabilities = softmax([...result.logProbs]);
   const choices = texts.map((text, i) => ({
     text,
+    label: options[i]?.label ?? text,
     logProb: result.logProbs[i] ?? -Infinity,
     probability: probabilities[i] ?? 0,
     tokenIds: [...(ids[i] ?? [])],

@@ -1,12 +1,11 @@
 /** Runs prompts on the engine: a request each, all answers to it in one. */
-import { setMaxListeners } from 'node:events';
-
 import type { NativePrompt } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
 import type { AnswerPiece, AnswerResult } from './answer.js';
 import { type AnswerContext, AnswerRows } from './answer-rows.js';
 import { type ResolvedGeneration, samplingOf } from './options.js';
 import { promptHash } from './prompt-hash.js';
+import { together } from './together.js';
 import type { TokenRouter } from './token-router.js';
 
 export interface GenerateContext extends AnswerContext {
@@ -32,22 +31,9 @@ export async function generate(
   options: ResolvedGeneration,
   push: (place: number, piece: AnswerPiece) => void,
 ): Promise<readonly AnswerResult[]> {
-  context.signal?.throwIfAborted();
-  const others = new AbortController();
-  const signal =
-    context.signal === undefined ? others.signal : AbortSignal.any([context.signal, others.signal]);
-  // One listener a prompt is no leak.
-  setMaxListeners(0, signal);
-  const answers = prompts.map((prompt, place) =>
+  return together(context.signal, prompts, (prompt, place, signal) =>
     answer({ ...context, signal }, prompt, options, place, (piece) => push(place, piece)),
   );
-  try {
-    return await Promise.all(answers);
-  } catch (error) {
-    others.abort(error);
-    await Promise.allSettled(answers);
-    throw error;
-  }
 }
 
 async function answer(

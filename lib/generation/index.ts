@@ -8,7 +8,7 @@ export {
   type FinishReason,
 } from './answer.js';
 export type { AnswerToken, TokenLogProb } from './answer-token.js';
-export { type Choice, choose, type ChoiceResult } from './choose.js';
+export { type Choice, choose, type ChoiceResult, type ItemResult } from './choose.js';
 export { generate } from './generate.js';
 export {
   type GenerationOptions,
@@ -20,4 +20,5 @@ export {
 } from './options.js';
 export type { LogitBias } from './logit-bias.js';
 export type { TokenMaskFunction } from './token-masks.js';
+export { together } from './together.js';
 export { TokenRouter } from './token-router.js';

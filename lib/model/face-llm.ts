@@ -17,7 +17,9 @@ import {
   choose,
   type ChoiceResult,
   generate,
+  type ItemResult,
   resolveGeneration,
+  together,
   withinLength,
 } from '../generation/index.js';
 import type { ImageSource } from '../image/index.js';
@@ -35,10 +37,14 @@ import {
   askOptions,
   type ChatOptions,
   chatOptions,
+  type ChooseItem,
+  type ChooseItemsOptions,
+  chooseItemsOptions,
   type ChooseOptions,
   chooseOptions,
   type EmbedOptions,
   embedOptions,
+  idsOf,
   pictureOrPictures,
   pictures,
   toList,
@@ -62,6 +68,8 @@ export class FaceLlm implements AsyncDisposable {
   readonly #templates = new Map<TemplateName, Promise<ChatTemplate>>();
   readonly #adapters: AdapterSet;
   readonly #watch: SettingsWatch;
+  /** Calls of several questions so far. */
+  #prefixGroups = 0;
 
   /** @internal use {@link FaceLlm.load} */
   constructor(parts: ModelParts, onWarning: LoadOptions['onWarning']) {
@@ -173,31 +181,24 @@ export class FaceLlm implements AsyncDisposable {
 
   /**
    * The probability of each given answer, exactly, from the logits: no sampling, no parsing. The
-   * prompt is computed once; answers may have several tokens.
+   * prompt is computed once; answers may have several tokens. With `items`: several questions about the same pictures
+   * in one call, whose results do not depend on each other or on their order; what their prompts have in
+   * common (system turn, pictures) is computed once.
    */
-  async choose(options: ChooseOptions): Promise<ChoiceResult> {
-    const startedAt = performance.now();
+  choose(options: ChooseItemsOptions): Promise<readonly ItemResult[]>;
+  choose(options: ChooseOptions): Promise<ChoiceResult>;
+  async choose(
+    options: ChooseOptions | ChooseItemsOptions,
+  ): Promise<ChoiceResult | readonly ItemResult[]> {
+    if (typeof options === 'object' && 'items' in options) {
+      const { items, ...shared } = checkFields(chooseItemsOptions, options, WRONG_REQUEST);
+      const ids = idsOf(items);
+      const results = await this.#choose(shared, items);
+      return results.map((result, i) => ({ ...result, id: ids[i] ?? '' }));
+    }
     const request = checkFields(chooseOptions, options, WRONG_REQUEST);
-    const { native, tokenizer, config } = this.#parts;
-    return this.#withAdapters(request, async (lease) => {
-      const prompt = await this.#prompt([toMessage(request)], request, lease);
-      await request.whenPrepared?.([describePrompt(prompt)]);
-      const endId = tokenizer.controlTokens.get('<|im_end|>') ?? config.generation.eosTokenIds[0];
-      return choose(
-        {
-          native,
-          adapters: lease.ids,
-          tokenizer,
-          endId: (request.includeEnd ?? true) ? endId : undefined,
-          usesPrefixCache: request.reusePrefix ?? true,
-          signal: request.signal,
-          startedAt,
-          preparedMs: performance.now() - startedAt,
-        },
-        prompt,
-        request.choices,
-      );
-    });
+    const [result] = await this.#choose(request, [request]);
+    return result as ChoiceResult;
   }
 
   /** Projected vectors of pictures, in the order given. */
@@ -287,6 +288,33 @@ export class FaceLlm implements AsyncDisposable {
       return answer as AnswerResult;
     };
     return new AnswerStream(start, () => count);
+  }
+
+  async #choose(
+    shared: Omit<ChooseOptions, 'question' | 'choices'>,
+    items: readonly ChooseItem[],
+  ): Promise<readonly ChoiceResult[]> {
+    const startedAt = performance.now();
+    const { native, tokenizer, config } = this.#parts;
+    return this.#withAdapters(shared, async (lease) => {
+      const prompts = await Promise.all(
+        items.map(({ question }) =>
+          this.#prompt([toMessage({ image: shared.image, question })], shared, lease),
+        ),
+      );
+      await shared.whenPrepared?.(prompts.map(describePrompt));
+      const endId = tokenizer.controlTokens.get('<|im_end|>') ?? config.generation.eosTokenIds[0];
+      const context = {
+        ...{ native, adapters: lease.ids, tokenizer, startedAt },
+        endId: (shared.includeEnd ?? true) ? endId : undefined,
+        usesPrefixCache: shared.reusePrefix ?? true,
+        prefixGroup: items.length > 1 ? ++this.#prefixGroups : 0,
+        preparedMs: performance.now() - startedAt,
+      };
+      return together(shared.signal, prompts, (prompt, i, signal) =>
+        choose({ ...context, signal }, prompt, items[i]?.choices ?? []),
+      );
+    });
   }
 
   async #embed(

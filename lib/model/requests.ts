@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 
 import type { ChatContent, ChatMessage } from '../chat/index.js';
+import { InvalidArgumentError } from '../errors.js';
 import { type GenerationOptions, generationShape } from '../generation/index.js';
 import { imageSource, type ImageSource } from '../image/index.js';
 import {
@@ -41,9 +42,26 @@ export interface Question {
 
 export interface AskOptions extends ChatOptions, Question {}
 
+/** An answer to be scored, with a label of the caller's. */
+export type ChoiceText = string | { readonly text: string; readonly label?: string | undefined };
+
+/** One of several questions about the same pictures. */
+export interface ChooseItem {
+  /** Names its result; unlike the others'. @default its place, "0", "1", ... */
+  readonly id?: string | undefined;
+  readonly question: string;
+  /** 2 to 256 different texts. */
+  readonly choices: readonly ChoiceText[];
+}
+
+export interface ChooseItemsOptions extends Omit<ChooseOptions, 'question' | 'choices'> {
+  /** 1 to 64 questions; what their prompts have in common is computed once. */
+  readonly items: readonly ChooseItem[];
+}
+
 export interface ChooseOptions extends Question, PromptOptions, AdapterChoice, Preparation {
-  /** At least two different texts. */
-  readonly choices: readonly string[];
+  /** 2 to 256 different texts. */
+  readonly choices: readonly ChoiceText[];
   /** Counts the end of the turn as part of each answer. @default true */
   readonly includeEnd?: boolean | undefined;
   readonly reusePrefix?: boolean | undefined;
@@ -75,15 +93,45 @@ const questionShape: Shape<Question> = {
 
 export const chatOptions: z.ZodType<ChatOptions> = fields(chatShape);
 export const askOptions: z.ZodType<AskOptions> = fields({ ...chatShape, ...questionShape });
-export const chooseOptions: z.ZodType<ChooseOptions> = fields<ChooseOptions>({
+const MOST_CHOICES = 256;
+const MOST_ITEMS = 64;
+const anyText = name('a text of at least one character');
+const labelled = fields<Exclude<ChoiceText, string>>({
+  text: anyText,
+  label: name('a label of at least one character').optional(),
+});
+const choiceTexts = list<ChoiceText>(
+  kindOf<ChoiceText>((value) => (typeof value === 'object' && value !== null ? labelled : anyText)),
+  `a list of 2..${MOST_CHOICES} texts`,
+  2,
+  MOST_CHOICES,
+);
+const chooseShape = {
   ...promptShape,
   ...adapterShape,
   ...preparationShape,
-  ...questionShape,
-  choices: list(name('a text of at least one character'), 'at least two texts', 2),
+  image: questionShape.image,
   includeEnd: flag.optional(),
   reusePrefix: flag.optional(),
   signal: abortSignal.optional(),
+};
+export const chooseOptions: z.ZodType<ChooseOptions> = fields<ChooseOptions>({
+  ...chooseShape,
+  question: questionShape.question,
+  choices: choiceTexts,
+});
+export const chooseItemsOptions: z.ZodType<ChooseItemsOptions> = fields<ChooseItemsOptions>({
+  ...chooseShape,
+  items: list(
+    fields<ChooseItem>({
+      id: name('an id of at least one character').optional(),
+      question: questionShape.question,
+      choices: choiceTexts,
+    }),
+    `a list of 1..${MOST_ITEMS} questions, each with its choices`,
+    1,
+    MOST_ITEMS,
+  ),
 });
 export const embedOptions: z.ZodType<EmbedOptions> = fields<EmbedOptions>({
   ...promptShape,
@@ -97,4 +145,16 @@ export function toMessage({ image, question }: Question): ChatMessage {
   const images = image === undefined ? [] : toList(image);
   const content: ChatContent[] = images.map((one) => ({ type: 'image', image: one }));
   return { role: 'user', content: [...content, { type: 'text', text: question }] };
+}
+
+/** Of each question. @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for one that is given twice */
+export function idsOf(items: readonly ChooseItem[]): readonly string[] {
+  const ids = items.map(({ id }, i) => id ?? String(i));
+  const details = ids.flatMap((id, i) =>
+    ids.indexOf(id) === i
+      ? []
+      : [`items[${i}].id: ${JSON.stringify(id)} is that of items[${ids.indexOf(id)}]`],
+  );
+  if (details.length === 0) return ids;
+  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the request is wrong', { details });
 }

@@ -98,17 +98,23 @@ export const texts: z.ZodType<Readonly<Record<string, string>>> = field(
     !Array.isArray(value) &&
     Object.values(value).every((one) => typeof one === 'string'),
 );
-/** A list of at least `least`. What it gives is a copy. */
-export function list<T>(item: z.ZodType<T>, expected: string, least = 0): z.ZodType<readonly T[]> {
-  const isList = field<readonly unknown[]>(
-    expected,
-    (value) => Array.isArray(value) && value.length >= least,
-  );
-  return kindOf((value) =>
-    Array.isArray(value) && value.length >= least
-      ? z.array(item)
-      : (isList as z.ZodType<readonly T[]>),
-  );
+/** A list of at least `least` and at most `most`. What it gives is a copy. */
+export function list<T>(
+  item: z.ZodType<T>,
+  expected: string,
+  least = 0,
+  most = Infinity,
+): z.ZodType<readonly T[]> {
+  const isMet = (value: unknown): boolean =>
+    Array.isArray(value) && value.length >= least && value.length <= most;
+  const isList = field<readonly T[]>(expected, isMet);
+  const isTooLong = z.custom<readonly T[]>(isMet, {
+    error: ({ input }) => `expected ${expected}, received ${(input as unknown[]).length}`,
+  });
+  return kindOf((value) => {
+    if (isMet(value)) return z.array(item);
+    return Array.isArray(value) && value.length > most ? isTooLong : isList;
+  });
 }
 
 function linesOf(issue: z.core.$ZodIssue, name: string): string[] {

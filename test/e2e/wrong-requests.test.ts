@@ -107,7 +107,7 @@ describe('requests with unknown fields or wrong values', () => {
       () => model.choose({ ...question, choices: ['one'], tiling: { maxTile: 1 } }),
       [
         /^tiling\.maxTile: .*did you mean maxTiles\?$/,
-        'choices: expected at least two texts, received ["one"]',
+        'choices: expected a list of 2..256 texts, received ["one"]',
       ],
     ],
     [

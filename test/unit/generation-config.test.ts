@@ -55,7 +55,15 @@ describe('generation_config.json', () => {
     const { options } = await read(file);
     return samplingOf(resolveGeneration(request, options));
   };
-  const GREEDY = { doSample: false, temperature: 1, topK: 0, topP: 1, minP: 0, seed: 0 };
+  const GREEDY = {
+    ...{ frequencyPenalty: 0, presencePenalty: 0, minTokens: 0, logitBias: {} },
+    doSample: false,
+    temperature: 1,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    seed: 0,
+  };
 
   it('with ids alone, or every default written out: greedy, and nothing to tell', async () => {
     for (const file of [{}, NEUTRAL]) {
@@ -70,6 +78,7 @@ describe('generation_config.json', () => {
     const drawn = {
       ...{ doSample: true, temperature: 0.7, topK: 20, topP: 0.8, minP: 0, seed: 5 },
       ...{ repetitionPenalty: 1.1, maxNewTokens: 500 },
+      ...{ frequencyPenalty: 0, presencePenalty: 0, minTokens: 0, logitBias: {} },
     };
     assert.deepEqual(await used(QWEN, { seed: 5 }), drawn);
     assert.deepEqual(await used(QWEN, { temperature: 0.2, topK: 0, seed: 3 }), {
