@@ -74,6 +74,19 @@ export interface NativeMicroResult {
   readonly backwardMs: number;
 }
 
+/** What a micro-batch gives, and the losses of its samples. */
+export interface NativeEvaluateResult {
+  readonly loss: number;
+  readonly labelTokens: number;
+  readonly tokens: number;
+  readonly imageTokens: number;
+  readonly visionMs: number;
+  readonly forwardMs: number;
+  readonly backwardMs: number;
+  /** Of each sample the sum of its learnt tokens' losses, nats, not weighted. */
+  readonly sampleLosses: readonly number[];
+}
+
 export interface NativeUpdateRequest {
   readonly learningRate: number;
   /** 0: no clipping. */
@@ -96,7 +109,7 @@ export interface NativeTrainerInfo {
 export interface NativeTrainer {
   info(): NativeTrainerInfo;
   accumulate(batch: NativeMicroBatch): NativeJob<NativeMicroResult>;
-  evaluate(batch: NativeMicroBatch): NativeJob<NativeMicroResult>;
+  evaluate(batch: NativeMicroBatch): NativeJob<NativeEvaluateResult>;
   update(request: NativeUpdateRequest): NativeJob<NativeUpdateResult>;
   gradientNorms(): NativeJob<readonly (readonly [string, number])[]>;
   /** Rank 0's trainable tensors and optimizer state to all ranks. */

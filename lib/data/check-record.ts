@@ -11,7 +11,7 @@ import {
   type TurnRole,
   unreadPictureKeys,
 } from './layout.js';
-import type { TrainingTurn } from './types.js';
+import { FACTS, type TrainingRecord, type TrainingTurn } from './types.js';
 
 const PLACEHOLDER = '<image>';
 
@@ -21,6 +21,7 @@ export interface CheckedRecord {
   readonly system: string | undefined;
   /** Sound only if there are no problems. */
   readonly turns: readonly TrainingTurn[];
+  readonly facts: TrainingRecord['facts'];
   readonly problems: readonly string[];
 }
 
@@ -120,11 +121,21 @@ function readSystemColumn(record: JsonObject, layout: RecordLayout, problems: st
   return written;
 }
 
+/** A number is an age, or a person's number in a list; other kinds of values are no facts of ours. */
+function readFacts(record: JsonObject): TrainingRecord['facts'] {
+  const known = FACTS.flatMap((fact) => {
+    const written = record[fact];
+    if (typeof written !== 'string' && typeof written !== 'number') return [];
+    return written === '' ? [] : [[fact, String(written)] as const];
+  });
+  return Object.fromEntries(known);
+}
+
 /** Reads one record; whether its pictures exist is not looked at. Never throws. */
 export function checkRecord(raw: unknown, layout: RecordLayout): CheckedRecord {
   if (!isJsonObject(raw)) {
     const problem = `expected an object with ${layout.messages}, ${received(raw)}`;
-    return { images: [], system: undefined, turns: [], problems: [problem] };
+    return { images: [], system: undefined, turns: [], facts: {}, problems: [problem] };
   }
   const problems: string[] = [];
   const written = raw[layout.messages];
@@ -158,6 +169,7 @@ export function checkRecord(raw: unknown, layout: RecordLayout): CheckedRecord {
       const answer = dialogue[i + 1];
       return i % 2 === 0 && answer ? [{ user: turn.text, assistant: answer.text }] : [];
     }),
+    facts: readFacts(raw),
     problems,
   };
 }

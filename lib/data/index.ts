@@ -24,4 +24,4 @@ export { labelsTeacher, modelTeacher, openAiTeacher } from './teachers/make-teac
 export type { ModelTeacherOptions } from './teachers/model-teacher.js';
 export type { OpenAiTeacherOptions } from './teachers/openai-options.js';
 export type { Teacher, TokenPrices } from './teachers/teacher.js';
-export type { Dataset, SkippedRecord, TrainingRecord } from './types.js';
+export type { Dataset, RecordFact, SkippedRecord, TrainingRecord } from './types.js';

@@ -63,7 +63,7 @@ async function checkRoot(root: string, names: Iterable<string>): Promise<void> {
 
 function checkRaw({ value, problem }: RawRecord, layout: RecordLayout): CheckedRecord {
   if (problem === undefined) return checkRecord(value, layout);
-  return { images: [], system: undefined, turns: [], problems: [problem] };
+  return { images: [], system: undefined, turns: [], facts: {}, problems: [problem] };
 }
 
 /** Checks the records, then their pictures. */
@@ -83,14 +83,16 @@ async function sortRecords(
     checkImages === 'header' ? await findUndecodable(there, signal) : new Map<string, string>();
   const records: TrainingRecord[] = [];
   const faulty: FaultyRecord[] = [];
-  for (const [index, { images: names, system, turns, problems }] of checked.entries()) {
+  for (const [index, { images: names, problems, ...own }] of checked.entries()) {
     const images = names.map((name) => paths.get(name) ?? name);
     const lost = images.flatMap((path) => {
       const problem = missing.get(path) ?? undecodable.get(path);
       return problem === undefined ? [] : [`image ${path} ${problem}`];
     });
-    if (problems.length + lost.length === 0) records.push({ index, images, system, turns });
-    else faulty.push({ index, problems: [...problems, ...lost], line: raw[index]?.line });
+    if (problems.length + lost.length === 0) {
+      const { system, turns, facts } = own;
+      records.push({ index, images, system, turns, facts });
+    } else faulty.push({ index, problems: [...problems, ...lost], line: raw[index]?.line });
   }
   return { records, faulty };
 }

@@ -7,6 +7,10 @@ export interface TrainingTurn {
   readonly assistant: string;
 }
 
+/** Keys of a record that tell about whom it is. */
+export const FACTS = ['person', 'gender', 'age', 'race'] as const;
+export type RecordFact = (typeof FACTS)[number];
+
 export interface TrainingRecord {
   /** Place in the data file, counted from 0; blank lines of a JSONL file do not count. */
   readonly index: number;
@@ -16,6 +20,8 @@ export interface TrainingRecord {
   readonly system: string | undefined;
   /** At least one. */
   readonly turns: readonly TrainingTurn[];
+  /** What the record says of the person in it; never learnt from. Absent means not known. */
+  readonly facts: { readonly [fact in RecordFact]?: string };
 }
 
 /** A record that was left out, and everything that is wrong with it. */

@@ -1,14 +1,29 @@
-/** What each record weighs so that all answers to a question count the same in sum. */
+/** What each record weighs so that all answers to a question, or all groups of people, count the same in sum. */
 import type { TrainingRecord } from '../data/index.js';
 
-type Turns = Pick<TrainingRecord, 'turns'>;
+type Balanced = Pick<TrainingRecord, 'turns' | 'facts'>;
 
-/** N / (K n) for N records with the same question, K different answers to it, n records with this one. Mean 1. */
-export function balancedWeights(records: readonly Turns[]): number[] {
+export interface Balance {
+  readonly balancesAnswers: boolean;
+  /** A group is what these keys say together; what a record does not say is a group, too. */
+  readonly balancesGroups: readonly ('gender' | 'age' | 'race')[];
+}
+
+/**
+ * N / (K n) for N records with the same question, K different cells (answers, groups, or both together) among them, n
+ * records in this one's. Mean 1.
+ */
+export function balancedWeights(
+  records: readonly Balanced[],
+  { balancesAnswers, balancesGroups }: Balance,
+): number[] {
   const questions = new Map<string, Map<string, number>>();
-  const keys = records.map(({ turns }) => ({
+  const keys = records.map(({ turns, facts }) => ({
     question: JSON.stringify(turns.map(({ user }) => user)),
-    answer: JSON.stringify(turns.map(({ assistant }) => assistant)),
+    answer: JSON.stringify([
+      balancesAnswers ? turns.map(({ assistant }) => assistant) : [],
+      balancesGroups.map((fact) => facts[fact]),
+    ]),
   }));
   for (const { question, answer } of keys) {
     const answers = questions.get(question) ?? new Map<string, number>();

@@ -10,6 +10,7 @@ import { z } from 'zod';
 import type { SkippedRecord } from '../data/index.js';
 import { createError, FaceLlmError, fromNative } from '../errors.js';
 import { decodeText, syncFolder, writeFileAtomic } from '../files/index.js';
+import { type BestState, NONE_YET } from './validation/best.js';
 
 export interface TrainerState {
   readonly step: number;
@@ -23,12 +24,13 @@ export interface TrainerState {
   readonly unloggedSteps: number;
   /** Records left out since the run began: their pictures cannot be decoded. */
   readonly setAside: readonly SkippedRecord[];
+  readonly validation: BestState;
 }
 
 const STATE = 'trainer_state.json';
 /** Name under which a run's result is gathered. */
 const RESULT = 'result';
-const PARTIAL = /^(checkpoint-\d+|result)\.partial$/;
+const PARTIAL = /^(checkpoint-\d+|result|validation)\.partial$/;
 export const OPTIMIZER = 'optimizer.safetensors';
 const stateSchema = z.object({
   step: z.number().int().min(0),
@@ -41,6 +43,13 @@ const stateSchema = z.object({
   setAside: z
     .array(z.object({ index: z.number().int(), problems: z.array(z.string()) }))
     .default([]),
+  validation: z
+    .object({
+      best: z.object({ step: z.number().int(), value: z.number() }).nullable(),
+      sinceBest: z.number().int(),
+      isOver: z.boolean(),
+    })
+    .default(NONE_YET),
 });
 
 /** Steps of the complete checkpoints, rising. */
@@ -166,15 +175,19 @@ export async function saveResult(
   });
 }
 
-/** Removes what a crash left half written, and checkpoints beyond the newest `keep` (0: none). */
-export async function tidyCheckpoints(output: string, keep: number): Promise<void> {
+/**
+ * Removes what a crash left half written, and checkpoints beyond the newest `keep` (0: none).
+ *
+ * @param best step of the checkpoint that stays whatever its age
+ */
+export async function tidyCheckpoints(output: string, keep: number, best?: number): Promise<void> {
   const names = await readdir(output);
   for (const name of names.filter((entry) => PARTIAL.test(entry))) {
     await rm(join(output, name), { recursive: true, force: true });
   }
   if (keep === 0) return;
   const steps = await listCheckpoints(output);
-  for (const step of steps.slice(0, -keep)) {
+  for (const step of steps.slice(0, -keep).filter((older) => older !== best)) {
     await rm(checkpointPath(output, step), { recursive: true, force: true });
   }
 }

@@ -1,5 +1,6 @@
 /** What a run tells while it goes on: one stream for the API, the command line and the run's files. */
 import type { StepRecord } from './run/step-record.js';
+import type { ValidationRecord } from './validation/validation.js';
 
 export interface TrainingResult {
   /** Updates done by the whole run. */
@@ -9,6 +10,11 @@ export interface TrainingResult {
   readonly loss: number;
   /** Whether all updates were done, or the run was stopped and can be resumed. */
   readonly isComplete: boolean;
+  /** Whether it ended before its last update, since no validation was better for so long as the recipe waits. */
+  readonly stoppedEarly: boolean;
+  /** The validation whose weights are the result; undefined without validation. */
+  readonly best:
+    { readonly step: number; readonly metric: string; readonly value: number } | undefined;
   /** Folder of the run. */
   readonly output: string;
   /** Folder of the last checkpoint. */
@@ -27,6 +33,8 @@ export type TrainingEvent =
       /** Updates already done by the checkpoint that the run resumes from. */
       readonly resumedStep: number;
       readonly samples: number;
+      /** Records that the run is examined on. */
+      readonly validationSamples: number;
       /** Left out: over the length limit (`onTooLong: 'drop'`). */
       readonly droppedSamples: number;
       /** Bad records set aside so far (`onInvalid: 'skip'`). */
@@ -37,5 +45,6 @@ export type TrainingEvent =
   | ({ readonly type: 'step' } & StepRecord)
   /** A record was set aside in the middle of the run (`onInvalid: 'skip'`). */
   | { readonly type: 'skip'; readonly record: number; readonly problems: readonly string[] }
+  | ({ readonly type: 'validation' } & ValidationRecord)
   | { readonly type: 'checkpoint'; readonly step: number; readonly directory: string }
   | { readonly type: 'done'; readonly result: TrainingResult };

@@ -1,8 +1,16 @@
 /** Training runs: recipes, the run itself, and what it tells. */
 export type { TrainingEvent, TrainingResult } from './events.js';
-export { checkRecipe, overrideRecipe, type RecipeLora, type TrainingRecipe } from './recipe.js';
+export {
+  checkRecipe,
+  overrideRecipe,
+  type RecipeLora,
+  type TrainingRecipe,
+  type ValidationData,
+  type ValidationShare,
+} from './recipe.js';
 export { facellm1b, facellm8b, facellm38b, nano, recipeNamed, RECIPES } from './recipes.js';
 export { TrainingProgress } from './run/progress.js';
 export { train } from './train.js';
 export type { TrainOptions } from './train-options.js';
 export type { TrainingRun } from './training-run.js';
+export type { OwnValidation, ValidationRecord } from './validation/validation.js';

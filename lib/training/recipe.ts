@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import { InvalidArgumentError } from '../errors.js';
 import { problemsOf, unknownFields } from '../options/index.js';
+import { METRICS } from './validation/figures.js';
 
 export type TrainedPart = 'vision' | 'projector' | 'text' | 'head';
 
@@ -37,6 +38,25 @@ export interface RecipeAugmentation {
   readonly saturation: number;
   /** Probability of a picture without colour. */
   readonly grey: number;
+}
+
+/** A share of the data that is never learnt from. */
+export interface ValidationShare {
+  /** Of the pictures, people or samples, above 0 and below 1. */
+  readonly share: number;
+  /**
+   * What `share` counts. A picture's questions always stay together, and with `person` all of a person's (the key
+   * `person` of each record).
+   */
+  readonly by: 'picture' | 'person' | 'sample';
+}
+
+/** Data that are never learnt from, in a file of their own. */
+export interface ValidationData {
+  /** As `train({ data })`. */
+  readonly data: string;
+  readonly dataset?: string | undefined;
+  readonly imageRoot?: string | undefined;
 }
 
 export interface TrainingRecipe {
@@ -97,6 +117,23 @@ export interface TrainingRecipe {
    * its question, K different answers to it, and n samples with its own. Answers that are all different weigh 1.
    */
   readonly balancesAnswers: boolean;
+  /**
+   * Every group of people counts the same in sum, among the samples with one question: groups by these keys of the
+   * records (`gender`, `age`, `race`), all of them together. Empty: each sample counts as it is.
+   */
+  readonly balancesGroups: readonly ('gender' | 'age' | 'race')[];
+
+  /** What the run is examined on and never learns from: a share of the data, or data of their own. Null: nothing. */
+  readonly validation: ValidationShare | ValidationData | null;
+  /** Updates between validations; 0: only after the last one. */
+  readonly evaluateEvery: number;
+  /**
+   * Decides which checkpoint is the result: `loss`, `accuracy`, `balancedAccuracy`, `worstGroupAccuracy` (closed
+   * questions), or a figure of `train({ validate })`. All but `loss` are better when higher.
+   */
+  readonly bestMetric: string;
+  /** Validations without a better one after which the run ends; 0: it goes on to its end. */
+  readonly patience: number;
 
   readonly checkpointsActivations: boolean;
   /**
@@ -149,6 +186,20 @@ const augmentationSchema = z.strictObject(augmentationFields, {
   error: unknownFields(augmentationFields),
 });
 
+const validationSchema = z.union(
+  [
+    z.strictObject({ share: positive.lt(1), by: z.enum(['picture', 'person', 'sample']) }),
+    z.strictObject({
+      data: z.string().min(1),
+      dataset: z.string().min(1).optional(),
+      imageRoot: z.string().min(1).optional(),
+    }),
+  ],
+  {
+    error: "expected null, { share: 0.1, by: 'picture' | 'person' | 'sample' } or { data: 'FILE' }",
+  },
+);
+
 const recipeFields = {
   name: z.string().min(1),
   lora: loraSchema.nullable(),
@@ -179,6 +230,11 @@ const recipeFields = {
   groupsByLength: z.boolean(),
   groupsByPicture: z.boolean(),
   balancesAnswers: z.boolean(),
+  balancesGroups: z.array(z.enum(['gender', 'age', 'race'])),
+  validation: validationSchema.nullable(),
+  evaluateEvery: count,
+  bestMetric: z.string().min(1),
+  patience: count,
   checkpointsActivations: z.boolean(),
   shardsWeights: z.boolean(),
   lossChunkRows: count,
@@ -213,6 +269,17 @@ export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
   if (parsed.success && recipe.groupsByLength && recipe.groupsByPicture) {
     details.push('recipe: expected groupsByLength or groupsByPicture, not both');
   }
+  if (parsed.success && recipe.validation === null) {
+    const needs = [
+      ['evaluateEvery', recipe.evaluateEvery > 0],
+      ['patience', recipe.patience > 0],
+      ['bestMetric', recipe.bestMetric !== METRICS[0]],
+    ] as const;
+    for (const [key, isSet] of needs) {
+      if (isSet)
+        details.push(`recipe.${key}: expected validation, without which nothing is evaluated`);
+    }
+  }
   if (parsed.success && recipe.shardsWeights) {
     if (recipe.lora === null)
       details.push('recipe.shardsWeights: expected lora, whose base takes no gradient');
@@ -243,7 +310,7 @@ function parseValue(text: string): unknown {
 /** Names of all fields, those of groups as `lora.rank`; a group that is null hides its own. */
 function keysOf(recipe: TrainingRecipe): string[] {
   return Object.entries(recipe).flatMap(([key, value]) =>
-    (key === 'lora' || key === 'augmentation') && value !== null
+    (key === 'lora' || key === 'augmentation' || key === 'validation') && value !== null
       ? [key, ...Object.keys(value as object).map((own) => `${key}.${own}`)]
       : [key],
   );

@@ -47,6 +47,11 @@ const FACELLM: TrainingRecipe = {
   groupsByLength: false,
   groupsByPicture: false,
   balancesAnswers: false,
+  balancesGroups: [],
+  validation: null,
+  evaluateEvery: 0,
+  bestMetric: 'loss',
+  patience: 0,
   checkpointsActivations: true, // LLaMA-Factory's default
   shardsWeights: false,
   lossChunkRows: 512,

@@ -6,6 +6,7 @@ import { hasVega } from '../packages/vega.js';
 import { writeLossPlot } from './run/loss-plot.js';
 import type { LossPoint } from './run/loss-series.js';
 import type { StepRecord } from './run/step-record.js';
+import type { ValidationRecord } from './validation/validation.js';
 import { TensorBoardWriter } from './run/tensorboard.js';
 import { TRAINER_LOG_NAME, TrainerLog } from './run/trainer-log.js';
 
@@ -35,6 +36,12 @@ export class RunFiles implements AsyncDisposable {
     await this.flush();
   }
 
+  async logValidation(record: ValidationRecord): Promise<void> {
+    this.#log.appendValidation(record);
+    this.#board.appendValidation(record);
+    await this.flush();
+  }
+
   async flush(): Promise<void> {
     await this.#log.flush();
     await this.#board.flush();
@@ -45,12 +52,15 @@ export class RunFiles implements AsyncDisposable {
     await this.flush();
     if (!(await hasVega())) return;
     const points: LossPoint[] = [];
+    const validation: LossPoint[] = [];
     await readJournal(join(this.#folder, TRAINER_LOG_NAME), (entry) => {
-      if (typeof entry['loss'] !== 'number') return;
-      points.push({ step: Number(entry['current_steps']), loss: entry['loss'] });
+      const step = Number(entry['current_steps']);
+      if (typeof entry['loss'] === 'number') points.push({ step, loss: entry['loss'] });
+      if (typeof entry['eval_loss'] === 'number')
+        validation.push({ step, loss: entry['eval_loss'] });
     });
     if (points.length === 0) return;
-    await writeLossPlot({ folder: this.#folder, title: this.#title, points });
+    await writeLossPlot({ folder: this.#folder, title: this.#title, points, validation });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

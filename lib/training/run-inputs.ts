@@ -18,6 +18,9 @@ export type RunInputs = Readonly<Record<string, string>>;
 /** Settings that change nothing of a run's numbers. */
 const WITHOUT_EFFECT = ['name', 'logEvery', 'saveEvery', 'keepCheckpoints', 'shardsWeights'];
 
+/** Of validation, without which they say nothing; and runs of before know none of them. */
+const VALIDATION = ['validation', 'evaluateEvery', 'bestMetric', 'patience'];
+
 function hashOf(value: unknown): string {
   return sha256(JSON.stringify(value));
 }
@@ -26,6 +29,8 @@ export interface RunFacts {
   readonly recipe: TrainingRecipe;
   readonly dataset: Dataset;
   readonly samples: SampleSet;
+  /** What the run is examined on. */
+  readonly validation: SampleSet | undefined;
   readonly config: CheckpointConfig;
   readonly files: CheckpointFiles;
   /** sha256 of the adapter that the run starts from. */
@@ -56,9 +61,11 @@ async function hashPictures({ samples }: SampleSet, signal?: AbortSignal): Promi
 }
 
 export async function runInputsOf(facts: RunFacts, signal?: AbortSignal): Promise<RunInputs> {
-  const { recipe, dataset, samples, config, files, startAdapter, processes } = facts;
+  const { recipe, dataset, samples, validation, config, files, startAdapter, processes } = facts;
   const settings = Object.entries(recipe)
     .filter(([key]) => !WITHOUT_EFFECT.includes(key))
+    .filter(([key]) => recipe.validation !== null || !VALIDATION.includes(key))
+    .filter(([key]) => key !== 'balancesGroups' || recipe.balancesGroups.length > 0)
     .map(([key, value]) => [`recipe.${key}`, JSON.stringify(value)]);
   return {
     ...(Object.fromEntries(settings) as RunInputs),
@@ -67,6 +74,12 @@ export async function runInputsOf(facts: RunFacts, signal?: AbortSignal): Promis
     'the records left out as bad': hashOf(dataset.skipped.map(({ index }) => index)),
     'the pictures': await hashPictures(samples, signal),
     'the tokenizer or its template': hashTokens(samples),
+    ...(validation === undefined
+      ? {}
+      : {
+          'the pictures to validate with': await hashPictures(validation, signal),
+          'the samples to validate with': hashTokens(validation),
+        }),
     'the base model, its configuration': hashOf(config.model),
     'the base model, its weights': await sampledWeightsHash(files.dataFiles),
     'the adapter to start from': startAdapter ?? 'none',

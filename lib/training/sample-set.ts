@@ -70,8 +70,13 @@ export class SampleSet {
       return { record, encoded: own, imageTokens };
     });
     const usable = encoded.filter(isUsable);
-    const weights = parts.recipe.balancesAnswers
-      ? balancedWeights(usable.map(({ record }) => record))
+    const { balancesAnswers, balancesGroups } = parts.recipe;
+    const isBalanced = balancesAnswers || balancesGroups.length > 0;
+    const weights = isBalanced
+      ? balancedWeights(
+          usable.map(({ record }) => record),
+          parts.recipe,
+        )
       : usable.map(() => 1);
     const kept = usable.map((sample, i) => ({ ...sample, weight: weights[i] ?? 1 }));
     const tooLong = encoded.filter((sample) => !isUsable(sample));

@@ -20,6 +20,8 @@ import { type RunFacts, type RunInputs, runInputsOf } from './run-inputs.js';
 import { SampleSet } from './sample-set.js';
 import { checkStartAdapter } from './start-adapter.js';
 import type { TrainOptions } from './train-options.js';
+import { openValidation, validationRecords } from './validation/open-validation.js';
+import type { ValidationSet } from './validation/validation-set.js';
 
 export interface TrainingSetup extends AsyncDisposable {
   readonly addon: NativeAddon;
@@ -27,6 +29,7 @@ export interface TrainingSetup extends AsyncDisposable {
   readonly config: CheckpointConfig;
   readonly dataset: Dataset;
   readonly samples: SampleSet;
+  readonly validation: ValidationSet | undefined;
   readonly modules: readonly NativeTrainedModule[];
   readonly trainer: NativeTrainer;
   readonly inputs: RunInputs;
@@ -59,22 +62,29 @@ export async function openSetup(
     signal,
     onInvalid: options.onInvalid,
   });
+  const records = await validationRecords(dataset, recipe, options, signal);
   signal?.throwIfAborted();
   const coder = await TokenizerThread.load(directory);
   try {
     let shownAt = 0;
+    const parts = { addon, config, coder, recipe };
+    const recordsTotal = records.train.length;
     const samples = await SampleSet.encode(
-      dataset.records,
-      { addon, config, coder, recipe },
+      records.train,
+      parts,
       (recordsDone) => {
         const now = performance.now();
-        if (now - shownAt < 200 && recordsDone < dataset.records.length) return;
+        if (now - shownAt < 200 && recordsDone < recordsTotal) return;
         shownAt = now;
-        emit({ type: 'prepare', recordsDone, recordsTotal: dataset.records.length });
+        emit({ type: 'prepare', recordsDone, recordsTotal });
       },
       signal,
     );
-    const facts = { recipe, dataset, samples, config, files, startAdapter, processes: job.size };
+    const validation = await openValidation(records, parts, options, signal);
+    const facts = {
+      ...{ recipe, dataset, samples, config, files, startAdapter, processes: job.size },
+      validation: validation?.samples,
+    };
     const inputs = await runInputsOf(facts, signal);
     if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
     const device =
@@ -86,7 +96,7 @@ export async function openSetup(
     );
     const trainer = await settle(creating, signal);
     return {
-      ...{ addon, directory, config, dataset, samples, modules, trainer, inputs },
+      ...{ addon, directory, config, dataset, samples, validation, modules, trainer, inputs },
       async [Symbol.asyncDispose]() {
         await trainer.dispose().promise;
         await coder.dispose();

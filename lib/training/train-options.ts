@@ -14,6 +14,7 @@ import {
   word,
 } from '../options/index.js';
 import type { TrainingRecipe } from './recipe.js';
+import type { OwnValidation } from './validation/validation.js';
 
 export interface TrainOptions {
   /** Complete settings: `facellm1b()`, `nano()`, or one of them spread and changed. */
@@ -35,6 +36,11 @@ export interface TrainOptions {
   readonly threads?: number | undefined;
   /** `skip` writes bad records to skipped_records.jsonl instead of failing. @default 'error' */
   readonly onInvalid?: 'error' | 'skip' | undefined;
+  /**
+   * Figures of one's own at every validation (a benchmark by `evaluate()`, say), under names that go to the log and that
+   * the recipe's `bestMetric` can name. Of a job's ranks the first calls it.
+   */
+  readonly validate?: OwnValidation | undefined;
   /** This process's place in a job of several. @default what torchrun or Slurm have set, if anything */
   readonly job?: JobEnvironment | undefined;
   /** Ends the run at once, without saving; `run.stop()` ends it after the update under way. */
@@ -59,6 +65,7 @@ export const trainOptions: z.ZodType<TrainOptions> = fields<TrainOptions>({
   device: deviceName.optional(),
   threads: whole(1, 4096).optional(),
   onInvalid: word('error', 'skip').optional(),
+  validate: field<OwnValidation>('a function', (value) => typeof value === 'function').optional(),
   job: fields<JobEnvironment>({
     rank: whole(0),
     size: whole(1),

@@ -30,6 +30,8 @@ import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';
 import type { TrainingRun } from './training-run.js';
 import { runUpdate, type UpdateOutcome } from './updates.js';
+import { NONE_YET } from './validation/best.js';
+import { Validation } from './validation/validation.js';
 import { writeWeights } from './write-weights.js';
 
 /** One run in this process; in a job of several processes, one rank's. */
@@ -40,6 +42,7 @@ export class TrainingLoop {
   readonly #setup: TrainingSetup;
   readonly #job: Job;
   readonly #aside: SetAside;
+  readonly #validation: Validation;
   readonly #startedAt = performance.now();
   #state: TrainerState;
   #samplesDone = 0;
@@ -60,6 +63,11 @@ export class TrainingLoop {
     this.#setup = setup;
     this.#job = job;
     this.#aside = new SetAside(setup.samples, options.onInvalid === 'skip');
+    this.#validation = new Validation({
+      ...{ recipe, job, set: setup.validation, own: options.validate, trainer: setup.trainer },
+      ...{ signal: options.signal, output: options.output },
+      write: (directory) => this.#writeWeights(directory),
+    });
     this.#state = {
       step: 0,
       totalSteps: 0,
@@ -69,6 +77,7 @@ export class TrainingLoop {
       unloggedLoss: 0,
       unloggedSteps: 0,
       setAside: [],
+      validation: NONE_YET,
     };
   }
 
@@ -90,24 +99,27 @@ export class TrainingLoop {
       totalSteps: plans.length,
       resumedStep: this.#state.step,
       samples: samples.samples.length,
+      validationSamples: this.#setup.validation?.size ?? 0,
       droppedSamples: samples.dropped,
       skippedRecords: this.#setup.dataset.skipped.length + this.#state.setAside.length,
       trainableParameters: info.trainableParameters,
       device: info.model.device,
     });
-    for await (const { plan, batches } of this.#loadAhead(plans.slice(this.#state.step))) {
+    const left = this.#state.validation.isOver ? [] : plans.slice(this.#state.step);
+    for await (const { plan, batches } of this.#loadAhead(left)) {
       this.#options.signal?.throwIfAborted();
       if (await this.#agreeOnUpdate(plan, batches.flat())) break;
       const done = await this.#update(plan, batches);
       await this.#log(plan, done, files);
+      const isBest = await this.#validate(plan, files);
       const { saveEvery } = this.#recipe;
-      if (saveEvery > 0 && this.#state.step % saveEvery === 0) await this.#save(files);
-      if (done.isStopping) break;
+      if (isBest || (saveEvery > 0 && this.#state.step % saveEvery === 0)) await this.#save(files);
+      if (done.isStopping || this.#state.validation.isOver) break;
     }
     const isFresh = this.#state.step === 0;
     if (this.#savedStep !== this.#state.step && !isFresh) await this.#save(files);
     await files?.plot();
-    const isComplete = this.#state.step === plans.length;
+    const isComplete = this.#state.step === plans.length || this.#state.validation.isOver;
     if (isComplete && job.isLeader) await this.#writeFinal();
     // No rank ends well before all is saved.
     await job.sum([0]);
@@ -183,6 +195,18 @@ export class TrainingLoop {
     this.#state = { ...this.#state, unloggedLoss: 0, unloggedSteps: 0 };
   }
 
+  /** @returns whether these weights are the best so far */
+  async #validate({ epoch }: UpdatePlan, files: RunFiles | undefined): Promise<boolean> {
+    const { step, totalSteps } = this.#state;
+    if (!this.#validation.isDue(step, totalSteps)) return false;
+    const place = { step, totalSteps, epoch };
+    const { record, state } = await this.#validation.run(place, this.#state.validation);
+    this.#state = { ...this.#state, validation: state };
+    await files?.logValidation(record);
+    this.#emit({ type: 'validation', ...record });
+    return record.isBest;
+  }
+
   /**
    * Before an update: which of its samples are left out, on whichever rank they failed.
    *
@@ -256,12 +280,19 @@ export class TrainingLoop {
       await trainer.saveState(join(partial, OPTIMIZER)).promise;
     });
     this.#savedStep = this.#state.step;
-    await tidyCheckpoints(output, this.#recipe.keepCheckpoints);
+    await tidyCheckpoints(output, this.#recipe.keepCheckpoints, this.#state.validation.best?.step);
     this.#emit({ type: 'checkpoint', step: this.#state.step, directory });
   }
 
-  /** The trained adapter or model at the top of the run folder, as LLaMA-Factory leaves it. */
+  /** The trained adapter or model at the top of the run folder, as LLaMA-Factory leaves it: the best, where one is known. */
   async #writeFinal(): Promise<void> {
+    const { best } = this.#state.validation;
+    if (best !== null && best.step !== this.#state.step) {
+      const state = join(checkpointPath(this.#options.output, best.step), OPTIMIZER);
+      await this.#setup.trainer.restoreState(state, best.step).promise.catch((error: unknown) => {
+        throw fromNative(error);
+      });
+    }
     await saveResult(this.#options.output, (partial) => this.#writeWeights(partial));
   }
 
@@ -299,13 +330,16 @@ export class TrainingLoop {
   }
 
   #result(isComplete: boolean): TrainingResult {
-    const { step, totalSteps, lastLoss } = this.#state;
+    const { step, totalSteps, lastLoss, validation } = this.#state;
     const { output } = this.#options;
+    const { best, isOver } = validation;
     return {
       steps: step,
       totalSteps,
       loss: lastLoss,
       isComplete,
+      stoppedEarly: isOver && step < totalSteps,
+      best: best === null ? undefined : { ...best, metric: this.#recipe.bestMetric },
       output,
       checkpoint: this.#savedStep < 0 ? undefined : checkpointPath(output, this.#savedStep),
       seconds: this.#seconds(),

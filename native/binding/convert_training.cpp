@@ -116,6 +116,15 @@ napi_value to_js(napi_env env, const MicroResult& result) {
                           {"backwardMs", js::number(env, result.backward_ms)}});
 }
 
+napi_value to_js(napi_env env, const EvaluateResult& result) {
+  const auto object = to_js(env, result.micro);
+  const auto losses = js::array(env);
+  uint32_t index = 0;
+  for (const double loss : result.sample_losses) js::push(env, losses, index++, js::number(env, loss));
+  js::set(env, object, "sampleLosses", losses);
+  return object;
+}
+
 napi_value to_js(napi_env env, const UpdateResult& result) {
   return js::object(env, {{"gradNorm", js::number(env, result.grad_norm)},
                           {"optimizerMs", js::number(env, result.optimizer_ms)},

@@ -19,6 +19,7 @@ int64_t to_update_count(Napi::Value value);
 
 napi_value to_js(napi_env env, const TrainerInfo& info);
 napi_value to_js(napi_env env, const MicroResult& result);
+napi_value to_js(napi_env env, const EvaluateResult& result);
 napi_value to_js(napi_env env, const UpdateResult& result);
 napi_value to_js(napi_env env, const NamedNorms& norms);
 

@@ -89,6 +89,7 @@ at::Tensor image_vectors(const InternVl& model, const MicroBatch& batch,
 // Flat indices of the rows that predict a learnt token, those tokens, and what each counts.
 struct Supervised {
   std::vector<int64_t> rows, labels;
+  std::vector<size_t> samples;  // whose each row is
   std::vector<float> weights;
   bool is_weighted = false;
 };
@@ -96,17 +97,74 @@ struct Supervised {
 Supervised supervised_rows(const std::vector<TrainSample>& samples) {
   Supervised result;
   int64_t begin = 0;
-  for (const auto& sample : samples) {
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const auto& sample = samples[i];
     result.is_weighted |= sample.weight != 1;
     for (size_t t = 1; t < sample.labels.size(); ++t) {
       if (sample.labels[t] == kIgnored) continue;
       result.rows.push_back(begin + static_cast<int64_t>(t) - 1);
       result.labels.push_back(sample.labels[t]);
+      result.samples.push_back(i);
       result.weights.push_back(static_cast<float>(sample.weight));
     }
     begin += static_cast<int64_t>(sample.ids.size());
   }
   return result;
+}
+
+// What predicts a learnt token: normalised hidden states [R, D], the tokens [R], and whose they are.
+struct SupervisedStates {
+  at::Tensor hidden, labels;
+  Supervised rows;
+};
+
+// What `finish` makes of them.
+template <typename Finish>
+auto with_states(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
+                 ImageFeatureCache& features, const at::Tensor& anchor, MicroResult& result, Stopwatch& watch,
+                 const Cancellation& cancellation, const Finish& finish) {
+  check_samples(model.config(), batch.samples);
+  const auto device = model.options().device();
+  const auto& language_model = model.language_model();
+  at::Tensor vectors;
+  {
+    const auto lap = watch.lap(result.vision_ms);
+    vectors = image_vectors(model, batch, settings, features, anchor, cancellation);
+  }
+  const auto lap = watch.lap(result.forward_ms);
+  std::vector<int64_t> ids;
+  PackedSequences sequences;
+  for (const auto& sample : batch.samples) {
+    ids.insert(ids.end(), sample.ids.begin(), sample.ids.end());
+    sequences.lengths.push_back(static_cast<int64_t>(sample.ids.size()));
+  }
+  const auto id_tensor = at::tensor(ids, at::kLong);
+  sequences.embeddings = language_model.embed(id_tensor.to(device));
+  if (vectors.defined()) {
+    const auto places = (id_tensor == model.config().image_token_id).nonzero().squeeze(-1);
+    sequences.embeddings = sequences.embeddings.index_copy(0, places.to(device), vectors);
+    result.image_tokens = vectors.size(0);
+  }
+  const LayerRunner run_layer = [&](int64_t index, const LayerFunction& layer, const at::Tensor& hidden) {
+    cancellation.check();
+    // By reference: a backward pass runs within the call that made it.
+    const LayerFunction run = settings.before_layer ? LayerFunction([&, index, layer](const at::Tensor& x) {
+      // A checkpoint's first run keeps no graph; what does is its second, in the backward pass.
+      settings.before_layer(index, c10::GradMode::is_enabled(), cancellation);
+      return layer(x);
+    })
+                                                    : layer;
+    return settings.checkpoints_activations ? checkpointed(run, hidden, anchor) : run(hidden);
+  };
+  const auto hidden_states = language_model.forward(sequences, run_layer);
+  SupervisedStates states;
+  states.rows = supervised_rows(batch.samples);
+  const auto rows = at::tensor(states.rows.rows, at::kLong).to(device);
+  states.labels = at::tensor(states.rows.labels, at::kLong).to(device);
+  states.hidden = language_model.final_norm(hidden_states.index_select(0, rows));
+  result.label_tokens = static_cast<int64_t>(states.rows.rows.size());
+  result.tokens = static_cast<int64_t>(ids.size());
+  return finish(states);
 }
 
 }  // namespace
@@ -163,49 +221,29 @@ void check_samples(const InternVlConfig& config, const std::vector<TrainSample>&
 at::Tensor batch_loss(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
                       ImageFeatureCache& features, const at::Tensor& anchor, MicroResult& result,
                       Stopwatch& watch, const Cancellation& cancellation) {
-  check_samples(model.config(), batch.samples);
-  const auto device = model.options().device();
-  const auto& language_model = model.language_model();
-  at::Tensor vectors;
-  {
-    const auto lap = watch.lap(result.vision_ms);
-    vectors = image_vectors(model, batch, settings, features, anchor, cancellation);
-  }
-  const auto lap = watch.lap(result.forward_ms);
-  std::vector<int64_t> ids;
-  PackedSequences sequences;
-  for (const auto& sample : batch.samples) {
-    ids.insert(ids.end(), sample.ids.begin(), sample.ids.end());
-    sequences.lengths.push_back(static_cast<int64_t>(sample.ids.size()));
-  }
-  const auto id_tensor = at::tensor(ids, at::kLong);
-  sequences.embeddings = language_model.embed(id_tensor.to(device));
-  if (vectors.defined()) {
-    const auto places = (id_tensor == model.config().image_token_id).nonzero().squeeze(-1);
-    sequences.embeddings = sequences.embeddings.index_copy(0, places.to(device), vectors);
-    result.image_tokens = vectors.size(0);
-  }
-  const LayerRunner run_layer = [&](int64_t index, const LayerFunction& layer, const at::Tensor& hidden) {
-    cancellation.check();
-    // By reference: a backward pass runs within the call that made it.
-    const LayerFunction run = settings.before_layer ? LayerFunction([&, index, layer](const at::Tensor& x) {
-      // A checkpoint's first run keeps no graph; what does is its second, in the backward pass.
-      settings.before_layer(index, c10::GradMode::is_enabled(), cancellation);
-      return layer(x);
-    })
-                                                    : layer;
-    return settings.checkpoints_activations ? checkpointed(run, hidden, anchor) : run(hidden);
+  const auto finish = [&](const SupervisedStates& states) {
+    const auto weights =
+        states.rows.is_weighted ? at::tensor(states.rows.weights).to(states.hidden.device()) : at::Tensor();
+    return linear_cross_entropy(states.hidden, model.language_model().head_weight(), states.labels, weights,
+                                batch.denominator, settings.loss_chunk_rows);
   };
-  const auto hidden_states = language_model.forward(sequences, run_layer);
-  const auto supervised = supervised_rows(batch.samples);
-  const auto rows = at::tensor(supervised.rows, at::kLong).to(device);
-  const auto labels = at::tensor(supervised.labels, at::kLong).to(device);
-  const auto normalised = language_model.final_norm(hidden_states.index_select(0, rows));
-  const auto weights = supervised.is_weighted ? at::tensor(supervised.weights).to(device) : at::Tensor();
-  result.label_tokens = static_cast<int64_t>(supervised.rows.size());
-  result.tokens = static_cast<int64_t>(ids.size());
-  return linear_cross_entropy(normalised, language_model.head_weight(), labels, weights, batch.denominator,
-                              settings.loss_chunk_rows);
+  return with_states(model, batch, settings, features, anchor, result, watch, cancellation, finish);
+}
+
+std::vector<double> sample_losses(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
+                                  ImageFeatureCache& features, const at::Tensor& anchor, MicroResult& result,
+                                  Stopwatch& watch, const Cancellation& cancellation) {
+  const auto finish = [&](const SupervisedStates& states) {
+    const auto rows = row_cross_entropy(states.hidden, model.language_model().head_weight(), states.labels,
+                                        settings.loss_chunk_rows)
+                          .to(at::kCPU, at::kDouble);
+    std::vector<double> losses(batch.samples.size(), 0);
+    for (size_t row = 0; row < states.rows.samples.size(); ++row) {
+      losses[states.rows.samples[row]] += rows.const_data_ptr<double>()[row];
+    }
+    return losses;
+  };
+  return with_states(model, batch, settings, features, anchor, result, watch, cancellation, finish);
 }
 
 }  // namespace facellm

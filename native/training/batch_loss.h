@@ -30,4 +30,9 @@ at::Tensor batch_loss(const InternVl& model, const MicroBatch& batch, const Loss
                       ImageFeatureCache& features, const at::Tensor& anchor, MicroResult& result,
                       Stopwatch& watch, const Cancellation& cancellation);
 
+// Of each sample the sum of its learnt tokens' losses in nats, not weighted; no gradient. Fills in as batch_loss does.
+std::vector<double> sample_losses(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
+                                  ImageFeatureCache& features, const at::Tensor& anchor, MicroResult& result,
+                                  Stopwatch& watch, const Cancellation& cancellation);
+
 }  // namespace facellm

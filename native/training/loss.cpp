@@ -101,6 +101,21 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
   return Function::apply(hidden, weight, labels, own, denominator, chunk_rows);
 }
 
+at::Tensor row_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
+                             int64_t chunk_rows) {
+  const c10::NoGradGuard no_grad;
+  const int64_t rows = hidden.size(0);
+  const int64_t chunk = chunk_rows > 0 ? chunk_rows : std::max<int64_t>(rows, 1);
+  std::vector<at::Tensor> losses;
+  for (int64_t begin = 0; begin < rows; begin += chunk) {
+    const int64_t count = std::min(chunk, rows - begin);
+    const auto logits = wide(linear_product(hidden.narrow(0, begin, count), weight));
+    const auto index = labels.narrow(0, begin, count).unsqueeze(1);
+    losses.push_back((logits.logsumexp(1, /*keepdim=*/true) - logits.gather(1, index)).squeeze(1));
+  }
+  return losses.empty() ? at::zeros({0}, hidden.options().dtype(at::kFloat)) : at::cat(losses);
+}
+
 at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight,
                                           const at::Tensor& labels, const at::Tensor& row_weights,
                                           double denominator) {

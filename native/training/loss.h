@@ -14,6 +14,10 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
                                 const at::Tensor& labels, const at::Tensor& row_weights,
                                 double denominator, int64_t chunk_rows);
 
+// -log softmax(hidden W^T)[label] of each row, [R], with the same precision and chunks. No gradient.
+at::Tensor row_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
+                             int64_t chunk_rows);
+
 // The plain version: whole logits, libtorch's own cross-entropy; the test's reference.
 at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight,
                                           const at::Tensor& labels, const at::Tensor& row_weights,

@@ -172,15 +172,18 @@ MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& can
   }
 }
 
-MicroResult Trainer::evaluate(const MicroBatch& batch, const Cancellation& cancellation) {
+EvaluateResult Trainer::evaluate(const MicroBatch& batch, const Cancellation& cancellation) {
   require_device(state_->info.device);
   const c10::NoGradGuard no_grad;
   state_->dropout->probability = 0;
-  MicroResult result{};
+  EvaluateResult result{};
   Stopwatch watch(state_->model->options().device());
-  const auto loss = batch_loss(*state_->model, batch, state_->settings, *state_->features, state_->anchor,
-                               result, watch, cancellation);
-  result.loss = loss.item<double>();
+  result.sample_losses = sample_losses(*state_->model, batch, state_->settings, *state_->features, state_->anchor,
+                                       result.micro, watch, cancellation);
+  for (size_t i = 0; i < batch.samples.size(); ++i) {
+    result.micro.loss += batch.samples[i].weight * result.sample_losses[i];
+  }
+  result.micro.loss /= batch.denominator;
   watch.read();
   return result;
 }

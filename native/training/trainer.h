@@ -67,6 +67,11 @@ struct MicroResult {
   double vision_ms, forward_ms, backward_ms;
 };
 
+struct EvaluateResult {
+  MicroResult micro;                  // its loss as accumulate() has it: weighted, over the denominator
+  std::vector<double> sample_losses;  // of each sample the sum over its learnt tokens, nats
+};
+
 struct UpdateRequest {
   double learning_rate;
   double max_grad_norm;  // 0: no clipping
@@ -101,8 +106,8 @@ class Trainer {
   // Forward and backward of one micro-batch; gradients add up until update(). Throws kLossNonFinite and
   // kImageTokenMismatch; after any throw the gradients of the whole update are gone.
   MicroResult accumulate(const MicroBatch& batch, const Cancellation& cancellation);
-  // The loss alone, without dropout and gradients.
-  MicroResult evaluate(const MicroBatch& batch, const Cancellation& cancellation);
+  // The losses alone, without dropout and gradients.
+  EvaluateResult evaluate(const MicroBatch& batch, const Cancellation& cancellation);
   // Clips, updates, clears. Throws kLossNonFinite before touching a parameter. After any throw the gradients are gone.
   UpdateResult update(const UpdateRequest& request, const Cancellation& cancellation);
   // L2 norms of the gradients now held, by checkpoint or PEFT name (tests, diagnostics).

@@ -122,6 +122,7 @@ describe('contract: addon and native.ts', () => {
       NativeChooseResult: chosen,
       NativeTensor: tensor ?? {},
       NativeMicroResult: await trainer.accumulate(micro).promise,
+      NativeEvaluateResult: await trainer.evaluate(micro).promise,
       NativeUpdateResult: await trainer.update({ learningRate: 0, maxGradNorm: 0 }).promise,
     };
     for (const [name, result] of Object.entries(results)) assertDeclared(result, name);

@@ -31,7 +31,7 @@ describe('golden: asked as taught', () => {
       const asked = [...(await encodeChat(rendered, tokenizer, [IMAGE_TOKENS])).ids];
       for (const answer of new Set(Object.values(answers))) {
         const turns = [{ user: `<image>\n${student}`, assistant: answer }];
-        const record = { index: 0, images: ['unused'], system: undefined, turns };
+        const record = { index: 0, images: ['unused'], system: undefined, facts: {}, turns };
         const options = { system: '', cutoffLength: 256 };
         const taught = await encodeRecord(tokenizer, record, [IMAGE_TOKENS], options);
         assert.ok(taught);

@@ -63,6 +63,7 @@ describe('readDataset: dataset_info.json', () => {
         index: 0,
         images: [folder.at('fairface', 'val', '1.jpg')],
         system: undefined,
+        facts: {},
         turns: [{ user: '<image>Describe this image.', assistant: 'A face.' }],
       },
     ]);

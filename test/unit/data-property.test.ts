@@ -93,6 +93,7 @@ describe('readDataset: properties', () => {
           index,
           images: turns.flatMap(({ images }) => images.map((image) => folder.at(image))),
           system: system?.text,
+          facts: {},
           turns: turns.map(({ parts, assistant }) => ({ user: parts.join('<image>'), assistant })),
         })),
       );

@@ -42,12 +42,14 @@ describe('readDataset: files', () => {
         index: 0,
         images: [folder.at('faces', '2.jpg'), folder.at('faces', '1.jpg')],
         system: undefined,
+        facts: {},
         turns: [{ user: '<image><image>Same person?', assistant: 'No.' }],
       },
       {
         index: 1,
         images: [],
         system: 'Be brief.',
+        facts: {},
         turns: [{ user: 'Hello', assistant: 'Hi' }],
       },
     ]);

@@ -252,12 +252,23 @@ describe('readDataset: records', () => {
         index: 0,
         images: [folder.at('2.jpg'), folder.at('1.jpg')],
         system: 'turn',
+        facts: {},
         turns: [
           { user: '<image>q1', assistant: ' a1\r\n' },
           { user: 'q2 <image>', assistant: 'a2' },
         ],
       },
     ]);
+  });
+
+  it('reads what a record says of the person, as text; other kinds of values say nothing', async () => {
+    const own = { conversations: PAIR, person: 17, gender: 'Female', age: '20-29', race: ['x'] };
+    const file = await write([own, { conversations: PAIR, person: '', gender: null }]);
+    const { records } = await readDataset(file);
+    assert.deepEqual(
+      records.map(({ facts }) => facts),
+      [{ person: '17', gender: 'Female', age: '20-29' }, {}],
+    );
   });
 
   it('takes null and empty columns as none, and one path as a list of one', async () => {

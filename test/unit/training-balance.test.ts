@@ -5,22 +5,27 @@ import fc from 'fast-check';
 
 import { balancedWeights } from '../../lib/training/balance.js';
 
-function record(user: string, assistant: string) {
-  return { turns: [{ user, assistant }] };
+const ANSWERS = { balancesAnswers: true, balancesGroups: [] } as const;
+
+function record(user: string, assistant: string, facts: { gender?: string; race?: string } = {}) {
+  return { turns: [{ user, assistant }], facts };
 }
 
 describe('balanced answers', () => {
   it('a rare answer weighs as much as a frequent one, in sum', () => {
-    const weights = balancedWeights([
-      ...[record('glasses?', 'no'), record('glasses?', 'no'), record('glasses?', 'no')],
-      ...[record('glasses?', 'yes'), record('smile?', 'yes')],
-    ]);
+    const weights = balancedWeights(
+      [
+        ...[record('glasses?', 'no'), record('glasses?', 'no'), record('glasses?', 'no')],
+        ...[record('glasses?', 'yes'), record('smile?', 'yes')],
+      ],
+      ANSWERS,
+    );
     assert.deepEqual(weights, [4 / 6, 4 / 6, 4 / 6, 2, 1]);
   });
 
   it('answers that are all different weigh 1', () => {
     const records = ['a', 'b', 'c'].map((answer) => record('Describe this image.', answer));
-    assert.deepEqual(balancedWeights(records), [1, 1, 1]);
+    assert.deepEqual(balancedWeights(records, ANSWERS), [1, 1, 1]);
   });
 
   it('the mean over a question is 1, and its answers weigh the same', () => {
@@ -30,7 +35,10 @@ describe('balanced answers', () => {
     });
     fc.assert(
       fc.property(fc.array(one, { minLength: 1, maxLength: 60 }), (turns) => {
-        const weights = balancedWeights(turns.map((turn) => ({ turns: [turn] })));
+        const weights = balancedWeights(
+          turns.map((turn) => ({ turns: [turn], facts: {} })),
+          ANSWERS,
+        );
         for (const user of new Set(turns.map((turn) => turn.user))) {
           const own = turns.flatMap((turn, i) =>
             turn.user === user ? [{ answer: turn.assistant, weight: weights[i] ?? NaN }] : [],
@@ -44,6 +52,26 @@ describe('balanced answers', () => {
           }
         }
       }),
+    );
+  });
+
+  it('groups of people, alone and together with answers; what is not known is a group, too', () => {
+    const women = [
+      record('q', 'yes', { gender: 'Female' }),
+      record('q', 'no', { gender: 'Female' }),
+    ];
+    const others = [record('q', 'yes', { gender: 'Male' }), record('q', 'no')];
+    const records = [...women, ...others];
+    const groups = ['gender'] as const;
+    assert.deepEqual(balancedWeights(records, { balancesAnswers: false, balancesGroups: groups }), [
+      4 / 6,
+      4 / 6,
+      4 / 3,
+      4 / 3,
+    ]);
+    assert.deepEqual(
+      balancedWeights(records, { balancesAnswers: true, balancesGroups: groups }),
+      [1, 1, 1, 1],
     );
   });
 });

@@ -23,6 +23,8 @@ export interface LossPlotOptions {
   readonly folder: string;
   /** In the order of their steps, 1 to about 100,000; those that are not finite are not drawn. */
   readonly points: readonly LossPoint[];
+  /** Of data that are not learnt from. @default none */
+  readonly validation?: readonly LossPoint[];
   readonly title: string;
 }
 
@@ -31,7 +33,10 @@ export interface LossPlotFiles {
   readonly pngPath: string;
 }
 
-function curves(points: readonly LossPoint[]): (LossPoint & { readonly curve: string })[] {
+function curves(
+  points: readonly LossPoint[],
+  validation: readonly LossPoint[],
+): (LossPoint & { readonly curve: string })[] {
   const finite = points.filter(({ loss }) => Number.isFinite(loss));
   if (finite.length === 0) {
     throw createError(
@@ -44,11 +49,16 @@ function curves(points: readonly LossPoint[]): (LossPoint & { readonly curve: st
   return [
     ...thin(finite, MAX_POINTS_PER_CURVE).map((point) => ({ ...point, curve: 'original' })),
     ...thin(smoothed, MAX_POINTS_PER_CURVE).map((point) => ({ ...point, curve: 'smoothed' })),
+    ...thin(
+      validation.filter(({ loss }) => Number.isFinite(loss)),
+      MAX_POINTS_PER_CURVE,
+    ).map((point) => ({ ...point, curve: 'validation' })),
   ];
 }
 
-function specOf(points: readonly LossPoint[], title: string): TopLevelSpec {
-  const values = curves(points);
+function specOf({ points, validation = [], title }: LossPlotOptions): TopLevelSpec {
+  const values = curves(points, validation);
+  const isValidated = values.some(({ curve }) => curve === 'validation');
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     width: WIDTH,
@@ -58,7 +68,12 @@ function specOf(points: readonly LossPoint[], title: string): TopLevelSpec {
     title: { text: title, limit: WIDTH },
     data: { values },
     // One point a curve: a line through it has no length.
-    mark: { type: 'line', color: '#1f77b4', strokeWidth: 1.5, point: values.length === 2 },
+    mark: {
+      type: 'line',
+      strokeWidth: 1.5,
+      point: values.length === 2 || isValidated,
+      ...(isValidated ? {} : { color: '#1f77b4' }),
+    },
     encoding: {
       x: {
         field: 'step',
@@ -68,12 +83,26 @@ function specOf(points: readonly LossPoint[], title: string): TopLevelSpec {
         axis: { format: ',d', tickMinStep: 1 },
       },
       y: { field: 'loss', type: 'quantitative', title: 'loss', scale: { zero: false } },
-      opacity: {
-        field: 'curve',
-        type: 'ordinal',
-        scale: { domain: ['original', 'smoothed'], range: [0.4, 1] },
-        legend: { title: null, orient: 'top-right' },
-      },
+      ...(isValidated
+        ? {
+            color: {
+              field: 'curve',
+              type: 'nominal',
+              scale: {
+                domain: ['original', 'smoothed', 'validation'],
+                range: ['#a5c8e1', '#1f77b4', '#d62728'],
+              },
+              legend: { title: null, orient: 'top-right' },
+            },
+          }
+        : {
+            opacity: {
+              field: 'curve',
+              type: 'ordinal',
+              scale: { domain: ['original', 'smoothed'], range: [0.4, 1] },
+              legend: { title: null, orient: 'top-right' },
+            },
+          }),
     },
   };
 }
@@ -86,10 +115,10 @@ function specOf(points: readonly LossPoint[], title: string): TopLevelSpec {
  * FACELLM_PACKAGE_MISSING without vega
  */
 export async function writeLossPlot(options: LossPlotOptions): Promise<LossPlotFiles> {
-  const { folder, points, title } = options;
+  const { folder } = options;
   const svgPath = join(folder, 'training_loss.svg');
   const pngPath = join(folder, 'training_loss.png');
-  const svg = await svgOf(specOf(points, title));
+  const svg = await svgOf(specOf(options));
   await writeFileAtomic(svgPath, svg);
   const { default: sharp } = await import('sharp');
   const png = await sharp(Buffer.from(svg), { density: PNG_DENSITY }).png().toBuffer();

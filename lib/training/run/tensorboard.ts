@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { AppendFile, runWriteError } from '../../files/index.js';
 import { encodeEvent, frameRecord, type TensorBoardEvent } from './event-encoding.js';
+import type { ValidationRecord } from '../validation/validation.js';
 import type { StepRecord } from './step-record.js';
 
 const FILE_NAME = /^events\.out\.tfevents\.(\d+)\./;
@@ -30,6 +31,27 @@ export function scalarsOf(record: StepRecord): Readonly<Record<string, number>> 
     'speed/tokens_per_second': record.tokensPerSecond,
     // A float has 24 bits, too few for bytes.
     'memory/peak_gib': record.peakBytes / 1024 ** 3,
+  };
+}
+
+/** Tags of a validation; groups by what they are, such as `eval/accuracy/gender/Female`. */
+export function validationScalarsOf(record: ValidationRecord): Readonly<Record<string, number>> {
+  const { loss, accuracy, balancedAccuracy, groups, worstGroup, own } = record;
+  const ofGroups = groups.flatMap(({ fact, value, ...counts }) => [
+    [`eval/loss/${fact}/${value}`, counts.loss] as const,
+    ...(counts.accuracy === undefined
+      ? []
+      : [[`eval/accuracy/${fact}/${value}`, counts.accuracy] as const]),
+  ]);
+  return {
+    'eval/loss': loss,
+    ...(accuracy === undefined ? {} : { 'eval/accuracy': accuracy }),
+    ...(balancedAccuracy === undefined ? {} : { 'eval/balanced_accuracy': balancedAccuracy }),
+    ...(worstGroup?.accuracy === undefined
+      ? {}
+      : { 'eval/worst_group_accuracy': worstGroup.accuracy }),
+    ...Object.fromEntries(ofGroups),
+    ...Object.fromEntries(Object.entries(own).map(([name, value]) => [`eval/${name}`, value])),
   };
 }
 
@@ -83,6 +105,10 @@ export class TensorBoardWriter {
   /** Adds what {@link scalarsOf} makes of a record; durable after `flush()`. */
   append(record: StepRecord): void {
     this.add(record.step, scalarsOf(record));
+  }
+
+  appendValidation(record: ValidationRecord): void {
+    this.add(record.step, validationScalarsOf(record));
   }
 
   /** @throws TrainingError FACELLM_RUN_WRITE */

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 
 import { JournalFile, type JournalLine } from '../../files/index.js';
 import { formatDuration } from '../../progress/index.js';
+import type { ValidationRecord } from '../validation/validation.js';
 import type { StepRecord } from './step-record.js';
 
 export const TRAINER_LOG_NAME = 'trainer_log.jsonl';
@@ -70,6 +71,24 @@ export function trainerLogEntry(record: StepRecord, resumeStep = 0): TrainerLogE
   };
 }
 
+/** The line of a validation: `eval_loss` as theirs, and ours beside it. */
+export function validationLogEntry(record: ValidationRecord): Readonly<Record<string, unknown>> {
+  const { step, totalSteps, epoch, loss, accuracy, balancedAccuracy, groups, worstGroup, own } =
+    record;
+  return {
+    current_steps: step,
+    total_steps: totalSteps,
+    ...ifFinite('eval_loss', Number(loss.toPrecision(6))),
+    ...ifFinite('eval_accuracy', accuracy ?? Number.NaN),
+    ...ifFinite('eval_balanced_accuracy', balancedAccuracy ?? Number.NaN),
+    ...ifFinite('epoch', roundTo(epoch, 6)),
+    ...(groups.length > 0 ? { eval_groups: groups } : {}),
+    ...(worstGroup === undefined ? {} : { eval_worst_group: worstGroup }),
+    ...(Object.keys(own).length > 0 ? { eval_own: own } : {}),
+    eval_is_best: record.isBest,
+  };
+}
+
 export class TrainerLog {
   readonly #log: JournalFile;
   readonly #resumeStep: number;
@@ -97,6 +116,10 @@ export class TrainerLog {
   /** Adds the line of one logging event; durable after `flush()`. */
   append(record: StepRecord): void {
     this.#log.append({ ...trainerLogEntry(record, this.#resumeStep) });
+  }
+
+  appendValidation(record: ValidationRecord): void {
+    this.#log.append({ ...validationLogEntry(record) });
   }
 
   /** @throws TrainingError FACELLM_RUN_WRITE */

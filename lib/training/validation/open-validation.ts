@@ -1,0 +1,119 @@
+/** From a recipe to the records that are learnt from and the set that the run is examined on. */
+import { type Dataset, readDataset, type TrainingRecord } from '../../data/index.js';
+import { createError } from '../../errors.js';
+import { FILES_AT_ONCE, mapBounded } from '../../jobs/index.js';
+import type { TrainingRecipe } from '../recipe.js';
+import type { SampleSetParts } from '../sample-set.js';
+import { sampledPictureHash } from '../sampled-hash.js';
+import type { TrainOptions } from '../train-options.js';
+import { closedAnswers } from './closed-answers.js';
+import { METRICS } from './figures.js';
+import { splitRecords } from './split.js';
+import { ValidationSet } from './validation-set.js';
+
+export interface ValidationRecords {
+  readonly train: readonly TrainingRecord[];
+  /** Empty without validation. */
+  readonly validation: readonly TrainingRecord[];
+  /** sha256 of validation data of their own. */
+  readonly sha256: string | undefined;
+}
+
+const MOST_TOLD = 1000;
+
+/**
+ * @throws DataError FACELLM_DATA_INVALID where nothing would be left to learn from, a person is not known, or data to
+ *   validate share pictures or people with data to learn from; what readDataset throws
+ */
+export async function validationRecords(
+  dataset: Dataset,
+  recipe: TrainingRecipe,
+  options: TrainOptions,
+  signal: AbortSignal | undefined,
+): Promise<ValidationRecords> {
+  const { validation } = recipe;
+  if (validation === null) return { train: dataset.records, validation: [], sha256: undefined };
+  if ('share' in validation) {
+    return { ...splitRecords(dataset.records, validation, recipe.seed), sha256: undefined };
+  }
+  const own = await readDataset(validation.data, {
+    name: validation.dataset,
+    imageRoot: validation.imageRoot,
+    checkImages: 'header',
+    signal,
+    onInvalid: options.onInvalid,
+  });
+  await checkApart(dataset.records, own.records, validation.data, signal);
+  return { train: dataset.records, validation: own.records, sha256: own.sha256 };
+}
+
+/** A picture or a person on both sides makes every figure too good. Pictures are told by their bytes. */
+async function checkApart(
+  train: readonly TrainingRecord[],
+  validation: readonly TrainingRecord[],
+  file: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const people = new Set(train.flatMap(({ facts }) => facts.person ?? []));
+  const paths = [...new Set([...train, ...validation].flatMap(({ images }) => images))];
+  const hashes = await mapBounded(paths, FILES_AT_ONCE, (path) => {
+    signal?.throwIfAborted();
+    return sampledPictureHash(path);
+  });
+  const hashOf = new Map(paths.map((path, i) => [path, hashes[i]]));
+  const pictures = new Set(train.flatMap(({ images }) => images.map((path) => hashOf.get(path))));
+  const details = validation.flatMap(({ index, images, facts }) => [
+    ...images
+      .filter((path) => pictures.has(hashOf.get(path)))
+      .map((path) => `record ${index}: the picture ${path} is learnt from, too`),
+    ...(facts.person !== undefined && people.has(facts.person)
+      ? [`record ${index}: pictures of the person ${facts.person} are learnt from, too`]
+      : []),
+  ]);
+  if (details.length === 0) return;
+  throw createError(
+    'FACELLM_DATA_INVALID',
+    `${file} shares pictures or people with the data that are learnt from; take them out of one of the two`,
+    { details: details.slice(0, MOST_TOLD) },
+  );
+}
+
+/**
+ * @returns undefined without validation
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a metric that these data cannot give
+ */
+export async function openValidation(
+  { train, validation }: ValidationRecords,
+  parts: SampleSetParts,
+  options: TrainOptions,
+  signal: AbortSignal | undefined,
+): Promise<ValidationSet | undefined> {
+  if (validation.length === 0) return undefined;
+  const answersTo = closedAnswers([...train, ...validation]);
+  const mayLose = options.onInvalid === 'skip';
+  const set = await ValidationSet.encode(validation, answersTo, parts, mayLose, signal);
+  const { bestMetric } = parts.recipe;
+  const isOurs = (METRICS as readonly string[]).includes(bestMetric);
+  const details: string[] = [];
+  if (isOurs && bestMetric !== 'loss' && !set.hasClosedQuestions) {
+    details.push(
+      `recipe.bestMetric: ${bestMetric} is of closed questions, and no question of the data has the same few answers again and again; expected loss`,
+    );
+  }
+  if (
+    bestMetric === 'worstGroupAccuracy' &&
+    !validation.some(({ facts: { gender, age, race } }) => gender ?? age ?? race)
+  ) {
+    details.push(
+      'recipe.bestMetric: worstGroupAccuracy needs records with the keys gender, age or race',
+    );
+  }
+  if (details.length > 0) {
+    throw createError(
+      'FACELLM_INVALID_ARGUMENT',
+      'the recipe asks for a metric that its data cannot give',
+      { details },
+    );
+  }
+  return set;
+}
