@@ -52,6 +52,7 @@ const LIB = {
     ],
     ...['data', 'model'],
   ],
+  serving: ['binding', 'image', 'tokenizer', 'chat', 'generation', 'model'],
   cli: [
     ...[
       'binding',
@@ -64,7 +65,7 @@ const LIB = {
       'data',
       'model',
     ],
-    ...['training', 'evaluation', 'distributed', 'download'],
+    ...['training', 'evaluation', 'distributed', 'download', 'serving'],
   ],
 };
 const NATIVE = {

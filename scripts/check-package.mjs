@@ -14,6 +14,8 @@ const needed = [
   'dist/index.js',
   'dist/index.d.ts',
   'dist/cli/main.js',
+  'dist/serving/index.js',
+  'dist/serving/parse-worker.js',
   'CMakeLists.txt',
   'binding.gyp',
   'cmake/FindLibtorch.cmake',

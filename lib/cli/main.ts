@@ -26,6 +26,8 @@ import {
 } from './options.js';
 import type { MergeFlags } from './merge.js';
 import type { PlanFlags } from './plan.js';
+import type { KeygenFlags } from './serve.js';
+import { addServeOptions, type ServeFlags } from './serve-options.js';
 import type { TrainFlags } from './train.js';
 
 /** A command whose own module decides the exit code. */
@@ -163,6 +165,21 @@ export function createProgram(finish: Finish): Command {
     .action(async (flags: MergeFlags) => {
       const { runMerge } = await import('./merge.js');
       await runMerge(flags, process);
+    });
+
+  const serving = addServeOptions(program.command('serve'));
+  serving.action(async (flags: ServeFlags) => {
+    const { runServe } = await import('./serve.js');
+    finish(await runServe(flags, serving, process));
+  });
+
+  addJsonOption(program.command('keygen'))
+    .description("a new API key: the client's key, then the line for the server's --api-keys")
+    .argument('<name>', 'who it is for; stands in logs')
+    .option('--rights <right...>', 'infer, metrics, admin, priority (default: infer)')
+    .action(async (name: string, flags: KeygenFlags) => {
+      const { runKeygen } = await import('./serve.js');
+      runKeygen(name, flags, process);
     });
 
   program

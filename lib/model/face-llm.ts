@@ -111,6 +111,11 @@ export class FaceLlm implements AsyncDisposable {
     return this.#info;
   }
 
+  /** Tokens of prompt and answer together, at most. */
+  get maxContext(): number {
+    return this.#parts.maxContext;
+  }
+
   /** What the checkpoint's config files say. */
   get config(): CheckpointConfig {
     return this.#parts.config;

@@ -1,0 +1,84 @@
+/** How many requests may be here at a time, and who is turned away at once instead of being kept waiting for nothing. */
+import { shuttingDown, tooBusy } from './api-error.js';
+import { FairQueue } from './fair-queue.js';
+import type { ServerLimits } from './options.js';
+import { BytesInFlight } from './read-body.js';
+import { Room } from './room.js';
+import { WorkRate } from './work-rate.js';
+
+/** Where nothing is measured yet. */
+const USUAL_WAIT_MS = 1000;
+
+export class Admission {
+  readonly bodies: BytesInFlight;
+  /** Bytes of decoded pictures. */
+  readonly decoded: Room;
+  readonly queue: FairQueue;
+  readonly rate: WorkRate = new WorkRate();
+  readonly #limits: ServerLimits;
+  readonly #rows: number;
+  #inside = 0;
+  #isDraining = false;
+  #onEmpty: (() => void) | undefined;
+
+  /** @param rows answers that the engine computes at a time */
+  constructor(limits: ServerLimits, rows: number) {
+    this.#limits = limits;
+    this.#rows = rows;
+    this.bodies = new BytesInFlight(limits.bodyBytesInFlight);
+    this.decoded = new Room(limits.decodedBytes);
+    this.queue = new FairQueue(rows);
+  }
+
+  /** Requests that were let in and have not ended. */
+  get inside(): number {
+    return this.#inside;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Milliseconds until what waits now will have begun. */
+  get expectedWait(): number {
+    return this.rate.wait(this.queue.waitingCost);
+  }
+
+  /**
+   * Before anything of the request is read.
+   *
+   * @returns to be called once it has ended; idempotent
+   * @throws ApiError 429, 503
+   */
+  enter(declaredBytes: number): () => void {
+    if (this.#isDraining) throw shuttingDown();
+    if (this.#inside >= this.#rows + this.#limits.queue) throw this.#full();
+    if (this.bodies.bytes + declaredBytes > this.#limits.bodyBytesInFlight) {
+      throw tooBusy('too many bytes are under way', 1000);
+    }
+    this.checkWait();
+    this.#inside++;
+    let isInside = true;
+    return () => {
+      if (!isInside) return;
+      isInside = false;
+      this.#inside--;
+      if (this.#inside === 0) this.#onEmpty?.();
+    };
+  }
+
+  /** @throws ApiError 429 where the work that waits is more than may wait */
+  checkWait(): void {
+    if (this.queue.waiting > 0 && this.expectedWait > this.#limits.maxWait) throw this.#full();
+  }
+
+  /** Lets nobody in any more; resolves when the last one has left. */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    if (this.#inside > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+  }
+
+  #full(): Error {
+    return tooBusy('the queue is full', this.expectedWait || USUAL_WAIT_MS);
+  }
+}

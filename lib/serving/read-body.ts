@@ -1,0 +1,83 @@
+/** The bytes of a request's body, counted as they come: by us, whatever the framework does. */
+import type { IncomingMessage } from 'node:http';
+
+import { ApiError, ClientGone, tooBusy } from './api-error.js';
+
+/** Bytes of all bodies that are in memory at a time. */
+export class BytesInFlight {
+  readonly #most: number;
+  #bytes = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @throws ApiError 429 */
+  take(bytes: number): void {
+    if (this.#bytes + bytes > this.#most) throw tooBusy('too many bytes are under way', 1000);
+    this.#bytes += bytes;
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
+
+function tooLarge(most: number): ApiError {
+  return new ApiError(413, 'request_too_large', `the body is larger than ${most} bytes`, {
+    headers: { connection: 'close' },
+  });
+}
+
+/**
+ * @param taken counts what is held of `inFlight`, for who gives it back
+ * @throws ApiError 413, 429; ClientGone
+ */
+export function readBody(
+  incoming: IncomingMessage,
+  most: number,
+  inFlight: BytesInFlight,
+  taken: { bytes: number },
+): Promise<Uint8Array> {
+  const declared = Number(incoming.headers['content-length'] ?? 0);
+  if (declared > most) throw tooLarge(most);
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const refuse = (error: Error): void => {
+      incoming.off('data', take);
+      incoming.pause();
+      reject(error);
+    };
+    const take = (chunk: Buffer): void => {
+      size += chunk.length;
+      try {
+        if (size > most) throw tooLarge(most);
+        inFlight.take(chunk.length);
+        taken.bytes += chunk.length;
+        chunks.push(chunk);
+      } catch (error) {
+        refuse(error as Error);
+      }
+    };
+    incoming.on('data', take);
+    incoming.once('end', () => resolve(joined(chunks, size)));
+    const gone = (): void => reject(new ClientGone('the client went away while it was sending'));
+    incoming.once('error', gone);
+    incoming.once('close', gone);
+  });
+}
+
+function joined(chunks: readonly Buffer[], size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,30 @@
+/** What all routes of a server share. */
+import type { FaceLlm } from '../model/index.js';
+import type { Admission } from './admission.js';
+import type { BodyParser } from './body-parser.js';
+import type { Catalogue } from './catalogue.js';
+import type { Guards } from './guards.js';
+import type { Keys } from './keys.js';
+import type { Metrics } from './metrics.js';
+import type { Policy } from './options.js';
+import type { Pulse } from './pulse.js';
+
+export interface ServerState {
+  readonly model: FaceLlm;
+  readonly catalogue: Catalogue;
+  readonly policy: Policy;
+  readonly admission: Admission;
+  readonly parser: BodyParser;
+  readonly keys: Keys;
+  readonly guards: () => Guards;
+  readonly metrics: Metrics;
+  readonly pulse: Pulse;
+  readonly log: (line: object) => void;
+  /** Aborted when what is under way shall end. */
+  readonly ending: AbortSignal;
+  /** Streams that are open. */
+  streams: number;
+  hasFailed: boolean;
+  /** The model is of no use any more. */
+  fail(error: unknown): void;
+}
