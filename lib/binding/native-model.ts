@@ -70,8 +70,11 @@ export interface NativeLoadRequest {
 
 export interface NativeImageInput {
   readonly key: string;
-  /** `[height, width, 3]` uint8; copied by the addon before the call returns. */
-  readonly rgb: Uint8Array;
+  /**
+   * `[height, width, 3]` uint8; copied by the addon before the call returns. Absent: the request waits until they are
+   * given, where nothing that the engine has covers them. `trace` takes no picture without.
+   */
+  readonly rgb?: Uint8Array | undefined;
   readonly width: number;
   readonly height: number;
   readonly columns: number;
@@ -179,6 +182,8 @@ export interface NativeStats {
   /** Whose vectors requests hold. */
   readonly pinnedImages: number;
   readonly cachedImages: number;
+  /** Pixels that came, with a request or when they were wanted. */
+  readonly receivedImages: number;
   readonly steps: number;
   readonly tokensComputed: number;
   readonly tokensCached: number;
@@ -265,6 +270,13 @@ export interface NativeModel {
   info(): NativeModelInfo;
   /** Takes the tokens of all requests, one call a step. Before the first `generate`. */
   onTokens(callback: (batch: NativeTokenBatch) => void): void;
+  /**
+   * Told the number of a request and the place of its image that waits for pixels; of requests about one picture one at
+   * a time. Before the first request without pixels.
+   */
+  onPixelsWanted(callback: (request: number, image: number) => void): void;
+  /** What nobody waits for any more is dropped. Copied before the call returns. */
+  givePixels(request: number, image: number, rgb: Uint8Array): NativeJob<void>;
   generate(request: NativeGenerateRequest): NativeGenerateJob;
   choose(request: NativeChooseRequest): NativeRequest<NativeChooseResult>;
   embedImages(

@@ -1,9 +1,10 @@
 /** Exact probabilities of given answers. */
-import type { NativeModel, NativePrompt } from '../binding/native.js';
+import type { NativeModel } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import type { AnswerTimings } from './answer.js';
+import type { PicturedPrompt, PixelDesk } from './pixel-desk.js';
 import { promptHash } from './prompt-hash.js';
 
 export interface Choice {
@@ -54,6 +55,7 @@ export function softmax(logProbs: readonly number[]): number[] {
 
 export interface ChooseContext {
   readonly native: NativeModel;
+  readonly pixels: PixelDesk;
   /** Ids of the adapters that work. */
   readonly adapters: readonly number[];
   readonly tokenizer: TextCoder;
@@ -87,7 +89,7 @@ function checkDistinct(texts: readonly string[], ids: readonly Int32Array[]): vo
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for choices that are the same to the model */
 export async function choose(
   context: ChooseContext,
-  prompt: NativePrompt,
+  prompt: PicturedPrompt,
   given: readonly (string | { readonly text: string; readonly label?: string | undefined })[],
 ): Promise<ChoiceResult> {
   const options = given.map((one) => (typeof one === 'string' ? { text: one } : one));
@@ -102,13 +104,15 @@ export async function choose(
   );
   checkDistinct(texts, ids);
   signal?.throwIfAborted();
-  const job = native.choose({
-    prompt,
-    adapters: context.adapters,
-    choices: ids,
-    usesPrefixCache: context.usesPrefixCache,
-    prefixGroup: context.prefixGroup,
-  });
+  const job = context.pixels.submit(prompt.images, (images) =>
+    native.choose({
+      prompt: { ids: prompt.ids, images },
+      adapters: context.adapters,
+      choices: ids,
+      usesPrefixCache: context.usesPrefixCache,
+      prefixGroup: context.prefixGroup,
+    }),
+  );
   const result = await settle(job, signal);
   const probabilities = softmax([...result.logProbs]);
   const choices = texts.map((text, i) => ({

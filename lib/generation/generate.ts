@@ -1,15 +1,17 @@
 /** Runs prompts on the engine: a request each, all answers to it in one. */
-import type { NativePrompt } from '../binding/native.js';
+import type { NativeGenerateJob, NativeGenerateResult } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
 import type { AnswerPiece, AnswerResult } from './answer.js';
 import { type AnswerContext, AnswerRows } from './answer-rows.js';
 import { type ResolvedGeneration, samplingOf } from './options.js';
+import type { PicturedPrompt, PixelDesk } from './pixel-desk.js';
 import { promptHash } from './prompt-hash.js';
 import { together } from './together.js';
 import type { TokenRouter } from './token-router.js';
 
 export interface GenerateContext extends AnswerContext {
   readonly tokens: TokenRouter;
+  readonly pixels: PixelDesk;
   /** Ids of the adapters that work. */
   readonly adapters: readonly number[];
   readonly usesPrefixCache: boolean;
@@ -27,7 +29,7 @@ export interface GenerateContext extends AnswerContext {
  */
 export async function generate(
   context: GenerateContext,
-  prompts: readonly NativePrompt[],
+  prompts: readonly PicturedPrompt[],
   options: ResolvedGeneration,
   push: (place: number, piece: AnswerPiece) => void,
 ): Promise<readonly AnswerResult[]> {
@@ -38,26 +40,30 @@ export async function generate(
 
 async function answer(
   context: GenerateContext,
-  prompt: NativePrompt,
+  prompt: PicturedPrompt,
   options: ResolvedGeneration,
   place: number,
   push: (piece: AnswerPiece) => void,
 ): Promise<AnswerResult> {
   const { signal } = context;
   const rows = new AnswerRows(context, prompt, options, push);
-  const job = context.tokens.generate(
-    {
-      prompt,
-      adapters: context.adapters,
-      sampling: options.sampling,
-      rows: options.n,
-      firstRow: place * options.n,
-      maxNewTokens: options.maxNewTokens,
-      eosIds: context.eosIds,
-      usesPrefixCache: context.usesPrefixCache,
-      isMasked: options.mask !== undefined,
-    },
-    (row, token, maskMass) => rows.take(row, token, maskMass),
+  const job = context.pixels.submit<NativeGenerateResult, NativeGenerateJob>(
+    prompt.images,
+    (images) =>
+      context.tokens.generate(
+        {
+          prompt: { ids: prompt.ids, images },
+          adapters: context.adapters,
+          sampling: options.sampling,
+          rows: options.n,
+          firstRow: place * options.n,
+          maxNewTokens: options.maxNewTokens,
+          eosIds: context.eosIds,
+          usesPrefixCache: context.usesPrefixCache,
+          isMasked: options.mask !== undefined,
+        },
+        (row, token, maskMass) => rows.take(row, token, maskMass),
+      ),
   );
   rows.start(job);
   const result = await settle(job, signal).catch((error: unknown) => {

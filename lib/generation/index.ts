@@ -21,4 +21,5 @@ export {
 export type { LogitBias } from './logit-bias.js';
 export type { TokenMaskFunction } from './token-masks.js';
 export { together } from './together.js';
+export { type PicturedPrompt, PixelDesk, type PromptPicture } from './pixel-desk.js';
 export { TokenRouter } from './token-router.js';

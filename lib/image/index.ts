@@ -2,8 +2,8 @@
 export { limitArea, limitedSize } from './area-limit.js';
 export { ByteCache } from './byte-cache.js';
 export { decodeImage, readImageSize } from './decode.js';
-export { DecodedImages } from './decoded-images.js';
 export { headerProblem } from './header.js';
+export { KnownImages } from './known-images.js';
 export { imageSource } from './source.js';
 export {
   checkTiling,

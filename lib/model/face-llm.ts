@@ -18,6 +18,7 @@ import {
   type ChoiceResult,
   generate,
   type ItemResult,
+  type PromptPicture,
   resolveGeneration,
   together,
   withinLength,
@@ -310,7 +311,7 @@ export class FaceLlm implements AsyncDisposable {
       await shared.whenPrepared?.(prompts.map(describePrompt));
       const endId = tokenizer.controlTokens.get('<|im_end|>') ?? config.generation.eosTokenIds[0];
       const context = {
-        ...{ native, adapters: lease.ids, tokenizer, startedAt },
+        ...{ native, pixels: this.#parts.pixels, adapters: lease.ids, tokenizer, startedAt },
         endId: (shared.includeEnd ?? true) ? endId : undefined,
         usesPrefixCache: shared.reusePrefix ?? true,
         prefixGroup: items.length > 1 ? ++this.#prefixGroups : 0,
@@ -323,11 +324,12 @@ export class FaceLlm implements AsyncDisposable {
   }
 
   async #embed(
-    inputs: Parameters<ModelParts['native']['embedImages']>[0],
+    pictures: readonly PromptPicture[],
     lease: AdapterLease,
     signal: AbortSignal | undefined,
   ): Promise<readonly ImageEmbedding[]> {
-    const job = this.#parts.native.embedImages(inputs, lease.ids);
+    const { native, pixels } = this.#parts;
+    const job = pixels.submit(pictures, (images) => native.embedImages(images, lease.ids));
     const tensors = await settle(job, signal);
     return tensors.map(({ shape, data }) => ({
       tokens: shape[0] ?? 0,
@@ -394,6 +396,7 @@ export class FaceLlm implements AsyncDisposable {
       return generate(
         {
           tokens: this.#parts.tokens,
+          pixels: this.#parts.pixels,
           adapters: lease.ids,
           tokenizer: this.#parts.tokenizer,
           eosIds: generation.eosTokenIds,

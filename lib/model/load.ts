@@ -12,8 +12,8 @@ import {
 } from '../checkpoint/index.js';
 import { type DownloadEvent, downloadMissing } from '../download/index.js';
 import { fromNative } from '../errors.js';
-import { TokenRouter } from '../generation/index.js';
-import { DecodedImages } from '../image/index.js';
+import { PixelDesk, TokenRouter } from '../generation/index.js';
+import { KnownImages } from '../image/index.js';
 import {
   abortSignal,
   callback,
@@ -85,7 +85,7 @@ export interface LoadOptions {
    * @default true
    */
   readonly mmap?: boolean | undefined;
-  /** Memory for vectors of pictures already seen; as much, and at most 64 MiB, for their pixels. @default 256 MiB */
+  /** Memory for vectors of pictures already seen. @default 256 MiB */
   readonly imageCacheBytes?: number | undefined;
   /** Memory for keys and values of prompts already computed. @default 512 MiB */
   readonly prefixCacheBytes?: number | undefined;
@@ -105,8 +105,6 @@ export interface LoadOptions {
 
 const DEFAULT_IMAGE_CACHE = 256 * 2 ** 20;
 const DEFAULT_PREFIX_CACHE = 512 * 2 ** 20;
-/** Some twenty photos of a megapixel: those of the conversations under way, not a folder of them. */
-const MOST_PIXEL_BYTES = 64 * 2 ** 20;
 
 /** A loaded model's parts. */
 export interface ModelParts {
@@ -118,7 +116,8 @@ export interface ModelParts {
   readonly directory: string;
   readonly config: CheckpointConfig;
   readonly tokenizer: TokenizerThread;
-  readonly images: DecodedImages;
+  readonly pixels: PixelDesk;
+  readonly images: KnownImages;
   /** How the checkpoint itself was trained, if that is recorded. */
   readonly settings: ServingSettings | undefined;
 }
@@ -171,18 +170,12 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
       readCheckpointConfig(directory),
       readServingSettings(directory, 'FACELLM_CONFIG_INVALID'),
     ]);
-    const native = await loadNative(addon, config, files, tokenizer, options);
-    const { imageCacheBytes = DEFAULT_IMAGE_CACHE } = options;
-    const images = new DecodedImages(addon, Math.min(imageCacheBytes, MOST_PIXEL_BYTES));
-    const { maxContext } = planMemory(
-      config.model.text,
-      native.info().dtype,
-      native.info().device,
-      options,
-    );
+    const { native, maxContext } = await loadNative(addon, config, files, tokenizer, options);
     return {
-      ...{ addon, native, directory, config, settings, images, maxContext },
+      ...{ addon, native, directory, config, settings, maxContext },
       tokens: new TokenRouter(native),
+      pixels: new PixelDesk(native),
+      images: new KnownImages(addon),
       tokenizer: await tokenizer,
     };
   } catch (error) {
@@ -202,12 +195,13 @@ async function loadNative(
   files: CheckpointFiles,
   tokenizer: Promise<unknown>,
   options: LoadOptions,
-): Promise<NativeModel> {
+): Promise<{ readonly native: NativeModel; readonly maxContext: number }> {
   if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
   const device = options.device ?? (await defaultDevice(addon));
   options.signal?.throwIfAborted();
   const dtype = options.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32');
   const prefixCacheBytes = options.prefixCacheBytes ?? DEFAULT_PREFIX_CACHE;
+  const memory = planMemory(config.model.text, dtype, device, { ...options, prefixCacheBytes });
   const job = addon.loadModel(
     {
       config: config.model,
@@ -219,7 +213,7 @@ async function loadNative(
       mmap: options.mmap ?? true,
       imageCacheBytes: options.imageCacheBytes ?? DEFAULT_IMAGE_CACHE,
       prefixCacheBytes,
-      ...planMemory(config.model.text, dtype, device, { ...options, prefixCacheBytes }),
+      ...memory,
     },
     (bytesDone, bytesTotal) => options.onProgress?.({ bytesDone, bytesTotal }),
   );
@@ -233,7 +227,7 @@ async function loadNative(
       throw error;
     });
     if (model.status === 'rejected') throw model.reason;
-    return model.value;
+    return { native: model.value, maxContext: memory.maxContext };
   } finally {
     options.signal?.removeEventListener('abort', cancel);
   }

@@ -1,5 +1,5 @@
 /** What a question has become when the engine is about to get it. */
-import type { NativePrompt } from '../binding/native.js';
+import type { PicturedPrompt } from '../generation/index.js';
 import { callback, type Shape } from '../options/index.js';
 
 export interface PreparedPrompt {
@@ -22,7 +22,7 @@ export const preparationShape: Shape<Preparation> = {
   whenPrepared: callback<NonNullable<Preparation['whenPrepared']>>().optional(),
 };
 
-export function describePrompt({ ids, images }: NativePrompt): PreparedPrompt {
+export function describePrompt({ ids, images }: PicturedPrompt): PreparedPrompt {
   return {
     promptTokens: ids.length,
     tiles: images.map(({ columns, rows, hasThumbnail }) => columns * rows + Number(hasThumbnail)),

@@ -1,15 +1,16 @@
 /** From a conversation with pictures to what the engine takes: decoded, planned, rendered, encoded. */
-import type { NativeAddon, NativeImageInput, NativePrompt } from '../binding/native.js';
+import type { NativeAddon } from '../binding/native.js';
 import { type ChatMessage, type ChatTemplate, encodeChat, imagesOf } from '../chat/index.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { InvalidArgumentError } from '../errors.js';
-import { checkTiling, type DecodedImages, type ImageSource, planTiles } from '../image/index.js';
+import type { PicturedPrompt, PromptPicture } from '../generation/index.js';
+import { checkTiling, type ImageSource, type KnownImages, planTiles } from '../image/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import type { ResolvedPromptOptions } from './prompt-options.js';
 
 export interface PromptParts {
   readonly addon: Pick<NativeAddon, 'chooseTileGrid'>;
-  readonly images: DecodedImages;
+  readonly images: KnownImages;
   readonly config: CheckpointConfig;
   readonly tokenizer: TextCoder;
   readonly template: ChatTemplate;
@@ -17,12 +18,12 @@ export interface PromptParts {
   readonly maxContext: number;
 }
 
-/** Decodes a picture and fixes how it is cut. */
+/** Reads a picture, decodes it if it is not known, and fixes how it is cut. */
 export async function prepareImage(
   parts: Pick<PromptParts, 'addon' | 'config' | 'images'>,
   source: ImageSource,
   options: ResolvedPromptOptions,
-): Promise<NativeImageInput & { readonly tiles: number }> {
+): Promise<PromptPicture & { readonly tiles: number }> {
   checkTiling(options.tiling, parts.config);
   const image = await parts.images.get(source, options);
   const { width, height } = image;
@@ -37,7 +38,7 @@ export async function preparePrompt(
   parts: PromptParts,
   messages: readonly ChatMessage[],
   options: ResolvedPromptOptions,
-): Promise<NativePrompt> {
+): Promise<PicturedPrompt> {
   const rendered = parts.template.render(messages, { system: options.system });
   const images = await Promise.all(
     imagesOf(messages).map((source) => prepareImage(parts, source, options)),

@@ -107,8 +107,10 @@ ImageInput read_image(ObjectReader reader) {
   const auto& path = reader.path();
   ImageInput image;
   image.key = reader.text("key");
-  image.rgb = std::make_shared<const std::vector<uint8_t>>(
-      reader.typed_array<uint8_t>("rgb", napi_uint8_array, "a Uint8Array"));
+  if (reader.has("rgb")) {
+    image.rgb = std::make_shared<const std::vector<uint8_t>>(
+        reader.typed_array<uint8_t>("rgb", napi_uint8_array, "a Uint8Array"));
+  }
   image.width = reader.integer("width");
   image.height = reader.integer("height");
   const int64_t columns = reader.integer("columns"), rows = reader.integer("rows");
@@ -117,7 +119,7 @@ ImageInput read_image(ObjectReader reader) {
   if (image.width < 1 || image.height < 1 || image.width > kLongestSide ||
       image.height > kLongestSide) {
     problems.push_back(path + ": expected a width and height of at least 1");
-  } else if (image.rgb->size() != static_cast<size_t>(image.width * image.height * 3)) {
+  } else if (image.rgb && image.rgb->size() != static_cast<size_t>(image.width * image.height * 3)) {
     problems.push_back(path + ".rgb: expected " + std::to_string(image.width * image.height * 3) +
                        " bytes, got " + std::to_string(image.rgb->size()));
   }
@@ -279,7 +281,12 @@ ChooseRequest to_choose_request(Napi::Value value) {
 
 Prompt to_prompt(Napi::Value value) { return read_object("trace", value, "prompt", read_prompt); }
 
-ImageInput to_image(Napi::Value value) { return read_object("image", value, "image", read_image); }
+ImageInput to_image(Napi::Value value) {
+  return read_object("image", value, "image", [](ObjectReader& reader) {
+    reader.require(reader.has("rgb"), "rgb: expected a Uint8Array");
+    return read_image(reader);
+  });
+}
 
 std::vector<ImageInput> to_images(Napi::Value value) {
   Problems problems;

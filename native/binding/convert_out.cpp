@@ -131,6 +131,7 @@ napi_value to_js(napi_env env, const EngineStats& stats) {
                           {"blockBytes", js::count(env, stats.block_bytes)},
                           {"pinnedImages", js::count(env, stats.pinned_images)},
                           {"cachedImages", js::count(env, stats.cached_images)},
+                          {"receivedImages", js::count(env, stats.received_images)},
                           {"steps", js::count(env, stats.steps)},
                           {"tokensComputed", js::count(env, stats.tokens_computed)},
                           {"tokensCached", js::count(env, stats.tokens_cached)},

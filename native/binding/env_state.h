@@ -75,9 +75,9 @@ class EnvState {
 
   std::shared_ptr<Port> port() const { return port_; }
   EngineThread& engine() { return *engine_; }
-  // Of models, by their numbers: what takes the tokens of each step.
-  using TokenCallbacks = std::unordered_map<uint64_t, Napi::FunctionReference>;
-  const std::shared_ptr<TokenCallbacks> token_callbacks = std::make_shared<TokenCallbacks>();
+  // Of models: what takes the tokens of each step, and what is told whose pixels are wanted.
+  using Callbacks = std::unordered_map<uint64_t, Napi::FunctionReference>;
+  const std::shared_ptr<Callbacks> callbacks = std::make_shared<Callbacks>();
   Napi::FunctionReference model_constructor, trainer_constructor, group_constructor;
 
   // Registers a job and keeps the event loop alive for it.

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "binding/object_reader.h"
 #include "core/translate_exception.h"
 
 namespace facellm {
@@ -13,6 +14,8 @@ void ModelWrap::define(Napi::Env env, EnvState& state) {
        InstanceMethod<&ModelWrap::choose>("choose"),
        InstanceMethod<&ModelWrap::embed_images>("embedImages"),
        InstanceMethod<&ModelWrap::on_tokens>("onTokens"),
+       InstanceMethod<&ModelWrap::on_pixels_wanted>("onPixelsWanted"),
+       InstanceMethod<&ModelWrap::give_pixels>("givePixels"),
        InstanceMethod<&ModelWrap::stats>("stats"),
        InstanceMethod<&ModelWrap::trace>("trace"),
        InstanceMethod<&ModelWrap::load_adapter>("loadAdapter"),
@@ -25,19 +28,42 @@ void ModelWrap::define(Napi::Env env, EnvState& state) {
 ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : EngineObject(info) {
   static std::atomic<uint64_t> next{1};
   auto& state = state_of(info);
-  callback_key_ = next++;
-  callbacks_ = state.token_callbacks;
-  client_ = std::make_shared<JsStepClient>(state.port(), callback_key_);
+  keys_ = {next++, next++};
+  callbacks_ = state.callbacks;
+  client_ = std::make_shared<JsStepClient>(state.port(), keys_);
 }
 
 ModelWrap::~ModelWrap() {
-  if (const auto callbacks = callbacks_.lock()) callbacks->erase(callback_key_);
+  const auto callbacks = callbacks_.lock();
+  if (!callbacks) return;
+  callbacks->erase(keys_.tokens);
+  callbacks->erase(keys_.pixels);
 }
 
-Napi::Value ModelWrap::on_tokens(const Napi::CallbackInfo& info) {
-  if (!info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "onTokens: expected a function");
-  (*state_of(info).token_callbacks)[callback_key_] = Napi::Persistent(info[0].As<Napi::Function>());
+Napi::Value ModelWrap::set_callback(const Napi::CallbackInfo& info, uint64_t key) {
+  if (!info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "callback: expected a function");
+  (*state_of(info).callbacks)[key] = Napi::Persistent(info[0].As<Napi::Function>());
   return info.Env().Undefined();
+}
+
+Napi::Value ModelWrap::on_tokens(const Napi::CallbackInfo& info) { return set_callback(info, keys_.tokens); }
+
+Napi::Value ModelWrap::on_pixels_wanted(const Napi::CallbackInfo& info) { return set_callback(info, keys_.pixels); }
+
+Napi::Value ModelWrap::give_pixels(const Napi::CallbackInfo& info) {
+  return start(info, [&] {
+    std::vector<std::string> problems;
+    const bool are_numbers = info[0].IsNumber() && info[1].IsNumber();
+    if (!are_numbers) problems.push_back("request, image: expected two numbers");
+    const auto request = are_numbers ? info[0].As<Napi::Number>().Int64Value() : 0;
+    const auto image = are_numbers ? info[1].As<Napi::Number>().Uint32Value() : 0;
+    auto rgb =
+        ObjectReader::copy_typed_array<uint8_t>(info[2], napi_uint8_array, "rgb", "a Uint8Array", problems);
+    finish("givePixels", std::move(problems));
+    return [=, rgb = std::make_shared<std::vector<uint8_t>>(std::move(rgb))](FaceLlm& model, const TaskContext&) {
+      model.give_pixels(static_cast<RequestId>(request), image, std::move(*rgb));
+    };
+  });
 }
 
 template <typename Result, typename MakeRequest>

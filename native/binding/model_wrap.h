@@ -1,6 +1,8 @@
 // NativeModel of lib/binding/native.ts.
 //   info()                       [sync]   throws FACELLM_DISPOSED
 //   onTokens(callback)           [sync]   takes the tokens of all its requests, one call a step
+//   onPixelsWanted(callback)     [sync]   takes the number of a request, and of its image
+//   givePixels(request, image, rgb)  [async]
 //   generate(request), choose(request), embedImages(images, adapters)  [async]  through the engine's loop
 //   stats(), trace(prompt, adapters)  [async]
 //   loadAdapter(source), unloadAdapter(id), clearCaches()  [async]
@@ -27,6 +29,9 @@ class ModelWrap : public EngineObject<ModelWrap, FaceLlm> {
   template <typename Result, typename MakeRequest>
   Napi::Value submit(const Napi::CallbackInfo& info, MakeRequest make_request);
   Napi::Value on_tokens(const Napi::CallbackInfo& info);
+  Napi::Value on_pixels_wanted(const Napi::CallbackInfo& info);
+  Napi::Value set_callback(const Napi::CallbackInfo& info, uint64_t key);
+  Napi::Value give_pixels(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value generate(const Napi::CallbackInfo& info);
   Napi::Value choose(const Napi::CallbackInfo& info);
@@ -37,8 +42,8 @@ class ModelWrap : public EngineObject<ModelWrap, FaceLlm> {
   Napi::Value clear_caches(const Napi::CallbackInfo& info);
 
   std::shared_ptr<StepClient> client_;
-  uint64_t callback_key_ = 0;
-  std::weak_ptr<EnvState::TokenCallbacks> callbacks_;
+  ClientCallbacks keys_{};
+  std::weak_ptr<EnvState::Callbacks> callbacks_;
 };
 
 }  // namespace facellm

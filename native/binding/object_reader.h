@@ -5,7 +5,6 @@
 #include <napi.h>
 
 #include <cmath>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -61,6 +60,10 @@ class ObjectReader {
     }
     return value.As<Napi::String>().Utf8Value();
   }
+  bool has(const char* name) {
+    const auto value = get(name);
+    return !value.IsEmpty() && !value.IsUndefined();
+  }
   ObjectReader child(const char* name) { return {get(name), path_ + "." + name, problems_}; }
   // Calls visit(value, path) for every element.
   template <typename Visit>
@@ -104,9 +107,8 @@ class ObjectReader {
       problems.push_back(path + ": expected " + type_name);
       return {};
     }
-    std::vector<T> copy(length);
-    if (length > 0 && data != nullptr) std::memcpy(copy.data(), data, length * sizeof(T));
-    return copy;
+    const auto* values = static_cast<const T*>(data);
+    return data == nullptr ? std::vector<T>() : std::vector<T>(values, values + length);
   }
 
   std::vector<std::string>& problems() { return problems_; }

@@ -14,30 +14,47 @@
 
 namespace facellm {
 
-// A model's user in one environment. `callback`: the key of what takes tokens there (EnvState::token_callbacks).
+// A model's user in one environment. The keys of what takes tokens there, and of what is told whose pixels are wanted
+// (EnvState::callbacks).
+struct ClientCallbacks {
+  uint64_t tokens;
+  uint64_t pixels;
+};
+
 class JsStepClient : public StepClient {
  public:
-  JsStepClient(std::shared_ptr<Port> port, uint64_t callback) : port_(std::move(port)), callback_(callback) {}
+  JsStepClient(std::shared_ptr<Port> port, ClientCallbacks keys) : port_(std::move(port)), keys_(keys) {}
   bool enter() override { return port_->enter_step(); }
   void leave() override { port_->leave_step(); }
   bool is_slow() const override { return port_->is_full(); }
   void deliver(std::vector<TokenEvent> tokens) override {
-    port_->post([key = callback_, tokens = std::move(tokens)](napi_env env, EnvState& state) {
-      const auto found = state.token_callbacks->find(key);
-      napi_value function = nullptr;
-      if (found == state.token_callbacks->end()) return;
-      if (napi_get_reference_value(env, found->second, &function) != napi_ok) return;
-      const napi_value batch = to_js(env, tokens);
-      if (napi_call_function(env, js::undefined(env), function, 1, &batch, nullptr) != napi_pending_exception) return;
-      napi_value thrown = nullptr;
-      napi_get_and_clear_last_exception(env, &thrown);
-      napi_fatal_exception(env, thrown);
+    port_->post([key = keys_.tokens, tokens = std::move(tokens)](napi_env env, EnvState& state) {
+      call(env, state, key, {to_js(env, tokens)});
+    });
+  }
+  void want_pixels(RequestId request, size_t image) override {
+    port_->post([key = keys_.pixels, request, image](napi_env env, EnvState& state) {
+      call(env, state, key,
+           {js::number(env, static_cast<double>(request)), js::number(env, static_cast<double>(image))});
     });
   }
 
  private:
+  static void call(napi_env env, EnvState& state, uint64_t key, std::vector<napi_value> arguments) {
+    const auto found = state.callbacks->find(key);
+    napi_value function = nullptr;
+    if (found == state.callbacks->end()) return;
+    if (napi_get_reference_value(env, found->second, &function) != napi_ok) return;
+    const auto status =
+        napi_call_function(env, js::undefined(env), function, arguments.size(), arguments.data(), nullptr);
+    if (status != napi_pending_exception) return;
+    napi_value thrown = nullptr;
+    napi_get_and_clear_last_exception(env, &thrown);
+    napi_fatal_exception(env, thrown);
+  }
+
   std::shared_ptr<Port> port_;
-  uint64_t callback_;
+  ClientCallbacks keys_;
 };
 
 // setMask(row, step, words | null) and endRow(row) of a job's object. They may be called when it has ended.

@@ -22,6 +22,7 @@ struct Picture {
   std::string identity;  // of its vectors: pixels, cut, adapters of the vision tower
   at::Tensor features;   // [tokens, D] once it is encoded
   bool is_needed = false;  // somebody must compute on it
+  bool is_asked = false;   // the client was told that its pixels are wanted
 };
 
 struct ActiveRequest;

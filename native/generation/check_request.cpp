@@ -9,6 +9,13 @@ int64_t image_tokens(const InternVlConfig& config, const ImageInput& image) {
   return tiles * config.image_seq_length;
 }
 
+void check_pixels(const ImageInput& image, size_t bytes) {
+  const auto pixels = static_cast<size_t>(image.width * image.height * 3);
+  if (bytes == pixels) return;
+  throw Error(ErrorCode::kInvalidArgument, "image " + image.key + ": expected " + std::to_string(pixels) +
+                                               " bytes of RGB, got " + std::to_string(bytes));
+}
+
 void check_prompt(const InternVlConfig& config, const Prompt& prompt) {
   const auto length = static_cast<int64_t>(prompt.ids.size());
   if (length == 0) throw Error(ErrorCode::kInvalidArgument, "prompt: expected at least one token");
@@ -28,12 +35,7 @@ void check_prompt(const InternVlConfig& config, const Prompt& prompt) {
     placeholders += id == config.image_token_id;
   }
   for (const auto& image : prompt.images) {
-    const auto pixels = static_cast<size_t>(image.width * image.height * 3);
-    if (image.rgb->size() != pixels) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "image " + image.key + ": expected " + std::to_string(pixels) +
-                      " bytes of RGB, got " + std::to_string(image.rgb->size()));
-    }
+    if (image.rgb) check_pixels(image, image.rgb->size());
     expected += image_tokens(config, image);
   }
   if (placeholders != expected) {

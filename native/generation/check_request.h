@@ -10,6 +10,8 @@ namespace facellm {
 void check_prompt(const InternVlConfig& config, const Prompt& prompt);
 // Throws kInvalidArgument listing every id with a bias that is outside the vocabulary.
 void check_sampling(const InternVlConfig& config, const SamplingOptions& sampling);
+// Throws kInvalidArgument for so many bytes of pixels that are none of this image.
+void check_pixels(const ImageInput& image, size_t bytes);
 // Throws kInvalidArgument listing every wrong choice, or kPromptTooLong.
 void check_choices(const InternVlConfig& config, const ChooseRequest& request);
 // Vectors that a picture gives.

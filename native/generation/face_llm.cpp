@@ -59,11 +59,16 @@ void FaceLlm::submit(Ticket ticket, EmbedRequest request, Done<std::vector<HostT
   state_->engine.submit(std::move(ticket), std::move(request), std::move(done));
 }
 
+void FaceLlm::give_pixels(RequestId request, size_t image, std::vector<uint8_t> rgb) {
+  state_->engine.give_pixels(request, image, std::move(rgb));
+}
+
 bool FaceLlm::step() { return state_->engine.step(); }
 
 std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<int64_t>& adapters,
                                        const Cancellation& cancellation) {
   check_prompt(state_->model.config(), prompt);
+  for (const auto& image : prompt.images) check_pixels(image, image.rgb ? image.rgb->size() : 0);
   const c10::InferenceMode inference;
   state_->require_usable();
   auto& stacks = state_->engine.adapters();

@@ -77,7 +77,9 @@ void PictureEncoder::finish(const std::vector<Picture*>& wanted) {
     const auto features = part.vectors.size() == 1 ? part.vectors[0].clone() : at::cat(part.vectors);
     cache_.insert(identity, features);
     for (auto* picture : wanted) {
-      if (picture->identity == identity) picture->features = features;
+      if (picture->identity != identity) continue;
+      picture->features = features;
+      picture->input.rgb = nullptr;
     }
     entry = under_way_.erase(entry);
   }

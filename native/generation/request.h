@@ -18,7 +18,8 @@
 
 namespace facellm {
 
-// One decoded picture and how it is to be cut. `rgb` is [height, width, 3] uint8, row-major.
+// One picture and how it is to be cut. `rgb` is [height, width, 3] uint8, row-major; null: the client is asked for it
+// where somebody must compute on it and nobody has it (StepClient::want_pixels).
 struct ImageInput {
   std::string key;  // identity of the decoded pixels (a content hash); equal keys, equal pixels
   std::shared_ptr<const std::vector<uint8_t>> rgb;
@@ -128,6 +129,8 @@ class StepClient {
   virtual bool is_slow() const = 0;
   // The tokens that a step gave to its requests.
   virtual void deliver(std::vector<TokenEvent> tokens) = 0;
+  // The request waits until these come (StepEngine::give_pixels), or it is cancelled.
+  virtual void want_pixels(RequestId request, size_t image) = 0;
 };
 
 // What the engine holds of a request besides the question itself.
@@ -153,6 +156,7 @@ struct EngineStats {
   int64_t block_bytes;
   int64_t pinned_images;  // whose vectors requests hold
   int64_t cached_images;
+  int64_t received_images;  // pixels that came, with a request or when asked for
   int64_t steps;
   int64_t tokens_computed;
   int64_t tokens_cached;  // of prompts, not computed again

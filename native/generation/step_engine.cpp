@@ -54,7 +54,8 @@ ActiveRequest& StepEngine::add(Ticket ticket, const std::vector<int64_t>& adapte
   request->stack = stack;
   for (auto& image : images) {
     auto identity = identity_of(image, adapters_.image_ids_of(stack));
-    request->pictures.push_back({std::move(image), std::move(identity), {}, false});
+    counts_.received_images += image.rgb != nullptr;
+    request->pictures.push_back({std::move(image), std::move(identity), {}});
   }
   requests_.push_back(std::move(request));
   return *requests_.back();
@@ -144,6 +145,24 @@ void StepEngine::submit(Ticket ticket, EmbedRequest request, Done<std::vector<Ho
     active.work = Embedding{std::move(request), std::move(done)};
   } catch (...) {
     fail_ticket(translate_current_exception());
+  }
+}
+
+void StepEngine::give_pixels(RequestId id, size_t image, std::vector<uint8_t> rgb) {
+  for (const auto& request : requests_) {
+    if (request->ticket.id != id || image >= request->pictures.size()) continue;
+    auto& picture = request->pictures[image];
+    try {
+      check_pixels(picture.input, rgb.size());
+    } catch (const Error& error) {
+      fail(*request, error);
+      return;
+    }
+    ++counts_.received_images;
+    picture.is_asked = false;
+    // Another request may have brought them meanwhile.
+    if (!picture.features.defined()) picture.input.rgb = std::make_shared<const std::vector<uint8_t>>(std::move(rgb));
+    return;
   }
 }
 

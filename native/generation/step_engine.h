@@ -32,6 +32,8 @@ class StepEngine {
   void submit(Ticket ticket, GenerateRequest request, Done<GenerateResult> done);
   void submit(Ticket ticket, ChooseRequest request, Done<ChooseResult> done);
   void submit(Ticket ticket, EmbedRequest request, Done<std::vector<HostTensor>> done);
+  // Of an image that came without; a request that has ended wants none. Pixels of another size fail it.
+  void give_pixels(RequestId request, size_t image, std::vector<uint8_t> rgb);
   // One step. False if there is nothing to do now: no requests, or their readers are slow.
   bool step();
 
@@ -56,7 +58,8 @@ class StepEngine {
   void preempt(Row& row);
   bool admit(Row& row);
   at::Tensor find_features(const std::string& identity);
-  bool has_pictures(const ActiveRequest& request, int64_t begin);
+  bool is_encoded(Picture& picture);
+  bool has_pixels(ActiveRequest& request, Picture& picture);
   bool encode();
   std::vector<RowShare> shares_of(const StepPlan& plan, const std::vector<Row*>& rows);
   void set_adapter_rows(const std::vector<RowShare>& shares);

@@ -31,7 +31,7 @@ bool StepEngine::encode() {
     for (auto& picture : request->pictures) {
       if (!picture.is_needed || picture.features.defined()) continue;
       picture.features = find_features(picture.identity);
-      if (picture.features.defined()) continue;
+      if (picture.features.defined() || !has_pixels(*request, picture)) continue;
       // Those of one set of vision adapters at a time; the others' turn comes.
       const auto& own = adapters_.image_ids_of(request->stack);
       if (adapters == nullptr) {

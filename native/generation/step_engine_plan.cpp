@@ -13,12 +13,28 @@ int64_t common_length(const std::vector<TokenIdentity>& a, const std::vector<Tok
   return std::mismatch(a.begin(), a.begin() + shorter, b.begin()).first - a.begin();
 }
 
+// Those with a placeholder from `begin` on.
+std::vector<Picture*> pictures_from(ActiveRequest& request, int64_t begin) {
+  std::vector<Picture*> pictures;
+  for (int64_t t = begin; t < request.prompt_tokens(); ++t) {
+    const int32_t index = request.picture_of[static_cast<size_t>(t)];
+    if (index < 0) continue;
+    auto& picture = request.pictures[static_cast<size_t>(index)];
+    if (pictures.empty() || pictures.back() != &picture) pictures.push_back(&picture);
+  }
+  return pictures;
+}
+
 }  // namespace
 
 std::vector<Row*> StepEngine::rows_in_order() {
   // Those behind wait whatever the plan: enough candidates to fill every place.
   constexpr size_t kCandidates = 64;
   auto rows = running_;
+  // Where nobody can be let in, nobody is looked up.
+  const auto prompts = std::ranges::count(running_, RowPhase::kPrompt, &Row::phase);
+  const bool is_full = static_cast<int64_t>(running_.size()) >= limits_.most_rows || prompts >= limits_.most_prompts;
+  if (is_full) return rows;
   for (auto* row : waiting_) {
     if (rows.size() >= running_.size() + kCandidates) break;
     rows.push_back(row);
@@ -71,7 +87,13 @@ StepPlan StepEngine::plan(const std::vector<Row*>& rows) {
   for (auto* row : rows) {
     auto planner = planner_row(*row, before);
     if (row->phase == RowPhase::kWaiting) {
-      planner.ready = has_pictures(*row->request, planner.length) ? planner.missing : 0;
+      planner.ready = planner.missing;
+      for (auto* picture : pictures_from(*row->request, planner.length)) {
+        if (is_encoded(*picture)) continue;
+        planner.ready = 0;
+        // Where another row computes the picture, its pixels may never be needed.
+        if (!planner.waits_for_prefix && !has_pixels(*row->request, *picture)) planner.is_paused = true;
+      }
     }
     planner_rows.push_back(planner);
     before.push_back(row);
@@ -102,7 +124,11 @@ bool StepEngine::admit(Row& row) {
   std::optional<BlockCopy> copy;
   row.computed = row.blocks.restore(row.identities, copy);
   if (copy) pool_.copy(copy->from, copy->to, copy->tokens);
-  if (!row.blocks.grow(row.size() + 1, row.most_tokens)) {
+  // What was cached when the step was planned may have made room for another row since.
+  const auto pictures = pictures_from(request, row.computed);
+  const bool can_begin = std::ranges::all_of(
+      pictures, [&](Picture* picture) { return is_encoded(*picture) || has_pixels(request, *picture); });
+  if (!can_begin || !row.blocks.grow(row.size() + 1, row.most_tokens)) {
     row.blocks.release();
     row.computed = 0;
     return false;
@@ -112,12 +138,9 @@ bool StepEngine::admit(Row& row) {
     row.result.cached_tokens = row.computed;
     counts_.tokens_cached += row.computed;
   }
-  for (int64_t t = row.computed; t < request.prompt_tokens(); ++t) {
-    const int32_t index = request.picture_of[static_cast<size_t>(t)];
-    if (index < 0) continue;
-    auto& picture = request.pictures[static_cast<size_t>(index)];
-    picture.is_needed = true;
-    if (!picture.features.defined()) picture.features = find_features(picture.identity);
+  for (auto* picture : pictures) {
+    picture->is_needed = true;
+    if (!picture->features.defined()) picture->features = find_features(picture->identity);
   }
   row.phase = RowPhase::kPrompt;
   waiting_.remove(&row);
@@ -137,17 +160,30 @@ at::Tensor StepEngine::find_features(const std::string& identity) {
   return {};
 }
 
-// Whether every picture with a placeholder from `begin` on is encoded.
-bool StepEngine::has_pictures(const ActiveRequest& request, int64_t begin) {
-  int32_t last = -1;
-  for (int64_t t = begin; t < request.prompt_tokens(); ++t) {
-    const int32_t index = request.picture_of[static_cast<size_t>(t)];
-    if (index < 0 || index == last) continue;
-    last = index;
-    const auto& picture = request.pictures[static_cast<size_t>(index)];
-    if (!picture.features.defined() && !find_features(picture.identity).defined()) return false;
+bool StepEngine::is_encoded(Picture& picture) {
+  return picture.features.defined() || find_features(picture.identity).defined();
+}
+
+// Its own pixels, or those that another request brought. Else a client is asked for them, one at a time: should that
+// request leave, the next one's turn comes.
+bool StepEngine::has_pixels(ActiveRequest& request, Picture& picture) {
+  if (picture.input.rgb) return true;
+  bool is_asked = false;
+  for (const auto& other : requests_) {
+    for (const auto& one : other->pictures) {
+      if (one.input.key != picture.input.key) continue;
+      is_asked = is_asked || one.is_asked;
+      if (!one.input.rgb) continue;
+      picture.input.rgb = one.input.rgb;
+      picture.is_asked = false;
+      return true;
+    }
   }
-  return true;
+  if (!is_asked) {
+    picture.is_asked = true;
+    request.ticket.client->want_pixels(request.ticket.id, static_cast<size_t>(&picture - request.pictures.data()));
+  }
+  return false;
 }
 
 }  // namespace facellm

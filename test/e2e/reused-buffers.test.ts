@@ -114,4 +114,73 @@ describe('a picture that is asked about again', () => {
       rmSync(folder, { recursive: true });
     }
   });
+
+  /** Counts pictures that are decoded while `work` runs: a task of libvips is told of when it is queued and when it has run. */
+  async function decodings(work: () => Promise<unknown>): Promise<number> {
+    let changes = 0;
+    const count = (): number => changes++;
+    sharp.queue.on('change', count);
+    try {
+      await work();
+    } finally {
+      sharp.queue.off('change', count);
+    }
+    return changes / 2;
+  }
+  const questions = Array.from({ length: 8 }, (_, i) => `Question ${i}?`);
+  const load = (caches: object): Promise<FaceLlm> =>
+    FaceLlm.load(CHECKPOINT, { device: golden.TEST_DEVICE, dtype: 'fp32', ...caches });
+
+  for (const [name, caches] of [
+    ['both caches', {}],
+    ['no vectors kept, a prefix that covers it', { imageCacheBytes: 0 }],
+  ] as const) {
+    it(`eight questions at once and eight later decode once, and bring its pixels once: ${name}`, async () => {
+      await using model = await load(caches);
+      const image = await png(pixels(7));
+      const ask = (question: string): Promise<unknown> =>
+        model.choose({ image, question, choices: ['Yes', 'No'] });
+      const decoded = await decodings(async () => {
+        await Promise.all(questions.map(ask));
+        for (const question of questions) await ask(question);
+      });
+      const { receivedImages, pinnedImages } = await model.stats();
+      assert.deepEqual([decoded, receivedImages, pinnedImages], [1, 1, 0]);
+    });
+  }
+
+  it('is decoded again where nothing is kept, and its answers are the same', async () => {
+    await using model = await load({});
+    await using plain = await load({ imageCacheBytes: 0, prefixCacheBytes: 0 });
+    const image = await png(pixels(7));
+    const shares = async (one: FaceLlm, question: string): Promise<readonly number[]> =>
+      (
+        await one.choose({ image, question, choices: ['Yes', 'No'], reusePrefix: false })
+      ).choices.map(({ logProb }) => logProb);
+    for (const question of questions.slice(0, 3)) {
+      let theirs: readonly number[] = [];
+      assert.equal(await decodings(async () => (theirs = await shares(plain, question))), 1);
+      assert.deepEqual(theirs, await shares(model, question));
+    }
+    await model.clearCaches();
+    const vectors = async (): Promise<unknown> => model.embedImages([image]);
+    assert.equal(await decodings(vectors), 1, 'wanted again');
+    assert.equal(await decodings(vectors), 0);
+  });
+
+  it('whoever was asked for its pixels may leave: the next one is', async () => {
+    await using model = await load({});
+    const image = await png(pixels(7));
+    const ask = (question: string, signal?: AbortSignal): Promise<string> =>
+      model.ask({ image, question, maxNewTokens: 3, signal }).text();
+    const truth = await ask('Who?');
+    for (let round = 0; round < 6; round++) {
+      await model.clearCaches();
+      const leaving = new AbortController();
+      const [first, second] = [ask('Who?', leaving.signal), ask('Who?')];
+      setTimeout(() => leaving.abort(new Error('left')), round);
+      await first.catch((error: unknown) => assert.equal((error as Error).message, 'left'));
+      assert.equal(await second, truth);
+    }
+  });
 });

@@ -24,6 +24,9 @@ class TestClient : public StepClient {
     if (on_tokens) on_tokens(events);
   }
 
+  void want_pixels(RequestId request, size_t image) override { wanted.emplace_back(request, image); }
+
+  std::vector<std::pair<RequestId, size_t>> wanted;
   std::map<std::pair<RequestId, int32_t>, std::vector<int32_t>> tokens;
   std::map<std::pair<RequestId, int32_t>, std::vector<float>> log_probs;
   std::function<void(const std::vector<TokenEvent>&)> on_tokens;

@@ -95,6 +95,60 @@ TEST(Generation, APictureWhosePrefixIsKnownIsNotEncodedAgain) {
   EXPECT_EQ(result.rows[0].cached_tokens, 2 + 64);
 }
 
+ImageInput without_pixels(ImageInput image) {
+  image.rgb = nullptr;
+  return image;
+}
+
+TEST(Generation, PixelsAreAskedForWhereNothingCoversThePicture) {
+  const auto named = without_pixels(picture("b", 3, 5));
+  auto question = request(ask({named}));
+  question.uses_prefix_cache = true;
+  Loaded plain(0), loaded(1 << 24);
+  const auto wanted = plain.driver.ids(request(ask({picture("b", 3, 5)})));
+  auto& client = *loaded.driver.client;
+  // Of two who lack them one is asked; when it leaves, the other.
+  const auto first = loaded.driver.submit(question), second = loaded.driver.submit(question);
+  loaded.driver.run();
+  ASSERT_EQ(client.wanted, (std::vector<std::pair<RequestId, size_t>>{{first->id, 0}}));
+  first->cancellation->request();
+  loaded.driver.run();
+  ASSERT_EQ(client.wanted.size(), 2u);
+  EXPECT_EQ(client.wanted[1], (std::pair<RequestId, size_t>{second->id, 0}));
+  EXPECT_FALSE(second->is_over());
+  // One that comes meanwhile and needs none is not held up; one that brings them serves all.
+  EXPECT_TRUE(loaded.driver.submit(request(ask({}))) && (loaded.driver.run(), true));
+  const auto third = loaded.driver.submit(request(ask({picture("b", 3, 5)})));
+  loaded.driver.run();
+  EXPECT_EQ(client.tokens[std::pair(second->id, 0)], wanted);
+  EXPECT_EQ(client.tokens[std::pair(third->id, 0)], wanted);
+  EXPECT_EQ(loaded.tiles(), 16);
+  // Known: nobody is asked, whichever cache covers it.
+  EXPECT_EQ(loaded.driver.ids(request(ask({named}))), wanted);
+  EXPECT_EQ(loaded.driver.ids(question), wanted);
+  EXPECT_EQ(client.wanted.size(), 2u);
+  EXPECT_EQ(loaded.engine.stats().received_images, 1);
+}
+
+TEST(Generation, GivenPixelsAreCheckedAndThoseOfNobodyAreDropped) {
+  Loaded loaded(0);
+  const auto whole = picture("a", 1, 1);
+  const auto wanted = loaded.driver.answer(EmbedRequest{{whole}, {}});
+  const auto good = loaded.driver.submit(EmbedRequest{{without_pixels(whole)}, {}});
+  loaded.driver.run();
+  EXPECT_FALSE(good->is_over());
+  loaded.engine.give_pixels(good->id, 0, *whole.rgb);
+  loaded.driver.run();
+  ASSERT_TRUE(good->result);
+  EXPECT_EQ((*good->result)[0].data, wanted[0].data);
+  loaded.engine.give_pixels(good->id, 0, *whole.rgb);
+  const auto bad = loaded.driver.submit(EmbedRequest{{without_pixels(picture("c", 1, 1))}, {}});
+  loaded.driver.run();
+  loaded.engine.give_pixels(bad->id, 0, {1, 2, 3});
+  ASSERT_TRUE(bad->error);
+  EXPECT_EQ(bad->error->code(), ErrorCode::kInvalidArgument);
+}
+
 TEST(Generation, TilesBeyondOneBatchOfTheTowerGiveTheSameVectors) {
   Loaded loaded(0);
   const auto large = picture("l", 5, 7);  // 36 tiles

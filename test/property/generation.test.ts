@@ -81,7 +81,7 @@ describe('generation', () => {
   it('another picture with the same ids shares only what stands before it', async () => {
     const [square] = prompts;
     assert.ok(square?.images[0]);
-    const rgb = square.images[0].rgb.map((value) => 255 - value);
+    const rgb = square.images[0].rgb?.map((value) => 255 - value);
     const other = { ids: square.ids, images: [{ ...square.images[0], rgb, key: 'negative' }] };
     await generate(model, [square], { usesPrefixCache: true });
     const [warm] = await generate(model, [other], { usesPrefixCache: true });

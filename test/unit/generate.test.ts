@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 
 import type { NativeModel, NativeTokenBatch } from '../../lib/binding/native.js';
-import { generate, TokenRouter } from '../../lib/generation/index.js';
+import { generate, PixelDesk, TokenRouter } from '../../lib/generation/index.js';
 import { resolveGeneration } from '../../lib/generation/options.js';
 import type { Detokenizer, TextCoder } from '../../lib/tokenizer/index.js';
 
@@ -22,6 +22,7 @@ const tokenizer: TextCoder = {
 /** An engine that gives these steps, one [request, id] after another; a request that is cancelled gets no more. */
 function engine(steps: readonly (readonly (readonly [request: number, id: number])[])[]): {
   readonly tokens: TokenRouter;
+  readonly pixels: PixelDesk;
   readonly given: readonly number[];
 } {
   const given = [0, 0];
@@ -54,8 +55,12 @@ function engine(steps: readonly (readonly (readonly [request: number, id: number
     const promise = running.then(() => ({ rows: [{}], timings, peakBytes: 0 }));
     return { id: request + 1, promise, cancel: () => wanted.delete(request) };
   };
-  const native = { generate, onTokens: (callback: typeof onTokens) => (onTokens = callback) };
-  return { tokens: new TokenRouter(native as unknown as NativeModel), given };
+  const native = {
+    generate,
+    onTokens: (callback: typeof onTokens) => (onTokens = callback),
+    onPixelsWanted: () => undefined,
+  } as unknown as NativeModel;
+  return { tokens: new TokenRouter(native), pixels: new PixelDesk(native), given };
 }
 
 async function ask(
@@ -66,12 +71,12 @@ async function ask(
   readonly reasons: readonly string[];
   readonly given: readonly number[];
 }> {
-  const { tokens, given } = engine(steps);
+  const { tokens, pixels, given } = engine(steps);
   const answers = await generate(
     {
       ...{ tokens, tokenizer, maxPositions, adapters: [], eosIds: [EOS], usesPrefixCache: false },
       vocabSize: 27,
-      ...{ signal: undefined, startedAt: 0, preparedMs: 0 },
+      ...{ pixels, signal: undefined, startedAt: 0, preparedMs: 0 },
     },
     [8, 3].map((length) => ({ ids: new Int32Array(length), images: [] })),
     resolveGeneration({ stop: ['c'], maxNewTokens }),
