@@ -261,6 +261,8 @@ export interface NativeModelInfo {
   readonly dtype: 'fp32' | 'bf16';
   readonly parameterCount: number;
   readonly parameterBytes: number;
+  /** Weights in the order of the processor's own kernels; the originals have left memory where these serve alone. */
+  readonly packedBytes: number;
   readonly loadMs: number;
   readonly peakBytes: number;
 }

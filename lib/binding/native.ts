@@ -45,6 +45,10 @@ export interface NativeRuntimeInfo {
   readonly hasAvx512Bf16: boolean;
   /** Large products of bf16 are computed in fp32: the processor has nothing for them. */
   readonly widensBf16: boolean;
+  /** Which of the engine's own kernels multiply packed bf16 weights. */
+  readonly productKernels: 'scalar' | 'avx2' | 'avx512';
+  /** Up to so many rows at once, above which libtorch does; -1: always, 0: never. */
+  readonly productRows: number;
   readonly threads: number;
   readonly gpus: readonly NativeGpuInfo[];
   readonly gpuProblem: string;

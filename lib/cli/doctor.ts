@@ -66,6 +66,16 @@ async function findLibtorch(): Promise<Finding[]> {
   return [...findings, { name: 'libtorch', found: 'not found', state: 'missing', remedy }];
 }
 
+/** Who multiplies when a model answers on the CPU in bf16. */
+function describeProducts({ productKernels, productRows }: NativeRuntimeInfo): string {
+  if (productRows === 0) return "libtorch's";
+  const rows =
+    productRows < 0
+      ? 'of any number of rows'
+      : `of up to ${productRows} rows, above that libtorch's`;
+  return `packed weights, kernels for ${productKernels}, ${rows}`;
+}
+
 function describeRuntime(info: NativeRuntimeInfo): Finding[] {
   const ok = (name: string, found: string): Finding => ({ name, found, state: 'ok' });
   const fast = [
@@ -85,6 +95,7 @@ function describeRuntime(info: NativeRuntimeInfo): Finding[] {
       'CPU',
       `level ${info.cpuLevel}${cap ? ` (at most ${cap}, FACELLM_CPU_ISA)` : ''}, libtorch ${info.cpuCapability}; bf16: ${bf16}`,
     ),
+    ok('products of bf16 weights', describeProducts(info)),
     ok('threads', `${info.threads} of ${availableParallelism()} cores`),
   ];
   for (const gpu of info.gpus) {

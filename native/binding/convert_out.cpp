@@ -1,9 +1,16 @@
 #include "binding/convert.h"
 #include "binding/errors.h"
 #include "binding/js_value.h"
+#include "kernels/cpu/isa.h"
 
 namespace facellm {
 namespace {
+
+// Of x, up to which the processor's own kernels multiply; -1: any number.
+double product_rows() {
+  const int64_t rows = cpu_kernels().most_rows;
+  return rows == kAnyRows ? -1 : static_cast<double>(rows);
+}
 
 const char* name_of(FinishReason reason) {
   switch (reason) {
@@ -77,6 +84,8 @@ napi_value to_js(napi_env env, const RuntimeInfo& info) {
                           {"cpuLevel", js::text(env, info.cpu_level)},
                           {"hasAvx512Bf16", js::boolean(env, info.has_avx512_bf16)},
                           {"widensBf16", js::boolean(env, info.widens_bf16)},
+                          {"productKernels", js::text(env, cpu_kernels().name)},
+                          {"productRows", js::number(env, product_rows())},
                           {"threads", js::number(env, info.threads)},
                           {"gpus", objects(env, info.gpus)},
                           {"gpuProblem", js::text(env, info.gpu_problem)}});
@@ -87,6 +96,7 @@ napi_value to_js(napi_env env, const ModelInfo& info) {
                           {"dtype", js::text(env, info.dtype)},
                           {"parameterCount", js::count(env, info.parameter_count)},
                           {"parameterBytes", js::count(env, info.parameter_bytes)},
+                          {"packedBytes", js::count(env, info.packed_bytes)},
                           {"loadMs", js::number(env, info.load_ms)},
                           {"peakBytes", js::count(env, info.peak_bytes)}});
 }

@@ -40,7 +40,8 @@ FaceLlm::~FaceLlm() = default;
 std::unique_ptr<FaceLlm> FaceLlm::load(const LoadRequest& request, const LoadProgress& progress,
                                        const Cancellation& cancellation) {
   return std::unique_ptr<FaceLlm>(
-      new FaceLlm(std::make_unique<State>(request, open_model(request, progress, cancellation))));
+      new FaceLlm(std::make_unique<State>(
+          request, open_model(request, progress, cancellation, {}, WeightOrder::kPacked))));
 }
 
 ModelInfo FaceLlm::info() const { return state_->info; }

@@ -1,5 +1,6 @@
 #include "layers/linear.h"
 
+#include "kernels/common/checks.h"
 #include "kernels/product/product.h"
 
 namespace facellm {
@@ -19,7 +20,16 @@ Linear Linear::without_weight(int64_t in, int64_t out, bool has_bias, const at::
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  return extension ? extension->forward(*this, x) : linear_product(x, weight, bias);
+  return extension ? extension->forward(*this, x) : product(x);
+}
+
+at::Tensor Linear::product(const at::Tensor& x) const {
+  const bool is_packed = packed && packed->suits(x) && !needs_autograd({x, bias});
+  return is_packed ? packed->product(x, bias) : linear_product(x, weight, bias);
+}
+
+at::Tensor Linear::weight_rows(int64_t begin, int64_t count) const {
+  return (weight.is_meta() && packed ? packed->rows() : weight).narrow(0, begin, count);
 }
 
 }  // namespace facellm

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "kernels/cpu/packed_matrix.h"
+
 namespace facellm {
 
 struct Linear;
@@ -18,8 +20,9 @@ class LinearExtension {
 };
 
 struct Linear {
-  at::Tensor weight;  // [out, in]
+  at::Tensor weight;  // [out, in]; a meta tensor where the packed form is all that is kept
   at::Tensor bias;    // [out] or undefined
+  std::shared_ptr<const PackedMatrix> packed;  // the weight once more, or null; not for training
   std::shared_ptr<const LinearExtension> extension;  // or null
 
   static Linear empty(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options);
@@ -27,6 +30,10 @@ struct Linear {
   static Linear without_weight(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options);
   // x [..., in] -> [..., out]
   at::Tensor operator()(const at::Tensor& x) const;
+  // The same without the extension.
+  at::Tensor product(const at::Tensor& x) const;
+  // weight[begin, begin + count), whatever form is kept: a view or a copy.
+  at::Tensor weight_rows(int64_t begin, int64_t count) const;
 };
 
 }  // namespace facellm

@@ -30,8 +30,8 @@ FrozenLora::FrozenLora(const Linear& base, const std::vector<LoraSlice>& slices)
     Part part{slice.begin, slice.count, slice.b.to(dtype), slice.scaling, {}};
     count_new(part.b, slice.b);
     if (slice.magnitude.defined()) {
-      const auto rows = base.weight.narrow(0, slice.begin, slice.count);
-      const auto norms = slice.norms.defined() ? slice.norms : row_norms(rows, slice);
+      const auto norms =
+          slice.norms.defined() ? slice.norms : row_norms(base.weight_rows(slice.begin, slice.count), slice);
       part.gain = slice.magnitude.to(at::kFloat) / norms;
       count_new(part.gain, slice.magnitude);
     }

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/product/product.h"
-
 namespace facellm {
 namespace {
 
@@ -17,7 +15,7 @@ at::Tensor filled_up(const at::Tensor& x, int64_t rows) {
 }  // namespace
 
 at::Tensor StackedLora::forward(const Linear& base, const at::Tensor& x) const {
-  auto out = linear_product(x, base.weight, base.bias);
+  auto out = base.product(x);
   const auto rows = x.reshape({-1, x.size(-1)});
   const auto own = out.view({-1, out.size(-1)});
   const int64_t multiple = groups_->row_multiple();

@@ -26,6 +26,9 @@ class InternVl {
   at::Tensor encode_tiles(const at::Tensor& pixel_values, const Cancellation& cancellation,
                           const Trace& trace) const;
 
+  // The language model's head: logits of final hidden states.
+  Linear& head() { return language_model_.head(); }
+
   const InternVlConfig& config() const { return config_; }
   const LanguageModel& language_model() const { return language_model_; }
   const at::TensorOptions& options() const { return options_; }

@@ -22,6 +22,7 @@ struct ModelInfo {
   std::string dtype;   // "fp32", "bf16"
   int64_t parameter_count;
   int64_t parameter_bytes;
+  int64_t packed_bytes;  // of weights in the order of the processor's own kernels; what it replaces is not in memory
   double load_ms;
   int64_t peak_bytes;
 };

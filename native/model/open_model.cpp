@@ -8,6 +8,7 @@
 #include "core/runtime.h"
 #include "core/stopwatch.h"
 #include "model/load_weights.h"
+#include "model/pack_weights.h"
 
 namespace facellm {
 namespace {
@@ -20,13 +21,12 @@ void describe(OpenedModel& opened, at::ScalarType dtype) {
     info.parameter_count += tensor.numel();
     if (!tensor.is_meta()) info.parameter_bytes += static_cast<int64_t>(tensor.nbytes());
   }
-  info.peak_bytes = peak_bytes(info.device);
 }
 
 }  // namespace
 
 OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
-                       const Cancellation& cancellation, const PlaceWeights& place) {
+                       const Cancellation& cancellation, const PlaceWeights& place, WeightOrder order) {
   // Not InferenceMode: these tensors may be trained.
   const c10::NoGradGuard no_grad;
   cpu_features();  // a wrong FACELLM_CPU_ISA is told before anything is read
@@ -40,12 +40,19 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
     opened.model =
         std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,
                                    place ? LayerWeights::kLeftOut : LayerWeights::kOwn);
-    opened.files = load_weights(
-        *opened.model, checkpoint, progress, cancellation,
-        {request.uses_mmap, place ? place(*opened.model) : WeightPlacement()});
+    const int64_t more = order == WeightOrder::kPacked ? packed_bytes(*opened.model) : 0;
+    int64_t read = 0;
+    const auto reading = [&](int64_t done, int64_t total) { progress(done, (read = total) + more); };
+    opened.files = load_weights(*opened.model, checkpoint, reading, cancellation,
+                                {request.uses_mmap, place ? place(*opened.model) : WeightPlacement()});
+    describe(opened, dtype);
+    if (more > 0) {
+      pack_weights(*opened.model, opened.files, [&](int64_t done) { progress(read + done, read + more); }, cancellation);
+    }
+    opened.info.packed_bytes = more;
   }
   watch.read();
-  describe(opened, dtype);
+  opened.info.peak_bytes = peak_bytes(opened.info.device);
   return opened;
 }
 

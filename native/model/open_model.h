@@ -11,6 +11,10 @@
 
 namespace facellm {
 
+// Whether the linear layers' weights are also put into the order of the processor's own kernels (kernels/cpu), where
+// model, device and processor allow it: for a model that only answers.
+enum class WeightOrder { kAsStored, kPacked };
+
 struct OpenedModel {
   std::unique_ptr<InternVl> model;  // address-stable: caches and extensions point into it
   WeightFiles files;  // what the model's memory is, besides its own
@@ -21,6 +25,7 @@ struct OpenedModel {
 // memory of their own, and their values go where it says. Mapped files are to be asked whether they are unchanged
 // before results leave the engine.
 OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
-                       const Cancellation& cancellation, const PlaceWeights& place = {});
+                       const Cancellation& cancellation, const PlaceWeights& place = {},
+                       WeightOrder order = WeightOrder::kAsStored);
 
 }  // namespace facellm

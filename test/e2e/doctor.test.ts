@@ -44,6 +44,10 @@ describe('doctor', () => {
       /^level (scalar|avx2|avx512|amx), .*; bf16: (AVX512-BF16|AMX-BF16|no hardware for it|libtorch's own)/,
     );
     const found = (name: string) => report.findings.find((one) => one.name === name)?.found ?? '';
+    assert.match(
+      found('products of bf16 weights'),
+      /^packed weights, kernels for (avx2, of up to \d+ rows|avx512, of any)|^libtorch's$/,
+    );
     assert.match(found('kernels'), /^add_rms_norm, .*swiglu; /);
     assert.match(
       found('attention on cpu'),
@@ -60,6 +64,12 @@ describe('doctor', () => {
     const cpu = report.findings.find(({ name }) => name === 'CPU')?.found ?? '';
     assert.match(cpu, /^level (scalar|avx2) \(at most avx2, FACELLM_CPU_ISA\)/);
     if (process.arch === 'x64') assert.match(cpu, /64 rows and more are computed in fp32/);
+    const products = (isa: string): string =>
+      doctor({ FACELLM_CPU_ISA: isa }).report.findings.find(
+        ({ name }) => name === 'products of bf16 weights',
+      )?.found ?? '';
+    assert.equal(products('scalar'), "libtorch's");
+    assert.match(products('avx2'), /kernels for avx2|libtorch's/);
     const wrong = doctor({ FACELLM_CPU_ISA: 'sse9' });
     assert.equal(wrong.status, 1);
     const finding = wrong.report.findings.find(({ found }) => found.includes('FACELLM_CPU_ISA'));

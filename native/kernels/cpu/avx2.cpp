@@ -1,0 +1,257 @@
+// AVX2 with FMA: bf16 becomes fp32 by a shift (the lower one of a pair) or a mask (the upper one). x is widened once;
+// sums take the even k before the odd one, so that they are the reference's bit for bit.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "kernels/cpu/cpu_kernels.h"
+
+namespace facellm {
+namespace {
+
+// Of x at once: 12 of 16 registers are sums of half a line.
+constexpr int kRows = 6;
+// Of k, where a block is read in several passes: 28 KB of weights, which stay in the first cache.
+constexpr int64_t kDepth = 448;
+// Rows whose sums are kept meanwhile.
+constexpr int64_t kStripRows = 16 * kRows;
+// Bytes ahead of a single pass.
+constexpr int64_t kAhead = 1024;
+// Behind each row of x, so that rows of 4 KB do not share places of the cache.
+constexpr int64_t kGap = 16;
+
+struct Fetch {
+  const char* at;
+  int64_t step;  // bytes a line
+};
+
+__m256 even(__m256i pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
+__m256 odd(__m256i pairs) {
+  return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+}
+__m256i load(const Bf16* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+
+// sums [R][32], columns [0, 8 Y) of it, of `lines` lines: on top of what is there, or afresh.
+template <int R, int Y>
+__attribute__((noinline)) void add_lines(const Bf16* w, int64_t lines, const float* x, int64_t stride, Fetch fetch,
+                                         float* sums, bool is_first) {
+  __m256 sum[R][Y];
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int y = 0; y < Y; ++y) sum[r][y] = is_first ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + r * 32 + y * 8);
+  }
+  for (int64_t i = 0; i < lines; ++i, w += 64, x += 2, fetch.at += fetch.step) {
+    _mm_prefetch(fetch.at, _MM_HINT_T0);
+    if (Y == 4) _mm_prefetch(fetch.at + 64, _MM_HINT_T0);
+    __m256 own[Y];
+#pragma GCC unroll 4
+    for (int y = 0; y < Y; ++y) own[y] = even(load(w + y * 16));
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      const __m256 value = _mm256_broadcast_ss(x + r * stride);
+#pragma GCC unroll 4
+      for (int y = 0; y < Y; ++y) sum[r][y] = _mm256_fmadd_ps(own[y], value, sum[r][y]);
+    }
+#pragma GCC unroll 4
+    for (int y = 0; y < Y; ++y) own[y] = odd(load(w + y * 16));
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      const __m256 value = _mm256_broadcast_ss(x + r * stride + 1);
+#pragma GCC unroll 4
+      for (int y = 0; y < Y; ++y) sum[r][y] = _mm256_fmadd_ps(own[y], value, sum[r][y]);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int y = 0; y < Y; ++y) _mm256_storeu_ps(sums + r * 32 + y * 8, sum[r][y]);
+  }
+}
+
+using AddLines = void (*)(const Bf16*, int64_t, const float*, int64_t, Fetch, float*, bool);
+// Of a whole line for one and two rows, which fit; of half a line for more.
+constexpr AddLines kAddLines[kRows + 1] = {nullptr,         add_lines<1, 4>, add_lines<2, 4>, add_lines<3, 2>,
+                                           add_lines<4, 2>, add_lines<5, 2>, add_lines<6, 2>};
+
+// To nearest, ties to even; NaN stays NaN. In the lower half of each lane.
+__m256i rounded(__m256 value) {
+  const __m256i bits = _mm256_castps_si256(value);
+  const __m256i last = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i near = _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(last, _mm256_set1_epi32(0x7fff))), 16);
+  const __m256i quiet = _mm256_or_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(64));
+  const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
+  return _mm256_blendv_epi8(near, quiet, is_nan);
+}
+
+float widened(Bf16 bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  __builtin_memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows, const float* sums) {
+  const int64_t column = block * kBlockRows, left = p->weight_rows - column;
+  const int64_t count = left < kBlockRows ? left : kBlockRows;
+  alignas(32) float bias[kBlockRows] = {};
+  if (p->bias != nullptr) {
+    for (int64_t n = 0; n < count; ++n) bias[n] = widened(p->bias[column + n]);
+  }
+  for (int64_t r = 0; r < rows; ++r, sums += 32) {
+    alignas(32) Bf16 line[kBlockRows];
+    for (int half = 0; half < 32; half += 16) {
+      __m256 low = _mm256_loadu_ps(sums + half), high = _mm256_loadu_ps(sums + half + 8);
+      if (p->bias != nullptr) {
+        low = _mm256_add_ps(low, _mm256_load_ps(bias + half));
+        high = _mm256_add_ps(high, _mm256_load_ps(bias + half + 8));
+      }
+      const __m256i both = _mm256_packus_epi32(rounded(low), rounded(high));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(line + half), _mm256_permute4x64_epi64(both, 0xd8));
+    }
+    __builtin_memcpy(p->out + (first_row + r) * p->out_stride + column, line, static_cast<size_t>(count) * 2);
+  }
+}
+
+int64_t groups_of(int64_t rows) { return (rows + kRows - 1) / kRows; }
+int64_t group_begin(int64_t rows, int64_t group) { return rows * group / groups_of(rows); }
+
+int64_t arranged_bytes(int64_t rows, int64_t inner) { return rows * (inner + kGap) * 4; }
+
+// x in fp32, row by row.
+void arrange(void* arranged, const CpuProduct* p, int64_t begin_group, int64_t end_group) {
+  const int64_t groups = groups_of(p->rows);
+  const int64_t end = group_begin(p->rows, end_group < groups ? end_group : groups);
+  for (int64_t row = group_begin(p->rows, begin_group); row < end; ++row) {
+    const Bf16* from = p->x + row * p->x_stride;
+    float* to = static_cast<float*>(arranged) + row * (p->inner + kGap);
+    int64_t k = 0;
+    for (; k + 8 <= p->inner; k += 8) {
+      const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + k));
+      _mm256_storeu_ps(to + k, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)));
+    }
+    for (; k < p->inner; ++k) to[k] = widened(from[k]);
+  }
+}
+
+void multiply_once(const CpuProduct* p, int64_t block) {
+  float sums[2 * 32];
+  const Bf16* w = p->weight + block * p->inner * kBlockRows;
+  kAddLines[p->rows](w, p->inner / 2, static_cast<const float*>(p->arranged), p->inner + kGap,
+                     {reinterpret_cast<const char*>(w) + kAhead, 128}, sums, true);
+  finish(p, block, 0, p->rows, sums);
+}
+
+// Each pass fetches its share of the chunk that comes next, or memory would idle in all of them but the first.
+void multiply_groups(const CpuProduct* p, int64_t block) {
+  float sums[kStripRows * 32];
+  const int64_t groups = groups_of(p->rows), groups_a_strip = kStripRows / kRows;
+  const auto* x = static_cast<const float*>(p->arranged);
+  const int64_t stride = p->inner + kGap;
+  const Bf16* const w = p->weight + block * p->inner * kBlockRows;
+  for (int64_t strip = 0; strip < groups; strip += groups_a_strip) {
+    const int64_t end = strip + groups_a_strip < groups ? strip + groups_a_strip : groups;
+    const int64_t strip_begin = group_begin(p->rows, strip), passes = 2 * (end - strip);
+    for (int64_t k = 0; k < p->inner; k += kDepth) {
+      const int64_t lines = (p->inner - k < kDepth ? p->inner - k : kDepth) / 2;
+      const char* const next = reinterpret_cast<const char*>(w + (k / 2 + lines) * 64);
+      for (int64_t g = strip; g < end; ++g) {
+        const int64_t first = group_begin(p->rows, g), count = group_begin(p->rows, g + 1) - first;
+        for (int64_t half = 0; half < (count <= 2 ? 1 : 2); ++half) {
+          const int64_t share = lines * 128 / passes * (2 * (g - strip) + half);
+          kAddLines[count](w + k * 32 + half * 32, lines, x + first * stride + k, stride,
+                           {next + share, 128 / passes}, sums + (first - strip_begin) * 32 + half * 16, k == 0);
+        }
+      }
+    }
+    finish(p, block, strip_begin, group_begin(p->rows, end) - strip_begin, sums);
+  }
+}
+
+void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
+  for (int64_t block = begin; block < end; ++block) {
+    if (p->rows <= 2) {
+      multiply_once(p, block);
+    } else {
+      multiply_groups(p, block);
+    }
+  }
+}
+
+// 8 rows of 8 pairs, turned so that a register holds one pair of each row.
+void transpose(__m256i rows[8]) {
+  __m256i t[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_epi32(rows[i], rows[i + 1]);
+    t[i + 1] = _mm256_unpackhi_epi32(rows[i], rows[i + 1]);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i += 4) {
+    rows[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
+    rows[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
+    rows[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
+    rows[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < 4; ++j) {
+    t[j] = _mm256_permute2x128_si256(rows[j], rows[j + 4], 0x20);
+    t[j + 4] = _mm256_permute2x128_si256(rows[j], rows[j + 4], 0x31);
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) rows[j] = t[j];
+}
+
+// The first `count` of 8 lanes.
+__m256i first_lanes(int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+void pack(Bf16* packed, const Bf16* rows, int64_t stride, int64_t weight_rows, int64_t inner, int64_t begin,
+          int64_t end) {
+  for (int64_t first = begin * kBlockRows; first < end * kBlockRows; first += 8) {
+    for (int64_t k = 0; k < inner; k += 16) {
+      const int64_t count = (inner - k < 16 ? inner - k : 16) / 2;
+      const __m256i lanes = first_lanes(count);
+      __m256i v[8];
+#pragma GCC unroll 8
+      for (int r = 0; r < 8; ++r) {
+        v[r] = first + r < weight_rows
+                   ? _mm256_maskload_epi32(reinterpret_cast<const int*>(rows + (first + r) * stride + k), lanes)
+                   : _mm256_setzero_si256();
+      }
+      transpose(v);
+      Bf16* to = packed + (first / kBlockRows * (inner / 2) + k / 2) * 64 + first % kBlockRows * 2;
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; ++i) {
+        if (i < count) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * 64), v[i]);
+      }
+    }
+  }
+}
+
+void unpack(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows, int64_t inner, int64_t begin,
+            int64_t end) {
+  for (int64_t first = begin * kBlockRows; first < end * kBlockRows; first += 8) {
+    for (int64_t k = 0; k < inner; k += 16) {
+      const int64_t count = (inner - k < 16 ? inner - k : 16) / 2;
+      const __m256i lanes = first_lanes(count);
+      const Bf16* from = packed + (first / kBlockRows * (inner / 2) + k / 2) * 64 + first % kBlockRows * 2;
+      __m256i v[8];
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; ++i) v[i] = i < count ? load(from + i * 64) : _mm256_setzero_si256();
+      transpose(v);
+#pragma GCC unroll 8
+      for (int r = 0; r < 8; ++r) {
+        if (first + r >= weight_rows) continue;
+        _mm256_maskstore_epi32(reinterpret_cast<int*>(rows + (first + r) * stride + k), lanes, v[r]);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const CpuKernels kAvx2Kernels{"avx2", 63, pack, unpack, arranged_bytes, kRows, arrange, multiply};
+
+}  // namespace facellm
+#endif

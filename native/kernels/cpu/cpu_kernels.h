@@ -1,0 +1,57 @@
+// Products of packed bf16 weights on x86: one table of functions a level, each in a unit with flags of its own.
+// Plain C, torch-free: the units may share no inline function with anything, or the linker could keep the copy that
+// was compiled for AVX-512 and a processor without it would stop at it (test/contract/cpu-units.test.ts).
+//
+// Packed weights [N, K], K even: blocks of 32 rows, pairs of k innermost, [N/32][K/2][32][2]; rows of the last block that
+// the matrix does not have are zeros. Element (n, k) lies at ((n/32 * K/2 + k/2) * 32 + n%32) * 2 + k%2.
+//
+// Every sum is one chain over k = 0, 1, ..., whatever the other rows are and whoever computes it: a row of x gives the
+// same bits alone and among a thousand.
+#pragma once
+
+#include <cstdint>
+
+namespace facellm {
+
+using Bf16 = uint16_t;  // bits
+
+constexpr int64_t kBlockRows = 32;
+constexpr int64_t kAnyRows = INT64_MAX;
+
+// out[m, n] = rounded(sum over k of x[m, k] w[n, k] + bias[n]), once. Strides are in elements.
+struct CpuProduct {
+  const Bf16* weight;  // packed
+  int64_t weight_rows, inner;  // N, K
+  const Bf16* x;       // [rows, K]
+  int64_t x_stride;
+  int64_t rows;        // M, any
+  const void* arranged;  // what arrange() made of x, or null where arranged_bytes() is 0
+  const Bf16* bias;    // [N] or null
+  Bf16* out;           // [rows, N]
+  int64_t out_stride;
+};
+
+struct CpuKernels {
+  const char* name;
+  // Up to so many rows of x they are at least as fast as libtorch, whatever the shape (benchmarks/cpu/products.cpp).
+  int64_t most_rows;
+  // Exact inverses, for blocks [begin, end). `rows` is [N, K] of this stride.
+  void (*pack)(Bf16* packed, const Bf16* rows, int64_t stride, int64_t weight_rows, int64_t inner, int64_t begin,
+               int64_t end);
+  void (*unpack)(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows, int64_t inner, int64_t begin,
+                 int64_t end);
+  // x in the order in which multiply() reads it: so many bytes, filled group by group of `group_rows` rows.
+  int64_t (*arranged_bytes)(int64_t rows, int64_t inner);
+  int64_t group_rows;
+  void (*arrange)(void* arranged, const CpuProduct* product, int64_t begin_group, int64_t end_group);
+  // Columns of `out` of blocks [begin, end).
+  void (*multiply)(const CpuProduct* product, int64_t begin, int64_t end);
+};
+
+extern const CpuKernels kScalarKernels;
+#if defined(__x86_64__)
+extern const CpuKernels kAvx2Kernels;
+extern const CpuKernels kAvx512Kernels;  // with BF16
+#endif
+
+}  // namespace facellm

@@ -1,0 +1,18 @@
+#include "kernels/cpu/isa.h"
+
+namespace facellm {
+
+const CpuKernels& cpu_kernels_for([[maybe_unused]] const CpuFeatures& features) {
+#if defined(__x86_64__)
+  if (features.has_avx512_bf16) return kAvx512Kernels;
+  if (features.level >= CpuLevel::kAvx2) return kAvx2Kernels;
+#endif
+  return kScalarKernels;
+}
+
+const CpuKernels& cpu_kernels() {
+  static const CpuKernels& kernels = cpu_kernels_for(cpu_features());
+  return kernels;
+}
+
+}  // namespace facellm

@@ -1,0 +1,14 @@
+// Which of the units of kernels/cpu serves this processor.
+#pragma once
+
+#include "core/cpu_level.h"
+#include "kernels/cpu/cpu_kernels.h"
+
+namespace facellm {
+
+// The best unit for these features: AMX is served by AVX-512, AVX-512 without BF16 by AVX2.
+const CpuKernels& cpu_kernels_for(const CpuFeatures& features);
+// For this processor, under FACELLM_CPU_ISA.
+const CpuKernels& cpu_kernels();
+
+}  // namespace facellm

@@ -1,0 +1,142 @@
+#include "kernels/cpu/packed_matrix.h"
+
+#include <ATen/Parallel.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+
+#include "kernels/common/checks.h"
+
+namespace facellm {
+namespace {
+
+constexpr size_t kLargePage = 2 << 20, kLine = 64;
+// Multiplications below which a second thread costs more than it saves.
+constexpr int64_t kWorthThreads = 1 << 18;
+
+int64_t blocks_of(int64_t weight_rows) { return (weight_rows + kBlockRows - 1) / kBlockRows; }
+
+const Bf16* bits(const at::Tensor& x) { return static_cast<const Bf16*>(x.const_data_ptr()); }
+
+// Runs work(begin, end) over [0, blocks): three quarters in equal shares, the rest by whoever is free, since virtual
+// processors are never equally fast.
+template <typename Work>
+void share_out(int64_t blocks, int64_t threads, const Work& work) {
+  if (threads <= 1 || blocks <= 1) return work(int64_t{0}, blocks);
+  const int64_t fixed = blocks * 3 / 4, piece = std::max<int64_t>(1, (blocks - fixed) / 32);
+  std::atomic<int64_t> next{fixed};
+  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t share = begin; share < end; ++share) {
+      work(fixed * share / threads, fixed * (share + 1) / threads);
+    }
+    for (int64_t i = next.fetch_add(piece); i < blocks; i = next.fetch_add(piece)) work(i, std::min(i + piece, blocks));
+  });
+}
+
+// Kept by the thread that asks: fresh pages would cost as much as the work.
+void* scratch(int64_t bytes) {
+  thread_local std::unique_ptr<PackedMemory> memory;
+  thread_local void* begin = nullptr;
+  thread_local int64_t capacity = 0;
+  if (capacity < bytes) {
+    capacity = 0;
+    memory = std::make_unique<PackedMemory>(static_cast<size_t>(bytes));
+    begin = memory->take(static_cast<size_t>(bytes));
+    capacity = bytes;
+  }
+  return begin;
+}
+
+}  // namespace
+
+PackedMemory::PackedMemory(size_t bytes)
+    : mapped_bytes_((bytes + kLargePage - 1) / kLargePage * kLargePage + kLargePage) {
+  void* const mapped = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  mapped_ = static_cast<std::byte*>(mapped);
+  const auto past = reinterpret_cast<uintptr_t>(mapped_) % kLargePage;
+  next_ = mapped_ + (past == 0 ? 0 : kLargePage - past);
+  // Advice: pages of 4 KB give a fifth less.
+  ::madvise(next_, mapped_bytes_ - kLargePage, MADV_HUGEPAGE);
+}
+
+PackedMemory::~PackedMemory() { ::munmap(mapped_, mapped_bytes_); }
+
+std::byte* PackedMemory::take(size_t bytes) {
+  std::byte* const piece = next_;
+  next_ += (bytes + kLine - 1) / kLine * kLine;
+  return piece;
+}
+
+bool PackedMatrix::takes(const at::Tensor& weight) {
+  return weight.is_cpu() && weight.scalar_type() == at::kBFloat16 && weight.dim() == 2 && weight.stride(1) == 1 &&
+         weight.size(0) > 0 && weight.size(1) > 0 && weight.size(1) % 2 == 0;
+}
+
+size_t PackedMatrix::bytes(const at::Tensor& weight) {
+  const auto bytes = static_cast<size_t>(blocks_of(weight.size(0)) * kBlockRows * weight.size(1)) * sizeof(Bf16);
+  return (bytes + kLine - 1) / kLine * kLine;
+}
+
+PackedMatrix::PackedMatrix(const at::Tensor& weight, std::shared_ptr<PackedMemory> memory, const CpuKernels& kernels)
+    : weight_rows_(weight.size(0)), inner_(weight.size(1)), kernels_(&kernels), memory_(std::move(memory)) {
+  packed_ = reinterpret_cast<Bf16*>(memory_->take(bytes(weight)));
+  at::parallel_for(0, blocks_of(weight_rows_), 1, [&](int64_t begin, int64_t end) {
+    kernels_->pack(packed_, bits(weight), weight.stride(0), weight_rows_, inner_, begin, end);
+  });
+}
+
+bool PackedMatrix::suits(const CpuKernels& kernels, int64_t rows) { return rows <= kernels.most_rows; }
+
+bool PackedMatrix::suits_all_rows(const CpuKernels& kernels) { return suits(kernels, kAnyRows); }
+
+bool PackedMatrix::suits(const at::Tensor& x) const {
+  return x.scalar_type() == at::kBFloat16 && x.is_cpu() && suits(*kernels_, x.numel() / inner_);
+}
+
+at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) const {
+  auto shape = x.sizes().vec();
+  shape.back() = weight_rows_;
+  const auto out = at::empty(shape, x.options());
+  const auto flat = x.reshape({-1, inner_});
+  const auto own = flat.stride(1) == 1 || flat.size(0) == 0 ? flat : flat.contiguous();
+  CpuProduct product{packed_,
+                     weight_rows_,
+                     inner_,
+                     bits(own),
+                     own.stride(0),
+                     own.size(0),
+                     nullptr,
+                     bias.defined() ? bits(bias) : nullptr,
+                     static_cast<Bf16*>(out.mutable_data_ptr()),
+                     weight_rows_};
+  if (product.rows == 0) return out;
+  const int64_t work = product.rows * weight_rows_ * inner_;
+  const int64_t threads = work < kWorthThreads ? 1 : at::get_num_threads();
+  if (const int64_t bytes = kernels_->arranged_bytes(product.rows, inner_); bytes > 0) {
+    void* const arranged = scratch(bytes);
+    const int64_t groups = (product.rows + kernels_->group_rows - 1) / kernels_->group_rows;
+    const auto arrange = [&](int64_t begin, int64_t end) { kernels_->arrange(arranged, &product, begin, end); };
+    if (groups < 2 * threads) {
+      arrange(0, groups);
+    } else {
+      at::parallel_for(0, groups, 1, arrange);
+    }
+    product.arranged = arranged;
+  }
+  share_out(blocks_of(weight_rows_), threads,
+            [&](int64_t begin, int64_t end) { kernels_->multiply(&product, begin, end); });
+  return out;
+}
+
+at::Tensor PackedMatrix::rows() const {
+  const auto rows = at::empty({weight_rows_, inner_}, at::kBFloat16);
+  at::parallel_for(0, blocks_of(weight_rows_), 1, [&](int64_t begin, int64_t end) {
+    kernels_->unpack(static_cast<Bf16*>(rows.mutable_data_ptr()), inner_, packed_, weight_rows_, inner_, begin, end);
+  });
+  return rows;
+}
+
+}  // namespace facellm

@@ -1,0 +1,49 @@
+/**
+ * The units of native/kernels/cpu are compiled for processors that not everybody has: what a linker could take from them
+ * for others (weak symbols, inline functions of shared headers) would stop a smaller processor.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { skip } from '../support/skip.js';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const UNITS = ['scalar', 'avx2', 'avx512'];
+
+describe('contract: units of kernels/cpu', () => {
+  for (const unit of UNITS) {
+    it(`${unit}.cpp includes intrinsics and plain C alone`, () => {
+      const folder = join(ROOT, 'native', 'kernels', 'cpu');
+      const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+      const includes = [read(`${unit}.cpp`), read('cpu_kernels.h')].flatMap((text) =>
+        [...text.matchAll(/^#include (.*)$/gm)].map((match) => match[1]),
+      );
+      const allowed = ['<immintrin.h>', '<cstdint>', '<cstddef>', '"kernels/cpu/cpu_kernels.h"'];
+      assert.deepEqual(
+        includes.filter((name) => name === undefined || !allowed.includes(name)),
+        [],
+      );
+    });
+
+    it(`${unit}.cpp has nothing that a linker could share`, function () {
+      const object = join(
+        ...[ROOT, 'build', 'CMakeFiles', 'facellm_kernels.dir', 'native', 'kernels', 'cpu'],
+        `${unit}.cpp.o`,
+      );
+      if (!existsSync(object)) return skip(this, 'no build of this checkout');
+      const nm = spawnSync('nm', [object], { encoding: 'utf8' });
+      if (nm.error !== undefined) return skip(this, 'no nm');
+      const symbols = nm.stdout.trim().split('\n');
+      assert.ok(
+        symbols.some((line) => / [DRB] .*Kernels/.test(line)),
+        nm.stdout,
+      );
+      assert.deepEqual(
+        symbols.filter((line) => / [WwVvu] /.test(line)),
+        [],
+      );
+    });
+  }
+});

@@ -1,0 +1,262 @@
+// Kernels of packed weights, every level that this processor has: layout exact, sums beside the scalar unit's and the
+// truth in fp64, a row's bits whatever surrounds it, and not a byte touched that is not theirs.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/cpu_level.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/packed_matrix.h"
+
+namespace facellm {
+namespace {
+
+std::vector<const CpuKernels*> levels() {
+  std::vector<const CpuKernels*> found{&kScalarKernels};
+#if defined(__x86_64__)
+  const auto cpu = detect_cpu();
+  if (cpu.level >= CpuLevel::kAvx2) found.push_back(&kAvx2Kernels);
+  if (cpu.has_avx512_bf16) found.push_back(&kAvx512Kernels);
+#endif
+  return found;
+}
+
+// N, K: of the models (the wide ones cut in N, which is the same for every block), tails of blocks, lines and chunks.
+constexpr int64_t kShapes[][2]{{1152, 896}, {64, 896},  {96, 4864},   {64, 3584}, {64, 18944}, {64, 5120}, {32, 27648},
+                               {96, 1024},  {64, 4096}, {64, 12800},  {33, 588},  {1, 2},      {31, 30},   {34, 34},
+                               {70, 62},    {32, 64},   {2079, 64},   {65, 450}};
+
+// Numbers whose pages end where they end, so that reading or writing past them stops the test.
+class Guarded {
+ public:
+  explicit Guarded(int64_t count) : count_(count) {
+    const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+    const auto bytes = static_cast<size_t>(count) * sizeof(Bf16);
+    bytes_ = (bytes + page - 1) / page * page;
+    base_ = static_cast<std::byte*>(
+        ::mmap(nullptr, bytes_ + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ::mprotect(base_ + page, bytes_, PROT_READ | PROT_WRITE);
+    begin_ = reinterpret_cast<Bf16*>(base_ + page + bytes_ - bytes);
+    total_ = bytes_ + 2 * page;
+  }
+  explicit Guarded(const at::Tensor& values) : Guarded(values.numel()) {
+    const auto own = values.contiguous();
+    std::memcpy(begin_, own.const_data_ptr(), static_cast<size_t>(count_) * sizeof(Bf16));
+  }
+  ~Guarded() { ::munmap(base_, total_); }
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+  Bf16* data() const { return begin_; }
+  at::Tensor tensor(at::IntArrayRef shape) const { return at::from_blob(begin_, shape, at::kBFloat16).clone(); }
+
+ private:
+  int64_t count_;
+  size_t bytes_, total_;
+  std::byte* base_;
+  Bf16* begin_;
+};
+
+int64_t blocks_of(int64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
+
+at::Tensor multiply(const CpuKernels& kernels, const Guarded& packed, const at::Tensor& x, int64_t n,
+                    const at::Tensor& bias) {
+  const int64_t rows = x.size(0), inner = x.size(1);
+  const Guarded own_x(x), out(rows * n);
+  const auto own_bias = bias.defined() ? std::make_unique<Guarded>(bias) : nullptr;
+  const int64_t bytes = kernels.arranged_bytes(rows, inner);
+  const Guarded arranged((bytes + 1) / 2);
+  CpuProduct product{packed.data(), n,          inner, own_x.data(), inner, rows, bytes > 0 ? arranged.data() : nullptr,
+                     own_bias ? own_bias->data() : nullptr, out.data(), n};
+  if (bytes > 0) kernels.arrange(arranged.data(), &product, 0, (rows + kernels.group_rows - 1) / kernels.group_rows);
+  kernels.multiply(&product, 0, blocks_of(n));
+  return out.tensor({rows, n});
+}
+
+std::unique_ptr<Guarded> pack(const CpuKernels& kernels, const at::Tensor& weight) {
+  const int64_t n = weight.size(0), inner = weight.size(1);
+  auto packed = std::make_unique<Guarded>(blocks_of(n) * kBlockRows * inner);
+  const Guarded own(weight);
+  kernels.pack(packed->data(), own.data(), inner, n, inner, 0, blocks_of(n));
+  return packed;
+}
+
+at::Tensor bits(const at::Tensor& x) { return x.contiguous().view(at::kShort); }
+
+// One rounding to bf16, 2^-9 of the value (2^-8 with room for ties and denormals' neighbours), and sums of K products in
+// any order, K 2^-23 of the sum of magnitudes. vdpbf16ps takes numbers below 2^-126 for zero, on either side.
+void expect_sums(const at::Tensor& actual, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                 const std::string& where) {
+  const auto wide_x = x.to(at::kDouble), wide_w = weight.to(at::kDouble);
+  auto truth = at::mm(wide_x, wide_w.t()), magnitude = at::mm(wide_x.abs(), wide_w.abs().t());
+  if (bias.defined()) {
+    truth = truth + bias.to(at::kDouble);
+    magnitude = magnitude + bias.to(at::kDouble).abs();
+  }
+  const auto lost = (wide_x.abs().sum(1, true) + wide_w.abs().sum(1).unsqueeze(0) + static_cast<double>(2 * x.size(1))) * 0x1p-126;
+  const auto allowed = truth.abs() * 0x1p-8 + magnitude * (static_cast<double>(x.size(1) + 2) * 0x1p-23) + lost;
+  const auto error = (actual.to(at::kDouble) - truth).abs();
+  EXPECT_TRUE((error <= allowed).all().item<bool>())
+      << where << " worst " << (error / allowed).max().item<double>() << " of the bound";
+}
+
+std::string name(const CpuKernels& kernels, int64_t n, int64_t k, int64_t m) {
+  return std::string(kernels.name) + " N " + std::to_string(n) + " K " + std::to_string(k) + " M " + std::to_string(m);
+}
+
+TEST(CpuKernels, PackingIsTheLayoutAndUnpackingItsInverse) {
+  at::manual_seed(1);
+  for (const auto& [n, k] : kShapes) {
+    // All bits, NaN's among them.
+    const auto weight = at::randint(-32768, 32768, {n, k}, at::kShort).view(at::kBFloat16);
+    for (const auto* kernels : levels()) {
+      const auto packed = pack(*kernels, weight);
+      const auto* values = static_cast<const Bf16*>(weight.const_data_ptr());
+      int64_t wrong = 0;
+      for (int64_t row = 0; row < blocks_of(n) * 32; ++row) {
+        for (int64_t c = 0; c < k; ++c) {
+          const Bf16 there = packed->data()[((row / 32 * (k / 2) + c / 2) * 32 + row % 32) * 2 + c % 2];
+          wrong += there != (row < n ? values[row * k + c] : 0);
+        }
+      }
+      EXPECT_EQ(wrong, 0) << name(*kernels, n, k, 0);
+      const Guarded back(n * k);
+      kernels->unpack(back.data(), k, packed->data(), n, k, 0, blocks_of(n));
+      EXPECT_TRUE(at::equal(bits(back.tensor({n, k})), bits(weight))) << name(*kernels, n, k, 0);
+    }
+  }
+}
+
+TEST(CpuKernels, SumsAreRoundedOnceAndRowsKnowNothingOfEachOther) {
+  at::manual_seed(2);
+  for (const auto& [n, k] : kShapes) {
+    const auto weight = at::randn({n, k}, at::kBFloat16), bias = at::randn({n}, at::kBFloat16);
+    const auto all = at::randn({225, k}, at::kBFloat16);
+    all.select(0, 2).zero_();
+    for (const auto* kernels : levels()) {
+      const auto packed = pack(*kernels, weight);
+      at::Tensor alone;  // each row by itself, where that is cheap
+      for (const int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 24, 25, 31, 32, 33, 97, 225}) {
+        if (kernels == &kScalarKernels && m * n * k > (1 << 22)) continue;
+        if (m > 33 && n * k > (1 << 18)) continue;
+        const auto x = all.narrow(0, 0, m);
+        const auto where = name(*kernels, n, k, m);
+        const auto with_bias = multiply(*kernels, *packed, x, n, bias), without = multiply(*kernels, *packed, x, n, {});
+        expect_sums(with_bias, x, weight, bias, where);
+        expect_sums(without, x, weight, {}, where);
+        for (int64_t row = alone.defined() ? alone.size(0) : 0; row < m; ++row) {
+          const auto one = multiply(*kernels, *packed, all.narrow(0, row, 1), n, bias);
+          alone = alone.defined() ? at::cat({alone, one}) : one;
+        }
+        EXPECT_TRUE(at::equal(bits(with_bias), bits(alone.narrow(0, 0, m)))) << where;
+      }
+    }
+  }
+}
+
+#if defined(__x86_64__)
+TEST(CpuKernels, Avx2IsTheScalarUnitBitForBit) {
+  if (detect_cpu().level < CpuLevel::kAvx2) GTEST_SKIP() << "a processor without AVX2";
+  at::manual_seed(3);
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{70, 62}, {33, 588}, {64, 896}, {34, 34}, {31, 930}}) {
+    const auto weight = at::randn({n, k}, at::kBFloat16), bias = at::randn({n}, at::kBFloat16);
+    weight.view(-1)[1] = 1e-39;  // a denormal
+    const auto packed = pack(kAvx2Kernels, weight);
+    for (const int64_t m : {1, 2, 3, 5, 6, 7, 13, 33}) {
+      const auto x = at::randn({m, k}, at::kBFloat16);
+      const auto expected = multiply(kScalarKernels, *packed, x, n, bias);
+      EXPECT_TRUE(at::equal(bits(multiply(kAvx2Kernels, *packed, x, n, bias)), bits(expected))) << n << " " << k << " " << m;
+    }
+  }
+}
+#endif
+
+TEST(CpuKernels, InfinityAndNanReachTheirOwnSumsOnly) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  at::manual_seed(4);
+  for (const auto* kernels : levels()) {
+    const auto weight = at::randn({66, 898}, at::kBFloat16).abs_().add_(1);
+    const auto clean = pack(*kernels, weight);
+    const auto x = at::randn({15, 898}, at::kBFloat16).abs_().add_(1);
+    const auto expected = multiply(*kernels, *clean, x, 66, {});
+    weight[65][897] = kInfinity;
+    weight[3][0] = NAN;
+    const auto packed = pack(*kernels, weight);
+    const auto spoilt = x.clone();
+    spoilt[14][5] = -kInfinity;
+    spoilt[2][9] = NAN;
+    const auto out = multiply(*kernels, *packed, spoilt, 66, {}).to(at::kFloat);
+    for (int64_t m = 0; m < 15; ++m) {
+      for (int64_t n = 0; n < 66; ++n) {
+        const float value = out[m][n].item<float>();
+        if (m == 2 || n == 3 || (m == 14 && n == 65)) {
+          EXPECT_TRUE(std::isnan(value)) << kernels->name << m << " " << n;
+        } else if (m == 14 || n == 65) {
+          EXPECT_EQ(value, m == 14 ? -kInfinity : kInfinity) << kernels->name << m << " " << n;
+        } else {
+          EXPECT_EQ(value, expected[m][n].to(at::kFloat).item<float>()) << kernels->name << m << " " << n;
+        }
+      }
+    }
+  }
+}
+
+TEST(CpuKernels, DenormalsAreThemselvesOrZero) {
+  const auto weight = at::full({32, 64}, 1e-39, at::kBFloat16);
+  const auto x = at::ones({3, 64}, at::kBFloat16);
+  for (const auto* kernels : levels()) {
+    expect_sums(multiply(*kernels, *pack(*kernels, weight), x, 32, {}), x, weight, {}, kernels->name);
+  }
+}
+
+TEST(PackedMatrix, ThreadsAndShapesOfXChangeNoBit) {
+  at::manual_seed(5);
+  const int before = at::get_num_threads();
+  const auto weight = at::randn({2079, 896}, at::kBFloat16), bias = at::randn({2079}, at::kBFloat16);
+  for (const auto* kernels : levels()) {
+    if (kernels == &kScalarKernels) continue;
+    const auto memory = std::make_shared<PackedMemory>(PackedMatrix::bytes(weight));
+    const PackedMatrix packed(weight, memory, *kernels);
+    EXPECT_TRUE(at::equal(packed.rows(), weight));
+    for (const int64_t m : {1, 5, 40}) {
+      const auto x = at::randn({m, 1000}, at::kBFloat16).narrow(1, 50, 896);  // rows apart
+      at::set_num_threads(1);
+      const auto one = packed.product(x, bias);
+      at::set_num_threads(2);
+      EXPECT_TRUE(at::equal(packed.product(x, bias), one)) << kernels->name << m;
+      EXPECT_TRUE(at::equal(packed.product(x.contiguous().view({1, m, 896}), bias), one.unsqueeze(0)));
+      EXPECT_TRUE(at::equal(packed.product(x.t().contiguous().t(), bias), one));
+      expect_sums(one, x, weight, bias, kernels->name);
+    }
+    EXPECT_EQ(packed.product(at::empty({0, 896}, at::kBFloat16), {}).sizes(), (std::vector<int64_t>{0, 2079}));
+  }
+  at::set_num_threads(before);
+}
+
+TEST(PackedMatrix, TakesWhatItCanMultiply) {
+  EXPECT_TRUE(PackedMatrix::takes(at::empty({3, 2}, at::kBFloat16)));
+  EXPECT_FALSE(PackedMatrix::takes(at::empty({3, 2}, at::kFloat)));
+  EXPECT_FALSE(PackedMatrix::takes(at::empty({3, 3}, at::kBFloat16)));
+  EXPECT_FALSE(PackedMatrix::takes(at::empty({4, 2}, at::kBFloat16).t()));
+  EXPECT_FALSE(PackedMatrix::takes(at::empty({4, 2}, at::TensorOptions(at::kBFloat16).device(at::kMeta))));
+}
+
+TEST(CpuKernels, TheLevelDecides) {
+  EXPECT_EQ(&cpu_kernels_for({CpuLevel::kScalar, false}), &kScalarKernels);
+  EXPECT_FALSE(PackedMatrix::suits(kScalarKernels, 1));
+#if defined(__x86_64__)
+  EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAvx2, false}), &kAvx2Kernels);
+  EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAvx512, false}), &kAvx2Kernels);
+  EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAvx512, true}), &kAvx512Kernels);
+  EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAmx, true}), &kAvx512Kernels);
+  EXPECT_EQ(&cpu_kernels_for(capped(detect_cpu(), "scalar")), &kScalarKernels);
+#endif
+}
+
+}  // namespace
+}  // namespace facellm
