@@ -253,7 +253,7 @@ TEST(CpuKernels, TheLevelDecides) {
   EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAvx2, false}), &kAvx2Kernels);
   EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAvx512, false}), &kAvx2Kernels);
   EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAvx512, true}), &kAvx512Kernels);
-  EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAmx, true}), &kAvx512Kernels);
+  EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAmx, true}), &kAvx512BesideAmxKernels);
   EXPECT_EQ(&cpu_kernels_for(capped(detect_cpu(), "scalar")), &kScalarKernels);
 #endif
 }

@@ -52,6 +52,8 @@ extern const CpuKernels kScalarKernels;
 #if defined(__x86_64__)
 extern const CpuKernels kAvx2Kernels;
 extern const CpuKernels kAvx512Kernels;  // with BF16
+// The same where libtorch has AMX for more rows. Not measured there: as few as are surely bound by memory.
+extern const CpuKernels kAvx512BesideAmxKernels;
 #endif
 
 }  // namespace facellm
