@@ -1,16 +1,10 @@
 #include "binding/convert.h"
 #include "binding/errors.h"
 #include "binding/js_value.h"
-#include "kernels/cpu/isa.h"
+#include "model/product_kernels.h"
 
 namespace facellm {
 namespace {
-
-// Of x, up to which the processor's own kernels multiply; -1: any number.
-double product_rows() {
-  const int64_t rows = cpu_kernels().most_rows;
-  return rows == kAnyRows ? -1 : static_cast<double>(rows);
-}
 
 const char* name_of(FinishReason reason) {
   switch (reason) {
@@ -84,8 +78,8 @@ napi_value to_js(napi_env env, const RuntimeInfo& info) {
                           {"cpuLevel", js::text(env, info.cpu_level)},
                           {"hasAvx512Bf16", js::boolean(env, info.has_avx512_bf16)},
                           {"widensBf16", js::boolean(env, info.widens_bf16)},
-                          {"productKernels", js::text(env, cpu_kernels().name)},
-                          {"productRows", js::number(env, product_rows())},
+                          {"productKernels", js::text(env, product_kernels().name)},
+                          {"productRows", js::count(env, product_kernels().most_rows)},
                           {"threads", js::number(env, info.threads)},
                           {"gpus", objects(env, info.gpus)},
                           {"gpuProblem", js::text(env, info.gpu_problem)}});

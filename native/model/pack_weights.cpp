@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/cpu/isa.h"
+#include "model/product_kernels.h"
 
 namespace facellm {
 namespace {
@@ -17,6 +18,11 @@ std::vector<Linear*> packable(InternVl& model) {
 }
 
 }  // namespace
+
+ProductKernels product_kernels() {
+  const auto& kernels = cpu_kernels();
+  return {kernels.name, kernels.most_rows == kAnyRows ? -1 : kernels.most_rows};
+}
 
 int64_t packed_bytes(InternVl& model) {
   size_t bytes = 0;

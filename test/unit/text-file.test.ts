@@ -136,6 +136,8 @@ describe('sources', () => {
     'files/journal-file.ts': 'a journal of its own, by bytes',
     'packages/version.ts': "the package's own version",
     'tokenizer/detokenizer.ts': 'tokens, not a file',
+    'serving/log-probs.ts': 'a token',
+    'serving/parse-body.ts': 'the body of a request',
     'data/teachers/openai-batches.ts': "a server's answer",
     'checkpoint/tensor-names.ts': 'a safetensors header that was written here',
     'cli/parity.ts': 'a safetensors header that is shipped',

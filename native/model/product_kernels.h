@@ -1,0 +1,16 @@
+// What multiplies bf16 weights on this processor, to be told. Torch-free.
+#pragma once
+
+#include <cstdint>
+
+namespace facellm {
+
+struct ProductKernels {
+  const char* name;  // scalar, avx2 or avx512
+  int64_t most_rows;  // of x, above which libtorch multiplies; -1: any number, 0: none
+};
+
+// For this processor, under FACELLM_CPU_ISA.
+ProductKernels product_kernels();
+
+}  // namespace facellm
