@@ -24,6 +24,7 @@ export const ERROR_CODES = [
   'FACELLM_RUN_WRITE',
   'FACELLM_DISTRIBUTED',
   'FACELLM_DEVICE_LOST',
+  'FACELLM_NOT_DETERMINISTIC',
   // raised by TypeScript only
   'FACELLM_DATA_NOT_FOUND',
   'FACELLM_DATA_INVALID',
@@ -142,6 +143,7 @@ const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
   FACELLM_DEVICE_NO_CUDA: DeviceError,
   FACELLM_DEVICE_UNAVAILABLE: DeviceError,
   FACELLM_DEVICE_LOST: DeviceError,
+  FACELLM_NOT_DETERMINISTIC: DeviceError,
   FACELLM_OUT_OF_MEMORY: DeviceError,
   FACELLM_CANCELLED: CancelledError,
   FACELLM_DISPOSED: DisposedError,

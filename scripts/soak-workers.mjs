@@ -36,7 +36,7 @@ const load = {
   mmap: true,
   imageCacheBytes: 0,
   prefixCacheBytes: 1 << 20,
-  ...{ kvBytes: 1 << 25, maxRows: 16, maxContext: 32_768 },
+  ...{ kvBytes: 1 << 25, maxRows: 16, maxContext: 32_768, deterministic: false },
 };
 const greedy = {
   isGreedy: true,

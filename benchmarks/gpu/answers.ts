@@ -44,7 +44,7 @@ async function load(job: AnswersJob, config: CheckpointConfig): Promise<NativeMo
       ...{ config: config.model, preprocessing: config.preprocessing, weightMap: [] },
       ...{ files: [join(job.directory, 'model.safetensors')], device: job.device, dtype: 'bf16' },
       ...{ mmap: true, imageCacheBytes: 0, prefixCacheBytes: 0 },
-      ...{ kvBytes: 2 ** 33, maxRows: 256, maxContext: 8192 },
+      ...{ kvBytes: 2 ** 33, maxRows: 256, maxContext: 8192, deterministic: false },
     },
     () => {},
   ).promise;

@@ -100,7 +100,7 @@ export class OwnTrainer {
           mmap: false,
           imageCacheBytes: 0,
           prefixCacheBytes: 0,
-          ...{ kvBytes: 0, maxRows: 1, maxContext: 1 },
+          ...{ kvBytes: 0, maxRows: 1, maxContext: 1, deterministic: false },
         },
         modules: recipe.lora === null ? [] : resolveTargets(config.model, recipe.lora),
         parts: [],

@@ -66,6 +66,8 @@ export interface NativeLoadRequest {
   readonly maxRows: number;
   /** Tokens of prompt and answer together. */
   readonly maxContext: number;
+  /** What a request gets follows from itself alone, bit for bit; a CPU's only. */
+  readonly deterministic: boolean;
 }
 
 export interface NativeImageInput {

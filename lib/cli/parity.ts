@@ -85,7 +85,7 @@ export async function checkParity(addon: NativeAddon, device: string): Promise<P
         mmap: true,
         imageCacheBytes: 0,
         prefixCacheBytes: 0,
-        ...{ kvBytes: 0, maxRows: 1, maxContext: 1 },
+        ...{ kvBytes: 0, maxRows: 1, maxContext: 1, deterministic: false },
       },
       () => {},
     ).promise;

@@ -21,6 +21,7 @@ import {
   type LoadAdapterOptions,
   loadAdapterOptions,
 } from './adapter.js';
+import { adapterIdentity } from './fingerprint.js';
 import { readServingSettings } from './serving-settings.js';
 
 interface Entry {
@@ -75,11 +76,11 @@ export class AdapterSet {
       throw fromNative(error);
     });
     const { id, ...sizes } = info;
+    const contentHash = await adapterIdentity(source);
     const facts = {
       name: name ?? basename(directory),
       directory,
-      scale,
-      settings,
+      ...{ scale, contentHash, settings },
       ...sizes,
       usesDora: config.usesDora,
     };

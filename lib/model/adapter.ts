@@ -21,6 +21,8 @@ export interface AdapterFacts {
   readonly name: string;
   readonly directory: string;
   readonly scale: number;
+  /** sha256 over its weights, targets and scale, in lower-case hex. */
+  readonly contentHash: string;
   /** How it was trained, if that was recorded. */
   readonly settings: ServingSettings | undefined;
   readonly parameterCount: number;

@@ -27,6 +27,7 @@ import type { ImageSource } from '../image/index.js';
 import { checkArguments, checkFields, list, name } from '../options/index.js';
 import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
 import { type AdapterLease, AdapterSet } from './adapter-set.js';
+import { fingerprint } from './fingerprint.js';
 import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
 import { describePrompt } from './prepared.js';
@@ -115,6 +116,19 @@ export class FaceLlm implements AsyncDisposable {
   /** Tokens of prompt and answer together, at most. */
   get maxContext(): number {
     return this.#parts.maxContext;
+  }
+
+  /** Whether answers follow from their requests alone: {@link LoadOptions.deterministic}. */
+  get deterministic(): boolean {
+    return this.#parts.deterministic;
+  }
+
+  /**
+   * Twelve hexadecimal digits of everything that an answer follows from besides its request: weights (by samples),
+   * configs, tokenizer, dtype, device, build, processor, threads, `deterministic`, and the adapters in memory.
+   */
+  get fingerprint(): string {
+    return fingerprint(this.#parts.identity, this.#adapters.loaded);
   }
 
   /** What the checkpoint's config files say. */

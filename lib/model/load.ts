@@ -27,6 +27,7 @@ import {
   word,
 } from '../options/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
+import { checkpointIdentity, modelIdentity } from './fingerprint.js';
 import { planMemory } from './memory-plan.js';
 import { readServingSettings, type ServingSettings } from './serving-settings.js';
 
@@ -99,6 +100,14 @@ export interface LoadOptions {
   readonly maxContext?: number | undefined;
   /** Answers computed at a time; more requests wait. @default 16 on a CPU, 256 on a GPU */
   readonly maxRows?: number | undefined;
+  /**
+   * A request's tokens, their log-probabilities and the probabilities of choices are the same, bit for bit, alone and in any
+   * company, however its prompt is cut into steps, whatever the caches hold, for equal {@link FaceLlm.fingerprint}. On the
+   * CPU only; tried on the model's own shapes when it is loaded, which takes a few seconds for a large one. What it
+   * costs: docs/performance.md.
+   * @default false
+   */
+  readonly deterministic?: boolean | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -113,6 +122,9 @@ export interface ModelParts {
   readonly tokens: TokenRouter;
   /** Of prompt and answer together, at most. */
   readonly maxContext: number;
+  readonly deterministic: boolean;
+  /** Of everything but adapters that an answer follows from: see fingerprint.ts. */
+  readonly identity: string;
   readonly directory: string;
   readonly config: CheckpointConfig;
   readonly tokenizer: TokenizerThread;
@@ -145,6 +157,7 @@ export const loadOptions: z.ZodType<LoadOptions> = fields<LoadOptions>({
   kvMemory: bytes.optional(),
   maxContext: whole(2).optional(),
   maxRows: whole(1, 4096).optional(),
+  deterministic: flag.optional(),
   onProgress: callback<(progress: LoadProgress) => void>().optional(),
   signal: abortSignal.optional(),
 });
@@ -170,8 +183,14 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
       readCheckpointConfig(directory),
       readServingSettings(directory, 'FACELLM_CONFIG_INVALID'),
     ]);
+    const checkpoint = checkpointIdentity(files);
+    checkpoint.catch(() => undefined); // of damaged weights the engine says what is wrong
     const { native, maxContext } = await loadNative(addon, config, files, tokenizer, options);
+    const { deterministic = false } = options;
+    const runtime = await addon.runtimeInfo().promise;
+    const identity = modelIdentity(await checkpoint, native.info(), runtime, deterministic);
     return {
+      ...{ deterministic, identity },
       ...{ addon, native, directory, config, settings, maxContext },
       tokens: new TokenRouter(native),
       pixels: new PixelDesk(native),
@@ -213,6 +232,7 @@ async function loadNative(
       mmap: options.mmap ?? true,
       imageCacheBytes: options.imageCacheBytes ?? DEFAULT_IMAGE_CACHE,
       prefixCacheBytes,
+      deterministic: options.deterministic ?? false,
       ...memory,
     },
     (bytesDone, bytesTotal) => options.onProgress?.({ bytesDone, bytesTotal }),

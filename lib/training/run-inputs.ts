@@ -6,11 +6,10 @@ import { createHash } from 'node:crypto';
 
 import type { CheckpointConfig, CheckpointFiles } from '../checkpoint/index.js';
 import type { Dataset } from '../data/index.js';
-import { sha256 } from '../files/index.js';
+import { sampledPictureHash, sampledWeightsHash, sha256 } from '../files/index.js';
 import { FILES_AT_ONCE, mapBounded } from '../jobs/index.js';
 import type { TrainingRecipe } from './recipe.js';
 import type { SampleSet } from './sample-set.js';
-import { sampledPictureHash, sampledWeightsHash } from './sampled-hash.js';
 
 /** Name and value; values are hashes, or short enough to be told. */
 export type RunInputs = Readonly<Record<string, string>>;

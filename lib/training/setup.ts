@@ -125,7 +125,7 @@ function trainerRequest(
       mmap: false,
       imageCacheBytes: 0,
       prefixCacheBytes: 0,
-      ...{ kvBytes: 0, maxRows: 1, maxContext: 1 },
+      ...{ kvBytes: 0, maxRows: 1, maxContext: 1, deterministic: false },
     },
     modules,
     parts: recipe.parts,

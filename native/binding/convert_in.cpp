@@ -237,6 +237,7 @@ LoadRequest to_load_request(Napi::Value value) {
     request.kv_bytes = reader.natural("kvBytes");
     request.max_rows = reader.integer("maxRows");
     request.max_context = reader.integer("maxContext");
+    request.is_deterministic = reader.boolean("deterministic");
     reader.require(request.max_rows >= 1, "maxRows: expected at least 1");
     reader.require(request.max_context >= 1, "maxContext: expected at least 1");
     return request;

@@ -24,6 +24,7 @@ constexpr std::array kTable{
     ErrorCodeEntry{ErrorCode::kRunWrite, "FACELLM_RUN_WRITE"},
     ErrorCodeEntry{ErrorCode::kDistributed, "FACELLM_DISTRIBUTED"},
     ErrorCodeEntry{ErrorCode::kDeviceLost, "FACELLM_DEVICE_LOST"},
+    ErrorCodeEntry{ErrorCode::kNotDeterministic, "FACELLM_NOT_DETERMINISTIC"},
 };
 
 }  // namespace

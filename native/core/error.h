@@ -30,6 +30,7 @@ enum class ErrorCode {
   kRunWrite,            // a file of a run or an export cannot be written
   kDistributed,         // a process of the group is gone, late, or was started wrongly
   kDeviceLost,          // the GPU failed for good, as far as this process goes
+  kNotDeterministic,    // answers cannot be the same in any company here
 };
 
 struct ErrorCodeEntry {

@@ -73,6 +73,18 @@ RuntimeInfo runtime_info() {
 
 void set_threads(int threads) { at::set_num_threads(threads); }
 
+WithThreads::WithThreads(int threads) : before_(at::get_num_threads()) {
+  if (threads == 0 || threads == before_) {
+    before_ = 0;
+  } else {
+    at::set_num_threads(threads);
+  }
+}
+
+WithThreads::~WithThreads() {
+  if (before_ != 0) at::set_num_threads(before_);
+}
+
 int64_t peak_bytes(const std::string& device) {
 #if FACELLM_CUDA
   if (device.starts_with("cuda")) {

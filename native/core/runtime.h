@@ -32,6 +32,17 @@ struct RuntimeInfo {
 RuntimeInfo runtime_info();
 // Intra-op threads; at least 1. Call on the engine thread.
 void set_threads(int threads);
+// So many intra-op threads of the calling thread for its lifetime; 0: as they are.
+class WithThreads {
+ public:
+  explicit WithThreads(int threads);
+  ~WithThreads();
+  WithThreads(const WithThreads&) = delete;
+  WithThreads& operator=(const WithThreads&) = delete;
+
+ private:
+  int before_;  // 0: nothing was changed
+};
 // Highest resident memory of the process so far (Linux VmHWM), or the CUDA allocator's peak for a
 // CUDA device name; bytes, 0 where unknown.
 int64_t peak_bytes(const std::string& device);

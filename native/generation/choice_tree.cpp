@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "generation/next_tokens.h"
+#include "kernels/product/product.h"
 
 namespace facellm {
 namespace {
@@ -59,17 +60,19 @@ int64_t tree_tokens(const ChooseRequest& request, const std::vector<size_t>& cho
   return tokens;
 }
 
-void score_first(const LanguageModel& language_model, const at::Tensor& hidden, Choosing& choosing) {
+void score_first(const LanguageModel& language_model, const at::Tensor& hidden, int64_t row_multiple, Choosing& choosing) {
+  // A row that lost its blocks after this is computed again; what it gave is there.
+  if (!choosing.result.token_log_probs.empty()) return;
   std::vector<int64_t> first;
   for (const auto& ids : choosing.request.choices) first.push_back(ids[0]);
-  const auto scores = language_model.logits(hidden, {}).to(at::kFloat).squeeze(0);
-  for (const float log_prob : to_host(scores.index({on_device(first, scores)}) - scores.logsumexp(-1))) {
+  const auto scores = language_model.logits(fill_rows(hidden, row_multiple), {}).to(at::kFloat);
+  for (const float log_prob : to_host(scores[0].index({on_device(first, scores)}) - scores.logsumexp(-1)[0])) {
     choosing.result.token_log_probs.push_back({log_prob});
   }
 }
 
 void score_group(const LanguageModel& language_model, const at::Tensor& hidden, const std::vector<size_t>& choices,
-                 Choosing& choosing, const Cancellation& cancellation) {
+                 int64_t row_multiple, Choosing& choosing, const Cancellation& cancellation) {
   // With the 1B's vocabulary 64 rows of logits take 58 MB; those of hundreds of answers would take gigabytes.
   constexpr int64_t kRows = 64;
   std::vector<int64_t> successors;
@@ -82,8 +85,10 @@ void score_group(const LanguageModel& language_model, const at::Tensor& hidden, 
   for (int64_t begin = 0; begin < hidden.size(0); begin += kRows) {
     cancellation.check();
     const int64_t count = std::min(kRows, hidden.size(0) - begin);
-    const auto scores = language_model.logits(hidden.narrow(0, begin, count), {}).to(at::kFloat);
-    parts.push_back(scores.gather(1, index.narrow(0, begin, count)).squeeze(1) - scores.logsumexp(-1));
+    const auto rows = fill_rows(hidden.narrow(0, begin, count), row_multiple);
+    const auto scores = language_model.logits(rows, {}).to(at::kFloat);
+    const auto chosen = scores.narrow(0, 0, count).gather(1, index.narrow(0, begin, count)).squeeze(1);
+    parts.push_back(chosen - scores.logsumexp(-1).narrow(0, 0, count));
   }
   const auto log_probs = to_host(at::cat(parts));
   auto next = log_probs.begin();

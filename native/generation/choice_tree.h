@@ -26,12 +26,13 @@ at::Tensor tree_mask(const Branches& branches, int64_t prompt_tokens, at::Device
 std::vector<size_t> next_group(const ChooseRequest& request, size_t next, int64_t most);
 int64_t tree_tokens(const ChooseRequest& request, const std::vector<size_t>& choices);
 
-// Of every choice's first id, from the prompt's last hidden state [1, D].
-void score_first(const LanguageModel& language_model, const at::Tensor& hidden, Choosing& choosing);
+// Of every choice's first id, from the prompt's last hidden state [1, D]. row_multiple, here and below: rows that the head
+// sees are filled up to a multiple of so many.
+void score_first(const LanguageModel& language_model, const at::Tensor& hidden, int64_t row_multiple, Choosing& choosing);
 // Of a group's further ids, from the tree's hidden states [count, D]. Logits exist for a bounded number
 // of rows at a time.
 void score_group(const LanguageModel& language_model, const at::Tensor& hidden, const std::vector<size_t>& choices,
-                 Choosing& choosing, const Cancellation& cancellation);
+                 int64_t row_multiple, Choosing& choosing, const Cancellation& cancellation);
 // Sums up. Throws kNonFinite.
 void finish_scores(ChooseResult& result);
 

@@ -4,7 +4,9 @@
 
 #include "core/device_health.h"
 #include "core/error.h"
+#include "core/runtime.h"
 #include "generation/check_request.h"
+#include "generation/invariance_check.h"
 #include "generation/step_engine.h"
 #include "generation/trace.h"
 #include "model/open_model.h"
@@ -18,6 +20,7 @@ struct FaceLlm::State {
   Preprocessing preprocessing;
   ModelInfo info;
   StepEngine engine;
+  int threads;  // that every step computes with, whatever others set meanwhile; 0: what is set
 
   State(const LoadRequest& request, OpenedModel opened)
       : owned(std::move(opened.model)),
@@ -25,7 +28,8 @@ struct FaceLlm::State {
         files(std::move(opened.files)),
         preprocessing(request.preprocessing),
         info(std::move(opened.info)),
-        engine(model, request, [this] { require_usable(); }) {}
+        engine(model, request, [this] { require_usable(); }),
+        threads(request.is_deterministic ? runtime_info().threads : 0) {}
 
   // What was computed from files that changed meanwhile is no result.
   void require_usable() {
@@ -39,9 +43,10 @@ FaceLlm::~FaceLlm() = default;
 
 std::unique_ptr<FaceLlm> FaceLlm::load(const LoadRequest& request, const LoadProgress& progress,
                                        const Cancellation& cancellation) {
-  return std::unique_ptr<FaceLlm>(
-      new FaceLlm(std::make_unique<State>(
-          request, open_model(request, progress, cancellation, {}, WeightOrder::kPacked))));
+  if (request.is_deterministic) require_known_kernels(request.device);
+  auto opened = open_model(request, progress, cancellation, {}, WeightOrder::kPacked);
+  if (request.is_deterministic) require_invariant(*opened.model, cancellation);
+  return std::unique_ptr<FaceLlm>(new FaceLlm(std::make_unique<State>(request, std::move(opened))));
 }
 
 ModelInfo FaceLlm::info() const { return state_->info; }
@@ -64,7 +69,10 @@ void FaceLlm::give_pixels(RequestId request, size_t image, std::vector<uint8_t> 
   state_->engine.give_pixels(request, image, std::move(rgb));
 }
 
-bool FaceLlm::step() { return state_->engine.step(); }
+bool FaceLlm::step() {
+  const WithThreads threads(state_->threads);
+  return state_->engine.step();
+}
 
 std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<int64_t>& adapters,
                                        const Cancellation& cancellation) {
@@ -82,10 +90,17 @@ std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<i
 AdapterInfo FaceLlm::load_adapter(const AdapterSource& source) {
   // DoRA keeps norms of the base's weights.
   state_->files.require_unchanged();
-  const auto info = state_->engine.adapters().load(source);
-  if (const auto& files = state_->files; files.has_changed()) {
-    state_->engine.adapters().unload(info.id);
-    files.require_unchanged();
+  auto& adapters = state_->engine.adapters();
+  const auto info = adapters.load(source);
+  try {
+    state_->files.require_unchanged();
+    if (state_->threads != 0) {
+      const WithThreads threads(state_->threads);
+      require_invariant_adapter(state_->model, adapters, info.id);
+    }
+  } catch (...) {
+    adapters.unload(info.id);
+    throw;
   }
   return info;
 }

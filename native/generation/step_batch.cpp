@@ -4,13 +4,14 @@
 
 #include "generation/check_request.h"
 #include "generation/choice_tree.h"
+#include "layers/invariant_attention.h"
 
 namespace facellm {
 namespace {
 
 class Packer {
  public:
-  Packer(const InternVl& model, const KvPool& pool) : model_(model), pool_(pool) {}
+  Packer(const InternVl& model, const KvPool& pool, const RowFill& fill) : model_(model), pool_(pool), fill_(fill) {}
 
   void add(const RowShare& share) {
     const auto& row = *share.row;
@@ -33,6 +34,7 @@ class Packer {
 
   StepBatch finish(const std::vector<RowShare>& shares) {
     const auto device = model_.options().device();
+    fill_up();
     const auto tokens = static_cast<int64_t>(ids_.size());
     // One transfer for everything that is a number a token.
     auto numbers = std::move(ids_);
@@ -44,12 +46,27 @@ class Packer {
     for (size_t i = 0; i < shares.size(); ++i) put_pictures(shares[i], segments_[i], batch.embeddings);
     batch.positions = on_device.narrow(0, tokens, tokens);
     batch.slots = on_device.narrow(0, 2 * tokens, tokens);
-    complete_masks(segments_, device);
+    batch.is_invariant = is_invariant();
+    if (batch.is_invariant) {
+      complete_invariant_masks(segments_, model_.options());
+    } else {
+      complete_masks(segments_, device);
+    }
     batch.segments = std::move(segments_);
     return batch;
   }
 
  private:
+  bool is_invariant() const { return fill_.multiple > 1; }
+
+  void fill_up() {
+    for (int64_t slot = fill_.spare_slot + 1; static_cast<int64_t>(ids_.size()) % fill_.multiple != 0; ++slot) {
+      ids_.push_back(0);
+      positions_.push_back(0);
+      slots_.push_back(slot);
+    }
+  }
+
   // Slots of the new tokens, and of all that they may see.
   void place(const Row& row, Segment& segment) {
     const int64_t size = pool_.block_size();
@@ -60,12 +77,13 @@ class Packer {
     for (int64_t b = 1; b * size < segment.kv_length; ++b) {
       is_in_line = is_in_line && blocks[static_cast<size_t>(b)] == blocks[static_cast<size_t>(b) - 1] + 1;
     }
-    if (is_in_line) {
+    if (is_in_line && !is_invariant()) {
       segment.first_slot = slot(0);
       return;
     }
     std::vector<int64_t> all;
     for (int64_t t = 0; t < segment.kv_length; ++t) all.push_back(slot(t));
+    while (is_invariant() && all.size() % kKeyStretch != 0) all.push_back(fill_.spare_slot);
     segment.slots = at::tensor(all, at::kLong).to(model_.options().device());
   }
 
@@ -89,6 +107,7 @@ class Packer {
 
   const InternVl& model_;
   const KvPool& pool_;
+  const RowFill& fill_;
   std::vector<int64_t> ids_, positions_, slots_;
   std::vector<Segment> segments_;
 };
@@ -108,8 +127,9 @@ void locate_placeholders(const InternVlConfig& config, const Prompt& prompt, Act
   }
 }
 
-StepBatch make_step_batch(const InternVl& model, const KvPool& pool, const std::vector<RowShare>& shares) {
-  Packer packer(model, pool);
+StepBatch make_step_batch(const InternVl& model, const KvPool& pool, const std::vector<RowShare>& shares,
+                          const RowFill& fill) {
+  Packer packer(model, pool, fill);
   for (const auto& share : shares) packer.add(share);
   return packer.finish(shares);
 }

@@ -8,6 +8,7 @@
 #include "generation/check_request.h"
 #include "generation/choice_tree.h"
 #include "generation/step_engine_limits.h"
+#include "kernels/product/product.h"
 
 namespace facellm {
 namespace {
@@ -28,9 +29,14 @@ StepEngine::StepEngine(InternVl& model, const LoadRequest& request, std::functio
       limits_(plan_limits(request, model.language_model().slot_bytes(), model.options().device().is_cpu())),
       cache_(limits_.total_blocks, limits_.block_size,
              request.prefix_cache_bytes / (model.language_model().slot_bytes() * limits_.block_size)),
-      pool_(model.language_model().make_pool(limits_.total_blocks, limits_.block_size)),
+      pool_(model.language_model().make_pool(limits_.total_blocks + request.is_deterministic, limits_.block_size)),
       encoder_(model, request.preprocessing, request.image_cache_bytes),
       adapters_(model) {
+  if (request.is_deterministic) {
+    fill_ = {invariant_row_multiple(model.options()), limits_.total_blocks * limits_.block_size};
+    pool_.clear(limits_.total_blocks);
+    adapters_.set_row_multiple(fill_.multiple);
+  }
   publish_stats();
 }
 

@@ -85,6 +85,7 @@ class StepEngine {
   PlanLimits limits_;
   BlockCache cache_;
   KvPool pool_;
+  RowFill fill_;
   PictureEncoder encoder_;
   TokenIdentities identities_;
   AdapterStacks adapters_;

@@ -7,6 +7,7 @@
 #include "generation/step_engine.h"
 #include "generation/step_engine_limits.h"
 #include "image/preprocess.h"
+#include "kernels/product/product.h"
 
 namespace facellm {
 namespace {
@@ -22,7 +23,9 @@ std::set<ActiveRequest*> requests_of(const std::vector<RowShare>& shares) {
 bool StepEngine::encode() {
   const bool is_answering = std::ranges::any_of(running_, [](const Row* row) { return row->phase == RowPhase::kAnswer; });
   const bool is_cpu = model_.options().device().is_cpu();
-  const int64_t most = is_answering && is_cpu ? kTilesBesideAnswersOnCpu : kTilesAtOnce;
+  // In deterministic mode the tower computes one shape only.
+  const bool is_one = fill_.multiple > 1 || (is_answering && is_cpu);
+  const int64_t most = is_one ? kTilesBesideAnswersOnCpu : kTilesAtOnce;
   std::vector<Picture*> wanted;
   std::set<ActiveRequest*> requests;
   const AdapterIds* adapters = nullptr;
@@ -96,7 +99,7 @@ void StepEngine::set_adapter_rows(const std::vector<RowShare>& shares) {
     groups.back().count += share.tokens;
     rows += share.tokens;
   }
-  adapters_.set_rows(rows, groups);
+  adapters_.set_rows((rows + fill_.multiple - 1) / fill_.multiple * fill_.multiple, groups);
 }
 
 void StepEngine::compute(const std::vector<RowShare>& shares) {
@@ -117,10 +120,10 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
   try {
     const auto lap = watch.lap(elapsed);
     set_adapter_rows(shares);
-    const auto batch = make_step_batch(model_, pool_, shares);
+    const auto batch = make_step_batch(model_, pool_, shares, fill_);
     const auto hidden = language_model.forward(batch, pool_, cancellation, {});
     ++counts_.steps;
-    counts_.tokens_computed += hidden.size(0);
+    for (const auto& share : shares) counts_.tokens_computed += share.tokens;
     take(shares, hidden, cancellation);
     if (requests.size() == 1) suspects_.erase(first);
   } catch (...) {
@@ -162,8 +165,8 @@ void StepEngine::take(const std::vector<RowShare>& shares, const at::Tensor& hid
     auto& row = *share.row;
     auto* choosing = std::get_if<Choosing>(&row.request->work);
     if (!share.choices.empty()) {
-      score_group(language_model, hidden.narrow(0, end - share.tokens, share.tokens), share.choices, *choosing,
-                  cancellation);
+      score_group(language_model, hidden.narrow(0, end - share.tokens, share.tokens), share.choices, fill_.multiple,
+                  *choosing, cancellation);
       choosing->next = share.choices.back() + 1;
       row.blocks.shrink(row.computed);
     } else {
@@ -179,7 +182,7 @@ void StepEngine::take(const std::vector<RowShare>& shares, const at::Tensor& hid
         last.push_back(end - 1);
         continue;
       }
-      score_first(language_model, hidden.narrow(0, end - 1, 1), *choosing);
+      score_first(language_model, hidden.narrow(0, end - 1, 1), fill_.multiple, *choosing);
       row.phase = RowPhase::kTree;
     }
     if (next_group(choosing->request, choosing->next, kTreeTokens).empty()) finish_row(row, FinishReason::kEos);
@@ -222,7 +225,8 @@ bool StepEngine::choose_undecided() {
 
 // hidden: [rows, D], each row's last.
 void StepEngine::choose(const std::vector<Row*>& rows, const at::Tensor& hidden) {
-  auto chosen = next_tokens(model_.language_model().logits(hidden, {}), rows, scratch_);
+  auto chosen =
+      next_tokens(model_.language_model().logits(fill_rows(hidden, fill_.multiple), {}), rows, scratch_);
   for (size_t i = 0; i < rows.size(); ++i) {
     if (auto* token = std::get_if<Chosen>(&chosen[i])) {
       accept(*rows[i], std::move(*token));

@@ -16,6 +16,8 @@ PlanLimits plan_limits(const LoadRequest& request, int64_t slot_bytes, bool is_c
   // A step of a CPU takes 50 ms and more with few tokens already: those who answer must not wait for long prompts.
   limits.tokens_beside_answers = is_cpu ? 256 : 2048;
   limits.tokens_alone = is_cpu ? 2048 : 8192;
+  // Few enough sizes of a pass that all of them can be tried when a model is loaded (invariance_check.h).
+  if (request.is_deterministic) limits.tokens_alone = limits.tokens_beside_answers = kInvariantRows;
   limits.most_stacks = static_cast<int64_t>(AdapterStacks::kMostBuilt);
   return limits;
 }

@@ -11,6 +11,9 @@ constexpr int64_t kTreeTokens = 128;
 // Tiles of the vision tower in one step.
 constexpr int64_t kTilesBesideAnswersOnCpu = 1;
 
+// Rows of a pass in deterministic mode.
+constexpr int64_t kInvariantRows = 256;
+
 // slot_bytes: keys and values of one token.
 PlanLimits plan_limits(const LoadRequest& request, int64_t slot_bytes, bool is_cpu);
 // Throws kPromptTooLong for a prompt that leaves no room for an answer.

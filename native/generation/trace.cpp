@@ -34,7 +34,7 @@ std::vector<HostTensor> trace_prompt(const InternVl& model, const Preprocessing&
   const auto pool = language_model.make_pool(1, length);
   Row row{&request, 0, prompt.ids, {}, RowBlocks(cache, 0), TokenHistory({}, {})};
   row.blocks.grow(length, length);
-  const auto batch = make_step_batch(model, pool, {{&row, length}});
+  const auto batch = make_step_batch(model, pool, {{&row, length}}, {});
   const auto hidden = language_model.forward(batch, pool, cancellation, record);
   const auto logits = language_model.logits(hidden.unsqueeze(0), record)[0].to(at::kFloat);
   record("logits.last", logits[-1]);

@@ -22,4 +22,6 @@ void KvPool::copy(int64_t from_block, int64_t to_block, int64_t count) {
   memory_.narrow(3, to_block * block_size_, count).copy_(memory_.narrow(3, from_block * block_size_, count));
 }
 
+void KvPool::clear(int64_t block) { memory_.narrow(3, block * block_size_, block_size_).zero_(); }
+
 }  // namespace facellm

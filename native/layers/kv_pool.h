@@ -24,6 +24,7 @@ class KvPool {
   int64_t block_size() const { return block_size_; }
   // The first `count` slots of one block into another's, in all layers.
   void copy(int64_t from_block, int64_t to_block, int64_t count);
+  void clear(int64_t block);  // zeros in all layers
 
  private:
   int64_t block_size_;

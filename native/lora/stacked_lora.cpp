@@ -3,17 +3,6 @@
 #include <algorithm>
 
 namespace facellm {
-namespace {
-
-// x [T, in] as its first rows, zeros behind.
-at::Tensor filled_up(const at::Tensor& x, int64_t rows) {
-  auto filled = at::zeros({rows, x.size(1)}, x.options());
-  filled.narrow(0, 0, x.size(0)).copy_(x);
-  return filled;
-}
-
-}  // namespace
-
 at::Tensor StackedLora::forward(const Linear& base, const at::Tensor& x) const {
   auto out = base.product(x);
   const auto rows = x.reshape({-1, x.size(-1)});
@@ -25,9 +14,8 @@ at::Tensor StackedLora::forward(const Linear& base, const at::Tensor& x) const {
     const auto x_group = rows.narrow(0, group.begin, group.count);
     auto out_group = own.narrow(0, group.begin, group.count);
     if (group.count % multiple == 0) return part->second->add_to(out_group, base, x_group);
-    const int64_t count = (group.count / multiple + 1) * multiple;
-    const auto wider = filled_up(out_group, count);
-    part->second->add_to(wider, base, filled_up(x_group, count));
+    const auto wider = fill_rows(out_group, multiple);
+    part->second->add_to(wider, base, fill_rows(x_group, multiple));
     out_group.copy_(wider.narrow(0, 0, group.count));
   });
   return out;

@@ -4,6 +4,7 @@
 #include "kernels/rope_kv_append/rope_kv_append.h"
 #include "kernels/swiglu/swiglu.h"
 #include "layers/attention.h"
+#include "layers/invariant_attention.h"
 
 namespace facellm {
 
@@ -81,6 +82,7 @@ at::Tensor LanguageModel::embed(const at::Tensor& ids) const {
 at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, const Cancellation& cancellation,
                                   const Trace& trace) const {
   const auto rotary = rotary_(batch.positions);
+  const auto attend = batch.is_invariant ? invariant_attention : paged_attention;
   const auto traced = [&](const std::string& name, const at::Tensor& value) {
     if (trace) trace(name, value.unsqueeze(0));
   };
@@ -96,7 +98,7 @@ at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, co
     const auto q = rope_kv_append(layer.qkv(before.normalised), rotary.cos, rotary.sin, pool.keys(index),
                                   pool.values(index), batch.slots, config_.num_attention_heads,
                                   config_.num_key_value_heads);
-    const auto attended = layer.o_proj(paged_attention(q, pool.keys(index), pool.values(index), batch.segments));
+    const auto attended = layer.o_proj(attend(q, pool.keys(index), pool.values(index), batch.segments));
     auto after = add_rms_norm(before.residual, attended, layer.post_attention_layernorm,
                               config_.rms_norm_eps);
     delta = layer.down_proj(swiglu(layer.gate_up(after.normalised)));

@@ -33,6 +33,7 @@ struct StepBatch {
   at::Tensor positions;   // [T] int64: rotary positions
   at::Tensor slots;       // [T] int64: of the pool, where each token's keys and values go
   std::vector<Segment> segments;  // what each may see; they cover the tokens in order
+  bool is_invariant = false;      // by invariant_attention(); the last tokens may belong to no segment
 };
 
 // Sequences one behind another in one row, none of which sees another: no padding anywhere.

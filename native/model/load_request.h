@@ -43,6 +43,7 @@ struct LoadRequest {
   int64_t kv_bytes;            // all keys and values, allocated at once
   int64_t max_rows;            // answers under way at a time
   int64_t max_context;         // tokens of prompt and answer together
+  bool is_deterministic;       // what a request gets follows from itself alone, bit for bit
 };
 
 using LoadProgress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;

@@ -110,6 +110,7 @@ export interface LoadOptions {
   readonly prefixCacheBytes?: number;
   readonly kvBytes?: number;
   readonly maxRows?: number;
+  readonly deterministic?: boolean;
 }
 
 export async function loadNative(directory: string, options: LoadOptions): Promise<NativeModel> {
@@ -130,6 +131,7 @@ export async function loadNative(directory: string, options: LoadOptions): Promi
       prefixCacheBytes: options.prefixCacheBytes ?? 1 << 24,
       kvBytes: options.kvBytes ?? 2 ** 25,
       ...{ maxRows: options.maxRows ?? 16, maxContext: 32_768 },
+      deterministic: options.deterministic ?? false,
     },
     () => {},
   ).promise;

@@ -160,7 +160,7 @@ export async function createTrainer(
       mmap: false,
       imageCacheBytes: 0,
       prefixCacheBytes: 0,
-      ...{ kvBytes: 0, maxRows: 1, maxContext: 1 },
+      ...{ kvBytes: 0, maxRows: 1, maxContext: 1, deterministic: false },
     },
     modules: await loraModules('all'),
     parts: [],

@@ -16,6 +16,22 @@ bool has_slow_products(const at::Tensor& x) {
   return x.scalar_type() == at::kBFloat16 && x.is_cpu() && !has_fast_bf16_products(cpu_features());
 }
 
+int64_t invariant_row_multiple(const at::TensorOptions& options) {
+  // All rows by the widened path, or none; else whole groups of the fours that libtorch's fp32 kernels compute by.
+  constexpr int64_t kGroup = 8;
+  return has_slow_products(at::empty({0}, options)) ? kWidenedRows : kGroup;
+}
+
+at::Tensor fill_rows(const at::Tensor& x, int64_t multiple) {
+  const int64_t rows = x.size(0), filled_rows = (rows + multiple - 1) / multiple * multiple;
+  if (rows == filled_rows) return x;
+  auto shape = x.sizes().vec();
+  shape[0] = filled_rows;
+  auto filled = at::zeros(shape, x.options());
+  filled.narrow(0, 0, rows).copy_(x);
+  return filled;
+}
+
 at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const int64_t rows = x.size(-1) == 0 ? 0 : x.numel() / x.size(-1);
   return rows >= kWidenedRows && has_slow_products(x) ? widened_linear(x, weight, bias) : at::linear(x, weight, bias);

@@ -12,6 +12,11 @@ constexpr int64_t kWidenedRows = 64;
 
 // Whether products of x are slow in its own dtype here: bf16 on a CPU without hardware for it.
 bool has_slow_products(const at::Tensor& x);
+// Rows of a product that are a multiple of so many each follow, bit for bit, from their own values alone, not from how
+// many stand beside them or where (measured: docs/numerics.md).
+int64_t invariant_row_multiple(const at::TensorOptions& options);
+// x [T, ...] as its first rows, zeros behind, up to a multiple of rows.
+at::Tensor fill_rows(const at::Tensor& x, int64_t multiple);
 // x [..., in], weight [out, in], bias [out] or undefined -> x W^T + b, [..., out], rounded once, after the bias.
 // Differentiable in all three.
 at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
