@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/product/product.h"
+
 namespace facellm {
 at::Tensor StackedLora::forward(const Linear& base, const at::Tensor& x) const {
   auto out = base.product(x);

@@ -27,11 +27,11 @@ describe('deterministic mode', () => {
       }));
       const choices = ['a', 'b b', 'b c d', 'a face of somebody'];
       const ask = async (request: (typeof requests)[number]) => {
-        const [{ text, generatedTokens }, { choices: scores }] = await Promise.all([
+        const [{ text, tokenIds, logProbs }, { choices: scores }] = await Promise.all([
           model.ask({ ...request, maxNewTokens: 8 }).result(),
           model.choose({ ...request, choices }),
         ]);
-        return { text, generatedTokens, scores };
+        return { text, tokenIds, logProbs, scores };
       };
       const alone: unknown[] = [];
       for (const request of requests) {

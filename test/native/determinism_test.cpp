@@ -77,7 +77,8 @@ std::vector<Question> questions(uint64_t seed, int count) {
       question.choosing = {prompt, {}, {{5}, {6, 7}, {6, 8, 9}, {11, 12, 13, 14}}, uses_cache};
       for (int32_t c = below(3) * 20; c > 0; --c) question.choosing.choices.push_back({20 + c, 30, 40 + c, 50, 60});
     } else {
-      question.generation = {prompt, {}, below(2) == 0 ? kGreedy : kDrawn, 1, 0, 1 + below(25), {}, uses_cache};
+      question.generation = {prompt, {}, below(2) == 0 ? kGreedy : kDrawn, 1, 0, (1 + below(25)) * (below(3) == 0 ? 6 : 1), {},
+                             uses_cache};
     }
     all.push_back(std::move(question));
   }

@@ -1,10 +1,11 @@
 /** From a recipe to the records that are learnt from and the set that the run is examined on. */
 import { type Dataset, readDataset, type TrainingRecord } from '../../data/index.js';
 import { createError } from '../../errors.js';
+import { sampledPictureHash } from '../../files/index.js';
 import { FILES_AT_ONCE, mapBounded } from '../../jobs/index.js';
 import type { TrainingRecipe } from '../recipe.js';
 import type { SampleSetParts } from '../sample-set.js';
-import { sampledPictureHash } from '../sampled-hash.js';
+
 import type { TrainOptions } from '../train-options.js';
 import { closedAnswers } from './closed-answers.js';
 import { METRICS } from './figures.js';
