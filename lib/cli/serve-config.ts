@@ -123,6 +123,7 @@ export function serveOptions(
       maxContext: flags.maxContext,
       maxRows: flags.maxRows,
       kvMemory: flags.kvMemory,
+      deterministic: flags.deterministic,
       imageCacheBytes: flags.imageCache,
       prefixCacheBytes: flags.prefixCache,
     },

@@ -48,6 +48,7 @@ export interface ServeFlags {
   readonly port?: number;
   readonly servedName?: string;
   readonly apiKeys?: string;
+  readonly deterministic?: boolean;
   readonly insecureNoAuth?: boolean;
   readonly allowHost?: readonly string[];
   readonly corsOrigin?: readonly string[];
@@ -93,6 +94,7 @@ export function addServeOptions(command: Command): Command {
     .option('--served-name <id>', 'of the base model (default: the last part of its name)')
     .option('--host <address>', 'to listen on (default: 127.0.0.1)')
     .option('--api-keys <file>', 'lines name:sha256[:rights] (facellm keygen), or FACELLM_API_KEYS')
+    .option('--deterministic', 'an answer is the same, bit for bit, whatever else is asked (CPU)')
     .option('--insecure-no-auth', 'without keys on an address that others reach: anybody may ask')
     .option('--allow-host <name...>', 'names that clients call the server by')
     .option('--cors-origin <origin...>', 'web pages that may ask, such as https://example.com')

@@ -103,7 +103,7 @@ export function list<T>(
   item: z.ZodType<T>,
   expected: string,
   least = 0,
-  most = Infinity,
+  most: number = Number.MAX_SAFE_INTEGER,
 ): z.ZodType<readonly T[]> {
   const isMet = (value: unknown): boolean =>
     Array.isArray(value) && value.length >= least && value.length <= most;

@@ -25,6 +25,7 @@ export class ChatAnswer {
 
   /** @param listed tokens of each answer that some of its text came with */
   whole(result: AnswerResult, listed: readonly (readonly AnswerToken[])[]): Json {
+    throwIfFailed(result);
     this.#note(result);
     return {
       ...this.#head('chat.completion'),
@@ -49,6 +50,7 @@ export class ChatAnswer {
 
   /** One chunk for each answer, then the counts if they were asked for. */
   ends(result: AnswerResult): readonly Json[] {
+    throwIfFailed(result);
     this.#note(result);
     const { answers } = result;
     const { generatedTokens } = this.#facts;
@@ -79,6 +81,7 @@ export class ChatAnswer {
       object,
       created: this.#created,
       model: this.#request.model ?? this.#facts.model,
+      system_fingerprint: `fp_${this.#model.fingerprint}`,
     };
   }
 
@@ -121,9 +124,16 @@ export class ChatAnswer {
       seed: this.#request.seed,
       adapters,
       tiles,
+      preemptions: result.preemptions,
       timings_ms: this.#facts.timings(),
     };
   }
+}
+
+/** OpenAI has no word for an answer that failed beside others: the request has, then. */
+function throwIfFailed({ answers }: AnswerResult): void {
+  const failed = answers.find(({ error }) => error !== undefined);
+  if (failed?.error !== undefined) throw failed.error;
 }
 
 function endOf({ finishReason, stopString }: Answer): Json {

@@ -56,11 +56,6 @@ const NOT_DONE = [
   'store',
   'ignore_eos',
   'continue_final_message',
-  'frequency_penalty',
-  'presence_penalty',
-  'logit_bias',
-  'min_tokens',
-  'top_logprobs',
   'probabilities',
 ] as const;
 
@@ -73,12 +68,17 @@ const OWN = [
   'top_k',
   'min_p',
   'repetition_penalty',
+  'frequency_penalty',
+  'presence_penalty',
+  'logit_bias',
+  'min_tokens',
   'seed',
   'n',
   'stop',
   'stream',
   'stream_options',
   'logprobs',
+  'top_logprobs',
   'logprobs_mode',
   'response_format',
   'modalities',
@@ -88,6 +88,7 @@ const KNOWN: readonly string[] = [...OWN, ...NOT_DONE, ...PROMPT_FIELDS, ...IGNO
 
 /** JSON carries no larger whole number exactly. */
 const MOST_SEED = 2 ** 53 - 1;
+const MOST_BIASES = 300;
 
 /** @throws ApiError naming all that is wrong */
 export function readChatRequest(
@@ -111,7 +112,7 @@ export function readChatRequest(
     detail,
     ...readGeneration(fields, policy),
     stream: readStream(fields),
-    logprobs: fields.flag('logprobs') ?? false,
+    logprobs: isLogProbs(fields),
     ignored,
   };
   problems.throwIfAny();
@@ -129,8 +130,34 @@ function refuseForms(fields: Fields): void {
   if (modalities !== undefined && JSON.stringify(modalities) !== '["text"]') {
     problems.unsupported('modalities', 'other than ["text"] are not supported');
   }
-  const mode = fields.word('logprobs_mode', 'raw', 'processed');
-  if (mode === 'processed') problems.unsupported('logprobs_mode', 'processed is not supported');
+}
+
+const isLogProbs = (fields: Fields): boolean => fields.flag('logprobs') ?? false;
+
+/** Ids, as text since JSON has no other keys, and what is added to their scores. */
+function readBias(fields: Fields): Readonly<Record<string, number>> | undefined {
+  const given = fields.raw('logit_bias');
+  if (given === undefined) return undefined;
+  const isBias = (value: unknown): boolean =>
+    typeof value === 'number' && value >= -100 && value <= 100;
+  if (
+    isObject(given) &&
+    Object.keys(given).length <= MOST_BIASES &&
+    Object.entries(given).every(([id, value]) => /^\d{1,9}$/.test(id) && isBias(value))
+  ) {
+    return given as Readonly<Record<string, number>>;
+  }
+  fields.problems.wrong('logit_bias', `up to ${MOST_BIASES} token ids with numbers of -100..100`);
+  return undefined;
+}
+
+/** What is told of each token's place. */
+function readListed(fields: Fields): Pick<GenerationOptions, 'topLogProbs' | 'logProbs'> {
+  const topLogProbs = fields.whole('top_logprobs', 0, 20) ?? 0;
+  if (topLogProbs > 0 && !isLogProbs(fields)) {
+    fields.problems.wrong('top_logprobs', 'logprobs: true beside it');
+  }
+  return { topLogProbs, logProbs: fields.word('logprobs_mode', 'raw', 'processed') ?? 'raw' };
 }
 
 function readGeneration(
@@ -148,7 +175,10 @@ function readGeneration(
   const repetitionPenalty = fields.number('repetition_penalty', Number.MIN_VALUE, 100);
   const seed = fields.whole('seed', -MOST_SEED, MOST_SEED) ?? randomInt(2 ** 48 - 1);
   const answers = fields.whole('n', 1, limits.answers) ?? 1;
-  if (answers > 1) fields.problems.unsupported('n', 'above 1 is not supported');
+  const minTokens = fields.whole('min_tokens', 0, limits.maxTokens) ?? 0;
+  if (minTokens > maxTokens) {
+    fields.problems.wrong('min_tokens', `at most as many as the answer may have, ${maxTokens}`);
+  }
   const stop = fields.texts('stop', 4, 256);
   const draws = temperature > 0 && topP > 0;
   return {
@@ -159,7 +189,10 @@ function readGeneration(
       maxNewTokens: maxTokens,
       doSample: draws,
       ...(draws && { temperature, topP, topK, minP }),
-      repetitionPenalty,
+      ...{ n: answers, repetitionPenalty, minTokens, logitBias: readBias(fields) },
+      frequencyPenalty: fields.number('frequency_penalty', -2, 2),
+      presencePenalty: fields.number('presence_penalty', -2, 2),
+      ...readListed(fields),
       // Streams of draws are numbered from 0.
       seed: seed < 0 ? MOST_SEED + 1 + seed : seed,
       stop,

@@ -58,6 +58,13 @@ describe('serving: protocol', () => {
     ['temperature 3', { ...HI, temperature: 3 }, 400, 'invalid_value', 'temperature'],
     ['temperature as text', { ...HI, temperature: '1' }, 400, 'invalid_value', 'temperature'],
     ['top_p 2', { ...HI, top_p: 2 }, 400, 'invalid_value', 'top_p'],
+    ['n 9', { ...HI, n: 9 }, 400, 'invalid_value', 'n'],
+    ['top_logprobs alone', { ...HI, top_logprobs: 2 }, 400, 'invalid_value', 'top_logprobs'],
+    ['bias 101', { ...HI, logit_bias: { 5: 101 } }, 400, 'invalid_value', 'logit_bias'],
+    ['bias of a word', { ...HI, logit_bias: { a: 1 } }, 400, 'invalid_value', 'logit_bias'],
+    ['bias of no id', { ...HI, logit_bias: { 99999999: 1 } }, 400, 'invalid_value'],
+    ['min_tokens', { ...HI, max_tokens: 2, min_tokens: 3 }, 400, 'invalid_value', 'min_tokens'],
+    ['penalty', { ...HI, presence_penalty: 3 }, 400, 'invalid_value', 'presence_penalty'],
     ['seed 2^53', { ...HI, seed: 2 ** 53 }, 400, 'invalid_value', 'seed'],
     ['five stops', { ...HI, stop: ['a', 'b', 'c', 'd', 'e'] }, 400, 'invalid_value', 'stop'],
     ['tools', { ...HI, tools: [{}] }, 400, 'unsupported_parameter', 'tools'],
@@ -328,6 +335,53 @@ describe('serving: protocol', () => {
       ).text,
     ) as unknown as Chunk[];
     assert.ok(counted.every(({ usage }) => (usage?.['prompt_tokens'] ?? 0) > 0));
+  });
+
+  it('several answers, their most probable tokens, bias and least length, as the library gives them', async () => {
+    const body = {
+      ...{ ...HI, max_tokens: 6, n: 3, temperature: 1.2, seed: 5, min_tokens: 6 },
+      ...{ logprobs: true, top_logprobs: 2, frequency_penalty: 0.5, logit_bias: { 40: -100 } },
+    };
+    const mine = await model
+      .chat([{ role: 'user', content: 'Hello' }], {
+        ...{ maxNewTokens: 6, n: 3, temperature: 1.2, seed: 5, minTokens: 6 },
+        ...{ topK: 0, topLogProbs: 2, frequencyPenalty: 0.5, logitBias: { 40: -100 } },
+      })
+      .result();
+    type Choice = {
+      index: number;
+      message: { content: string };
+      logprobs: { content: { logprob: number; top_logprobs: { logprob: number }[] }[] };
+    };
+    const reply = await post(server, CHAT, { ...body, messages: [user('Hello')] });
+    assert.equal(reply.status, 200, reply.text);
+    const choices = reply.json['choices'] as Choice[];
+    assert.deepEqual(
+      choices.map(({ index, message }) => [index, message.content]),
+      mine.answers.map(({ text }, index) => [index, text]),
+    );
+    for (const { logprobs } of choices) {
+      assert.ok(logprobs.content.every(({ top_logprobs: top }) => top.length === 2));
+    }
+    assert.equal(reply.json['system_fingerprint'], `fp_${model.fingerprint}`);
+    assert.equal(
+      (reply.json['usage'] as { completion_tokens: number }).completion_tokens,
+      mine.answers.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0),
+    );
+    const streamed = await post(server, CHAT, {
+      ...{ ...body, messages: [user('Hello')], stream: true },
+    });
+    const chunks = eventsOf(streamed.text) as unknown as {
+      choices: { index: number; delta: { content?: string } }[];
+    }[];
+    const texts = ['', '', ''];
+    for (const { index, delta } of chunks.flatMap((chunk) => chunk.choices)) {
+      texts[index] += delta.content ?? '';
+    }
+    assert.deepEqual(
+      texts,
+      mine.answers.map(({ text }) => text),
+    );
   });
 
   it('a seed draws the same again, also a negative one; a stop string ends the answer and is named', async () => {
