@@ -376,7 +376,7 @@ describe('serving: protocol', () => {
     }[];
     const texts = ['', '', ''];
     for (const { index, delta } of chunks.flatMap((chunk) => chunk.choices)) {
-      texts[index] += delta.content ?? '';
+      texts[index] = (texts[index] ?? '') + (delta.content ?? '');
     }
     assert.deepEqual(
       texts,
