@@ -2,9 +2,10 @@
  * Getting over HTTP: proxies by the usual variables, redirects followed here, so that the token goes to the hub alone
  * and never to the host that it sends us on to.
  */
+import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
 
-import { type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import type * as Undici from 'undici';
 
 import { createError } from '../errors.js';
 import { packageVersion } from '../packages/version.js';
@@ -27,6 +28,9 @@ export interface HttpOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Loaded by what is downloaded alone: it needs WebAssembly, which `node --jitless` has not. */
+const undici = (): typeof Undici => createRequire(import.meta.url)('undici') as typeof Undici;
+
 /** How long nothing may come; `HF_HUB_DOWNLOAD_TIMEOUT` as in Python. */
 const DEFAULT_TIMEOUT_SECONDS = 30;
 const MOST_REDIRECTS = 10;
@@ -40,7 +44,7 @@ export class HttpClient {
   readonly token: Token | undefined;
   readonly #origin: string | undefined;
   readonly #signal: AbortSignal | undefined;
-  readonly #dispatcher: Dispatcher;
+  readonly #dispatcher: Undici.Dispatcher;
   readonly #userAgent = `facellm/${packageVersion()}; node/${process.versions.node}`;
 
   constructor({ env, token, origin, signal }: HttpOptions) {
@@ -49,7 +53,7 @@ export class HttpClient {
     this.#signal = signal;
     const timeout = 1000 * (Number(env['HF_HUB_DOWNLOAD_TIMEOUT']) || DEFAULT_TIMEOUT_SECONDS);
     try {
-      this.#dispatcher = new EnvHttpProxyAgent({
+      this.#dispatcher = new (undici().EnvHttpProxyAgent)({
         // An empty text is no proxy: what this process's own environment says must not come in beside `env`.
         httpProxy: env['http_proxy'] ?? env['HTTP_PROXY'] ?? '',
         httpsProxy: env['https_proxy'] ?? env['HTTPS_PROXY'] ?? '',
@@ -102,7 +106,7 @@ export class HttpClient {
         statusCode,
         headers: answered,
         body,
-      } = await request(url, {
+      } = await undici().request(url, {
         dispatcher: this.#dispatcher,
         ...(signal === undefined ? {} : { signal }),
         // Bytes as they are: a compressed form has another length, and no ranges of the file.
