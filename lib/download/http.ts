@@ -2,7 +2,6 @@
  * Getting over HTTP: proxies by the usual variables, redirects followed here, so that the token goes to the hub alone
  * and never to the host that it sends us on to.
  */
-import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
 
 import type * as Undici from 'undici';
@@ -28,9 +27,6 @@ export interface HttpOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Loaded by what is downloaded alone: it needs WebAssembly, which `node --jitless` has not. */
-const undici = (): typeof Undici => createRequire(import.meta.url)('undici') as typeof Undici;
-
 /** How long nothing may come; `HF_HUB_DOWNLOAD_TIMEOUT` as in Python. */
 const DEFAULT_TIMEOUT_SECONDS = 30;
 const MOST_REDIRECTS = 10;
@@ -40,35 +36,45 @@ export function firstHeader({ headers }: HttpAnswer, name: string): string | und
   return typeof value === 'string' ? value : value?.[0];
 }
 
+type Connection = Pick<typeof Undici, 'request'> & { readonly dispatcher: Undici.Dispatcher };
+
+/** undici needs WebAssembly, which `node --jitless` has not: it is loaded when something is downloaded. */
+async function connect(env: NodeJS.ProcessEnv): Promise<Connection> {
+  const { EnvHttpProxyAgent, request } = await import('undici');
+  const timeout = 1000 * (Number(env['HF_HUB_DOWNLOAD_TIMEOUT']) || DEFAULT_TIMEOUT_SECONDS);
+  try {
+    const dispatcher = new EnvHttpProxyAgent({
+      // An empty text is no proxy: what this process's own environment says must not come in beside `env`.
+      httpProxy: env['http_proxy'] ?? env['HTTP_PROXY'] ?? '',
+      httpsProxy: env['https_proxy'] ?? env['HTTPS_PROXY'] ?? '',
+      noProxy: env['no_proxy'] ?? env['NO_PROXY'] ?? '',
+      connect: { timeout },
+      headersTimeout: timeout,
+      bodyTimeout: timeout,
+    });
+    return { request, dispatcher };
+  } catch (cause) {
+    throw createError(
+      'FACELLM_INVALID_ARGUMENT',
+      'HTTPS_PROXY or HTTP_PROXY is not the address of a proxy, such as http://proxy:3128',
+      { cause },
+    );
+  }
+}
+
 export class HttpClient {
   readonly token: Token | undefined;
   readonly #origin: string | undefined;
   readonly #signal: AbortSignal | undefined;
-  readonly #dispatcher: Undici.Dispatcher;
+  readonly #env: NodeJS.ProcessEnv;
+  #connection: Promise<Connection> | undefined;
   readonly #userAgent = `facellm/${packageVersion()}; node/${process.versions.node}`;
 
   constructor({ env, token, origin, signal }: HttpOptions) {
     this.token = token;
     this.#origin = origin === undefined ? undefined : new URL(origin).origin;
     this.#signal = signal;
-    const timeout = 1000 * (Number(env['HF_HUB_DOWNLOAD_TIMEOUT']) || DEFAULT_TIMEOUT_SECONDS);
-    try {
-      this.#dispatcher = new (undici().EnvHttpProxyAgent)({
-        // An empty text is no proxy: what this process's own environment says must not come in beside `env`.
-        httpProxy: env['http_proxy'] ?? env['HTTP_PROXY'] ?? '',
-        httpsProxy: env['https_proxy'] ?? env['HTTPS_PROXY'] ?? '',
-        noProxy: env['no_proxy'] ?? env['NO_PROXY'] ?? '',
-        connect: { timeout },
-        headersTimeout: timeout,
-        bodyTimeout: timeout,
-      });
-    } catch (cause) {
-      throw createError(
-        'FACELLM_INVALID_ARGUMENT',
-        'HTTPS_PROXY or HTTP_PROXY is not the address of a proxy, such as http://proxy:3128',
-        { cause },
-      );
-    }
+    this.#env = env;
   }
 
   /**
@@ -101,13 +107,14 @@ export class HttpClient {
       this.token !== undefined && url.origin === this.#origin
         ? { authorization: `Bearer ${this.token.value}` }
         : {};
+    const { request, dispatcher } = await (this.#connection ??= connect(this.#env));
     try {
       const {
         statusCode,
         headers: answered,
         body,
-      } = await undici().request(url, {
-        dispatcher: this.#dispatcher,
+      } = await request(url, {
+        dispatcher,
         ...(signal === undefined ? {} : { signal }),
         // Bytes as they are: a compressed form has another length, and no ranges of the file.
         headers: {
@@ -125,7 +132,8 @@ export class HttpClient {
   }
 
   async close(): Promise<void> {
-    await this.#dispatcher.destroy();
+    const connection = await this.#connection?.catch(() => undefined);
+    await connection?.dispatcher.destroy();
   }
 }
 
