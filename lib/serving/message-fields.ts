@@ -17,14 +17,6 @@ export interface TakenTurn {
   readonly content: string | readonly TakenPart[];
 }
 
-export interface TakenMessages {
-  readonly turns: readonly TakenTurn[];
-  /** Parts point into it. */
-  readonly pictures: readonly PictureField[];
-  /** What pictures ask for, if all ask for the same. */
-  readonly detail: Detail | undefined;
-}
-
 const MOST_MESSAGES = 256;
 const MOST_PARTS = 64;
 const DETAILS = ['low', 'high', 'auto'];

@@ -67,6 +67,7 @@ export class TrainingLoop {
       ...{ recipe, job, set: setup.validation, own: options.validate, trainer: setup.trainer },
       ...{ signal: options.signal, output: options.output },
       write: (directory) => this.#writeWeights(directory),
+      onLost: ({ index, problems }) => this.#emit({ type: 'skip', record: index, problems }),
     });
     this.#state = {
       step: 0,

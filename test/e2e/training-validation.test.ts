@@ -211,6 +211,31 @@ describe('end to end: validation while training', function () {
     assert.ok(weights('plain').equals(weights('beside', 'checkpoint-12')));
   });
 
+  it('a picture that cannot be decoded is an error, or its record is left out and told once', async () => {
+    const whole = readFileSync(at(`${PEOPLE}.png`));
+    writeFileSync(at('cut.png'), whole.subarray(0, whole.length - 20));
+    const others = records(PEOPLE, 4);
+    const data = write('with-cut.json', [
+      { ...others[0], images: ['cut.png'] },
+      ...others.slice(2),
+    ]);
+    const own = { validation: { data }, maxSteps: 6 };
+    await assert.rejects(async () => train(options('cut', own)), {
+      code: 'FACELLM_IMAGE_INVALID',
+      message: /record 0: .*cut\.png/,
+    });
+    const run = train({ ...options('without', own), onInvalid: 'skip' });
+    const skips: string[] = [];
+    const counts: number[] = [];
+    for await (const event of run) {
+      if (event.type === 'skip') skips.push(`${event.record}: ${event.problems.join()}`);
+      if (event.type === 'validation') counts.push(event.samples);
+    }
+    assert.deepEqual(counts, [6, 6]);
+    assert.equal(skips.length, 1);
+    assert.match(skips[0] ?? '', /^0: not validated with: .*cut\.png/);
+  });
+
   it('people or pictures on both sides, and metrics that cannot be, are refused before weights are read', async () => {
     const shared = { validation: { data: write('shared.json', records(0, 2)) } };
     await assert.rejects(async () => train(options('no', shared)), {

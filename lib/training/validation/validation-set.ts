@@ -1,7 +1,7 @@
 /** The samples that a run is examined on: encoded once, each closed question with every answer to it. */
 import type { NativeTrainer } from '../../binding/native.js';
 import { settle } from '../../binding/settle.js';
-import type { TrainingRecord } from '../../data/index.js';
+import type { SkippedRecord, TrainingRecord } from '../../data/index.js';
 import type { Job } from '../../distributed/index.js';
 import { fromNative } from '../../errors.js';
 import { prefetch } from '../../jobs/index.js';
@@ -24,6 +24,8 @@ export class ValidationSet {
   readonly #items: readonly Item[];
   readonly #batches: readonly (readonly number[])[];
   readonly #aside: SetAside;
+  /** Records that have been told to be lost: every validation meets them again. */
+  readonly #told = new Set<number>();
 
   private constructor(
     samples: SampleSet,
@@ -92,12 +94,14 @@ export class ValidationSet {
   /**
    * Computes all samples, each rank of a job its batches; every rank gets all of them.
    *
+   * @param onLost told once of each record that this rank leaves out, since its picture cannot be decoded
    * @throws the signal's reason, ImageError, what the engine fails with
    */
   async run(
     trainer: NativeTrainer,
     job: Job,
     signal: AbortSignal | undefined,
+    onLost: (record: SkippedRecord) => void,
   ): Promise<ValidatedSample[]> {
     const losses = new Float64Array(this.samples.samples.length);
     const isKnown = new Float64Array(losses.length);
@@ -113,6 +117,8 @@ export class ValidationSet {
     });
     for await (const { loaded, counts } of prefetch(own, 1, load)) {
       signal?.throwIfAborted();
+      for (const { index, problem } of loaded)
+        if (problem !== '') this.#tell(index, problem, onLost);
       const usable = loaded.flatMap(({ index, input }) =>
         input === undefined ? [] : [{ index, input }],
       );
@@ -131,6 +137,13 @@ export class ValidationSet {
     }
     const sums = await job.sum([...losses, ...isKnown]);
     return this.#outcomes(sums.slice(0, losses.length), sums.slice(losses.length));
+  }
+
+  #tell(place: number, problem: string, onLost: (record: SkippedRecord) => void): void {
+    const index = this.samples.samples[place]?.record.index ?? 0;
+    if (this.#told.has(index)) return;
+    this.#told.add(index);
+    onLost({ index, problems: [`not validated with: ${problem}`] });
   }
 
   #outcomes(losses: readonly number[], isKnown: readonly number[]): ValidatedSample[] {

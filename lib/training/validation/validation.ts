@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { NativeTrainer } from '../../binding/native.js';
+import type { SkippedRecord } from '../../data/index.js';
 import type { Job } from '../../distributed/index.js';
 import { createError } from '../../errors.js';
 import type { TrainingRecipe } from '../recipe.js';
@@ -45,6 +46,7 @@ export interface ValidationParts {
   readonly signal: AbortSignal | undefined;
   readonly output: string;
   readonly write: (directory: string) => Promise<void>;
+  readonly onLost: (record: SkippedRecord) => void;
 }
 
 /** Removed when a run is tidied, if a kill leaves it. */
@@ -69,9 +71,9 @@ export class Validation {
     place: Pick<ValidationRecord, 'step' | 'totalSteps' | 'epoch'>,
     state: BestState,
   ): Promise<{ readonly record: ValidationRecord; readonly state: BestState }> {
-    const { recipe, set, trainer, job, signal } = this.#parts;
+    const { recipe, set, trainer, job, signal, onLost } = this.#parts;
     const startedAt = performance.now();
-    const samples = (await set?.run(trainer, job, signal)) ?? [];
+    const samples = (await set?.run(trainer, job, signal, onLost)) ?? [];
     if (samples.length === 0) {
       throw createError(
         'FACELLM_DATA_INVALID',
