@@ -24,18 +24,11 @@ import { closure } from './packages.mjs';
 
 const MOST_BYTES = 60e6;
 const ARCHIVE = join(ROOT, 'bundle', 'facellm-gpu-proof.tar.xz');
-/** What the proof's programs import, beside headers of Node-API for the build. */
+/** What the proof's programs import: all that runs facellm but cmake-js (the machine has CMake), and what tests need. */
+const RUN_TIME = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).dependencies;
 const PACKAGES = [
-  ...[
-    '@huggingface/jinja',
-    '@huggingface/tokenizers',
-    'commander',
-    'csv-parse',
-    'sharp',
-    'yaml',
-    'zod',
-  ],
-  ...['node-addon-api', 'node-api-headers', 'fast-check', 'mocha', 'tsx'],
+  ...Object.keys(RUN_TIME).filter((name) => name !== 'cmake-js'),
+  ...['fast-check', 'mocha', 'tsx'],
 ];
 /** Pictures of the documentation and of the demo, reports of other machines. */
 const UNNEEDED = /^(docs\/pictures|benchmarks\/results|examples\/faces)\//;
