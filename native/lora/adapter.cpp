@@ -170,7 +170,7 @@ void Adapter::prepare_for_inference() {
   const c10::NoGradGuard no_grad;
   for (auto& [module, slice, linear] : members_) {
     if (!slice.magnitude.defined()) continue;
-    slice.norms = row_norms(linear->weight.narrow(0, slice.begin, slice.count), slice);
+    slice.norms = row_norms(linear->weight_rows(slice.begin, slice.count), slice);
   }
 }
 

@@ -167,6 +167,27 @@ for (const checkpoint of golden.CHECKPOINTS) {
       );
     });
 
+    it('DoRA on bf16 weights, whichever form the processor keeps them in: merged equals unmerged', async () => {
+      const kind = KINDS['everywhere, DoRA'];
+      assert.ok(kind);
+      const directory = await writeAdapter(base, mkdtempSync(join(folder, 'adapter-')), kind);
+      const { model: config } = await readCheckpointConfig(base);
+      const { source } = await readAdapter(directory, config);
+      const output = mkdtempSync(join(folder, 'merged-'));
+      await mergeAdapter({ model: base, adapters: [directory], output, dtype: 'fp32' });
+      const exact = await golden.loadNative(output, { dtype: 'fp32' });
+      const narrow = await golden.loadNative(base, { dtype: 'bf16' });
+      try {
+        const truth = stage(await exact.trace(prompt, []).promise);
+        const { id } = await narrow.loadAdapter(source).promise;
+        const live = difference(stage(await narrow.trace(prompt, [id]).promise), truth);
+        assert.ok(live < 0.05, `${live}`);
+      } finally {
+        await exact.dispose().promise;
+        await narrow.dispose().promise;
+      }
+    });
+
     it("older versions' key form is the same adapter", async () => {
       const { id, directory } = await load({ seed: 9, targets: '.*', usesDora: true });
       const renamed = [...readRaw(directory)].map(([key, tensor]): [string, RawTensor] => [
