@@ -1,15 +1,17 @@
-/** `facellm ask PHOTO... "QUESTION" --model DIR`: streams the answer to stdout. */
-import type { GenerationOptions } from '../generation/index.js';
+/** `facellm ask PHOTO... "QUESTION" --model DIR`: streams the answer to stdout; of several the first, then the others. */
+import { InvalidArgumentError } from '../errors.js';
+import type { Answer, AnswerStream } from '../generation/index.js';
+import { askOptions } from '../model/requests.js';
+import { loadOptions } from '../model/load.js';
+import type { FaceLlm } from '../model/index.js';
+import { checkArguments } from '../options/index.js';
+import { type AnswerFlags, answerOptions } from './answer-options.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
-import { promptOptions } from './options.js';
-import type { Console } from './output.js';
+import { loadOptionsOf, promptOptions } from './options.js';
+import { type Console, describeError } from './output.js';
 import { withModel } from './with-model.js';
 
-type Drawing = Omit<GenerationOptions, 'doSample' | 'signal'>;
-
-export interface AskFlags extends ModelFlags, PromptFlags, OutputFlags, Drawing {
-  readonly greedy?: boolean;
-}
+export interface AskFlags extends ModelFlags, PromptFlags, OutputFlags, AnswerFlags {}
 
 /** @param words pictures, then the question */
 export async function runAsk(
@@ -17,37 +19,71 @@ export async function runAsk(
   flags: AskFlags,
   streams: Console,
 ): Promise<void> {
-  const question = words.at(-1) ?? '';
-  const image = words.slice(0, -1);
+  const request = {
+    ...{ image: words.slice(0, -1), question: words.at(-1) ?? '' },
+    ...{ ...promptOptions(flags), ...answerOptions(flags) },
+  };
+  // Before anything is fetched or loaded.
+  checkArguments('the flags are wrong', [loadOptions, loadOptionsOf(flags)], [askOptions, request]);
+  if (!flags.json && (flags.topLogProbs !== undefined || flags.logProbs !== undefined)) {
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      '--top-log-probs and --log-probs are told in JSON; give --json too',
+    );
+  }
   await withModel(flags, streams, async (model, signal) => {
-    const { maxNewTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop } = flags;
-    const answer = model.ask({
-      image,
-      question,
-      ...promptOptions(flags),
-      ...{ maxNewTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop },
-      ...(flags.greedy === true ? { doSample: false } : {}),
-      signal,
-    });
-    if (flags.json) {
-      const result = await answer.result();
-      const { text, tokenIds, promptTokens, imageTokens, finishReason } = result;
-      const { sampling, timings, peakBytes } = result;
-      const load = model.info.loadMs;
-      const object = {
-        text,
-        tokenIds,
-        promptTokens,
-        imageTokens,
-        finishReason,
-        sampling,
-        timings: { load, ...timings },
-        peakBytes,
-      };
-      streams.stdout.write(`${JSON.stringify(object)}\n`);
-      return;
-    }
-    for await (const piece of answer) streams.stdout.write(piece);
-    streams.stdout.write('\n');
+    const answer = model.ask({ ...request, signal });
+    if (!flags.json) return printTexts(answer, flags.n ?? 1, streams);
+    const result = await answer.result();
+    const { promptTokens, imageTokens, sampling, timings, peakBytes } = result;
+    const { text, tokenIds, finishReason, ...told } = describe(result, model, flags);
+    const object = {
+      ...{ text, tokenIds, promptTokens, imageTokens, finishReason, ...told },
+      ...(flags.n === undefined
+        ? {}
+        : { answers: result.answers.map((one) => describe(one, model, flags)) }),
+      sampling,
+      timings: { load: model.info.loadMs, ...timings },
+      peakBytes,
+    };
+    streams.stdout.write(`${JSON.stringify(object)}\n`);
   });
+}
+
+/** The first answer as it is written; the others, which cannot be mixed into it, when all are done. */
+async function printTexts(answer: AnswerStream, n: number, streams: Console): Promise<void> {
+  const { stdout, stderr } = streams;
+  const heading = (index: number): string => (n > 1 ? `answer ${index + 1} of ${n}:\n` : '');
+  stdout.write(heading(0));
+  for await (const { index, text } of answer.pieces()) if (index === 0) stdout.write(text);
+  stdout.write('\n');
+  const { answers } = await answer.result();
+  for (const [i, { text }] of answers.entries()) {
+    if (i > 0) stdout.write(`\n${heading(i)}${text}\n`);
+  }
+  const failed = answers.flatMap(({ error }, i) => (error === undefined ? [] : { i, error }));
+  for (const { i, error } of failed) {
+    stderr.write(`answer ${i + 1} is cut off: ${describeError(error)}\n`);
+  }
+  if (failed[0] !== undefined) throw failed[0].error;
+}
+
+interface DescribedAnswer extends Pick<Answer, 'text' | 'tokenIds' | 'finishReason'> {
+  readonly [more: string]: unknown;
+}
+
+function describe(answer: Answer, model: FaceLlm, flags: AskFlags): DescribedAnswer {
+  const { text, tokenIds, finishReason, logProbs, topLogProbs, error } = answer;
+  const isTold = flags.logProbs !== undefined || flags.topLogProbs !== undefined;
+  // Half a character is U+FFFD; the id says which half.
+  const token = (id: number): string => new TextDecoder().decode(model.tokenBytes(id));
+  const top = topLogProbs?.map((place) =>
+    place.map(({ id, logProb }) => ({ id, token: token(id), logProb })),
+  );
+  return {
+    ...{ text, tokenIds, finishReason },
+    ...(isTold ? { logProbs } : {}),
+    ...(top === undefined ? {} : { topLogProbs: top }),
+    ...(error === undefined ? {} : { error: error.message }),
+  };
 }

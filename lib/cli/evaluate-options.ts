@@ -3,6 +3,8 @@ import { type Command, Option } from 'commander';
 
 import {
   addAdapterOption,
+  addDeterministicOption,
+  addEngineOptions,
   addJsonOption,
   addModelOptions,
   addPromptOptions,
@@ -14,7 +16,8 @@ function choice(flag: string, text: string, choices: readonly string[]): Option 
 }
 
 export function addEvaluateOptions(command: Command): Command {
-  return addJsonOption(addPromptOptions(addAdapterOption(addModelOptions(command))))
+  const model = addDeterministicOption(addEngineOptions(addModelOptions(command)));
+  return addJsonOption(addPromptOptions(addAdapterOption(model)))
     .description(
       'score a model on a benchmark, and beside it the model with adapters or a tuned one; the same command ' +
         'goes on with an interrupted run',

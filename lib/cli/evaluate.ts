@@ -14,7 +14,7 @@ import {
 import { fetchModels } from './download-reporter.js';
 import { Interrupted, interruptSignal, onInterrupt } from './interrupt.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
-import { promptOptions } from './options.js';
+import { loadOptionsOf, promptOptions } from './options.js';
 import { type Console, LoadReporter, table } from './output.js';
 
 export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
@@ -46,16 +46,16 @@ export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
 export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promise<number> {
   const choice = benchmarkChoice(flags);
   const { data, model, adapter, tuned, output, reading, limit } = flags;
-  const { onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder, mmap } =
-    flags;
+  const { onFailure, maxNewTokens, batchSize, seed } = flags;
   {
     using fetching = interruptSignal();
     await fetchModels(model, [...(adapter ?? []), tuned], flags, streams.stderr, fetching.signal);
   }
   const run = evaluate({
     ...choice,
+    ...loadOptionsOf(flags),
     ...{ data, model, adapter, tuned, output, reading, limit },
-    ...{ onFailure, maxNewTokens, batchSize, seed, device, dtype, threads, subfolder, mmap },
+    ...{ onFailure, maxNewTokens, batchSize, seed },
     onInvalid: flags.skipInvalid ? 'skip' : 'error',
     charts: flags.charts,
     prompt: promptOptions(flags),

@@ -1,7 +1,7 @@
 /** The flags of `facellm generate`, and their values checked before anything is read. */
 import { type Command, InvalidArgumentError as UsageError, Option } from 'commander';
 
-import { decimal, wholeNumber } from './options.js';
+import { addDeterministicOption, addEngineOptions, decimal, wholeNumber } from './options.js';
 
 type Pairs = Readonly<Record<string, string>>;
 
@@ -20,7 +20,7 @@ function amount(text: string): number {
 
 export function addGenerateOptions(command: Command): Command {
   const count = wholeNumber(1);
-  return command
+  const asking = command
     .usage('--labels CSV --images DIR --teacher NAME --output DIR [options]')
     .requiredOption('--labels <csv>', "label file: FairFace's, or any with --column")
     .requiredOption('--images <dir>', 'folder of the pictures')
@@ -46,7 +46,8 @@ export function addGenerateOptions(command: Command): Command {
     .option('--timeout <s>', 'seconds for one request (default: 120)', decimal)
     .option('--seed <n>', 'of the wordings of the labels teacher (default: 0)', wholeNumber(0))
     .option('--device <name>', 'of our model: cpu, cuda or cuda:N (default: a GPU if usable)')
-    .option('--threads <n>', 'of our model', count)
+    .option('--threads <n>', 'of our model', count);
+  return addDeterministicOption(addEngineOptions(asking))
     .option('--concurrency <n>', 'requests at a time (default: 16 for an API)', count)
     .option('--requests-per-minute <n>', 'limit of the API', count)
     .option('--tokens-per-minute <n>', 'limit of the API', count)

@@ -21,12 +21,13 @@ import { formatDuration, formatLeft, StatusLine } from '../progress/index.js';
 import { valueMap } from './generate-options.js';
 import { fetchModels } from './download-reporter.js';
 import { Interrupted, interruptSignal, onInterrupt } from './interrupt.js';
+import type { EngineFlags } from './options.js';
 import type { Console } from './output.js';
 
-export interface GenerateFlags extends Omit<
-  GenerateOptions,
-  'teacher' | 'prompts' | 'columns' | 'values' | 'onInvalid' | 'batch'
-> {
+export interface GenerateFlags
+  extends
+    EngineFlags,
+    Omit<GenerateOptions, 'teacher' | 'prompts' | 'columns' | 'values' | 'onInvalid' | 'batch'> {
   readonly teacher: 'labels' | 'openai' | 'model';
   readonly prompts?: string;
   readonly column?: Readonly<Record<string, string>>;
@@ -78,7 +79,9 @@ async function createTeacher(flags: GenerateFlags): Promise<Teacher> {
       '--teacher model needs --model DIR, the checkpoint that answers',
     );
   }
-  return modelTeacher({ model, maxTokens, load: { device, threads, adapter: flags.adapter } });
+  const { adapter, maxContext, maxRows, kvMemory, deterministic } = flags;
+  const limits = { maxContext, maxRows, kvMemory, deterministic };
+  return modelTeacher({ model, maxTokens, load: { device, threads, adapter, ...limits } });
 }
 
 function optionsOf(flags: GenerateFlags, teacher: Teacher): GenerateOptions {

@@ -6,6 +6,7 @@
 import { Command, CommanderError, Option } from 'commander';
 
 import { packageVersion } from '../packages/version.js';
+import { addAnswerOptions } from './answer-options.js';
 import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
 import type { DownloadFlags } from './download.js';
@@ -16,10 +17,11 @@ import { addGenerateOptions } from './generate-options.js';
 import type { InitFlags } from './init.js';
 import {
   addAdapterOption,
+  addDeterministicOption,
+  addEngineOptions,
   addJsonOption,
   addModelOptions,
   addPromptOptions,
-  decimal,
   DOWNLOAD,
   shardSize,
   wholeNumber,
@@ -33,6 +35,12 @@ import type { TrainFlags } from './train.js';
 /** A command whose own module decides the exit code. */
 type Finish = (code: number) => void;
 
+/** Of commands that ask a model. */
+function addAskingOptions(command: Command): Command {
+  const model = addDeterministicOption(addEngineOptions(addModelOptions(command)));
+  return addPromptOptions(addAdapterOption(model));
+}
+
 export function createProgram(finish: Finish): Command {
   const program = new Command('facellm')
     .description('FaceLLM for Node: ask a multimodal model about faces, on a CPU or a GPU')
@@ -40,39 +48,29 @@ export function createProgram(finish: Finish): Command {
     .showHelpAfterError('(add --help for the options)')
     .exitOverride();
 
-  addJsonOption(addPromptOptions(addAdapterOption(addModelOptions(program.command('ask')))))
+  addJsonOption(addAnswerOptions(addAskingOptions(program.command('ask'))))
     .description('ask a question about pictures; without one, a question in text alone')
     .argument('<words...>', 'pictures, then the question')
     .usage('[PHOTO...] "QUESTION" --model DIR [options]')
-    .option(
-      '--max-new-tokens <n>',
-      'longest answer (default: by generation_config.json, else 500)',
-      wholeNumber(1),
-    )
-    .option('--greedy', 'never draw, whatever generation_config.json says')
-    .option('--temperature <t>', 'draw instead of taking the most probable token', decimal)
-    .option('--top-k <k>', 'draw among the k most probable tokens', wholeNumber(0))
-    .option('--top-p <p>', 'draw among tokens that make up this probability', decimal)
-    .option('--min-p <p>', 'leave out tokens below this share of the most probable', decimal)
-    .option('--repetition-penalty <x>', 'above 1 discourages repetition', decimal)
-    .option(
-      '--seed <n>',
-      'of the draws (default: another one each time; --json tells it)',
-      wholeNumber(0),
-    )
-    .option('--stop <text...>', 'texts that end the answer')
     .action(async (words: string[], flags: AskFlags) => {
       const { runAsk } = await import('./ask.js');
       await runAsk(words, flags, process);
     });
 
-  addJsonOption(addPromptOptions(addAdapterOption(addModelOptions(program.command('choose')))))
-    .description('the probability of each given answer')
+  addJsonOption(addAskingOptions(program.command('choose')))
+    .description(
+      'the probability of each given answer, to one question or to many about one picture',
+    )
     .argument('<photo>', 'picture')
-    .argument('<question>', 'question')
-    .requiredOption('--choices <text...>', 'two or more answers')
+    .argument('[question]', 'question (without --items)')
+    .usage('PHOTO ("QUESTION" --choices A B... | --items FILE) --model DIR [options]')
+    .option('--choices <text...>', 'two or more answers')
+    .option(
+      '--items <file>',
+      'JSON list of up to 64 questions about the picture: [{"id": ..., "question": ..., "choices": [...]}]',
+    )
     .option('--seed <n>', 'accepted for symmetry; nothing is drawn', wholeNumber(0))
-    .action(async (photo: string, question: string, flags: ChooseFlags) => {
+    .action(async (photo: string, question: string | undefined, flags: ChooseFlags) => {
       const { runChoose } = await import('./choose.js');
       await runChoose(photo, question, flags, process);
     });

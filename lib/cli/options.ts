@@ -3,8 +3,17 @@ import { type Command, InvalidArgumentError as UsageError, Option } from 'comman
 
 import type { TemplateName } from '../chat/index.js';
 import type { TilingOptions } from '../image/index.js';
+import type { LoadOptions } from '../model/index.js';
 
-export interface ModelFlags {
+/** What a loaded model may use at once. */
+export interface EngineFlags {
+  readonly maxContext?: number;
+  readonly maxRows?: number;
+  readonly kvMemory?: number;
+  readonly deterministic?: boolean;
+}
+
+export interface ModelFlags extends EngineFlags {
   readonly model: string;
   readonly subfolder?: string;
   readonly device?: string;
@@ -63,6 +72,16 @@ export function shardSize(text: string): number {
   throw new UsageError('Expected a size such as 5GB or 500MB.');
 }
 
+/** Bytes, or a size in decimal or binary units. */
+export function memorySize(text: string): number {
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
+  const match = /^(\d+(?:\.\d+)?)(MB|GB|MiB|GiB)$/.exec(text);
+  const unit = { MB: 1e6, GB: 1e9, MiB: 2 ** 20, GiB: 2 ** 30 }[match?.[2] ?? ''];
+  const bytes = Math.floor(Number(match?.[1]) * (unit ?? NaN));
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw new UsageError('Expected bytes, or a size such as 512MiB or 2GiB.');
+}
+
 function device(text: string): string {
   if (/^(cpu|cuda(:\d{1,3})?)$/.test(text)) return text;
   throw new UsageError('Expected cpu, cuda or cuda:N.');
@@ -86,6 +105,34 @@ export function addModelOptions(command: Command): Command {
     .addOption(new Option('--dtype <name>', 'default: as stored').choices(['fp32', 'bf16']))
     .option('--threads <n>', 'threads of the engine', wholeNumber(1))
     .option('--no-mmap', 'copy the weights instead of mapping their files');
+}
+
+/** Of what is planned when a model is loaded. */
+export function addEngineOptions(command: Command): Command {
+  return command
+    .option(
+      '--max-context <n>',
+      "tokens of prompt and answer (default: the model's limit)",
+      wholeNumber(2),
+    )
+    .option(
+      '--max-rows <n>',
+      'answers computed at a time (default: 16 on a CPU, 256 on a GPU)',
+      wholeNumber(1),
+    )
+    .option(
+      '--kv-memory <size>',
+      'of keys and values, such as 2GiB (default: `facellm plan` tells)',
+      memorySize,
+    );
+}
+
+/** Where requests are computed together. */
+export function addDeterministicOption(command: Command): Command {
+  return command.option(
+    '--deterministic',
+    'answers are the same, bit for bit, in any company (CPU)',
+  );
 }
 
 export function addPromptOptions(command: Command): Command {
@@ -113,6 +160,16 @@ export function addAdapterOption(command: Command): Command {
 
 export function addJsonOption(command: Command): Command {
   return command.option('--json', 'print one JSON object');
+}
+
+/** Flags to the API's load options; absent ones stay absent. */
+export function loadOptionsOf(flags: ModelFlags): LoadOptions {
+  const { device, dtype, subfolder, threads, mmap, adapter } = flags;
+  const { maxContext, maxRows, kvMemory, deterministic } = flags;
+  return {
+    ...{ device, dtype, subfolder, threads, mmap, adapter },
+    ...{ maxContext, maxRows, kvMemory, deterministic },
+  };
 }
 
 /** Flags to the API's prompt options; absent ones stay absent. */

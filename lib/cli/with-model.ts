@@ -2,7 +2,7 @@
 import { FaceLlm } from '../model/index.js';
 import { fetchModels } from './download-reporter.js';
 import { interruptSignal } from './interrupt.js';
-import type { ModelFlags } from './options.js';
+import { loadOptionsOf, type ModelFlags } from './options.js';
 import { type Console, LoadReporter } from './output.js';
 
 /**
@@ -18,12 +18,7 @@ export async function withModel<T>(
   await fetchModels(flags.model, flags.adapter ?? [], flags, streams.stderr, interrupt.signal);
   const reporter = new LoadReporter(streams.stderr);
   await using model = await FaceLlm.load(flags.model, {
-    device: flags.device,
-    dtype: flags.dtype,
-    subfolder: flags.subfolder,
-    threads: flags.threads,
-    mmap: flags.mmap,
-    adapter: flags.adapter,
+    ...loadOptionsOf(flags),
     onWarning: ({ message, remedy, differences }) => {
       const lines = [
         `warning: ${message} (${remedy})`,

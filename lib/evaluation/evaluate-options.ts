@@ -1,7 +1,13 @@
 /** What `evaluate()` is given, checked all at once before a file is read. */
 import { z } from 'zod';
 
-import { type Dtype, dtypeName, type PromptOptions, promptShape } from '../model/index.js';
+import {
+  type Dtype,
+  dtypeName,
+  limitShape,
+  type PromptOptions,
+  promptShape,
+} from '../model/index.js';
 import {
   abortSignal,
   checkArguments,
@@ -57,6 +63,11 @@ export interface AskingOptions {
   readonly threads?: number | undefined;
   /** As `FaceLlm.load`'s. @default true */
   readonly mmap?: boolean | undefined;
+  /** These four as `FaceLlm.load`'s, for each model. */
+  readonly kvMemory?: number | undefined;
+  readonly maxContext?: number | undefined;
+  readonly maxRows?: number | undefined;
+  readonly deterministic?: boolean | undefined;
   /** Folder inside the checkpoint. */
   readonly subfolder?: string | undefined;
   /** Share of this process. @default by RANK and WORLD_SIZE, or SLURM_PROCID and SLURM_NTASKS */
@@ -93,6 +104,8 @@ const askingShape: Shape<AskingOptions> = {
   dtype: dtypeName.optional(),
   threads: whole(1, 4096).optional(),
   mmap: flag.optional(),
+  ...limitShape,
+  deterministic: flag.optional(),
   subfolder: name('a folder inside the checkpoint').optional(),
   rank: fields<Rank>({ rank: whole(0), worldSize: whole(1) }).optional(),
   signal: abortSignal.optional(),

@@ -53,7 +53,9 @@ async function evaluateAll(
   const prompt = formSettings(form);
   emit({ type: 'asking', form: prompt, recordedBy });
   const { device, dtype, threads, mmap } = options;
-  const load = { device, dtype, threads, mmap };
+  const { kvMemory, maxContext, maxRows, deterministic } = options;
+  const limits = { kvMemory, maxContext, maxRows, deterministic };
+  const load = { device, dtype, threads, mmap, ...limits };
   const asking = { prompt: form, maxNewTokens, seed, hashes: new Map<string, string>() };
   const contenders: Contender[] = [];
   for (const model of models) {
@@ -71,7 +73,12 @@ async function evaluateAll(
         ...(options.benchmark === 'facexbench' && { setting: options.setting ?? 'zero-shot' }),
         limit: options.limit ?? null,
       },
-      prompt: { ...prompt, dtype: options.dtype ?? 'as stored' },
+      prompt: {
+        ...{ ...prompt, dtype: options.dtype ?? 'as stored' },
+        // What answers follow from; where it is off, records of before there was such a thing go on.
+        ...(deterministic === true && { deterministic }),
+        ...(maxContext !== undefined && { maxContext }),
+      },
       maxNewTokens,
       batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,
       seed,

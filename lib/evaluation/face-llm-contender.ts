@@ -34,7 +34,17 @@ export interface LocatedModel extends RecordOwner {
 }
 
 export interface FaceLlmContenderOptions {
-  readonly load: Pick<LoadOptions, 'device' | 'dtype' | 'threads' | 'mmap'>;
+  readonly load: Pick<
+    LoadOptions,
+    | 'device'
+    | 'dtype'
+    | 'threads'
+    | 'mmap'
+    | 'kvMemory'
+    | 'maxContext'
+    | 'maxRows'
+    | 'deterministic'
+  >;
   readonly prompt: PromptOptions;
   readonly maxNewTokens: number;
   readonly seed: number;

@@ -1,45 +1,37 @@
 /** The one object that users hold: a loaded model and what can be asked of it. */
 import type { NativeModelInfo, NativeStats } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
-import {
-  type ChatMessage,
-  ChatTemplate,
-  conversation,
-  imagesOf,
-  type TemplateName,
-} from '../chat/index.js';
+import { type ChatMessage, conversation } from '../chat/index.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
 import {
   type AnswerPiece,
   type AnswerResult,
   AnswerStream,
-  choose,
   type ChoiceResult,
   generate,
   type ItemResult,
   type PromptPicture,
   resolveGeneration,
-  together,
   withinLength,
 } from '../generation/index.js';
 import type { ImageSource } from '../image/index.js';
 import { checkArguments, checkFields, list, name } from '../options/index.js';
 import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
 import { type AdapterLease, AdapterSet } from './adapter-set.js';
+import { chooseItems } from './choose-items.js';
 import { fingerprint } from './fingerprint.js';
 import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
 import { describePrompt } from './prepared.js';
-import { prepareImage, preparePrompt } from './prompt.js';
-import type { PromptOptions } from './prompt-options.js';
+import { prepareImage } from './prompt.js';
+import { PromptWriter } from './prompt-writer.js';
 import {
   type AdapterChoice,
   type AskOptions,
   askOptions,
   type ChatOptions,
   chatOptions,
-  type ChooseItem,
   type ChooseItemsOptions,
   chooseItemsOptions,
   type ChooseOptions,
@@ -67,11 +59,11 @@ const WRONG_REQUEST = 'the request is wrong';
 export class FaceLlm implements AsyncDisposable {
   readonly #parts: ModelParts;
   readonly #info: NativeModelInfo;
-  readonly #templates = new Map<TemplateName, Promise<ChatTemplate>>();
   readonly #adapters: AdapterSet;
   readonly #watch: SettingsWatch;
-  /** Calls of several questions so far. */
-  #prefixGroups = 0;
+  readonly #prompts: PromptWriter;
+  /** Calls of `choose` so far. */
+  #choices = 0;
 
   /** @internal use {@link FaceLlm.load} */
   constructor(parts: ModelParts, onWarning: LoadOptions['onWarning']) {
@@ -79,6 +71,7 @@ export class FaceLlm implements AsyncDisposable {
     this.#info = parts.native.info();
     this.#adapters = new AdapterSet(parts.native, parts.config);
     this.#watch = new SettingsWatch(parts.config, parts.settings, onWarning);
+    this.#prompts = new PromptWriter(parts, this.#watch);
   }
 
   /**
@@ -310,29 +303,16 @@ export class FaceLlm implements AsyncDisposable {
     return new AnswerStream(start, () => count);
   }
 
-  async #choose(
-    shared: Omit<ChooseOptions, 'question' | 'choices'>,
-    items: readonly ChooseItem[],
+  #choose(
+    shared: Omit<ChooseItemsOptions, 'items'>,
+    items: ChooseItemsOptions['items'],
   ): Promise<readonly ChoiceResult[]> {
-    const startedAt = performance.now();
-    const { native, tokenizer, config } = this.#parts;
-    return this.#withAdapters(shared, async (lease) => {
-      const prompts = await Promise.all(
-        items.map(({ question }) =>
-          this.#prompt([toMessage({ image: shared.image, question })], shared, lease),
-        ),
-      );
-      await shared.whenPrepared?.(prompts.map(describePrompt));
-      const endId = tokenizer.controlTokens.get('<|im_end|>') ?? config.generation.eosTokenIds[0];
-      const context = {
-        ...{ native, pixels: this.#parts.pixels, adapters: lease.ids, tokenizer, startedAt },
-        endId: (shared.includeEnd ?? true) ? endId : undefined,
-        usesPrefixCache: shared.reusePrefix ?? true,
-        prefixGroup: items.length > 1 ? ++this.#prefixGroups : 0,
-        preparedMs: performance.now() - startedAt,
-      };
-      return together(shared.signal, prompts, (prompt, i, signal) =>
-        choose({ ...context, signal }, prompt, items[i]?.choices ?? []),
+    return this.#withAdapters(shared, (lease) => {
+      const call = ++this.#choices;
+      return chooseItems(
+        { parts: this.#parts, prompts: this.#prompts, lease, call },
+        shared,
+        items,
       );
     });
   }
@@ -365,32 +345,6 @@ export class FaceLlm implements AsyncDisposable {
     }
   }
 
-  async #prompt(
-    messages: readonly ChatMessage[],
-    options: PromptOptions,
-    lease: AdapterLease,
-  ): ReturnType<typeof preparePrompt> {
-    const hasOwnSystem = messages[0]?.role === 'system';
-    const resolved = this.#watch.resolve(options, lease.adapters);
-    const hasImages = imagesOf(messages).length > 0;
-    this.#watch.check(resolved, lease.adapters, { hasImages, hasText: true, hasOwnSystem });
-    const template = await this.#template(resolved.template);
-    // A recorded system turn gives way to the conversation's; one that the caller gave twice is refused.
-    const system = hasOwnSystem ? options.system : resolved.system;
-    return preparePrompt({ ...this.#parts, template }, messages, { ...resolved, system });
-  }
-
-  #template(name: TemplateName): Promise<ChatTemplate> {
-    let template = this.#templates.get(name);
-    if (template === undefined) {
-      template = ChatTemplate.load(this.#parts.directory, name, this.#parts.tokenizer);
-      this.#templates.set(name, template);
-      // A file that could not be read may be mended.
-      template.catch(() => this.#templates.delete(name));
-    }
-    return template;
-  }
-
   async #generate(
     conversations: readonly (readonly ChatMessage[])[],
     options: ChatOptions,
@@ -403,7 +357,7 @@ export class FaceLlm implements AsyncDisposable {
       if (conversations.length === 0) return [];
       this.#watch.checkGeneration();
       const prompts = await Promise.all(
-        conversations.map((messages) => this.#prompt(messages, options, lease)),
+        conversations.map((messages) => this.#prompts.write(messages, options, lease.adapters)),
       );
       const preparedMs = performance.now() - startedAt;
       await options.whenPrepared?.(prompts.map(describePrompt));

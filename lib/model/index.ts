@@ -36,6 +36,7 @@ export type {
 export {
   type Dtype,
   dtypeName,
+  limitShape,
   type LoadOptions,
   type LoadProgress,
   type ModelWarning,

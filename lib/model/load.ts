@@ -23,6 +23,7 @@ import {
   kindOf,
   list,
   name,
+  type Shape,
   whole,
   word,
 } from '../options/index.js';
@@ -139,6 +140,13 @@ const folder = name('a folder, or a hub id in the local cache');
 const folders = list(folder, 'a list of folders');
 const bytes = whole(0, Number.MAX_SAFE_INTEGER, ' (bytes)');
 
+/** Of what a loaded model may use at once. */
+export const limitShape: Shape<Pick<LoadOptions, 'kvMemory' | 'maxContext' | 'maxRows'>> = {
+  kvMemory: bytes.optional(),
+  maxContext: whole(2).optional(),
+  maxRows: whole(1, 4096).optional(),
+};
+
 export const loadOptions: z.ZodType<LoadOptions> = fields<LoadOptions>({
   adapter: kindOf<string | readonly string[]>((value) =>
     Array.isArray(value) ? folders : folder,
@@ -154,9 +162,7 @@ export const loadOptions: z.ZodType<LoadOptions> = fields<LoadOptions>({
   mmap: flag.optional(),
   imageCacheBytes: bytes.optional(),
   prefixCacheBytes: bytes.optional(),
-  kvMemory: bytes.optional(),
-  maxContext: whole(2).optional(),
-  maxRows: whole(1, 4096).optional(),
+  ...limitShape,
   deterministic: flag.optional(),
   onProgress: callback<(progress: LoadProgress) => void>().optional(),
   signal: abortSignal.optional(),

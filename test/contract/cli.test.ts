@@ -14,11 +14,14 @@ function facellm(args: readonly string[], env: Record<string, string> = {}) {
 
 const MODEL = '--model --subfolder --download --device --dtype --threads --no-mmap';
 const PROMPT = '--template --system --tiles --limit-area --no-exif --json';
+const LIMITS = '--max-context --max-rows --kv-memory';
+const ENGINE = `${LIMITS} --deterministic`;
 const DRAW =
-  '--max-new-tokens --greedy --temperature --top-k --top-p --min-p --repetition-penalty --seed --stop';
+  '--max-new-tokens --min-tokens --greedy --temperature --top-k --top-p --min-p --repetition-penalty ' +
+  '--frequency-penalty --presence-penalty --logit-bias --seed --n --stop --top-log-probs --log-probs';
 const FLAGS: Readonly<Record<string, string>> = {
-  ask: `${MODEL} --adapter ${PROMPT} ${DRAW}`,
-  choose: `${MODEL} --adapter ${PROMPT} --choices --seed`,
+  ask: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${DRAW}`,
+  choose: `${MODEL} ${ENGINE} --adapter ${PROMPT} --choices --items --seed`,
   plan: `${MODEL} ${PROMPT}`,
   download: '--revision --include --output --from --dry-run --json',
   init: '--data --output --dataset --image-root --set --vocabulary --seed --json',
@@ -26,7 +29,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--recipe --model --data --output --dataset --image-root --adapter --download --set --skip-invalid ' +
     '--device --threads --processes --json',
   evaluate:
-    `${MODEL} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --labels ` +
+    `${MODEL} ${ENGINE} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --labels ` +
     '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure ' +
     '--max-new-tokens --batch-size --seed --no-charts',
   merge: '--model --adapter --download --output --layout --dtype --max-shard-size --json',
@@ -35,7 +38,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--skip-invalid --model --adapter --download --base-url --max-tokens --temperature --timeout --seed --device --threads ' +
     '--concurrency --requests-per-minute --tokens-per-minute --max-retries --max-attempts ' +
     '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license ' +
-    '--dry-run --json',
+    `--dry-run --json ${ENGINE}`,
   serve:
     '--port --max-context --max-rows --kv-memory --image-cache --prefix-cache --max-tokens --default-max-tokens --max-n --max-images --max-image-bytes --max-pixels --max-tiles --max-body --max-bodies --max-decoded --max-queue --max-wait --queue-timeout --header-timeout --body-timeout --answer-timeout --stream-timeout --stall-timeout --stream-interval-ms --drain-timeout --stall-limit --max-connections --model --adapter --config --served-name --host --api-keys --deterministic --insecure-no-auth --allow-host --cors-origin --allow-format --default-temperature --unknown-fields --metrics-prefix --subfolder --device --dtype --threads --no-mmap',
   keygen: '--rights --json',
@@ -66,6 +69,10 @@ describe('contract: command line', () => {
       ['ask'],
       ['nonsense'],
       ['ask', 'x', '--model', 'm', '--tiles', '9..3'],
+      ['ask', 'x', '--model', 'm', '--kv-memory', '3 apples'],
+      ['ask', 'x', '--model', 'm', '--logit-bias', '5'],
+      ['ask', 'x', '--model', 'm', '--logit-bias', '5=1', '5=2'],
+      ['ask', 'x', '--model', 'm', '--log-probs', 'mine'],
     ]) {
       const { status, stdout, stderr } = facellm(args);
       assert.equal(status, 2, args.join(' '));

@@ -37,7 +37,12 @@ export class ModelTeacher implements Teacher {
     this.#name = name;
     this.#maxTokens = maxTokens;
     const adapters = load?.adapter === undefined ? [] : [load.adapter].flat();
-    this.identity = { model: name, adapters, maxTokens, dtype: model.info.dtype };
+    const { deterministic } = model;
+    this.identity = {
+      ...{ model: name, adapters, maxTokens, dtype: model.info.dtype },
+      // Where it is off, runs of before there was such a thing go on.
+      ...(deterministic && { deterministic }),
+    };
   }
 
   /** @throws CheckpointError, DeviceError, NativeLoadError, InvalidArgumentError */
