@@ -134,6 +134,7 @@ export function serveOptions(
     insecureNoAuth: flags.insecureNoAuth,
     allowHosts: flags.allowHost,
     corsOrigins: flags.corsOrigin,
+    adaptersRoot: flags.adaptersRoot,
     extraFormats: flags.allowFormat,
     defaultTemperature: flags.defaultTemperature,
     unknownFields: flags.unknownFields,

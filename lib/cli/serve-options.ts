@@ -52,6 +52,7 @@ export interface ServeFlags {
   readonly insecureNoAuth?: boolean;
   readonly allowHost?: readonly string[];
   readonly corsOrigin?: readonly string[];
+  readonly adaptersRoot?: string;
   readonly allowFormat?: readonly ('avif' | 'tiff')[];
   readonly defaultTemperature?: number;
   readonly unknownFields?: 'refuse' | 'ignore';
@@ -98,6 +99,7 @@ export function addServeOptions(command: Command): Command {
     .option('--insecure-no-auth', 'without keys on an address that others reach: anybody may ask')
     .option('--allow-host <name...>', 'names that clients call the server by')
     .option('--cors-origin <origin...>', 'web pages that may ask, such as https://example.com')
+    .option('--adapters-root <dir>', 'adapters below it may be loaded by keys with the right admin')
     .addOption(
       new Option('--allow-format <name...>', 'beside JPEG, PNG, WebP, GIF').choices([
         'avif',

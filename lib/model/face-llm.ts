@@ -23,7 +23,7 @@ import { chooseItems } from './choose-items.js';
 import { fingerprint } from './fingerprint.js';
 import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
-import { describePrompt } from './prepared.js';
+import { describePictures, describePrompt, type PreparedPrompt } from './prepared.js';
 import { prepareImage } from './prompt.js';
 import { PromptWriter } from './prompt-writer.js';
 import {
@@ -235,6 +235,7 @@ export class FaceLlm implements AsyncDisposable {
       const inputs = await Promise.all(
         taken.map((image) => prepareImage(this.#parts, image, resolved)),
       );
+      await checked.whenPrepared?.([describePictures(inputs, this.config.model.imageSeqLength)]);
       return this.#embed(inputs, lease, checked.signal);
     });
   }
@@ -257,6 +258,26 @@ export class FaceLlm implements AsyncDisposable {
         toList(taken),
         this.#watch.resolve(checked, lease.adapters),
       ),
+    );
+  }
+
+  /**
+   * What a conversation becomes, without running the model: its tokens, those of pictures among them, and each picture's
+   * tiles.
+   *
+   * @throws InvalidArgumentError FACELLM_PROMPT_TOO_LONG, and what its pictures throw
+   */
+  async measure(
+    messages: readonly ChatMessage[],
+    options: EmbedOptions = {},
+  ): Promise<PreparedPrompt> {
+    const [taken, checked] = checkArguments(
+      WRONG_REQUEST,
+      [conversation, messages, 'messages'],
+      [embedOptions, options],
+    );
+    return this.#withAdapters(checked, async (lease) =>
+      describePrompt(await this.#prompts.write(taken, checked, lease.adapters)),
     );
   }
 

@@ -22,9 +22,17 @@ export const preparationShape: Shape<Preparation> = {
   whenPrepared: callback<NonNullable<Preparation['whenPrepared']>>().optional(),
 };
 
+type Cut = Pick<PicturedPrompt['images'][number], 'columns' | 'rows' | 'hasThumbnail'>;
+
+const tilesOf = ({ columns, rows, hasThumbnail }: Cut): number =>
+  columns * rows + Number(hasThumbnail);
+
 export function describePrompt({ ids, images }: PicturedPrompt): PreparedPrompt {
-  return {
-    promptTokens: ids.length,
-    tiles: images.map(({ columns, rows, hasThumbnail }) => columns * rows + Number(hasThumbnail)),
-  };
+  return { promptTokens: ids.length, tiles: images.map(tilesOf) };
+}
+
+/** Of pictures that no question comes with. */
+export function describePictures(images: readonly Cut[], tokensPerTile: number): PreparedPrompt {
+  const tiles = images.map(tilesOf);
+  return { promptTokens: tiles.reduce((sum, count) => sum + count * tokensPerTile, 0), tiles };
 }

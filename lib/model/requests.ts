@@ -68,7 +68,7 @@ export interface ChooseOptions extends Question, PromptOptions, AdapterChoice, P
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface EmbedOptions extends PromptOptions, AdapterChoice {}
+export interface EmbedOptions extends PromptOptions, AdapterChoice, Preparation {}
 
 const adapterShape: Shape<AdapterChoice> = {
   // What is no adapter, or another model's, is for the model to say.
@@ -136,6 +136,7 @@ export const chooseItemsOptions: z.ZodType<ChooseItemsOptions> = fields<ChooseIt
 export const embedOptions: z.ZodType<EmbedOptions> = fields<EmbedOptions>({
   ...promptShape,
   ...adapterShape,
+  ...preparationShape,
 });
 export function toList(images: ImageSource | readonly ImageSource[]): readonly ImageSource[] {
   return Array.isArray(images) ? (images as readonly ImageSource[]) : [images as ImageSource];

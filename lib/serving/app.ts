@@ -6,16 +6,19 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Hono } from 'hono';
 
 import type { ServerPackages } from '../packages/server.js';
+import { clearCacheRoute, loadAdapterRoute, unloadAdapterRoute } from './adapters-route.js';
 import { ApiError, ClientGone, isFatal, shuttingDown, toApiError } from './api-error.js';
 import { chatRoute, StreamFailed } from './chat-route.js';
 import { chooseRoute } from './choose-route.js';
+import { embeddingsRoute } from './embeddings-route.js';
 import type { Exchange, Handler, Reply } from './exchange.js';
 import { requireRight, type Right } from './keys.js';
+import { planRoute } from './plan-route.js';
 import { RequestFacts } from './request-facts.js';
 import type { ServerState } from './state.js';
 
 interface Route {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   /** Nobody may ask without it; `none` is said, never meant by silence. */
   readonly right: Right | 'none';
@@ -27,15 +30,22 @@ interface Route {
 const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/v1/chat/completions', right: 'infer', handle: chatRoute },
   { method: 'POST', path: '/v1/choose', right: 'infer', handle: chooseRoute },
+  { method: 'POST', path: '/v1/embeddings', right: 'infer', handle: embeddingsRoute },
+  { method: 'POST', path: '/v1/plan', right: 'infer', handle: planRoute },
   {
     ...{ method: 'GET', path: '/v1/models', right: 'infer' },
     handle: ({ state }) => state.catalogue.list(),
   },
   {
     ...{ method: 'GET', path: '/v1/models/:id{.+}', right: 'infer' },
-    handle: ({ state, incoming }) =>
-      state.catalogue.entry(decode(pathOf(incoming).slice('/v1/models/'.length))),
+    handle: ({ state, incoming }) => state.catalogue.entry(lastOf(incoming, '/v1/models/')),
   },
+  { method: 'POST', path: '/v1/adapters', right: 'admin', handle: loadAdapterRoute },
+  {
+    ...{ method: 'DELETE', path: '/v1/adapters/:id{.+}', right: 'admin' },
+    handle: (exchange) => unloadAdapterRoute(exchange, lastOf(exchange.incoming, '/v1/adapters/')),
+  },
+  { method: 'DELETE', path: '/v1/cache', right: 'admin', handle: clearCacheRoute },
   { method: 'GET', path: '/health', right: 'none', handle: health, isQuiet: true },
   { method: 'GET', path: '/ready', right: 'none', handle: ready, isQuiet: true },
   { method: 'GET', path: '/metrics', right: 'metrics', handle: metrics, isQuiet: true },
@@ -63,7 +73,9 @@ type Env = { Bindings: HttpBindings };
 
 const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?', 1)[0] ?? '';
 
-function decode(text: string): string {
+/** The name at the end of an address. */
+function lastOf(incoming: IncomingMessage, start: string): string {
+  const text = pathOf(incoming).slice(start.length);
   try {
     return decodeURIComponent(text);
   } catch {
@@ -182,9 +194,10 @@ function timed(headers: Record<string, string>, facts: RequestFacts): Record<str
 }
 
 function unknownRoute(path: string, method: string): ApiError {
-  const allowed = ROUTES.filter((route) =>
-    route.path.includes(':') ? path.startsWith('/v1/models/') : route.path === path,
-  ).map((route) => route.method);
+  const allowed = ROUTES.filter((route) => {
+    const [start = '', rest] = route.path.split(':');
+    return rest === undefined ? path === start : path.startsWith(start);
+  }).map((route) => route.method);
   if (allowed.length > 0) {
     const message = `${method.slice(0, 16)} is not for this address; ${allowed.join(', ')} is`;
     return new ApiError(405, 'method_not_allowed', message, {

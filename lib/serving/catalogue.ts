@@ -2,10 +2,21 @@
 import type { Adapter, FaceLlm } from '../model/index.js';
 import { ApiError } from './api-error.js';
 
+/** Adapters that stay in memory until they are released. */
+export interface HeldAdapters {
+  readonly adapters: readonly Adapter[];
+  /** Idempotent. */
+  readonly release: () => void;
+}
+
 export class Catalogue {
   readonly base: string;
   readonly #model: FaceLlm;
   readonly #createdAt: number;
+  /** Requests that work with each. */
+  readonly #holders = new Map<Adapter, number>();
+  readonly #leaving = new Map<Adapter, () => void>();
+  readonly #loading = new Set<string>();
 
   constructor(model: FaceLlm, base: string) {
     this.#model = model;
@@ -14,25 +25,58 @@ export class Catalogue {
   }
 
   get ids(): string[] {
-    return [this.base, ...this.#model.adapters.map(({ name }) => name)];
+    return [this.base, ...this.#served().map(({ name }) => name)];
   }
 
   /**
-   * The adapters that work under an id, and those of `stack` beside them.
+   * The adapters that work under an id, and those of `stack` beside them; none is unloaded while it is held.
    *
    * @throws ApiError 404 model_not_found
    */
-  adapters(id: string, stack: readonly string[] = []): readonly Adapter[] {
-    const names = id === this.base ? stack : [id, ...stack];
-    const loaded = new Map(this.#model.adapters.map((adapter) => [adapter.name, adapter]));
-    return names.map((name) => {
-      const adapter = loaded.get(name);
-      if (adapter !== undefined) return adapter;
-      const there = this.ids.join(', ');
-      throw new ApiError(404, 'model_not_found', `there is no such model; there is ${there}`, {
-        param: name === id ? 'model' : 'adapters',
-      });
-    });
+  hold(id: string, stack: readonly string[] = []): HeldAdapters {
+    const adapters = this.#find(id, stack);
+    for (const one of adapters) this.#holders.set(one, (this.#holders.get(one) ?? 0) + 1);
+    let isHeld = true;
+    return {
+      adapters,
+      release: () => {
+        if (!isHeld) return;
+        isHeld = false;
+        for (const one of adapters) this.#let(one);
+      },
+    };
+  }
+
+  /** @throws ApiError 400 for an id that is there already, or what `load` throws */
+  async load(name: string, load: () => Promise<Adapter>): Promise<void> {
+    const others = [...this.#leaving.keys()].map((adapter) => adapter.name);
+    if ([...this.ids, ...others, ...this.#loading].includes(name)) {
+      const message = 'name: there is a model of this id; unload it first';
+      throw new ApiError(400, 'invalid_value', message, { param: 'name' });
+    }
+    this.#loading.add(name);
+    try {
+      await load();
+    } finally {
+      this.#loading.delete(name);
+    }
+  }
+
+  /**
+   * Nobody gets it any more; once those who have it are through, it is unloaded.
+   *
+   * @throws ApiError 404 model_not_found, 400 for the base model
+   */
+  async unload(name: string): Promise<void> {
+    if (name === this.base) {
+      throw new ApiError(400, 'invalid_value', 'the base model cannot be unloaded');
+    }
+    const [adapter] = this.#find(name, []);
+    if (adapter === undefined) return;
+    const free = new Promise<void>((resolve) => this.#leaving.set(adapter, resolve));
+    if (this.#holders.has(adapter)) await free;
+    await adapter.unload();
+    this.#leaving.delete(adapter);
   }
 
   list(): object {
@@ -41,7 +85,7 @@ export class Catalogue {
 
   /** @throws ApiError 404 model_not_found */
   entry(id: string): object {
-    const [adapter] = this.adapters(id);
+    const [adapter] = this.#find(id, []);
     const { config, info } = this.#model;
     const { tileSize, minTiles, maxTiles, useThumbnail } = config;
     return {
@@ -56,8 +100,36 @@ export class Catalogue {
         tiles: { size: tileSize, min: minTiles, max: maxTiles, thumbnail: useThumbnail },
         dtype: info.dtype,
         device: info.device,
+        deterministic: this.#model.deterministic,
         ...(adapter && { adapter: { touches_vision: adapter.facts.touchesVision } }),
       },
     };
+  }
+
+  #served(): readonly Adapter[] {
+    return this.#model.adapters.filter((adapter) => !this.#leaving.has(adapter));
+  }
+
+  #find(id: string, stack: readonly string[]): readonly Adapter[] {
+    const names = id === this.base ? stack : [id, ...stack];
+    const loaded = new Map(this.#served().map((adapter) => [adapter.name, adapter]));
+    return names.map((name) => {
+      const adapter = loaded.get(name);
+      if (adapter !== undefined) return adapter;
+      const there = this.ids.join(', ');
+      throw new ApiError(404, 'model_not_found', `there is no such model; there is ${there}`, {
+        param: name === id ? 'model' : 'adapters',
+      });
+    });
+  }
+
+  #let(adapter: Adapter): void {
+    const left = (this.#holders.get(adapter) ?? 1) - 1;
+    if (left > 0) {
+      this.#holders.set(adapter, left);
+      return;
+    }
+    this.#holders.delete(adapter);
+    this.#leaving.get(adapter)?.();
   }
 }

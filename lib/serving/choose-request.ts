@@ -1,11 +1,5 @@
 /** `POST /v1/choose`: the body to what the library is asked. */
-import {
-  checkPictureCount,
-  type Detail,
-  MessageReader,
-  PictureReader,
-  type TakenTurn,
-} from './message-fields.js';
+import { checkPictureCount, type Detail, PictureReader } from './message-fields.js';
 import type { Policy } from './options.js';
 import type { ParsedBody } from './parse-body.js';
 import type { PictureField } from './picture-intake.js';
@@ -15,6 +9,7 @@ import {
   type PromptFields,
   readPromptFields,
 } from './prompt-fields.js';
+import { readImages, readItemQuestion, readQuestion } from './question-fields.js';
 import { Fields, isObject, Problems } from './values.js';
 
 export interface GivenChoice {
@@ -41,6 +36,7 @@ export interface ChooseRequest extends PromptFields {
 const OWN = ['messages', 'images', 'question', 'choices', 'include_end', 'items'];
 const KNOWN: readonly string[] = [...OWN, ...PROMPT_FIELDS, ...IGNORED_FIELDS];
 const MOST_CHOICES = 256;
+const MOST_ITEMS = 64;
 const LONGEST = 4096;
 
 /** @throws ApiError naming all that is wrong */
@@ -53,15 +49,12 @@ export function readChooseRequest(
   const ignored = policy.ignoresUnknown ? fields.others(KNOWN) : [];
   if (!policy.ignoresUnknown) fields.refuseOthers(KNOWN);
   const reader = new PictureReader(parsed, problems);
-  const asked =
-    fields.raw('messages') === undefined ? readQuestion(fields, reader) : readTurns(fields, reader);
-  if (fields.raw('items') !== undefined) problems.unsupported('items');
-  const choices = readChoices(fields);
+  const isMany = fields.raw('items') !== undefined;
+  const asked = isMany ? readMany(fields, reader) : readOne(fields, reader);
   checkPictureCount(reader.pictures, policy, problems);
   const request: ChooseRequest = {
     ...readPromptFields(fields, policy),
-    system: asked.system,
-    items: [{ id: undefined, question: asked.question, choices }],
+    ...asked,
     pictures: reader.pictures,
     detail: reader.detail(),
     includeEnd: fields.flag('include_end') ?? true,
@@ -71,61 +64,54 @@ export function readChooseRequest(
   return request;
 }
 
-interface Asked {
-  readonly question: string;
-  readonly system: string | undefined;
+type Asked = Pick<ChooseRequest, 'items' | 'system'>;
+
+function readOne(fields: Fields, reader: PictureReader): Asked {
+  const { question, system } = readQuestion(fields, reader, true);
+  return { system, items: [{ id: undefined, question, choices: readChoices(fields) }] };
 }
 
-function readQuestion(fields: Fields, reader: PictureReader): Asked {
-  const images = fields.list('images', 0, 64) ?? [];
-  images.forEach((image, i) => {
-    const param = `images[${i}]`;
-    if (isObject(image)) reader.takePart(image, param);
-    else reader.take(image, param);
-  });
-  const question = fields.text('question', 2 ** 20, 1);
-  if (question === undefined && fields.raw('question') === undefined) {
-    fields.problems.wrong('question', 'a text, or messages in its place');
-  }
-  return { question: question ?? '', system: undefined };
-}
-
-/** A conversation that is one question: what was said before would have to be scored, too. */
-function readTurns(fields: Fields, reader: PictureReader): Asked {
+/** Several questions about the same pictures. */
+function readMany(fields: Fields, reader: PictureReader): Asked {
   const { problems } = fields;
-  for (const other of ['images', 'question']) {
-    if (fields.raw(other) !== undefined)
-      problems.wrong(other, 'either messages or images and question');
+  for (const other of ['messages', 'question', 'choices']) {
+    if (fields.raw(other) === undefined) continue;
+    problems.wrong(other, 'each item to have its own, and nothing beside items');
   }
-  const turns = new MessageReader(reader, problems).read(fields.raw('messages'), 'messages');
-  const asked = turns.filter(({ role }) => role !== 'system');
-  if (asked.length !== 1 || asked[0]?.role !== 'user') {
-    problems.unsupported('messages', 'of more than one question are not supported here');
-  }
-  return {
-    question: textsOf(asked[0]) ?? '',
-    system: textsOf(turns.find(({ role }) => role === 'system')),
-  };
-}
-
-/** Pictures come first, as where they are given apart. */
-function textsOf(turn: TakenTurn | undefined): string | undefined {
-  if (turn === undefined) return undefined;
-  if (typeof turn.content === 'string') return turn.content;
-  return turn.content.map((part) => (part.type === 'text' ? part.text : '')).join('');
+  readImages(fields, reader);
+  const systems = new Set<string | undefined>();
+  const items = (fields.list('items', 1, MOST_ITEMS) ?? []).flatMap((item, i) => {
+    const param = `items[${i}]`;
+    if (!isObject(item)) {
+      problems.wrong(param, '{question, choices}');
+      return [];
+    }
+    const inner = new Fields(item, problems, `${param}.`);
+    inner.refuseOthers(['question', 'messages', 'choices', 'id']);
+    const { question, system } = readItemQuestion(inner, reader);
+    systems.add(system);
+    return [{ id: inner.text('id', 256, 1), question, choices: readChoices(inner) }];
+  });
+  const ids = items.map(({ id }, i) => id ?? String(i));
+  ids.forEach((id, i) => {
+    if (ids.indexOf(id) < i) problems.wrong(`items[${i}].id`, 'an id of its own');
+  });
+  if (systems.size > 1) problems.wrong('items', 'the same system turn in all of them');
+  return { items, system: [...systems][0] };
 }
 
 function readChoices(fields: Fields): readonly GivenChoice[] {
   const { problems } = fields;
+  const param = (i: number): string => fields.param(`choices[${i}]`);
   const given = fields.list('choices', 2, MOST_CHOICES);
   if (given === undefined && fields.raw('choices') === undefined) {
-    problems.wrong('choices', `a list of 2..${MOST_CHOICES}`);
+    problems.wrong(fields.param('choices'), `a list of 2..${MOST_CHOICES}`);
   }
-  const choices = (given ?? []).map((choice, i) => readChoice(choice, `choices[${i}]`, problems));
+  const choices = (given ?? []).map((choice, i) => readChoice(choice, param(i), problems));
   const texts = choices.map(({ text }) => text.normalize('NFC'));
   choices.forEach((_, i) => {
     if (texts[i] !== '' && texts.indexOf(texts[i] ?? '') < i) {
-      problems.wrong(`choices[${i}]`, 'a text that stands in no choice before');
+      problems.wrong(param(i), 'a text that stands in no choice before');
     }
   });
   return choices;

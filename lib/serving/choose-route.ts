@@ -1,12 +1,12 @@
 /** `POST /v1/choose`: the exact probability of each given answer. */
 import { randomUUID } from 'node:crypto';
 
-import type { ChoiceResult } from '../generation/index.js';
-import { ApiError } from './api-error.js';
+import type { ItemResult } from '../generation/index.js';
 import { type ChoiceItem, readChooseRequest } from './choose-request.js';
 import type { Exchange, Reply } from './exchange.js';
 import { finite } from './log-probs.js';
 import { tilingOf } from './message-fields.js';
+import type { RequestFacts } from './request-facts.js';
 import { usageOf } from './usage.js';
 import { makeReady, withWork } from './work.js';
 
@@ -21,38 +21,38 @@ export function chooseRoute(exchange: Exchange): Promise<Reply> {
       timeoutMs: state.policy.limits.answerTimeout,
     });
     try {
-      const [item] = request.items;
-      if (item === undefined) throw new ApiError(400, 'invalid_value', 'nothing is asked');
-      const result = await state.model.choose({
+      const results = await state.model.choose({
         ...request.prompt,
         ...(request.system !== undefined && { system: request.system }),
         tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
         image: ready.images,
-        question: item.question,
-        choices: item.choices.map(({ text }) => text),
+        items: request.items,
         includeEnd: request.includeEnd,
         adapters: ready.adapters,
         reusePrefix: request.reusePrefix,
         whenPrepared: ready.whenPrepared,
         signal: work.signal,
       });
-      const { timings } = result;
-      facts.cachedTokens = result.cachedTokens;
-      facts.encodeMs = timings.vision;
-      facts.prefillMs = timings.prefill;
-      facts.decodeMs = timings.decode;
-      facts.preprocessMs = timings.preprocess;
-      facts.finishReason = 'stop';
-      const scored = result.choices.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+      note(facts, results);
+      const sum = (pick: (result: ItemResult) => number): number =>
+        results.reduce((total, result) => total + pick(result), 0);
+      const scored = sum(({ choices }) =>
+        choices.reduce((total, { tokenIds }) => total + tokenIds.length, 0),
+      );
       return {
         id: `choice-${randomUUID()}`,
         object: 'facellm.choice',
         created: Math.floor(Date.now() / 1000),
         model: request.model ?? facts.model,
-        results: [resultOf(item, result)],
-        usage: usageOf(facts, result.imageTokens, scored),
+        results: results.map((result, i) => resultOf(request.items[i], result)),
+        usage: usageOf(
+          facts,
+          sum(({ imageTokens }) => imageTokens),
+          scored,
+        ),
         facellm: {
-          prompt_hash: result.promptHash,
+          prompt_hash: results[0]?.promptHash,
+          prompt_hashes: results.map(({ promptHash }) => promptHash),
           adapters: facts.adapters,
           tiles: facts.tiles,
           timings_ms: facts.timings(),
@@ -64,17 +64,29 @@ export function chooseRoute(exchange: Exchange): Promise<Reply> {
   });
 }
 
-function resultOf({ id, choices: given }: ChoiceItem, result: ChoiceResult): object {
+/** Questions of a request are computed side by side: its time is that of the slowest. */
+function note(facts: RequestFacts, results: readonly ItemResult[]): void {
+  const most = (pick: (timings: ItemResult['timings']) => number): number =>
+    Math.max(...results.map(({ timings }) => pick(timings)));
+  facts.cachedTokens = results.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0);
+  facts.encodeMs = most(({ vision }) => vision);
+  facts.prefillMs = most(({ prefill }) => prefill);
+  facts.decodeMs = most(({ decode }) => decode);
+  facts.preprocessMs = most(({ preprocess }) => preprocess);
+  facts.finishReason = 'stop';
+}
+
+function resultOf(item: ChoiceItem | undefined, result: ItemResult): object {
   const choices = result.choices.map((choice, index) => ({
     index,
     text: choice.text,
-    label: given[index]?.label ?? null,
+    label: item?.choices[index]?.label ?? null,
     logprob: finite(choice.logProb),
     probability: choice.probability,
     token_logprobs: choice.tokenLogProbs.map(finite),
   }));
   return {
-    id: id ?? null,
+    id: item?.id ?? null,
     best: result.choices.indexOf(result.best),
     choices,
     mass: result.mass,

@@ -2,13 +2,19 @@
 
 /** A picture's file, or why there is none. */
 export type Picture =
-  { readonly bytes: Uint8Array } | { readonly code: string; readonly message: string };
+  | { readonly bytes: Uint8Array }
+  | {
+      readonly code: string;
+      readonly message: string;
+      /** No address of any kind. */
+      readonly isText?: boolean;
+    };
 
 const HEAD = /^data:[^,]{0,200}?;base64,/i;
 /** How JPEG, PNG, GIF and WebP files begin in base64. */
 const BARE = /^(\/9j\/|iVBORw0KGgo|R0lGOD|UklGR)/;
 
-const bad = (code: string, message: string): Picture => ({ code, message });
+const bad = (code: string, message: string) => ({ code, message });
 
 export function readPicture(url: unknown): Picture {
   if (typeof url !== 'string') return bad('invalid_image_url', 'expected a data: URL');
@@ -32,7 +38,7 @@ export function readPicture(url: unknown): Picture {
       'this server opens no files; send the picture as data:image/...;base64,...',
     );
   }
-  return bad('invalid_image_url', 'expected data:image/...;base64,...');
+  return { ...bad('invalid_image_url', 'expected data:image/...;base64,...'), isText: true };
 }
 
 /** Buffer.from leaves out what is no base64: the length tells whether it did. */

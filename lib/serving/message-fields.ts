@@ -181,8 +181,9 @@ export function checkPictureCount(
   pictures: readonly unknown[],
   { limits }: Policy,
   problems: Problems,
+  param = 'messages',
 ): void {
   if (pictures.length <= limits.images) return;
   const message = `expected at most ${limits.images} pictures, received ${pictures.length}`;
-  problems.add({ code: 'too_many_images', param: 'messages', message });
+  problems.add({ code: 'too_many_images', param, message });
 }

@@ -106,6 +106,8 @@ export interface ServeOptions {
   readonly allowHosts?: readonly string[] | undefined;
   /** Origins of web pages that may call it, exactly. @default none but the server's own */
   readonly corsOrigins?: readonly string[] | undefined;
+  /** Folder whose sub-folders may be loaded as adapters by requests with the right `admin`. @default none */
+  readonly adaptersRoot?: string | undefined;
   /** Formats beside JPEG, PNG, WebP and GIF. */
   readonly extraFormats?: readonly ('avif' | 'tiff')[] | undefined;
   /** Temperature of a request that gives none; 0 is the most probable answer. @default 0 */
@@ -162,6 +164,7 @@ const serveOptions: z.ZodType<ServeOptions> = fields<ServeOptions>({
     field<string>('an origin such as https://example.com', isOrigin),
     'a list of origins',
   ).optional(),
+  adaptersRoot: text('a folder').optional(),
   extraFormats: list(
     field<'avif' | 'tiff'>('avif or tiff', (value) => value === 'avif' || value === 'tiff'),
     'a list of formats',
@@ -195,6 +198,7 @@ export interface Policy {
   readonly defaultTemperature: number;
   readonly ignoresUnknown: boolean;
   readonly extraFormats: readonly string[];
+  readonly adaptersRoot: string | undefined;
 }
 
 export function policyOf(options: ServeOptions): Policy {
@@ -204,5 +208,6 @@ export function policyOf(options: ServeOptions): Policy {
     defaultTemperature: options.defaultTemperature ?? 0,
     ignoresUnknown: options.unknownFields === 'ignore',
     extraFormats: options.extraFormats ?? [],
+    adaptersRoot: options.adaptersRoot,
   };
 }

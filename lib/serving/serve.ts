@@ -149,7 +149,9 @@ async function start(
   return {
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
     model,
-    models: catalogue.ids,
+    get models() {
+      return catalogue.ids;
+    },
     close,
     async [Symbol.asyncDispose]() {
       await close();

@@ -100,7 +100,7 @@ export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
   const { fields } = asked;
   if (fields.priority !== 0) requireRight(caller, 'priority');
   const model = fields.model ?? state.catalogue.base;
-  const adapters = state.catalogue.adapters(model, fields.adapters);
+  const { adapters, release } = state.catalogue.hold(model, fields.adapters);
   Object.assign(facts, {
     model,
     adapters: adapters.map(({ name }) => name),
@@ -108,23 +108,23 @@ export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
     maxTokens: asked.maxTokens,
     images: asked.pictures.length,
   });
-  const deadline = startDeadlines(
-    work,
-    asked,
-    clientTimeout(incoming.headers['x-stainless-timeout']),
-  );
   const { policy, admission } = state;
+  let endDeadlines = (): void => {};
   let giveMemory = (): void => {};
   try {
-    const pictures = await Promise.all(asked.pictures.map((one) => takePicture(one, policy)));
-    facts.imageBytes = pictures.reduce((sum, { bytes }) => sum + bytes.length, 0);
-    const memory = pictures.reduce((sum, { decodedBytes }) => sum + decodedBytes, 0);
-    if (memory > 0) giveMemory = await admission.decoded.take(memory, signal);
+    const deadline = startDeadlines(
+      work,
+      asked,
+      clientTimeout(incoming.headers['x-stainless-timeout']),
+    );
+    endDeadlines = deadline.end;
+    const taken = await takePictures(work, asked.pictures);
+    giveMemory = taken.giveMemory;
     let tellPrepared = (): void => {};
     const prepared = new Promise<void>((resolve) => (tellPrepared = resolve));
     let leaveQueue = (): void => {};
     return {
-      images: pictures.map(({ bytes }) => bytes),
+      images: taken.images,
       adapters,
       prepared,
       whenPrepared: async (prompts) => {
@@ -151,16 +151,35 @@ export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
         };
       },
       done: () => {
-        deadline.end();
+        endDeadlines();
         giveMemory();
         leaveQueue();
+        release();
       },
     };
   } catch (error) {
-    deadline.end();
+    endDeadlines();
     giveMemory();
+    release();
     throw error;
   }
+}
+
+/**
+ * A request's pictures, checked, with room for their pixels.
+ *
+ * @throws ApiError of the first that cannot be taken
+ */
+export async function takePictures(
+  { exchange, signal }: Work,
+  given: readonly PictureField[],
+): Promise<{ readonly images: readonly Uint8Array[]; readonly giveMemory: () => void }> {
+  const { state, facts } = exchange;
+  const pictures = await Promise.all(given.map((one) => takePicture(one, state.policy)));
+  facts.imageBytes = pictures.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const memory = pictures.reduce((sum, { decodedBytes }) => sum + decodedBytes, 0);
+  const giveMemory = memory > 0 ? await state.admission.decoded.take(memory, signal) : () => {};
+  return { images: pictures.map(({ bytes }) => bytes), giveMemory };
 }
 
 function checkTiles(tiles: readonly number[], most: number): void {
