@@ -18,18 +18,12 @@ import sklearn
 import statsmodels
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
-from scipy.stats import norm
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 SEED = 20260101
-
-
-def normal_cases():
-    tails = [0.5, 0.4, 0.25, 0.1, 0.05, 0.025, 0.005, 1e-4, 1e-8, 1e-15, 1e-100, 0.75, 0.999]
-    return [{"tail": tail, "quantile": float(norm.isf(tail))} for tail in tails]
 
 
 def wilson_cases(random):
@@ -156,7 +150,6 @@ def main():
             "scikit-learn": sklearn.__version__,
             "statsmodels": statsmodels.__version__,
         },
-        "normal": normal_cases(),
         "wilson": wilson_cases(random),
         "mcnemar": mcnemar_cases(random),
         "classification": classification_cases(random),

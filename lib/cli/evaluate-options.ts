@@ -73,6 +73,6 @@ export function addEvaluateOptions(command: Command): Command {
       'longest reply (default: 2048, 64 or 16, by benchmark)',
       wholeNumber(1),
     )
-    .option('--batch-size <n>', 'questions computed together (default: 8)', wholeNumber(1))
+    .option('--batch-size <n>', 'questions under way at a time (default: 8)', wholeNumber(1))
     .option('--seed <n>', 'of drawing pairs and resampling (default: 0)', wholeNumber(0));
 }

@@ -50,7 +50,7 @@ export interface AskingOptions {
   readonly charts?: boolean | undefined;
   /** Longest reply. @default 2048 for `facexbench`, 64 for `attributes`, 16 for `pairs` */
   readonly maxNewTokens?: number | undefined;
-  /** Questions computed together. @default 8 */
+  /** Questions under way at a time. @default 8 */
   readonly batchSize?: number | undefined;
   /**
    * Template, system turn, tiles; all models of a run are asked alike. @default as the models were trained where that is

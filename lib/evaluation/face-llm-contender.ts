@@ -4,7 +4,6 @@ import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import type { ChatMessage } from '../chat/index.js';
 import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
 import { createError } from '../errors.js';
 import {
@@ -14,7 +13,7 @@ import {
   readServingSettings,
 } from '../model/index.js';
 import type { RecordOwner } from './asked-form.js';
-import type { Contender, ModelUnderTest, Question } from './model-under-test.js';
+import type { Contender, ModelUnderTest } from './model-under-test.js';
 import type { EvaluationEvent } from './run/events.js';
 
 /** A model that takes part, by what the caller named. */
@@ -97,7 +96,7 @@ export async function faceLlmContender(
     origin: { model, directory: resolve(directory), adapters: adapters.map((one) => resolve(one)) },
     identity: { model: ofModel, adapters: ofAdapters },
     open: async (opening) => {
-      const loaded = await FaceLlm.load(directory, {
+      const loading: LoadOptions = {
         prefixCacheBytes: PREFIX_CACHE_BYTES,
         ...load,
         adapter: adapters,
@@ -105,7 +104,15 @@ export async function faceLlmContender(
           emit({ type: 'warning', model: name, message: `${message} (${remedy})`, details }),
         signal: AbortSignal.any([signal, opening]),
         onProgress: (progress) => emit({ type: 'load', model: name, ...progress }),
-      });
+      };
+      // So that neither an interruption nor other processes change an answer. A GPU has no such mode, nor has every CPU.
+      const loaded = await FaceLlm.load(directory, { ...loading, deterministic: true }).catch(
+        (error: unknown) => {
+          const { code } = error as { readonly code?: unknown };
+          if (code !== 'FACELLM_NOT_DETERMINISTIC') throw error;
+          return FaceLlm.load(directory, loading);
+        },
+      );
       return underTest(loaded, options);
     },
   };
@@ -117,31 +124,22 @@ function underTest(
 ): ModelUnderTest {
   const { device, dtype } = model.info;
   return {
-    device,
-    dtype,
-    answer: async (questions, signal) => {
+    ...{ device, dtype, isDeterministic: model.deterministic },
+    answer: async ({ images, prompt: text }, signal) => {
+      // Pictures before all text, as the authors' wrapper puts them.
+      const pictures = images.map((image) => ({ type: 'image' as const, image }));
+      const content = [...pictures, { type: 'text' as const, text }];
       // Greedy, whatever a checkpoint's file says: one model has one score.
       const options = { ...prompt, maxNewTokens, doSample: false, seed, signal };
-      const answers = await model.chatBatch(questions.map(toConversation), options);
-      return answers.map(({ text, tokenIds, ...asked }) => ({
-        ...asked,
-        text: text.trim(),
-        generatedTokens: tokenIds.length,
-      }));
+      const answer = await model.chat([{ role: 'user', content }], options).result();
+      return { ...answer, text: answer.text.trim(), generatedTokens: answer.tokenIds.length };
     },
     choose: async ({ images, prompt: question, choices }, signal) => {
       const result = await model.choose({ image: images, question, choices, ...prompt, signal });
       return { ...result, probabilities: result.choices.map(({ probability }) => probability) };
     },
-    clearCaches: () => model.clearCaches(),
     [Symbol.asyncDispose]: () => model.dispose(),
   };
-}
-
-/** Pictures before all text, as the authors' wrapper puts them. */
-function toConversation({ images, prompt }: Question): ChatMessage[] {
-  const pictures = images.map((image) => ({ type: 'image' as const, image }));
-  return [{ role: 'user', content: [...pictures, { type: 'text', text: prompt }] }];
 }
 
 /** What decides answers: weights, and the files that say how to use them. */

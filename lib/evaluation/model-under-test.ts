@@ -22,15 +22,15 @@ export interface ChoiceAnswer extends AskedPrompt {
 
 export type Question = Pick<EvaluationItem, 'images' | 'prompt' | 'choices'>;
 
-/** A loaded model. Calls come one at a time. */
+/** A loaded model. Calls may run at the same time. */
 export interface ModelUnderTest extends AsyncDisposable {
   readonly device: string;
   readonly dtype: Dtype;
-  /** Greedy answers, one a question, in order. */
-  answer(questions: readonly Question[], signal: AbortSignal): Promise<readonly TextAnswer[]>;
+  /** Whether the last digits of an answer do not depend on what else is asked. */
+  readonly isDeterministic: boolean;
+  /** Greedy. */
+  answer(question: Question, signal: AbortSignal): Promise<TextAnswer>;
   choose(question: Question, signal: AbortSignal): Promise<ChoiceAnswer>;
-  /** Forgets what earlier questions left behind. */
-  clearCaches(): Promise<void>;
 }
 
 /** sha256 over the files of a model, and of each adapter on it. */

@@ -31,7 +31,7 @@ export interface ItemOutcome {
   readonly promptTokens: number;
   readonly imageTokens: number;
   readonly generatedTokens: number;
-  /** Wall clock; of a question asked in a batch, the batch's time divided by its size. */
+  /** From asking to the answer, others under way meanwhile. */
   readonly milliseconds: number;
   /** Why the question has no answer: neither text nor probabilities are there then, and it counts as wrong. */
   readonly failure?: ItemFailure;

@@ -3,27 +3,30 @@
 /** Enough to keep libuv's threads and the disk busy, also on a network drive, without opening thousands of files. */
 export const FILES_AT_ONCE = 16;
 
-/** As `Promise.all(items.map(work))`, at most `limit` at a time; the first failure stops new work. */
+/**
+ * As `Promise.all(items.map(work))`, at most `limit` at a time. The first failure stops new work, and is thrown when what
+ * is under way has ended.
+ */
 export async function mapBounded<T, R>(
   items: readonly T[],
   limit: number,
   work: (item: T) => Promise<R>,
 ): Promise<R[]> {
   const results: R[] = new Array<R>(items.length);
+  const errors: unknown[] = [];
   let next = 0;
-  let isFailed = false;
   const worker = async (): Promise<void> => {
-    while (next < items.length && !isFailed) {
+    while (next < items.length && errors.length === 0) {
       const index = next++;
       try {
         results[index] = await work(items[index] as T);
       } catch (error) {
-        isFailed = true;
-        throw error;
+        errors.push(error);
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  if (errors.length > 0) throw errors[0];
   return results;
 }
 

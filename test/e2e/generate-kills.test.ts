@@ -58,19 +58,30 @@ function ended(child: ChildProcess): Promise<{ code: number | null; signal: stri
 describe('e2e: generate, killed', () => {
   let compiled: Compiled;
   let faces: LabelledFaces;
+  const servers: TeacherServer[] = [];
+  const children: ChildProcess[] = [];
 
   before(async () => {
     compiled = compileLibrary();
     writeFileSync(join(compiled.folder, 'child.js'), CHILD);
     faces = await LabelledFaces.create(IMAGES);
   });
-  after(() => {
+  // Also of a test that failed: a server left open, or a child that asks it, would keep the process from ending.
+  after(async () => {
+    for (const child of children) child.kill('SIGKILL');
+    for (const server of servers) await server.close();
     compiled.remove();
     faces.remove();
   });
 
+  async function serve(): Promise<TeacherServer> {
+    const server = await TeacherServer.start(behave);
+    servers.push(server);
+    return server;
+  }
+
   function start(server: TeacherServer, output: string): ChildProcess {
-    return spawn(
+    const child = spawn(
       process.execPath,
       [join(compiled.folder, 'child.js'), faces.labels, faces.folder, output, server.url],
       {
@@ -78,10 +89,12 @@ describe('e2e: generate, killed', () => {
         env: { ...process.env, OPENAI_API_KEY: 'sk-secret-of-the-test' },
       },
     );
+    children.push(child);
+    return child;
   }
 
   it(`${KILLS} kills at random instants lose nothing, pay nothing twice and change nothing`, async () => {
-    const server = await TeacherServer.start(behave);
+    const server = await serve();
     const output = faces.output('killed');
     const answeredBefore = new Set<string>();
     let isRepeated = '';
@@ -137,12 +150,10 @@ describe('e2e: generate, killed', () => {
     assert.equal((await ended(start(server, output))).code, 0);
     assert.equal(server.calls.length, calls, 'a finished run asks nothing');
     assert.deepEqual(readdirSync(output).sort(), FILES);
-    await server.close();
 
-    const calm = await TeacherServer.start(behave);
+    const calm = await serve();
     const reference = faces.output('calm');
     assert.equal((await ended(start(calm, reference))).code, 0);
-    await calm.close();
     for (const name of [
       'dataset.json',
       'dataset.parquet',

@@ -8,16 +8,18 @@ export interface FakeOptions {
   readonly name?: string;
   /** Decides the answers, and is the model's identity. */
   readonly seed?: string;
-  /** Error of a question, if it has one; `size` is that of the batch it is asked in. */
-  readonly fault?: (question: Question, size: number) => ErrorCode | undefined;
-  /** Before each batch; may abort or throw. */
-  readonly onBatch?: (questions: readonly Question[], number: number) => void;
+  /** Error of a question, if it has one. */
+  readonly fault?: (question: Question) => ErrorCode | undefined;
+  /** Before each question, which are numbered from 0; may abort or throw. */
+  readonly onQuestion?: (question: Question, number: number) => void;
 }
 
-/** What happened, in order: `open`, `clear`, `answer 3`, `choose`, `close`. */
+/** What happened, in order: `open`, `answer`, `choose`, `close`. */
 export interface FakeContender extends Contender {
   readonly log: string[];
   readonly asked: string[];
+  /** The most questions that were under way at a time. */
+  readonly most: () => number;
 }
 
 function digest(text: string): Buffer {
@@ -25,15 +27,22 @@ function digest(text: string): Buffer {
 }
 
 export function fakeContender(options: FakeOptions = {}): FakeContender {
-  const { name = 'base', seed = 'fake', fault, onBatch } = options;
+  const { name = 'base', seed = 'fake', fault, onQuestion } = options;
   const log: string[] = [];
   const asked: string[] = [];
-  let batches = 0;
-  const check = (questions: readonly Question[]): void => {
-    for (const question of questions) {
-      const code = fault?.(question, questions.length);
-      if (code !== undefined) throw createError(code, `no answer to ${question.prompt}`);
-    }
+  let number = 0;
+  let now = 0;
+  let most = 0;
+  /** In another turn of the event loop, as a real one. */
+  const work = async (what: string, question: Question, signal: AbortSignal): Promise<void> => {
+    most = Math.max(most, ++now);
+    await new Promise(setImmediate);
+    now--;
+    log.push(what);
+    if (what === 'answer') onQuestion?.(question, number++);
+    signal.throwIfAborted();
+    const code = fault?.(question);
+    if (code !== undefined) throw createError(code, `no answer to ${question.prompt}`);
   };
   const facts = ({ prompt, images }: Question) => ({
     promptHash: digest(prompt).toString('hex'),
@@ -43,31 +52,18 @@ export function fakeContender(options: FakeOptions = {}): FakeContender {
   const model: ModelUnderTest = {
     device: 'nowhere',
     dtype: 'fp32',
-    // In another turn of the event loop, as a real one.
-    async answer(questions, signal) {
-      await new Promise(setImmediate);
-      log.push(`answer ${questions.length}`);
-      onBatch?.(questions, batches++);
-      signal.throwIfAborted();
-      check(questions);
-      asked.push(...questions.map(({ prompt }) => prompt));
-      return questions.map((question) => {
-        const index = (digest(seed + question.prompt)[0] ?? 0) % question.choices.length;
-        return { text: question.choices[index] ?? '', generatedTokens: 2, ...facts(question) };
-      });
+    isDeterministic: true,
+    async answer(question, signal) {
+      await work('answer', question, signal);
+      asked.push(question.prompt);
+      const index = (digest(seed + question.prompt)[0] ?? 0) % question.choices.length;
+      return { text: question.choices[index] ?? '', generatedTokens: 2, ...facts(question) };
     },
     async choose(question, signal) {
-      await new Promise(setImmediate);
-      log.push('choose');
-      signal.throwIfAborted();
-      check([question]);
+      await work('choose', question, signal);
       const weights = question.choices.map((_, i) => (digest(seed + question.prompt)[i] ?? 0) + 1);
       const total = weights.reduce((sum, weight) => sum + weight, 0);
       return { probabilities: weights.map((weight) => weight / total), ...facts(question) };
-    },
-    clearCaches() {
-      log.push('clear');
-      return Promise.resolve();
     },
     [Symbol.asyncDispose]() {
       log.push('close');
@@ -84,5 +80,6 @@ export function fakeContender(options: FakeOptions = {}): FakeContender {
     },
     log,
     asked,
+    most: () => most,
   };
 }

@@ -37,10 +37,11 @@ describe('bounded work', () => {
       { numRuns: 30 },
     ));
 
-  it('mapBounded: the first failure stops new work', async () => {
+  it('mapBounded: the first failure stops new work, and waits for what is under way', async () => {
     const { state, work } = counted();
     await assert.rejects(mapBounded([13, ...new Array<number>(50).fill(12)], 2, work), /unlucky/);
     assert.ok(state.started < 10, `${state.started} started`);
+    assert.equal(state.now, 0);
   });
 
   it('prefetch: in order, at most so many ahead of the one in use', async () => {

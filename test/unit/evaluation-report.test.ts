@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import sharp from 'sharp';
-import type { ChartSpec } from '../../lib/evaluation/report/charts/spec.js';
+import type { ChartSpec } from '../../lib/evaluation/report/charts/theme.js';
 
 import { tmrAtFmr } from '../../lib/evaluation/metrics/operating-points.js';
 import { rocCurve } from '../../lib/evaluation/metrics/roc.js';

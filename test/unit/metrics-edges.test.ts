@@ -44,8 +44,8 @@ describe('metrics of no items', () => {
     assert.equal(macroF1(matrix), undefined);
     assert.equal(calibration([]).ece, undefined);
     assert.equal(calibration([]).bins.length, 10);
-    assert.deepEqual(wilsonInterval({ successes: 0, total: 0 }), { low: 0, high: 1 });
-    assert.deepEqual(mcNemar({ onlyFirst: 0, onlySecond: 0 }), {
+    assert.deepEqual(wilsonInterval(0, 0), { low: 0, high: 1 });
+    assert.deepEqual(mcNemar(0, 0), {
       statistic: 0,
       pValue: 1,
       isExact: true,
@@ -129,7 +129,7 @@ describe('metrics of one-sided data', () => {
   });
 
   it('equal discordant counts are no difference at all, also above the exact range', () => {
-    const result = mcNemar({ onlyFirst: 40, onlySecond: 40 });
+    const result = mcNemar(40, 40);
     assert.deepEqual(result, { statistic: 0, pValue: 1, isExact: false });
   });
 });
@@ -156,25 +156,6 @@ describe('groups', () => {
   });
 });
 
-describe('metrics refuse what has no meaning', () => {
-  const refused: readonly (readonly [string, () => unknown])[] = [
-    ['more successes than trials', () => wilsonInterval({ successes: 2, total: 1 })],
-    ['a fractional count', () => wilsonInterval({ successes: 0.5, total: 1 })],
-    ['a confidence of 1', () => wilsonInterval({ successes: 0, total: 1, confidence: 1 })],
-    ['a negative count', () => mcNemar({ onlyFirst: -1, onlySecond: 0 })],
-    ['a class out of range', () => confusionMatrix([{ truth: 2, predicted: 0 }], 2)],
-    ['a prediction out of range', () => confusionMatrix([{ truth: 0, predicted: 2 }], 2)],
-    ['a confidence above 1', () => calibration([{ confidence: 1.1, isCorrect: true }])],
-    ['a confidence that is NaN', () => calibration([{ confidence: NaN, isCorrect: true }])],
-    ['no bins', () => calibration([], 0)],
-    ['a score that is NaN', () => rocCurve([{ score: NaN, isGenuine: true }])],
-    ['an FMR above 1', () => tmrAtFmr(rocCurve([]), 2)],
-  ];
-  for (const [what, act] of refused) {
-    it(what, () => assert.throws(act, { code: 'FACELLM_INVALID_ARGUMENT' }));
-  }
-});
-
 describe('properties of metrics', () => {
   it('Wilson holds the share, stays within 0 and 1, and narrows with more trials', () => {
     const cases = fc
@@ -182,11 +163,11 @@ describe('properties of metrics', () => {
       .map(([total, share]) => ({ total, successes: Math.round(total * share) }));
     fc.assert(
       fc.property(cases, ({ total, successes }) => {
-        const { low, high } = wilsonInterval({ successes, total });
-        const more = wilsonInterval({ successes: 4 * successes, total: 4 * total });
+        const { low, high } = wilsonInterval(successes, total);
+        const more = wilsonInterval(4 * successes, 4 * total);
         assert.ok(0 <= low && low <= successes / total && successes / total <= high && high <= 1);
         assert.ok(more.high - more.low < high - low);
-        const mirrored = wilsonInterval({ successes: total - successes, total });
+        const mirrored = wilsonInterval(total - successes, total);
         assert.ok(Math.abs(mirrored.low - (1 - high)) < 1e-12);
       }),
     );
@@ -195,8 +176,8 @@ describe('properties of metrics', () => {
   it('McNemar is symmetric and its p-value a probability', () => {
     fc.assert(
       fc.property(fc.nat(200), fc.nat(200), (onlyFirst, onlySecond) => {
-        const result = mcNemar({ onlyFirst, onlySecond });
-        assert.deepEqual(mcNemar({ onlyFirst: onlySecond, onlySecond: onlyFirst }), result);
+        const result = mcNemar(onlyFirst, onlySecond);
+        assert.deepEqual(mcNemar(onlySecond, onlyFirst), result);
         assert.ok(result.pValue >= 0 && result.pValue <= 1);
       }),
     );

@@ -103,18 +103,18 @@ function scoreRun(
   });
   const answers = results.map(({ answer }) => answer);
   const classCount = definition.choices.length;
-  const { confidence, seed, groups, smallGroup } = options;
+  const { seed, groups, smallGroup } = options;
   const isOrdinal = definition.isOrdinal ?? false;
   const score: Score = {
     model,
     reading,
-    overall: figuresOf(answers, { classCount, isOrdinal, confidence, seed }),
+    overall: figuresOf(answers, { classCount, isOrdinal, seed }),
     confusion: confusionMatrix(answers, classCount),
     reliability: reading === 'probability' ? reliability(answers) : undefined,
     unreadAnswers: results
       .flatMap(({ unread }) => (unread === undefined ? [] : [unread]))
       .slice(0, MAX_UNREAD_ANSWERS),
-    groupings: groupingsOf(answers, { groups, smallGroup, classCount, isOrdinal, confidence }),
+    groupings: groupingsOf(answers, { groups, smallGroup, classCount, isOrdinal }),
   };
   return { model, score, isRight: answers.map(({ truth, predicted }) => truth === predicted) };
 }

@@ -54,7 +54,6 @@ export const FIGURE_NAMES = Object.keys(FIGURE_TITLES) as readonly FigureName[];
 export interface FigureOptions {
   readonly classCount: number;
   readonly isOrdinal: boolean;
-  readonly confidence: number;
   /** Seed of the intervals of balanced accuracy and macro-F1; undefined: without them. */
   readonly seed: number | undefined;
 }
@@ -80,20 +79,18 @@ export function reliability(
 }
 
 export function figuresOf(answers: readonly ScoredAnswer[], options: FigureOptions): Figures {
-  const { classCount, isOrdinal, confidence, seed } = options;
+  const { classCount, isOrdinal, seed } = options;
   const matrix = confusionMatrix(answers, classCount);
   const total = answers.length;
   const intervals =
-    seed === undefined || total === 0
-      ? undefined
-      : classificationIntervals(matrix, { seed, confidence });
+    seed === undefined || total === 0 ? undefined : classificationIntervals(matrix, { seed });
   return {
     count: total,
     unread: answers.filter(({ predicted }) => predicted === undefined).length,
-    accuracy: shareOf(correctCount(matrix), total, confidence),
+    accuracy: shareOf(correctCount(matrix), total),
     balancedAccuracy: estimate(balancedAccuracy(matrix), intervals?.balancedAccuracy),
     macroF1: estimate(macroF1(matrix), intervals?.macroF1),
-    withinOneBin: isOrdinal ? shareOf(withinBinsCount(answers, 1), total, confidence) : undefined,
+    withinOneBin: isOrdinal ? shareOf(withinBinsCount(answers, 1), total) : undefined,
     ece: estimate(calibration(confidentItems(answers)).ece),
   };
 }

@@ -34,7 +34,6 @@ export interface GroupingOptions {
   readonly smallGroup: number;
   readonly classCount: number;
   readonly isOrdinal: boolean;
-  readonly confidence: number;
 }
 
 function gapsOf(groups: readonly GroupFigures[], minCount: number): Grouping['gaps'] {

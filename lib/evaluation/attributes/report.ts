@@ -1,4 +1,5 @@
 /** The fairness report's files and its headline figures. */
+import { CONFIDENCE } from '../metrics/wilson.js';
 import { type PairedReportOptions, writePairedReport } from '../paired/report.js';
 import type { CsvCell } from '../report/csv.js';
 import { rounded } from '../report/numbers.js';
@@ -79,14 +80,14 @@ function headlineFigures(name: string, { reading, overall, groupings }: Score): 
 export async function writeFairnessReport(
   options: FairnessReportOptions,
 ): Promise<BenchmarkSummary> {
-  const { runs, smallGroup, confidence } = options;
+  const { runs, smallGroup } = options;
   const attributes = analyseAttributes(options);
   const models = runs.map(({ name }) => name);
   return writePairedReport(options, {
     benchmark: 'attributes',
     stem: 'fairness',
     title: 'Fairness report',
-    intro: `Answers of ${models.join(', ')} held against the labels of the pictures. In brackets ${confidence * 100} % intervals: Wilson's for accuracy and within one bin, bootstrap for balanced accuracy and macro-F1. Groups of fewer than ${smallGroup} pictures are marked as small and decide no gap.`,
+    intro: `Answers of ${models.join(', ')} held against the labels of the pictures. In brackets ${CONFIDENCE * 100} % intervals: Wilson's for accuracy and within one bin, bootstrap for balanced accuracy and macro-F1. Groups of fewer than ${smallGroup} pictures are marked as small and decide no gap.`,
     blocks: fairnessBlocks(attributes, smallGroup),
     data: { models, attributes },
     csv: [CSV_HEADER, csvRows(attributes)],

@@ -3,7 +3,10 @@
  * answers that are integers, answers that are numbers where the options are ranges, questions without
  * pictures that ship a black one, an early version with two options. Every fault is listed.
  */
+import { z } from 'zod';
+
 import { received } from '../../options/describe.js';
+import { field, kindOf, name, text } from '../../options/index.js';
 import { isJsonObject, jsonFault, type JsonObject, parseJson } from '../../files/index.js';
 import { optionLabels } from './extract-official.js';
 
@@ -43,36 +46,50 @@ export interface FaceXFile {
 export const LABELLED_OPTIONS = 4;
 const IMAGE_COUNTS: readonly unknown[] = ['single', 'multiple', 'zero'];
 
-/** Collects faults with their place. */
-class Reader {
-  readonly problems: string[] = [];
-  readonly #name: string;
+const aText = name('a text');
+const maybeText = text('a text').nullish();
+const anObject = (expected: string): z.core.$ZodErrorMap => {
+  return ({ input }) => `expected ${expected}, ${received(input)}`;
+};
 
-  constructor(name: string) {
-    this.#name = name;
-  }
+const questionSchema = kindOf((value) => {
+  const options = isJsonObject(value) && isOptionList(value['options']) ? value['options'] : [];
+  const labels = labelsOf(options);
+  const shape = {
+    image_paths: field<readonly string[]>(
+      'paths below the folder of the file',
+      (paths) => Array.isArray(paths) && paths.every(isInside),
+    ),
+    options: field<typeof options>('at least two texts or whole numbers', isOptionList),
+    correct_answer_option: field<string>(
+      `one of ${labels.join(', ')}`,
+      (letter) => options.length === 0 || labels.includes(letter as string),
+    ),
+    question_text: aText,
+  };
+  return z.looseObject(shape, { error: anObject('an object') });
+});
 
-  fault(place: string, expected: string, value: unknown): void {
-    this.problems.push(`${this.#name}${place}: expected ${expected}, ${received(value)}`);
-  }
+const fileSchema = kindOf((value) => {
+  const isOfTools = isJsonObject(value) && value['category'] === 'tools_use';
+  const shape = {
+    category: aText,
+    num_images: field<string>('single, multiple or zero', (one) => IMAGE_COUNTS.includes(one)),
+    'sub-category': aText,
+    dataset: aText,
+    prepend_text: maybeText,
+    postpend_text: maybeText,
+    context: isOfTools ? aText : z.unknown().optional(),
+    questions: kindOf((all) =>
+      isJsonObject(all) && Object.keys(all).length > 0
+        ? z.record(z.string(), questionSchema)
+        : field<never>('an object of at least one question', () => false),
+    ),
+  };
+  return z.looseObject(shape, { error: anObject('an object with category, questions and others') });
+});
 
-  text(from: JsonObject, key: string, place: string): string {
-    const value = from[key];
-    if (typeof value === 'string' && value !== '') return value;
-    this.fault(`${place} ${key}`, 'a text', value);
-    return '';
-  }
-
-  optionalText(from: JsonObject, key: string): string {
-    const value = from[key];
-    if (value === undefined || value === null) return '';
-    if (typeof value === 'string') return value;
-    this.fault(` ${key}`, 'a text', value);
-    return '';
-  }
-}
-
-/** @returns the file as far as it could be read, and every fault; it is usable if there is none */
+/** @returns the file, or every fault that makes it unusable */
 export function parseQuestionFile(
   name: string,
   json: string,
@@ -81,73 +98,42 @@ export function parseQuestionFile(
   if (!parsed.isValid) {
     return { file: undefined, problems: [`${name}: ${jsonFault(json, parsed.reason)}`] };
   }
-  const reader = new Reader(name);
-  const source = parsed.value;
-  if (!isJsonObject(source)) {
-    reader.fault('', 'an object with category, questions and others', source);
-    return { file: undefined, problems: reader.problems };
-  }
-  const category = reader.text(source, 'category', '');
-  const imageCount = source['num_images'];
-  if (!IMAGE_COUNTS.includes(imageCount)) {
-    reader.fault(' num_images', 'single, multiple or zero', imageCount);
+  const { data, error } = fileSchema.safeParse(parsed.value);
+  if (error !== undefined) {
+    const problems = error.issues.map(({ path, message }) => {
+      const place = path.join(' ').replace(/^questions (?=.)/, ', question ');
+      return `${name}${place.replace(/^(?=[^,])/, ' ')}: ${message}`;
+    });
+    return { file: undefined, problems };
   }
   const file: FaceXFile = {
     name,
-    category,
-    task: reader.text(source, 'sub-category', ''),
-    dataset: reader.text(source, 'dataset', ''),
-    imageCount: String(imageCount),
-    prependText: reader.optionalText(source, 'prepend_text'),
-    postpendText: reader.optionalText(source, 'postpend_text'),
-    context: category === 'tools_use' ? reader.text(source, 'context', '') : '',
-    questions: readQuestions(source['questions'], reader),
-    source,
+    category: data.category,
+    task: data['sub-category'],
+    dataset: data.dataset,
+    imageCount: data.num_images,
+    prependText: data.prepend_text ?? '',
+    postpendText: data.postpend_text ?? '',
+    context: data.category === 'tools_use' ? String(data.context) : '',
+    questions: Object.entries(data.questions).map(([key, question]) => {
+      const { image_paths: imagePaths, options } = question;
+      const correct = labelsOf(options).indexOf(question.correct_answer_option);
+      return {
+        key,
+        imagePaths,
+        text: question.question_text,
+        options,
+        correct,
+        isConsistent: agrees(options[correct], question['answer']),
+      };
+    }),
+    source: parsed.value as JsonObject,
   };
-  return { file, problems: reader.problems };
+  return { file, problems: [] };
 }
 
-function readQuestions(value: unknown, reader: Reader): FaceXQuestion[] {
-  if (!isJsonObject(value) || Object.keys(value).length === 0) {
-    reader.fault(' questions', 'an object of at least one question', value);
-    return [];
-  }
-  return Object.entries(value).flatMap(([key, question]) => {
-    const before = reader.problems.length;
-    const read = readQuestion(key, question, reader);
-    return reader.problems.length === before && read !== undefined ? [read] : [];
-  });
-}
-
-function readQuestion(key: string, value: unknown, reader: Reader): FaceXQuestion | undefined {
-  const place = `, question ${key}`;
-  if (!isJsonObject(value)) {
-    reader.fault(place, 'an object', value);
-    return undefined;
-  }
-  const imagePaths = value['image_paths'];
-  if (!Array.isArray(imagePaths) || !imagePaths.every(isInside)) {
-    reader.fault(`${place} image_paths`, 'paths below the folder of the file', imagePaths);
-  }
-  const options = value['options'];
-  if (!isOptionList(options)) {
-    reader.fault(`${place} options`, 'at least two texts or whole numbers', options);
-    return undefined;
-  }
-  const letter = value['correct_answer_option'];
-  const labels = optionLabels(Math.min(options.length, LABELLED_OPTIONS));
-  const correct = typeof letter === 'string' ? labels.indexOf(letter) : -1;
-  if (correct < 0) {
-    reader.fault(`${place} correct_answer_option`, `one of ${labels.join(', ')}`, letter);
-  }
-  return {
-    key,
-    imagePaths: imagePaths as readonly string[],
-    text: reader.text(value, 'question_text', place),
-    options,
-    correct,
-    isConsistent: agrees(options[correct], value['answer']),
-  };
+function labelsOf(options: readonly unknown[]): string[] {
+  return optionLabels(Math.min(options.length, LABELLED_OPTIONS));
 }
 
 function isInside(path: unknown): boolean {

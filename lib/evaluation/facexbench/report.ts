@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 
 import { writeFileAtomic } from '../../files/index.js';
+import { CONFIDENCE } from '../metrics/wilson.js';
 import { csvOf } from '../report/csv.js';
 import { roundedJson } from '../report/numbers.js';
 import { writeReport } from '../report/write.js';
@@ -14,14 +15,7 @@ import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published
 import type { QuestionFolder } from './question-folder.js';
 import { describeResults } from './report-text.js';
 import { figuresOf, mainTable, type ResultsInput, resultsOf } from './results.js';
-import {
-  CONFIDENCE,
-  type FaceXItem,
-  type ReadRun,
-  readingsOf,
-  readRun,
-  type Score,
-} from './scores.js';
+import { type FaceXItem, type ReadRun, readingsOf, readRun, type Score } from './scores.js';
 
 export interface FaceXReportOptions extends ResultsInput {
   readonly folder: QuestionFolder;

@@ -26,9 +26,6 @@ export interface ReadRun {
   readonly picks: Readonly<Partial<Record<Reading, readonly (number | undefined)[]>>>;
 }
 
-/** 95 %, as is usual. */
-export const CONFIDENCE = 0.95;
-
 export function readRun(items: readonly FaceXItem[], run: ModelRun): ReadRun {
   const { name, outcomes } = run;
   const pick = (
@@ -105,7 +102,7 @@ export interface Score {
   /** Replies from which no option was read; wrong. */
   readonly unanswered: number;
   readonly accuracy: number;
-  /** Wilson's interval at {@link CONFIDENCE}. */
+  /** Wilson's interval. */
   readonly low: number;
   readonly high: number;
 }
@@ -119,7 +116,7 @@ export function scoreGroup(
   const picks = run.picks[reading] ?? [];
   const correct = members.filter((i) => picks[i] === items[i]?.answer).length;
   const total = members.length;
-  const { low, high } = wilsonInterval({ successes: correct, total, confidence: CONFIDENCE });
+  const { low, high } = wilsonInterval(correct, total);
   const unanswered = members.filter((i) => picks[i] === undefined).length;
   const counts = { correct, total, unanswered, accuracy: correct / total };
   return { table, group: name, model: run.name, reading, ...counts, low, high };

@@ -2,8 +2,6 @@
  * Does a model that says 80 % get 80 % right? The reliability diagram and the expected calibration error of it
  * (M. P. Naeini et al., AAAI 2015; C. Guo et al., ICML 2017), with bins of equal width.
  */
-import { refuse } from './check.js';
-
 export const DEFAULT_BINS = 10;
 
 export interface ConfidentItem {
@@ -36,20 +34,10 @@ function binOf(confidence: number, bins: number): number {
   return near < bins - 1 && confidence > (near + 1) / bins ? near + 1 : near;
 }
 
-/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a confidence that is no probability */
 export function calibration(
   items: readonly ConfidentItem[],
   bins: number = DEFAULT_BINS,
 ): Calibration {
-  const isProbability = (value: number): boolean => value >= 0 && value <= 1;
-  refuse('calibration', [
-    ...(Number.isSafeInteger(bins) && bins >= 1
-      ? []
-      : [`bins: expected a whole number from 1, got ${bins}`]),
-    ...items.flatMap(({ confidence }, i) =>
-      isProbability(confidence) ? [] : [`item ${i}: expected 0 to 1, got ${confidence}`],
-    ),
-  ]);
   const sums = Array.from({ length: bins }, () => ({ count: 0, correct: 0, confidence: 0 }));
   for (const { confidence, isCorrect } of items) {
     const sum = sums[binOf(confidence, bins)];

@@ -3,8 +3,6 @@
  * that could not be read is a miss of its true class and a false alarm of none. Of no items nothing is known: the
  * figures are undefined.
  */
-import { isCount, refuse } from './check.js';
-
 /** One item as these figures see it: classes by index. */
 export interface ClassifiedItem {
   readonly truth: number;
@@ -21,28 +19,16 @@ export interface ConfusionMatrix {
   readonly total: number;
 }
 
-/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a class outside 0..classCount-1 */
 export function confusionMatrix(
   items: readonly ClassifiedItem[],
   classCount: number,
 ): ConfusionMatrix {
-  const isClass = (value: number): boolean => isCount(value) && value < classCount;
-  const problems: string[] = [];
   const counts = Array.from({ length: classCount }, () => new Array<number>(classCount).fill(0));
   const unread = new Array<number>(classCount).fill(0);
-  for (const [i, { truth, predicted }] of items.entries()) {
-    if (!isClass(truth)) {
-      problems.push(`item ${i}: expected a truth below ${classCount}, got ${truth}`);
-    } else if (predicted === undefined) {
-      unread[truth] = (unread[truth] ?? 0) + 1;
-    } else if (!isClass(predicted)) {
-      problems.push(`item ${i}: expected a prediction below ${classCount}, got ${predicted}`);
-    } else {
-      const row = counts[truth] as number[];
-      row[predicted] = (row[predicted] ?? 0) + 1;
-    }
+  for (const { truth, predicted } of items) {
+    const [row, column] = predicted === undefined ? [unread, truth] : [counts[truth], predicted];
+    if (row !== undefined) row[column] = (row[column] ?? 0) + 1;
   }
-  refuse('confusionMatrix', problems);
   return { counts, unread, total: items.length };
 }
 

@@ -15,12 +15,10 @@ import {
 import { equalErrorRate } from './operating-points.js';
 import { randomIntegers } from './random.js';
 import { countScores, rocOfCounts, type ScoredPair } from './roc.js';
-import { DEFAULT_CONFIDENCE, type Interval, wilsonInterval } from './wilson.js';
+import { CONFIDENCE, type Interval, wilsonInterval } from './wilson.js';
 
 export interface ResamplingOptions {
   readonly seed: number;
-  /** @default 0.95 */
-  readonly confidence?: number | undefined;
   /** @default 1000 */
   readonly resamples?: number | undefined;
 }
@@ -49,7 +47,7 @@ function kindsOf(counts: readonly number[]): Uint32Array {
 function bootstrapIntervals(
   strata: readonly (readonly number[])[],
   statistics: (strata: readonly Uint32Array[]) => readonly (number | undefined)[],
-  { seed, resamples = 1000, confidence = DEFAULT_CONFIDENCE }: ResamplingOptions,
+  { seed, resamples = 1000 }: ResamplingOptions,
 ): (Interval | undefined)[] {
   const below = randomIntegers(seed);
   const kinds = strata.map(kindsOf);
@@ -68,7 +66,7 @@ function bootstrapIntervals(
       if (value !== undefined) list.push(value);
     }
   }
-  const tail = (1 - confidence) / 2;
+  const tail = (1 - CONFIDENCE) / 2;
   return values.map((list) => {
     if (list.length === 0) return undefined;
     list.sort((a, b) => a - b);
@@ -87,10 +85,10 @@ function isDegenerate({ low, high }: Interval): boolean {
 }
 
 /** Means of the Wilson limits of the classes' recalls: wider than needed, and never without width. */
-function recallLimits(matrix: ConfusionMatrix, confidence: number | undefined): Interval {
+function recallLimits(matrix: ConfusionMatrix): Interval {
   const hits = hitCounts(matrix);
   const limits = truthCounts(matrix).flatMap((total, k) =>
-    total === 0 ? [] : [wilsonInterval({ successes: hits[k] ?? 0, total, confidence })],
+    total === 0 ? [] : [wilsonInterval(hits[k] ?? 0, total)],
   );
   const mean = (side: 'low' | 'high'): number =>
     limits.reduce((sum, interval) => sum + interval[side], 0) / limits.length;
@@ -112,9 +110,7 @@ export function classificationIntervals(
   };
   const [balanced, f1] = bootstrapIntervals([cellsOf(matrix)], figures, options);
   const widened = (interval: Interval | undefined): Interval | undefined =>
-    interval !== undefined && isDegenerate(interval)
-      ? recallLimits(matrix, options.confidence)
-      : interval;
+    interval !== undefined && isDegenerate(interval) ? recallLimits(matrix) : interval;
   return { balancedAccuracy: widened(balanced), macroF1: widened(f1) };
 }
 
@@ -135,6 +131,5 @@ export function equalErrorRateInterval(
   if (interval === undefined || !isDegenerate(interval)) return interval;
   const trueCount = pairs.filter(({ isGenuine }) => isGenuine).length;
   const total = Math.min(trueCount, pairs.length - trueCount);
-  const successes = Math.round(interval.low * total);
-  return wilsonInterval({ successes, total, confidence: options.confidence });
+  return wilsonInterval(Math.round(interval.low * total), total);
 }

@@ -2,7 +2,6 @@
  * McNemar's test: did two models differ on the same items, or does chance explain it? Only items that exactly
  * one of them got right count (Q. McNemar, Psychometrika 12, 1947).
  */
-import { isCount, refuse } from './check.js';
 import { erfc } from './normal.js';
 
 /**
@@ -10,13 +9,6 @@ import { erfc } from './normal.js';
  * (Edwards's continuity correction; A. L. Edwards, Psychometrika 13, 1948).
  */
 const EXACT_BELOW = 25;
-
-export interface McNemarOptions {
-  /** Items that only the first model got right. */
-  readonly onlyFirst: number;
-  /** Items that only the second model got right. */
-  readonly onlySecond: number;
-}
 
 export interface McNemarResult {
   /** Exact: the smaller of the two counts. Else χ² with one degree of freedom, continuity corrected. */
@@ -38,22 +30,18 @@ function binomialHalf(k: number, n: number): number {
   return sum;
 }
 
-/** Without discordant items there is no evidence of a difference: the p-value is 1. */
-export function mcNemar({ onlyFirst, onlySecond }: McNemarOptions): McNemarResult {
-  refuse(
-    'mcNemar',
-    Object.entries({ onlyFirst, onlySecond })
-      .filter(([, value]) => !isCount(value))
-      .map(([name, value]) => `${name}: expected a whole number from 0, got ${value}`),
-  );
+/**
+ * Without discordant items there is no evidence of a difference: the p-value is 1.
+ *
+ * @param onlyFirst items that only the first model got right
+ * @param onlySecond items that only the second model got right
+ */
+export function mcNemar(onlyFirst: number, onlySecond: number): McNemarResult {
   const discordant = onlyFirst + onlySecond;
   if (discordant < EXACT_BELOW) {
     const statistic = Math.min(onlyFirst, onlySecond);
-    return {
-      statistic,
-      pValue: Math.min(1, 2 * binomialHalf(statistic, discordant)),
-      isExact: true,
-    };
+    const pValue = Math.min(1, 2 * binomialHalf(statistic, discordant));
+    return { statistic, pValue, isExact: true };
   }
   // The correction brings a difference nearer to none, never past it: equal counts give 0, not 1/n.
   const difference = Math.max(0, Math.abs(onlyFirst - onlySecond) - 1);

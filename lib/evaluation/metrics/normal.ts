@@ -1,7 +1,6 @@
 /**
- * The normal distribution to double precision, for intervals and tests: the complementary error function by
- * its power series near 0 and by its continued fraction in the tails (Abramowitz and Stegun 7.1.6, 7.1.14),
- * and quantiles by Newton's method on it.
+ * The complementary error function to double precision, for McNemar's test: by its power series near 0 and by its
+ * continued fraction in the tails (Abramowitz and Stegun 7.1.6, 7.1.14).
  */
 
 /** Below it the series needs fewer terms than the fraction, and cancels nothing that matters. */
@@ -31,25 +30,4 @@ function erfcFraction(x: number): number {
 export function erfc(x: number): number {
   if (x < 0) return 2 - erfc(-x);
   return x < SERIES_LIMIT ? 1 - erfSeries(x) : erfcFraction(x);
-}
-
-/** P(X > x) of a standard normal X. */
-export function normalTail(x: number): number {
-  return erfc(x / Math.SQRT2) / 2;
-}
-
-/** The z that a standard normal exceeds with probability `tail`, 0 < tail < 1; to about 1e-14. */
-export function normalQuantile(tail: number): number {
-  if (tail > 0.5) return -normalQuantile(1 - tail);
-  // Newton on log P(X > z), which is concave: it comes down to the root from an upper bound of it, since
-  // P(X > z) <= e^(-z²/2) / 2, and never passes it.
-  let z = Math.sqrt(-2 * Math.log(2 * tail));
-  for (let step = 0; step < 100; step++) {
-    const reached = normalTail(z);
-    const density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
-    const change = (Math.log(reached / tail) * reached) / density;
-    z += change;
-    if (Math.abs(change) <= 1e-15 * Math.max(1, z)) break;
-  }
-  return z;
 }

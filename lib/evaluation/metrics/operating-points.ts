@@ -1,5 +1,4 @@
 /** Single figures of a ROC curve: the equal error rate, and the true match rate at a given false match rate. */
-import { refuse } from './check.js';
 import type { Roc } from './roc.js';
 import { type Interval, wilsonInterval } from './wilson.js';
 
@@ -38,22 +37,14 @@ export interface OperatingPoint {
  * The highest true match rate of any threshold whose false match rate is at most `maxFmr`: what a deployment
  * could have, without interpolation. undefined unless there are pairs of both kinds.
  */
-export function tmrAtFmr(
-  roc: Roc,
-  maxFmr: number,
-  confidence?: number,
-): OperatingPoint | undefined {
-  refuse(
-    'tmrAtFmr',
-    maxFmr >= 0 && maxFmr <= 1 ? [] : [`maxFmr: expected a number from 0 to 1, got ${maxFmr}`],
-  );
+export function tmrAtFmr(roc: Roc, maxFmr: number): OperatingPoint | undefined {
   const best = roc.points.findLast(({ fmr }) => fmr <= maxFmr);
   if (best === undefined) return undefined;
   return {
     maxFmr,
     fmr: best.fmr,
     tmr: best.tmr,
-    interval: wilsonInterval({ successes: best.trueMatches, total: roc.genuine, confidence }),
+    interval: wilsonInterval(best.trueMatches, roc.genuine),
     threshold: best.threshold,
     isResolved: maxFmr === 0 || 1 / roc.impostor <= maxFmr,
   };

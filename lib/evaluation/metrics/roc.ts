@@ -2,8 +2,6 @@
  * The receiver operating characteristic of a verification score: at each threshold, which share of genuine
  * pairs matches (true match rate) and which share of impostor pairs does (false match rate).
  */
-import { refuse } from './check.js';
-
 export interface ScoredPair {
   /** Higher: more alike. */
   readonly score: number;
@@ -39,14 +37,7 @@ export interface ScoreCounts {
   readonly impostor: ArrayLike<number>;
 }
 
-/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a score that is not finite */
 export function countScores(pairs: readonly ScoredPair[]): ScoreCounts {
-  refuse(
-    'rocCurve',
-    pairs.flatMap(({ score }, i) =>
-      Number.isFinite(score) ? [] : [`pair ${i}: expected a finite score, got ${score}`],
-    ),
-  );
   const scores = [...new Set(pairs.map(({ score }) => score))].sort((a, b) => b - a);
   const placeOf = new Map(scores.map((score, place) => [score, place]));
   const genuine = new Array<number>(scores.length).fill(0);
@@ -86,7 +77,6 @@ export function rocOfCounts(counts: ScoreCounts): Roc {
   return { genuine, impostor, points };
 }
 
-/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a score that is not finite */
 export function rocCurve(pairs: readonly ScoredPair[]): Roc {
   return rocOfCounts(countScores(pairs));
 }

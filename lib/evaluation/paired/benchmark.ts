@@ -1,7 +1,6 @@
 /** A benchmark on labelled pictures, once its questions are made: what was used, and how its report is written. */
 import { fingerprint, sourceOf } from '../labels/fingerprint.js';
 import { SMALL_GROUP } from '../metrics/groups.js';
-import { DEFAULT_CONFIDENCE } from '../metrics/wilson.js';
 import type { Benchmark, BenchmarkOptions, BenchmarkSummary, EvaluationSource } from '../types.js';
 import type { GroupColumn } from './groups.js';
 import type { PairedReportOptions } from './report.js';
@@ -35,7 +34,7 @@ export async function pairedBenchmark(parts: PairedBenchmark): Promise<Benchmark
   const notes = [...parts.notes, ...(isCut ? [`only the first ${used} of ${all} ${what}`] : [])];
   const { sha256, sources } = await fingerprint(items, pictures);
   const { smallGroup = SMALL_GROUP, seed = 0 } = options;
-  const settings = { smallGroup, seed, confidence: DEFAULT_CONFIDENCE };
+  const settings = { smallGroup, seed };
   return {
     ...{ name, isPartial, notes, items, readings },
     fingerprint: sha256,

@@ -31,7 +31,7 @@ export function compareWithFirst(all: readonly MarkedAnswers[]): PairedCompariso
       difference: (onlySecond - onlyFirst) / first.isRight.length,
       onlyFirst,
       onlySecond,
-      ...mcNemar({ onlyFirst, onlySecond }),
+      ...mcNemar(onlyFirst, onlySecond),
     };
   });
 }

@@ -1,6 +1,6 @@
 /** What the reports on labelled pictures share: their options, their frame, their tables and plots of groups. */
 import type { Gap } from '../metrics/groups.js';
-import { type Interval, wilsonInterval } from '../metrics/wilson.js';
+import { CONFIDENCE, type Interval, wilsonInterval } from '../metrics/wilson.js';
 import { type GroupsChartOptions, groupsSpec } from '../report/charts/groups.js';
 import { type CsvCell, csvOf } from '../report/csv.js';
 import { type Block, cellsOf, type ReportDocument, type TableBlock } from '../report/document.js';
@@ -24,7 +24,6 @@ export interface PairedOptions {
   readonly readings: Benchmark['readings'];
   /** Groups of fewer items are marked and decide no gap. */
   readonly smallGroup: number;
-  readonly confidence: number;
   readonly seed: number;
 }
 
@@ -40,9 +39,9 @@ export interface Share extends Interval {
   readonly value: number;
 }
 
-export function shareOf(successes: number, total: number, confidence: number): Share | undefined {
+export function shareOf(successes: number, total: number): Share | undefined {
   if (total === 0) return undefined;
-  return { value: successes / total, ...wilsonInterval({ successes, total, confidence }) };
+  return { value: successes / total, ...wilsonInterval(successes, total) };
 }
 
 /** What this report says, beside what all say. */
@@ -69,7 +68,7 @@ export interface PairedReport {
  * @throws TrainingError FACELLM_RUN_WRITE; MissingPackageError FACELLM_PACKAGE_MISSING
  */
 export async function writePairedReport(
-  { output, isPartial, notes, confidence, smallGroup, seed, charts }: PairedReportOptions,
+  { output, isPartial, notes, smallGroup, seed, charts }: PairedReportOptions,
   report: PairedReport,
 ): Promise<BenchmarkSummary> {
   const { benchmark, stem, title, intro, blocks, data, csv, models, main, shown } = report;
@@ -85,7 +84,15 @@ export async function writePairedReport(
     ],
   };
   const format = `facellm-${stem}-1`;
-  const json = roundedJson({ format, isPartial, notes, confidence, smallGroup, seed, ...data });
+  const json = roundedJson({
+    format,
+    isPartial,
+    notes,
+    confidence: CONFIDENCE,
+    smallGroup,
+    seed,
+    ...data,
+  });
   const files = await writeReport({ output, stem, document, json, csv: csvOf(...csv), charts });
   return { benchmark, isPartial, models, table: cellsOf(main, shown), files };
 }

@@ -70,20 +70,15 @@ interface TaggedPair extends ScoredPair {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-function figuresOf(
-  pairs: readonly ScoredPair[],
-  roc: Roc,
-  { confidence, seed }: PairedOptions,
-): PairFigures {
+function figuresOf(pairs: readonly ScoredPair[], roc: Roc, { seed }: PairedOptions): PairFigures {
   const eer = equalErrorRate(roc);
-  const interval =
-    eer === undefined ? undefined : equalErrorRateInterval(pairs, { seed, confidence });
+  const interval = eer === undefined ? undefined : equalErrorRateInterval(pairs, { seed });
   return {
     genuine: roc.genuine,
     impostor: roc.impostor,
     equalErrorRate: eer === undefined || !interval ? undefined : { value: eer, ...interval },
     area: areaUnderRoc(roc),
-    operatingPoints: FALSE_MATCH_RATES.flatMap((fmr) => tmrAtFmr(roc, fmr, confidence) ?? []),
+    operatingPoints: FALSE_MATCH_RATES.flatMap((fmr) => tmrAtFmr(roc, fmr) ?? []),
   };
 }
 
@@ -91,13 +86,12 @@ function figuresOf(
 function commonRates(
   pairs: readonly ScoredPair[],
   threshold: number | undefined,
-  confidence: number,
 ): GroupPairFigures['common'] {
   if (threshold === undefined) return undefined;
   const matchRate = (ofGenuine: boolean): Share | undefined => {
     const kind = pairs.filter(({ isGenuine }) => isGenuine === ofGenuine);
     const matches = kind.filter(({ score }) => score >= threshold).length;
-    return shareOf(matches, kind.length, confidence);
+    return shareOf(matches, kind.length);
   };
   return { tmr: matchRate(true), fmr: matchRate(false) };
 }
@@ -108,7 +102,7 @@ function groupingOf(
   threshold: number | undefined,
   options: PairedOptions,
 ): PairGrouping {
-  const { smallGroup, confidence } = options;
+  const { smallGroup } = options;
   const by = column.name;
   const { groups: known, unknown: others } = groupItems(pairs, [column]);
   const groups = known.map(({ name, items }): GroupPairFigures => {
@@ -117,7 +111,7 @@ function groupingOf(
       name,
       isSmall: Math.min(figures.genuine, figures.impostor) < smallGroup,
       ...figures,
-      common: commonRates(items, threshold, confidence),
+      common: commonRates(items, threshold),
     };
   });
   const gapOf = (valueOf: (group: GroupPairFigures) => number | undefined): Gap | undefined =>
@@ -144,19 +138,19 @@ interface RunAnswers extends MarkedAnswers {
 /** Generated answers read as one of the two. */
 function readTexts(
   { outcomes }: ModelRun,
-  { items, confidence }: PairedOptions,
+  { items }: PairedOptions,
 ): Required<Pick<PairScore, 'textAccuracy' | 'unread'>> | undefined {
   const choices = (items[0]?.choices ?? []).map((text) => ({ text, labels: [text] }));
   const read = answerReader(choices);
   const answers = outcomes.map(({ text }) => (text === undefined ? undefined : read(text).choice));
   const right = answers.filter((choice, i) => choice !== undefined && choice === items[i]?.answer);
-  const textAccuracy = shareOf(right.length, items.length, confidence);
+  const textAccuracy = shareOf(right.length, items.length);
   if (textAccuracy === undefined) return undefined;
   return { textAccuracy, unread: answers.filter((choice) => choice === undefined).length };
 }
 
 function scoreRun(run: ModelRun, options: PairedOptions): RunAnswers {
-  const { items, groups, readings, confidence } = options;
+  const { items, groups, readings } = options;
   const pairs = items.map(({ answer, tags }, i): TaggedPair => {
     const isGenuine = answer === 0;
     const probability = run.outcomes[i]?.probabilities?.[0];
@@ -172,7 +166,7 @@ function scoreRun(run: ModelRun, options: PairedOptions): RunAnswers {
     model: run.name,
     failed: run.outcomes.filter(({ probabilities }) => probabilities === undefined).length,
     overall: figuresOf(pairs, roc, options),
-    accuracy: shareOf(isRight.filter(Boolean).length, items.length, confidence),
+    accuracy: shareOf(isRight.filter(Boolean).length, items.length),
     ...(readings.includes('text') && readTexts(run, options)),
     groupings: groups
       .map((column) => groupingOf(column, pairs, common, options))

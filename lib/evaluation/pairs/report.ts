@@ -1,4 +1,5 @@
 /** The verification report's files and its headline figures. */
+import { CONFIDENCE } from '../metrics/wilson.js';
 import { type PairedReportOptions, type Share, writePairedReport } from '../paired/report.js';
 import type { CsvCell } from '../report/csv.js';
 import { rounded } from '../report/numbers.js';
@@ -96,7 +97,6 @@ function headlineFigures({
  * @throws TrainingError FACELLM_RUN_WRITE
  */
 export async function writePairsReport(options: PairedReportOptions): Promise<BenchmarkSummary> {
-  const { smallGroup, confidence } = options;
   const analysis = analysePairs(options);
   const { scores, comparisons } = analysis;
   const names = scores.map(({ model }) => model).join(', ');
@@ -104,7 +104,7 @@ export async function writePairsReport(options: PairedReportOptions): Promise<Be
     benchmark: 'pairs',
     stem: 'pairs',
     title: 'Pair verification',
-    intro: `Are two pictures of the same person? Scores of ${names} are the probability of the answer that says so. EER: the error rate at which as many pairs of two people match as pairs of one do not. TMR at FMR x: share of pairs of one person that match where at most x of pairs of two do. In brackets ${confidence * 100} % intervals: Wilson's for rates, bootstrap for the EER. Groups with fewer than ${smallGroup} pairs of either kind are small and decide no gap.`,
+    intro: `Are two pictures of the same person? Scores of ${names} are the probability of the answer that says so. EER: the error rate at which as many pairs of two people match as pairs of one do not. TMR at FMR x: share of pairs of one person that match where at most x of pairs of two do. In brackets ${CONFIDENCE * 100} % intervals: Wilson's for rates, bootstrap for the EER. Groups with fewer than ${options.smallGroup} pairs of either kind are small and decide no gap.`,
     blocks: pairsBlocks(analysis),
     data: {
       models: scores.map((score) => ({ ...score, roc: undefined, pairs: undefined })),

@@ -1,5 +1,5 @@
 /** A report before it is Markdown or HTML: the same blocks become both. All text is plain and escaped on the way out. */
-import type { ChartSpec } from './charts/spec.js';
+import type { ChartSpec } from './charts/theme.js';
 
 export interface TableColumn {
   readonly title: string;

@@ -1,9 +1,9 @@
-/** All questions of this process's share that a model has not answered yet, batch after batch. */
+/** All questions of this process's share that a model has not answered yet, some at a time. */
 import { createError, type ErrorCode } from '../../errors.js';
+import { mapBounded } from '../../jobs/index.js';
 import type { Contender } from '../model-under-test.js';
-import type { Benchmark, ItemOutcome } from '../types.js';
-import { askBatch } from './ask.js';
-import { planBatches } from './batches.js';
+import type { Benchmark } from '../types.js';
+import { ask } from './ask.js';
 import type { EvaluationEvent } from './events.js';
 import { openJournal, readJournals } from './journal.js';
 import type { Rank } from './ranks.js';
@@ -23,64 +23,50 @@ export interface AskModelOptions extends Rank {
  * Resolves when each question of the share has its line in the journal. A model whose share is done is
  * not loaded.
  *
- * @throws the signal's reason, with all finished batches recorded; FaceLlmError
+ * @throws the signal's reason or a FaceLlmError, with everything answered until then recorded
  */
 export async function askModel(options: AskModelOptions): Promise<void> {
   const { benchmark, contender, settings, output, rank, worldSize, signal, emit } = options;
   const { items, readings } = benchmark;
+  const { batchSize } = settings;
   const known = await readJournals(output, contender.name, settings);
-  const isAnswered = (i: number): boolean => {
-    const outcome = known.get(items[i]?.id ?? '');
-    return outcome !== undefined && outcome.failure === undefined;
-  };
-  const share = planBatches(items, settings.batchSize).filter((_, b) => b % worldSize === rank);
-  const total = share.flat().length;
-  let done = share.flat().filter(isAnswered).length;
+  // In stretches, so that most questions about one picture come to one process.
+  const share = items.filter((_, i) => Math.floor(i / batchSize) % worldSize === rank);
+  const left = share.filter(({ id }) => {
+    const outcome = known.get(id);
+    return outcome === undefined || outcome.failure !== undefined;
+  });
+  const base = { model: contender.name, total: share.length };
+  let done = share.length - left.length;
   let failures = 0;
-  const left = share.filter((batch) => !batch.every(isAnswered));
-  const base = { model: contender.name, total };
   if (left.length === 0) {
     emit({ type: 'start', ...base, done, device: undefined });
     return;
   }
   await using journal = await openJournal(output, rank, contender.name, settings);
   await using model = await contender.open(signal);
-  // What does not decide answers.
+  const { device, dtype, isDeterministic } = model;
+  // What does not decide answers, but for their last digits.
   journal.append({
-    type: 'session',
-    startedAt: new Date().toISOString(),
-    origin: contender.origin,
-    device: model.device,
-    dtype: model.dtype,
-    rank,
-    worldSize,
+    ...{ type: 'session', startedAt: new Date().toISOString(), origin: contender.origin },
+    ...{ device, dtype, isDeterministic, rank, worldSize },
   });
-  emit({ type: 'start', ...base, done, device: model.device });
-  for (const batch of left) {
+  emit({ type: 'start', ...base, done, device });
+  await mapBounded(left, batchSize, async (item) => {
     signal.throwIfAborted();
-    const asked = batch.flatMap((i) => items[i] ?? []);
-    const outcomes = await askBatch(model, asked, readings, signal);
-    // A batch cut short by a crash is asked whole, for the same answers, and recorded as far as it lacks.
-    const fresh = outcomes.filter((_, k) => !isAnswered(batch[k] ?? -1));
-    const faulty = fresh.filter(({ failure }) => failure !== undefined);
-    const stops = options.onFailure === 'stop';
-    for (const outcome of fresh) {
-      if (!stops || outcome.failure === undefined) journal.append({ type: 'outcome', outcome });
+    const outcome = await ask(model, item, readings, signal);
+    const { id, failure } = outcome;
+    if (failure !== undefined && options.onFailure === 'stop') {
+      throw createError(
+        failure.code as ErrorCode,
+        `${id} could not be asked; mend what is named and run again, or let the run record failures and go on`,
+        { details: [`${id}: ${failure.message}`] },
+      );
     }
+    journal.append({ type: 'outcome', outcome });
     await journal.durable();
-    if (stops && faulty.length > 0) throw stopped(faulty);
-    done += fresh.length - faulty.length;
-    failures += faulty.length;
+    if (failure === undefined) done++;
+    else failures++;
     emit({ type: 'batch', ...base, done, failures });
-  }
-}
-
-function stopped(faulty: readonly ItemOutcome[]): Error {
-  const [first] = faulty;
-  return createError(
-    (first?.failure?.code ?? 'FACELLM_INTERNAL') as ErrorCode,
-    `${faulty.length} question(s) could not be asked; mend what is named and run again, or let the run ` +
-      'record failures and go on',
-    { details: faulty.map(({ id, failure }) => `${id}: ${failure?.message ?? ''}`) },
-  );
+  });
 }

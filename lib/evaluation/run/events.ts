@@ -26,7 +26,7 @@ export type EvaluationEvent =
       readonly total: number;
       readonly done: number;
     }
-  /** A batch is in the journal. */
+  /** An answer more is in the journal. */
   | {
       readonly type: 'batch';
       readonly model: string;

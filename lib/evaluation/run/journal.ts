@@ -1,6 +1,6 @@
 /**
  * The journal of one process about one model: what it depends on, then a line for each question, durable
- * before the next batch starts. All journals of a folder together are the run, whoever wrote them.
+ * before the next is asked in its place. All journals of a folder together are the run, whoever wrote them.
  */
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';

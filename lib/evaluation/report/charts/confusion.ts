@@ -1,8 +1,6 @@
 /** Confusion matrices side by side, one a model: shade is the share of a true class, the number a count. */
-import type { ChartSpec } from './spec.js';
-
 import type { ConfusionMatrix } from '../../metrics/classification.js';
-import { FAINT_INK, INK, shorten } from './theme.js';
+import { type ChartSpec, FAINT_INK, INK, shorten } from './theme.js';
 
 export interface ConfusionPanel {
   readonly model: string;

@@ -1,7 +1,5 @@
 /** One figure of every group with its interval, models beside each other; small groups are pale and hollow. */
-import type { ChartSpec } from './spec.js';
-
-import { LEGEND, modelScales, shorten, share } from './theme.js';
+import { type ChartSpec, LEGEND, modelScales, share, shorten } from './theme.js';
 
 export interface GroupPoint {
   readonly group: string;

@@ -1,9 +1,7 @@
 /** Reliability diagrams side by side, one a model, each over a histogram of its confidences. */
-import type { ChartSpec } from './spec.js';
-
 import type { ReliabilityBin } from '../../metrics/calibration.js';
 import { wilsonInterval } from '../../metrics/wilson.js';
-import { FAINT_INK, INK, modelScales, number, share, shorten } from './theme.js';
+import { type ChartSpec, FAINT_INK, INK, modelScales, number, share, shorten } from './theme.js';
 
 export interface ReliabilityPanel {
   readonly model: string;
@@ -18,7 +16,7 @@ const HISTOGRAM_HEIGHT = 60;
 function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: boolean): object {
   const values = bins.flatMap(({ low, high, count, correct, accuracy, meanConfidence }) => {
     if (count === 0) return [];
-    const interval = wilsonInterval({ successes: correct, total: count });
+    const interval = wilsonInterval(correct, count);
     const ends = { lowest: interval.low, highest: interval.high };
     return [{ low, high, count, accuracy, meanConfidence, ...ends }];
   });

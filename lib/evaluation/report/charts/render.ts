@@ -1,7 +1,6 @@
 /** A plot in the look of all plots, as SVG; the same specification makes the same text. */
 import { svgOf } from '../../../packages/vega.js';
-import type { ChartSpec } from './spec.js';
-import { THEME } from './theme.js';
+import { type ChartSpec, THEME } from './theme.js';
 
 /**
  * Vega numbers clip paths and gradients over the life of the process; numbered anew from 0, a plot does not depend

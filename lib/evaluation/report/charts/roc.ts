@@ -1,9 +1,7 @@
 /** ROC curves of several models on one logarithmic axis of false match rates, as biometrics draws them. */
-import type { ChartSpec } from './spec.js';
-
 import type { OperatingPoint } from '../../metrics/operating-points.js';
 import type { Roc } from '../../metrics/roc.js';
-import { LEGEND, modelScales, number, share } from './theme.js';
+import { type ChartSpec, LEGEND, modelScales, number, share } from './theme.js';
 
 export interface RocCurve {
   readonly model: string;

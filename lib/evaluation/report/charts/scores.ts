@@ -1,8 +1,6 @@
 /** How scores of genuine and of impostor pairs are spread, one panel a model. */
-import type { ChartSpec } from './spec.js';
-
 import type { ScoredPair } from '../../metrics/roc.js';
-import { LEGEND, number, share, shorten } from './theme.js';
+import { type ChartSpec, LEGEND, number, share, shorten } from './theme.js';
 
 export interface ScorePanel {
   readonly model: string;

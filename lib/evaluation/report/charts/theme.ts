@@ -1,6 +1,9 @@
 /** The look of all plots: colours that stay apart for every kind of colour vision (Okabe and Ito, 2008), with shapes. */
 import type { Config } from 'vega-lite';
 
+/** A Vega-Lite specification. Not its own type: it is an optional peer, and our declarations have to compile without it. */
+export type ChartSpec = object;
+
 /** Of models, in their order; the first is that which others are compared with. */
 const MODEL_COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#8c6d00'];
 const MODEL_SHAPES = ['circle', 'diamond', 'square', 'triangle-up', 'cross', 'triangle-down'];
