@@ -262,8 +262,9 @@ export interface NativeModelInfo {
   readonly device: string;
   readonly dtype: 'fp32' | 'bf16';
   readonly parameterCount: number;
+  /** Weights in memory, mapped files among it. */
   readonly parameterBytes: number;
-  /** Weights in the order of the processor's own kernels; the originals have left memory where these serve alone. */
+  /** Of these, in the order of the processor's own kernels; with their originals beside them where both are used. */
   readonly packedBytes: number;
   readonly loadMs: number;
   readonly peakBytes: number;

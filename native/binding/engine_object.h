@@ -51,7 +51,7 @@ class EngineObject : public Napi::ObjectWrap<Self> {
       : Napi::ObjectWrap<Self>(info), handle_(constructed_with<Handle>(info, Self::kMadeBy)) {
     // Host memory only: V8 should collect a forgotten model, but knows nothing of a GPU's.
     const auto& model = model_of(handle_->info);
-    if (model.device == "cpu") external_bytes_ = model.parameter_bytes + model.packed_bytes;
+    if (model.device == "cpu") external_bytes_ = model.parameter_bytes;
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), external_bytes_);
   }
 

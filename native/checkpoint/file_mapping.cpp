@@ -28,18 +28,6 @@ void FileMapping::leave_out(uint64_t begin, uint64_t end) {
   ::mmap(data_ + first, last - first, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 }
 
-bool FileMapping::holds(const std::byte* begin, size_t bytes) const {
-  return begin >= data_ && begin + bytes <= data_ + file_->size();
-}
-
-void FileMapping::let_go(const void* begin, size_t bytes) const {
-  if (!holds(static_cast<const std::byte*>(begin), bytes)) return;
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
-  const uintptr_t last = (reinterpret_cast<uintptr_t>(begin) + bytes) / page * page;
-  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
-}
-
 FileMapping::~FileMapping() {
   guard_.reset();  // before another mapping can get the addresses
   ::munmap(data_, file_->size());

@@ -26,11 +26,6 @@ class FileMapping {
   // Bytes [begin, end) of the file will not be used: the whole pages among them leave memory, where the system
   // would otherwise bring them along with their neighbours. Their addresses stay taken.
   void leave_out(uint64_t begin, uint64_t end);
-  // Whether these bytes of memory are the mapping's.
-  bool holds(const std::byte* begin, size_t bytes) const;
-  // The pages within [begin, begin + bytes) of memory leave the process; the next touch brings them back. Nothing where
-  // that is not this mapping's. For numbers that were copied elsewhere.
-  void let_go(const void* begin, size_t bytes) const;
   // True once the file was seen not to be what it was when it was opened, by its length and its time of change, or a
   // page of it was missing when it was needed. Remembered: what was computed meanwhile may still lie in a cache
   // when the file is put back. Costs a system call. What a program does through a shared mapping of its own, or what

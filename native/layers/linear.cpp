@@ -1,6 +1,7 @@
 #include "layers/linear.h"
 
 #include "kernels/common/checks.h"
+#include "kernels/cpu/packed_matrix.h"
 #include "kernels/product/product.h"
 
 namespace facellm {
@@ -29,7 +30,7 @@ at::Tensor Linear::product(const at::Tensor& x) const {
 }
 
 at::Tensor Linear::weight_rows(int64_t begin, int64_t count) const {
-  return (weight.is_meta() && packed ? packed->rows() : weight).narrow(0, begin, count);
+  return weight.is_meta() && packed ? packed->rows(begin, count) : weight.narrow(0, begin, count);
 }
 
 }  // namespace facellm

@@ -5,10 +5,9 @@
 
 #include <memory>
 
-#include "kernels/cpu/packed_matrix.h"
-
 namespace facellm {
 
+class PackedMatrix;  // kernels/cpu/packed_matrix.h
 struct Linear;
 
 // What takes a layer's place without the layer's owner knowing: where lora/ plugs in.
@@ -22,7 +21,7 @@ class LinearExtension {
 struct Linear {
   at::Tensor weight;  // [out, in]; a meta tensor where the packed form is all that is kept
   at::Tensor bias;    // [out] or undefined
-  std::shared_ptr<const PackedMatrix> packed;  // the weight once more, or null; not for training
+  std::shared_ptr<const PackedMatrix> packed;  // the weight for the processor's own kernels, or null; not for training
   std::shared_ptr<const LinearExtension> extension;  // or null
 
   static Linear empty(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options);

@@ -26,8 +26,8 @@ class InternVl {
   at::Tensor encode_tiles(const at::Tensor& pixel_values, const Cancellation& cancellation,
                           const Trace& trace) const;
 
-  // The language model's head: logits of final hidden states.
-  Linear& head() { return language_model_.head(); }
+  // The language model's head, logits of final hidden states, and the module whose weights it has.
+  LinearSite head() { return language_model_.head(); }
 
   const InternVlConfig& config() const { return config_; }
   const LanguageModel& language_model() const { return language_model_; }

@@ -75,6 +75,10 @@ void LanguageModel::append_linears(LinearSiteList& list) {
   }
 }
 
+LinearSite LanguageModel::head() {
+  return {&lm_head_, {{is_tied_ ? "language_model.model.embed_tokens" : "language_model.lm_head", 0, config_.vocab_size}}};
+}
+
 at::Tensor LanguageModel::embed(const at::Tensor& ids) const {
   return at::embedding(embed_tokens_, ids);
 }

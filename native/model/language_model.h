@@ -68,7 +68,8 @@ class LanguageModel {
   at::Tensor forward(const PackedSequences& sequences, const LayerRunner& run_layer) const;
   // hidden_states [..., D] after the final norm; what the head multiplies.
   at::Tensor final_norm(const at::Tensor& hidden_states) const;
-  Linear& head() { return lm_head_; }
+  // The head and the module whose weights it has: embed_tokens where it shares them.
+  LinearSite head();
   const at::Tensor& head_weight() const { return lm_head_.weight; }  // [V, D]
   // hidden_states [..., D] -> logits [..., V] in the model's dtype. Traces text.norm.
   at::Tensor logits(const at::Tensor& hidden_states, const Trace& trace) const;

@@ -21,8 +21,8 @@ struct ModelInfo {
   std::string device;  // "cpu", "cuda:0"
   std::string dtype;   // "fp32", "bf16"
   int64_t parameter_count;
-  int64_t parameter_bytes;
-  int64_t packed_bytes;  // of weights in the order of the processor's own kernels; what it replaces is not in memory
+  int64_t parameter_bytes;  // in memory, mapped files among it
+  int64_t packed_bytes;     // of these, weights in the order of the processor's own kernels
   double load_ms;
   int64_t peak_bytes;
 };

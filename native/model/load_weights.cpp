@@ -1,6 +1,7 @@
 #include "model/load_weights.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -8,6 +9,7 @@
 #include "core/error.h"
 #include "model/copy_weights.h"
 #include "model/name_map.h"
+#include "model/pack_weights.h"
 
 namespace facellm {
 namespace {
@@ -15,6 +17,24 @@ namespace {
 std::string place(const Checkpoint& checkpoint, const std::string& name) {
   const auto& entry = checkpoint.entries().find(name)->second;
   return checkpoint.file_name(entry.file) + ": " + name;
+}
+
+// Where the rows of `sites` lie.
+std::vector<PackedRows> packed_rows(const LinearSiteList& sites, const std::vector<Assignment>& assignments,
+                                    const Checkpoint& checkpoint) {
+  std::map<std::string_view, const TensorSource*> sources;
+  for (const auto& assignment : assignments) sources.emplace(assignment.name, &assignment.source);
+  std::vector<PackedRows> rows;
+  for (const auto& [linear, slices] : sites) {
+    const int64_t inner = linear->packed->inner();
+    for (const auto& [name, begin, count] : slices) {
+      const auto& source = *sources.at(name + ".weight");
+      const auto& entry = checkpoint.entries().find(source.name)->second;
+      const auto first = static_cast<uint64_t>(source.part * count * inner) * c10::elementSize(entry.dtype);
+      rows.push_back({linear->packed.get(), begin, count, source.name, entry.dtype, entry.file, entry.begin + first});
+    }
+  }
+  return rows;
 }
 
 }  // namespace
@@ -78,7 +98,9 @@ WeightFiles load_weights(const InternVl& model, const Checkpoint& checkpoint,
                          const Cancellation& cancellation, const WeightSources& sources) {
   std::vector<std::string> details;
   std::vector<WeightCopy> copies;
-  for (const auto& [name, parameter, source] : assign_weights(model.parameters(), checkpoint)) {
+  const auto assignments = assign_weights(model.parameters(), checkpoint);
+  for (const auto& [name, parameter, source] : assignments) {
+    if (!sources.placement && parameter.is_meta()) continue;
     const auto piece = sources.placement ? sources.placement(parameter) : WeightPiece{0, parameter};
     if (piece.target.numel() == 0) continue;
     const auto& entry = checkpoint.entries().find(source.name)->second;
@@ -90,8 +112,17 @@ WeightFiles load_weights(const InternVl& model, const Checkpoint& checkpoint,
   std::sort(copies.begin(), copies.end(), [](const auto& x, const auto& y) {
     return std::tie(x.file, x.begin) < std::tie(y.file, y.begin);
   });
+  auto packed = packed_rows(sources.packed, assignments, checkpoint);
+  int64_t to_pack = 0;
+  for (const auto& rows : packed) to_pack += rows.bytes();
   auto files = sources.uses_mmap ? map_weights(checkpoint, copies) : WeightFiles();
-  for (const auto& name : copy_weights(checkpoint, copies, progress, cancellation)) {
+  int64_t copied = 0;
+  auto bad = copy_weights(
+      checkpoint, copies, [&](int64_t done, int64_t total) { progress(done, (copied = total) + to_pack); }, cancellation);
+  const auto worse = pack_weights(
+      checkpoint, std::move(packed), [&](int64_t done) { progress(copied + done, copied + to_pack); }, cancellation);
+  bad.insert(bad.end(), worse.begin(), worse.end());
+  for (const auto& name : std::set(bad.begin(), bad.end())) {
     details.push_back(place(checkpoint, name) + " holds NaN or infinite values");
   }
   files.require_unchanged();

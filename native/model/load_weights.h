@@ -35,9 +35,11 @@ struct WeightSources {
   bool uses_mmap = false;  // else nothing is mapped
   // If not null, says which part of each parameter is kept, and where; only that part is read.
   WeightPlacement placement = {};
+  // Layers whose weights are packed too (pack_weights).
+  LinearSiteList packed = {};
 };
 
-// Copies with conversion to the model's dtype and device, or maps. Throws as assign_weights, Checkpoint::read and
+// Copies with conversion to the model's dtype and device, or maps; meta tensors stay as they are. Throws as assign_weights, Checkpoint::read and
 // FileMapping::require_unchanged, and kNonFinite naming every tensor with NaN or infinity: then the model is
 // not to be used. Returns the files that the model's memory is from now on.
 WeightFiles load_weights(const InternVl& model, const Checkpoint& checkpoint,

@@ -15,18 +15,6 @@ class WeightFiles {
  public:
   WeightFiles() = default;
   explicit WeightFiles(std::vector<std::shared_ptr<const FileMapping>> files) : files_(std::move(files)) {}
-  // Whether `tensor` lies in one of them.
-  bool hold(const at::Tensor& tensor) const {
-    const auto* const begin = static_cast<const std::byte*>(tensor.const_data_ptr());
-    for (const auto& file : files_) {
-      if (file->holds(begin, tensor.nbytes())) return true;
-    }
-    return false;
-  }
-  // As FileMapping::let_go, of whichever file holds it.
-  void let_go(const at::Tensor& tensor) const {
-    for (const auto& file : files_) file->let_go(tensor.const_data_ptr(), tensor.nbytes());
-  }
   // As FileMapping::has_changed, of any.
   bool has_changed() const {
     bool any = false;

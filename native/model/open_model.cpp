@@ -21,6 +21,7 @@ void describe(OpenedModel& opened, at::ScalarType dtype) {
     info.parameter_count += tensor.numel();
     if (!tensor.is_meta()) info.parameter_bytes += static_cast<int64_t>(tensor.nbytes());
   }
+  info.parameter_bytes += info.packed_bytes;
 }
 
 }  // namespace
@@ -40,16 +41,11 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
     opened.model =
         std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,
                                    place ? LayerWeights::kLeftOut : LayerWeights::kOwn);
-    const int64_t more = order == WeightOrder::kPacked ? packed_bytes(*opened.model) : 0;
-    int64_t read = 0;
-    const auto reading = [&](int64_t done, int64_t total) { progress(done, (read = total) + more); };
-    opened.files = load_weights(*opened.model, checkpoint, reading, cancellation,
-                                {request.uses_mmap, place ? place(*opened.model) : WeightPlacement()});
+    WeightSources sources{request.uses_mmap, place ? place(*opened.model) : WeightPlacement()};
+    if (order == WeightOrder::kPacked) sources.packed = make_room_for_packed(*opened.model);
+    opened.files = load_weights(*opened.model, checkpoint, progress, cancellation, sources);
+    opened.info.packed_bytes = packed_bytes(sources.packed);
     describe(opened, dtype);
-    if (more > 0) {
-      pack_weights(*opened.model, opened.files, [&](int64_t done) { progress(read + done, read + more); }, cancellation);
-    }
-    opened.info.packed_bytes = more;
   }
   watch.read();
   opened.info.peak_bytes = peak_bytes(opened.info.device);

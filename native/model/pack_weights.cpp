@@ -1,20 +1,111 @@
+// Pieces of whole blocks of rows in file order, of which each thread takes the next one, as in copy_weights.
 #include "model/pack_weights.h"
 
-#include <vector>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <utility>
 
 #include "kernels/cpu/isa.h"
 #include "model/product_kernels.h"
+#include "model/scan_finite.h"
 
 namespace facellm {
 namespace {
 
-std::vector<Linear*> packable(InternVl& model) {
-  std::vector<Linear*> linears;
-  for (const auto& site : model.linears()) linears.push_back(site.linear);
-  linears.push_back(&model.head());
-  if (!PackedMatrix::suits(cpu_kernels(), 1)) linears.clear();
-  std::erase_if(linears, [](const Linear* linear) { return !PackedMatrix::takes(linear->weight); });
-  return linears;
+// Bytes of the files: what is read must still be in the core's cache when it is packed.
+constexpr int64_t kPiece = 512 << 10;
+// Pieces that the disk is asked for in advance.
+constexpr size_t kAhead = 128;
+// Bytes between two reports of progress.
+constexpr int64_t kReport = 64 << 20;
+
+// A part of one source within a piece.
+struct Stretch {
+  const PackedRows* rows;
+  int64_t row;    // of the matrix
+  int64_t count;
+  int64_t bytes(int64_t inner) const { return count * inner * static_cast<int64_t>(c10::elementSize(rows->stored)); }
+  uint64_t at(int64_t inner) const {
+    return rows->at + static_cast<uint64_t>((row - rows->begin) * inner) * c10::elementSize(rows->stored);
+  }
+};
+
+struct Piece {
+  const PackedMatrix* matrix;
+  int64_t begin_block, end_block;
+  std::vector<Stretch> stretches;  // all its rows, in order
+  int64_t bytes;                   // of the files
+};
+
+std::vector<Piece> cut(const std::vector<PackedRows>& rows) {
+  std::vector<Piece> pieces;
+  for (size_t first = 0, end; first < rows.size(); first = end) {
+    const auto* const matrix = rows[first].matrix;
+    end = first;
+    while (end < rows.size() && rows[end].matrix == matrix) ++end;
+    const int64_t inner = matrix->inner(), blocks = matrix->blocks();
+    const int64_t step = std::max<int64_t>(1, kPiece / (kBlockRows * inner * 2));
+    for (int64_t block = 0; block < blocks; block += step) {
+      Piece piece{matrix, block, std::min(block + step, blocks), {}, 0};
+      const int64_t from = block * kBlockRows, to = std::min(piece.end_block * kBlockRows, matrix->weight_rows());
+      for (size_t i = first; i < end; ++i) {
+        const int64_t own_from = std::max(from, rows[i].begin), own_to = std::min(to, rows[i].begin + rows[i].count);
+        if (own_from >= own_to) continue;
+        piece.stretches.push_back({&rows[i], own_from, own_to - own_from});
+        piece.bytes += piece.stretches.back().bytes(inner);
+      }
+      pieces.push_back(std::move(piece));
+    }
+  }
+  std::stable_sort(pieces.begin(), pieces.end(), [](const Piece& x, const Piece& y) {
+    const auto key = [](const Piece& p) {
+      const auto& first = p.stretches[0];
+      return std::pair(first.rows->file, first.at(p.matrix->inner()));
+    };
+    return key(x) < key(y);
+  });
+  return pieces;
+}
+
+// A thread's memory for one piece, as stored and as its matrix wants it.
+class Buffers {
+ public:
+  at::Tensor stored(int64_t rows, int64_t inner, at::ScalarType dtype) { return part(stored_, rows, inner, dtype); }
+  at::Tensor wanted(int64_t rows, int64_t inner, at::ScalarType dtype) { return part(wanted_, rows, inner, dtype); }
+
+ private:
+  static at::Tensor part(at::Tensor& memory, int64_t rows, int64_t inner, at::ScalarType dtype) {
+    const int64_t bytes = rows * inner * static_cast<int64_t>(c10::elementSize(dtype));
+    if (!memory.defined() || memory.numel() < bytes) memory = at::empty({bytes}, at::kByte);
+    return memory.narrow(0, 0, bytes).view(dtype).view({rows, inner});
+  }
+
+  at::Tensor stored_, wanted_;
+};
+
+// Calls `is_bad` for each source that holds NaN or infinity.
+template <typename IsBad>
+void pack_piece(const Checkpoint& checkpoint, const Piece& piece, Buffers& buffers, const IsBad& is_bad) {
+  const int64_t inner = piece.matrix->inner();
+  const auto wanted_dtype = piece.matrix->source_dtype();
+  const int64_t first = piece.begin_block * kBlockRows;
+  const int64_t count = std::min(piece.end_block * kBlockRows, piece.matrix->weight_rows()) - first;
+  const auto wanted = buffers.wanted(count, inner, wanted_dtype);
+  for (const auto& stretch : piece.stretches) {
+    const auto own = wanted.narrow(0, stretch.row - first, stretch.count);
+    const auto dtype = stretch.rows->stored;
+    const auto stored = dtype == wanted_dtype ? own : buffers.stored(stretch.count, inner, dtype);
+    checkpoint.read(stretch.rows->file, stretch.at(inner), static_cast<uint64_t>(stretch.bytes(inner)),
+                    stored.mutable_data_ptr());
+    if (!is_finite(stored.const_data_ptr(), stored.numel(), dtype)) is_bad(stretch.rows->source);
+    if (dtype != wanted_dtype) at::Tensor(own).copy_(stored);
+  }
+  piece.matrix->fill(wanted.const_data_ptr(), piece.begin_block, piece.end_block);
 }
 
 }  // namespace
@@ -24,30 +115,71 @@ ProductKernels product_kernels() {
   return {kernels.name, kernels.most_rows == kAnyRows ? -1 : kernels.most_rows};
 }
 
-int64_t packed_bytes(InternVl& model) {
+LinearSiteList make_room_for_packed(InternVl& model) {
+  const auto& kernels = cpu_kernels();
+  const auto options = model.options();
+  const bool is_possible = options.device().is_cpu() && options.dtype() == at::kBFloat16;
+  if (!is_possible || !PackedMatrix::suits(kernels, 1)) return {};
+  auto sites = model.linears();
+  sites.push_back(model.head());
+  std::erase_if(sites, [](const LinearSite& site) {
+    return !PackedMatrix::takes(site.linear->weight.size(0), site.linear->weight.size(1));
+  });
+  const auto memory = std::make_shared<PackedMemory>(static_cast<size_t>(packed_bytes(sites)));
+  for (const auto& site : sites) {
+    auto& weight = site.linear->weight;
+    site.linear->packed = std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), memory, kernels);
+    if (PackedMatrix::suits_all_rows(kernels)) weight = at::empty(weight.sizes(), weight.options().device(at::kMeta));
+  }
+  return sites;
+}
+
+int64_t packed_bytes(const LinearSiteList& packed) {
   size_t bytes = 0;
-  for (const auto* linear : packable(model)) bytes += PackedMatrix::bytes(linear->weight);
+  for (const auto& site : packed) bytes += PackedMatrix::bytes(site.linear->weight.size(0), site.linear->weight.size(1));
   return static_cast<int64_t>(bytes);
 }
 
-void pack_weights(InternVl& model, const WeightFiles& files, const std::function<void(int64_t done)>& progress,
-                  const Cancellation& cancellation) {
-  const auto& kernels = cpu_kernels();
-  const auto memory = std::make_shared<PackedMemory>(static_cast<size_t>(packed_bytes(model)));
-  const bool is_original_needed = !PackedMatrix::suits_all_rows(kernels);
-  int64_t done = 0;
-  for (auto* linear : packable(model)) {
-    cancellation.check();
-    linear->packed = std::make_shared<const PackedMatrix>(linear->weight, memory, kernels);
-    done += static_cast<int64_t>(PackedMatrix::bytes(linear->weight));
-    progress(done);
-    if (is_original_needed) continue;
-    if (files.hold(linear->weight)) {
-      files.let_go(linear->weight);
-    } else {
-      linear->weight = at::empty(linear->weight.sizes(), linear->weight.options().device(at::kMeta));
+std::vector<std::string> pack_weights(const Checkpoint& checkpoint, std::vector<PackedRows> rows,
+                                      const std::function<void(int64_t done)>& progress, const Cancellation& cancellation) {
+  const auto pieces = cut(rows);
+  const auto prefetch = [&](size_t i) {
+    if (i >= pieces.size()) return;
+    const int64_t inner = pieces[i].matrix->inner();
+    for (const auto& stretch : pieces[i].stretches) {
+      const auto begin = stretch.at(inner);
+      checkpoint.prefetch(stretch.rows->file, begin, begin + static_cast<uint64_t>(stretch.bytes(inner)));
     }
-  }
+  };
+  for (size_t i = 0; i < kAhead; ++i) prefetch(i);
+  std::atomic<size_t> next{0};
+  std::atomic<int64_t> done{0};
+  int64_t told = 0;
+  std::set<std::string> bad;
+  std::mutex mutex;
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t share, int64_t) {
+    const c10::NoGradGuard no_grad;  // holds for one thread only
+    Buffers buffers;
+    const auto is_bad = [&](const std::string& source) {
+      const std::lock_guard lock(mutex);
+      bad.insert(source);
+    };
+    try {
+      for (size_t i = next++; i < pieces.size(); i = next++) {
+        cancellation.check();
+        prefetch(i + kAhead);
+        pack_piece(checkpoint, pieces[i], buffers, is_bad);
+        done += pieces[i].bytes;
+        if (share == 0 && done - told >= kReport) progress(told = done);
+      }
+    } catch (...) {
+      next = pieces.size();  // the other threads end too
+      throw;
+    }
+  });
+  cancellation.check();
+  if (told < done) progress(done);
+  return {bad.begin(), bad.end()};
 }
 
 }  // namespace facellm

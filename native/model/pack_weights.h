@@ -1,24 +1,40 @@
-// The linear layers' weights in the order of the processor's own kernels, for a model that only answers.
+// The linear layers' weights in the order of the processor's own kernels, for a model that only answers: read from the
+// files piece by piece and packed while the processor's cache holds them, so that nothing lies in memory twice.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <string>
+#include <vector>
 
+#include "checkpoint/checkpoint.h"
 #include "core/cancellation.h"
+#include "kernels/cpu/packed_matrix.h"
 #include "model/internvl.h"
-#include "model/map_weights.h"
 
 namespace facellm {
 
-// What pack_weights() will take, in bytes; 0 where it would do nothing: not bf16, not on a CPU, or a processor that
-// kernels/cpu does not make faster.
-int64_t packed_bytes(InternVl& model);
+// Which weights of `model` are to be packed, the head among them: all that kernels/cpu takes; none where it is not bf16 on
+// a CPU, or for a processor that kernels/cpu does not make faster. Makes room for them (Linear::packed), and where the
+// kernels serve every number of rows the layer's own weight becomes a meta tensor, which no checkpoint fills.
+LinearSiteList make_room_for_packed(InternVl& model);
+// Bytes of that room.
+int64_t packed_bytes(const LinearSiteList& packed);
 
-// Packs every weight that kernels/cpu takes, the head among them, by all threads. Where the kernels serve every number of rows
-// the original is not needed any more: pages of mapped files leave the process (and come back where they are asked for,
-// as DoRA does), memory of the model's own is given up, so that at most one matrix lies there twice. `progress` is
-// told the bytes packed. Throws kCancelled; then the model is not to be used.
-void pack_weights(InternVl& model, const WeightFiles& files, const std::function<void(int64_t done)>& progress,
-                  const Cancellation& cancellation);
+// Rows of a packed weight and the place of a file that they come from.
+struct PackedRows {
+  const PackedMatrix* matrix;
+  int64_t begin, count;
+  std::string source;  // the checkpoint's tensor
+  at::ScalarType stored;
+  int32_t file;
+  uint64_t at;  // first byte
+  int64_t bytes() const { return count * matrix->inner() * static_cast<int64_t>(c10::elementSize(stored)); }
+};
+
+// Fills every matrix that `rows` name, whole, by all threads. `progress` is told the bytes read, by the calling thread.
+// Returns the sources that hold NaN or infinity. Throws as Checkpoint::read, and kCancelled; then no matrix is to be used.
+std::vector<std::string> pack_weights(const Checkpoint& checkpoint, std::vector<PackedRows> rows,
+                                      const std::function<void(int64_t done)>& progress, const Cancellation& cancellation);
 
 }  // namespace facellm

@@ -208,6 +208,7 @@ __m256i first_lanes(int64_t count) {
 
 void pack(Bf16* packed, const Bf16* rows, int64_t stride, int64_t weight_rows, int64_t inner, int64_t begin,
           int64_t end) {
+  rows -= begin * kBlockRows * stride;
   for (int64_t first = begin * kBlockRows; first < end * kBlockRows; first += 8) {
     for (int64_t k = 0; k < inner; k += 16) {
       const int64_t count = (inner - k < 16 ? inner - k : 16) / 2;
@@ -231,6 +232,7 @@ void pack(Bf16* packed, const Bf16* rows, int64_t stride, int64_t weight_rows, i
 
 void unpack(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows, int64_t inner, int64_t begin,
             int64_t end) {
+  rows -= begin * kBlockRows * stride;
   for (int64_t first = begin * kBlockRows; first < end * kBlockRows; first += 8) {
     for (int64_t k = 0; k < inner; k += 16) {
       const int64_t count = (inner - k < 16 ? inner - k : 16) / 2;

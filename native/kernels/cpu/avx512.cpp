@@ -198,6 +198,7 @@ void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
 
 void pack(Bf16* packed, const Bf16* rows, int64_t stride, int64_t weight_rows, int64_t inner, int64_t begin,
           int64_t end) {
+  rows -= begin * kBlockRows * stride;
   for (int64_t block = begin; block < end; ++block) {
     for (int64_t half = 0; half < 2; ++half) {
       const int64_t first = block * kBlockRows + half * 16;
@@ -223,6 +224,7 @@ void pack(Bf16* packed, const Bf16* rows, int64_t stride, int64_t weight_rows, i
 
 void unpack(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows, int64_t inner, int64_t begin,
             int64_t end) {
+  rows -= begin * kBlockRows * stride;
   for (int64_t block = begin; block < end; ++block) {
     for (int64_t half = 0; half < 2; ++half) {
       const int64_t first = block * kBlockRows + half * 16;

@@ -35,7 +35,7 @@ struct CpuKernels {
   const char* name;
   // Up to so many rows of x they are at least as fast as libtorch, whatever the shape (benchmarks/cpu/products.cpp).
   int64_t most_rows;
-  // Exact inverses, for blocks [begin, end). `rows` is [N, K] of this stride.
+  // Exact inverses, for blocks [begin, end). `rows` are theirs alone, the first of them row 32 * begin, of this stride.
   void (*pack)(Bf16* packed, const Bf16* rows, int64_t stride, int64_t weight_rows, int64_t inner, int64_t begin,
                int64_t end);
   void (*unpack)(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows, int64_t inner, int64_t begin,

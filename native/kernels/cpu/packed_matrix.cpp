@@ -7,7 +7,7 @@
 #include <atomic>
 #include <new>
 
-#include "kernels/common/checks.h"
+#include "core/populate.h"
 
 namespace facellm {
 namespace {
@@ -70,22 +70,32 @@ std::byte* PackedMemory::take(size_t bytes) {
   return piece;
 }
 
-bool PackedMatrix::takes(const at::Tensor& weight) {
-  return weight.is_cpu() && weight.scalar_type() == at::kBFloat16 && weight.dim() == 2 && weight.stride(1) == 1 &&
-         weight.size(0) > 0 && weight.size(1) > 0 && weight.size(1) % 2 == 0;
-}
+bool PackedMatrix::takes(int64_t rows, int64_t inner) { return rows > 0 && inner > 0 && inner % 2 == 0; }
 
-size_t PackedMatrix::bytes(const at::Tensor& weight) {
-  const auto bytes = static_cast<size_t>(blocks_of(weight.size(0)) * kBlockRows * weight.size(1)) * sizeof(Bf16);
+size_t PackedMatrix::bytes(int64_t rows, int64_t inner) {
+  const auto bytes = static_cast<size_t>(blocks_of(rows) * kBlockRows * inner) * sizeof(Bf16);
   return (bytes + kLine - 1) / kLine * kLine;
 }
 
+PackedMatrix::PackedMatrix(int64_t rows, int64_t inner, std::shared_ptr<PackedMemory> memory, const CpuKernels& kernels)
+    : weight_rows_(rows), inner_(inner), kernels_(&kernels), memory_(std::move(memory)) {
+  packed_ = reinterpret_cast<Bf16*>(memory_->take(bytes(rows, inner)));
+}
+
 PackedMatrix::PackedMatrix(const at::Tensor& weight, std::shared_ptr<PackedMemory> memory, const CpuKernels& kernels)
-    : weight_rows_(weight.size(0)), inner_(weight.size(1)), kernels_(&kernels), memory_(std::move(memory)) {
-  packed_ = reinterpret_cast<Bf16*>(memory_->take(bytes(weight)));
+    : PackedMatrix(weight.size(0), weight.size(1), std::move(memory), kernels) {
+  const auto own = weight.contiguous();
   at::parallel_for(0, blocks_of(weight_rows_), 1, [&](int64_t begin, int64_t end) {
-    kernels_->pack(packed_, bits(weight), weight.stride(0), weight_rows_, inner_, begin, end);
+    fill(bits(own) + begin * kBlockRows * inner_, begin, end);
   });
+}
+
+int64_t PackedMatrix::blocks() const { return blocks_of(weight_rows_); }
+
+void PackedMatrix::fill(const void* rows, int64_t begin, int64_t end) const {
+  const auto block = kBlockRows * inner_;
+  populate(packed_ + begin * block, static_cast<size_t>((end - begin) * block) * sizeof(Bf16));
+  kernels_->pack(packed_, static_cast<const Bf16*>(rows), inner_, weight_rows_, inner_, begin, end);
 }
 
 bool PackedMatrix::suits(const CpuKernels& kernels, int64_t rows) { return rows <= kernels.most_rows; }
@@ -131,12 +141,14 @@ at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) co
   return out;
 }
 
-at::Tensor PackedMatrix::rows() const {
-  const auto rows = at::empty({weight_rows_, inner_}, at::kBFloat16);
-  at::parallel_for(0, blocks_of(weight_rows_), 1, [&](int64_t begin, int64_t end) {
-    kernels_->unpack(static_cast<Bf16*>(rows.mutable_data_ptr()), inner_, packed_, weight_rows_, inner_, begin, end);
+at::Tensor PackedMatrix::rows(int64_t begin, int64_t count) const {
+  const int64_t first = begin / kBlockRows, last = blocks_of(begin + count);
+  const auto rows = at::empty({(last - first) * kBlockRows, inner_}, at::kBFloat16);
+  at::parallel_for(first, last, 1, [&](int64_t own_first, int64_t own_last) {
+    auto* const to = static_cast<Bf16*>(rows.mutable_data_ptr()) + (own_first - first) * kBlockRows * inner_;
+    kernels_->unpack(to, inner_, packed_, weight_rows_, inner_, own_first, own_last);
   });
-  return rows;
+  return rows.narrow(0, begin - first * kBlockRows, count);
 }
 
 }  // namespace facellm

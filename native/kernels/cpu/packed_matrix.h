@@ -29,12 +29,21 @@ class PackedMemory {
 
 class PackedMatrix {
  public:
-  // Whether `kernels` take weight [N, K]: bf16 on the CPU, rows contiguous, K even, neither size 0.
-  static bool takes(const at::Tensor& weight);
-  static size_t bytes(const at::Tensor& weight);
+  // Whether a weight [rows, inner] in bf16 can be packed: inner even, neither size 0.
+  static bool takes(int64_t rows, int64_t inner);
+  static size_t bytes(int64_t rows, int64_t inner);
 
-  // Packs `weight` by all threads into `memory`.
+  // Room in `memory` for such a weight; what is in it says fill(), block by block.
+  PackedMatrix(int64_t rows, int64_t inner, std::shared_ptr<PackedMemory> memory, const CpuKernels& kernels);
+  // A weight [N, K] bf16 on the CPU whose rows are contiguous, packed by all threads.
   PackedMatrix(const at::Tensor& weight, std::shared_ptr<PackedMemory> memory, const CpuKernels& kernels);
+  // Packs blocks [begin, end) of kBlockRows rows each: `rows` [.., K] in source_dtype() are theirs, one behind another.
+  // Different blocks by different threads at a time.
+  void fill(const void* rows, int64_t begin, int64_t end) const;
+  at::ScalarType source_dtype() const { return at::kBFloat16; }
+  int64_t weight_rows() const { return weight_rows_; }
+  int64_t inner() const { return inner_; }
+  int64_t blocks() const;
 
   // Whether `kernels` are at least as fast as libtorch for so many rows of x, of any shape: measured (docs/performance.md).
   static bool suits(const CpuKernels& kernels, int64_t rows);
@@ -43,8 +52,8 @@ class PackedMatrix {
   // x [..., K] bf16 -> x W^T + bias, [..., N], rounded once. A row's bits depend on nothing but that row, W and bias:
   // not on the other rows, nor on threads. bias [N] bf16 or undefined.
   at::Tensor product(const at::Tensor& x, const at::Tensor& bias) const;
-  // The rows as they were, [N, K].
-  at::Tensor rows() const;
+  // Rows [begin, begin + count) as they were, [count, K].
+  at::Tensor rows(int64_t begin, int64_t count) const;
   const char* level() const { return kernels_->name; }
 
  private:

@@ -27,7 +27,7 @@ void pack(Bf16* packed, const Bf16* rows, int64_t stride, int64_t weight_rows, i
           int64_t end) {
   for (int64_t n = begin * kBlockRows; n < end * kBlockRows; ++n) {
     for (int64_t k = 0; k < inner; ++k) {
-      packed[place(inner, n, k)] = n < weight_rows ? rows[n * stride + k] : Bf16{0};
+      packed[place(inner, n, k)] = n < weight_rows ? rows[(n - begin * kBlockRows) * stride + k] : Bf16{0};
     }
   }
 }
@@ -35,7 +35,7 @@ void pack(Bf16* packed, const Bf16* rows, int64_t stride, int64_t weight_rows, i
 void unpack(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows, int64_t inner, int64_t begin,
             int64_t end) {
   for (int64_t n = begin * kBlockRows; n < end * kBlockRows && n < weight_rows; ++n) {
-    for (int64_t k = 0; k < inner; ++k) rows[n * stride + k] = packed[place(inner, n, k)];
+    for (int64_t k = 0; k < inner; ++k) rows[(n - begin * kBlockRows) * stride + k] = packed[place(inner, n, k)];
   }
 }
 
