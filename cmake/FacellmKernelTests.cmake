@@ -43,6 +43,10 @@ if(TARGET GTest::gtest_main AND unavailable)
   target_link_libraries(facellm_kernel_tests PRIVATE GTest::gtest_main)
 elseif(TARGET GTest::gtest_main)
   file(GLOB kernel_test_sources CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/*.cpp")
+  # The host's sampler, which needs no torch: the reference of the device's.
+  foreach(source generation/sampler generation/score_edits generation/score_scan generation/choice_rules core/cpu_level core/error)
+    list(APPEND kernel_test_sources "${CMAKE_CURRENT_SOURCE_DIR}/native/${source}.cpp")
+  endforeach()
   # Bugs planted into copies of the kernels, so that the checks are checked.
   set(planted "${CMAKE_CURRENT_BINARY_DIR}/cuda_on_cpu/planted.cpp")
   file(GLOB_RECURSE kernel_files CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/kernels/*.cu*" "${CMAKE_CURRENT_SOURCE_DIR}/native/kernels/*.h")

@@ -8,6 +8,10 @@ const NORM = 'add_rms_norm/add_rms_norm_cuda.cu';
 const NORM_LIMIT = 'add_rms_norm/add_rms_norm_cuda.h';
 const ROPE = 'rope_kv_append/rope_kv_append_cuda.cu';
 const SWIGLU = 'swiglu/swiglu_cuda.cu';
+const CHOOSE = 'choose_tokens/choose_tokens_cuda.cu';
+const REDUCE = 'common/block_reduce.cuh';
+const PHILOX = 'common/philox.cuh';
+const DECODE = 'paged_decode_attention/paged_decode_attention_cuda.cu';
 
 /** @typedef {{ name: string, exercise: string, file: string, find: string, replace: string, faults?: string[],
  *   says?: string, at?: string, isHarmless?: boolean }} Bug */
@@ -183,5 +187,74 @@ export const BUGS = [
     ...{ exercise: 'rope', file: ROPE },
     find: 'cuda::round_to<T>(__fmul_rn(-high, cuda::load(n + i)))',
     replace: '__fmul_rn(-high, cuda::load(n + i))',
+  },
+  {
+    name: 'a second reduction begins before the first was read',
+    ...{ exercise: 'choose', file: REDUCE, faults: ['kRace'], at: REDUCE },
+    find: '  __syncthreads();  // the reduction before this one has been read\n',
+    replace: '',
+    says: 'of shared memory',
+  },
+  {
+    name: 'digits are counted without atomics',
+    ...{ exercise: 'choose', file: CHOOSE, faults: ['kRace'], at: CHOOSE },
+    find: 'atomicAdd(&digits[key >> shift & 255u], measure(key, score));',
+    replace: 'digits[key >> shift & 255u] += measure(key, score);',
+    says: 'find_place',
+  },
+  {
+    name: 'digits are looked at before all are counted',
+    ...{ exercise: 'choose', file: CHOOSE, faults: ['kRace'], at: CHOOSE },
+    find: '    __syncthreads();\n    // The largest digit first.',
+    replace: '    // The largest digit first.',
+  },
+  {
+    name: 'the last ids of a vocabulary are not checked for',
+    ...{ exercise: 'choose', file: CHOOSE, faults: ['kOutOfBounds', 'kRace'], at: CHOOSE },
+    find: '  if (is_id) scores[row * vocabulary + id] = score;',
+    replace: '  scores[row * vocabulary + id] = score;',
+  },
+  {
+    name: 'equals of the last score under top-p all stay',
+    ...{ exercise: 'choose', file: CHOOSE },
+    find: 'border * (equals < at_border ? equals : at_border)',
+    replace: 'border * at_border',
+  },
+  {
+    name: 'a round of Philox is missing',
+    ...{ exercise: 'choose', file: PHILOX },
+    find: 'round < 10',
+    replace: 'round < 9',
+  },
+  {
+    name: 'forbidden ids are penalised and allowed again',
+    ...{ exercise: 'choose', file: CHOOSE },
+    find: 'score = is_allowed ? edited(score, rule, edits, static_cast<int>(id)) : -INFINITY;',
+    replace: 'score = edited(score, rule, edits, static_cast<int>(id));',
+  },
+  {
+    name: "the next tile's slots are written while this one's are read",
+    ...{ exercise: 'decode', file: DECODE, faults: ['kRace'], at: DECODE },
+    find: "    __syncthreads();  // before the next tile's slots and weights\n",
+    replace: '',
+    says: 'of dynamic shared memory',
+  },
+  {
+    name: 'the sums of earlier tiles are not corrected',
+    ...{ exercise: 'decode', file: DECODE },
+    find: 'sum[i] * correction[g]',
+    replace: 'sum[i]',
+  },
+  {
+    name: 'a block of another row is read',
+    ...{ exercise: 'decode', file: DECODE },
+    find: 'block_table[row * s.most_blocks + t / s.block_size]',
+    replace: 'block_table[t / s.block_size]',
+  },
+  {
+    name: 'an empty split is combined',
+    ...{ exercise: 'decode', file: DECODE },
+    find: '      if (own_maxima[i] == -INFINITY) continue;\n',
+    replace: '',
   },
 ];

@@ -17,6 +17,8 @@ const KERNELS = {
   odd_rows: 'swiglu',
   some_rows: 'swiglu',
   many_rows: 'swiglu',
+  choose: 'choose_tokens',
+  decode: 'paged_decode_attention',
 };
 /** @type {Set<string>} */
 const system = new Set();

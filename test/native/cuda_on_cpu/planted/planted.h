@@ -6,10 +6,20 @@
 
 #include "cuda_on_cpu.h"
 #include "tests/add_rms_norm_check.h"
+#include "tests/choose_tokens_check.h"
+#include "tests/paged_decode_attention_check.h"
 #include "tests/rope_kv_append_check.h"
 #include "tests/swiglu_check.h"
 
 namespace cuda_on_cpu {
+
+// A copy of a kernel has types of its own; their memory is the same.
+template <typename Work>
+void launch_planted(void (*launcher)(const Work&, bool, cudaStream_t), const facellm::ChooseTokens& work, bool is_bf16,
+                    cudaStream_t stream) {
+  static_assert(sizeof(Work) == sizeof work);
+  launcher(reinterpret_cast<const Work&>(work), is_bf16, stream);
+}
 
 struct PlantedBug {
   const char* name;
@@ -38,5 +48,15 @@ facellm::Comparison exercise_longest_norm(Launcher launcher, int64_t size) {
 }
 template <typename Launcher>
 facellm::Comparison exercise_rope(Launcher launcher) { return facellm::check_rope_kv_append_shapes(launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_choose(Launcher launcher) {
+  return facellm::check_choose_tokens<__nv_bfloat16>(
+      [&](const facellm::ChooseTokens& work, bool is_bf16, cudaStream_t stream) { launch_planted(launcher, work, is_bf16, stream); },
+      2079, facellm::choice_cases(), 3);
+}
+template <typename Launcher>
+facellm::Comparison exercise_decode(Launcher launcher) {
+  return facellm::check_paged_decode<float>(launcher, {4, 2, 16, 8, 2}, {1, 500, 0, 700});
+}
 
 }  // namespace cuda_on_cpu
