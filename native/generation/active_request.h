@@ -37,7 +37,8 @@ struct Row {
   TokenHistory history;
   uint32_t choice = 0;  // of the stream that it draws from
   RowPhase phase = RowPhase::kWaiting;
-  int64_t computed = 0;  // ids whose keys and values are in the pool
+  int64_t computed = 0;  // ids whose keys and values are in the pool, or will be when steps under way are done
+  int64_t unread = 0;    // ids that such steps choose: known to the device, not here
   int64_t most_tokens = 0;
   bool is_finished = false;
   std::shared_ptr<const TokenMask> mask;  // of the next token, once it has come
@@ -45,6 +46,7 @@ struct Row {
   RowResult result{};
 
   int64_t size() const { return static_cast<int64_t>(ids.size()); }
+  int64_t size_on_device() const { return size() + unread; }
 };
 
 struct Generation {

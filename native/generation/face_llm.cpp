@@ -79,6 +79,7 @@ std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<i
   check_prompt(state_->model.config(), prompt);
   for (const auto& image : prompt.images) check_pixels(image, image.rgb ? image.rgb->size() : 0);
   const c10::InferenceMode inference;
+  const auto stream = state_->engine.stream().enter();
   state_->require_usable();
   auto& stacks = state_->engine.adapters();
   stacks.set_all_rows(stacks.serial_of(adapters));
@@ -88,6 +89,7 @@ std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<i
 }
 
 AdapterInfo FaceLlm::load_adapter(const AdapterSource& source) {
+  const auto stream = state_->engine.stream().enter();
   // DoRA keeps norms of the base's weights.
   state_->files.require_unchanged();
   auto& adapters = state_->engine.adapters();

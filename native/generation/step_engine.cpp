@@ -24,6 +24,7 @@ std::string identity_of(const ImageInput& image, const AdapterIds& adapters) {
 
 StepEngine::StepEngine(InternVl& model, const LoadRequest& request, std::function<void()> require_unchanged)
     : model_(model),
+      stream_(model.options().device()),
       require_unchanged_(std::move(require_unchanged)),
       max_context_(std::min(request.max_context, model.config().text.max_position_embeddings)),
       limits_(plan_limits(request, model.language_model().slot_bytes(), model.options().device().is_cpu())),
@@ -36,6 +37,10 @@ StepEngine::StepEngine(InternVl& model, const LoadRequest& request, std::functio
     fill_ = {invariant_row_multiple(model.options()), limits_.total_blocks * limits_.block_size};
     pool_.clear(limits_.total_blocks);
     adapters_.set_row_multiple(fill_.multiple);
+  }
+  if (DeviceStep::serves(model)) {
+    const int64_t blocks = std::min(cache_.blocks_for(max_context_ + 1), limits_.total_blocks);
+    device_step_ = std::make_unique<DeviceStep>(model, pool_, limits_.most_rows, blocks);
   }
   publish_stats();
 }

@@ -10,7 +10,9 @@
 #include <set>
 #include <vector>
 
+#include "core/device_stream.h"
 #include "generation/active_request.h"
+#include "generation/device_step.h"
 #include "generation/next_tokens.h"
 #include "generation/picture_encoder.h"
 #include "generation/sampler.h"
@@ -38,6 +40,8 @@ class StepEngine {
   bool step();
 
   AdapterStacks& adapters() { return adapters_; }
+  // All work for the model goes to the engine's stream.
+  const DeviceStream& stream() const { return stream_; }
   void clear_caches();
   EngineStats stats() const;  // from any thread, as of the last step
 
@@ -62,8 +66,12 @@ class StepEngine {
   bool has_pixels(ActiveRequest& request, Picture& picture);
   bool encode();
   std::vector<RowShare> shares_of(const StepPlan& plan, const std::vector<Row*>& rows);
-  void set_adapter_rows(const std::vector<RowShare>& shares);
+  void set_adapter_rows(const std::vector<RowShare>& shares, int64_t places);
   void compute(const std::vector<RowShare>& shares);
+  bool follows(const StepPlan& plan, const std::vector<Row*>& rows) const;
+  bool compute_on_device(const std::vector<RowShare>& shares);
+  void read_device_step();
+  void settle();
   void take(const std::vector<RowShare>& shares, const at::Tensor& hidden, const Cancellation& cancellation);
   bool choose_undecided();
   void choose(const std::vector<Row*>& rows, const at::Tensor& hidden);
@@ -80,12 +88,14 @@ class StepEngine {
   void publish_stats();
 
   InternVl& model_;
+  DeviceStream stream_;
   std::function<void()> require_unchanged_;
   int64_t max_context_;
   PlanLimits limits_;
   BlockCache cache_;
   KvPool pool_;
   RowFill fill_;
+  std::unique_ptr<DeviceStep> device_step_;  // of a GPU; null: every step goes by the plan alone
   PictureEncoder encoder_;
   TokenIdentities identities_;
   AdapterStacks adapters_;

@@ -77,7 +77,7 @@ std::vector<RowShare> StepEngine::shares_of(const StepPlan& plan, const std::vec
     auto& row = *rows[i];
     // A planned row has room by the plan's arithmetic; if that is ever wrong it waits, nothing worse.
     if (row.phase == RowPhase::kWaiting || row.is_finished) continue;
-    RowShare share{&row, std::min(tokens, row.size() - row.computed)};
+    RowShare share{&row, std::min(tokens, row.size_on_device() - row.computed)};
     if (row.phase == RowPhase::kTree) {
       const auto& choosing = std::get<Choosing>(row.request->work);
       share.choices = next_group(choosing.request, choosing.next, kTreeTokens);
@@ -90,7 +90,7 @@ std::vector<RowShare> StepEngine::shares_of(const StepPlan& plan, const std::vec
   return shares;
 }
 
-void StepEngine::set_adapter_rows(const std::vector<RowShare>& shares) {
+void StepEngine::set_adapter_rows(const std::vector<RowShare>& shares, int64_t places) {
   std::vector<RowGroup> groups;
   int64_t rows = 0;
   for (const auto& share : shares) {
@@ -99,7 +99,8 @@ void StepEngine::set_adapter_rows(const std::vector<RowShare>& shares) {
     groups.back().count += share.tokens;
     rows += share.tokens;
   }
-  adapters_.set_rows((rows + fill_.multiple - 1) / fill_.multiple * fill_.multiple, groups);
+  const int64_t filled = (rows + fill_.multiple - 1) / fill_.multiple * fill_.multiple;
+  adapters_.set_rows(std::max(filled, places), groups);
 }
 
 void StepEngine::compute(const std::vector<RowShare>& shares) {
@@ -119,7 +120,7 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
   Stopwatch watch(model_.options().device());
   try {
     const auto lap = watch.lap(elapsed);
-    set_adapter_rows(shares);
+    set_adapter_rows(shares, 0);
     const auto batch = make_step_batch(model_, pool_, shares, fill_);
     const auto hidden = language_model.forward(batch, pool_, cancellation, {});
     ++counts_.steps;

@@ -52,7 +52,7 @@ PlannerRow StepEngine::planner_row(const Row& row, const std::vector<Row*>& befo
     result.length = row.computed;
     result.blocks = static_cast<int64_t>(row.blocks.blocks().size());
     result.releasable = row.blocks.exclusive();
-    result.missing = row.undecided.defined() ? 1 : row.size() - row.computed;
+    result.missing = row.undecided.defined() ? 1 : row.size_on_device() - row.computed;
     if (row.phase == RowPhase::kTree) {
       const auto& choosing = std::get<Choosing>(row.request->work);
       result.missing = tree_tokens(choosing.request, next_group(choosing.request, choosing.next, kTreeTokens));

@@ -23,20 +23,27 @@ bool is_done(const ActiveRequest& request) {
 bool StepEngine::step() {
   if (requests_.empty()) return false;
   const c10::InferenceMode inference;
+  const auto stream = stream_.enter();
   const auto clients = enter_clients();
   bool has_worked = false;
   try {
     drop_cancelled();
-    const bool has_chosen = choose_undecided();
-    const auto rows = rows_in_order();
-    const auto plan = this->plan(rows);
+    bool has_chosen = choose_undecided();
+    auto rows = rows_in_order();
+    auto plan = this->plan(rows);
+    if (device_step_ && device_step_->under_way() > 0 && !follows(plan, rows)) {
+      settle();
+      rows = rows_in_order();
+      plan = this->plan(rows);
+      has_chosen = true;
+    }
     for (const size_t i : plan.preempted) preempt(*rows[i]);
     for (const size_t i : plan.admitted) admit(*rows[i]);
     has_worked = encode() || has_chosen || !plan.preempted.empty() || !plan.admitted.empty();
     const auto shares = shares_of(plan, rows);
     note_memory();
     if (!shares.empty()) {
-      compute(shares);
+      if (!compute_on_device(shares)) compute(shares);
       has_worked = true;
     }
     require_unchanged_();
@@ -92,6 +99,7 @@ void StepEngine::finish_row(Row& row, FinishReason reason) {
   row.is_finished = true;
   row.result.finish_reason = reason;
   row.undecided.reset();
+  if (device_step_) device_step_->forget(row);
   row.blocks.release();
   std::erase(running_, &row);
   waiting_.remove(&row);

@@ -102,7 +102,10 @@ at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, co
     const auto q = rope_kv_append(layer.qkv(before.normalised), rotary.cos, rotary.sin, pool.keys(index),
                                   pool.values(index), batch.slots, config_.num_attention_heads,
                                   config_.num_key_value_heads);
-    const auto attended = layer.o_proj(attend(q, pool.keys(index), pool.values(index), batch.segments));
+    const auto& keys = pool.keys(index);
+    const auto& values = pool.values(index);
+    const auto attended = layer.o_proj(batch.decode ? paged_decode_attention(q, keys, values, *batch.decode)
+                                                    : attend(q, keys, values, batch.segments));
     auto after = add_rms_norm(before.residual, attended, layer.post_attention_layernorm,
                               config_.rms_norm_eps);
     delta = layer.down_proj(swiglu(layer.gate_up(after.normalised)));

@@ -6,10 +6,12 @@
 #include <ATen/ATen.h>
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "core/cancellation.h"
 #include "core/trace.h"
+#include "kernels/paged_decode_attention/paged_decode_attention.h"
 #include "layers/kv_pool.h"
 #include "layers/linear.h"
 #include "layers/paged_attention.h"
@@ -34,6 +36,7 @@ struct StepBatch {
   at::Tensor slots;       // [T] int64: of the pool, where each token's keys and values go
   std::vector<Segment> segments;  // what each may see; they cover the tokens in order
   bool is_invariant = false;      // by invariant_attention(); the last tokens may belong to no segment
+  std::optional<DecodeRows> decode = {};  // instead of segments: a token a row, all that they see known to the device alone
 };
 
 // Sequences one behind another in one row, none of which sees another: no padding anywhere.

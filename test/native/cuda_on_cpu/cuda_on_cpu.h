@@ -70,6 +70,8 @@ struct Settings {
   std::function<void(const Report&)> on_fault;
   // Called before each launch.
   std::function<void(const LaunchInfo&)> on_launch;
+  // True: the launch is not run now; `start` runs it, as often as wanted, as a graph's does. Not set: none.
+  std::function<bool(const std::function<int()>& start)> take_over;
   // The address at which a kernel reaches what the host calls `pointer`; every pointer among a kernel's arguments goes
   // through it (not those within structures). Not set: the same.
   const void* (*translate)(const void* pointer) = nullptr;

@@ -7,6 +7,7 @@
 #include "alias.h"
 #include "device_state.h"
 #include "device_memory.h"
+#include "graph.h"
 #include "record.h"
 
 namespace pretend_cuda {
@@ -38,10 +39,14 @@ at::Tensor& copy_(at::Tensor& self, const at::Tensor& source, bool non_blocking)
   const OnDevice on((self.is_cuda() ? self : source).get_device());
   if (self.is_cuda() && source.is_cuda()) {
     note_copy(Copy::kOnDevice, self, source);
-    const Inside inside;
-    HostAliases aliases;
-    auto target = aliases.of(self);
-    target.copy_(aliases.of(source));
+    const auto copy = [self, source] {
+      const Inside inside;
+      HostAliases aliases;
+      auto target = aliases.of(self);
+      target.copy_(aliases.of(source));
+    };
+    if (!is_inside()) record_node(copy);
+    copy();
     return self;
   }
   const bool is_same = self.scalar_type() == source.scalar_type();

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "device_memory.h"
+#include "graph.h"
 #include "record.h"
 
 namespace pretend_cuda {
@@ -22,7 +23,7 @@ thread_local std::array<c10::StreamId, kDevices> the_streams{};
 std::atomic<c10::StreamId> next_stream{1};
 
 struct Event {
-  int64_t copies;
+  int64_t copies, operations;  // so many were begun before it
   std::chrono::steady_clock::time_point time;
   bool is_timed;
 };
@@ -34,7 +35,8 @@ void require(c10::DeviceIndex device) {
 struct DeviceAllocator final : c10::Allocator {
   c10::DataPtr allocate(size_t bytes) override {
     void* const p = pretend_cuda::allocate(bytes, the_device);
-    return {p, p, &release, c10::Device(c10::kCUDA, the_device)};
+    const auto free = keep_for_recording(p) ? [](void*) {} : &release;
+    return {p, p, free, c10::Device(c10::kCUDA, the_device)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &release; }
   void copy_data(void* to, const void* from, size_t bytes) const override {
@@ -73,12 +75,15 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
 
   void record(void** event, const c10::Stream&, c10::DeviceIndex, c10::EventFlag flag) const override {
     if (*event == nullptr) *event = new Event;
-    *static_cast<Event*>(*event) = {last_copy(), std::chrono::steady_clock::now(), flag == c10::EventFlag::BACKEND_DEFAULT};
+    *static_cast<Event*>(*event) = {last_copy(), begun_operations(), std::chrono::steady_clock::now(), flag == c10::EventFlag::BACKEND_DEFAULT};
   }
   void block(void*, const c10::Stream&) const override {}
   bool queryEvent(void*) const override { return true; }
   void synchronizeEvent(void* event) const override {
-    if (event != nullptr) finish_copies(static_cast<Event*>(event)->copies, "event");
+    if (event == nullptr) return;
+    const auto& own = *static_cast<Event*>(event);
+    // While the host waits for it the device has more to do.
+    finish_copies(own.copies, begun_operations() > own.operations ? "event, with work behind it" : "event");
   }
   double elapsedTime(void* begin, void* end, c10::DeviceIndex) const override {
     const auto &from = *static_cast<Event*>(begin), &to = *static_cast<Event*>(end);

@@ -7,6 +7,7 @@
 #include "cuda_on_cpu.h"
 #include "device_state.h"
 #include "device_memory.h"
+#include "graph.h"
 #include "pretend_cuda.h"
 #include "record.h"
 
@@ -52,6 +53,11 @@ const int is_installed = [] {
   auto& settings = cuda_on_cpu::settings();
   settings.translate = [](const void* p) -> const void* { return host_alias(p); };
   settings.on_launch = &before_launch;
+  settings.take_over = [](const std::function<int()>& start) {
+    if (!is_recording()) return false;
+    record_node([start] { start(); });
+    return true;
+  };
   // The host goes on, and learns of it what a GPU would tell.
   settings.on_fault = [](const cuda_on_cpu::Report& report) { complain(report.text); };
   return 0;

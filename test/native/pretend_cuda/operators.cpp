@@ -15,6 +15,7 @@
 #include "alias.h"
 #include "device_state.h"
 #include "device_memory.h"
+#include "graph.h"
 #include "record.h"
 
 namespace pretend_cuda {
@@ -145,6 +146,28 @@ c10::IValue aliased(const c10::IValue& value, HostAliases& aliases) {
 
 bool is_written(const c10::Argument& argument) { return argument.alias_info() != nullptr && argument.alias_info()->isWrite(); }
 
+// A call of a graph once more: on the same tensors, into the results of the call that was recorded.
+void repeat(const c10::OperatorHandle& op, const std::vector<c10::IValue>& arguments, const std::vector<at::Tensor>& results) {
+  const Inside inside;
+  const at::AutoDispatchBelowADInplaceOrView below;
+  HostAliases aliases;
+  torch::jit::Stack stack;
+  for (const auto& value : arguments) stack.push_back(aliased(value, aliases));
+  op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), &stack);
+  std::vector<at::Tensor> own;
+  for (const auto& value : stack) {
+    if (value.isTensor()) own.push_back(value.toTensor());
+    if (value.isTensorList()) {
+      for (const at::Tensor& x : value.toTensorList()) own.push_back(x);
+    }
+  }
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (!own[i].defined() || own[i].numel() == 0 || is_host_alias(own[i].storage().data())) continue;  // or it is there already
+    auto target = aliases.of(results[i]);
+    target.copy_(own[i]);
+  }
+}
+
 void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const auto& schema = op.schema();
   const size_t count = schema.arguments().size(), base = stack->size() - count;
@@ -157,6 +180,7 @@ void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
       break_rule("the host's generator: " + schema.name());
     }
   }
+  const bool is_recorded = is_recording() && !is_inside();
   if (makes_host_wait(schema.name(), arguments)) finish_copies(last_copy(), schema.name().c_str() + 6);
   const Inside inside;
   const at::AutoDispatchBelowADInplaceOrView below;
@@ -185,6 +209,16 @@ void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
       value = list;
     }
   }
+  if (!is_recorded) return;
+  std::vector<at::Tensor> given;
+  for (size_t r = 0; r < results; ++r) {
+    const auto& value = (*stack)[first + r];
+    if (value.isTensor()) given.push_back(value.toTensor());
+    if (value.isTensorList()) {
+      for (const at::Tensor& x : value.toTensorList()) given.push_back(x);
+    }
+  }
+  record_node([op, arguments, given] { repeat(op, arguments, given); });
 }
 
 }  // namespace

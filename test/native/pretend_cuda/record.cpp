@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "device_memory.h"
+#include "graph.h"
 #include "pretend_cuda.h"
 
 namespace pretend_cuda {
@@ -20,6 +21,7 @@ struct Books {
   std::mutex mutex;
   Counts counts;
   std::vector<std::string> complaints;
+  int64_t operations = 0;
 };
 Books& books() {
   static Books& only = *new Books;
@@ -99,12 +101,21 @@ Inside::~Inside() { --depth; }
 bool is_inside() { return depth > 0; }
 
 void note_operation(const std::string& name) {
-  book([&](Counts& c) { ++c.operations[name]; });
+  book([&](Counts& c) {
+    ++c.operations[name];
+    ++books().operations;
+  });
+}
+
+int64_t begun_operations() {
+  const std::lock_guard lock(books().mutex);
+  return books().operations;
 }
 
 void note_wait(const std::string& reason) {
   book([&](Counts& c) { ++c.waits[reason]; });
   break_rule("the host waits: " + reason);
+  if (is_recording()) complain("the host waits while a graph is recorded: " + reason);
 }
 
 void note_allocation(size_t bytes) {
@@ -128,6 +139,7 @@ void note_copy(Copy kind, const at::TensorBase& target, const at::TensorBase& so
     if (kind == Copy::kDownload) c.downloaded_bytes += bytes;
     if (kind == Copy::kPinnedUpload || kind == Copy::kPageableUpload) c.uploaded_bytes += bytes;
   });
+  if (is_recording() && kind != Copy::kOnDevice) complain("a copy between host and device is part of a graph: " + text_of(target));
   if (kind == Copy::kDownload) break_rule("a copy to the host: " + text_of(source));
   if (kind == Copy::kPageableUpload) break_rule("a copy from pageable memory: " + text_of(target));
   if (is_in_step()) add_line("copy " + text_of(target) + " from " + text_of(source));

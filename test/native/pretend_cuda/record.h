@@ -20,6 +20,7 @@ class Inside {
 bool is_inside();
 
 void note_operation(const std::string& name);
+int64_t begun_operations();  // since the process began
 void note_wait(const std::string& reason);
 void note_allocation(size_t bytes);
 enum class Copy { kPinnedUpload, kPageableUpload, kDownload, kOnDevice };

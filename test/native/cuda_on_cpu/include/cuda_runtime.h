@@ -181,22 +181,24 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
     void (*kernel)(Parameters...);
     std::tuple<Parameters...> values;
   };
-  const std::tuple<Parameters...> given{std::forward<Arguments>(arguments)...};
-  Call call{kernel, std::apply([](const auto&... value) {
-              return std::tuple<Parameters...>{cuda_on_cpu::argument<Parameters>(value)...};
-            }, given)};
-  const auto told = std::apply([](const auto&... value) {
-    return std::array<cuda_on_cpu::Argument, sizeof...(Parameters)>{
-        cuda_on_cpu::Argument{&value, sizeof value, std::is_pointer_v<std::remove_cvref_t<decltype(value)>>}...};
-  }, given);
-  const auto run_thread = [](void* data) {
-    auto& own = *static_cast<Call*>(data);
-    std::apply(own.kernel, own.values);
+  const auto start = [kernel, config = *config, given = std::tuple<Parameters...>{std::forward<Arguments>(arguments)...}]() -> int {
+    Call call{kernel, std::apply([](const auto&... value) {
+                return std::tuple<Parameters...>{cuda_on_cpu::argument<Parameters>(value)...};
+              }, given)};
+    const auto told = std::apply([](const auto&... value) {
+      return std::array<cuda_on_cpu::Argument, sizeof...(Parameters)>{
+          cuda_on_cpu::Argument{&value, sizeof value, std::is_pointer_v<std::remove_cvref_t<decltype(value)>>}...};
+    }, given);
+    const auto run_thread = [](void* data) {
+      auto& own = *static_cast<Call*>(data);
+      std::apply(own.kernel, own.values);
+    };
+    return cuda_on_cpu::run({reinterpret_cast<const void*>(kernel), run_thread, &call, sizeof call, config.gridDim,
+                             config.blockDim, config.dynamicSmemBytes, config.stream, told.data(), told.size()});
   };
-  return static_cast<cudaError_t>(cuda_on_cpu::run({reinterpret_cast<const void*>(kernel), run_thread, &call,
-                                                    sizeof call, config->gridDim, config->blockDim,
-                                                    config->dynamicSmemBytes, config->stream, told.data(),
-                                                    told.size()}));
+  const auto& take_over = cuda_on_cpu::settings().take_over;
+  if (take_over && take_over(start)) return cudaSuccess;
+  return static_cast<cudaError_t>(start());
 }
 
 template <typename... Parameters>

@@ -1,0 +1,80 @@
+// The step in which every row computes one token, resident on a GPU: ids, positions, lengths and slots live there and the
+// step moves them on itself; attention and choice read them there. So the next step can be started before this one's tokens
+// are read, and a step of a number of rows is one graph, captured once. The body is the same in both.
+#pragma once
+
+#include <c10/core/Event.h>
+
+#include <array>
+#include <deque>
+#include <map>
+#include <optional>
+
+#include "core/device_graph.h"
+#include "generation/next_tokens.h"
+#include "generation/step_buffers.h"
+#include "model/internvl.h"
+
+namespace facellm {
+
+class DeviceStep {
+ public:
+  // Whether this device and this model's heads can do it.
+  static bool serves(const InternVl& model);
+
+  // most_blocks: that a row may have.
+  DeviceStep(const InternVl& model, const KvPool& pool, int64_t most_rows, int64_t most_blocks);
+
+  // Whether these rows' next tokens can be chosen on the device.
+  bool takes(std::span<Row* const> rows) const;
+  // Whether a step of just these rows can follow the last one unread: nothing that the host must tell before depends on
+  // tokens that it does not know.
+  bool continues(std::span<Row* const> rows) const;
+  // So many places a step of `rows` rows has: those behind the rows are empty.
+  static int64_t places_of(int64_t rows);
+
+  // Starts a step. Each row has its block for the token that is computed. `is_base`: no row has adapters, which alone is
+  // captured. What it throws has changed nothing that the next upload does not mend.
+  void begin(std::span<Row* const> rows, bool is_base);
+
+  // Steps begun and not read: at most two.
+  size_t under_way() const { return steps_.size(); }
+  struct Token {
+    Row* row;
+    Chosen chosen;
+    ChoiceStatus status;
+  };
+  struct Read {
+    std::vector<Token> tokens;  // of rows that have not gone meanwhile
+    double milliseconds;        // that the step took on the device
+  };
+  // The tokens of the oldest step, waited for. One has to be under way.
+  Read read();
+  // The row has gone: whatever is chosen for it is nobody's.
+  void forget(const Row& row);
+
+ private:
+  struct Ring {  // of pinned memory
+    at::Tensor chosen;
+    std::optional<c10::Event> begin, end;
+  };
+  struct Begun {
+    std::vector<Row*> rows;  // null: gone
+    size_t slot;
+  };
+  void run(int64_t places);
+  void compute(int64_t places) const;
+
+  const InternVl& model_;
+  const KvPool& pool_;
+  int64_t most_rows_;
+  StepBuffers buffers_;
+  std::array<Ring, 2> ring_;
+  size_t next_slot_ = 0;
+  std::deque<Begun> steps_;
+  bool is_stale_ = true;      // the buffers do not hold the last step's rows
+  int64_t known_blocks_ = 0;  // of all rows, that the buffers' table holds
+  std::map<int64_t, std::unique_ptr<DeviceGraph>> graphs_;  // by places; null: run once without
+};
+
+}  // namespace facellm

@@ -1,0 +1,102 @@
+// Steps that are resident on the device, against the host's plain ones: the same ids in whatever company, eager or as a graph,
+// the log-probabilities as close as the two attentions are; and what such a step costs.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "pretend_cuda.h"
+#include "requests.h"
+
+namespace pretend_cuda {
+namespace {
+
+std::unique_ptr<facellm::FaceLlm> load_on(const std::string& device, int64_t kv_bytes = 1 << 24) {
+  auto request = on_device("fp32");
+  request.device = device;
+  request.kv_bytes = kv_bytes;
+  return facellm::FaceLlm::load(request, [](int64_t, int64_t) {}, {});
+}
+
+TEST(DeviceStep, AnswersAreThoseOfTheHost) {
+  const auto device = load_on("cuda"), host = load_on("cpu");
+  for (const int64_t tokens : {1, 2, 3, 4, 70}) {
+    facellm::Driver here(*host), there(*device);
+    const auto request = generation(prompt(9, false), tokens);
+    EXPECT_EQ(there.ids(request), here.ids(request)) << tokens;
+  }
+}
+
+std::vector<int32_t> words(int32_t first, int64_t count) {
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < count; ++i) ids.push_back(10 + (first * 131 + static_cast<int32_t>(i) * 17) % 2000);
+  return ids;
+}
+
+class DeviceStepSchedules : public testing::TestWithParam<uint64_t> {};
+
+// Requests join and are cancelled, in a pool a fourth of what they need; what of them is drawn has penalties, too, in part.
+TEST_P(DeviceStepSchedules, AnswersAreThoseOfAQuietHost) {
+  constexpr int64_t kBlockBytes = 2 * 2 * 2 * 16 * 4 * 64;  // layers, keys and values, heads, size, fp32, slots
+  std::mt19937_64 random(GetParam());
+  const auto below = [&](uint64_t n) { return static_cast<int64_t>(random() % n); };
+  const auto quiet = load_on("cpu"), crowded = load_on("cuda", 12 * kBlockBytes);
+  std::vector<facellm::GenerateRequest> requests;
+  for (int i = 0; i < 10; ++i) {
+    facellm::Prompt prompt{words(static_cast<int32_t>(below(3)), 40 + below(60)), {}};
+    const auto own = words(50 + i, 1 + below(30));
+    prompt.ids.insert(prompt.ids.end(), own.begin(), own.end());
+    auto request = generation(std::move(prompt), 1 + below(60));
+    request.uses_prefix_cache = true;
+    switch (below(4)) {
+      case 0: break;
+      case 1: request.sampling = {.temperature = 1.5, .top_p = 0.95, .seed = 7}; break;
+      case 2: request.sampling = {.temperature = 1.2, .top_k = 20, .seed = 8, .frequency_penalty = 0.5}; break;
+      default: request.sampling = {.is_greedy = true, .repetition_penalty = 1.3, .min_tokens = 5}; break;
+    }
+    // Ids that end an answer, so that some end unforeseen.
+    for (int32_t id = static_cast<int32_t>(below(40)); id < 2072; id += 40) request.eos_ids.push_back(id);
+    requests.push_back(std::move(request));
+  }
+  facellm::Driver here(*quiet), there(*crowded);
+  std::vector<std::vector<int32_t>> wanted;
+  std::vector<std::vector<float>> log_probs;
+  for (const auto& request : requests) {
+    const auto outcome = here.submit(request);
+    here.run();
+    wanted.push_back(here.client->tokens[{outcome->id, 0}]);
+    log_probs.push_back(here.client->log_probs[{outcome->id, 0}]);
+  }
+  std::vector<std::shared_ptr<facellm::Outcome<facellm::GenerateResult>>> outcomes;
+  std::vector<bool> is_cancelled(requests.size());
+  while (outcomes.size() < requests.size()) {
+    outcomes.push_back(there.submit(requests[outcomes.size()]));
+    for (int64_t steps = below(12); steps > 0; --steps) crowded->step();
+    const auto victim = static_cast<size_t>(below(outcomes.size()));
+    if (below(4) != 0 || outcomes[victim]->is_over()) continue;
+    is_cancelled[victim] = true;
+    outcomes[victim]->cancellation->request();
+  }
+  there.run();
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const auto& tokens = there.client->tokens[{outcomes[i]->id, 0}];
+    const auto& own = there.client->log_probs[{outcomes[i]->id, 0}];
+    ASSERT_TRUE(outcomes[i]->is_over()) << i;
+    if (!is_cancelled[i]) {
+      ASSERT_TRUE(outcomes[i]->result) << outcomes[i]->error->what();
+      EXPECT_EQ(tokens.size(), wanted[i].size()) << i;
+    }
+    ASSERT_LE(tokens.size(), wanted[i].size());
+    for (size_t t = 0; t < tokens.size(); ++t) {
+      ASSERT_EQ(tokens[t], wanted[i][t]) << i << ", token " << t;
+      ASSERT_NEAR(own[t], log_probs[i][t], 2e-5) << i << ", token " << t;
+    }
+  }
+  const auto stats = crowded->stats();
+  EXPECT_EQ(stats.used_blocks, 0);
+  EXPECT_EQ(stats.running_rows + stats.waiting_requests, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Random, DeviceStepSchedules, testing::Range<uint64_t>(0, 3));
+
+}  // namespace
+}  // namespace pretend_cuda
