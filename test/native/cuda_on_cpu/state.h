@@ -84,8 +84,9 @@ extern Running running;
 // Held by a launch, and by who changes regions.
 std::recursive_mutex& launching();
 
-// The thread whose code runs on this thread of the host; null: the host's own.
-extern constinit thread_local Thread* current __attribute__((tls_model("initial-exec")));
+// The thread whose code runs on this thread of the host; null: the host's own. Not of the static block of a process: kernels' shared
+// memory is thread-local, too, and a library that is loaded late finds little room there.
+extern constinit thread_local Thread* current;
 
 // While it lives, loads and stores are the emulation's. Everything that a kernel calls here begins with it.
 class Outside {
