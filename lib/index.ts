@@ -144,6 +144,7 @@ export {
   type LoadProgress,
   mergeAdapter,
   type MergeOptions,
+  type ModelMemory,
   type ModelShape,
   type ModelWarning,
   nanoShape,

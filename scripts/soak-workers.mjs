@@ -3,7 +3,7 @@
  * Terminates worker threads in the middle of native work, many times over, and then asks whether the
  * engine is still the one it was: the same answer, no thread or memory left behind.
  *
- *     node scripts/soak-workers.mjs [terminations, default 1800] [at once, default 4]
+ *     node scripts/soak-workers.mjs [terminations, default 1000] [at once, default 4]
  *
  * Needs what `npm run build` makes. Not part of the tests: it takes minutes. Delays are drawn from a
  * seeded generator, so that terminations fall on start, loading, prefill and decoding alike.
@@ -19,7 +19,7 @@ import { readCheckpointConfig, readCheckpointFiles } from '../dist/checkpoint/in
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const ADDON = process.env.FACELLM_ADDON ?? join(ROOT, 'build', 'Release', 'facellm.node');
 const CHECKPOINT = join(ROOT, 'golden', 'ckpt-300m');
-const terminations = Number(process.argv[2] ?? 1800);
+const terminations = Number(process.argv[2] ?? 1000);
 const atOnce = Number(process.argv[3] ?? 4);
 
 const [files, config] = await Promise.all([
@@ -46,6 +46,8 @@ const greedy = {
   minP: 0,
   repetitionPenalty: 1,
   seed: 0,
+  ...{ frequencyPenalty: 0, presencePenalty: 0, minTokens: 0, topLogProbs: 0, logProbs: 'raw' },
+  ...{ biasIds: new Int32Array(), biases: new Float32Array() },
 };
 const request = (/** @type {number} */ maxNewTokens) => ({
   prompt: { ids: Int32Array.of(5, 6, 7, 8), images: [] },
@@ -54,6 +56,7 @@ const request = (/** @type {number} */ maxNewTokens) => ({
   maxNewTokens,
   eosIds: [],
   usesPrefixCache: true,
+  isMasked: false,
   adapters: [],
 });
 

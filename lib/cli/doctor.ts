@@ -7,20 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { loadAddon } from '../binding/load.js';
 import type { NativeAddon, NativeRuntimeInfo } from '../binding/native.js';
 import { FaceLlmError } from '../errors.js';
+import { type DoctorFlags, describeMachine, describeModel, type Finding } from './doctor-memory.js';
 import { describeError } from './output.js';
 import type { ParityReport } from './parity.js';
-
-export interface DoctorFlags {
-  readonly json?: boolean;
-}
-
-interface Finding {
-  readonly name: string;
-  readonly found: string;
-  /** `missing` is needed, `absent` is optional. */
-  readonly state: 'ok' | 'absent' | 'missing';
-  readonly remedy?: string;
-}
 
 interface SearchStep {
   readonly place: string;
@@ -150,7 +139,7 @@ function describeBackends(addon: NativeAddon, info: NativeRuntimeInfo): Finding[
   ];
 }
 
-async function inspectAddon(): Promise<{
+async function inspectAddon(flags: DoctorFlags): Promise<{
   readonly findings: readonly Finding[];
   readonly parity: readonly ParityReport[];
 }> {
@@ -180,6 +169,7 @@ async function inspectAddon(): Promise<{
     ...describeRuntime(info),
     describeKernels(info),
     ...describeBackends(addon, info),
+    ...(flags.model === undefined ? [] : [await describeModel(addon, info, flags.model, flags)]),
   ];
   for (const device of ['cpu', ...(info.gpus.length > 0 ? ['cuda:0'] : [])]) {
     try {
@@ -201,7 +191,7 @@ async function inspectAddon(): Promise<{
 
 /** Resolves to the exit code: 0 if everything needed is there and the self-test passes. */
 export async function runDoctor(flags: DoctorFlags): Promise<number> {
-  const { findings: inside, parity } = await inspectAddon();
+  const { findings: inside, parity } = await inspectAddon(flags);
   const cuda = 'only for a GPU: install the CUDA toolkit, then run `npx facellm build`';
   const findings: Finding[] = [
     {
@@ -224,6 +214,7 @@ export async function runDoctor(flags: DoctorFlags): Promise<number> {
       false,
       'only for a GPU: install its driver',
     ),
+    describeMachine(),
     ...inside,
   ];
   const isHealthy =

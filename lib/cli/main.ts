@@ -9,6 +9,7 @@ import { packageVersion } from '../packages/version.js';
 import { addAnswerOptions } from './answer-options.js';
 import type { AskFlags } from './ask.js';
 import type { ChooseFlags } from './choose.js';
+import type { DoctorFlags } from './doctor-memory.js';
 import type { DownloadFlags } from './download.js';
 import type { EvaluateFlags } from './evaluate.js';
 import { addEvaluateOptions } from './evaluate-options.js';
@@ -18,6 +19,7 @@ import type { InitFlags } from './init.js';
 import {
   addAdapterOption,
   addDeterministicOption,
+  addDeviceOptions,
   addEngineOptions,
   addJsonOption,
   addModelOptions,
@@ -75,7 +77,7 @@ export function createProgram(finish: Finish): Command {
       await runChoose(photo, question, flags, process);
     });
 
-  addJsonOption(addPromptOptions(addModelOptions(program.command('plan'))))
+  addJsonOption(addPromptOptions(addEngineOptions(addModelOptions(program.command('plan')))))
     .description('tiles, tokens and memory of pictures, without loading weights')
     .argument('<photo...>', 'pictures')
     .action(async (photos: string[], flags: PlanFlags) => {
@@ -189,9 +191,11 @@ export function createProgram(finish: Finish): Command {
       finish(await runBuild(flags));
     });
 
-  addJsonOption(program.command('doctor'))
+  addJsonOption(addEngineOptions(addDeviceOptions(program.command('doctor'))))
     .description('what this machine has, what is missing and how to get it, and a parity self-test')
-    .action(async (flags: { readonly json?: boolean }) => {
+    .option('--model <dir>', 'tell too what this checkpoint would take; nothing of it is loaded')
+    .option('--subfolder <name>', 'folder inside the checkpoint')
+    .action(async (flags: DoctorFlags) => {
       const { runDoctor } = await import('./doctor.js');
       finish(await runDoctor(flags));
     });

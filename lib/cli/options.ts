@@ -89,20 +89,25 @@ function device(text: string): string {
 
 export const DOWNLOAD = ['--download', 'fetch what the cache lacks of a hub id'] as const;
 
-export function addModelOptions(command: Command): Command {
+export function addDeviceOptions(command: Command): Command {
   return command
-    .requiredOption(
-      '--model <dir>',
-      'checkpoint folder, or a hub id in the local Hugging Face cache',
-    )
-    .option('--subfolder <name>', 'folder inside the checkpoint')
-    .option(...DOWNLOAD)
     .addOption(
       new Option('--device <name>', 'cpu, cuda or cuda:N (default: a GPU if usable)').argParser(
         device,
       ),
     )
-    .addOption(new Option('--dtype <name>', 'default: as stored').choices(['fp32', 'bf16']))
+    .addOption(new Option('--dtype <name>', 'default: as stored').choices(['fp32', 'bf16']));
+}
+
+export function addModelOptions(command: Command): Command {
+  const model = command
+    .requiredOption(
+      '--model <dir>',
+      'checkpoint folder, or a hub id in the local Hugging Face cache',
+    )
+    .option('--subfolder <name>', 'folder inside the checkpoint')
+    .option(...DOWNLOAD);
+  return addDeviceOptions(model)
     .option('--threads <n>', 'threads of the engine', wholeNumber(1))
     .option('--no-mmap', 'copy the weights instead of mapping their files');
 }

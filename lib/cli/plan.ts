@@ -2,19 +2,18 @@
 import { loadAddon } from '../binding/load.js';
 import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
 import type { Sampling } from '../generation/index.js';
-import { planWith } from '../model/plan.js';
+import { planCheckpoint } from '../model/checkpoint-memory.js';
+import { loadOptions } from '../model/load.js';
+import { type Plan, planWith } from '../model/plan.js';
 import { readServingSettings, resolvePromptOptions } from '../model/serving-settings.js';
 import { fetchModels } from './download-reporter.js';
-import type { OutputFlags, PromptFlags } from './options.js';
-import { promptOptions } from './options.js';
+import { checkFields } from '../options/index.js';
+import { memoryLines } from './memory.js';
+import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
+import { loadOptionsOf, promptOptions } from './options.js';
 import { type Console, formatBytes, table } from './output.js';
 
-export interface PlanFlags extends PromptFlags, OutputFlags {
-  readonly model: string;
-  readonly subfolder?: string;
-  readonly download?: boolean;
-  readonly dtype?: 'fp32' | 'bf16';
-}
+export interface PlanFlags extends ModelFlags, PromptFlags, OutputFlags {}
 
 export async function runPlan(
   photos: readonly string[],
@@ -22,16 +21,18 @@ export async function runPlan(
   streams: Console,
 ): Promise<void> {
   const { subfolder } = flags;
+  const checked = checkFields(loadOptions, loadOptionsOf(flags), 'the flags are wrong');
   await fetchModels(flags.model, [], flags, streams.stderr);
   const directory = await resolveCheckpoint(
     flags.model,
     subfolder === undefined ? {} : { subfolder },
   );
   const config = await readCheckpointConfig(directory);
-  const dtype = flags.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32');
+  const addon = loadAddon();
+  const memory = await planCheckpoint(addon, directory, config, checked);
   const recorded = await readServingSettings(directory, 'FACELLM_CONFIG_INVALID');
   const options = resolvePromptOptions(promptOptions(flags), recorded, config.layout);
-  const plan = await planWith(loadAddon(), config, dtype, photos, options);
+  const plan = await planWith(addon, config, memory, photos, options);
   if (flags.json) {
     streams.stdout.write(`${JSON.stringify(plan)}\n`);
     return;
@@ -48,10 +49,18 @@ export async function runPlan(
   streams.stdout.write(
     `${table([['picture', 'pixels', 'grid', 'tiles', 'tokens'], ...rows])}\n` +
       `${plan.promptTokens} tokens, ${share} % of the position limit; tiles of ${plan.tileSize} pixels\n` +
-      `memory beside the weights: ${formatBytes(kvCacheBytes)} keys and values, ` +
+      `memory of the pictures: ${formatBytes(kvCacheBytes)} keys and values, ` +
       `${formatBytes(featureBytes)} image vectors, ${formatBytes(visionActivationBytes)} while encoding\n` +
+      `memory of the model on ${memoryLines(plan.engine).join('\n  ')}\n` +
+      `${describeRoom(plan)}\n` +
       `answers: ${describeSampling(plan.sampling)}\n`,
   );
+}
+
+function describeRoom({ requestsAtOnce, promptTokens, engine }: Plan): string {
+  return requestsAtOnce > 0
+    ? `room for ${requestsAtOnce} questions about the pictures at a time`
+    : `the pictures do not fit: ${promptTokens} tokens of ${engine.maxContext}; use fewer tiles or pictures, or a larger --max-context`;
 }
 
 function describeSampling(sampling: Omit<Sampling, 'seed'>): string {

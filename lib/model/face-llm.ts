@@ -254,7 +254,7 @@ export class FaceLlm implements AsyncDisposable {
       planWith(
         this.#parts.addon,
         this.#parts.config,
-        this.#info.dtype,
+        this.#parts.memory,
         toList(taken),
         this.#watch.resolve(checked, lease.adapters),
       ),

@@ -41,6 +41,7 @@ export {
   type LoadProgress,
   type ModelWarning,
 } from './load.js';
+export type { ModelMemory } from './memory-plan.js';
 export type { ImagePlan, Plan } from './plan.js';
 export type { Preparation, PreparedPrompt } from './prepared.js';
 export { type PromptOptions, promptShape } from './prompt-options.js';

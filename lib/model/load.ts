@@ -29,7 +29,7 @@ import {
 } from '../options/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
 import { checkpointIdentity, modelIdentity } from './fingerprint.js';
-import { planMemory } from './memory-plan.js';
+import { describeMemory, type ModelMemory, planMemory } from './memory-plan.js';
 import { readServingSettings, type ServingSettings } from './serving-settings.js';
 
 export type Dtype = 'fp32' | 'bf16';
@@ -113,9 +113,6 @@ export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const DEFAULT_IMAGE_CACHE = 256 * 2 ** 20;
-const DEFAULT_PREFIX_CACHE = 512 * 2 ** 20;
-
 /** A loaded model's parts. */
 export interface ModelParts {
   readonly addon: NativeAddon;
@@ -123,6 +120,7 @@ export interface ModelParts {
   readonly tokens: TokenRouter;
   /** Of prompt and answer together, at most. */
   readonly maxContext: number;
+  readonly memory: ModelMemory;
   readonly deterministic: boolean;
   /** Of everything but adapters that an answer follows from: see fingerprint.ts. */
   readonly identity: string;
@@ -191,13 +189,13 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
     ]);
     const checkpoint = checkpointIdentity(files);
     checkpoint.catch(() => undefined); // of damaged weights the engine says what is wrong
-    const { native, maxContext } = await loadNative(addon, config, files, tokenizer, options);
+    const { native, memory } = await loadNative(addon, config, files, tokenizer, options);
     const { deterministic = false } = options;
     const runtime = await addon.runtimeInfo().promise;
     const identity = modelIdentity(await checkpoint, native.info(), runtime, deterministic);
     return {
       ...{ deterministic, identity },
-      ...{ addon, native, directory, config, settings, maxContext },
+      ...{ addon, native, directory, config, settings, memory, maxContext: memory.maxContext },
       tokens: new TokenRouter(native),
       pixels: new PixelDesk(native),
       images: new KnownImages(addon),
@@ -220,13 +218,13 @@ async function loadNative(
   files: CheckpointFiles,
   tokenizer: Promise<unknown>,
   options: LoadOptions,
-): Promise<{ readonly native: NativeModel; readonly maxContext: number }> {
+): Promise<{ readonly native: NativeModel; readonly memory: ModelMemory }> {
   if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
   const device = options.device ?? (await defaultDevice(addon));
   options.signal?.throwIfAborted();
-  const dtype = options.dtype ?? (config.dtype === 'bf16' ? 'bf16' : 'fp32');
-  const prefixCacheBytes = options.prefixCacheBytes ?? DEFAULT_PREFIX_CACHE;
-  const memory = planMemory(config.model.text, dtype, device, { ...options, prefixCacheBytes });
+  const dtype = options.dtype ?? defaultDtype(config);
+  const { text } = config.model;
+  const plan = planMemory(text, dtype, device, options);
   const job = addon.loadModel(
     {
       config: config.model,
@@ -236,10 +234,8 @@ async function loadNative(
       device,
       dtype,
       mmap: options.mmap ?? true,
-      imageCacheBytes: options.imageCacheBytes ?? DEFAULT_IMAGE_CACHE,
-      prefixCacheBytes,
       deterministic: options.deterministic ?? false,
-      ...memory,
+      ...plan,
     },
     (bytesDone, bytesTotal) => options.onProgress?.({ bytesDone, bytesTotal }),
   );
@@ -253,13 +249,19 @@ async function loadNative(
       throw error;
     });
     if (model.status === 'rejected') throw model.reason;
-    return { native: model.value, maxContext: memory.maxContext };
+    const { parameterBytes, device: opened } = model.value.info();
+    const memory = describeMemory(text, { dtype, device: opened }, plan, parameterBytes);
+    return { native: model.value, memory };
   } finally {
     options.signal?.removeEventListener('abort', cancel);
   }
 }
 
-async function defaultDevice(addon: NativeAddon): Promise<string> {
+export function defaultDtype({ dtype }: CheckpointConfig): Dtype {
+  return dtype === 'bf16' ? 'bf16' : 'fp32';
+}
+
+export async function defaultDevice(addon: NativeAddon): Promise<string> {
   const { gpus } = await addon.runtimeInfo().promise;
   return gpus.length > 0 ? 'cuda' : 'cpu';
 }

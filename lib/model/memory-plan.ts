@@ -3,6 +3,7 @@ import type { NativeTextConfig } from '../binding/native.js';
 import { InvalidArgumentError } from '../errors.js';
 
 export interface MemoryOptions {
+  readonly imageCacheBytes?: number | undefined;
   readonly prefixCacheBytes?: number | undefined;
   readonly kvMemory?: number | undefined;
   readonly maxContext?: number | undefined;
@@ -13,7 +14,32 @@ export interface MemoryPlan {
   readonly kvBytes: number;
   readonly maxRows: number;
   readonly maxContext: number;
+  readonly imageCacheBytes: number;
+  readonly prefixCacheBytes: number;
 }
+
+/** What a model takes of its device and how much may be under way in it at once; workspace of a step not counted. */
+export interface ModelMemory {
+  readonly device: string;
+  readonly dtype: 'fp32' | 'bf16';
+  /** Undefined where they were planned without and are not there. */
+  readonly weightBytes: number | undefined;
+  /** Of all keys and values: of requests under way, and of prompts kept. In whole blocks. */
+  readonly kvPoolBytes: number;
+  readonly blocks: number;
+  readonly blockTokens: number;
+  /** Of the pool, so much at most for prompts that no request reads. */
+  readonly prefixCacheBytes: number;
+  /** For vectors of pictures seen. */
+  readonly imageCacheBytes: number;
+  /** Answers computed at a time. */
+  readonly maxRows: number;
+  /** Tokens of prompt and answer together. */
+  readonly maxContext: number;
+}
+
+const DEFAULT_IMAGE_CACHE = 256 * 2 ** 20;
+const DEFAULT_PREFIX_CACHE = 512 * 2 ** 20;
 
 /** Slots are handed out in blocks of so many (native/generation/step_engine_limits.cpp). */
 const BLOCK_TOKENS = 64;
@@ -24,6 +50,11 @@ const MOST_BY_DEFAULT = 2 ** 30;
 /** Keys and values of one token, of so many bytes a number. */
 export function slotBytes(text: NativeTextConfig, bytes: number): number {
   return 2 * text.numHiddenLayers * text.numKeyValueHeads * text.headDim * bytes;
+}
+
+/** That a request of so many tokens holds at its end: one slot more than tokens, and whole blocks. */
+export function blocksOf(tokens: number): number {
+  return Math.floor(tokens / BLOCK_TOKENS) + 1;
 }
 
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT where one request of maxContext does not fit */
@@ -37,15 +68,32 @@ export function planMemory(
   const maxContext = Math.min(options.maxContext ?? limit, limit);
   const maxRows = options.maxRows ?? (device === 'cpu' ? 16 : 256);
   const blockBytes = BLOCK_TOKENS * slotBytes(text, dtype === 'bf16' ? 2 : 4);
-  // One slot more than tokens, and whole blocks.
-  const one = (Math.floor(maxContext / BLOCK_TOKENS) + 1) * blockBytes;
-  const most = MOST_BY_DEFAULT + (options.prefixCacheBytes ?? 0);
+  const { imageCacheBytes = DEFAULT_IMAGE_CACHE, prefixCacheBytes = DEFAULT_PREFIX_CACHE } =
+    options;
+  const one = blocksOf(maxContext) * blockBytes;
+  const most = MOST_BY_DEFAULT + prefixCacheBytes;
   const kvBytes = options.kvMemory ?? Math.max(one, Math.min(WHOLE_REQUESTS * one, most));
-  if (kvBytes >= one) return { kvBytes, maxRows, maxContext };
+  if (kvBytes >= one) return { kvBytes, maxRows, maxContext, imageCacheBytes, prefixCacheBytes };
   throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the options of loading are wrong', {
     details: [
       `kvMemory: ${kvBytes} bytes hold ${Math.floor(kvBytes / blockBytes) * BLOCK_TOKENS} tokens, a request of ` +
         `${maxContext} takes ${one}; give more, or maxContext`,
     ],
   });
+}
+
+/** A plan as it is told. @param weightBytes undefined: not known */
+export function describeMemory(
+  text: NativeTextConfig,
+  { dtype, device }: { readonly dtype: 'fp32' | 'bf16'; readonly device: string },
+  plan: MemoryPlan,
+  weightBytes: number | undefined,
+): ModelMemory {
+  const { kvBytes, maxRows, maxContext, imageCacheBytes, prefixCacheBytes } = plan;
+  const blockBytes = BLOCK_TOKENS * slotBytes(text, dtype === 'bf16' ? 2 : 4);
+  const blocks = Math.floor(kvBytes / blockBytes);
+  return {
+    ...{ device, dtype, weightBytes, kvPoolBytes: blocks * blockBytes, blocks },
+    ...{ blockTokens: BLOCK_TOKENS, prefixCacheBytes, imageCacheBytes, maxRows, maxContext },
+  };
 }

@@ -3,7 +3,7 @@ import type { NativeAddon } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { resolveGeneration, type Sampling, samplingOf } from '../generation/index.js';
 import { type ImageSource, limitedSize, planTiles, readImageSize } from '../image/index.js';
-import { slotBytes } from './memory-plan.js';
+import { blocksOf, type ModelMemory, slotBytes } from './memory-plan.js';
 import type { ResolvedPromptOptions } from './prompt-options.js';
 
 export interface ImagePlan {
@@ -31,6 +31,13 @@ export interface Plan {
   readonly imageTokens: number;
   /** Share of the model's position limit that the pictures take. */
   readonly positionShare: number;
+  /** What the model takes and has room for, whatever is asked. */
+  readonly engine: ModelMemory;
+  /**
+   * Requests about these pictures that are computed at a time, by rows and by blocks, nothing of them shared and words
+   * not counted; 0: they do not fit into one.
+   */
+  readonly requestsAtOnce: number;
   /** Bytes that these pictures add to the loaded model's, by the shapes; workspace not counted. */
   readonly memory: {
     readonly kvCacheBytes: number;
@@ -68,11 +75,15 @@ function plannedSampling({ generation }: CheckpointConfig): Plan['sampling'] {
   };
 }
 
+function requestsAtOnce({ maxRows, maxContext, blocks }: ModelMemory, tokens: number): number {
+  return tokens < maxContext ? Math.min(maxRows, Math.floor(blocks / blocksOf(tokens))) : 0;
+}
+
 /** Plans pictures for a checkpoint whose config has been read. */
 export async function planWith(
   addon: Pick<NativeAddon, 'chooseTileGrid' | 'tilesAtOnce'>,
   config: CheckpointConfig,
-  dtype: 'fp32' | 'bf16',
+  engine: ModelMemory,
   sources: readonly ImageSource[],
   options: ResolvedPromptOptions,
 ): Promise<Plan> {
@@ -104,6 +115,8 @@ export async function planWith(
     promptTokens,
     imageTokens: sum((image) => image.imageTokens),
     positionShare: promptTokens / config.model.text.maxPositionEmbeddings,
-    memory: memoryOf(addon, config, tiles, promptTokens, dtype === 'bf16' ? 2 : 4),
+    engine,
+    requestsAtOnce: requestsAtOnce(engine, promptTokens),
+    memory: memoryOf(addon, config, tiles, promptTokens, engine.dtype === 'bf16' ? 2 : 4),
   };
 }

@@ -22,7 +22,7 @@ const DRAW =
 const FLAGS: Readonly<Record<string, string>> = {
   ask: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${DRAW}`,
   choose: `${MODEL} ${ENGINE} --adapter ${PROMPT} --choices --items --seed`,
-  plan: `${MODEL} ${PROMPT}`,
+  plan: `${MODEL} ${LIMITS} ${PROMPT}`,
   download: '--revision --include --output --from --dry-run --json',
   init: '--data --output --dataset --image-root --set --vocabulary --seed --json',
   train:
@@ -43,7 +43,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--port --max-context --max-rows --kv-memory --image-cache --prefix-cache --max-tokens --default-max-tokens --max-n --max-images --max-image-bytes --max-pixels --max-tiles --max-body --max-bodies --max-decoded --max-queue --max-wait --queue-timeout --header-timeout --body-timeout --answer-timeout --stream-timeout --stall-timeout --stream-interval-ms --drain-timeout --stall-limit --max-connections --model --adapter --config --served-name --host --api-keys --deterministic --insecure-no-auth --allow-host --cors-origin --adapters-root --allow-format --default-temperature --unknown-fields --metrics-prefix --subfolder --device --dtype --threads --no-mmap',
   keygen: '--rights --json',
   build: '--force',
-  doctor: '--json',
+  doctor: `--model --subfolder --device --dtype ${LIMITS} --json`,
 };
 
 describe('contract: command line', () => {

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { type Answer, FaceLlm, type Sampling } from '../../lib/index.js';
+import { type Answer, FaceLlm, type Plan, type Sampling } from '../../lib/index.js';
 import * as golden from '../support/golden.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -93,6 +93,31 @@ describe('options of the command line', () => {
       assert.equal(stdout, '');
       assert.match(stderr, message);
     }
+  });
+
+  it('plan: what the model takes and has room for, and pictures that do not fit', () => {
+    const plan = json('plan', PHOTO, PHOTO, ...MODEL, '--max-rows', '5') as Plan;
+    assert.deepEqual([plan.engine.maxRows, plan.requestsAtOnce], [5, 5]);
+    const { stdout } = facellm(
+      'plan',
+      PHOTO,
+      ...MODEL,
+      '--kv-memory',
+      '1MiB',
+      '--max-context',
+      '99',
+    );
+    assert.match(
+      stdout,
+      /memory of the model on cpu, fp32: [\d.]+ \wiB of weights, 1\.0 MiB for keys/,
+    );
+    assert.match(stdout, /32 blocks of 64 tokens, up to 16 answers at a time, 99 tokens a request/);
+    assert.match(stdout, /room for 16 questions about the pictures at a time/);
+    const small = facellm('plan', PHOTO, PHOTO, ...MODEL, '--max-context', '12');
+    assert.match(small.stdout, /the pictures do not fit: 12 tokens of 12; use fewer tiles/);
+    const none = facellm('plan', PHOTO, ...MODEL, '--kv-memory', '5');
+    assert.equal(none.status, 2);
+    assert.match(none.stderr, /kvMemory: 5 bytes hold 0 tokens/);
   });
 
   it('ask refuses before it loads, all at once', () => {

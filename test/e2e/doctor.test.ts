@@ -19,9 +19,9 @@ interface Report {
   }[];
 }
 
-function doctor(env: Record<string, string> = {}) {
+function doctor(env: Record<string, string> = {}, args: readonly string[] = []) {
   const main = join(ROOT, 'dist', 'cli', 'main.js');
-  const run = spawnSync(process.execPath, [main, 'doctor', '--json'], {
+  const run = spawnSync(process.execPath, [main, 'doctor', '--json', ...args], {
     encoding: 'utf8',
     env: { ...process.env, ...env },
   });
@@ -74,6 +74,27 @@ describe('doctor', () => {
     assert.equal(wrong.status, 1);
     const finding = wrong.report.findings.find(({ found }) => found.includes('FACELLM_CPU_ISA'));
     assert.match(finding?.found ?? '', /expected scalar, avx2, avx512 or amx, got 'sse9'/);
+  });
+
+  it('tells what a checkpoint would take, and that it does not fit, with the numbers', () => {
+    const model = join(ROOT, 'golden', 'ckpt-300m');
+    const memory = (...args: string[]) => {
+      const { report } = doctor({}, ['--model', model, '--device', 'cpu', ...args]);
+      const own = report.findings.find(({ name }) => name.startsWith('memory of '));
+      assert.ok(report.findings.some(({ name }) => name === 'memory'));
+      return own ?? assert.fail('the model is not told of');
+    };
+    const fits = memory('--max-context', '1000', '--max-rows', '3');
+    assert.equal(fits.state, 'ok');
+    assert.match(
+      fits.found,
+      /^cpu, (fp32|bf16): [\d.]+ \wiB of weights, [\d.]+ \wiB for keys and values .*; \d+ blocks of 64 tokens, up to 3 answers at a time, 1000 tokens a request$/,
+    );
+    const large = memory('--kv-memory', '900000GiB');
+    assert.equal(large.state, 'missing');
+    assert.match(large.found, /900000\.\d GiB|87\d\.\d TiB at most, the device has /);
+    assert.match(large.remedy ?? '', /--kv-memory/);
+    assert.match(memory('--kv-memory', '1').found, /kvMemory: 1 bytes hold 0 tokens/);
   });
 
   it('has a remedy for everything that is missing', () => {

@@ -1,0 +1,34 @@
+/** What a checkpoint will take of a device, from its configuration and its files' sizes; no weight is read. */
+import type { NativeAddon } from '../binding/native.js';
+import { type CheckpointConfig, readCheckpointFiles } from '../checkpoint/index.js';
+import { FaceLlmError } from '../errors.js';
+import { defaultDevice, defaultDtype, type LoadOptions } from './load.js';
+import { describeMemory, type ModelMemory, planMemory } from './memory-plan.js';
+
+const NUMBER_BYTES = { fp32: 4, bf16: 2, fp16: 2 } as const;
+
+/**
+ * As loading it with these options would plan. Weights that are not there are left out.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT where one request of maxContext does not fit; CheckpointError
+ */
+export async function planCheckpoint(
+  addon: NativeAddon,
+  directory: string,
+  config: CheckpointConfig,
+  options: LoadOptions,
+): Promise<ModelMemory> {
+  const device = options.device ?? (await defaultDevice(addon));
+  const dtype = options.dtype ?? defaultDtype(config);
+  const { text } = config.model;
+  const plan = planMemory(text, dtype, device, options);
+  const stored = await readCheckpointFiles(directory).catch((error: unknown) => {
+    if (error instanceof FaceLlmError && error.code === 'FACELLM_CHECKPOINT_NOT_FOUND')
+      return undefined;
+    throw error;
+  });
+  // Headers of the files are some ten thousandths of them.
+  const share = NUMBER_BYTES[dtype] / NUMBER_BYTES[config.dtype];
+  const weightBytes = stored === undefined ? undefined : Math.round(stored.totalBytes * share);
+  return describeMemory(text, { dtype, device }, plan, weightBytes);
+}
