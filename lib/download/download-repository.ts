@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { hubCacheFolder, offlineSetting, repositoryName } from '../checkpoint/index.js';
 import { createError } from '../errors.js';
+import { loadDownloadPackages } from '../packages/download.js';
 import { findToken, hubEndpoint } from './environment.js';
 import type { OnDownload } from './events.js';
 import { HttpClient } from './http.js';
@@ -67,6 +68,7 @@ export async function downloadRepository(
       `${repository.id} (${revision}) is not in the cache at ${cache.path}, and ${reason}; unset it, or copy the cache over`,
     );
   }
+  await loadDownloadPackages();
   const token = await findToken(options.token, env);
   const asked: Asked = {
     what: `${repository.type} ${repository.id}`,

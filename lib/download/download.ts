@@ -66,7 +66,8 @@ export interface DownloadSurroundings {
  * @throws DownloadError FACELLM_DOWNLOAD_REFUSED (absent, private, gated), FACELLM_DOWNLOAD_FAILED (no connection, a
  *   failing server, offline), FACELLM_DOWNLOAD_CORRUPT, FACELLM_DOWNLOAD_WRITE (no room); DataError
  *   FACELLM_DATA_NOT_FOUND for a data set without an address, FACELLM_DATA_INVALID for an archive that is not unpacked;
- *   InvalidArgumentError FACELLM_INVALID_ARGUMENT; the signal's reason
+ *   InvalidArgumentError FACELLM_INVALID_ARGUMENT; MissingPackageError FACELLM_PACKAGE_MISSING before any work without
+ *   `@huggingface/hub`, `undici` and `yauzl`; the signal's reason
  */
 export async function download(
   what: string,

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import type * as Undici from 'undici';
 
 import { createError } from '../errors.js';
+import { loadDownloadPackages } from '../packages/download.js';
 import { packageVersion } from '../packages/version.js';
 import type { Token } from './environment.js';
 import { networkFailure, Transient } from './retry.js';
@@ -38,9 +39,9 @@ export function firstHeader({ headers }: HttpAnswer, name: string): string | und
 
 type Connection = Pick<typeof Undici, 'request'> & { readonly dispatcher: Undici.Dispatcher };
 
-/** undici needs WebAssembly, which `node --jitless` has not: it is loaded when something is downloaded. */
+/** undici also needs WebAssembly, which `node --jitless` has not. */
 async function connect(env: NodeJS.ProcessEnv): Promise<Connection> {
-  const { EnvHttpProxyAgent, request } = await import('undici');
+  const { EnvHttpProxyAgent, request } = (await loadDownloadPackages()).undici;
   const timeout = 1000 * (Number(env['HF_HUB_DOWNLOAD_TIMEOUT']) || DEFAULT_TIMEOUT_SECONDS);
   try {
     const dispatcher = new EnvHttpProxyAgent({

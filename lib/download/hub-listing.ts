@@ -1,8 +1,7 @@
 /** What a repository of the hub holds at a revision. */
-import { datasetInfo, listFiles, modelInfo } from '@huggingface/hub';
-
 import { isCommit, isInnerPath, type RepositoryType } from '../checkpoint/index.js';
 import { createError } from '../errors.js';
+import { loadDownloadPackages } from '../packages/download.js';
 import { type ExpectedHash, isHash } from './hashes.js';
 import { firstHeader, type HttpClient } from './http.js';
 import { type Asked, refusal } from './refusal.js';
@@ -84,6 +83,7 @@ export async function listRepository(
 ): Promise<Listing> {
   const { type, id: name } = repository;
   const options = { hubUrl: endpoint, fetch: fetchOf(client, asked, retry) };
+  const { datasetInfo, listFiles, modelInfo } = (await loadDownloadPackages()).hub;
   try {
     const asking = { name, revision, ...options };
     const info =

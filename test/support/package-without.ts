@@ -9,14 +9,19 @@ const ROOT = join(import.meta.dirname, '..', '..');
 export class PackageWithout {
   readonly folder: string;
 
-  /** @param absent names of packages */
+  /** @param absent names of packages, with their scopes */
   constructor(absent: RegExp) {
     this.folder = mkdtempSync(join(tmpdir(), 'facellm-without-'));
     cpSync(join(ROOT, 'dist'), join(this.folder, 'dist'), { recursive: true });
     cpSync(join(ROOT, 'package.json'), join(this.folder, 'package.json'));
     mkdirSync(join(this.folder, 'node_modules'));
-    for (const name of readdirSync(join(ROOT, 'node_modules'))) {
+    const inScope = (name: string): string[] =>
+      name.startsWith('@')
+        ? readdirSync(join(ROOT, 'node_modules', name)).map((one) => `${name}/${one}`)
+        : [name];
+    for (const name of readdirSync(join(ROOT, 'node_modules')).flatMap(inScope)) {
       if (absent.test(name)) continue;
+      mkdirSync(join(this.folder, 'node_modules', name, '..'), { recursive: true });
       symlinkSync(join(ROOT, 'node_modules', name), join(this.folder, 'node_modules', name));
     }
   }

@@ -15,6 +15,7 @@ import {
   systemCode,
   writeFileAtomic,
 } from '../../files/index.js';
+import { loadDownloadPackages } from '../../packages/download.js';
 import { packageVersion } from '../../packages/version.js';
 import type { OnDownload } from '../events.js';
 import { HttpClient } from '../http.js';
@@ -84,6 +85,7 @@ export async function downloadDataset(
       `${dataset.name} is not in ${directory}, and ${offline} is set; unset it`,
     );
   }
+  await loadDownloadPackages();
   const client = new HttpClient({ env, signal });
   try {
     const onWait = (reason: string, seconds: number): void =>

@@ -9,10 +9,11 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
 
-import { type Entry, openPromise, type ZipFile } from 'yauzl';
+import type { Entry, ZipFile } from 'yauzl';
 
 import { createError } from '../../errors.js';
 import { firstDetails } from '../../files/index.js';
+import { loadDownloadPackages } from '../../packages/download.js';
 import { isSafePath } from '../hub-listing.js';
 import { checkRoom } from '../transfer-all.js';
 import { writeError } from '../transfer.js';
@@ -38,6 +39,7 @@ export async function unpackZip(
   folder: string,
   { signal, onFile }: UnpackOptions,
 ): Promise<readonly string[]> {
+  const { openPromise } = (await loadDownloadPackages()).yauzl;
   const zip = await openPromise(archive, { lazyEntries: true, autoClose: false }).catch(
     (cause: unknown) => {
       throw refused(archive, [`no ZIP archive: ${reasonOf(cause)}`]);
