@@ -28,11 +28,13 @@ const LIB = {
   distributed: ['binding'],
   download: ['jobs', 'checkpoint'],
   chat: ['binding', 'image', 'tokenizer'],
-  generation: ['binding', 'tokenizer'],
+  structured: [],
+  generation: ['binding', 'tokenizer', 'structured'],
   lora: ['binding', 'checkpoint'],
   data: ['files', 'jobs', 'binding', 'image', 'chat', 'model'],
   model: [
     ...['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora', 'download'],
+    'structured',
   ],
   training: [
     ...['files', 'jobs', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
@@ -52,7 +54,7 @@ const LIB = {
     ],
     ...['data', 'model'],
   ],
-  serving: ['binding', 'image', 'tokenizer', 'chat', 'generation', 'model'],
+  serving: ['binding', 'image', 'tokenizer', 'chat', 'structured', 'generation', 'model'],
   cli: [
     ...[
       'binding',

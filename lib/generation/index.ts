@@ -9,6 +9,9 @@ export {
 } from './answer.js';
 export type { AnswerToken, TokenLogProb } from './answer-token.js';
 export { type Choice, choose, type ChoiceResult, type ItemResult } from './choose.js';
+export { FieldsCost } from './fields/engine-context.js';
+export { type FieldsResult, type Form, writeFields } from './fields/extract.js';
+export type { ExtractedField, FieldValue } from './fields/field-writer.js';
 export { generate } from './generate.js';
 export {
   type GenerationOptions,

@@ -20,6 +20,16 @@ import { checkArguments, checkFields, list, name } from '../options/index.js';
 import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
 import { type AdapterLease, AdapterSet } from './adapter-set.js';
 import { chooseItems } from './choose-items.js';
+import {
+  type Extracted,
+  type ExtractOptions,
+  extractOptions,
+  type ExtractResult,
+  type ExtractSchema,
+  formOf,
+  turnsOf,
+} from './extract-options.js';
+import { extract } from './extract.js';
 import { fingerprint } from './fingerprint.js';
 import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
@@ -212,6 +222,25 @@ export class FaceLlm implements AsyncDisposable {
     const request = checkFields(chooseOptions, options, WRONG_REQUEST);
     const [result] = await this.#choose(request, [request]);
     return result as ChoiceResult;
+  }
+
+  /**
+   * An object of a schema's form about a picture: never anything else, with the exact probability of each value and of
+   * those that might have stood in its place. Literal text is given, values are chosen by their probability as
+   * a whole, free text is written token by token among the tokens that may come. Each field is given those before it; for
+   * independent ones ask `choose` with `items`.
+   *
+   * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing what of the schema cannot be held to
+   */
+  async extract<S extends ExtractSchema>(
+    options: ExtractOptions<S>,
+  ): Promise<ExtractResult<Extracted<S>>> {
+    const request = checkFields(extractOptions, options, WRONG_REQUEST);
+    const form = formOf(request);
+    const turns = turnsOf(request);
+    return this.#withAdapters(request, (lease) =>
+      extract({ parts: this.#parts, prompts: this.#prompts, lease }, request, turns, form),
+    ) as Promise<ExtractResult<Extracted<S>>>;
   }
 
   /** Projected vectors of pictures, in the order given. */

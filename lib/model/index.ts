@@ -45,3 +45,4 @@ export type { ModelMemory } from './memory-plan.js';
 export type { ImagePlan, Plan } from './plan.js';
 export type { Preparation, PreparedPrompt } from './prepared.js';
 export { type PromptOptions, promptShape } from './prompt-options.js';
+export type { Extracted, ExtractOptions, ExtractResult, ExtractSchema } from './extract-options.js';

@@ -70,7 +70,7 @@ export interface ChooseOptions extends Question, PromptOptions, AdapterChoice, P
 
 export interface EmbedOptions extends PromptOptions, AdapterChoice, Preparation {}
 
-const adapterShape: Shape<AdapterChoice> = {
+export const adapterShape: Shape<AdapterChoice> = {
   // What is no adapter, or another model's, is for the model to say.
   adapters: field<AdapterSelection>('adapters', () => true).optional(),
 };
@@ -86,7 +86,7 @@ export const pictures: z.ZodType<readonly ImageSource[]> = list(imageSource, 'a 
 export const pictureOrPictures: z.ZodType<ImageSource | readonly ImageSource[]> = kindOf<
   ImageSource | readonly ImageSource[]
 >((value) => (Array.isArray(value) ? pictures : imageSource));
-const questionShape: Shape<Question> = {
+export const questionShape: Shape<Question> = {
   image: pictureOrPictures.optional(),
   question: name('a text of at least one character'),
 };

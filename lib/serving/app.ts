@@ -13,6 +13,7 @@ import { chooseRoute } from './choose-route.js';
 import { embeddingsRoute } from './embeddings-route.js';
 import type { Exchange, Handler, Reply } from './exchange.js';
 import { requireRight, type Right } from './keys.js';
+import { extractRoute } from './extract-route.js';
 import { planRoute } from './plan-route.js';
 import { RequestFacts } from './request-facts.js';
 import type { ServerState } from './state.js';
@@ -30,6 +31,7 @@ interface Route {
 const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/v1/chat/completions', right: 'infer', handle: chatRoute },
   { method: 'POST', path: '/v1/choose', right: 'infer', handle: chooseRoute },
+  { method: 'POST', path: '/v1/extract', right: 'infer', handle: extractRoute },
   { method: 'POST', path: '/v1/embeddings', right: 'infer', handle: embeddingsRoute },
   { method: 'POST', path: '/v1/plan', right: 'infer', handle: planRoute },
   {

@@ -9,6 +9,7 @@ import type { RequestFacts } from './request-facts.js';
 import { usageOf } from './usage.js';
 
 type Json = Readonly<Record<string, unknown>>;
+type Account = () => Json;
 
 export class ChatAnswer {
   readonly #model: FaceLlm;
@@ -17,10 +18,19 @@ export class ChatAnswer {
   readonly #id = `chatcmpl-${randomUUID()}`;
   readonly #created = Math.floor(Date.now() / 1000);
 
-  constructor(model: FaceLlm, request: ChatRequest, facts: RequestFacts) {
+  readonly #account: Account;
+
+  /** @param account what an answer of a form says of itself, once it is there */
+  constructor(
+    model: FaceLlm,
+    request: ChatRequest,
+    facts: RequestFacts,
+    account: Account = () => ({}),
+  ) {
     this.#model = model;
     this.#request = request;
     this.#facts = facts;
+    this.#account = account;
   }
 
   /** @param listed tokens of each answer that some of its text came with */
@@ -36,7 +46,7 @@ export class ChatAnswer {
         ...endOf(answer),
       })),
       usage: usageOf(this.#facts, result.imageTokens, this.#facts.generatedTokens),
-      facellm: this.#account(result),
+      facellm: this.#accountOf(result),
     };
   }
 
@@ -56,7 +66,7 @@ export class ChatAnswer {
     const { generatedTokens } = this.#facts;
     const chunks = answers.map((answer, index) => ({
       ...this.#chunk(index, {}, endOf(answer), generatedTokens),
-      ...(index === answers.length - 1 && { facellm: this.#account(result) }),
+      ...(index === answers.length - 1 && { facellm: this.#accountOf(result) }),
     }));
     if (this.#request.stream?.includeUsage !== true) return chunks;
     const usage = usageOf(this.#facts, result.imageTokens, generatedTokens);
@@ -117,7 +127,7 @@ export class ChatAnswer {
     return { content: logProbEntries(this.#model, tokens), refusal: null };
   }
 
-  #account(result: AnswerResult): Json {
+  #accountOf(result: AnswerResult): Json {
     const { adapters, tiles } = this.#facts;
     return {
       prompt_hash: result.promptHash,
@@ -126,6 +136,7 @@ export class ChatAnswer {
       tiles,
       preemptions: result.preemptions,
       timings_ms: this.#facts.timings(),
+      ...this.#account(),
     };
   }
 }

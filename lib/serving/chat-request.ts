@@ -18,6 +18,7 @@ import {
   type PromptFields,
   readPromptFields,
 } from './prompt-fields.js';
+import { type AskedForm, readForm } from './form-fields.js';
 import { Fields, isObject, isOff, Problems } from './values.js';
 
 export interface StreamOptions {
@@ -36,6 +37,8 @@ export interface ChatRequest extends PromptFields {
   /** Undefined: not streamed. */
   readonly stream: StreamOptions | undefined;
   readonly logprobs: boolean;
+  /** Undefined: any text. */
+  readonly form: AskedForm | undefined;
   /** Fields that were not known and not refused. */
   readonly ignored: readonly string[];
 }
@@ -52,11 +55,9 @@ const NOT_DONE = [
   'moderation',
   'reasoning_effort',
   'verbosity',
-  'structured_outputs',
   'store',
   'ignore_eos',
   'continue_final_message',
-  'probabilities',
 ] as const;
 
 const OWN = [
@@ -81,6 +82,8 @@ const OWN = [
   'top_logprobs',
   'logprobs_mode',
   'response_format',
+  'structured_outputs',
+  'probabilities',
   'modalities',
 ] as const;
 
@@ -100,7 +103,7 @@ export function readChatRequest(
   const ignored = policy.ignoresUnknown ? fields.others(KNOWN) : [];
   if (!policy.ignoresUnknown) fields.refuseOthers(KNOWN);
   for (const name of NOT_DONE) if (!isOff(fields.raw(name))) problems.unsupported(name);
-  refuseForms(fields);
+  refuseModalities(fields);
   const pictureReader = new PictureReader(parsed, problems);
   const turns = new MessageReader(pictureReader, problems).read(fields.raw('messages'), 'messages');
   const detail = pictureReader.detail();
@@ -113,19 +116,16 @@ export function readChatRequest(
     ...readGeneration(fields, policy),
     stream: readStream(fields),
     logprobs: isLogProbs(fields),
+    form: readForm(fields),
     ignored,
   };
   problems.throwIfAny();
   return request;
 }
 
-/** Forms of answers that are other than text. */
-function refuseForms(fields: Fields): void {
+/** Answers that are other than text. */
+function refuseModalities(fields: Fields): void {
   const { problems } = fields;
-  const format = fields.raw('response_format');
-  if (format !== undefined && !(isObject(format) && format['type'] === 'text')) {
-    problems.unsupported('response_format', "other than {type: 'text'} is not supported");
-  }
   const modalities = fields.raw('modalities');
   if (modalities !== undefined && JSON.stringify(modalities) !== '["text"]') {
     problems.unsupported('modalities', 'other than ["text"] are not supported');

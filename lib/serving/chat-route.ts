@@ -1,11 +1,11 @@
 /** `POST /v1/chat/completions`. */
-import type { ChatMessage } from '../chat/index.js';
 import type { AnswerStream, AnswerToken } from '../generation/index.js';
 import { ApiError, ClientGone, toApiError } from './api-error.js';
 import { ChatAnswer } from './chat-answer.js';
 import { type ChatRequest, readChatRequest } from './chat-request.js';
+import { askForm } from './chat-form.js';
 import type { Exchange, Reply } from './exchange.js';
-import { type TakenTurn, tilingOf } from './message-fields.js';
+import { tilingOf, toMessages } from './message-fields.js';
 import { Sse } from './sse.js';
 import { makeReady, type Ready, type Work, withWork } from './work.js';
 
@@ -22,8 +22,9 @@ export function chatRoute(exchange: Exchange): Promise<Reply> {
       timeoutMs: facts.isStreamed ? streamTimeout : answerTimeout,
     });
     try {
-      const answer = new ChatAnswer(state.model, request, facts);
-      const stream = ask(work, request, ready);
+      const form = request.form && askForm(work, request, request.form, ready);
+      const answer = new ChatAnswer(state.model, request, facts, form?.account);
+      const stream = form?.stream ?? ask(work, request, ready);
       return await (request.stream === undefined
         ? sendWhole(work, stream, answer)
         : sendStream(work, stream, answer, ready));
@@ -36,23 +37,6 @@ export function chatRoute(exchange: Exchange): Promise<Reply> {
 /** Field names are the client's: a header takes only plain ones. */
 const namesOf = (names: readonly string[]): string =>
   names.map((name) => name.slice(0, 64).replace(/[^\w.-]/g, '?')).join(', ');
-
-export function toMessages(
-  turns: readonly TakenTurn[],
-  images: readonly Uint8Array[],
-): readonly ChatMessage[] {
-  return turns.map(({ role, content }) => ({
-    role,
-    content:
-      typeof content === 'string'
-        ? content
-        : content.map((part) =>
-            part.type === 'text'
-              ? part
-              : { type: 'image', image: images[part.picture] ?? new Uint8Array() },
-          ),
-  }));
-}
 
 function ask(work: Work, request: ChatRequest, ready: Ready): AnswerStream {
   const { model } = work.exchange.state;

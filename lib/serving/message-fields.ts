@@ -1,5 +1,5 @@
 /** `messages` of a request: OpenAI's roles and parts to the library's turns, each picture still a place in the body. */
-import type { ChatRole } from '../chat/index.js';
+import type { ChatMessage, ChatRole } from '../chat/index.js';
 import type { TilingOptions } from '../image/index.js';
 import type { PictureField } from './picture-intake.js';
 import type { Picture } from './data-url.js';
@@ -174,6 +174,23 @@ const textOfPart = (part: TakenPart): string => (part.type === 'text' ? part.tex
 
 function textOf({ content }: TakenTurn): string {
   return typeof content === 'string' ? content : content.map(textOfPart).join('');
+}
+
+export function toMessages(
+  turns: readonly TakenTurn[],
+  images: readonly Uint8Array[],
+): readonly ChatMessage[] {
+  return turns.map(({ role, content }) => ({
+    role,
+    content:
+      typeof content === 'string'
+        ? content
+        : content.map((part) =>
+            part.type === 'text'
+              ? part
+              : { type: 'image', image: images[part.picture] ?? new Uint8Array() },
+          ),
+  }));
 }
 
 /** @throws through `problems` */

@@ -104,6 +104,11 @@ export class Tokenizer implements TextCoder {
     return this.table.vocabSize;
   }
 
+  /** Undefined for an id without an entry. */
+  tokenBytes(id: number): Uint8Array | undefined {
+    return this.table.bytesOf(id);
+  }
+
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
     return this.table.decode(ids, options);
   }

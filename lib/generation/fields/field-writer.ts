@@ -1,0 +1,288 @@
+/** Writes one answer by a schema: literal text as it is, values by their exact probabilities, free text token by token. */
+import {
+  branchWays,
+  END,
+  itemOf,
+  itemWays,
+  type Json,
+  keyText,
+  NumberHole,
+  propertyWays,
+  type SchemaNode,
+  StringHole,
+  type Texts,
+  textTokens,
+  type ValuesNode,
+  type Way,
+} from '../../structured/index.js';
+import { softmax } from '../choose.js';
+import { type Drawing, pick, seedOf } from './draw.js';
+import type { FieldsContext } from './engine-context.js';
+import { fillHole } from './fill-hole.js';
+import { scoreWays, type WayScore, type WayText } from './score-ways.js';
+
+/** One value of an answer, and what the model thought of it and of the others. */
+export interface FieldValue {
+  readonly value: Json;
+  /** Among the values that may stand there; they add up to 1. Given the fields before it. */
+  readonly probability: number;
+  /** Natural log of its probability before that: among all texts. */
+  readonly logProb: number;
+}
+
+export interface ExtractedField extends FieldValue {
+  /** JSON pointer, `/age`. */
+  readonly path: string;
+  /** How much of the model's belief the allowed values cover. */
+  readonly mass: number;
+  /** The others, most probable first; none of free text. */
+  readonly alternatives: readonly FieldValue[];
+  /** Of whole numbers of a range: their expectation, and the value that half of the belief lies at or below. */
+  readonly mean?: number;
+  readonly median?: number;
+}
+
+const bytesOf = (text: string): number => Buffer.byteLength(text);
+const total = (values: readonly number[]): number => values.reduce((sum, one) => sum + one, 0);
+const stepOf = (name: string): string => `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+
+/** Log of the probability of any of several ways; those that are the same count once. */
+function sumOf(scores: readonly WayScore[]): number {
+  const logProbs = [...new Map(scores.map(({ place, logProb }) => [place, logProb])).values()];
+  const top = Math.max(...logProbs);
+  if (top === -Infinity) return top;
+  return top + Math.log(total(logProbs.map((one) => Math.exp(one - top))));
+}
+
+export class FieldWriter {
+  readonly fields: ExtractedField[] = [];
+  /** In NFC. */
+  text = '';
+  /** Tokens that were chosen or drawn; the others were given. */
+  chosenTokens = 0;
+  readonly #context: FieldsContext;
+  readonly #drawing: Drawing;
+  readonly #push: (text: string) => void;
+  #holes = 0;
+
+  /** @param push receives the text as it is settled */
+  constructor(context: FieldsContext, drawing: Drawing, push: (text: string) => void) {
+    this.#context = context;
+    this.#drawing = drawing;
+    this.#push = push;
+  }
+
+  /** @throws OutOfTokens */
+  write(node: SchemaNode): Promise<Json> {
+    return this.#write(node, '', () => ['']);
+  }
+
+  /** A value that is the whole answer, without quotes. @throws OutOfTokens */
+  async choose(texts: readonly string[]): Promise<string> {
+    const values = texts.map((text) => ({ value: text, text: text.normalize('NFC') }));
+    const chosen = await this.#values({ kind: 'values', values }, '', () => [''], false);
+    return typeof chosen === 'string' ? chosen : '';
+  }
+
+  #put(text: string): void {
+    const whole = (this.text + text).normalize('NFC');
+    this.#push(whole.slice(this.text.length));
+    this.text = whole;
+  }
+
+  async #write(node: SchemaNode, path: string, after: Texts): Promise<Json> {
+    switch (node.kind) {
+      case 'values':
+        return this.#values(node, path, after, true);
+      case 'object':
+        return this.#object(node, path, after);
+      case 'array':
+        return this.#array(node, path, after);
+      case 'any': {
+        const branch = await this.#way(branchWays(node, after));
+        const chosen = node.branches[branch];
+        return chosen === undefined ? null : this.#write(chosen, path, after);
+      }
+      default:
+        return this.#free(node, path, after);
+    }
+  }
+
+  async #object(
+    node: Extract<SchemaNode, { kind: 'object' }>,
+    path: string,
+    after: Texts,
+  ): Promise<Json> {
+    this.#put('{');
+    const written: Record<string, Json> = {};
+    let isFirst = true;
+    for (let next = 0; ; isFirst = false) {
+      const target = await this.#way(propertyWays(node, next, isFirst, after));
+      const property = node.properties[target];
+      if (property === undefined) break;
+      const { name } = property;
+      this.#put((isFirst ? '' : ',') + keyText(name));
+      next = target + 1;
+      const value = await this.#write(property.node, path + stepOf(name), () =>
+        propertyWays(node, next, false, after).map(({ text }) => text),
+      );
+      // A name like __proto__ is a name like others.
+      Object.defineProperty(written, name, {
+        ...{ value, enumerable: true, writable: true, configurable: true },
+      });
+    }
+    this.#put('}');
+    return written;
+  }
+
+  async #array(
+    node: Extract<SchemaNode, { kind: 'array' }>,
+    path: string,
+    after: Texts,
+  ): Promise<Json> {
+    this.#put('[');
+    const written: Json[] = [];
+    for (;;) {
+      const i = written.length;
+      const target = await this.#way(itemWays(node, i, after));
+      const item = target === END ? undefined : itemOf(node, i);
+      if (item === undefined) break;
+      if (i > 0) this.#put(',');
+      written.push(
+        await this.#write(item, `${path}/${i}`, () =>
+          itemWays(node, i + 1, after).map(({ text }) => text),
+        ),
+      );
+    }
+    this.#put(']');
+    return written;
+  }
+
+  /** Which property, item or branch comes next; nothing is asked where there is one way. */
+  async #way(ways: readonly Way[]): Promise<number> {
+    const targets = [...new Set(ways.map(({ target }) => target))];
+    const [only = END] = targets;
+    if (targets.length === 1) return only;
+    const texts = ways.map(({ text, target }): WayText => {
+      const others = ways.filter((other) => other.target !== target);
+      return {
+        text,
+        settledBy: settledBy(
+          text,
+          others.map((other) => other.text),
+        ),
+      };
+    });
+    const scores = await scoreWays(this.#context, this.text, texts);
+    const sums = targets.map((target) =>
+      sumOf(scores.filter((_, i) => ways[i]?.target === target)),
+    );
+    return targets[pick(sums, this.#holes++, this.#drawing)] ?? END;
+  }
+
+  /** @param isJson whether texts close themselves as JSON's do */
+  async #values(
+    { values }: ValuesNode,
+    path: string,
+    after: Texts,
+    isJson: boolean,
+  ): Promise<Json> {
+    const [only] = values;
+    if (only !== undefined && values.length === 1) {
+      this.#put(only.text);
+      return only.value;
+    }
+    const ends = [...new Set(after())];
+    const ways = values.flatMap(({ text }, value) =>
+      ends.map((end) => {
+        const closesItself = isJson && /["\]}]$/.test(text);
+        return { value, text: text + end, settledBy: bytesOf(text) + Number(!closesItself) };
+      }),
+    );
+    const scores = await scoreWays(this.#context, this.text, ways);
+    const ofValue = values.map((_, value) => scores.filter((__, i) => ways[i]?.value === value));
+    const logProbs = ofValue.map(sumOf);
+    const place = pick(logProbs, this.#holes++, this.#drawing);
+    const chosen = values[place];
+    if (chosen === undefined) throw new RangeError('there is no value to choose');
+    this.fields.push(
+      describe(
+        path,
+        values.map(({ value }) => value),
+        logProbs,
+        place,
+      ),
+    );
+    this.chosenTokens += ofValue[place]?.[0]?.tokens ?? 0;
+    this.#put(chosen.text);
+    return chosen.value;
+  }
+
+  async #free(
+    node: Extract<SchemaNode, { kind: 'string' | 'number' }>,
+    path: string,
+    after: Texts,
+  ): Promise<Json> {
+    const { tokenizer, vocabSize } = this.#context;
+    const context = { tokens: textTokens(tokenizer), vocabSize, after: after() };
+    const isText = node.kind === 'string';
+    if (isText) this.#put('"');
+    const hole = isText ? new StringHole(node, context) : new NumberHole(node, context);
+    const seed = seedOf(this.#drawing.seed, this.#holes++);
+    const { logProb, mass, tokens } = await fillHole(this.#context, this.text, hole, seed);
+    this.chosenTokens += tokens;
+    const text = hole.text.normalize('NFC');
+    const value = JSON.parse(isText ? `"${text}` : text) as Json;
+    const probability = mass > 0 ? Math.min(1, Math.exp(logProb) / mass) : 0;
+    this.fields.push({ path, value, logProb, probability, mass, alternatives: [] });
+    this.#put(text);
+    return value;
+  }
+}
+
+/** Bytes up to the one in which a text differs from every other. */
+function settledBy(text: string, others: readonly string[]): number {
+  let characters = 0;
+  for (const other of others) {
+    let same = 0;
+    while (same < text.length && text[same] === other[same]) same++;
+    characters = Math.max(characters, same + 1);
+  }
+  return bytesOf(text.slice(0, characters));
+}
+
+function describe(
+  path: string,
+  values: readonly Json[],
+  logProbs: readonly number[],
+  place: number,
+): ExtractedField {
+  const shares = softmax(logProbs);
+  const all = values.map((value, i) => ({
+    value,
+    probability: shares[i] ?? 0,
+    logProb: logProbs[i] ?? -Infinity,
+  }));
+  const chosen = all[place] ?? { value: null, probability: 0, logProb: -Infinity };
+  return {
+    path,
+    ...chosen,
+    mass: total(logProbs.map(Math.exp)),
+    alternatives: all.filter((_, i) => i !== place).sort((a, b) => b.logProb - a.logProb),
+    ...spread(all),
+  };
+}
+
+/** Of numbers. */
+function spread(all: readonly FieldValue[]): { mean?: number; median?: number } {
+  if (!all.every(({ value }) => typeof value === 'number')) return {};
+  const sorted = all
+    .map(({ value, probability }) => ({ value: Number(value), probability }))
+    .sort((a, b) => a.value - b.value);
+  let sum = 0;
+  const median = sorted.find(({ probability }) => (sum += probability) >= 0.5 - 1e-12);
+  return {
+    mean: total(sorted.map(({ value, probability }) => value * probability)),
+    median: median?.value ?? NaN,
+  };
+}

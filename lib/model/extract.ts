@@ -1,0 +1,53 @@
+/** One answer by a schema: prompt, engine, and the type that the caller gave. */
+import type { ChatMessage } from '../chat/index.js';
+import { FieldsCost, type Form, resolveGeneration, writeFields } from '../generation/index.js';
+import type { AdapterLease } from './adapter-set.js';
+import { type ExtractOptions, type ExtractResult, parsed } from './extract-options.js';
+import type { ModelParts } from './load.js';
+import { describePrompt } from './prepared.js';
+import type { PromptWriter } from './prompt-writer.js';
+
+export interface ExtractCall {
+  readonly parts: ModelParts;
+  readonly prompts: PromptWriter;
+  readonly lease: AdapterLease;
+}
+
+export async function extract(
+  { parts, prompts, lease }: ExtractCall,
+  request: ExtractOptions,
+  turns: readonly ChatMessage[],
+  form: Form,
+): Promise<ExtractResult<unknown>> {
+  const startedAt = performance.now();
+  const { native, tokens, pixels, tokenizer, config, maxContext } = parts;
+  const { temperature = 0, seed, maxNewTokens, signal } = request;
+  const resolved = resolveGeneration({
+    ...{ seed, maxNewTokens },
+    ...(temperature > 0 ? { temperature, topK: 0 } : { doSample: false }),
+  });
+  const prompt = await prompts.write(turns, request, lease.adapters);
+  const preparedMs = performance.now() - startedAt;
+  await request.whenPrepared?.([describePrompt(prompt)]);
+  const { eosTokenIds } = config.generation;
+  const { json, ...result } = await writeFields(
+    {
+      ...{ native, tokens, pixels, tokenizer, prompt, signal },
+      adapters: lease.ids,
+      vocabSize: config.model.text.vocabSize,
+      endId: tokenizer.controlTokens.get('<|im_end|>') ?? eosTokenIds[0] ?? 0,
+      eosIds: eosTokenIds,
+      maxPositions: maxContext,
+      usesPrefixCache: request.reusePrefix ?? true,
+      maxNewTokens: resolved.maxNewTokens,
+      sampling: resolved.sampling,
+      cost: new FieldsCost(),
+    },
+    form,
+    { temperature, seed: resolved.sampling.seed },
+    request.onText ?? (() => {}),
+    startedAt,
+    preparedMs,
+  );
+  return { ...result, value: json === undefined ? undefined : parsed(request.schema, json) };
+}

@@ -1,0 +1,21 @@
+/** Schemas that answers are held to: what they are written by, and which ids each free place takes. */
+export {
+  branchWays,
+  END,
+  itemOf,
+  itemWays,
+  type Json,
+  keyText,
+  type NumberNode,
+  propertyWays,
+  type SchemaNode,
+  type StringNode,
+  type Texts,
+  type ValuesNode,
+  type Way,
+} from './node.js';
+export { readSchema, type SchemaProblem, type SchemaResult } from './read-schema.js';
+export type { FreeHole, HoleContext } from './free-hole.js';
+export { NumberHole } from './number-hole.js';
+export { StringHole } from './string-hole.js';
+export { textTokens, type TokenBytes } from './text-tokens.js';

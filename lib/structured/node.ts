@@ -1,0 +1,176 @@
+/** A closed schema as what an answer is written by: literal text, and holes in it. */
+
+export type Json =
+  null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+
+/** One of several values, each written out: enum, const, boolean, null, whole numbers of a small range. */
+export interface ValuesNode {
+  readonly kind: 'values';
+  readonly values: readonly { readonly value: Json; readonly text: string }[];
+}
+
+/** Any text of so many characters (code points). */
+export interface StringNode {
+  readonly kind: 'string';
+  readonly minLength: number;
+  /** Infinity: no bound. */
+  readonly maxLength: number;
+}
+
+/** Bounds are included. */
+export interface NumberNode {
+  readonly kind: 'number';
+  readonly isInteger: boolean;
+  readonly minimum: number;
+  readonly maximum: number;
+  /** Neither of the bounds themselves. */
+  readonly isAbove: boolean;
+  readonly isBelow: boolean;
+  /** `null` may stand in its place. */
+  readonly orNull: boolean;
+}
+
+export interface ObjectNode {
+  readonly kind: 'object';
+  readonly properties: readonly {
+    readonly name: string;
+    readonly isRequired: boolean;
+    readonly node: SchemaNode;
+  }[];
+}
+
+export interface ArrayNode {
+  readonly kind: 'array';
+  /** Of the first places; the others' is `item`. */
+  readonly prefix: readonly SchemaNode[];
+  readonly item: SchemaNode | undefined;
+  readonly minItems: number;
+  readonly maxItems: number;
+}
+
+/** What follows tells which: no two begin alike. */
+export interface AnyNode {
+  readonly kind: 'any';
+  readonly branches: readonly SchemaNode[];
+}
+
+export type SchemaNode = ValuesNode | StringNode | NumberNode | ObjectNode | ArrayNode | AnyNode;
+
+/** Texts that may come, as far as the next hole. */
+export type Texts = () => readonly string[];
+
+/** More than so many ways on are told by their first characters only. */
+const MANY = 8;
+
+function few(texts: readonly string[]): readonly string[] {
+  return texts.length <= MANY ? texts : [...new Set(texts.map((text) => text.slice(0, 1)))];
+}
+
+export function commonStart(texts: readonly string[]): string {
+  const [first = ''] = texts;
+  let length = first.length;
+  for (const text of texts) {
+    while (!text.startsWith(first.slice(0, length))) length--;
+  }
+  return first.slice(0, length);
+}
+
+export const keyText = (name: string): string => `${JSON.stringify(name)}:`;
+
+/** How `node` begins, up to its first hole; with what comes after it where it has none. */
+export function leads(node: SchemaNode, after: Texts): readonly string[] {
+  switch (node.kind) {
+    case 'values': {
+      const texts = node.values.map(({ text }) => text);
+      const [only = ''] = texts;
+      return texts.length === 1 ? few(after()).map((text) => only + text) : [commonStart(texts)];
+    }
+    case 'string':
+      return ['"'];
+    case 'number':
+      return [''];
+    case 'object':
+      return ways(propertyWays(node, 0, true, after)).map((text) => `{${text}`);
+    case 'array':
+      return ways(itemWays(node, 0, after)).map((text) => `[${text}`);
+    case 'any':
+      return node.branches.flatMap((branch) => leads(branch, after));
+  }
+}
+
+/** One way on: which of them it is, and how it begins. */
+export interface Way {
+  /** Of the property, of the item, or of the branch; `END`: the closing bracket. */
+  readonly target: number;
+  readonly text: string;
+}
+
+export const END = -1;
+
+const ways = (all: readonly Way[]): readonly string[] => few(all.map(({ text }) => text));
+
+/** What may follow property `next - 1`. */
+export function propertyWays(
+  node: ObjectNode,
+  next: number,
+  isFirst: boolean,
+  after: Texts,
+): readonly Way[] {
+  const found: Way[] = [];
+  for (let i = next; i < node.properties.length; i++) {
+    const property = node.properties[i];
+    if (property === undefined) break;
+    const head = (isFirst ? '' : ',') + keyText(property.name);
+    const rest: Texts = () => ways(propertyWays(node, i + 1, false, after));
+    for (const text of leads(property.node, rest)) found.push({ target: i, text: head + text });
+    if (property.isRequired) return found;
+  }
+  for (const text of after()) found.push({ target: END, text: `}${text}` });
+  return found;
+}
+
+export function itemOf(node: ArrayNode, i: number): SchemaNode | undefined {
+  return node.prefix[i] ?? node.item;
+}
+
+/** What may follow item `next - 1`. */
+export function itemWays(node: ArrayNode, next: number, after: Texts): readonly Way[] {
+  const found: Way[] = [];
+  const item = next < node.maxItems ? itemOf(node, next) : undefined;
+  if (item !== undefined) {
+    const head = next === 0 ? '' : ',';
+    const rest: Texts = () => ways(itemWays(node, next + 1, after));
+    for (const text of leads(item, rest)) {
+      const begun = head + text;
+      if (begun !== '') found.push({ target: next, text: begun });
+      // Nothing tells it from a bracket but the values themselves.
+      else for (const opening of openings(item)) found.push({ target: next, text: opening });
+    }
+  }
+  if (next >= node.minItems) {
+    for (const text of after()) found.push({ target: END, text: `]${text}` });
+  }
+  return found;
+}
+
+export function branchWays(node: AnyNode, after: Texts): readonly Way[] {
+  return node.branches.flatMap((branch, target) =>
+    leads(branch, after).map((text) => ({ target, text })),
+  );
+}
+
+function openings(node: SchemaNode): readonly string[] {
+  if (node.kind === 'values') return node.values.map(({ text }) => text);
+  if (node.kind === 'any') return node.branches.flatMap(openings);
+  return leads(node, () => ['']);
+}
+
+/** Whether any text of one way begins a text of another. */
+export function areAlike(all: readonly Way[]): boolean {
+  return all.some((one) =>
+    all.some(
+      (other) =>
+        other.target !== one.target && (other.text.startsWith(one.text) || one.text === ''),
+    ),
+  );
+}

@@ -1,0 +1,259 @@
+/** Schemas: what is read of them and what is refused; free places, on a real vocabulary, beside JSON.parse. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+
+import fc from 'fast-check';
+
+import { beginsNumber, isNumber } from '../../lib/structured/number-hole.js';
+import {
+  type FreeHole,
+  NumberHole,
+  type NumberNode,
+  readSchema,
+  type SchemaNode,
+  StringHole,
+  textTokens,
+} from '../../lib/structured/index.js';
+import { leads } from '../../lib/structured/node.js';
+import { Tokenizer } from '../../lib/tokenizer/index.js';
+import { GOLDEN } from '../support/golden.js';
+
+function nodeOf(schema: unknown): SchemaNode {
+  const { node, problems } = readSchema(schema);
+  assert.ok(node, JSON.stringify(problems));
+  return node;
+}
+
+const textsOf = (schema: unknown): readonly string[] => {
+  const node = nodeOf(schema);
+  assert.equal(node.kind, 'values');
+  return node.kind === 'values' ? node.values.map(({ text }) => text) : [];
+};
+
+describe('schemas', () => {
+  it('enums, constants, booleans, null and small ranges are values, written compactly', () => {
+    assert.deepEqual(textsOf({ enum: ['a', 1, null, 'a', [1, { b: 2 }]] }), [
+      ...['"a"', '1', 'null', '[1,{"b":2}]'],
+    ]);
+    assert.deepEqual(textsOf({ const: 'é\n"' }), ['"é\\n\\""']);
+    assert.deepEqual(textsOf({ type: 'boolean' }), ['true', 'false']);
+    assert.deepEqual(textsOf({ type: 'integer', minimum: 1.5, exclusiveMaximum: 4 }), ['2', '3']);
+    assert.deepEqual(textsOf({ type: ['boolean', 'null'] }), ['true', 'false', 'null']);
+    assert.deepEqual(textsOf({ anyOf: [{ enum: ['a', 'b'] }, { type: 'null' }, { const: 'b' }] }), [
+      ...['"a"', '"b"', 'null'],
+    ]);
+    assert.equal(textsOf({ type: 'integer', minimum: 1, maximum: 512 }).length, 512);
+    assert.deepEqual(textsOf({ $ref: '#/$defs/a~1b', $defs: { 'a/b': { enum: ['x', 'y'] } } }), [
+      '"x"',
+      '"y"',
+    ]);
+  });
+
+  it('larger ranges, and the bounds that zod writes for none', () => {
+    const { kind, minimum, maximum } = nodeOf({
+      ...{ type: 'integer', minimum: -(2 ** 53 - 1), maximum: 2 ** 53 - 1 },
+    }) as NumberNode;
+    assert.deepEqual([kind, minimum, maximum], ['number', -Infinity, Infinity]);
+    const wide = nodeOf({ type: 'integer', exclusiveMinimum: 0, maximum: 513 }) as NumberNode;
+    assert.deepEqual([wide.minimum, wide.maximum, wide.isAbove], [1, 513, false]);
+  });
+
+  it('what begins alike is told apart by text, and how objects go on', () => {
+    const node = nodeOf({
+      properties: { a: { type: 'string' }, b: { enum: ['x', 'y'] }, c: { const: 1 } },
+      required: ['b', 'c'],
+    });
+    assert.deepEqual(
+      leads(node, () => ['']),
+      ['{"a":"', '{"b":"'],
+    );
+    const list = nodeOf({ type: 'array', items: { type: 'string' }, maxItems: 2 });
+    assert.deepEqual(
+      leads(list, () => ['}']),
+      ['["', '[]}'],
+    );
+  });
+
+  const refused: readonly (readonly [
+    name: string,
+    schema: unknown,
+    pointer: string,
+    kind?: string,
+  ])[] = [
+    ['a keyword', { type: 'integer', multipleOf: 2 }, '#/multipleOf'],
+    [
+      'a keyword inside',
+      { properties: { a: { type: 'string', pattern: 'a' } } },
+      '#/properties/a/pattern',
+    ],
+    ['not', { not: { type: 'string' } }, '#/type'],
+    ['allOf', { type: 'object', allOf: [] }, '#/allOf'],
+    ['no type', {}, '#/type'],
+    ['true', true, '#', 'invalid'],
+    ['a type', { type: 'face' }, '#/type', 'invalid'],
+    ['more properties', { type: 'object', additionalProperties: true }, '#/additionalProperties'],
+    ['an endless list', { type: 'array', items: { type: 'string' } }, '#/maxItems'],
+    ['numbers or nothing', { type: 'array', items: { type: 'number' }, maxItems: 3 }, '#/minItems'],
+    ['a property that is none', { type: 'object', required: ['x'] }, '#/required'],
+    ['an empty enum', { enum: [] }, '#/enum', 'invalid'],
+    ['a recursion', { $defs: { a: { $ref: '#/$defs/a' } }, $ref: '#/$defs/a' }, '#/$defs/a/$ref'],
+    ['a reference outside', { $ref: 'https://a.example/x' }, '#/$ref'],
+    ['a reference to nothing', { $ref: '#/$defs/x' }, '#/$ref', 'invalid'],
+    ['texts beside texts', { anyOf: [{ type: 'string' }, { const: 'a' }] }, '#/anyOf'],
+    ['no number', { type: 'number', minimum: 2, maximum: 1 }, '#/minimum', 'invalid'],
+    ['lengths', { type: 'string', minLength: 2, maxLength: 1 }, '#/minLength', 'invalid'],
+    ['an exponent', { const: 1e30 }, '#/const'],
+    ['1001 values', { enum: Array.from({ length: 1001 }, (_, i) => i) }, '#/enum', 'complex'],
+  ];
+  for (const [name, schema, pointer, kind = 'unsupported'] of refused) {
+    it(`refuses ${name} by name`, () => {
+      const { problems = [] } = readSchema(schema);
+      assert.deepEqual([problems[0]?.pointer, problems[0]?.kind], [pointer, kind]);
+      assert.ok(problems[0]?.message.startsWith(pointer));
+    });
+  }
+
+  it('refuses what is too deep, too large or too wide, all problems at once', () => {
+    let deep: object = { type: 'string' };
+    for (let i = 0; i < 100_000; i++) deep = { type: 'object', properties: { a: deep } };
+    assert.equal(readSchema(deep).problems?.[0]?.kind, 'complex');
+    assert.equal(readSchema({ const: 'x'.repeat(70_000) }).problems?.[0]?.kind, 'complex');
+    const properties = {
+      a: { type: 'integer', multipleOf: 1, not: {} },
+      b: { type: 'string', format: 'uri' },
+    };
+    assert.equal(readSchema({ type: 'object', properties, if: {} }).problems?.length, 4);
+  });
+});
+
+describe('free places', () => {
+  let tokenizer: Tokenizer;
+  before(async () => {
+    tokenizer = await Tokenizer.load(join(GOLDEN, 'ckpt-300m'));
+  });
+
+  /** Draws tokens that the mask allows until it is closed, or so many. */
+  function fill(hole: FreeHole, numbers: Iterator<number>, most: number): boolean {
+    for (let i = 0; i < most && !hole.isClosed; i++) {
+      const words = hole.mask();
+      const allowed = Array.from({ length: tokenizer.vocabSize }, (_, id) => id).filter(
+        (id) => (((words[id >>> 5] ?? 0) >>> (id & 31)) & 1) === 1,
+      );
+      assert.ok(allowed.length > 0, `nothing may follow ${JSON.stringify(hole.text)}`);
+      for (const id of tokenizer.controlTokens.values()) assert.ok(!allowed.includes(id));
+      const at = Math.floor((numbers.next().value as number) * allowed.length);
+      hole.take(tokenizer.tokenBytes(allowed[at] ?? 0) ?? new Uint8Array());
+    }
+    return hole.isClosed;
+  }
+
+  function* draws(seed: number): Generator<number, never> {
+    for (let state = seed >>> 0; ;) {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      yield state / 2 ** 32;
+    }
+  }
+
+  const contextOf = (after: readonly string[]) => ({
+    ...{ tokens: textTokens(tokenizer), vocabSize: tokenizer.vocabSize, after },
+  });
+
+  it('texts are JSON as it is written here, of the lengths asked for', () => {
+    let closed = 0;
+    fc.assert(
+      fc.property(fc.nat(), fc.nat({ max: 6 }), fc.nat({ max: 12 }), (seed, minLength, more) => {
+        const maxLength = minLength + more;
+        const hole = new StringHole(
+          { kind: 'string', minLength, maxLength },
+          contextOf([',"b":"']),
+        );
+        if (!fill(hole, draws(seed), 40)) return;
+        closed++;
+        const value = JSON.parse(`"${hole.text}`) as string;
+        assert.equal(JSON.stringify(value), `"${hole.text}`);
+        const { length } = Array.from(value);
+        assert.ok(length >= minLength && length <= maxLength, `${length}: ${value}`);
+      }),
+      { numRuns: 200 },
+    );
+    assert.ok(closed > 100, `${closed}`);
+  });
+
+  it('any text can be written, whatever it holds', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 8 }), (given) => {
+        const text = Buffer.from(given).toString().normalize('NFC');
+        const { length } = Array.from(text);
+        const hole = new StringHole(
+          { kind: 'string', minLength: length, maxLength: length },
+          contextOf(['}']),
+        );
+        for (const id of tokenizer.encodePlain(JSON.stringify(text).slice(1))) {
+          const word = hole.mask()[id >>> 5] ?? 0;
+          assert.ok(((word >>> (id & 31)) & 1) === 1, JSON.stringify(text));
+          hole.take(tokenizer.tokenBytes(id) ?? new Uint8Array());
+        }
+        assert.ok(hole.isClosed);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  const bounds = fc.record({
+    isInteger: fc.boolean(),
+    a: fc.oneof(fc.integer({ min: -2000, max: 2000 }), fc.constantFrom(-Infinity, Infinity, 0)),
+    b: fc.oneof(fc.integer({ min: -2000, max: 2000 }), fc.constantFrom(-Infinity, Infinity, 0)),
+    isAbove: fc.boolean(),
+    isBelow: fc.boolean(),
+  });
+
+  it('numbers lie between their bounds, and there is always a way to end', () => {
+    fc.assert(
+      fc.property(bounds, fc.nat(), ({ a, b, isInteger, isAbove, isBelow }, seed) => {
+        const [minimum, maximum] = [Math.min(a, b), Math.max(a, b)];
+        fc.pre(minimum < maximum && minimum !== Infinity && maximum !== -Infinity);
+        const node: NumberNode = {
+          ...{ kind: 'number', isInteger, minimum, maximum, orNull: false },
+          ...(isInteger ? { isAbove: false, isBelow: false } : { isAbove, isBelow }),
+        };
+        const hole = new NumberHole(node, contextOf([',"b":', '}']));
+        assert.ok(fill(hole, draws(seed), 40));
+        const value = Number(hole.text);
+        assert.ok(isNumber(hole.text, node) && value >= minimum && value <= maximum, hole.text);
+        assert.ok(!/[e+]/.test(hole.text) && !Object.is(value, -0));
+        if (isInteger) assert.ok(Number.isInteger(value));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('every number between the bounds can be written, digit by digit', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: -5000, max: 5000 }), fc.nat({ max: 900 }), (least, more) => {
+        const node: NumberNode = {
+          ...{ kind: 'number', isInteger: true, minimum: least, maximum: least + more },
+          ...{ isAbove: false, isBelow: false, orNull: false },
+        };
+        for (const value of [least, least + more, least + Math.floor(more / 2)]) {
+          const text = String(value);
+          for (let i = 0; i <= text.length; i++)
+            assert.ok(beginsNumber(text.slice(0, i), node), text);
+          assert.ok(isNumber(text, node));
+        }
+      }),
+    );
+  });
+
+  it('null in place of a number', () => {
+    const node: NumberNode = {
+      ...{ kind: 'number', isInteger: false, minimum: 0, maximum: 1 },
+      ...{ isAbove: false, isBelow: false, orNull: true },
+    };
+    const hole = new NumberHole(node, contextOf(['}']));
+    for (const part of ['n', 'ull', '}']) {
+      assert.ok(!hole.isClosed);
+      hole.take(Buffer.from(part));
+    }
+    assert.deepEqual([hole.text, hole.isClosed], ['null', true]);
+  });
+});
