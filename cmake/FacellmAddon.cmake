@@ -13,7 +13,7 @@ target_include_directories(facellm_binding SYSTEM PRIVATE ${node_includes})
 target_compile_definitions(facellm_binding PRIVATE NAPI_VERSION=9 NAPI_CPP_EXCEPTIONS
   # A worker that is being terminated can take no exception: without this the process would abort.
   NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS)
-target_link_libraries(facellm_binding PUBLIC facellm_generation facellm_training)
+target_link_libraries(facellm_binding PUBLIC facellm_generation facellm_training facellm_faces)
 facellm_sanitise(facellm_binding binding)
 
 # facellm_addon(NAME OBJECTS...): NAME.node, with these object libraries before all others.

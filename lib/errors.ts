@@ -45,6 +45,7 @@ export const ERROR_CODES = [
   'FACELLM_DOWNLOAD_FAILED',
   'FACELLM_DOWNLOAD_CORRUPT',
   'FACELLM_DOWNLOAD_WRITE',
+  'FACELLM_NO_FACE',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -171,6 +172,7 @@ const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
   FACELLM_DOWNLOAD_FAILED: DownloadError,
   FACELLM_DOWNLOAD_CORRUPT: DownloadError,
   FACELLM_DOWNLOAD_WRITE: DownloadError,
+  FACELLM_NO_FACE: ImageError,
 };
 
 /** Builds the class that belongs to `code`. */

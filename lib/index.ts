@@ -65,6 +65,22 @@ export {
   type PlannedFile,
 } from './download/index.js';
 export {
+  type ChipPlace,
+  type DetectedFaces,
+  detectFaces,
+  type DetectFacesOptions,
+  type FaceBox,
+  type FaceDetector,
+  type FaceFlag,
+  type FaceOptions,
+  type FacePoint,
+  type FacePoints,
+  type FaceRecord,
+  type FacesRecord,
+  type FoundFace,
+  type WhichFaces,
+} from './faces/index.js';
+export {
   type BenchmarkName,
   type BenchmarkSummary,
   evaluate,

@@ -27,14 +27,15 @@ const LIB = {
   checkpoint: ['binding'],
   distributed: ['binding'],
   download: ['jobs', 'checkpoint'],
+  faces: ['binding', 'image'],
   chat: ['binding', 'image', 'tokenizer'],
   structured: [],
   generation: ['binding', 'tokenizer', 'structured'],
   lora: ['binding', 'checkpoint'],
   data: ['files', 'jobs', 'binding', 'image', 'chat', 'model'],
   model: [
-    ...['binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora', 'download'],
-    'structured',
+    ...['binding', 'image', 'faces', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
+    ...['download', 'structured'],
   ],
   training: [
     ...['files', 'jobs', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
@@ -67,7 +68,7 @@ const LIB = {
       'data',
       'model',
     ],
-    ...['training', 'evaluation', 'distributed', 'download', 'serving'],
+    ...['training', 'evaluation', 'distributed', 'download', 'serving', 'faces', 'jobs'],
   ],
 };
 const NATIVE = {
@@ -75,6 +76,7 @@ const NATIVE = {
   kernels: ['core'],
   image: ['core'],
   checkpoint: ['core'],
+  faces: ['core', 'image', 'checkpoint'],
   distributed: ['core'],
   layers: ['core', 'kernels'],
   model: ['core', 'kernels', 'layers', 'checkpoint'],
@@ -86,7 +88,7 @@ const NATIVE = {
     ...['core', 'kernels', 'layers', 'image', 'checkpoint', 'model', 'lora'],
     'distributed',
   ],
-  binding: ['core', 'image', 'model', 'lora', 'generation', 'training', 'distributed'],
+  binding: ['core', 'image', 'faces', 'model', 'lora', 'generation', 'training', 'distributed'],
 };
 
 /** Torch-free because something outside the engine includes them; others say so in their first comment. */

@@ -7,6 +7,8 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { hasFaceWeights, writeFaceWeights } from './face-weights.mjs';
+
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /**
@@ -60,6 +62,7 @@ export function setUp() {
   installPackages();
   run(process.execPath, [join(ROOT, 'scripts', 'install', 'build.mjs')]);
   compileTypeScript();
+  if (!hasFaceWeights()) writeFaceWeights();
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) setUp();

@@ -6,6 +6,14 @@
  * Asynchronous methods return a {@link NativeJob}: they never throw for bad data, the promise
  * rejects with an Error that carries `code` (see lib/errors.ts) and `details`.
  */
+import type {
+  NativeAlignment,
+  NativeChip,
+  NativeFace,
+  NativeFaceDetector,
+  NativePicture,
+  NativeSimilarity,
+} from './native-faces.js';
 import type { NativeJob } from './native-job.js';
 import type {
   NativeRandomCheckpoint,
@@ -23,6 +31,7 @@ import type {
   NativeTrainerRequest,
 } from './native-training.js';
 
+export type * from './native-faces.js';
 export type * from './native-job.js';
 export type * from './native-model.js';
 export type * from './native-training.js';
@@ -94,6 +103,13 @@ export interface NativeAddon {
     minTiles: number,
     maxTiles: number,
   ): { readonly columns: number; readonly rows: number };
+  loadFaceDetector(shortFile: string, fullFile: string): NativeJob<NativeFaceDetector>;
+  alignFace(face: NativeFace, margin: number, isTurned: boolean): NativeAlignment;
+  cutChip(
+    picture: NativePicture,
+    similarity: NativeSimilarity,
+    size: number,
+  ): NativeJob<NativeChip>;
   /** Tiles that the vision tower encodes in one go. */
   readonly tilesAtOnce: number;
   /** uint8 `[N, 3, tileSize, tileSize]`, thumbnail last; of the picture changed first, where asked. */

@@ -13,6 +13,8 @@ import type { DoctorFlags } from './doctor-memory.js';
 import type { DownloadFlags } from './download.js';
 import type { EvaluateFlags } from './evaluate.js';
 import { addEvaluateOptions } from './evaluate-options.js';
+import { addFaceOptions } from './face-options.js';
+import type { FacesFlags } from './faces.js';
 import type { GenerateFlags } from './generate.js';
 import { addGenerateOptions } from './generate-options.js';
 import type { InitFlags } from './init.js';
@@ -83,6 +85,19 @@ export function createProgram(finish: Finish): Command {
     .action(async (photos: string[], flags: PlanFlags) => {
       const { runPlan } = await import('./plan.js');
       await runPlan(photos, flags, process);
+    });
+
+  addFaceOptions(program.command('faces'), 'each')
+    .description(
+      'find faces in pictures: a row for each, and one for a picture without; needs no model',
+    )
+    .argument('<picture...>', 'pictures')
+    .option('--json', 'print one JSON object a picture, on a line of its own')
+    .option('--csv', 'print CSV')
+    .option('--save-crops <dir>', 'write the faces taken as PNG files into this folder')
+    .action(async (files: string[], flags: FacesFlags) => {
+      const { runFaces } = await import('./faces.js');
+      finish(await runFaces(files, flags, process));
     });
 
   addJsonOption(program.command('download'))

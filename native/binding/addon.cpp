@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "binding/detector_wrap.h"
 #include "binding/engine_object.h"
 #include "binding/group_wrap.h"
 #include "binding/model_wrap.h"
@@ -198,6 +199,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   ModelWrap::define(env, *state);
   TrainerWrap::define(env, *state);
   GroupWrap::define(env, *state);
+  DetectorWrap::define(env, *state);
   exports.Set("runtimeInfo", Napi::Function::New<get_runtime_info>(env, "runtimeInfo"));
   exports.Set("attentionBackends", Napi::Function::New<list_attention_backends>(env, "attentionBackends"));
   exports.Set("errorCodes", Napi::Function::New<error_codes>(env, "errorCodes"));
@@ -210,6 +212,9 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("distributedBackends", Napi::Function::New<list_backends>(env, "distributedBackends"));
   exports.Set("chooseTileGrid", Napi::Function::New<tile_grid>(env, "chooseTileGrid"));
   exports.Set("tilePixels", Napi::Function::New<cut_tiles>(env, "tilePixels"));
+  exports.Set("loadFaceDetector", Napi::Function::New<load_face_detector>(env, "loadFaceDetector"));
+  exports.Set("alignFace", Napi::Function::New<align_one_face>(env, "alignFace"));
+  exports.Set("cutChip", Napi::Function::New<cut_one_chip>(env, "cutChip"));
   exports.Set("tilesAtOnce", static_cast<double>(kTilesAtOnce));
   exports.Set("resizePillow", Napi::Function::New<resize_like_pillow>(env, "resizePillow"));
   return exports;

@@ -88,10 +88,11 @@ inline Napi::Function to_callback(Napi::Value value, const char* name) {
 
 template <typename Result>
 struct Task {
-  std::function<Result(const TaskContext&)> run;                // engine thread; may throw
+  std::function<Result(const TaskContext&)> run;                // engine thread, or a side thread; may throw
   std::function<napi_value(napi_env, EnvState&, Result&)> convert;  // environment's thread
   const void* owner = nullptr;
   Napi::Function callback = {};
+  bool is_beside = false;  // runs on a side thread
 };
 
 inline Napi::Object make_job(Napi::Env env, EnvState& state, uint64_t id, napi_value promise) {
@@ -125,9 +126,10 @@ Napi::Object start_task(Napi::Env env, EnvState& state, Task<Result> task) {
   auto cancellation = job.cancellation;
   const uint64_t id = state.add(env, std::move(job));
   auto port = state.port();
-  state.engine().post(id, [port, id, cancellation = std::move(cancellation),
-                           run = std::move(task.run), convert = std::move(task.convert)] {
-    if (!port->enter(cancellation)) return;
+  const bool is_beside = task.is_beside;
+  auto work = [port, id, is_beside, cancellation = std::move(cancellation), run = std::move(task.run),
+               convert = std::move(task.convert)] {
+    if (!(is_beside ? port->enter_step() : port->enter(cancellation))) return;
     std::shared_ptr<Result> result;
     std::optional<Error> error;
     try {
@@ -143,8 +145,17 @@ Napi::Object start_task(Napi::Env env, EnvState& state, Task<Result> task) {
         js_state.resolve(js_env, id, convert(js_env, js_state, *result));
       }
     });
-    port->leave();
-  });
+    if (is_beside) {
+      port->leave_step();
+    } else {
+      port->leave();
+    }
+  };
+  if (is_beside) {
+    state.side_threads().post(std::move(work));
+  } else {
+    state.engine().post(id, std::move(work));
+  }
   return make_job(env, state, id, promise);
 }
 

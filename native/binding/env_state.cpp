@@ -115,6 +115,7 @@ void EnvState::close(void* self) {
   napi_release_threadsafe_function(state.port_->channel_, napi_tsfn_abort);
   state.jobs_.clear();
   state.engine_.reset();
+  state.side_threads_.reset();
 }
 
 void EnvState::call_js(napi_env env, napi_value, void* context, void* data) {

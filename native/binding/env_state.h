@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "binding/engine_thread.h"
+#include "binding/side_threads.h"
 #include "core/cancellation.h"
 #include "core/error.h"
 
@@ -29,7 +30,7 @@ class Port {
   // Brackets a job. False: the environment has closed and the job must not begin.
   bool enter(std::shared_ptr<Cancellation> cancellation);
   void leave();
-  // Brackets a step of the engine that computes for the environment. False: it has closed.
+  // Brackets a step of the engine, or a job on a side thread, that computes for the environment. False: it has closed.
   bool enter_step();
   void leave_step();
   // Waits while the environment has many closures to run (back-pressure). Dropped once closed.
@@ -50,7 +51,7 @@ class Port {
   napi_threadsafe_function channel_ = nullptr;
   bool is_closed_ = false;
   int pending_ = 0;                             // closures delivered and not yet run
-  int steps_ = 0;                               // under way: one, or none
+  int steps_ = 0;                               // and side jobs under way
   std::shared_ptr<Cancellation> running_;       // of the job under way, if any
 };
 
@@ -75,10 +76,15 @@ class EnvState {
 
   std::shared_ptr<Port> port() const { return port_; }
   EngineThread& engine() { return *engine_; }
+  // Started when first asked for.
+  SideThreads& side_threads() {
+    if (!side_threads_) side_threads_ = SideThreads::shared();
+    return *side_threads_;
+  }
   // Of models: what takes the tokens of each step, and what is told whose pixels are wanted.
   using Callbacks = std::unordered_map<uint64_t, Napi::FunctionReference>;
   const std::shared_ptr<Callbacks> callbacks = std::make_shared<Callbacks>();
-  Napi::FunctionReference model_constructor, trainer_constructor, group_constructor;
+  Napi::FunctionReference model_constructor, trainer_constructor, group_constructor, detector_constructor;
 
   // Registers a job and keeps the event loop alive for it.
   uint64_t add(napi_env env, Job job);
@@ -98,6 +104,7 @@ class EnvState {
   napi_env env_;
   std::shared_ptr<Port> port_;
   std::shared_ptr<EngineThread> engine_;
+  std::shared_ptr<SideThreads> side_threads_;
   std::unordered_map<uint64_t, Job> jobs_;
 };
 

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
+import { builtInDetector } from '../../lib/faces/detector.js';
 import { loadAddon } from '../../lib/binding/load.js';
 import type { NativeModel, NativeProcessGroup, NativeTrainer } from '../../lib/binding/native.js';
 import { declaredInterfaces } from '../support/declared-interfaces.js';
@@ -70,6 +71,7 @@ describe('contract: addon and native.ts', () => {
     NativeModel: () => model,
     NativeTrainer: () => trainer,
     NativeJob: () => model.clearCaches(),
+    NativeFaceDetector: async () => (await builtInDetector()).native,
   };
   for (const [name, object] of Object.entries(classes)) {
     it(`${name}: exactly the members that are declared`, async () => {

@@ -1,0 +1,124 @@
+/** How faces are looked for, which of them are taken, and how they are cut out. */
+import type { z } from 'zod';
+
+import type { RawImage } from '../image/index.js';
+import {
+  callback,
+  fields,
+  flag,
+  kindOf,
+  number,
+  type Shape,
+  whole,
+  word,
+} from '../options/index.js';
+
+/** A point of a face in pixels of its picture. */
+export interface FacePoint {
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface FaceBox {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Left and right are the person's. */
+export interface FacePoints {
+  readonly rightEye: FacePoint;
+  readonly leftEye: FacePoint;
+  readonly noseTip: FacePoint;
+  readonly mouth: FacePoint;
+  readonly rightEar: FacePoint;
+  readonly leftEar: FacePoint;
+}
+
+/** What another detector says of a face. */
+export interface FoundFace {
+  readonly box: FaceBox;
+  /** Without eyes and mouth the face is cut out by its box, unturned. */
+  readonly points?: Partial<FacePoints> | undefined;
+  readonly score: number;
+}
+
+/** A detector of the caller's in place of the built-in one; it gets the picture upright. */
+export type FaceDetector = (picture: RawImage) => Promise<readonly FoundFace[]>;
+
+/**
+ * `main`: the one that a photographer meant, large and near the middle; `largest`; `each`: all, each on its own; `all`:
+ * all, as pictures of one question; a number: that one, from the left, from 0.
+ */
+export type WhichFaces = 'main' | 'largest' | 'each' | 'all' | number;
+
+export interface FaceOptions {
+  /** @default main */
+  readonly which?: WhichFaces | undefined;
+  /** Added on each side of a face, in sides of a chip without margin. @default 0.25, as FairFace's and FaceLLM's */
+  readonly margin?: number | undefined;
+  /** Pixels of a chip's edge. @default 448 */
+  readonly size?: number | undefined;
+  /** Turns the face upright. @default true */
+  readonly align?: boolean | undefined;
+  /** Faces below this score do not count. @default 0.5 of the short network, 0.6 of the full one */
+  readonly minScore?: number | undefined;
+  /** Faces whose chips are smaller than this in the picture, in pixels, are set aside. @default 0 */
+  readonly minSide?: number | undefined;
+  /** Looks at overlapping parts of the picture as well; some 25 times as slow. @default false */
+  readonly smallFaces?: boolean | undefined;
+  /** `auto` also tries quarter turns; some 7 times as slow. @default exif */
+  readonly orientation?: 'exif' | 'auto' | undefined;
+  /** Looks at each face a second time, upright, for better points. @default true */
+  readonly refine?: boolean | undefined;
+  /** @default BlazeFace, built in */
+  readonly detector?: FaceDetector | undefined;
+  /** Where no face is found: an error, or the picture as it is. @default error */
+  readonly onNoFace?: 'error' | 'whole' | undefined;
+}
+
+/** With every default in place. */
+export interface ResolvedFaceOptions {
+  readonly which: WhichFaces;
+  readonly margin: number;
+  readonly size: number;
+  readonly align: boolean;
+  readonly minScore: number | undefined;
+  readonly minSide: number;
+  readonly smallFaces: boolean;
+  readonly orientation: 'exif' | 'auto';
+  readonly refine: boolean;
+  readonly detector: FaceDetector | undefined;
+  readonly onNoFace: 'error' | 'whole';
+}
+
+const words = word('main', 'largest', 'each', 'all');
+const index = whole(0, 10_000);
+export const whichFaces: z.ZodType<WhichFaces> = kindOf<WhichFaces>((value) =>
+  typeof value === 'number' ? index : words,
+);
+export const faceShape: Shape<FaceOptions> = {
+  which: whichFaces.optional(),
+  margin: number('a number from 0 to 3', 0, 3).optional(),
+  size: whole(16, 4096, ' (pixels)').optional(),
+  align: flag.optional(),
+  minScore: number('a number from 0.3 to 1', 0.3, 1).optional(),
+  minSide: number('a number of at least 0', 0).optional(),
+  smallFaces: flag.optional(),
+  orientation: word('exif', 'auto').optional(),
+  refine: flag.optional(),
+  detector: callback<FaceDetector>().optional(),
+  onNoFace: word('error', 'whole').optional(),
+};
+export const faceOptions: z.ZodType<FaceOptions> = fields(faceShape);
+
+export function resolveFaceOptions(options: FaceOptions): ResolvedFaceOptions {
+  const { which = 'main', margin = 0.25, size = 448, align = true, minSide = 0 } = options;
+  const { smallFaces = false, orientation = 'exif', refine = true, onNoFace = 'error' } = options;
+  const { minScore, detector } = options;
+  return {
+    ...{ which, margin, size, align, minSide, smallFaces, orientation, refine, onNoFace },
+    ...{ minScore, detector },
+  };
+}
