@@ -29,10 +29,10 @@ const SAMPLES = 60;
 const AT_ONCE = 12;
 /**
  * Bytes that a request may leave behind. A picture of the test is 9,408 bytes, its vectors 1,024 at least,
- * the keys and values of a prompt some 10,000: losing any of them at every tenth request is more. The engine
+ * a block of keys and values 32,768: losing any of them at every fifth request is more. The engine
  * keeps a number for each of the last 100,000 pictures, some 150 bytes.
  */
-const MOST_BYTES_A_REQUEST = 512;
+const MOST_BYTES_A_REQUEST = 1024;
 
 const collect = /** @type {{ gc?: () => void }} */ (globalThis).gc;
 if (collect === undefined) throw new Error('run it with node --expose-gc');

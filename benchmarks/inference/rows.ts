@@ -125,11 +125,11 @@ export function createRows({
       run: async () => (await generate(316, 32)).decode,
       baseline: { kind: 'decode', context: 316, steps: 32, rows: 1 },
     },
-    {
-      name: 'decode 16 of 8 rows at 316',
-      run: async () => (await generate(316, 16, 8)).decode,
-      baseline: { kind: 'decode', context: 316, steps: 16, rows: 8 },
+    ...[2, 4, 8, 16].map((rows) => ({
+      name: `decode 16 of ${rows} rows at 316`,
+      run: async () => (await generate(316, 16, rows)).decode,
+      baseline: { kind: 'decode', context: 316, steps: 16, rows } as const,
       mostPairs: 5,
-    },
+    })),
   ];
 }

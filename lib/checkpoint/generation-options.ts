@@ -18,6 +18,7 @@ export interface GenerationFileOptions {
   readonly minP?: number;
   readonly repetitionPenalty?: number;
   readonly maxNewTokens?: number;
+  readonly minTokens?: number;
   /** Prompt and answer together. */
   readonly maxLength?: number;
   readonly stop?: readonly string[];
@@ -39,6 +40,7 @@ interface FollowedKeys {
   readonly min_p: number | undefined;
   readonly repetition_penalty: number | undefined;
   readonly max_new_tokens: number | undefined;
+  readonly min_new_tokens: number | undefined;
   readonly max_length: number | undefined;
   readonly stop_strings: string | readonly string[] | undefined;
 }
@@ -51,6 +53,7 @@ export const followedShape: { readonly [K in keyof FollowedKeys]: z.ZodType<Foll
   min_p: optional(anyNumber),
   repetition_penalty: optional(numberAbove(0)),
   max_new_tokens: optional(count),
+  min_new_tokens: optional(integer(0, 2 ** 31 - 1)),
   max_length: optional(count),
   stop_strings: optional(texts),
 };
@@ -64,6 +67,7 @@ export function toFileOptions(file: FollowedKeys): GenerationFileOptions {
     minP: file.min_p,
     repetitionPenalty: file.repetition_penalty,
     maxNewTokens: file.max_new_tokens,
+    minTokens: file.min_new_tokens,
     maxLength: file.max_length,
     stop: file.stop_strings === undefined ? undefined : [file.stop_strings].flat(),
   };
@@ -85,7 +89,6 @@ const NOT_COMPUTED: Readonly<Record<string, (value: unknown) => boolean>> = {
   encoder_no_repeat_ngram_size: above(0),
   encoder_repetition_penalty: otherThan(1),
   min_length: above(0),
-  min_new_tokens: above(0),
   penalty_alpha: above(0),
   guidance_scale: otherThan(1),
   cache_implementation: (value) => value === 'quantized',

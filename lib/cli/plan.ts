@@ -64,7 +64,8 @@ function describeRoom({ requestsAtOnce, promptTokens, engine }: Plan): string {
 }
 
 function describeSampling(sampling: Omit<Sampling, 'seed'>): string {
-  const { doSample, temperature, topK, topP, minP, repetitionPenalty, maxNewTokens } = sampling;
+  const { doSample, temperature, topK, topP, minP, repetitionPenalty } = sampling;
+  const { minTokens, maxNewTokens } = sampling;
   const filters = [
     `temperature ${temperature}`,
     ...(topK > 0 ? [`top-k ${topK}`] : []),
@@ -74,6 +75,7 @@ function describeSampling(sampling: Omit<Sampling, 'seed'>): string {
   const parts = [
     doSample ? `drawn (${filters.join(', ')})` : 'greedy',
     ...(repetitionPenalty === 1 ? [] : [`repetition penalty ${repetitionPenalty}`]),
+    ...(minTokens > 0 ? [`at least ${minTokens} tokens`] : []),
     `at most ${maxNewTokens} tokens`,
   ];
   return parts.join(', ');

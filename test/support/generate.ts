@@ -8,7 +8,7 @@ import type {
   NativeSampling,
   NativeTimings,
 } from '../../lib/binding/native.js';
-import { TokenRouter } from '../../lib/generation/index.js';
+import { type TokenLogProb, TokenRouter } from '../../lib/generation/index.js';
 
 export const GREEDY: NativeSampling = {
   isGreedy: true,
@@ -30,6 +30,8 @@ export const GREEDY: NativeSampling = {
 export interface Generated {
   readonly ids: number[];
   readonly logProbs: number[];
+  /** The most probable ids of each place, with `topLogProbs`. */
+  readonly tops: (readonly TokenLogProb[])[];
   readonly row: NativeRowResult;
   readonly timings: NativeTimings;
 }
@@ -58,6 +60,7 @@ export async function generate(
   return Promise.all(
     prompts.map(async (prompt, place) => {
       const [ids, logProbs]: [number[], number[]] = [[], []];
+      const tops: (readonly TokenLogProb[])[] = [];
       const { rows, timings } = await router.generate(
         {
           prompt,
@@ -70,12 +73,13 @@ export async function generate(
           usesPrefixCache: options.usesPrefixCache ?? false,
           isMasked: false,
         },
-        (_, { id, logProb }) => {
+        (_, { id, logProb, top }) => {
           ids.push(id);
           logProbs.push(logProb);
+          if (top !== undefined) tops.push(top);
         },
       ).promise;
-      return { ids, logProbs, row: rows[0] as NativeRowResult, timings };
+      return { ids, logProbs, tops, row: rows[0] as NativeRowResult, timings };
     }),
   );
 }

@@ -123,6 +123,12 @@ describe('generation_config.json', () => {
   it('lengths: new tokens, or prompt and answer together', async () => {
     assert.equal((await used({ max_new_tokens: 9 })).maxNewTokens, 9);
     assert.equal((await used({ max_new_tokens: 9, max_length: 5 })).maxNewTokens, 9);
+    // A request with a shorter limit than the file's least length gets what its limit allows.
+    const least = { min_new_tokens: 6 };
+    assert.equal((await used(least)).minTokens, 6);
+    assert.equal((await used(least, { minTokens: 2 })).minTokens, 2);
+    assert.equal((await used(least, { maxNewTokens: 4 })).minTokens, 4);
+    assert.deepEqual((await read(least)).notFollowed, []);
     const { options } = await read({ max_length: 100 });
     const length = (request: GenerationOptions, prompt: number): number =>
       withinLength(resolveGeneration(request, options), prompt).maxNewTokens;
@@ -138,7 +144,7 @@ describe('generation_config.json', () => {
 
   it('what is not computed is named, where it would change answers', async () => {
     const file = {
-      ...{ num_beams: 4, no_repeat_ngram_size: 3, min_new_tokens: 2, suppress_tokens: [5] },
+      ...{ num_beams: 4, no_repeat_ngram_size: 3, min_length: 2, suppress_tokens: [5] },
       ...{ begin_suppress_tokens: [6], bad_words_ids: [[7]], guidance_scale: 1.5, top_h: 0.4 },
       ...{ forced_eos_token_id: 3, penalty_alpha: 0.6, max_time: 5, num_return_sequences: 2 },
       ...{ cache_implementation: 'quantized', typical_p: 0.9 },
@@ -156,13 +162,16 @@ describe('generation_config.json', () => {
   it('wrong kinds are listed with the other problems of the configuration', async () => {
     await folder.write('generation_config.json', {
       ...{ ...IDS, do_sample: 'yes', temperature: '1', repetition_penalty: 0 },
-      ...{ max_new_tokens: 0, stop_strings: [1] },
+      ...{ max_new_tokens: 0, min_new_tokens: -1, stop_strings: [1] },
     });
     const { code, details } = await errorOf(readCheckpointConfig(folder.path));
     assert.equal(code, 'FACELLM_CONFIG_INVALID');
     assert.deepEqual(
       details.map((line) => line.split(': ')[1]),
-      ['do_sample', 'temperature', 'repetition_penalty', 'max_new_tokens', 'stop_strings'],
+      [
+        ...['do_sample', 'temperature', 'repetition_penalty', 'max_new_tokens', 'min_new_tokens'],
+        'stop_strings',
+      ],
     );
   });
 
