@@ -2,9 +2,9 @@
 import { z } from 'zod';
 
 import {
-  type Dtype,
   dtypeName,
   limitShape,
+  type LoadOptions,
   type PromptOptions,
   promptShape,
 } from '../model/index.js';
@@ -35,7 +35,13 @@ import type { Rank } from './run/ranks.js';
 /** A benchmark with its own options, its data, and how models are asked. */
 export type EvaluateOptions = BenchmarkChoice & BenchmarkDataOptions & AskingOptions;
 
-export interface AskingOptions {
+/** Of `FaceLlm.load`'s options those that hold for each model. */
+type Loading = Pick<
+  LoadOptions,
+  'device' | 'dtype' | 'threads' | 'mmap' | 'kvMemory' | 'maxContext' | 'maxRows'
+>;
+
+export interface AskingOptions extends Loading {
   /** Checkpoint folder, or a hub id in the local cache. */
   readonly model: string;
   /** PEFT folders: the model with them is scored beside the model alone, as `tuned`. */
@@ -58,15 +64,7 @@ export interface AskingOptions {
    * checkpoint's own template and no system turn
    */
   readonly prompt?: Omit<PromptOptions, 'signal'> | undefined;
-  readonly device?: string | undefined;
-  readonly dtype?: Dtype | undefined;
-  readonly threads?: number | undefined;
-  /** As `FaceLlm.load`'s. @default true */
-  readonly mmap?: boolean | undefined;
-  /** These four as `FaceLlm.load`'s, for each model. */
-  readonly kvMemory?: number | undefined;
-  readonly maxContext?: number | undefined;
-  readonly maxRows?: number | undefined;
+  /** As `FaceLlm.load`'s. @default true where it is not refused: not on a GPU, nor on a processor on which it does not hold */
   readonly deterministic?: boolean | undefined;
   /** Folder inside the checkpoint. */
   readonly subfolder?: string | undefined;

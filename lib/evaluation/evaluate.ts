@@ -75,8 +75,8 @@ async function evaluateAll(
       },
       prompt: {
         ...{ ...prompt, dtype: options.dtype ?? 'as stored' },
-        // What answers follow from; where it is off, records of before there was such a thing go on.
-        ...(deterministic === true && { deterministic }),
+        // What answers follow from; where nothing was asked for, the journal's sessions say what was done.
+        ...(deterministic !== undefined && { deterministic }),
         ...(maxContext !== undefined && { maxContext }),
       },
       maxNewTokens,

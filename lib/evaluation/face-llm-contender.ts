@@ -1,11 +1,10 @@
 /** A checkpoint, with or without an adapter, as a model under test. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
 import { createError } from '../errors.js';
+import { sha256, sha256OfFile } from '../files/index.js';
 import {
   FaceLlm,
   type LoadOptions,
@@ -33,17 +32,7 @@ export interface LocatedModel extends RecordOwner {
 }
 
 export interface FaceLlmContenderOptions {
-  readonly load: Pick<
-    LoadOptions,
-    | 'device'
-    | 'dtype'
-    | 'threads'
-    | 'mmap'
-    | 'kvMemory'
-    | 'maxContext'
-    | 'maxRows'
-    | 'deterministic'
-  >;
+  readonly load: LoadOptions;
   readonly prompt: PromptOptions;
   readonly maxNewTokens: number;
   readonly seed: number;
@@ -105,14 +94,16 @@ export async function faceLlmContender(
         signal: AbortSignal.any([signal, opening]),
         onProgress: (progress) => emit({ type: 'load', model: name, ...progress }),
       };
-      // So that neither an interruption nor other processes change an answer. A GPU has no such mode, nor has every CPU.
-      const loaded = await FaceLlm.load(directory, { ...loading, deterministic: true }).catch(
-        (error: unknown) => {
-          const { code } = error as { readonly code?: unknown };
-          if (code !== 'FACELLM_NOT_DETERMINISTIC') throw error;
-          return FaceLlm.load(directory, loading);
-        },
-      );
+      // So that neither an interruption nor other processes change an answer; a GPU has no such mode, nor has every CPU.
+      const { deterministic } = load;
+      const loaded = await FaceLlm.load(directory, {
+        ...loading,
+        deterministic: deterministic ?? true,
+      }).catch((error: unknown) => {
+        const { code } = error as { readonly code?: unknown };
+        if (deterministic !== undefined || code !== 'FACELLM_NOT_DETERMINISTIC') throw error;
+        return FaceLlm.load(directory, loading);
+      });
       return underTest(loaded, options);
     },
   };
@@ -156,26 +147,19 @@ async function hashFolder(
     names.map(async (file) => (await stat(join(directory, file))).size),
   );
   const bytesTotal = sizes.reduce((sum, size) => sum + size, 0);
-  const whole = createHash('sha256');
   let bytesDone = 0;
+  const onBytes = (count: number): void => {
+    bytesDone += count;
+    emit({ type: 'hash', model: name, bytesDone, bytesTotal });
+  };
+  const lines: string[] = [];
   for (const file of names) {
-    const hash = createHash('sha256');
-    const stream = createReadStream(join(directory, file), { highWaterMark: 2 ** 22, signal });
-    try {
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
-        hash.update(chunk);
-        bytesDone += chunk.length;
-        emit({ type: 'hash', model: name, bytesDone, bytesTotal });
-      }
-    } catch (cause) {
-      signal.throwIfAborted();
-      throw createError(
-        'FACELLM_CHECKPOINT_NOT_FOUND',
-        `${join(directory, file)} cannot be read; check its permissions`,
-        { cause },
-      );
-    }
-    whole.update(`${file} ${hash.digest('hex')}\n`);
+    const path = join(directory, file);
+    const failure = (cause: unknown): Error =>
+      createError('FACELLM_CHECKPOINT_NOT_FOUND', `${path} cannot be read; check its permissions`, {
+        cause,
+      });
+    lines.push(`${file} ${await sha256OfFile(path, failure, { signal, onBytes })}\n`);
   }
-  return whole.digest('hex');
+  return sha256(lines.join(''));
 }

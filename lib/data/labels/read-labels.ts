@@ -11,7 +11,8 @@ import {
   mapColumns,
 } from './column-map.js';
 import { type CsvRow, invalidLabels, readCsv } from './csv-file.js';
-import { existingFolder, findPictures, normaliseFile } from './image-folder.js';
+import { existingFolder } from './image-folder.js';
+import { findPictureRows, lengthProblems, unusableRows } from './picture-rows.js';
 import { rangeOfDate } from './spreadsheet-date.js';
 import { type Attribute, type FaceLabels, VOCABULARY } from './vocabulary.js';
 
@@ -83,29 +84,13 @@ function readLabel(
   return undefined;
 }
 
-interface CheckedRow {
-  readonly line: number;
-  readonly file: string | undefined;
-  readonly labels: FaceLabels;
-  readonly problems: string[];
-}
-
-function checkRow(
-  { cells, line }: CsvRow,
+/** What a row says of its picture, and what is wrong with it. */
+function labelsOf(
+  cells: readonly string[],
   map: ColumnMap,
-  width: number,
   options: ColumnOptions,
-): CheckedRow {
-  if (cells.length !== width) {
-    const problems = [`expected ${width} cells as in the header, received ${cells.length}`];
-    return { line, file: undefined, labels: {}, problems };
-  }
+): { readonly labels: FaceLabels; readonly problems: readonly string[] } {
   const problems: string[] = [];
-  const written = cells[map.file] ?? '';
-  const file = normaliseFile(written);
-  if (file === undefined) {
-    problems.push(`file: expected a path inside the image folder, ${received(written)}`);
-  }
   const labels: { [attribute in Attribute]?: string } = {};
   for (const [attribute, at] of map.attributes) {
     const value = readLabel(attribute, cells[at] ?? '', map, options, problems);
@@ -114,22 +99,16 @@ function checkRow(
   if (problems.length === 0 && Object.keys(labels).length === 0) {
     problems.push('no attribute is known; expected at least one label');
   }
-  return { line, file, labels, problems };
+  return { labels, problems };
 }
 
-function noteDuplicates(rows: readonly CheckedRow[]): void {
-  const first = new Map<string, number>();
-  for (const { file, line, problems } of rows) {
-    if (file === undefined) continue;
-    const before = first.get(file);
-    if (before === undefined) first.set(file, line);
-    else problems.push(`file: ${file} already stands in line ${before}`);
-  }
+interface Table extends Pick<LabelledImages, 'otherRows' | 'sha256'> {
+  readonly map: ColumnMap;
+  readonly width: number;
+  readonly rows: readonly CsvRow[];
 }
 
-async function readTable(
-  options: ReadLabelsOptions,
-): Promise<{ rows: CheckedRow[]; otherRows: number; sha256: string; isFairFace: boolean }> {
+async function readTable(options: ReadLabelsOptions): Promise<Table> {
   const { header, rows: written, sha256 } = await readCsv(options.labels);
   const problems: string[] = [];
   const map = mapColumns(header, options, (problem) => problems.push(problem));
@@ -139,17 +118,15 @@ async function readTable(
       problems,
     );
   }
-  const rows: CheckedRow[] = [];
+  const rows: CsvRow[] = [];
   let otherRows = 0;
   for (const row of written) {
     // A row of a wrong length cannot be told to belong elsewhere: it is reported.
     const isWhole = row.cells.length === header.length;
     if (isWhole && !map.where.every(([at, value]) => row.cells[at] === value)) otherRows++;
-    else if (rows.length < (options.maxImages ?? Infinity)) {
-      rows.push(checkRow(row, map, header.length, options));
-    }
+    else if (rows.length < (options.maxImages ?? Infinity)) rows.push(row);
   }
-  return { rows, otherRows, sha256, isFairFace: map.isFairFace };
+  return { map, width: header.length, rows, otherRows, sha256 };
 }
 
 /**
@@ -167,28 +144,29 @@ export async function readLabels(options: ReadLabelsOptions): Promise<LabelledIm
     });
   }
   const folder = await existingFolder(options.images, 'images');
-  const { rows, otherRows, sha256, isFairFace } = await readTable(options);
-  noteDuplicates(rows);
-  const files = rows.flatMap(({ file }) => (file === undefined ? [] : [file]));
-  const find = await findPictures(folder, files);
-  const images: LabelledImage[] = [];
-  const skipped: SkippedRow[] = [];
-  for (const { line, file, labels, problems } of rows) {
-    const { path, problem } = file === undefined ? { path: '' } : find(file);
-    if (problem !== undefined) problems.push(`image ${path} ${problem}`);
-    if (problems.length > 0 || file === undefined) skipped.push({ line, problems });
-    else images.push({ file, path, labels, line });
-  }
-  if (images.length === 0 || (skipped.length > 0 && options.onInvalid !== 'skip')) {
-    const count = rows.length;
+  const { map, width, rows, otherRows, sha256 } = await readTable(options);
+  const whole = rows.filter(({ cells }) => cells.length === width);
+  const { usable, problems: found } = await findPictureRows(whole, folder, {
+    ...{ column: map.file, noun: 'image' },
+    check: (cells) => labelsOf(cells, map, options).problems,
+  });
+  const problems = [...lengthProblems(rows, width), ...found];
+  const faulty = new Map<number, string[]>();
+  for (const { line, text } of problems) faulty.set(line, [...(faulty.get(line) ?? []), text]);
+  const skipped = [...faulty]
+    .map(([line, texts]) => ({ line, problems: texts }))
+    .sort((a, b) => a.line - b.line);
+  const images = usable.map(({ file, path, line, cells }) => ({
+    ...{ file, path, line, labels: labelsOf(cells, map, options).labels },
+  }));
+  if (rows.length === 0) {
     throw invalidLabels(
-      count === 0
-        ? `${options.labels} has no rows to use (${otherRows} left out by where)`
-        : `${options.labels}: ${skipped.length} of ${count} row(s) cannot be used; correct them, or leave them out with onInvalid 'skip' (--skip-invalid)`,
-      skipped.flatMap(({ line, problems }) =>
-        problems.map((problem) => `line ${line}: ${problem}`),
-      ),
+      `${options.labels} has no rows to use (${otherRows} left out by where)`,
+      [],
     );
   }
-  return { images, skipped, otherRows, sha256, isFairFace };
+  if (images.length === 0 || (skipped.length > 0 && options.onInvalid !== 'skip')) {
+    throw unusableRows(options.labels, rows.length, problems);
+  }
+  return { images, skipped, otherRows, sha256, isFairFace: map.isFairFace };
 }

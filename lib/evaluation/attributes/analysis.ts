@@ -1,18 +1,18 @@
 /** All that the fairness report says, as data: fairness.json is this, rounded. */
 import type { ReliabilityBin } from '../metrics/calibration.js';
 import { type ConfusionMatrix, confusionMatrix } from '../metrics/classification.js';
-import { checkRuns, mostProbable } from '../outcomes.js';
+import { mostProbable } from '../outcomes.js';
 import {
   compareWithFirst,
   type MarkedAnswers,
   type PairedComparison,
 } from '../paired/comparison.js';
 import type { PairedOptions } from '../paired/report.js';
-import type { EvaluationItem, ItemOutcome, ModelRun } from '../types.js';
+import type { ItemOutcome, ModelRun } from '../types.js';
 import type { AttributeDefinition } from '../labels/definition.js';
-import { type Figures, figuresOf, reliability, type ScoredAnswer } from './figures.js';
+import { type Figures, figuresOf, reliability } from './figures.js';
 import { type Grouping, groupingsOf } from './groupings.js';
-import { answerReader, type AnswerReading } from '../answers/read-answer.js';
+import { answerReader } from '../answers/read-answer.js';
 
 export type Reading = 'text' | 'probability';
 
@@ -55,32 +55,24 @@ export interface AnalysisOptions extends PairedOptions {
 
 const MAX_UNREAD_ANSWERS = 20;
 
-interface ReadOutcome {
-  readonly answer: ScoredAnswer;
-  readonly unread: UnreadAnswer | undefined;
+/** What an outcome was taken for. */
+interface Taken {
+  readonly choice: number | undefined;
+  readonly confidence?: number | undefined;
+  readonly text?: string;
+  /** Why it was taken for nothing. */
+  readonly problem?: string | undefined;
 }
 
-function scoreText(
-  item: EvaluationItem,
-  outcome: ItemOutcome,
-  read: (text: string) => AnswerReading,
-): ReadOutcome {
-  const { id, tags, answer: truth } = item;
-  const { text } = outcome;
-  const reading = text === undefined ? undefined : read(text);
-  const unread =
-    reading?.choice === undefined
-      ? { id, text: text ?? '', problem: reading?.problem ?? 'no answer' }
-      : undefined;
-  return { answer: { id, tags, truth, predicted: reading?.choice, confidence: undefined }, unread };
-}
-
-function scoreProbabilities(item: EvaluationItem, outcome: ItemOutcome): ReadOutcome {
-  const { id, tags, answer: truth } = item;
-  const predicted = mostProbable(outcome);
-  const confidence = predicted === undefined ? undefined : outcome.probabilities?.[predicted];
-  const unread = predicted === undefined ? { id, text: '', problem: 'no answer' } : undefined;
-  return { answer: { id, tags, truth, predicted, confidence }, unread };
+function takerOf(reading: Reading, { choices }: AttributeDefinition): (one: ItemOutcome) => Taken {
+  const read = answerReader(choices);
+  return (outcome) => {
+    const { text, probabilities } = outcome;
+    if (reading === 'text' && text !== undefined) return { text, ...read(text) };
+    const choice = reading === 'text' ? undefined : mostProbable(outcome);
+    if (choice === undefined) return { choice, problem: 'no answer' };
+    return { choice, confidence: probabilities?.[choice] };
+  };
 }
 
 interface ModelAnswers extends MarkedAnswers {
@@ -93,28 +85,23 @@ function scoreRun(
   definition: AttributeDefinition,
   options: AnalysisOptions,
 ): ModelAnswers {
-  const read = answerReader(definition.choices);
-  const results = options.items.flatMap((item, i) => {
+  const take = takerOf(reading, definition);
+  const answers = options.items.flatMap(({ id, tags, answer: truth }, i) => {
     const outcome = outcomes[i];
-    if (item.tags['attribute'] !== definition.name || outcome === undefined) return [];
-    return [
-      reading === 'text' ? scoreText(item, outcome, read) : scoreProbabilities(item, outcome),
-    ];
+    if (tags['attribute'] !== definition.name || outcome === undefined) return [];
+    const { choice: predicted, confidence, text = '', problem } = take(outcome);
+    return [{ id, tags, truth, predicted, confidence, text, problem }];
   });
-  const answers = results.map(({ answer }) => answer);
-  const classCount = definition.choices.length;
-  const { seed, groups, smallGroup } = options;
-  const isOrdinal = definition.isOrdinal ?? false;
   const score: Score = {
     model,
     reading,
-    overall: figuresOf(answers, { classCount, isOrdinal, seed }),
-    confusion: confusionMatrix(answers, classCount),
-    reliability: reading === 'probability' ? reliability(answers) : undefined,
-    unreadAnswers: results
-      .flatMap(({ unread }) => (unread === undefined ? [] : [unread]))
+    overall: figuresOf(answers, definition, options.seed),
+    confusion: confusionMatrix(answers, definition.choices.length),
+    reliability: reliability(answers),
+    unreadAnswers: answers
+      .flatMap(({ id, text, problem }) => (problem === undefined ? [] : [{ id, text, problem }]))
       .slice(0, MAX_UNREAD_ANSWERS),
-    groupings: groupingsOf(answers, { groups, smallGroup, classCount, isOrdinal }),
+    groupings: groupingsOf(answers, definition, options),
   };
   return { model, score, isRight: answers.map(({ truth, predicted }) => truth === predicted) };
 }
@@ -141,13 +128,8 @@ function analyseAttribute(
   };
 }
 
-/**
- * Scores every run on every attribute that has items. Blocks the event loop, about a second at FairFace's size.
- *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT if a run does not answer the items
- */
+/** Scores every run on every attribute that has items. Blocks the event loop, about a second at FairFace's size. */
 export function analyseAttributes(options: AnalysisOptions): readonly AttributeAnalysis[] {
-  checkRuns(options.items, options.runs);
   return options.attributes
     .map((definition) => analyseAttribute(definition, options))
     .filter(({ count }) => count > 0);

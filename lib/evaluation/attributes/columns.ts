@@ -1,9 +1,9 @@
 /** Where a label file says what each attribute is, and what its cells mean. */
 import { rangeOfDate } from '../../data/labels/spreadsheet-date.js';
+import type { RowChecks } from '../../data/labels/picture-rows.js';
 import { didYouMean, received } from '../../options/describe.js';
 import { createError } from '../../errors.js';
 import { type LabelFile, missingColumn } from '../labels/label-file.js';
-import type { CheckCells } from '../labels/labelled-pictures.js';
 import {
   BUILT_IN_ATTRIBUTES,
   type BuiltInAttribute,
@@ -98,7 +98,7 @@ export function answerOf({ choices }: AttributeDefinition, label: string): numbe
 }
 
 /** Finds labels that mean nothing in the attributes' cells. */
-export function checkLabels({ attributes }: Layout): CheckCells {
+export function checkLabels({ attributes }: Layout): RowChecks['check'] {
   return (cells) =>
     attributes.flatMap(({ definition, column }) => {
       const label = cells[column] ?? '';

@@ -10,6 +10,7 @@ import {
 } from '../metrics/classification.js';
 import { classificationIntervals } from '../metrics/intervals.js';
 import type { Interval } from '../metrics/wilson.js';
+import type { AttributeDefinition } from '../labels/definition.js';
 import { type Share, shareOf } from '../paired/report.js';
 
 /** One answer held against its label. */
@@ -51,13 +52,6 @@ export const FIGURE_TITLES: Readonly<Record<FigureName, string>> = {
 };
 export const FIGURE_NAMES = Object.keys(FIGURE_TITLES) as readonly FigureName[];
 
-export interface FigureOptions {
-  readonly classCount: number;
-  readonly isOrdinal: boolean;
-  /** Seed of the intervals of balanced accuracy and macro-F1; undefined: without them. */
-  readonly seed: number | undefined;
-}
-
 function estimate(value: number | undefined, interval?: Interval): Estimate | undefined {
   return value === undefined ? undefined : { value, ...interval };
 }
@@ -78,9 +72,13 @@ export function reliability(
   return items.length === 0 ? undefined : calibration(items).bins;
 }
 
-export function figuresOf(answers: readonly ScoredAnswer[], options: FigureOptions): Figures {
-  const { classCount, isOrdinal, seed } = options;
-  const matrix = confusionMatrix(answers, classCount);
+/** @param seed of the intervals of balanced accuracy and macro-F1 @default without them */
+export function figuresOf(
+  answers: readonly ScoredAnswer[],
+  { choices, isOrdinal = false }: AttributeDefinition,
+  seed?: number,
+): Figures {
+  const matrix = confusionMatrix(answers, choices.length);
   const total = answers.length;
   const intervals =
     seed === undefined || total === 0 ? undefined : classificationIntervals(matrix, { seed });

@@ -1,6 +1,8 @@
 /** Figures of each group of pictures, and how far apart groups are. */
 import { type Gap, largestGap } from '../metrics/groups.js';
+import type { AttributeDefinition } from '../labels/definition.js';
 import { type GroupColumn, groupItems } from '../paired/groups.js';
+import type { PairedOptions } from '../paired/report.js';
 import {
   FIGURE_NAMES,
   type FigureName,
@@ -28,14 +30,6 @@ export interface Grouping {
   readonly gaps: Readonly<Partial<Record<FigureName, Gap | undefined>>>;
 }
 
-export interface GroupingOptions {
-  readonly groups: readonly GroupColumn[];
-  /** Groups of fewer pictures are small. */
-  readonly smallGroup: number;
-  readonly classCount: number;
-  readonly isOrdinal: boolean;
-}
-
 function gapsOf(groups: readonly GroupFigures[], minCount: number): Grouping['gaps'] {
   const gaps = FIGURE_NAMES.map((figure) => {
     const values = groups.map(({ name, figures }) => ({
@@ -51,31 +45,32 @@ function gapsOf(groups: readonly GroupFigures[], minCount: number): Grouping['ga
 function groupingOf(
   by: readonly GroupColumn[],
   answers: readonly ScoredAnswer[],
-  options: GroupingOptions,
+  definition: AttributeDefinition,
+  smallGroup: number,
 ): Grouping {
   const { groups: known, unknown } = groupItems(answers, by);
   const groups = known.map(({ values, name, items }) => ({
     values,
     name,
-    isSmall: items.length < options.smallGroup,
-    figures: figuresOf(items, { ...options, seed: undefined }),
+    isSmall: items.length < smallGroup,
+    figures: figuresOf(items, definition),
   }));
   return {
     by: by.map(({ name }) => name),
     unknown,
     groups,
-    gaps: gapsOf(groups, options.smallGroup),
+    gaps: gapsOf(groups, smallGroup),
   };
 }
 
 /** Each column alone, and all of them crossed; groupings without a picture are left out. */
 export function groupingsOf(
   answers: readonly ScoredAnswer[],
-  options: GroupingOptions,
+  definition: AttributeDefinition,
+  { groups, smallGroup }: Pick<PairedOptions, 'groups' | 'smallGroup'>,
 ): readonly Grouping[] {
-  const { groups } = options;
   const sets = [...groups.map((group) => [group]), ...(groups.length > 1 ? [groups] : [])];
   return sets
-    .map((by) => groupingOf(by, answers, options))
+    .map((by) => groupingOf(by, answers, definition, smallGroup))
     .filter((grouping) => grouping.groups.length > 0);
 }

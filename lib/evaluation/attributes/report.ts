@@ -74,7 +74,6 @@ function headlineFigures(name: string, { reading, overall, groupings }: Score): 
 /**
  * Writes fairness.md, .html, .json, .csv and plots into a folder that exists.
  *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT if a run does not answer the items
  * @throws TrainingError FACELLM_RUN_WRITE
  */
 export async function writeFairnessReport(

@@ -3,7 +3,7 @@ import type { Block, ReportDocument } from '../report/document.js';
 import { formatPValue } from '../report/numbers.js';
 import { CATEGORIES } from './published-set.js';
 import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published-scores.js';
-import type { FaceXResults } from './results.js';
+import { type FaceXResults, scoreRows } from './results.js';
 import type { Group, Reading, Score } from './scores.js';
 
 const TABLES: readonly (readonly [Group['table'], string])[] = [
@@ -73,17 +73,6 @@ function show(score: Score | undefined): string {
   return `${percent(accuracy)} (${percent(low)}–${percent(high)}), ${correct} / ${total}`;
 }
 
-/** The score of one model in one group by one reading, if there is one. */
-function scoreOf(
-  { scores }: FaceXResults,
-  place: Readonly<Pick<Score, 'table' | 'group' | 'model' | 'reading'>>,
-): Score | undefined {
-  const { table, group, model, reading } = place;
-  return scores.find(
-    (s) => s.table === table && s.group === group && s.model === model && s.reading === reading,
-  );
-}
-
 /** A row for each group and model, the readings side by side. */
 function scoreTable(
   results: FaceXResults,
@@ -91,16 +80,12 @@ function scoreTable(
   text: string,
   readings: readonly Reading[],
 ): Block[] {
-  const own = results.scores.filter((score) => score.table === name);
   const hasText = readings.includes('official');
-  const rows = [...new Set(own.map(({ group }) => group))].flatMap((group) =>
-    results.models.map((model) => {
-      const of = (reading: Reading) => scoreOf(results, { table: name, group, model, reading });
-      const unread = (['official', 'strict'] as const).map((one) => of(one)?.unanswered ?? '–');
-      const cells = readings.map((reading) => show(of(reading)));
-      return [group, model, ...cells, ...(hasText ? [unread.join(', ')] : [])];
-    }),
-  );
+  const rows = scoreRows(results, name).map(({ group, model, of }) => {
+    const unread = (['official', 'strict'] as const).map((one) => of(one)?.unanswered ?? '–');
+    const cells = readings.map((reading) => show(of(reading)));
+    return [group, model, ...cells, ...(hasText ? [unread.join(', ')] : [])];
+  });
   const last = hasText ? ['no answer read (official, strict)'] : [];
   return [title(text), table(['questions', 'model', ...readings, ...last], rows, 2)];
 }
@@ -151,16 +136,13 @@ function publishedTables(results: FaceXResults): Block[] {
   const tasks = Object.keys(PUBLISHED_TASKS);
   const ours = (name: 'category' | 'task', groups: readonly string[]): string[][] =>
     results.models.map((model) => {
-      // The reading that the authors used stands for ours.
-      const own = (place: Pick<Score, 'table' | 'group'>): string => {
-        const score = scoreOf(results, { ...place, model, reading: 'official' });
+      const rows = scoreRows(results, 'overall', name).filter((row) => row.model === model);
+      const cells = ['all questions', ...groups].map((group) => {
+        // The reading that the authors used stands for ours.
+        const score = rows.find((row) => row.group === group)?.of('official');
         return score === undefined ? '–' : percent(score.accuracy);
-      };
-      return [
-        `${model} (measured here)`,
-        own({ table: 'overall', group: 'all questions' }),
-        ...groups.map((group) => own({ table: name, group })),
-      ];
+      });
+      return [`${model} (measured here)`, ...cells];
     });
   const theirs = PUBLISHED_SCORES.map(({ model, overall, categories: values }) => [
     `${model} (published)`,

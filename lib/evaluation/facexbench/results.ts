@@ -62,7 +62,6 @@ function compare(
 export function resultsOf(options: ResultsInput, runs: readonly ReadRun[]): FaceXResults {
   const { items, isPartial, notes, setting } = options;
   const groups = groupItems(items);
-  const [first, ...others] = runs;
   return {
     title: isPartial ? 'FaceXBench questions, partial set' : 'FaceXBench',
     ...{ isPartial, notes, setting },
@@ -73,11 +72,10 @@ export function resultsOf(options: ResultsInput, runs: readonly ReadRun[]): Face
       ),
     ),
     comparisons: groups.flatMap((group) =>
-      others.flatMap((other) =>
-        first === undefined
-          ? []
-          : readingsOf(first).flatMap((reading) => compare(items, group, [first, other], reading)),
-      ),
+      runs
+        .slice(0, 1)
+        .flatMap(readingsOf)
+        .flatMap((reading) => compare(items, group, runs, reading)),
     ),
     failures: runs.flatMap(({ name, outcomes }) =>
       outcomes.flatMap(({ id, failure }) =>
@@ -88,20 +86,34 @@ export function resultsOf(options: ResultsInput, runs: readonly ReadRun[]): Face
   };
 }
 
-/** Accuracies over all questions and by category, a row for each model, a column for each reading. */
-export function mainTable({ scores, models }: FaceXResults): string[][] {
-  const readings = [...new Set(scores.map(({ reading }) => reading))];
-  const main = scores.filter(({ table }) => table === 'overall' || table === 'category');
-  const rows = [...new Set(main.map(({ group }) => group))].flatMap((group) =>
+interface ScoreRow extends Pick<Score, 'group' | 'model'> {
+  readonly of: (reading: Reading) => Score | undefined;
+}
+
+/** A row for each group of these tables and each model, with its score by a reading. */
+export function scoreRows(
+  { scores, models }: FaceXResults,
+  ...tables: readonly Group['table'][]
+): ScoreRow[] {
+  const own = scores.filter(({ table }) => tables.includes(table));
+  return [...new Set(own.map(({ group }) => group))].flatMap((group) =>
     models.map((model) => {
-      const own = main.filter((score) => score.group === group && score.model === model);
-      const cells = readings.map((reading) => {
-        const found = own.find((score) => score.reading === reading);
-        return formatEstimate(found && { ...found, value: found.accuracy });
-      });
-      return [group, model, String(own[0]?.total ?? 0), ...cells];
+      const scored = own.filter((score) => score.group === group && score.model === model);
+      return { group, model, of: (reading: Reading) => scored.find((s) => s.reading === reading) };
     }),
   );
+}
+
+/** Accuracies over all questions and by category, a row for each model, a column for each reading. */
+export function mainTable(results: FaceXResults): string[][] {
+  const readings = [...new Set(results.scores.map(({ reading }) => reading))];
+  const rows = scoreRows(results, 'overall', 'category').map(({ group, model, of }) => {
+    const scores = readings.map(of);
+    const cells = scores.map((score) =>
+      formatEstimate(score && { ...score, value: score.accuracy }),
+    );
+    return [group, model, String(scores.find((score) => score)?.total ?? 0), ...cells];
+  });
   return [['questions', 'model', 'n', ...readings], ...rows];
 }
 

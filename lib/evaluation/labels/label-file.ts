@@ -1,7 +1,8 @@
 /** Rows of a label CSV as they are written, by column, with their lines. What cells mean is others' business. */
 import { join } from 'node:path';
 
-import { type CsvRow, invalidLabels, readCsv } from '../../data/labels/csv-file.js';
+import { type CsvRow, readCsv } from '../../data/labels/csv-file.js';
+import { lengthProblems, type RowProblem } from '../../data/labels/picture-rows.js';
 import { didYouMean } from '../../options/describe.js';
 import { isFile } from '../../data/lookup.js';
 import { createError } from '../../errors.js';
@@ -9,22 +10,15 @@ import { createError } from '../../errors.js';
 /** Looked for in a data folder, in this order, where no label file is named. */
 const USUAL_NAMES = ['labels.csv', 'fairface_label_val.csv', 'fairface_label_train.csv'];
 
-/** A row of the header's length. */
-export type LabelFileRow = CsvRow;
-
 export interface LabelFile {
   readonly path: string;
   readonly header: readonly string[];
-  readonly rows: readonly LabelFileRow[];
+  /** Those of the header's length. */
+  readonly rows: readonly CsvRow[];
   /** Rows of a wrong length, which are in no other list: "line 7: …". */
-  readonly problems: readonly LabelProblem[];
+  readonly problems: readonly RowProblem[];
   /** Of its bytes. */
   readonly sha256: string;
-}
-
-export interface LabelProblem {
-  readonly line: number;
-  readonly text: string;
 }
 
 /**
@@ -51,12 +45,7 @@ export async function findLabelFile(folder: string): Promise<string> {
 export async function readLabelFile(path: string): Promise<LabelFile> {
   const { header, rows: written, sha256 } = await readCsv(path);
   const rows = written.filter(({ cells }) => cells.length === header.length);
-  const problems = written
-    .filter(({ cells }) => cells.length !== header.length)
-    .map(({ line, cells }) => ({
-      line,
-      text: `expected ${header.length} cells as in the header, received ${cells.length}`,
-    }));
+  const problems = lengthProblems(written, header.length);
   const twice = header.filter((name, i) => header.indexOf(name) !== i);
   if (twice.length > 0) {
     throw createError('FACELLM_DATA_INVALID', `${path}: columns stand twice: ${twice.join(', ')}`);
@@ -73,20 +62,4 @@ export function findColumn({ header }: LabelFile, names: readonly string[]): num
 /** "there is no column …" with what was probably meant. */
 export function missingColumn({ header }: LabelFile, name: string, purpose: string): string {
   return `there is no column ${name} for ${purpose}; ${didYouMean(name, header)}`;
-}
-
-/** Every problem by its line, as one error to throw. */
-export function labelProblems(
-  path: string,
-  count: number,
-  problems: readonly LabelProblem[],
-): Error {
-  const details = [...problems]
-    .sort((a, b) => a.line - b.line)
-    .map(({ line, text }) => `line ${line}: ${text}`);
-  const lines = new Set(problems.map(({ line }) => line)).size;
-  return invalidLabels(
-    `${path}: ${lines} of ${count} row(s) cannot be used; correct them, or leave them out with onInvalid 'skip' (--skip-invalid)`,
-    details,
-  );
 }

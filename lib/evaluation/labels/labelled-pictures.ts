@@ -1,14 +1,16 @@
 /** A label file with its pictures: which rows can be used, and where their pictures lie. */
-import { received } from '../../options/describe.js';
-import { existingFolder, findPictures, normaliseFile } from '../../data/labels/image-folder.js';
+import { existingFolder } from '../../data/labels/image-folder.js';
+import {
+  findPictureRows,
+  type PictureRow,
+  type RowChecks,
+  unusableRows,
+} from '../../data/labels/picture-rows.js';
 import { createError } from '../../errors.js';
 import {
   findColumn,
   findLabelFile,
   type LabelFile,
-  type LabelFileRow,
-  labelProblems,
-  type LabelProblem,
   missingColumn,
   readLabelFile,
 } from './label-file.js';
@@ -27,14 +29,7 @@ export interface LabelledPicturesOptions
   readonly columns?: Readonly<Record<string, string>> | undefined;
 }
 
-export interface LabelledPicture {
-  /** As in the CSV, normalised: unique. */
-  readonly file: string;
-  /** Absolute. */
-  readonly path: string;
-  readonly line: number;
-  readonly cells: readonly string[];
-}
+export type LabelledPicture = PictureRow;
 
 export interface LabelledPictures<Layout> {
   readonly file: LabelFile;
@@ -44,39 +39,6 @@ export interface LabelledPictures<Layout> {
   readonly pictures: readonly LabelledPicture[];
   /** Rows left out as faulty; 0 unless `onInvalid` is 'skip'. */
   readonly skipped: number;
-}
-
-/** What is wrong with the cells of one row, beyond its picture. */
-export type CheckCells = (cells: readonly string[]) => readonly string[];
-
-/** A row with a file name that could be made out. */
-interface NamedRow extends LabelFileRow {
-  readonly name: string;
-}
-
-/** Rows whose picture's name is sound and new; what is wrong with others goes to `problems`. */
-function nameRows(
-  rows: readonly LabelFileRow[],
-  column: number,
-  problems: LabelProblem[],
-): readonly NamedRow[] {
-  const firstLine = new Map<string, number>();
-  return rows.flatMap((row) => {
-    const written = row.cells[column] ?? '';
-    const name = normaliseFile(written);
-    if (name === undefined) {
-      const text = `file: expected a path inside the image folder, ${received(written)}`;
-      problems.push({ line: row.line, text });
-      return [];
-    }
-    const before = firstLine.get(name);
-    if (before !== undefined) {
-      problems.push({ line: row.line, text: `file: ${name} already stands in line ${before}` });
-      return [];
-    }
-    firstLine.set(name, row.line);
-    return [{ ...row, name }];
-  });
 }
 
 /**
@@ -90,7 +52,7 @@ function nameRows(
 export async function readLabelledPictures<Layout>(
   options: LabelledPicturesOptions,
   place: (file: LabelFile) => Layout,
-  check: (layout: Layout) => CheckCells = () => () => [],
+  check: (layout: Layout) => RowChecks['check'] = () => () => [],
 ): Promise<LabelledPictures<Layout>> {
   const folder = await existingFolder(options.data, 'pictures');
   const file = await readLabelFile(options.labels ?? (await findLabelFile(folder)));
@@ -103,28 +65,13 @@ export async function readLabelledPictures<Layout>(
     );
   }
   const layout = place(file);
-  const checkCells = check(layout);
   const rows = filterRows(file, column, options);
-  const problems: LabelProblem[] = [...file.problems];
-  const named = nameRows(rows, column, problems);
-  for (const { line, cells } of rows) {
-    for (const text of checkCells(cells)) problems.push({ line, text });
-  }
-  const find = await findPictures(
-    folder,
-    named.map(({ name }) => name),
-  );
-  for (const { name, line } of named) {
-    const { path, problem } = find(name);
-    if (problem !== undefined) problems.push({ line, text: `picture ${path} ${problem}` });
-  }
-  const faulty = new Set(problems.map(({ line }) => line));
-  const pictures = named
-    .filter(({ line }) => !faulty.has(line))
-    .map(({ name, line, cells }) => ({ file: name, path: find(name).path, line, cells }));
+  const checks = { column, noun: 'picture', check: check(layout) };
+  const { usable: pictures, problems: found } = await findPictureRows(rows, folder, checks);
+  const problems = [...file.problems, ...found];
   const count = rows.length + file.problems.length;
-  if (pictures.length === 0 || (faulty.size > 0 && options.onInvalid !== 'skip')) {
-    throw labelProblems(file.path, count, problems);
+  if (pictures.length === 0 || (problems.length > 0 && options.onInvalid !== 'skip')) {
+    throw unusableRows(file.path, count, problems);
   }
-  return { file, layout, pictures, skipped: faulty.size };
+  return { file, layout, pictures, skipped: new Set(problems.map(({ line }) => line)).size };
 }

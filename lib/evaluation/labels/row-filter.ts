@@ -1,6 +1,7 @@
 /** Which rows of a label file are taken: by split, and by what their columns say. */
+import type { CsvRow } from '../../data/labels/csv-file.js';
 import { createError } from '../../errors.js';
-import { findColumn, type LabelFile, type LabelFileRow, missingColumn } from './label-file.js';
+import { findColumn, type LabelFile, missingColumn } from './label-file.js';
 
 export interface RowFilterOptions {
   /** Rows of this split only: by the column `split`, or, without one, by the first folder of the file's name. */
@@ -19,9 +20,9 @@ export function filterRows(
   file: LabelFile,
   fileColumn: number,
   { split, where = {} }: RowFilterOptions,
-): readonly LabelFileRow[] {
+): readonly CsvRow[] {
   const problems: string[] = [];
-  const tests: ((row: LabelFileRow) => boolean)[] = [];
+  const tests: ((row: CsvRow) => boolean)[] = [];
   for (const [name, wanted] of Object.entries(where)) {
     const column = findColumn(file, [name]);
     const values = typeof wanted === 'string' ? [wanted] : wanted;

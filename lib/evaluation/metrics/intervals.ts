@@ -74,11 +74,6 @@ function bootstrapIntervals(
   });
 }
 
-export interface ClassificationIntervals {
-  readonly balancedAccuracy: Interval | undefined;
-  readonly macroF1: Interval | undefined;
-}
-
 /** Resamples of data without an error have none either: an interval of no width, which promises too much. */
 function isDegenerate({ low, high }: Interval): boolean {
   return low === high;
@@ -102,7 +97,7 @@ function recallLimits(matrix: ConfusionMatrix): Interval {
 export function classificationIntervals(
   matrix: ConfusionMatrix,
   options: ResamplingOptions,
-): ClassificationIntervals {
+): Readonly<Record<'balancedAccuracy' | 'macroF1', Interval | undefined>> {
   const classCount = matrix.counts.length;
   const figures = ([cells = new Uint32Array()]: readonly Uint32Array[]) => {
     const resampled = matrixOfCells(cells, classCount);

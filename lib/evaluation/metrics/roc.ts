@@ -11,7 +11,6 @@ export interface ScoredPair {
 export interface RocPoint {
   /** Pairs with this score or a higher one match; Infinity: none does. */
   readonly threshold: number;
-  readonly falseMatches: number;
   readonly trueMatches: number;
   /** False match rate. */
   readonly fmr: number;
@@ -59,9 +58,7 @@ export function rocOfCounts(counts: ScoreCounts): Roc {
   const genuine = sum(counts.genuine);
   const impostor = sum(counts.impostor);
   if (genuine === 0 || impostor === 0) return { genuine, impostor, points: [] };
-  const points: RocPoint[] = [
-    { threshold: Infinity, falseMatches: 0, trueMatches: 0, fmr: 0, tmr: 0 },
-  ];
+  const points: RocPoint[] = [{ threshold: Infinity, trueMatches: 0, fmr: 0, tmr: 0 }];
   let falseMatches = 0;
   let trueMatches = 0;
   for (const [place, threshold] of counts.scores.entries()) {
@@ -72,7 +69,7 @@ export function rocOfCounts(counts: ScoreCounts): Roc {
     falseMatches += newFalse;
     const fmr = falseMatches / impostor;
     const tmr = trueMatches / genuine;
-    points.push({ threshold, falseMatches, trueMatches, fmr, tmr });
+    points.push({ threshold, trueMatches, fmr, tmr });
   }
   return { genuine, impostor, points };
 }

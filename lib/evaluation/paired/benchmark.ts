@@ -1,6 +1,7 @@
 /** A benchmark on labelled pictures, once its questions are made: what was used, and how its report is written. */
 import { fingerprint, sourceOf } from '../labels/fingerprint.js';
 import { SMALL_GROUP } from '../metrics/groups.js';
+import { checkRuns } from '../outcomes.js';
 import type { Benchmark, BenchmarkOptions, BenchmarkSummary, EvaluationSource } from '../types.js';
 import type { GroupColumn } from './groups.js';
 import type { PairedReportOptions } from './report.js';
@@ -39,7 +40,19 @@ export async function pairedBenchmark(parts: PairedBenchmark): Promise<Benchmark
     ...{ name, isPartial, notes, items, readings },
     fingerprint: sha256,
     sources: [sourceOf(options.data, file), ...sources],
-    report: async (runs, output, how) =>
-      report({ ...how, ...settings, runs, output, items, notes, isPartial, readings, groups }),
+    report: async (runs, output, how) => {
+      checkRuns(items, runs);
+      return report({
+        ...how,
+        ...settings,
+        runs,
+        output,
+        items,
+        notes,
+        isPartial,
+        readings,
+        groups,
+      });
+    },
   };
 }

@@ -4,7 +4,7 @@ import { type Gap, largestGap } from '../metrics/groups.js';
 import { equalErrorRateInterval } from '../metrics/intervals.js';
 import { equalErrorRate, type OperatingPoint, tmrAtFmr } from '../metrics/operating-points.js';
 import { areaUnderRoc, type Roc, rocCurve, type ScoredPair } from '../metrics/roc.js';
-import { checkRuns, mostProbable } from '../outcomes.js';
+import { mostProbable } from '../outcomes.js';
 import {
   compareWithFirst,
   type MarkedAnswers,
@@ -52,7 +52,7 @@ export interface PairScore {
   /** Share right where the more probable of the two answers is taken. */
   readonly accuracy: Share | undefined;
   /** The same from generated text, if that was asked for. */
-  readonly textAccuracy?: Share;
+  readonly textAccuracy?: Share | undefined;
   /** Generated answers that name neither. */
   readonly unread?: number;
   readonly groupings: readonly PairGrouping[];
@@ -136,17 +136,13 @@ interface RunAnswers extends MarkedAnswers {
 }
 
 /** Generated answers read as one of the two. */
-function readTexts(
-  { outcomes }: ModelRun,
-  { items }: PairedOptions,
-): Required<Pick<PairScore, 'textAccuracy' | 'unread'>> | undefined {
+function readTexts({ outcomes }: ModelRun, { items }: PairedOptions) {
   const choices = (items[0]?.choices ?? []).map((text) => ({ text, labels: [text] }));
   const read = answerReader(choices);
   const answers = outcomes.map(({ text }) => (text === undefined ? undefined : read(text).choice));
-  const right = answers.filter((choice, i) => choice !== undefined && choice === items[i]?.answer);
-  const textAccuracy = shareOf(right.length, items.length);
-  if (textAccuracy === undefined) return undefined;
-  return { textAccuracy, unread: answers.filter((choice) => choice === undefined).length };
+  const right = answers.filter((choice, i) => choice === items[i]?.answer).length;
+  const unread = answers.filter((choice) => choice === undefined).length;
+  return { textAccuracy: shareOf(right, items.length), unread };
 }
 
 function scoreRun(run: ModelRun, options: PairedOptions): RunAnswers {
@@ -177,13 +173,8 @@ function scoreRun(run: ModelRun, options: PairedOptions): RunAnswers {
   return { model: run.name, score, isRight };
 }
 
-/**
- * Scores every run. Blocks the event loop, some seconds for several thousand pairs.
- *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT if a run does not answer the items
- */
+/** Scores every run. Blocks the event loop, some seconds for several thousand pairs. */
 export function analysePairs(options: PairedOptions): PairAnalysis {
-  checkRuns(options.items, options.runs);
   const scored = options.runs.map((run) => scoreRun(run, options));
   return { scores: scored.map(({ score }) => score), comparisons: compareWithFirst(scored) };
 }

@@ -54,37 +54,29 @@ function rangesOf(
   return ranges;
 }
 
-/** The ordered pairs of pictures with their partners, numbered from 0. */
-class PairSpace {
+interface PairSpace {
   readonly total: number;
-  readonly #partners: readonly Partners[];
-  /** How many pairs begin with an earlier picture. */
-  readonly #before: readonly number[];
-
-  constructor(partners: readonly Partners[]) {
-    let total = 0;
-    this.#before = partners.map((one) => {
-      const before = total;
-      total += partnerCount(one);
-      return before;
-    });
-    this.#partners = partners;
-    this.total = total;
-  }
-
   /** Indices of the two pictures of pair `rank`. */
-  at(rank: number): readonly [number, number] {
+  readonly at: (rank: number) => readonly [number, number];
+}
+
+/** The ordered pairs of pictures with their partners, numbered from 0. */
+function pairSpace(partners: readonly Partners[]): PairSpace {
+  let total = 0;
+  const starts = partners.map((one) => (total += partnerCount(one)) - partnerCount(one));
+  const at = (rank: number): readonly [number, number] => {
     let low = 0;
-    let high = this.#before.length - 1;
+    let high = starts.length - 1;
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
-      if ((this.#before[middle] ?? Infinity) <= rank) low = middle;
+      if ((starts[middle] ?? Infinity) <= rank) low = middle;
       else high = middle - 1;
     }
-    const { within, without } = this.#partners[low] as Partners;
-    const place = within.start + rank - (this.#before[low] ?? 0);
+    const { within, without } = partners[low] as Partners;
+    const place = within.start + rank - (starts[low] ?? 0);
     return [low, place < without.start ? place : place + without.end - without.start];
-  }
+  };
+  return { total, at };
 }
 
 type Below = (bound: number) => number;
@@ -127,16 +119,14 @@ export function drawPairs({ pictures, genuine, impostor, seed }: DrawOptions): r
     (a, b) => compare(a.identity, b.identity) || compare(a.file, b.file),
   );
   const people = rangesOf(byIdentity, ({ identity }) => identity);
-  const samePerson = new PairSpace(
+  const samePerson = pairSpace(
     people.map((within, i) => ({ within, without: { start: i, end: i + 1 } })),
   );
   // Within a pool people stand together too.
   const byPool = [...byIdentity].sort((a, b) => compare(a.pool, b.pool));
   const pools = rangesOf(byPool, ({ pool }) => pool);
   const inPool = rangesOf(byPool, ({ pool, identity }) => JSON.stringify([pool, identity]));
-  const twoPeople = new PairSpace(
-    pools.map((within, i) => ({ within, without: inPool[i] as Range })),
-  );
+  const twoPeople = pairSpace(pools.map((within, i) => ({ within, without: inPool[i] as Range })));
   const named = (
     from: readonly IdentifiedPicture[],
     indices: readonly (readonly [number, number])[],

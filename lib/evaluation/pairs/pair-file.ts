@@ -4,21 +4,16 @@
  */
 import { received } from '../../options/describe.js';
 import { normaliseFile } from '../../data/labels/image-folder.js';
+import { type RowProblem, unusableRows } from '../../data/labels/picture-rows.js';
 import { createError } from '../../errors.js';
 import { readDataText, universalNewlines } from '../../files/index.js';
-import {
-  findColumn,
-  type LabelProblem,
-  labelProblems,
-  missingColumn,
-  readLabelFile,
-} from '../labels/label-file.js';
+import { findColumn, missingColumn, readLabelFile } from '../labels/label-file.js';
 import { type ListedPair, pairKey } from './pair.js';
 
 export interface PairFile {
   /** In the order of the file; each pair once. */
   readonly pairs: readonly ListedPair[];
-  readonly problems: readonly LabelProblem[];
+  readonly problems: readonly RowProblem[];
   /** Of its bytes. */
   readonly sha256: string;
 }
@@ -52,9 +47,9 @@ function promisedPairs(fields: readonly string[]): number | undefined {
   return fields.reduce((product, field) => product * Number(field), 2);
 }
 
-function parseLfw(text: string): { pairs: ListedPair[]; problems: LabelProblem[] } {
+function parseLfw(text: string): { pairs: ListedPair[]; problems: RowProblem[] } {
   const pairs: ListedPair[] = [];
-  const problems: LabelProblem[] = [];
+  const problems: RowProblem[] = [];
   const lines = universalNewlines(text)
     .split('\n')
     .map((line) => line.trim());
@@ -94,7 +89,7 @@ async function readCsv(path: string, columns: Readonly<Record<string, string>>):
   }
   const [a = -1, b = -1, same = -1] = names.map((name) => findColumn(file, [name]));
   const pairs: ListedPair[] = [];
-  const problems: LabelProblem[] = [...file.problems];
+  const problems: RowProblem[] = [...file.problems];
   for (const { cells, line } of file.rows) {
     const written = [cells[a] ?? '', cells[b] ?? ''];
     const [first, second] = written.map(normaliseFile);
@@ -115,7 +110,7 @@ async function readCsv(path: string, columns: Readonly<Record<string, string>>):
 /** Pairs that stand twice, in either order, or pair a picture with itself, go to the problems. */
 function refuseRepeated({ pairs, problems, sha256 }: PairFile): PairFile {
   const firstLine = new Map<string, number>();
-  const faults: LabelProblem[] = [];
+  const faults: RowProblem[] = [];
   const sound = pairs.filter((pair) => {
     const { line, first, second } = pair;
     const before = firstLine.get(pairKey(pair));
@@ -151,5 +146,5 @@ export async function readPairFile(
 /** Every problem of a list as one error to throw. */
 export function pairProblems(path: string, { pairs, problems }: PairFile): Error {
   const lines = new Set([...pairs, ...problems].map(({ line }) => line));
-  return labelProblems(path, lines.size, problems);
+  return unusableRows(path, lines.size, problems);
 }

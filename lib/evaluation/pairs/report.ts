@@ -93,7 +93,6 @@ function headlineFigures({
 /**
  * Writes pairs.md, .html, .json, .csv and plots into a folder that exists.
  *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT if a run does not answer the items
  * @throws TrainingError FACELLM_RUN_WRITE
  */
 export async function writePairsReport(options: PairedReportOptions): Promise<BenchmarkSummary> {

@@ -1,5 +1,6 @@
 /** Where pairs come from: a published list, or people drawn from a label file; and what groups pictures are in. */
 import { existingFolder, findPictures } from '../../data/labels/image-folder.js';
+import type { RowProblem } from '../../data/labels/picture-rows.js';
 import { createError } from '../../errors.js';
 import {
   columnsOf,
@@ -8,7 +9,7 @@ import {
   type PlacedGroup,
   placeGroups,
 } from '../labels/group-columns.js';
-import { findColumn, type LabelProblem, missingColumn } from '../labels/label-file.js';
+import { findColumn, missingColumn } from '../labels/label-file.js';
 import {
   type LabelledPicture,
   type LabelledPicturesOptions,
@@ -113,7 +114,7 @@ export async function listedPairs(path: string, options: SourceOptions): Promise
   const list = await readPairFile(path, options.columns);
   const files = [...new Set(list.pairs.flatMap(({ first, second }) => [first, second]))];
   const find = await findPictures(folder, files);
-  const lost = list.pairs.flatMap(({ first, second, line }): LabelProblem[] =>
+  const lost = list.pairs.flatMap(({ first, second, line }): RowProblem[] =>
     [first, second].flatMap((file) => {
       const { path: at, problem } = find(file);
       return problem === undefined ? [] : [{ line, text: `picture ${at} ${problem}` }];
