@@ -1,10 +1,9 @@
 /** Memory, as `facellm doctor` tells it: the machine's, and what a checkpoint would take of it. */
-import { totalmem } from 'node:os';
-
 import type { NativeAddon, NativeRuntimeInfo } from '../binding/native.js';
 import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
 import { FaceLlmError } from '../errors.js';
 import { planCheckpoint } from '../model/checkpoint-memory.js';
+import { deviceMemory, machineMemory } from '../model/device-memory.js';
 import type { ModelMemory } from '../model/memory-plan.js';
 import { memoryLines } from './memory.js';
 import type { EngineFlags } from './options.js';
@@ -26,23 +25,15 @@ export interface Finding {
   readonly remedy?: string;
 }
 
-/** Bytes that processes of this machine, or of its container, may have, and those that are free. */
-export function machineMemory(): { readonly total: number; readonly available: number } {
-  // Unlimited containers tell a number beyond any memory.
-  const total = Math.min(totalmem(), process.constrainedMemory() || Infinity);
-  return { total, available: Math.min(process.availableMemory(), total) };
-}
-
 /** What the device of a model lacks for it, workspace of a step not counted; undefined: it has room. */
 export function memoryLack(
   memory: ModelMemory,
-  { gpus }: Pick<NativeRuntimeInfo, 'gpus'>,
+  info: Pick<NativeRuntimeInfo, 'gpus'>,
   machine: { readonly total: number } = machineMemory(),
 ): string | undefined {
   const { weightBytes = 0, kvPoolBytes, imageCacheBytes, device } = memory;
   const needed = weightBytes + kvPoolBytes + imageCacheBytes;
-  const place = device === 'cpu' ? undefined : Number(device.split(':')[1] ?? 0);
-  const total = place === undefined ? machine.total : gpus[place]?.memoryBytes;
+  const total = deviceMemory(device, info, machine);
   if (total === undefined || needed <= total) return undefined;
   return `${formatBytes(needed)} at most, the device has ${formatBytes(total)}`;
 }

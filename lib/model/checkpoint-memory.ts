@@ -2,6 +2,7 @@
 import type { NativeAddon } from '../binding/native.js';
 import { type CheckpointConfig, readCheckpointFiles } from '../checkpoint/index.js';
 import { FaceLlmError } from '../errors.js';
+import { deviceMemory } from './device-memory.js';
 import { defaultDevice, defaultDtype, type LoadOptions } from './load.js';
 import { describeMemory, type ModelMemory, planMemory } from './memory-plan.js';
 
@@ -21,7 +22,8 @@ export async function planCheckpoint(
   const device = options.device ?? (await defaultDevice(addon));
   const dtype = options.dtype ?? defaultDtype(config);
   const { text } = config.model;
-  const plan = planMemory(text, dtype, device, options);
+  const deviceBytes = deviceMemory(device, await addon.runtimeInfo().promise);
+  const plan = planMemory(text, dtype, device, options, deviceBytes);
   const stored = await readCheckpointFiles(directory).catch((error: unknown) => {
     if (error instanceof FaceLlmError && error.code === 'FACELLM_CHECKPOINT_NOT_FOUND')
       return undefined;

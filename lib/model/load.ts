@@ -28,6 +28,7 @@ import {
   word,
 } from '../options/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
+import { deviceMemory } from './device-memory.js';
 import { checkpointIdentity, modelIdentity } from './fingerprint.js';
 import { describeMemory, type ModelMemory, planMemory } from './memory-plan.js';
 import { readServingSettings, type ServingSettings } from './serving-settings.js';
@@ -224,7 +225,8 @@ async function loadNative(
   options.signal?.throwIfAborted();
   const dtype = options.dtype ?? defaultDtype(config);
   const { text } = config.model;
-  const plan = planMemory(text, dtype, device, options);
+  const deviceBytes = deviceMemory(device, await addon.runtimeInfo().promise);
+  const plan = planMemory(text, dtype, device, options, deviceBytes);
   const job = addon.loadModel(
     {
       config: config.model,

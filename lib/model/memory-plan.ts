@@ -57,12 +57,17 @@ export function blocksOf(tokens: number): number {
   return Math.floor(tokens / BLOCK_TOKENS) + 1;
 }
 
-/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT where one request of maxContext does not fit */
+/**
+ * @param deviceBytes all that the device has; undefined: not known
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT where one request of maxContext does not fit, or kvMemory is more
+ *   than the device has
+ */
 export function planMemory(
   text: NativeTextConfig,
   dtype: 'fp32' | 'bf16',
   device: string,
   options: MemoryOptions,
+  deviceBytes: number = Infinity,
 ): MemoryPlan {
   const limit = text.maxPositionEmbeddings;
   const maxContext = Math.min(options.maxContext ?? limit, limit);
@@ -73,11 +78,15 @@ export function planMemory(
   const one = blocksOf(maxContext) * blockBytes;
   const most = MOST_BY_DEFAULT + prefixCacheBytes;
   const kvBytes = options.kvMemory ?? Math.max(one, Math.min(WHOLE_REQUESTS * one, most));
-  if (kvBytes >= one) return { kvBytes, maxRows, maxContext, imageCacheBytes, prefixCacheBytes };
+  const fits = options.kvMemory === undefined || kvBytes <= deviceBytes;
+  if (kvBytes >= one && fits)
+    return { kvBytes, maxRows, maxContext, imageCacheBytes, prefixCacheBytes };
   throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the options of loading are wrong', {
     details: [
-      `kvMemory: ${kvBytes} bytes hold ${Math.floor(kvBytes / blockBytes) * BLOCK_TOKENS} tokens, a request of ` +
-        `${maxContext} takes ${one}; give more, or maxContext`,
+      fits
+        ? `kvMemory: ${kvBytes} bytes hold ${Math.floor(kvBytes / blockBytes) * BLOCK_TOKENS} tokens, a request of ` +
+          `${maxContext} takes ${one}; give more, or maxContext`
+        : `kvMemory: ${kvBytes} bytes are more than ${device} has, ${deviceBytes}; give less, or leave it out`,
     ],
   });
 }
