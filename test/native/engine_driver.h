@@ -39,6 +39,7 @@ template <typename Result>
 struct Outcome {
   RequestId id = 0;
   std::shared_ptr<Cancellation> cancellation = std::make_shared<Cancellation>();
+  std::shared_ptr<RowControl> control = std::make_shared<RowControl>();
   std::optional<Result> result;
   std::optional<Error> error;
   bool is_over() const { return result || error; }
@@ -67,7 +68,8 @@ class Driver {
                           [outcome](const Error& error) {
                             EXPECT_FALSE(outcome->is_over());
                             outcome->error = error;
-                          }},
+                          },
+                          outcome->control},
                    std::move(request), [outcome](Result result) {
                      EXPECT_FALSE(outcome->is_over());
                      outcome->result = std::move(result);
