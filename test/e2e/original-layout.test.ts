@@ -1,6 +1,6 @@
 /** A folder in the original layout is asked as its own code asks, whatever template its tokenizer carries. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -50,5 +50,18 @@ describe('the original layout', () => {
     const hf = join(folder, 'hf');
     await exportModel({ model: original, output: hf, layout: 'hf' });
     assert.equal(await hashOf(hf), await hashOf(join(GOLDEN, 'ckpt-300m')));
+  });
+
+  it('a template that failed is read again, so one that was mended is followed by the same model', async () => {
+    const hub = join(folder, 'hub');
+    cpSync(join(GOLDEN, 'ckpt-300m'), hub, { recursive: true });
+    const path = join(hub, 'chat_template.jinja');
+    const sound = readFileSync(path, 'utf8');
+    writeFileSync(path, '{% for %}');
+    await using loaded = await FaceLlm.load(hub, { device: TEST_DEVICE });
+    const ask = (): Promise<{ readonly promptHash: string }> => loaded.ask(QUESTION).result();
+    await assert.rejects(ask(), { code: 'FACELLM_TEMPLATE_INVALID' });
+    writeFileSync(path, sound);
+    assert.equal((await ask()).promptHash, await hashOf(join(GOLDEN, 'ckpt-300m')));
   });
 });
