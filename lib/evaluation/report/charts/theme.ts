@@ -45,7 +45,8 @@ export function share(field: string, axis?: object | null): object {
   return { field, type: 'quantitative', scale, ...(axis !== undefined && { axis }) };
 }
 
-export const THEME: Config = {
+// Declared as any object: see ChartSpec.
+export const THEME: object = {
   background: 'white',
   font: 'system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif',
   axis: {
@@ -70,7 +71,7 @@ export const THEME: Config = {
   title: { color: INK, fontSize: 13, fontWeight: 'bold', anchor: 'start', limit: 600 },
   header: { labelColor: INK, titleColor: INK, labelFontSize: 12 },
   view: { stroke: null },
-};
+} satisfies Config;
 
 /** A name that fits beside an axis. */
 export function shorten(text: string, length = 48): string {
