@@ -176,4 +176,6 @@ export {
   type PromptOptions,
   type Question,
   type ServingSettings,
+  type WeightForm,
+  type WeightForms,
 } from './model/index.js';

@@ -33,6 +33,7 @@ const load = {
   weightMap: files.weightMap,
   device: 'cpu',
   dtype: 'fp32',
+  weights: { text: 'stored', head: 'stored', vision: 'stored', group: 64 },
   mmap: true,
   imageCacheBytes: 0,
   prefixCacheBytes: 1 << 20,

@@ -1,6 +1,6 @@
 // Products of packed weights beside at::linear, A B B A in one process: what PackedMatrix::suits() stands on.
-// facellm_cpu_products [THREADS [PAIRS [ROWS,ROWS,... [SHAPE]]]]: a table on standard output, with a read roof taken by
-// turns. SHAPE: only shapes whose name contains it. FACELLM_CPU_ISA caps the level. docs/performance.md has results.
+// facellm_cpu_products [THREADS [PAIRS [ROWS,ROWS,... [SHAPE [FORM]]]]]: a table on standard output, with a read roof taken by
+// turns. SHAPE: only shapes whose name contains it. FORM int8 or int4 (groups of 64): such weights beside packed bf16 ones. FACELLM_CPU_ISA caps the level. docs/performance.md has results.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -74,23 +74,42 @@ int main(int argc, char** argv) {
   std::stringstream list(argc > 3 ? argv[3] : "1,2,4,8,16,32");
   for (std::string rows; std::getline(list, rows, ',');) all_rows.push_back(std::atoll(rows.c_str()));
   const auto& kernels = facellm::cpu_kernels();
+  const std::string form = argc > 5 ? argv[5] : "bf16";
+  const facellm::WeightScheme scheme{form == "int8"   ? facellm::WeightForm::kInt8
+                                     : form == "int4" ? facellm::WeightForm::kInt4
+                                                      : facellm::WeightForm::kBf16,
+                                     64};
+  const bool is_quantised = scheme.form != facellm::WeightForm::kBf16;
   const auto memory = at::ones({64 << 20}, at::kLong);
-  std::printf("level %s, %d threads, %d pairs; median ms, GB/s of weights, GFLOP/s; ratio: libtorch's time over ours,\n"
+  std::printf("level %s, %d threads, %d pairs; median ms, GB/s of weights, GFLOP/s; ratio: %s time over ours,\n"
               "median of pairs and their quartiles; roof: GB/s read beside it\n",
-              kernels.name, at::get_num_threads(), pairs);
+              is_quantised ? facellm::quantised_kernels().name : kernels.name, at::get_num_threads(), pairs,
+              is_quantised ? "packed bf16's" : "libtorch's");
   for (const auto& shape : kShapes) {
     if (argc > 4 && std::strstr(shape.name, argv[4]) == nullptr) continue;
     // Weights come from memory, not from a cache.
     const int64_t bytes = shape.out * shape.in * 2, copies = std::max<int64_t>(1, (int64_t{256} << 20) / bytes);
     const auto packed_memory = std::make_shared<facellm::PackedMemory>(static_cast<size_t>(copies) * (static_cast<size_t>(bytes) + (1 << 16)));
     std::vector<at::Tensor> weights;
-    std::vector<PackedMatrix> packed;
+    std::vector<PackedMatrix> packed, quantised;
+    const auto own_bytes = static_cast<double>(PackedMatrix::bytes(shape.out, shape.in, scheme));
+    const auto quantised_memory =
+        std::make_shared<facellm::PackedMemory>(is_quantised ? static_cast<size_t>(copies) * static_cast<size_t>(own_bytes + (1 << 16)) : 1);
     double packing = 0;
     for (int64_t i = 0; i < copies; ++i) {
       weights.push_back(at::randn({shape.out, shape.in}, at::kFloat).mul_(0.03).to(at::kBFloat16));
       const double start = now_ms();
       packed.emplace_back(weights.back(), packed_memory, kernels);
       packing += now_ms() - start;
+      if (!is_quantised) continue;
+      const auto wide = weights.back().to(at::kFloat);
+      const double before = now_ms();
+      quantised.emplace_back(shape.out, shape.in, scheme, quantised_memory, facellm::quantised_kernels());
+      at::parallel_for(0, quantised.back().blocks(), 1, [&](int64_t begin, int64_t end) {
+        quantised.back().fill(wide.const_data_ptr<float>() + begin * facellm::kBlockRows * shape.in, begin, end);
+      });
+      packing += now_ms() - before;
+      weights.back() = at::Tensor();
     }
     std::printf("%-10s [%ld, %ld], packed at %.1f GB/s\n", shape.name, shape.out, shape.in,
                 static_cast<double>(bytes * copies) / packing * 1e-6);
@@ -106,6 +125,8 @@ int main(int argc, char** argv) {
         for (int64_t i = 0; i < repeats; ++i, ++next) {
           const size_t which = next % static_cast<size_t>(copies);
           if (is_ours) {
+            (is_quantised ? quantised : packed)[which].product(x, bias);
+          } else if (is_quantised) {
             packed[which].product(x, bias);
           } else {
             facellm::linear_product(x, weights[which], bias);
@@ -125,8 +146,8 @@ int main(int argc, char** argv) {
       }
       std::sort(ratios.begin(), ratios.end());
       const double ms = median(ours);
-      std::printf("  M %5ld  ours %9.3f ms %6.1f GB/s %6.0f GF/s  libtorch %9.3f ms  ratio %5.2f [%.2f, %.2f]  roof %.1f\n",
-                  rows, ms, static_cast<double>(bytes) / ms * 1e-6, work / ms * 1e-6, median(theirs),
+      std::printf("  M %5ld  ours %9.3f ms %6.1f GB/s %6.0f GF/s  beside %9.3f ms  ratio %5.2f [%.2f, %.2f]  roof %.1f\n",
+                  rows, ms, own_bytes / ms * 1e-6, work / ms * 1e-6, median(theirs),
                   ratios[ratios.size() / 2], ratios[ratios.size() / 4], ratios[ratios.size() * 3 / 4],
                   *std::max_element(roofs.begin(), roofs.end()));
       std::fflush(stdout);

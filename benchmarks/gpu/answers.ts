@@ -9,6 +9,7 @@ import { loadAddon } from '../../lib/binding/load.js';
 import type { NativeModel } from '../../lib/binding/native.js';
 import { type CheckpointConfig, readCheckpointConfig } from '../../lib/checkpoint/index.js';
 import { decodeImage, planTiles } from '../../lib/image/index.js';
+import { resolveWeights } from '../../lib/model/index.js';
 import { GREEDY } from '../../test/support/generate.js';
 import { HfBaseline, type Request } from '../baselines/hf.js';
 import { decodeWork, prefillWork, visionWork } from './counts.js';
@@ -43,6 +44,7 @@ async function load(job: AnswersJob, config: CheckpointConfig): Promise<NativeMo
     {
       ...{ config: config.model, preprocessing: config.preprocessing, weightMap: [] },
       ...{ files: [join(job.directory, 'model.safetensors')], device: job.device, dtype: 'bf16' },
+      weights: resolveWeights('stored', config.model.text),
       ...{ mmap: true, imageCacheBytes: 0, prefixCacheBytes: 0 },
       ...{ kvBytes: 2 ** 33, maxRows: 256, maxContext: 8192, deterministic: false },
     },

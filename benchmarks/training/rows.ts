@@ -6,6 +6,7 @@ import type { NativeTrainer, NativeTrainSample } from '../../lib/binding/native.
 import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
 import { facellm1b } from '../../lib/index.js';
 import { resolveTargets } from '../../lib/lora/index.js';
+import { resolveWeights } from '../../lib/model/index.js';
 
 /** What both sides compute: `batch` samples of one picture each, and one update. */
 export interface StepRequest {
@@ -97,6 +98,7 @@ export class OwnTrainer {
           weightMap: files.weightMap,
           device,
           dtype: 'bf16',
+          weights: resolveWeights('stored', config.model.text),
           mmap: false,
           imageCacheBytes: 0,
           prefixCacheBytes: 0,

@@ -48,6 +48,17 @@ export interface NativePreprocessing {
   readonly rescaleFactor: number;
 }
 
+export type NativeWeightForm = 'stored' | 'int8' | 'int4';
+
+/** In which form linear layers keep their weights; other than `stored` on a CPU only. */
+export interface NativeWeightForms {
+  readonly text: NativeWeightForm;
+  readonly head: NativeWeightForm;
+  readonly vision: NativeWeightForm;
+  /** Columns that share a scale of int4: 32, 64 or 128. */
+  readonly group: number;
+}
+
 export interface NativeLoadRequest {
   readonly config: NativeModelConfig;
   readonly preprocessing: NativePreprocessing;
@@ -56,6 +67,8 @@ export interface NativeLoadRequest {
   readonly weightMap: readonly (readonly [string, number])[];
   readonly device: string;
   readonly dtype: 'fp32' | 'bf16';
+  /** Of a model that answers; training keeps them as they are stored. */
+  readonly weights: NativeWeightForms;
   /** Weights may lie in the files, mapped, where device and dtype allow it. */
   readonly mmap: boolean;
   readonly imageCacheBytes: number;
@@ -266,6 +279,7 @@ export interface NativeModelInfo {
   readonly parameterBytes: number;
   /** Of these, in the order of the processor's own kernels; with their originals beside them where both are used. */
   readonly packedBytes: number;
+  readonly weights: NativeWeightForms;
   readonly loadMs: number;
   readonly peakBytes: number;
 }

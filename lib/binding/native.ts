@@ -58,6 +58,8 @@ export interface NativeRuntimeInfo {
   readonly productKernels: 'scalar' | 'avx2' | 'avx512';
   /** Up to so many rows at once, above which libtorch does; -1: always, 0: never. */
   readonly productRows: number;
+  /** Which of them multiply weights in 8 and 4 bits. */
+  readonly quantisedKernels: 'scalar' | 'avx2' | 'avx512';
   readonly threads: number;
   readonly gpus: readonly NativeGpuInfo[];
   readonly gpuProblem: string;

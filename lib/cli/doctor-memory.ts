@@ -4,6 +4,7 @@ import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js'
 import { FaceLlmError } from '../errors.js';
 import { planCheckpoint } from '../model/checkpoint-memory.js';
 import { deviceMemory, machineMemory } from '../model/device-memory.js';
+import type { WeightForm } from '../model/index.js';
 import type { ModelMemory } from '../model/memory-plan.js';
 import { memoryLines } from './memory.js';
 import type { EngineFlags } from './options.js';
@@ -15,6 +16,7 @@ export interface DoctorFlags extends EngineFlags {
   readonly subfolder?: string;
   readonly device?: string;
   readonly dtype?: 'fp32' | 'bf16';
+  readonly weights?: WeightForm;
 }
 
 export interface Finding {
@@ -53,10 +55,10 @@ export async function describeModel(
 ): Promise<Finding> {
   const name = `memory of ${model}`;
   try {
-    const { subfolder, device, dtype, maxContext, maxRows, kvMemory } = flags;
+    const { subfolder, device, dtype, weights, maxContext, maxRows, kvMemory } = flags;
     const directory = await resolveCheckpoint(model, subfolder === undefined ? {} : { subfolder });
     const config = await readCheckpointConfig(directory);
-    const options = { device, dtype, maxContext, maxRows, kvMemory };
+    const options = { device, dtype, weights, maxContext, maxRows, kvMemory };
     const memory = await planCheckpoint(addon, directory, config, options);
     const lack = memoryLack(memory, info);
     const found = memoryLines(memory).join('; ');

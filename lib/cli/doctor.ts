@@ -85,6 +85,7 @@ function describeRuntime(info: NativeRuntimeInfo): Finding[] {
       `level ${info.cpuLevel}${cap ? ` (at most ${cap}, FACELLM_CPU_ISA)` : ''}, libtorch ${info.cpuCapability}; bf16: ${bf16}`,
     ),
     ok('products of bf16 weights', describeProducts(info)),
+    ok('products of weights in 8 and 4 bits', `kernels for ${info.quantisedKernels}`),
     ok('threads', `${info.threads} of ${availableParallelism()} cores`),
   ];
   for (const gpu of info.gpus) {

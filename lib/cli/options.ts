@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError as UsageError, Option } from 'comman
 
 import type { TemplateName } from '../chat/index.js';
 import type { TilingOptions } from '../image/index.js';
-import type { LoadOptions } from '../model/index.js';
+import type { LoadOptions, WeightForm } from '../model/index.js';
 
 /** What a loaded model may use at once. */
 export interface EngineFlags {
@@ -18,6 +18,7 @@ export interface ModelFlags extends EngineFlags {
   readonly subfolder?: string;
   readonly device?: string;
   readonly dtype?: 'fp32' | 'bf16';
+  readonly weights?: WeightForm;
   readonly threads?: number;
   /** False with `--no-mmap`. */
   readonly mmap: boolean;
@@ -87,6 +88,13 @@ function device(text: string): string {
   throw new UsageError('Expected cpu, cuda or cuda:N.');
 }
 
+export function weightsOption(): Option {
+  return new Option(
+    '--weights <form>',
+    "keep the text layers' weights in 8 or 4 bits, and the head in 8 (CPU; default: stored)",
+  ).choices(['stored', 'int8', 'int4']);
+}
+
 export const DOWNLOAD = ['--download', 'fetch what the cache lacks of a hub id'] as const;
 
 export function addDeviceOptions(command: Command): Command {
@@ -96,7 +104,8 @@ export function addDeviceOptions(command: Command): Command {
         device,
       ),
     )
-    .addOption(new Option('--dtype <name>', 'default: as stored').choices(['fp32', 'bf16']));
+    .addOption(new Option('--dtype <name>', 'default: as stored').choices(['fp32', 'bf16']))
+    .addOption(weightsOption());
 }
 
 export function addModelOptions(command: Command): Command {
@@ -169,10 +178,10 @@ export function addJsonOption(command: Command): Command {
 
 /** Flags to the API's load options; absent ones stay absent. */
 export function loadOptionsOf(flags: ModelFlags): LoadOptions {
-  const { device, dtype, subfolder, threads, mmap, adapter } = flags;
+  const { device, dtype, weights, subfolder, threads, mmap, adapter } = flags;
   const { maxContext, maxRows, kvMemory, deterministic } = flags;
   return {
-    ...{ device, dtype, subfolder, threads, mmap, adapter },
+    ...{ device, dtype, weights, subfolder, threads, mmap, adapter },
     ...{ maxContext, maxRows, kvMemory, deterministic },
   };
 }

@@ -13,6 +13,7 @@ import {
 } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
 import { decodeImage } from '../image/index.js';
+import { resolveWeights } from '../model/index.js';
 
 export interface ParityReport {
   readonly device: string;
@@ -82,6 +83,7 @@ export async function checkParity(addon: NativeAddon, device: string): Promise<P
         weightMap: files.weightMap,
         device,
         dtype: 'fp32',
+        weights: resolveWeights('stored', config.model.text),
         mmap: true,
         imageCacheBytes: 0,
         prefixCacheBytes: 0,

@@ -117,6 +117,7 @@ export function serveOptions(
       adapter: flags.adapter,
       device: flags.device,
       dtype: flags.dtype,
+      weights: flags.weights,
       subfolder: flags.subfolder,
       threads: flags.threads,
       mmap: flags.mmap,

@@ -1,7 +1,8 @@
 /** Flags of `facellm serve`; each is also a key of `--config FILE.yaml`, without its dashes. */
 import { type Command, Option } from 'commander';
 
-import { decimal, wholeNumber } from './options.js';
+import type { WeightForm } from '../model/index.js';
+import { decimal, weightsOption, wholeNumber } from './options.js';
 
 /** Flag, what stands for its value, what it says, and how it is read. */
 const NUMBERS: readonly (readonly [flag: string, text: string, least: number])[] = [
@@ -40,6 +41,7 @@ export interface ServeFlags {
   readonly subfolder?: string;
   readonly device?: string;
   readonly dtype?: 'fp32' | 'bf16';
+  readonly weights?: WeightForm;
   readonly threads?: number;
   readonly mmap?: boolean;
   readonly adapter?: readonly string[];
@@ -120,6 +122,7 @@ export function addServeOptions(command: Command): Command {
     .option('--subfolder <name>', 'folder inside the checkpoint')
     .option('--device <name>', 'cpu, cuda or cuda:N (default: a GPU if usable)')
     .addOption(new Option('--dtype <name>', 'default: as stored').choices(['fp32', 'bf16']))
+    .addOption(weightsOption())
     .option('--threads <n>', 'threads of the engine', wholeNumber(1))
     .option('--no-mmap', 'copy the weights instead of mapping their files');
   for (const [flag, text, least] of NUMBERS) command.option(flag, text, wholeNumber(least));

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 
 import { InvalidArgumentError } from '../errors.js';
 import { readDataText } from '../files/index.js';
+import { describeWeights } from '../model/index.js';
 import { createKey, type RunningServer, serve } from '../serving/index.js';
 import { onInterrupt } from './interrupt.js';
 import { type Console, formatBytes, LoadReporter } from './output.js';
@@ -85,7 +86,7 @@ function describe(
   { url, model, models }: RunningServer,
   options: ReturnType<typeof serveOptions>,
 ): string {
-  const { device, dtype, parameterBytes } = model.info;
+  const { device, dtype, parameterBytes, weights } = model.info;
   const off = [
     ...(options.apiKeys === undefined ? ['keys (anybody who reaches it may ask)'] : []),
     'pictures by address or path',
@@ -94,7 +95,7 @@ function describe(
   return [
     `serving at ${url}`,
     `  models    ${models.join(', ')}`,
-    `  engine    ${device}, ${dtype}, ${formatBytes(parameterBytes)} of weights, ${model.maxContext} tokens a request`,
+    `  engine    ${device}, ${dtype}, ${formatBytes(parameterBytes)} of weights (${describeWeights(weights)}), ${model.maxContext} tokens a request`,
     `  off       ${off.join('; ')}`,
     `  try       curl ${url}/v1/models`,
     '',

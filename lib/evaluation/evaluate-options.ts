@@ -7,6 +7,7 @@ import {
   type LoadOptions,
   type PromptOptions,
   promptShape,
+  weightForms,
 } from '../model/index.js';
 import {
   abortSignal,
@@ -38,7 +39,7 @@ export type EvaluateOptions = BenchmarkChoice & BenchmarkDataOptions & AskingOpt
 /** Of `FaceLlm.load`'s options those that hold for each model. */
 type Loading = Pick<
   LoadOptions,
-  'device' | 'dtype' | 'threads' | 'mmap' | 'kvMemory' | 'maxContext' | 'maxRows'
+  'device' | 'dtype' | 'weights' | 'threads' | 'mmap' | 'kvMemory' | 'maxContext' | 'maxRows'
 >;
 
 export interface AskingOptions extends Loading {
@@ -100,6 +101,7 @@ const askingShape: Shape<AskingOptions> = {
   prompt: fields<Omit<PromptOptions, 'signal'>>(promptFields).optional(),
   device: deviceName.optional(),
   dtype: dtypeName.optional(),
+  weights: weightForms.optional(),
   threads: whole(1, 4096).optional(),
   mmap: flag.optional(),
   ...limitShape,

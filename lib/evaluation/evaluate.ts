@@ -52,10 +52,10 @@ async function evaluateAll(
   const { form, recordedBy } = chooseForm(options.prompt ?? {}, models);
   const prompt = formSettings(form);
   emit({ type: 'asking', form: prompt, recordedBy });
-  const { device, dtype, threads, mmap } = options;
+  const { device, dtype, weights, threads, mmap } = options;
   const { kvMemory, maxContext, maxRows, deterministic } = options;
   const limits = { kvMemory, maxContext, maxRows, deterministic };
-  const load = { device, dtype, threads, mmap, ...limits };
+  const load = { device, dtype, weights, threads, mmap, ...limits };
   const asking = { prompt: form, maxNewTokens, seed, hashes: new Map<string, string>() };
   const contenders: Contender[] = [];
   for (const model of models) {
@@ -78,6 +78,7 @@ async function evaluateAll(
         // What answers follow from; where nothing was asked for, the journal's sessions say what was done.
         ...(deterministic !== undefined && { deterministic }),
         ...(maxContext !== undefined && { maxContext }),
+        ...(weights !== undefined && weights !== 'stored' && { weights: JSON.stringify(weights) }),
       },
       maxNewTokens,
       batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,

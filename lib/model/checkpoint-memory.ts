@@ -5,6 +5,8 @@ import { FaceLlmError } from '../errors.js';
 import { deviceMemory } from './device-memory.js';
 import { defaultDevice, defaultDtype, type LoadOptions } from './load.js';
 import { describeMemory, type ModelMemory, planMemory } from './memory-plan.js';
+import { weightBytes } from './weight-bytes.js';
+import { resolveWeights } from './weight-forms.js';
 
 const NUMBER_BYTES = { fp32: 4, bf16: 2, fp16: 2 } as const;
 
@@ -31,6 +33,9 @@ export async function planCheckpoint(
   });
   // Headers of the files are some ten thousandths of them.
   const share = NUMBER_BYTES[dtype] / NUMBER_BYTES[config.dtype];
-  const weightBytes = stored === undefined ? undefined : Math.round(stored.totalBytes * share);
-  return describeMemory(text, { dtype, device }, plan, weightBytes);
+  const kept = (weights: LoadOptions['weights']): number =>
+    weightBytes(config.model, NUMBER_BYTES[dtype], resolveWeights(weights, text));
+  const saved = kept('stored') - kept(options.weights);
+  const bytes = stored === undefined ? undefined : Math.round(stored.totalBytes * share) - saved;
+  return describeMemory(text, { dtype, device }, plan, bytes);
 }

@@ -43,7 +43,7 @@ export async function checkpointIdentity(files: CheckpointFiles): Promise<string
 /** Of a loaded model without adapters. */
 export function modelIdentity(
   checkpoint: string,
-  { device, dtype }: NativeModelInfo,
+  { device, dtype, weights }: NativeModelInfo,
   runtime: NativeRuntimeInfo,
   deterministic: boolean,
 ): string {
@@ -55,7 +55,9 @@ export function modelIdentity(
     device === 'cpu'
       ? { cpuCapability, cpuLevel, widensBf16, threads }
       : gpus.map(({ name }) => name);
-  return sha256(JSON.stringify({ checkpoint, device, dtype, build, machine, deterministic }));
+  return sha256(
+    JSON.stringify({ checkpoint, device, dtype, weights, build, machine, deterministic }),
+  );
 }
 
 /** Of an adapter: its weights, and what it does with them. */

@@ -43,6 +43,13 @@ export {
 } from './load.js';
 export type { ModelMemory } from './memory-plan.js';
 export type { ImagePlan, Plan } from './plan.js';
+export {
+  describeWeights,
+  resolveWeights,
+  type WeightForm,
+  type WeightForms,
+  weightForms,
+} from './weight-forms.js';
 export type { Preparation, PreparedPrompt } from './prepared.js';
 export { type PromptOptions, promptShape } from './prompt-options.js';
 export type { Extracted, ExtractOptions, ExtractResult, ExtractSchema } from './extract-options.js';

@@ -32,6 +32,7 @@ import { deviceMemory } from './device-memory.js';
 import { checkpointIdentity, modelIdentity } from './fingerprint.js';
 import { describeMemory, type ModelMemory, planMemory } from './memory-plan.js';
 import { readServingSettings, type ServingSettings } from './serving-settings.js';
+import { resolveWeights, type WeightForm, type WeightForms, weightForms } from './weight-forms.js';
 
 export type Dtype = 'fp32' | 'bf16';
 
@@ -66,6 +67,12 @@ export interface LoadOptions {
   readonly device?: string | undefined;
   /** @default bf16 for a checkpoint stored in bf16, else fp32 */
   readonly dtype?: Dtype | undefined;
+  /**
+   * In which form the linear layers keep their weights: `int8` and `int4` make them so while they are read, the text layers'
+   * alone and a head of `int8`; parts apart: {@link WeightForms}. `dtype` stays that of everything else. On a CPU only so far.
+   * @default stored
+   */
+  readonly weights?: WeightForm | WeightForms | undefined;
   /** Folder inside the checkpoint. */
   readonly subfolder?: string | undefined;
   /** Branch, tag or commit of a hub id. @default main */
@@ -153,6 +160,7 @@ export const loadOptions: z.ZodType<LoadOptions> = fields<LoadOptions>({
   onWarning: callback<(warning: ModelWarning) => void>().optional(),
   device: deviceName.optional(),
   dtype: dtypeName.optional(),
+  weights: weightForms.optional(),
   subfolder: name('a folder inside the checkpoint').optional(),
   revision: name('a branch, tag or commit').optional(),
   download: flag.optional(),
@@ -235,6 +243,7 @@ async function loadNative(
       weightMap: files.weightMap,
       device,
       dtype,
+      weights: resolveWeights(options.weights, config.model.text),
       mmap: options.mmap ?? true,
       deterministic: options.deterministic ?? false,
       ...plan,

@@ -13,6 +13,7 @@ import {
 import { type Dataset, readDataset } from '../data/index.js';
 import type { Job } from '../distributed/index.js';
 import { ADAPTER_WEIGHTS, resolveAdapter, resolveTargets } from '../lora/index.js';
+import { resolveWeights } from '../model/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
 import type { TrainingEvent } from './events.js';
 import type { TrainingRecipe } from './recipe.js';
@@ -122,6 +123,7 @@ function trainerRequest(
       weightMap: files.weightMap,
       device,
       dtype: recipe.dtype,
+      weights: resolveWeights('stored', config.model.text),
       mmap: false,
       imageCacheBytes: 0,
       prefixCacheBytes: 0,

@@ -231,6 +231,8 @@ LoadRequest to_load_request(Napi::Value value) {
     read_files(reader, request.files, request.weight_map);
     request.device = reader.text("device");
     request.dtype = reader.text("dtype");
+    auto weights = reader.child("weights");
+    request.weights = {weights.text("text"), weights.text("head"), weights.text("vision"), weights.integer("group")};
     request.uses_mmap = reader.boolean("mmap");
     request.image_cache_bytes = reader.natural("imageCacheBytes");
     request.prefix_cache_bytes = reader.natural("prefixCacheBytes");

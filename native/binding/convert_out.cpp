@@ -80,9 +80,17 @@ napi_value to_js(napi_env env, const RuntimeInfo& info) {
                           {"widensBf16", js::boolean(env, info.widens_bf16)},
                           {"productKernels", js::text(env, product_kernels().name)},
                           {"productRows", js::count(env, product_kernels().most_rows)},
+                          {"quantisedKernels", js::text(env, product_kernels().quantised)},
                           {"threads", js::number(env, info.threads)},
                           {"gpus", objects(env, info.gpus)},
                           {"gpuProblem", js::text(env, info.gpu_problem)}});
+}
+
+napi_value to_js(napi_env env, const WeightForms& weights) {
+  return js::object(env, {{"text", js::text(env, weights.text)},
+                          {"head", js::text(env, weights.head)},
+                          {"vision", js::text(env, weights.vision)},
+                          {"group", js::count(env, weights.group)}});
 }
 
 napi_value to_js(napi_env env, const ModelInfo& info) {
@@ -91,6 +99,7 @@ napi_value to_js(napi_env env, const ModelInfo& info) {
                           {"parameterCount", js::count(env, info.parameter_count)},
                           {"parameterBytes", js::count(env, info.parameter_bytes)},
                           {"packedBytes", js::count(env, info.packed_bytes)},
+                          {"weights", to_js(env, info.weights)},
                           {"loadMs", js::number(env, info.load_ms)},
                           {"peakBytes", js::count(env, info.peak_bytes)}});
 }

@@ -45,12 +45,12 @@ CpuFeatures detect_cpu() {
 #if defined(__x86_64__)
   const Leaf basic(1, 0), extended(7, 0), more(7, 1);
   const auto saved = saved_states(basic);
-  const bool has_avx2 = has_bits(saved, {1, 2}) && has_bits(basic.ecx, {12, 28}) && has_bits(extended.ebx, {5});
+  const bool has_avx2 = has_bits(saved, {1, 2}) && has_bits(basic.ecx, {12, 28, 29}) && has_bits(extended.ebx, {5});
   if (!has_avx2) return {CpuLevel::kScalar, false};
   const bool has_avx512 = has_bits(saved, {5, 6, 7}) && has_bits(extended.ebx, {16, 17, 30, 31});
   if (!has_avx512) return {CpuLevel::kAvx2, false};
   const bool has_amx = has_bits(saved, {17, 18}) && has_bits(extended.edx, {22, 24});
-  return {has_amx ? CpuLevel::kAmx : CpuLevel::kAvx512, has_bits(more.eax, {5})};
+  return {has_amx ? CpuLevel::kAmx : CpuLevel::kAvx512, has_bits(more.eax, {5}), has_bits(extended.ecx, {11})};
 #else
   return {CpuLevel::kScalar, false};
 #endif
@@ -61,7 +61,8 @@ CpuFeatures capped(CpuFeatures found, const std::string& cap) {
   for (size_t i = 0; i < kNames.size(); ++i) {
     if (cap != kNames[i]) continue;
     const auto level = std::min(found.level, static_cast<CpuLevel>(i));
-    return {level, found.has_avx512_bf16 && level >= CpuLevel::kAvx512};
+    const bool is_wide = level >= CpuLevel::kAvx512;
+    return {level, found.has_avx512_bf16 && is_wide, found.has_avx512_vnni && is_wide};
   }
   throw Error(ErrorCode::kInvalidArgument,
               "FACELLM_CPU_ISA: expected scalar, avx2, avx512 or amx, got '" + cap + "'");

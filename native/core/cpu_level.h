@@ -5,12 +5,13 @@
 
 namespace facellm {
 
-// In rising order; each holds all before it. kAvx2: with FMA. kAvx512: F, BW, DQ and VL. kAmx: tiles of bf16.
+// In rising order; each holds all before it. kAvx2: with FMA and F16C. kAvx512: F, BW, DQ and VL. kAmx: tiles of bf16.
 enum class CpuLevel { kScalar, kAvx2, kAvx512, kAmx };
 
 struct CpuFeatures {
   CpuLevel level;
   bool has_avx512_bf16;  // AVX-512 registers and their bf16 products; false below kAvx512
+  bool has_avx512_vnni = false;  // and their products of bytes
 };
 
 // What processor and operating system offer.

@@ -17,12 +17,22 @@ struct Preprocessing {
   double rescale_factor;
 };
 
+// In which form linear layers' weights are kept: "stored" (the model's dtype), "int8", a scale a row, or "int4", a scale
+// for every `group` columns of a row. Quantised while they are read, on a CPU only.
+struct WeightForms {
+  std::string text = "stored";    // the text layers' projections
+  std::string head = "stored";
+  std::string vision = "stored";  // of the tower's layers
+  int64_t group = 64;             // 32, 64 or 128
+};
+
 struct ModelInfo {
   std::string device;  // "cpu", "cuda:0"
   std::string dtype;   // "fp32", "bf16"
   int64_t parameter_count;
   int64_t parameter_bytes;  // in memory, mapped files among it
   int64_t packed_bytes;     // of these, weights in the order of the processor's own kernels
+  WeightForms weights;
   double load_ms;
   int64_t peak_bytes;
 };
@@ -36,6 +46,7 @@ struct LoadRequest {
   std::vector<std::pair<std::string, int32_t>> weight_map;
   std::string device;  // "cpu", "cuda", "cuda:N"
   std::string dtype;   // "fp32", "bf16"
+  WeightForms weights = {};
   // Weights may lie in the files, mapped, where device and dtype allow it; false: all in memory of one's own.
   bool uses_mmap;
   int64_t image_cache_bytes;   // projected features kept; 0 turns the cache off

@@ -9,7 +9,6 @@
 #include "core/error.h"
 #include "model/copy_weights.h"
 #include "model/name_map.h"
-#include "model/pack_weights.h"
 
 namespace facellm {
 namespace {
@@ -20,12 +19,12 @@ std::string place(const Checkpoint& checkpoint, const std::string& name) {
 }
 
 // Where the rows of `sites` lie.
-std::vector<PackedRows> packed_rows(const LinearSiteList& sites, const std::vector<Assignment>& assignments,
+std::vector<PackedRows> packed_rows(const PackedSiteList& sites, const std::vector<Assignment>& assignments,
                                     const Checkpoint& checkpoint) {
   std::map<std::string_view, const TensorSource*> sources;
   for (const auto& assignment : assignments) sources.emplace(assignment.name, &assignment.source);
   std::vector<PackedRows> rows;
-  for (const auto& [linear, slices] : sites) {
+  for (const auto& [linear, slices, scheme] : sites) {
     const int64_t inner = linear->packed->inner();
     for (const auto& [name, begin, count] : slices) {
       const auto& source = *sources.at(name + ".weight");

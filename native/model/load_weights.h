@@ -11,6 +11,7 @@
 #include "model/internvl.h"
 #include "model/map_weights.h"
 #include "model/name_map.h"
+#include "model/pack_weights.h"
 #include "model/weight_placement.h"
 
 namespace facellm {
@@ -36,7 +37,7 @@ struct WeightSources {
   // If not null, says which part of each parameter is kept, and where; only that part is read.
   WeightPlacement placement = {};
   // Layers whose weights are packed too (pack_weights).
-  LinearSiteList packed = {};
+  PackedSiteList packed = {};
 };
 
 // Copies with conversion to the model's dtype and device, or maps; meta tensors stay as they are. Throws as assign_weights, Checkpoint::read and

@@ -42,7 +42,10 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
         std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,
                                    place ? LayerWeights::kLeftOut : LayerWeights::kOwn);
     WeightSources sources{request.uses_mmap, place ? place(*opened.model) : WeightPlacement()};
-    if (order == WeightOrder::kPacked) sources.packed = make_room_for_packed(*opened.model);
+    if (order == WeightOrder::kPacked) {
+      opened.info.weights = request.weights;
+      sources.packed = make_room_for_packed(*opened.model, request.weights);
+    }
     opened.files = load_weights(*opened.model, checkpoint, progress, cancellation, sources);
     opened.info.packed_bytes = packed_bytes(sources.packed);
     describe(opened, dtype);

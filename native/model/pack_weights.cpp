@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "core/error.h"
 #include "kernels/cpu/isa.h"
 #include "model/product_kernels.h"
 #include "model/scan_finite.h"
@@ -108,35 +109,88 @@ void pack_piece(const Checkpoint& checkpoint, const Piece& piece, Buffers& buffe
   piece.matrix->fill(wanted.const_data_ptr(), piece.begin_block, piece.end_block);
 }
 
+WeightForm parse_form(const std::string& name, const char* of) {
+  if (name == "stored") return WeightForm::kBf16;
+  if (name == "int8") return WeightForm::kInt8;
+  if (name == "int4") return WeightForm::kInt4;
+  throw Error(ErrorCode::kInvalidArgument,
+              std::string("weights.") + of + ": expected stored, int8 or int4, got '" + name + "'");
+}
+
+struct Schemes {
+  WeightScheme text, head, vision;
+
+  bool is_any_quantised() const {
+    return text.form != WeightForm::kBf16 || head.form != WeightForm::kBf16 || vision.form != WeightForm::kBf16;
+  }
+  // The projector stays as it is stored: 0.4 % of a small model.
+  WeightScheme of(const std::string& name, bool is_head) const {
+    if (is_head) return head;
+    if (name.starts_with("language_model.")) return text;
+    return name.starts_with("vision_tower.") ? vision : WeightScheme{};
+  }
+};
+
+Schemes parse(const WeightForms& forms) {
+  const int64_t group = forms.group;
+  if (group != 32 && group != 64 && group != 128) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "weights.group: expected 32, 64 or 128, got " + std::to_string(group));
+  }
+  return {{parse_form(forms.text, "text"), group},
+          {parse_form(forms.head, "head"), group},
+          {parse_form(forms.vision, "vision"), group}};
+}
+
 }  // namespace
 
 ProductKernels product_kernels() {
   const auto& kernels = cpu_kernels();
-  return {kernels.name, kernels.most_rows == kAnyRows ? -1 : kernels.most_rows};
+  return {kernels.name, kernels.most_rows == kAnyRows ? -1 : kernels.most_rows,
+          quantised_kernels().name};
 }
 
-LinearSiteList make_room_for_packed(InternVl& model) {
-  const auto& kernels = cpu_kernels();
+PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms) {
+  const auto schemes = parse(forms);
   const auto options = model.options();
-  const bool is_possible = options.device().is_cpu() && options.dtype() == at::kBFloat16;
-  if (!is_possible || !PackedMatrix::suits(kernels, 1)) return {};
+  if (!options.device().is_cpu()) {
+    if (schemes.is_any_quantised()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "weights: int8 and int4 are for CPUs so far, and the model goes to " + options.device().str() +
+                      "; load it with device cpu, or with stored weights");
+    }
+    return {};
+  }
+  const auto& kernels = cpu_kernels();
+  const bool packs_bf16 = options.dtype() == at::kBFloat16 && PackedMatrix::suits(kernels, 1);
   auto sites = model.linears();
   sites.push_back(model.head());
-  std::erase_if(sites, [](const LinearSite& site) {
-    return !PackedMatrix::takes(site.linear->weight.size(0), site.linear->weight.size(1));
-  });
-  const auto memory = std::make_shared<PackedMemory>(static_cast<size_t>(packed_bytes(sites)));
-  for (const auto& site : sites) {
-    auto& weight = site.linear->weight;
-    site.linear->packed = std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), memory, kernels);
-    if (PackedMatrix::suits_all_rows(kernels)) weight = at::empty(weight.sizes(), weight.options().device(at::kMeta));
+  PackedSiteList packed;
+  for (auto& [linear, slices] : sites) {
+    const auto scheme = schemes.of(slices[0].name, linear == sites.back().linear);
+    const bool is_taken = scheme.form == WeightForm::kBf16
+                              ? packs_bf16 && PackedMatrix::takes(linear->weight.size(0), linear->weight.size(1))
+                              : true;
+    if (is_taken) packed.push_back({linear, std::move(slices), scheme});
   }
-  return sites;
+  const auto memory = std::make_shared<PackedMemory>(static_cast<size_t>(packed_bytes(packed)));
+  for (const auto& [linear, slices, scheme] : packed) {
+    auto& weight = linear->weight;
+    const bool is_bf16 = scheme.form == WeightForm::kBf16;
+    linear->packed = is_bf16 ? std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), memory, kernels)
+                             : std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), scheme, memory,
+                                                              quantised_kernels());
+    const bool is_original_needed = is_bf16 && !PackedMatrix::suits_all_rows(kernels);
+    if (!is_original_needed) weight = at::empty(weight.sizes(), weight.options().device(at::kMeta));
+  }
+  return packed;
 }
 
-int64_t packed_bytes(const LinearSiteList& packed) {
+int64_t packed_bytes(const PackedSiteList& packed) {
   size_t bytes = 0;
-  for (const auto& site : packed) bytes += PackedMatrix::bytes(site.linear->weight.size(0), site.linear->weight.size(1));
+  for (const auto& site : packed) {
+    bytes += PackedMatrix::bytes(site.linear->weight.size(0), site.linear->weight.size(1), site.scheme);
+  }
   return static_cast<int64_t>(bytes);
 }
 

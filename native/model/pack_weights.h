@@ -11,15 +11,25 @@
 #include "core/cancellation.h"
 #include "kernels/cpu/packed_matrix.h"
 #include "model/internvl.h"
+#include "model/load_request.h"
 
 namespace facellm {
 
-// Which weights of `model` are to be packed, the head among them: all that kernels/cpu takes; none where it is not bf16 on
-// a CPU, or for a processor that kernels/cpu does not make faster. Makes room for them (Linear::packed), and where the
-// kernels serve every number of rows the layer's own weight becomes a meta tensor, which no checkpoint fills.
-LinearSiteList make_room_for_packed(InternVl& model);
+struct PackedSite {
+  Linear* linear;
+  std::vector<LinearSite::Slice> slices;
+  WeightScheme scheme;
+};
+using PackedSiteList = std::vector<PackedSite>;
+
+// Which weights of `model` are to be packed: those that `forms` has quantised, and of the others, the head among them, all
+// that kernels/cpu takes; none of these where the model is not bf16 on a CPU, or for a processor that kernels/cpu does not make
+// faster. Makes room for them (Linear::packed). Where the kernels serve every number of rows, as they do of quantised weights, the
+// layer's own weight becomes a meta tensor, which no checkpoint fills. Throws kInvalidArgument for forms that
+// there are not, and for quantised ones on another device.
+PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms);
 // Bytes of that room.
-int64_t packed_bytes(const LinearSiteList& packed);
+int64_t packed_bytes(const PackedSiteList& packed);
 
 // Rows of a packed weight and the place of a file that they come from.
 struct PackedRows {

@@ -1,4 +1,4 @@
-// What multiplies bf16 weights on this processor, to be told. Torch-free.
+// What multiplies packed weights on this processor, to be told. Torch-free.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@ namespace facellm {
 struct ProductKernels {
   const char* name;  // scalar, avx2 or avx512
   int64_t most_rows;  // of x, above which libtorch multiplies; -1: any number, 0: none
+  const char* quantised;  // as `name`, of weights in 8 and 4 bits
 };
 
 // For this processor, under FACELLM_CPU_ISA.

@@ -12,7 +12,7 @@ function facellm(args: readonly string[], env: Record<string, string> = {}) {
   });
 }
 
-const MODEL = '--model --subfolder --download --device --dtype --threads --no-mmap';
+const MODEL = '--model --subfolder --download --device --dtype --weights --threads --no-mmap';
 const PROMPT = '--template --system --tiles --limit-area --no-exif --json';
 const LIMITS = '--max-context --max-rows --kv-memory';
 const ENGINE = `${LIMITS} --deterministic`;
@@ -40,10 +40,10 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license ' +
     `--dry-run --json ${ENGINE}`,
   serve:
-    '--port --max-context --max-rows --kv-memory --image-cache --prefix-cache --max-tokens --default-max-tokens --max-n --max-images --max-image-bytes --max-pixels --max-tiles --max-body --max-bodies --max-decoded --max-queue --max-wait --queue-timeout --header-timeout --body-timeout --answer-timeout --stream-timeout --stall-timeout --stream-interval-ms --drain-timeout --stall-limit --max-connections --model --adapter --config --served-name --host --api-keys --deterministic --insecure-no-auth --allow-host --cors-origin --adapters-root --allow-format --default-temperature --unknown-fields --metrics-prefix --subfolder --device --dtype --threads --no-mmap',
+    '--port --max-context --max-rows --kv-memory --image-cache --prefix-cache --max-tokens --default-max-tokens --max-n --max-images --max-image-bytes --max-pixels --max-tiles --max-body --max-bodies --max-decoded --max-queue --max-wait --queue-timeout --header-timeout --body-timeout --answer-timeout --stream-timeout --stall-timeout --stream-interval-ms --drain-timeout --stall-limit --max-connections --model --adapter --config --served-name --host --api-keys --deterministic --insecure-no-auth --allow-host --cors-origin --adapters-root --allow-format --default-temperature --unknown-fields --metrics-prefix --subfolder --device --dtype --weights --threads --no-mmap',
   keygen: '--rights --json',
   build: '--force',
-  doctor: `--model --subfolder --device --dtype ${LIMITS} --json`,
+  doctor: `--model --subfolder --device --dtype --weights ${LIMITS} --json`,
 };
 
 describe('contract: command line', () => {

@@ -10,17 +10,21 @@ import { join } from 'node:path';
 import { skip } from '../support/skip.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const UNITS = ['scalar', 'avx2', 'avx512'];
+const UNITS = ['scalar', 'avx2', 'avx512'].flatMap((unit) => [unit, `${unit}_quantised`]);
+const SHARED = ['cpu_kernels.h', 'quantised_kernels.h', 'quantised_common.h'];
 
 describe('contract: units of kernels/cpu', () => {
   for (const unit of UNITS) {
     it(`${unit}.cpp includes intrinsics and plain C alone`, () => {
       const folder = join(ROOT, 'native', 'kernels', 'cpu');
       const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
-      const includes = [read(`${unit}.cpp`), read('cpu_kernels.h')].flatMap((text) =>
+      const includes = [read(`${unit}.cpp`), ...SHARED.map(read)].flatMap((text) =>
         [...text.matchAll(/^#include (.*)$/gm)].map((match) => match[1]),
       );
-      const allowed = ['<immintrin.h>', '<cstdint>', '<cstddef>', '"kernels/cpu/cpu_kernels.h"'];
+      const allowed = [
+        ...['<immintrin.h>', '<cstdint>', '<cstddef>'],
+        ...SHARED.map((name) => `"kernels/cpu/${name}"`),
+      ];
       assert.deepEqual(
         includes.filter((name) => name === undefined || !allowed.includes(name)),
         [],
@@ -37,7 +41,7 @@ describe('contract: units of kernels/cpu', () => {
       if (nm.error !== undefined) return skip(this, 'no nm');
       const symbols = nm.stdout.trim().split('\n');
       assert.ok(
-        symbols.some((line) => / [DRB] .*Kernels/.test(line)),
+        symbols.some((line) => / [DRB] .*(Kernels|Quantised)/.test(line)),
         nm.stdout,
       );
       assert.deepEqual(

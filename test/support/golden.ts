@@ -12,6 +12,7 @@ import type {
   NativeTensor,
 } from '../../lib/binding/native.js';
 import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
+import { resolveWeights, type WeightForm, type WeightForms } from '../../lib/model/index.js';
 import { readSafetensors, type StoredTensor } from './safetensors.js';
 
 export const GOLDEN: string = join(import.meta.dirname, '..', 'fixtures', 'golden');
@@ -105,6 +106,7 @@ export const TEST_DEVICE: string = TEST_DEVICES.at(-1) ?? 'cpu';
 export interface LoadOptions {
   readonly dtype: DtypeName;
   readonly device?: string;
+  readonly weights?: WeightForm | WeightForms;
   readonly mmap?: boolean;
   readonly imageCacheBytes?: number;
   readonly prefixCacheBytes?: number;
@@ -126,6 +128,7 @@ export async function loadNative(directory: string, options: LoadOptions): Promi
       weightMap: files.weightMap,
       device: options.device ?? TEST_DEVICE,
       dtype: options.dtype,
+      weights: resolveWeights(options.weights, config.model.text),
       mmap: options.mmap ?? true,
       imageCacheBytes: options.imageCacheBytes ?? 1 << 24,
       prefixCacheBytes: options.prefixCacheBytes ?? 1 << 24,

@@ -17,6 +17,7 @@ import type {
 import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
 import { facellm1b, train, type TrainingEvent, type TrainingRecipe } from '../../lib/index.js';
 import { resolveTargets } from '../../lib/lora/index.js';
+import { resolveWeights } from '../../lib/model/index.js';
 import { planUpdates } from '../../lib/training/order.js';
 import { GOLDEN, TEST_DEVICE } from './golden.js';
 
@@ -157,6 +158,7 @@ export async function createTrainer(
       weightMap: files.weightMap,
       device: TEST_DEVICE,
       dtype,
+      weights: resolveWeights('stored', config.model.text),
       mmap: false,
       imageCacheBytes: 0,
       prefixCacheBytes: 0,

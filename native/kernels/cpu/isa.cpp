@@ -16,4 +16,17 @@ const CpuKernels& cpu_kernels() {
   return kernels;
 }
 
+const QuantisedKernels& quantised_kernels_for([[maybe_unused]] const CpuFeatures& features) {
+#if defined(__x86_64__)
+  if (features.has_avx512_vnni) return kAvx512Quantised;
+  if (features.level >= CpuLevel::kAvx2) return kAvx2Quantised;
+#endif
+  return kScalarQuantised;
+}
+
+const QuantisedKernels& quantised_kernels() {
+  static const QuantisedKernels& kernels = quantised_kernels_for(cpu_features());
+  return kernels;
+}
+
 }  // namespace facellm

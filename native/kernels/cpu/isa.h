@@ -3,6 +3,7 @@
 
 #include "core/cpu_level.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/quantised_kernels.h"
 
 namespace facellm {
 
@@ -10,5 +11,8 @@ namespace facellm {
 const CpuKernels& cpu_kernels_for(const CpuFeatures& features);
 // For this processor, under FACELLM_CPU_ISA.
 const CpuKernels& cpu_kernels();
+// The same for weights in 8 and 4 bits: AVX-512 without VNNI is served by AVX2.
+const QuantisedKernels& quantised_kernels_for(const CpuFeatures& features);
+const QuantisedKernels& quantised_kernels();
 
 }  // namespace facellm

@@ -18,6 +18,17 @@ constexpr int64_t kWorthThreads = 1 << 18;
 
 int64_t blocks_of(int64_t weight_rows) { return (weight_rows + kBlockRows - 1) / kBlockRows; }
 
+int64_t block_bytes(int64_t inner, WeightScheme scheme) {
+  switch (scheme.form) {
+    case WeightForm::kInt8: return int8_block_bytes(inner);
+    case WeightForm::kInt4: return int4_block_bytes(inner, scheme.group);
+    default: return kBlockRows * inner * static_cast<int64_t>(sizeof(Bf16));
+  }
+}
+
+Bf16* as_bf16(std::byte* packed) { return reinterpret_cast<Bf16*>(packed); }
+uint8_t* as_codes(std::byte* packed) { return reinterpret_cast<uint8_t*>(packed); }
+
 const Bf16* bits(const at::Tensor& x) { return static_cast<const Bf16*>(x.const_data_ptr()); }
 
 // Runs work(begin, end) over [0, blocks): three quarters in equal shares, the rest by whoever is free, since virtual
@@ -72,14 +83,24 @@ std::byte* PackedMemory::take(size_t bytes) {
 
 bool PackedMatrix::takes(int64_t rows, int64_t inner) { return rows > 0 && inner > 0 && inner % 2 == 0; }
 
-size_t PackedMatrix::bytes(int64_t rows, int64_t inner) {
-  const auto bytes = static_cast<size_t>(blocks_of(rows) * kBlockRows * inner) * sizeof(Bf16);
+size_t PackedMatrix::bytes(int64_t rows, int64_t inner, WeightScheme scheme) {
+  const auto bytes = static_cast<size_t>(blocks_of(rows) * block_bytes(inner, scheme));
   return (bytes + kLine - 1) / kLine * kLine;
 }
 
 PackedMatrix::PackedMatrix(int64_t rows, int64_t inner, std::shared_ptr<PackedMemory> memory, const CpuKernels& kernels)
     : weight_rows_(rows), inner_(inner), kernels_(&kernels), memory_(std::move(memory)) {
-  packed_ = reinterpret_cast<Bf16*>(memory_->take(bytes(rows, inner)));
+  packed_ = memory_->take(bytes(rows, inner));
+}
+
+PackedMatrix::PackedMatrix(int64_t rows, int64_t inner, WeightScheme scheme, std::shared_ptr<PackedMemory> memory,
+                           const QuantisedKernels& kernels)
+    : weight_rows_(rows),
+      inner_(inner),
+      scheme_(scheme),
+      quantised_(scheme.form == WeightForm::kInt8 ? &kernels.int8 : &kernels.int4),
+      memory_(std::move(memory)) {
+  packed_ = memory_->take(bytes(rows, inner, scheme));
 }
 
 PackedMatrix::PackedMatrix(const at::Tensor& weight, std::shared_ptr<PackedMemory> memory, const CpuKernels& kernels)
@@ -93,9 +114,14 @@ PackedMatrix::PackedMatrix(const at::Tensor& weight, std::shared_ptr<PackedMemor
 int64_t PackedMatrix::blocks() const { return blocks_of(weight_rows_); }
 
 void PackedMatrix::fill(const void* rows, int64_t begin, int64_t end) const {
-  const auto block = kBlockRows * inner_;
-  populate(packed_ + begin * block, static_cast<size_t>((end - begin) * block) * sizeof(Bf16));
-  kernels_->pack(packed_, static_cast<const Bf16*>(rows), inner_, weight_rows_, inner_, begin, end);
+  const auto block = block_bytes(inner_, scheme_);
+  populate(packed_ + begin * block, static_cast<size_t>((end - begin) * block));
+  if (quantised_ == nullptr) {
+    kernels_->pack(as_bf16(packed_), static_cast<const Bf16*>(rows), inner_, weight_rows_, inner_, begin, end);
+  } else {
+    quantised_->pack(as_codes(packed_), static_cast<const float*>(rows), inner_, weight_rows_, inner_, scheme_.group, begin,
+                     end);
+  }
 }
 
 bool PackedMatrix::suits(const CpuKernels& kernels, int64_t rows) { return rows <= kernels.most_rows; }
@@ -103,16 +129,20 @@ bool PackedMatrix::suits(const CpuKernels& kernels, int64_t rows) { return rows 
 bool PackedMatrix::suits_all_rows(const CpuKernels& kernels) { return suits(kernels, kAnyRows); }
 
 bool PackedMatrix::suits(const at::Tensor& x) const {
+  if (quantised_ != nullptr) return x.is_cpu() && (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat);
   return x.scalar_type() == at::kBFloat16 && x.is_cpu() && suits(*kernels_, x.numel() / inner_);
 }
 
 at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) const {
+  if (quantised_ != nullptr) {
+    return x.numel() / inner_ <= quantised_->most_rows ? quantised_product(x, bias) : dequantised_product(x, bias);
+  }
   auto shape = x.sizes().vec();
   shape.back() = weight_rows_;
   const auto out = at::empty(shape, x.options());
   const auto flat = x.reshape({-1, inner_});
   const auto own = flat.stride(1) == 1 || flat.size(0) == 0 ? flat : flat.contiguous();
-  CpuProduct product{packed_,
+  CpuProduct product{as_bf16(packed_),
                      weight_rows_,
                      inner_,
                      bits(own),
@@ -141,12 +171,65 @@ at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) co
   return out;
 }
 
+at::Tensor PackedMatrix::quantised_product(const at::Tensor& x, const at::Tensor& bias) const {
+  auto shape = x.sizes().vec();
+  shape.back() = weight_rows_;
+  const auto out = at::empty(shape, x.options());
+  const auto flat = x.reshape({-1, inner_});
+  const auto own = flat.stride(1) == 1 || flat.size(0) == 0 ? flat : flat.contiguous();
+  const int64_t rows = own.size(0);
+  if (rows == 0) return out;
+  void* const arranged = scratch(quantised_->arranged_bytes(rows, inner_, scheme_.group));
+  const auto own_bias = bias.defined() ? bias.to(x.scalar_type()) : bias;
+  const QuantisedProduct product{as_codes(packed_),
+                                 weight_rows_,
+                                 inner_,
+                                 scheme_.group,
+                                 own.const_data_ptr(),
+                                 own.stride(0),
+                                 rows,
+                                 x.scalar_type() == at::kFloat,
+                                 arranged,
+                                 own_bias.defined() ? own_bias.const_data_ptr() : nullptr,
+                                 out.mutable_data_ptr(),
+                                 weight_rows_};
+  const int64_t threads = rows * weight_rows_ * inner_ < kWorthThreads ? 1 : at::get_num_threads();
+  if (rows < 2 * threads) {
+    quantised_->arrange(&product, 0, rows);
+  } else {
+    at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) { quantised_->arrange(&product, begin, end); });
+  }
+  share_out(blocks_of(weight_rows_), threads,
+            [&](int64_t begin, int64_t end) { quantised_->multiply(&product, begin, end); });
+  return out;
+}
+
+at::Tensor PackedMatrix::dequantised_product(const at::Tensor& x, const at::Tensor& bias) const {
+  constexpr int64_t kRowsAtOnce = 1024;
+  const auto wide = x.reshape({-1, inner_}).to(at::kFloat);
+  const auto out = at::empty({wide.size(0), weight_rows_}, x.options());
+  for (int64_t begin = 0; begin < weight_rows_; begin += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, weight_rows_ - begin);
+    const auto own_bias = bias.defined() ? bias.narrow(0, begin, count).to(at::kFloat) : bias;
+    out.narrow(1, begin, count).copy_(at::linear(wide, rows(begin, count), own_bias));
+  }
+  auto shape = x.sizes().vec();
+  shape.back() = weight_rows_;
+  return out.view(shape);
+}
+
 at::Tensor PackedMatrix::rows(int64_t begin, int64_t count) const {
   const int64_t first = begin / kBlockRows, last = blocks_of(begin + count);
-  const auto rows = at::empty({(last - first) * kBlockRows, inner_}, at::kBFloat16);
+  const auto rows = at::empty({(last - first) * kBlockRows, inner_}, source_dtype());
   at::parallel_for(first, last, 1, [&](int64_t own_first, int64_t own_last) {
-    auto* const to = static_cast<Bf16*>(rows.mutable_data_ptr()) + (own_first - first) * kBlockRows * inner_;
-    kernels_->unpack(to, inner_, packed_, weight_rows_, inner_, own_first, own_last);
+    const int64_t before = (own_first - first) * kBlockRows * inner_;
+    if (quantised_ == nullptr) {
+      kernels_->unpack(static_cast<Bf16*>(rows.mutable_data_ptr()) + before, inner_, as_bf16(packed_), weight_rows_, inner_,
+                       own_first, own_last);
+    } else {
+      quantised_->unpack(rows.mutable_data_ptr<float>() + before, inner_, as_codes(packed_), weight_rows_, inner_,
+                         scheme_.group, own_first, own_last);
+    }
   });
   return rows.narrow(0, begin - first * kBlockRows, count);
 }

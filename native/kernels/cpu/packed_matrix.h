@@ -8,8 +8,17 @@
 #include <memory>
 
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/quantised_kernels.h"
 
 namespace facellm {
+
+// bf16 as they are, or codes with scales: int8 a scale a row, int4 one for every `group` columns of it, 32, 64 or 128.
+enum class WeightForm { kBf16, kInt8, kInt4 };
+
+struct WeightScheme {
+  WeightForm form = WeightForm::kBf16;
+  int64_t group = 64;  // int4's
+};
 
 // Memory of one's own in large pages, for many matrices: given back when none is left.
 class PackedMemory {
@@ -29,18 +38,21 @@ class PackedMemory {
 
 class PackedMatrix {
  public:
-  // Whether a weight [rows, inner] in bf16 can be packed: inner even, neither size 0.
+  // Whether a weight [rows, inner] in bf16 can be packed: inner even, neither size 0. Other forms take any.
   static bool takes(int64_t rows, int64_t inner);
-  static size_t bytes(int64_t rows, int64_t inner);
+  static size_t bytes(int64_t rows, int64_t inner, WeightScheme scheme = {});
 
   // Room in `memory` for such a weight; what is in it says fill(), block by block.
   PackedMatrix(int64_t rows, int64_t inner, std::shared_ptr<PackedMemory> memory, const CpuKernels& kernels);
+  // The same quantised: int8 or int4.
+  PackedMatrix(int64_t rows, int64_t inner, WeightScheme scheme, std::shared_ptr<PackedMemory> memory,
+               const QuantisedKernels& kernels);
   // A weight [N, K] bf16 on the CPU whose rows are contiguous, packed by all threads.
   PackedMatrix(const at::Tensor& weight, std::shared_ptr<PackedMemory> memory, const CpuKernels& kernels);
   // Packs blocks [begin, end) of kBlockRows rows each: `rows` [.., K] in source_dtype() are theirs, one behind another.
   // Different blocks by different threads at a time.
   void fill(const void* rows, int64_t begin, int64_t end) const;
-  at::ScalarType source_dtype() const { return at::kBFloat16; }
+  at::ScalarType source_dtype() const { return quantised_ == nullptr ? at::kBFloat16 : at::kFloat; }
   int64_t weight_rows() const { return weight_rows_; }
   int64_t inner() const { return inner_; }
   int64_t blocks() const;
@@ -48,19 +60,26 @@ class PackedMatrix {
   // Whether `kernels` are at least as fast as libtorch for so many rows of x, of any shape: measured (docs/performance.md).
   static bool suits(const CpuKernels& kernels, int64_t rows);
   static bool suits_all_rows(const CpuKernels& kernels);
+  // Quantised weights have no other form beside them: they take x of any number of rows.
   bool suits(const at::Tensor& x) const;
   // x [..., K] bf16 -> x W^T + bias, [..., N], rounded once. A row's bits depend on nothing but that row, W and bias:
-  // not on the other rows, nor on threads. bias [N] bf16 or undefined.
+  // not on the other rows, nor on threads. bias [N] bf16 or undefined. Quantised weights take x and bias in fp32 too, and
+  // multiply x in whole numbers of 14 bits (quantised_kernels.h); where their kernels have too many rows, in fp32 by
+  // blocks that are dequantised.
   at::Tensor product(const at::Tensor& x, const at::Tensor& bias) const;
-  // Rows [begin, begin + count) as they were, [count, K].
+  // Rows [begin, begin + count), [count, K]: bf16 as they were; of quantised weights what the codes stand for, in fp32.
   at::Tensor rows(int64_t begin, int64_t count) const;
-  const char* level() const { return kernels_->name; }
 
  private:
+  at::Tensor quantised_product(const at::Tensor& x, const at::Tensor& bias) const;
+  at::Tensor dequantised_product(const at::Tensor& x, const at::Tensor& bias) const;
+
   int64_t weight_rows_, inner_;
-  const CpuKernels* kernels_;
+  WeightScheme scheme_;
+  const CpuKernels* kernels_ = nullptr;         // of bf16
+  const QuantisedForm* quantised_ = nullptr;    // of int8 and int4
   std::shared_ptr<PackedMemory> memory_;
-  Bf16* packed_;
+  std::byte* packed_;
 };
 
 }  // namespace facellm

@@ -1,0 +1,103 @@
+/**
+ * Weights in 8 and 4 bits against the oracle's stages in fp32: quantised while they are read, by whichever kernels the processor
+ * has and by the plain ones.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+import type { NativeTensor } from '../../lib/binding/native.js';
+import { readCheckpointConfig } from '../../lib/checkpoint/index.js';
+import { FaceLlm, type WeightForms } from '../../lib/index.js';
+import { describeWeights, resolveWeights } from '../../lib/model/index.js';
+import { weightBytes } from '../../lib/model/weight-bytes.js';
+import * as golden from '../support/golden.js';
+
+/**
+ * Of the largest value of a stage. One weight loses 1/254 of its row's largest in 8 bits, and about a tenth of its size in 4 bits
+ * by groups; errors of products add up like noise (measured: 0.018 and 0.19 at most).
+ */
+const FORMS: readonly (readonly [WeightForms, number])[] = [
+  [{ text: 'int8', head: 'int8', vision: 'int8' }, 0.03],
+  [{ text: 'int4', head: 'int8', group: 32 }, 0.35],
+];
+const ONE = golden.goldenCases('300m').find(({ dtype }) => dtype === 'fp32');
+const DIRECTORY = join(golden.GOLDEN, 'ckpt-300m');
+
+describe('quantised weights: ckpt-300m on the cpu', () => {
+  for (const [weights, tolerance] of FORMS) {
+    for (const dtype of ['fp32', 'bf16'] as const) {
+      it(`${JSON.stringify(weights)} in ${dtype}: every stage of the oracle`, async () => {
+        assert.ok(ONE);
+        const model = await golden.loadNative(DIRECTORY, { dtype, device: 'cpu', weights });
+        try {
+          const stages = await model.trace(await golden.goldenPrompt(ONE), []).promise;
+          const byName = new Map<string, NativeTensor>(stages.map((one) => [one.name, one]));
+          let worst = 0;
+          for (const [name, want] of golden.goldenTensors(ONE)) {
+            if (/^(generated|answer)\.|^logits\.argmax$|^tiles/.test(name)) continue;
+            const stage = byName.get(name);
+            assert.ok(stage, name);
+            const error = golden.relativeError(stage, want);
+            assert.ok(error <= tolerance, `${name}: off by ${error.toExponential(2)}`);
+            worst = Math.max(worst, error);
+          }
+          assert.ok(worst > 1e-4, `nothing was quantised: ${worst}`);
+          const info = model.info();
+          assert.equal(info.weights.text, weights.text);
+          assert.ok(info.packedBytes > 0 && info.packedBytes < info.parameterBytes);
+        } finally {
+          await model.dispose().promise;
+        }
+      });
+    }
+  }
+
+  it('answers the same with the plain kernels, as near as their roundings are', () => {
+    const script = `
+      const { FaceLlm } = await import('./lib/index.ts');
+      const model = await FaceLlm.load(${JSON.stringify(DIRECTORY)}, { weights: 'int8', device: 'cpu', dtype: 'fp32' });
+      const { choices } = await model.choose({ question: 'Is it?', choices: ['Yes', 'No', 'Perhaps'] });
+      console.log(JSON.stringify(choices.map(({ probability }) => probability)));
+      await model.dispose();`;
+    const run = (isa: string): number[] => {
+      const { stdout, stderr, status } = spawnSync(
+        process.execPath,
+        ['--import=./test/support/tsx.mjs', '--input-type=module', '--eval', script],
+        { encoding: 'utf8', env: { ...process.env, FACELLM_CPU_ISA: isa } },
+      );
+      assert.equal(status, 0, stderr);
+      return JSON.parse(stdout) as number[];
+    };
+    const [own, plain] = [run(''), run('scalar')];
+    assert.equal(own.length, 3);
+    own.forEach((value, i) => assert.ok(Math.abs(value - (plain[i] ?? NaN)) < 0.01, `${own.join()} ${plain.join()}`));
+  });
+
+  it('a word is the text layers and a head in 8 bits; what is chosen is told and part of the fingerprint', async () => {
+    const load = (weights?: 'int8' | 'int4') =>
+      FaceLlm.load(DIRECTORY, {
+        ...{ device: 'cpu', dtype: 'fp32' },
+        ...(weights === undefined ? {} : { weights }),
+      });
+    await using stored = await load();
+    await using quantised = await load('int4');
+    assert.equal(describeWeights(quantised.info.weights), 'text int4 (groups of 64), head int8');
+    assert.equal(describeWeights(stored.info.weights), 'stored');
+    const { model } = await readCheckpointConfig(DIRECTORY);
+    const planned = (weights: 'stored' | 'int4'): number =>
+      weightBytes(model, 4, resolveWeights(weights, model.text));
+    assert.equal(
+      stored.info.parameterBytes - quantised.info.parameterBytes,
+      planned('stored') - planned('int4'),
+    );
+    assert.notEqual(quantised.fingerprint, stored.fingerprint);
+  });
+
+  it('forms that there are not are refused before anything is read', async () => {
+    const wrong = { weights: 'int3' } as unknown as { weights: 'int4' };
+    await assert.rejects(FaceLlm.load(DIRECTORY, wrong), /weights/);
+    const group = { weights: { text: 'int4', group: 48 } } as unknown as { weights: 'int4' };
+    await assert.rejects(FaceLlm.load(DIRECTORY, group), /weights\.group/);
+  });
+});
