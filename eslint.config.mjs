@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist', 'build*', 'node_modules', '**/*.mjs', '**/*.cjs'] },
+  // web/ is held to its own tsconfig.json by `npm run typecheck`.
+  { ignores: ['dist', 'build*', 'node_modules', 'web', '**/*.mjs', '**/*.cjs'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {

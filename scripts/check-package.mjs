@@ -20,6 +20,8 @@ const needed = [
   'dist/faces/NOTICE',
   'dist/serving/index.js',
   'dist/serving/parse-worker.js',
+  'dist/serving/page/index.html',
+  'dist/serving/page/app.js',
   'CMakeLists.txt',
   'binding.gyp',
   'cmake/FindLibtorch.cmake',

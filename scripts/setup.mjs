@@ -51,6 +51,13 @@ function installPackages() {
   ]);
 }
 
+function buildPage() {
+  const output = join(ROOT, 'dist', 'serving', 'page', 'app.js');
+  if (existsSync(output) && statSync(output).mtimeMs > newestIn(join(ROOT, 'web'))) return;
+  process.stderr.write("facellm: building the server's page\n");
+  run(process.execPath, [join(ROOT, 'scripts', 'build-page.mjs')]);
+}
+
 function compileTypeScript() {
   const output = join(ROOT, 'dist', 'index.js');
   if (existsSync(output) && statSync(output).mtimeMs > newestIn(join(ROOT, 'lib'))) return;
@@ -63,6 +70,7 @@ export function setUp() {
   run(process.execPath, [join(ROOT, 'scripts', 'install', 'build.mjs')]);
   compileTypeScript();
   if (!hasFaceWeights()) writeFaceWeights();
+  buildPage();
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) setUp();

@@ -9,7 +9,14 @@ import { type Face, FACE_RULE, facesStage } from './stages/faces.js';
 import { modelStage } from './stages/model.js';
 import { afterStage, beforeStage } from './stages/scores.js';
 import { trainingStage } from './stages/training.js';
-import { askCommand, gapRows, REAL_COMMANDS, scoreRows, shownPath } from './summary.js';
+import {
+  askCommand,
+  gapRows,
+  REAL_COMMANDS,
+  scoreRows,
+  serveCommand,
+  shownPath,
+} from './summary.js';
 
 const STAGES = 7;
 
@@ -58,6 +65,10 @@ function showEnd(demo: Demo, report: string, faces: readonly Face[]): void {
     screen.heading('Ask your model:');
     screen.line(`  ${askCommand(demo, face.file, first.question)}`);
   }
+  screen.heading(
+    "Serve it: OpenAI's protocol, and a page to try it at http://127.0.0.1:8000 (docs/serving.md):",
+  );
+  screen.line(`  ${serveCommand(demo)}`);
   screen.heading(
     'The same with published weights and your own pictures (docs/data.md, docs/training.md):',
   );

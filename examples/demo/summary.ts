@@ -82,6 +82,11 @@ export function askCommand({ cache }: Demo, file: string, question: string): str
   );
 }
 
+/** To let programs and browsers ask it. */
+export function serveCommand({ cache }: Demo): string {
+  return command('serve', '--model', shownPath(cache.path(RUN_FOLDER)));
+}
+
 /** The stages as one would type them. */
 export function stageCommands(demo: Demo): readonly string[] {
   const { cache, labels, options } = demo;
@@ -134,4 +139,5 @@ export const REAL_COMMANDS: readonly string[] = [
   'npx facellm train --recipe facellm1b --model OpenGVLab/InternVL3-1B-hf --data my/data --output my/run',
   'npx facellm evaluate --benchmark attributes --data my/test --model OpenGVLab/InternVL3-1B-hf --adapter my/run --output my/scores',
   'npx facellm ask my/face.jpg "Describe this face." --model OpenGVLab/InternVL3-1B-hf --adapter my/run',
+  'npx facellm serve --model OpenGVLab/InternVL3-1B-hf --adapter my/run',
 ];

@@ -14,6 +14,7 @@ import { embeddingsRoute } from './embeddings-route.js';
 import type { Exchange, Handler, Reply } from './exchange.js';
 import { requireRight, type Right } from './keys.js';
 import { extractRoute } from './extract-route.js';
+import { PAGE_PATHS, pageRoute } from './page-route.js';
 import { planRoute } from './plan-route.js';
 import { RequestFacts } from './request-facts.js';
 import type { ServerState } from './state.js';
@@ -48,6 +49,9 @@ const ROUTES: readonly Route[] = [
     handle: (exchange) => unloadAdapterRoute(exchange, lastOf(exchange.incoming, '/v1/adapters/')),
   },
   { method: 'DELETE', path: '/v1/cache', right: 'admin', handle: clearCacheRoute },
+  ...PAGE_PATHS.map((path): Route => {
+    return { method: 'GET', path, right: 'none', handle: pageRoute, isQuiet: true };
+  }),
   { method: 'GET', path: '/health', right: 'none', handle: health, isQuiet: true },
   { method: 'GET', path: '/ready', right: 'none', handle: ready, isQuiet: true },
   { method: 'GET', path: '/metrics', right: 'metrics', handle: metrics, isQuiet: true },
@@ -207,7 +211,9 @@ function unknownRoute(path: string, method: string): ApiError {
     });
   }
   const instead = ELSEWHERE.find(([start]) => path.startsWith(start))?.[1];
-  const known = ROUTES.map((route) => route.path.replace(/:.*/, 'ID')).join(', ');
+  const known = ROUTES.map((route) => route.path.replace(/:.*/, 'ID'))
+    .filter((one) => !one.startsWith('/assets/'))
+    .join(', ');
   const message = `there is no such address; ${instead === undefined ? `there are ${known}` : `use ${instead}`}`;
   return new ApiError(404, 'unsupported_endpoint', message);
 }

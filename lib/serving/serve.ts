@@ -1,4 +1,5 @@
 /** Starts a server around a model, and ends it: nobody new is let in, who is in gets an answer or an error. */
+import { setMaxListeners } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { basename } from 'node:path';
@@ -101,6 +102,8 @@ async function start(
   const pulse = new Pulse(model);
   const parser = new BodyParser();
   const ending = new AbortController();
+  // A listener a request is no leak.
+  setMaxListeners(0, ending.signal);
   let guards = new Guards(host, options.allowHosts ?? [], options.corsOrigins ?? []);
   const state: ServerState = {
     ...{ model, catalogue, policy, admission, parser, keys, pulse },

@@ -71,6 +71,7 @@ describe('e2e: the demo', function () {
       ['1', '2', '3', '4', '5', '6', '7'],
     );
     assert.match(stdout, /A smoke test/);
+    assert.match(stdout, /^ {2}npx facellm serve --model \S+run$/m);
     assert.doesNotMatch(stdout, CACHED);
     const report = reportOf('whole');
     assert.deepEqual(
