@@ -65,6 +65,18 @@ export {
   type PlannedFile,
 } from './download/index.js';
 export {
+  annotate,
+  type AnnotateOptions,
+  type AnnotatingModel,
+  type AnnotationAnswer,
+  type AnnotationEvent,
+  type AnnotationQuestion,
+  type AnnotationResult,
+  type AnnotationRow,
+  type AnnotationRun,
+  type RowStatus,
+} from './annotate/index.js';
+export {
   type ChipPlace,
   type DetectedFaces,
   detectFaces,

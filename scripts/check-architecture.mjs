@@ -55,6 +55,7 @@ const LIB = {
     ],
     ...['data', 'model'],
   ],
+  annotate: ['jobs', 'image', 'faces', 'generation', 'model', 'data', 'evaluation'],
   serving: ['binding', 'image', 'tokenizer', 'chat', 'structured', 'generation', 'model'],
   cli: [
     ...[
@@ -68,7 +69,16 @@ const LIB = {
       'data',
       'model',
     ],
-    ...['training', 'evaluation', 'distributed', 'download', 'serving', 'faces', 'jobs'],
+    ...[
+      'training',
+      'evaluation',
+      'distributed',
+      'download',
+      'serving',
+      'faces',
+      'jobs',
+      'annotate',
+    ],
   ],
 };
 const NATIVE = {

@@ -13,6 +13,7 @@ import type { DoctorFlags } from './doctor-memory.js';
 import type { DownloadFlags } from './download.js';
 import type { EvaluateFlags } from './evaluate.js';
 import { addEvaluateOptions } from './evaluate-options.js';
+import type { AnnotateFlags } from './annotate.js';
 import { addFaceOptions } from './face-options.js';
 import type { FacesFlags } from './faces.js';
 import type { GenerateFlags } from './generate.js';
@@ -26,6 +27,7 @@ import {
   addJsonOption,
   addModelOptions,
   addPromptOptions,
+  decimal,
   DOWNLOAD,
   shardSize,
   wholeNumber,
@@ -98,6 +100,26 @@ export function createProgram(finish: Finish): Command {
     .action(async (files: string[], flags: FacesFlags) => {
       const { runFaces } = await import('./faces.js');
       finish(await runFaces(files, flags, process));
+    });
+
+  addFaceOptions(
+    addJsonOption(addAdapterOption(addModelOptions(program.command('annotate')))),
+    'each',
+  )
+    .description(
+      'a folder of pictures to one table: a row for each face, with the probability of every answer; the same command ' +
+        'goes on with an interrupted one, in as many processes as RANK and WORLD_SIZE tell',
+    )
+    .argument('<folder>', 'pictures, or a text file with a path a line')
+    .requiredOption('--output <file...>', '.jsonl, .csv or .parquet; the first names FILE.work')
+    .option('--attributes <names>', 'gender,age,race,smile,expression,eyewear: built-in questions')
+    .option('--questions <file>', 'YAML or JSON: name, question, choices, values, minProbability')
+    .option('--limit <n>', 'only the first pictures of the list', wholeNumber(1))
+    .option('--retry-failed', 'ask pictures again that could not be read or answered')
+    .option('--max-failures <share>', 'failed rows that are no failure (default: 0.01)', decimal)
+    .action(async (folder: string, flags: AnnotateFlags) => {
+      const { runAnnotate } = await import('./annotate.js');
+      finish(await runAnnotate(folder, flags, process));
     });
 
   addJsonOption(program.command('download'))

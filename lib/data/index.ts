@@ -1,5 +1,7 @@
 /** Training datasets: making them, reading and checking them, and the report of what was left out. */
 export { datasetTexts } from './dataset-texts.js';
+export { CLOSED_QUESTIONS, type ClosedQuestionName } from './prompts/closed-questions.js';
+export { type ParquetColumn, ParquetFile, type ParquetRow } from './synthesis/parquet-file.js';
 export { type FaceLabels } from './labels/vocabulary.js';
 export type { GenerationEvent, GenerationProgress, GenerationResult } from './synthesis/events.js';
 export {

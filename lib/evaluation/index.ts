@@ -8,3 +8,4 @@ export { evaluate, type EvaluationRun } from './evaluate.js';
 export type { EvaluateOptions } from './evaluate-options.js';
 export { type BenchmarkChoice, type BenchmarkName, type ReadingChoice } from './open-benchmark.js';
 export type { BenchmarkSummary } from './types.js';
+export { type Rank, rankFromEnvironment } from './run/ranks.js';

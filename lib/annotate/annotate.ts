@@ -1,0 +1,197 @@
+/**
+ * A folder of pictures to one table: faces found, each asked, a row for every face and for every picture without.
+ * Pictures go into the model's loop many at a time, so that their questions share steps and prefixes.
+ */
+import { setMaxListeners } from 'node:events';
+import { join } from 'node:path';
+
+import { type ParquetColumn, ParquetFile } from '../data/index.js';
+import { createError } from '../errors.js';
+import { rankFromEnvironment } from '../evaluation/index.js';
+import { type FaceOptions, resolveFaceOptions } from '../faces/index.js';
+import { AtomicFile } from '../files/index.js';
+import { JobRun, prefetch } from '../jobs/index.js';
+import {
+  type AnnotatingModel,
+  annotatePicture,
+  type AnnotationRow,
+  type RowStatus,
+} from './annotate-picture.js';
+import { listPictures } from './pictures.js';
+import { type AnnotationQuestion, checkQuestions } from './questions.js';
+import { csvLine, tableColumns, tableRow } from './table.js';
+import { openRankJournal, openWorkFolder, type Places, readPlaces } from './work-folder.js';
+
+export interface AnnotateOptions {
+  /** A folder, looked through to its depths, or a text file with a path a line, relative to it. */
+  readonly input: string;
+  /** One file or several, .jsonl, .csv or .parquet; the first names the work folder, OUTPUT.work. */
+  readonly output: string | readonly string[];
+  readonly model: AnnotatingModel;
+  readonly questions: readonly AnnotationQuestion[];
+  /** `off`: whole pictures. @default each face on its own */
+  readonly faces?: FaceOptions | 'off' | undefined;
+  /** Only the first so many pictures of the list. */
+  readonly limit?: number | undefined;
+  /** Asks pictures again that could not be read or answered. @default false */
+  readonly retryFailed?: boolean | undefined;
+  /** Pictures under way at a time. @default 16 */
+  readonly ahead?: number | undefined;
+  /** Of RANK and WORLD_SIZE, or SLURM_PROCID and SLURM_NTASKS. @default process.env */
+  readonly environment?: NodeJS.ProcessEnv | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface AnnotationEvent {
+  readonly type: 'progress';
+  /** Of this process's share. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface AnnotationResult {
+  /** Written files; empty where other processes still have pictures to do, or the run was stopped. */
+  readonly outputs: readonly string[];
+  readonly pictures: number;
+  readonly rows: number;
+  /** Rows by status. */
+  readonly statuses: Readonly<Partial<Record<RowStatus, number>>>;
+  /** Pictures not yet done, by anybody. */
+  readonly missing: number;
+}
+
+export type AnnotationRun = JobRun<AnnotationEvent, AnnotationResult>;
+
+/** Neighbours of the list stay together; processes take such units in turn. */
+const UNIT = 256;
+const DURABLE_EVERY = 32;
+const AHEAD = 16;
+const FAILED: readonly RowStatus[] = ['unreadable', 'too-large', 'model-error'];
+
+const hasFailed = (rows: readonly AnnotationRow[]): boolean =>
+  rows.some(({ status }) => FAILED.includes(status));
+
+interface Writer {
+  write(row: AnnotationRow): Promise<void>;
+  commit(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+async function openWriter(path: string, questions: readonly AnnotationQuestion[]): Promise<Writer> {
+  const columns: readonly ParquetColumn[] = tableColumns(questions);
+  if (path.endsWith('.parquet')) {
+    const file = await ParquetFile.open(path, columns);
+    return {
+      write: (row) => file.write(tableRow(row, questions)),
+      commit: () => file.commit(),
+      discard: () => file.discard(),
+    };
+  }
+  const file = await AtomicFile.open(path);
+  const isCsv = path.endsWith('.csv');
+  if (isCsv) await file.write(csvLine(columns.map(({ name }) => name)));
+  return {
+    write: (row) =>
+      file.write(isCsv ? csvLine(tableRow(row, questions)) : `${JSON.stringify(row)}\n`),
+    commit: () => file.commit(),
+    discard: () => file.discard(),
+  };
+}
+
+/** From the journals, a row at a time; each file appears when it is whole. */
+async function compose(
+  places: Places,
+  outputs: readonly string[],
+  questions: readonly AnnotationQuestion[],
+): Promise<Pick<AnnotationResult, 'rows' | 'statuses'>> {
+  const writers: Writer[] = [];
+  const statuses: Partial<Record<RowStatus, number>> = {};
+  let count = 0;
+  try {
+    for (const path of outputs) writers.push(await openWriter(path, questions));
+    for await (const { rows } of places.lines()) {
+      for (const row of rows) {
+        for (const writer of writers) await writer.write(row);
+        statuses[row.status] = (statuses[row.status] ?? 0) + 1;
+        count++;
+      }
+    }
+    for (const writer of writers) await writer.commit();
+  } finally {
+    for (const writer of writers) await writer.discard();
+  }
+  return { rows: count, statuses };
+}
+
+function outputsOf({ output }: AnnotateOptions): readonly [string, ...string[]] {
+  const [first, ...others] = [output].flat();
+  const details = [first ?? '', ...others]
+    .filter((path) => !/\.(jsonl|csv|parquet)$/.test(path))
+    .map(
+      (path) => `output: expected a name that ends in .jsonl, .csv or .parquet, received ${path}`,
+    );
+  if (first !== undefined && details.length === 0) return [first, ...others];
+  throw createError('FACELLM_INVALID_ARGUMENT', 'the outputs are wrong', { details });
+}
+
+async function run(options: AnnotateOptions, job: AnnotationRun): Promise<AnnotationResult> {
+  const outputs = outputsOf(options);
+  const questions = checkQuestions(options.questions);
+  const { model, faces = { which: 'each' }, limit, ahead = AHEAD, retryFailed = false } = options;
+  const { rank, worldSize } = rankFromEnvironment(options.environment);
+  const signal = AbortSignal.any([job.stopSignal, ...(options.signal ? [options.signal] : [])]);
+  setMaxListeners(0, signal); // a listener for each face under way
+  const { root, files: listed } = await listPictures(options.input);
+  const resolved = faces === 'off' ? undefined : resolveFaceOptions({ which: 'each', ...faces });
+  const settings = {
+    ...{ model: model.fingerprint, questions, limit: limit ?? null },
+    faces:
+      resolved === undefined
+        ? 'off'
+        : { ...resolved, detector: resolved.detector?.name ?? 'blazeface' },
+  };
+  const folder = `${outputs[0]}.work`;
+  const files = await openWorkFolder(folder, settings, listed.slice(0, limit ?? listed.length));
+  const known = await readPlaces(folder, files.length, hasFailed, retryFailed);
+  const own: number[] = [];
+  for (let place = 0; place < files.length; place++) {
+    if (Math.floor(place / UNIT) % worldSize === rank && !known.has(place)) own.push(place);
+  }
+  const { journal, close } = await openRankJournal(folder, rank);
+  try {
+    const work = { model, questions, faces: resolved, signal };
+    let done = 0;
+    const annotated = prefetch(own, ahead, async (place) => {
+      signal.throwIfAborted();
+      const file = files[place] ?? '';
+      return { place, rows: await annotatePicture(work, file, join(root, file)) };
+    });
+    for await (const line of annotated) {
+      journal.append({ ...line });
+      if (++done % DURABLE_EVERY === 0) await journal.durable();
+      job.emit({ type: 'progress', done, total: own.length });
+    }
+  } catch (error) {
+    if (!job.isStopping) throw error;
+  } finally {
+    await close();
+  }
+  const places = await readPlaces(folder, files.length, hasFailed);
+  const { missing } = places;
+  const result = { pictures: files.length, missing };
+  if (missing > 0) return { ...result, outputs: [], rows: 0, statuses: {} };
+  return { ...result, outputs, ...(await compose(places, outputs, questions)) };
+}
+
+/**
+ * Asks every face of every picture every question. The run can be stopped and killed at any point; the same call goes on
+ * where it was, with any number of processes. One bad picture never ends it: it has a row that says what is wrong. Rows stand in the
+ * order of the list. With a model of `deterministic: true` the outputs are equal to the byte, however often the run was killed and
+ * however many processes shared it.
+ *
+ * @throws DataError FACELLM_QUESTIONS_INVALID, FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID; TrainingError
+ *   FACELLM_RUN_INVALID for a run begun with other settings, FACELLM_RUN_WRITE; what the model throws when it is gone
+ */
+export function annotate(options: AnnotateOptions): AnnotationRun {
+  return new JobRun((job) => run(options, job));
+}

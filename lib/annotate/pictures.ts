@@ -1,0 +1,51 @@
+/** The pictures of a folder or a list, in one order whatever the file system's. */
+import { readdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { createError } from '../errors.js';
+import { readDataText } from '../files/index.js';
+
+const PICTURE = /\.(jpe?g|png|webp|gif|tiff?|avif|bmp)$/i;
+
+export interface PictureList {
+  /** That the names start from. */
+  readonly root: string;
+  /** With `/`, sorted by code points. */
+  readonly files: readonly string[];
+}
+
+/** Links to folders are not followed, so that none leads in a circle; links to files are. */
+async function walk(root: string, folder: string, files: string[]): Promise<void> {
+  for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
+    const name = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory()) await walk(root, name, files);
+    else if (PICTURE.test(name)) files.push(name);
+  }
+}
+
+const byCodePoint = (a: string, b: string): number =>
+  Buffer.compare(Buffer.from(a), Buffer.from(b));
+
+/**
+ * @param input a folder, looked through to its depths, or a text file with a path a line, relative to it
+ * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID
+ */
+export async function listPictures(input: string): Promise<PictureList> {
+  const found = await stat(input).catch((cause: unknown) => {
+    throw createError('FACELLM_DATA_NOT_FOUND', `${input}: there is no such folder or list`, {
+      cause,
+    });
+  });
+  const files: string[] = [];
+  if (found.isDirectory()) await walk(input, '', files);
+  else {
+    const { text } = await readDataText(
+      input,
+      (code) => `${input}: the list of pictures cannot be read (${code})`,
+    );
+    files.push(...text.split('\n').filter((line) => line !== ''));
+  }
+  const root = found.isDirectory() ? input : dirname(input);
+  if (files.length === 0) throw createError('FACELLM_DATA_INVALID', `${input} holds no pictures`);
+  return { root, files: [...new Set(files)].sort(byCodePoint) };
+}

@@ -1,0 +1,285 @@
+/** Folders to tables, with a model that answers by the picture's bytes. */
+import assert from 'node:assert/strict';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { parse } from 'csv-parse/sync';
+import { parquetReadObjects } from 'hyparquet';
+import sharp from 'sharp';
+
+import { checkQuestions } from '../../lib/annotate/questions.js';
+import { sha256 } from '../../lib/files/index.js';
+import {
+  annotate,
+  type AnnotateOptions,
+  type AnnotatingModel,
+  type AnnotationRow,
+  FaceLlmError,
+} from '../../lib/index.js';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const QUESTIONS = checkQuestions([
+  { name: 'beard', question: 'A beard?', choices: ['Yes', 'No'], minProbability: 0.6 },
+  {
+    name: 'age',
+    question: 'How old?',
+    choices: ['=20-29', '30, or more', 'none'],
+    values: [25, 35, 0],
+  },
+]);
+
+/** Shares that follow from picture and question. */
+function stub(change: (calls: number) => void = () => undefined): AnnotatingModel {
+  let calls = 0;
+  return {
+    fingerprint: 'stub',
+    choose: async ({ image, items }) => {
+      change(++calls);
+      await new Promise((resolve) => setTimeout(resolve, calls % 3));
+      const bytes = image instanceof Uint8Array ? image : (image as { data: Uint8Array }).data;
+      const seed = parseInt(sha256(bytes).slice(0, 8), 16);
+      return items.map(({ id = '', question, choices }, k) => {
+        const weights = choices.map((_, i) => 1 + ((seed >> (3 * i + k)) & 7));
+        const total = weights.reduce((a, b) => a + b, 0);
+        const texts = choices.map((one) => (typeof one === 'string' ? one : one.text));
+        const listed = texts.map((text, i) => ({
+          ...{ text, label: text, tokenIds: [], tokenLogProbs: [] },
+          ...{
+            probability: (weights[i] ?? 0) / total,
+            logProb: Math.log((weights[i] ?? 0) / total),
+          },
+        }));
+        const best = listed.reduce((a, b) => (b.probability > a.probability ? b : a));
+        const numbers = {
+          mass: 1,
+          entropy: 0,
+          promptTokens: 1,
+          imageTokens: 1,
+          cachedTokens: 0,
+          peakBytes: 0,
+        };
+        const timings = { preprocess: 0, vision: 0, prefill: 0, decode: 0, total: 0 } as never;
+        return { id, choices: listed, best, ...numbers, promptHash: question, timings };
+      });
+    },
+  };
+}
+
+const rowsOf = (path: string): AnnotationRow[] =>
+  readFileSync(path, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as AnnotationRow);
+
+describe('annotate', function () {
+  this.timeout(120_000);
+  let folder: string;
+  const at = (...names: string[]): string => join(folder, ...names);
+  const options = (output: string, more: Partial<AnnotateOptions> = {}): AnnotateOptions => ({
+    ...{ input: at('pictures'), output: at(output), model: stub(), questions: QUESTIONS },
+    ...{ environment: {}, ...more },
+  });
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'facellm-annotate-'));
+    mkdirSync(at('pictures', 'deep'), { recursive: true });
+    const faces = join(ROOT, 'examples', 'faces', 'congress');
+    for (const name of ['A000014', 'A000109', 'A000360']) {
+      cpSync(join(faces, `${name}.jpg`), at('pictures', `${name}.jpg`));
+    }
+    const portrait = readFileSync(join(faces, 'A000014.jpg'));
+    cpSync(join(faces, 'A000014.jpg'), at('pictures', 'the same.jpg'));
+    const put = (name: string, bytes: Uint8Array | string): void =>
+      writeFileSync(at('pictures', name), bytes);
+    const turned = sharp(portrait)
+      .toColourspace('srgb')
+      .rotate(90)
+      .withMetadata({ orientation: 8 });
+    put('turned.jpg', await turned.jpeg().toBuffer());
+    put('cmyk.jpg', await sharp(portrait).toColourspace('cmyk').jpeg().toBuffer());
+    put('deep/grey-16.png', await sharp(portrait).toColourspace('grey16').png().toBuffer());
+    put('truncated.jpg', portrait.subarray(0, 3000));
+    put('empty.jpg', '');
+    put('words.jpg', 'these are words');
+    put('smile 😀\nline.jpg', portrait);
+    put(
+      'black.png',
+      await sharp({ create: { width: 60, height: 40, channels: 3, background: 'black' } })
+        .png()
+        .toBuffer(),
+    );
+    put('notes.txt', 'no picture');
+    const animated = readFileSync(
+      join(ROOT, 'test', 'fixtures', 'pictures', 'two-frames-transparent.gif'),
+    );
+    put('animated.gif', animated);
+    const large = { width: 8000, height: 6300, channels: 3 as const, background: '#444' };
+    put('50mp.jpg', await sharp({ create: large }).jpeg().toBuffer());
+    symlinkSync('loop.jpg', at('pictures', 'loop.jpg'));
+    symlinkSync('..', at('pictures', 'deep', 'up'));
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('a folder as people have them: a row each with its status, the same in every kind of file', async () => {
+    const output = ['out.jsonl', 'out.csv', 'out.parquet'].map((name) => at(name));
+    const result = await annotate(options('', { output }));
+    const rows = rowsOf(at('out.jsonl'));
+    assert.deepEqual(
+      rows.map(({ file, status }) => [file, status]),
+      [
+        ['50mp.jpg', 'no-face'],
+        ['A000014.jpg', 'ok'],
+        ['A000109.jpg', 'ok'],
+        ['A000360.jpg', 'ok'],
+        ['animated.gif', 'no-face'],
+        ['black.png', 'no-face'],
+        ['cmyk.jpg', 'ok'],
+        ['deep/grey-16.png', 'no-face'], // read as Pillow reads it: white
+        ['empty.jpg', 'unreadable'],
+        ['loop.jpg', 'unreadable'],
+        ['smile 😀\nline.jpg', 'ok'],
+        ['the same.jpg', 'ok'],
+        ['truncated.jpg', 'unreadable'],
+        ['turned.jpg', 'ok'],
+        ['words.jpg', 'unreadable'],
+      ],
+    );
+    assert.deepEqual([result.rows, result.missing, result.statuses.ok], [15, 0, 7]);
+    const [one, same] = ['A000014.jpg', 'the same.jpg'].map((name) =>
+      rows.find(({ file }) => file === name),
+    );
+    assert.deepEqual({ ...one, file: '' }, { ...same, file: '' });
+    const turned = rows.find(({ file }) => file === 'turned.jpg');
+    assert.ok(Math.abs((turned?.face?.roll ?? 99) - (one?.face?.roll ?? 0)) < 5, 'EXIF is heeded');
+    for (const { status, answers } of rows) {
+      for (const { probabilities } of Object.values(answers)) {
+        const sum = Object.values(probabilities).reduce((a, b) => a + b, 0);
+        assert.ok(status === 'ok' && Math.abs(sum - 1) < 1e-6);
+      }
+    }
+    const buffer = readFileSync(at('out.parquet'));
+    const file = buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength);
+    const fromParquet = await parquetReadObjects({ file });
+    const fromCsv = parse<Record<string, string>>(readFileSync(at('out.csv')), { columns: true });
+    assert.equal(fromCsv.length, rows.length);
+    for (const [i, row] of rows.entries()) {
+      const [a, b] = [fromParquet[i] ?? {}, fromCsv[i] ?? {}];
+      assert.equal(a['file'], row.file);
+      assert.equal(b['file'], row.file);
+      const { best = null, probability = null } = row.answers['age'] ?? {};
+      assert.equal(a['age_p'] ?? null, probability);
+      assert.equal(b['age_p'], probability === null ? '' : String(probability));
+      assert.equal(b['age'], best?.startsWith('=') ? `'${best}` : (best ?? ''));
+      assert.equal(a['box_x'] ?? null, row.face?.box.x ?? null);
+      const beard = row.answers['beard'];
+      if (beard !== undefined) assert.equal(beard.best === null, beard.probability < 0.6);
+    }
+  });
+
+  it('killed at every journal write, and within: equal bytes', async () => {
+    await annotate(options('whole.jsonl', { faces: 'off' }));
+    const whole = readFileSync(at('whole.jsonl'));
+    const journal = ['whole.jsonl.work', 'rank-0', 'pictures.jsonl'];
+    const bytes = readFileSync(at(...journal));
+    let kills = 0;
+    for (let line = 0, next = 0; next >= 0; line = next + 1) {
+      next = bytes.indexOf(10, line);
+      for (const cut of [line, line + 17]) {
+        const name = `killed-${kills++}.jsonl`;
+        cpSync(at('whole.jsonl.work'), at(`${name}.work`), { recursive: true });
+        truncateSync(at(`${name}.work`, 'rank-0', 'pictures.jsonl'), Math.min(cut, bytes.length));
+        await annotate(options(name, { faces: 'off' }));
+        assert.deepEqual(readFileSync(at(name)), whole, `cut at ${cut}`);
+      }
+    }
+    assert.ok(kills >= 30, `${kills} kills`);
+  });
+
+  it('a stopped run writes nothing and goes on; another is refused with each difference', async () => {
+    const job = annotate(
+      options('stopped.jsonl', { ahead: 1, model: stub((calls) => calls === 3 && job.stop()) }),
+    );
+    const { missing, outputs } = await job;
+    assert.ok(missing > 0 && outputs.length === 0 && !existsSync(at('stopped.jsonl')));
+    await assert.rejects(
+      async () => annotate(options('stopped.jsonl', { faces: { which: 'each', margin: 0.5 } })),
+      (error: FaceLlmError) =>
+        error.code === 'FACELLM_RUN_INVALID' && error.details[0]?.startsWith('faces:') === true,
+    );
+    await annotate(options('stopped.jsonl'));
+    assert.deepEqual(readFileSync(at('stopped.jsonl')), readFileSync(at('out.jsonl')));
+  });
+
+  it('failed pictures are asked again where that is wished, answers are kept', async () => {
+    const broken = stub((calls) => {
+      if (calls < 3) throw new FaceLlmError('FACELLM_PROMPT_TOO_LONG', 'too long');
+    });
+    const first = await annotate(options('retried.jsonl', { model: broken }));
+    assert.equal(first.statuses['model-error'], 2);
+    const second = await annotate(options('retried.jsonl', { retryFailed: true }));
+    assert.equal(second.statuses['model-error'], undefined);
+    assert.deepEqual(readFileSync(at('retried.jsonl')), readFileSync(at('out.jsonl')));
+    const gone = stub(() => {
+      throw new FaceLlmError('FACELLM_DISPOSED', 'gone');
+    });
+    await assert.rejects(async () => annotate(options('gone.jsonl', { model: gone })), {
+      code: 'FACELLM_DISPOSED',
+    });
+  });
+
+  it('1, 2 and 3 processes write the same', async () => {
+    mkdirSync(at('many'));
+    for (let i = 0; i < 700; i++) {
+      const data = {
+        width: 1,
+        height: 1,
+        channels: 3 as const,
+        background: { r: i % 256, g: i >> 8, b: 0 },
+      };
+      writeFileSync(at('many', `${i}.png`), await sharp({ create: data }).png().toBuffer());
+    }
+    const whole = { input: at('many'), faces: 'off' as const };
+    await annotate(options('one.csv', whole));
+    for (const size of [2, 3]) {
+      const ranks = Array.from({ length: size }, (_, rank) =>
+        annotate(
+          options(`of-${size}.csv`, {
+            ...whole,
+            environment: { RANK: String(rank), WORLD_SIZE: String(size) },
+          }),
+        ),
+      );
+      const results = await Promise.all(ranks);
+      assert.ok(results.some(({ outputs }) => outputs.length === 1));
+      assert.deepEqual(readFileSync(at(`of-${size}.csv`)), readFileSync(at('one.csv')));
+    }
+  });
+
+  it('questions: everything that is wrong at once', () => {
+    const wrong = [
+      { name: 'a b', question: '', choices: ['one'] },
+      { name: 'score', question: 'x', choices: ['a', 'b'], values: [1] },
+      { name: 'x', question: 'x', choices: ['A', 'a'] },
+    ];
+    assert.throws(
+      () => checkQuestions(wrong),
+      (error: FaceLlmError) =>
+        error.code === 'FACELLM_QUESTIONS_INVALID' && error.details.length >= 4,
+    );
+    assert.throws(
+      () => checkQuestions([{ name: 'x', question: 'x', choices: ['A', 'a'] }]),
+      /two columns would be named x_p_a/,
+    );
+  });
+});
