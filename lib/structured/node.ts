@@ -75,7 +75,7 @@ export function commonStart(texts: readonly string[]): string {
   return first.slice(0, length);
 }
 
-export const keyText = (name: string): string => `${JSON.stringify(name)}:`;
+export const keyText = (name: string): string => `${JSON.stringify(name).normalize('NFC')}:`;
 
 /** How `node` begins, up to its first hole; with what comes after it where it has none. */
 export function leads(node: SchemaNode, after: Texts): readonly string[] {

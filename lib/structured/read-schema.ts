@@ -86,6 +86,11 @@ export function readSchema(schema: unknown): SchemaResult {
   }
   const reader = new Reader(schema);
   const node = reader.read(schema, '#', []);
+  if (node?.kind === 'number') {
+    // Nothing that follows would end it.
+    const message = '#: expected an object or a list around a number without a small range';
+    return { problems: [...reader.problems, { kind: 'unsupported', pointer: '#', message }] };
+  }
   const [first] = reader.problems;
   return first === undefined && node !== undefined ? { node } : { problems: reader.problems };
 }

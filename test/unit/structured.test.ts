@@ -50,11 +50,15 @@ describe('schemas', () => {
   });
 
   it('larger ranges, and the bounds that zod writes for none', () => {
-    const { kind, minimum, maximum } = nodeOf({
+    const numberOf = (schema: object): NumberNode => {
+      const list = nodeOf({ type: 'array', prefixItems: [schema] });
+      return (list.kind === 'array' ? list.prefix[0] : list) as NumberNode;
+    };
+    const { kind, minimum, maximum } = numberOf({
       ...{ type: 'integer', minimum: -(2 ** 53 - 1), maximum: 2 ** 53 - 1 },
-    }) as NumberNode;
+    });
     assert.deepEqual([kind, minimum, maximum], ['number', -Infinity, Infinity]);
-    const wide = nodeOf({ type: 'integer', exclusiveMinimum: 0, maximum: 513 }) as NumberNode;
+    const wide = numberOf({ type: 'integer', exclusiveMinimum: 0, maximum: 513 });
     assert.deepEqual([wide.minimum, wide.maximum, wide.isAbove], [1, 513, false]);
   });
 
@@ -89,6 +93,7 @@ describe('schemas', () => {
     ['not', { not: { type: 'string' } }, '#/type'],
     ['allOf', { type: 'object', allOf: [] }, '#/allOf'],
     ['no type', {}, '#/type'],
+    ['a number alone', { type: 'number' }, '#'],
     ['true', true, '#', 'invalid'],
     ['a type', { type: 'face' }, '#/type', 'invalid'],
     ['more properties', { type: 'object', additionalProperties: true }, '#/additionalProperties'],
