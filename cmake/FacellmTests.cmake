@@ -11,7 +11,8 @@ endif()
 include(FacellmKernelTests)
 if(TARGET GTest::gtest_main)
   file(GLOB test_sources CONFIGURE_DEPENDS "test/native/*.cpp")
-  add_library(facellm_native_test_objects OBJECT ${test_sources})
+  # Of the binding what knows nothing of Node.
+  add_library(facellm_native_test_objects OBJECT ${test_sources} native/binding/engine_thread.cpp)
   target_link_libraries(facellm_native_test_objects PUBLIC facellm_generation facellm_training facellm_distributed facellm_faces GTest::gtest_main)
   target_compile_definitions(facellm_native_test_objects PUBLIC
     FACELLM_FIXTURES="${CMAKE_CURRENT_SOURCE_DIR}/test/fixtures")

@@ -65,6 +65,7 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
       return ModelWrap::create(env, state.model_constructor, std::move(model));
     };
     task.callback = on_progress;
+    task.device = request->device;
     return task;
   });
 }
@@ -82,6 +83,7 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
       return TrainerWrap::create(env, state.trainer_constructor, std::move(trainer));
     };
     task.callback = on_progress;
+    task.device = request->load.device;
     return task;
   });
 }
@@ -112,9 +114,9 @@ Napi::Value write_random_weights(const Napi::CallbackInfo& info) {
 Napi::Value join_group(const Napi::CallbackInfo& info) {
   return start_job(info, [&] {
     Task<std::shared_ptr<ProcessGroup>> task;
-    task.run = [request = to_group_request(info[0])](const TaskContext& context) {
-      return ProcessGroup::join(request, context.cancellation());
-    };
+    const auto request = to_group_request(info[0]);
+    task.device = request.device;
+    task.run = [request](const TaskContext& context) { return ProcessGroup::join(request, context.cancellation()); };
     task.convert = [](napi_env env, EnvState& state, std::shared_ptr<ProcessGroup>& group) {
       return GroupWrap::create(env, state, std::move(group));
     };

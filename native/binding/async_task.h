@@ -92,7 +92,8 @@ struct Task {
   std::function<napi_value(napi_env, EnvState&, Result&)> convert;  // environment's thread
   const void* owner = nullptr;
   Napi::Function callback = {};
-  bool is_beside = false;  // runs on a side thread
+  bool is_beside = false;      // runs on a side thread
+  std::string device = "cpu";  // whose thread runs it, else
 };
 
 inline Napi::Object make_job(Napi::Env env, EnvState& state, uint64_t id, napi_value promise) {
@@ -120,16 +121,16 @@ Napi::Object start_task(Napi::Env env, EnvState& state, Task<Result> task) {
   Job job;
   job.cancellation = std::make_shared<Cancellation>();
   job.owner = task.owner;
+  auto* const engine = job.engine = task.is_beside ? nullptr : &state.engine(task.device);
   if (!task.callback.IsEmpty()) job.callback = Napi::Persistent(task.callback);
   napi_value promise = nullptr;
   napi_create_promise(env, &job.deferred, &promise);
   auto cancellation = job.cancellation;
   const uint64_t id = state.add(env, std::move(job));
   auto port = state.port();
-  const bool is_beside = task.is_beside;
-  auto work = [port, id, is_beside, cancellation = std::move(cancellation), run = std::move(task.run),
+  auto work = [port, id, cancellation = std::move(cancellation), run = std::move(task.run),
                convert = std::move(task.convert)] {
-    if (!(is_beside ? port->enter_step() : port->enter(cancellation))) return;
+    if (!port->enter(cancellation)) return;
     std::shared_ptr<Result> result;
     std::optional<Error> error;
     try {
@@ -145,16 +146,12 @@ Napi::Object start_task(Napi::Env env, EnvState& state, Task<Result> task) {
         js_state.resolve(js_env, id, convert(js_env, js_state, *result));
       }
     });
-    if (is_beside) {
-      port->leave_step();
-    } else {
-      port->leave();
-    }
+    port->leave(cancellation);
   };
-  if (is_beside) {
+  if (task.is_beside) {
     state.side_threads().post(std::move(work));
   } else {
-    state.engine().post(id, std::move(work));
+    engine->post(id, std::move(work));
   }
   return make_job(env, state, id, promise);
 }

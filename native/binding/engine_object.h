@@ -82,12 +82,12 @@ class EngineObject : public Napi::ObjectWrap<Self> {
       state.cancel_all_of(info.Env(), handle_.get());
     }
     // Queued behind the job under way, which stops within a step; a second call just waits its turn.
-    return start_task(info.Env(), state, make_task([handle = handle_](const TaskContext&) {
-                        handle->engine.reset();
-                      }));
+    auto task = make_task([handle = handle_](const TaskContext&) { handle->engine.reset(); });
+    task.device = model_of(handle_->info).device;
+    return start_task(info.Env(), state, std::move(task));
   }
 
-  // Runs what `make_work` gives, a function of (Engine&, const TaskContext&), on the engine thread. A
+  // Runs what `make_work` gives, a function of (Engine&, const TaskContext&), on the device's engine thread. A
   // disposed object, and what `make_work` throws while it reads the arguments, become a failed job.
   // `callback`: the name of the second argument, a function for TaskContext::emit().
   template <typename MakeWork>
@@ -99,6 +99,7 @@ class EngineObject : public Napi::ObjectWrap<Self> {
         return work(*handle->engine, context);
       });
       task.owner = handle_.get();
+      task.device = model_of(handle_->info).device;
       task.callback = function;
       return task;
     });

@@ -1,19 +1,21 @@
 #include "binding/engine_thread.h"
 
 #include <algorithm>
+#include <map>
 
 #include "core/mkl_warm_up.h"
 
 namespace facellm {
 
-std::shared_ptr<EngineThread> EngineThread::shared() {
+std::shared_ptr<EngineThread> EngineThread::of(const std::string& device) {
   static std::mutex mutex;
-  static std::weak_ptr<EngineThread> current;
+  static std::map<std::string, std::weak_ptr<EngineThread>> threads;
   const std::lock_guard lock(mutex);
-  auto engine = current.lock();
+  auto& known = threads[device];
+  auto engine = known.lock();
   if (!engine) {
     engine.reset(new EngineThread);
-    current = engine;
+    known = engine;
   }
   return engine;
 }
@@ -74,7 +76,8 @@ bool EngineThread::step_sources() {
 }
 
 void EngineThread::loop() {
-  warm_up_mkl();
+  static std::once_flag is_warm;
+  std::call_once(is_warm, warm_up_mkl);
   bool is_busy = false;
   for (;;) {
     Job job;

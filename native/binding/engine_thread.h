@@ -1,7 +1,7 @@
-// The one thread that runs model work, shared by every JavaScript environment of the process: libtorch's thread
+// The one thread that runs a device's work, shared by every JavaScript environment of the process: libtorch's thread
 // team, guards and allocator belong to one thread, and Node's event loop and its pool stay free. Jobs run first
 // come first served; between two of them every model that has requests does one step, so that loading,
-// training and answering take turns.
+// training and answering on a device take turns. Devices do not wait for each other.
 #pragma once
 
 #include <condition_variable>
@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -19,9 +20,9 @@ namespace facellm {
 
 class EngineThread {
  public:
-  // The process's thread, started on first use; the last holder to let go joins it. Holders are
-  // environments only: a job that held it could be the last, and would wait for itself.
-  static std::shared_ptr<EngineThread> shared();
+  // The process's thread for "cpu" or "cuda:N", started on first use; the last holder to let go joins it. Holders
+  // are environments only: a job that held it could be the last, and would wait for itself.
+  static std::shared_ptr<EngineThread> of(const std::string& device);
   ~EngineThread();
   EngineThread(const EngineThread&) = delete;
   EngineThread& operator=(const EngineThread&) = delete;

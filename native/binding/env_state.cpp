@@ -13,7 +13,7 @@ namespace {
 // channel: a thread that waits inside the channel could not be woken when the process exits.
 constexpr int kMostPending = 64;
 
-// Unique in the process: the engine's queue is shared by all environments.
+// Unique in the process: the engines' queues are shared by all environments.
 uint64_t next_job_id() {
   static std::atomic<uint64_t> next{1};
   return next.fetch_add(1);
@@ -21,16 +21,16 @@ uint64_t next_job_id() {
 
 }  // namespace
 
-bool Port::enter(std::shared_ptr<Cancellation> cancellation) {
+bool Port::enter(const std::shared_ptr<Cancellation>& cancellation) {
   const std::lock_guard lock(mutex_);
   if (is_closed_) return false;
-  running_ = std::move(cancellation);
+  running_.insert(cancellation);
   return true;
 }
 
-void Port::leave() {
+void Port::leave(const std::shared_ptr<Cancellation>& cancellation) {
   const std::lock_guard lock(mutex_);
-  running_.reset();
+  running_.erase(cancellation);
   changed_.notify_all();
 }
 
@@ -84,13 +84,12 @@ bool Port::delivered() {
 void Port::close() {
   std::unique_lock lock(mutex_);
   is_closed_ = true;
-  if (running_) running_->request();
+  for (const auto& cancellation : running_) cancellation->request();
   changed_.notify_all();
-  changed_.wait(lock, [this] { return running_ == nullptr && steps_ == 0; });
+  changed_.wait(lock, [this] { return running_.empty() && steps_ == 0; });
 }
 
-EnvState::EnvState(Napi::Env env)
-    : env_(env), port_(std::make_shared<Port>()), engine_(EngineThread::shared()) {
+EnvState::EnvState(Napi::Env env) : env_(env), port_(std::make_shared<Port>()) {
   napi_create_threadsafe_function(env, nullptr, nullptr, js::text(env, "facellm"), 0, 1,
                                   nullptr, nullptr, this, call_js, &port_->channel_);
   napi_unref_threadsafe_function(env, port_->channel_);
@@ -111,11 +110,24 @@ void EnvState::close(void* self) {
   auto& state = *static_cast<EnvState*>(self);
   for (auto& [id, job] : state.jobs_) job.cancellation->request();
   state.port_->close();
-  state.engine_->notify();  // the models' loops drop what they hold for this environment
+  state.notify_engines();  // the models' loops drop what they hold for this environment
   napi_release_threadsafe_function(state.port_->channel_, napi_tsfn_abort);
   state.jobs_.clear();
-  state.engine_.reset();
+  state.engines_.clear();
   state.side_threads_.reset();
+}
+
+EngineThread& EnvState::engine(const std::string& device) {
+  const bool has_number = device.starts_with("cuda:") && device.size() <= std::string("cuda:127").size() &&
+                          device.find_first_not_of("0123456789", 5) == std::string::npos;
+  const std::string name = device == "cuda" ? "cuda:0" : has_number ? device : "cpu";
+  auto& engine = engines_[name];
+  if (!engine) engine = EngineThread::of(name);
+  return *engine;
+}
+
+void EnvState::notify_engines() {
+  for (const auto& [device, engine] : engines_) engine->notify();
 }
 
 void EnvState::call_js(napi_env env, napi_value, void* context, void* data) {
@@ -124,7 +136,7 @@ void EnvState::call_js(napi_env env, napi_value, void* context, void* data) {
   napi_handle_scope scope = nullptr;
   napi_open_handle_scope(env, &scope);
   auto& state = *static_cast<EnvState*>(context);
-  if (state.port_->delivered()) state.engine_->notify();
+  if (state.port_->delivered()) state.notify_engines();
   (*closure)(env, state);
   if (scope != nullptr) napi_close_handle_scope(env, scope);
 }
@@ -179,10 +191,11 @@ void EnvState::cancel(napi_env env, uint64_t id) {
   Job* job = find(id);
   if (job == nullptr) return;
   job->cancellation->request();
-  if (engine_->remove(id)) {
+  if (job->engine == nullptr) return;
+  if (job->engine->remove(id)) {
     reject(env, id, Error(ErrorCode::kCancelled, "the work was stopped before it began"));
   } else {
-    engine_->notify();
+    job->engine->notify();
   }
 }
 

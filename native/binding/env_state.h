@@ -8,8 +8,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <string>
 #include <unordered_map>
 
 #include "binding/engine_thread.h"
@@ -28,9 +31,9 @@ using JsClosure = std::function<void(napi_env env, EnvState& state)>;
 class Port {
  public:
   // Brackets a job. False: the environment has closed and the job must not begin.
-  bool enter(std::shared_ptr<Cancellation> cancellation);
-  void leave();
-  // Brackets a step of the engine, or a job on a side thread, that computes for the environment. False: it has closed.
+  bool enter(const std::shared_ptr<Cancellation>& cancellation);
+  void leave(const std::shared_ptr<Cancellation>& cancellation);
+  // Brackets a step of the engine that computes for the environment. False: it has closed.
   bool enter_step();
   void leave_step();
   // Waits while the environment has many closures to run (back-pressure). Dropped once closed.
@@ -40,7 +43,7 @@ class Port {
   bool is_full();
   // A delivered closure has run. True if the port was full until now.
   bool delivered();
-  // Lets nothing more through, stops the job under way and waits for its end, and for that of a step.
+  // Lets nothing more through, stops the jobs under way and waits for their ends, and for those of steps.
   void close();
 
  private:
@@ -51,8 +54,8 @@ class Port {
   napi_threadsafe_function channel_ = nullptr;
   bool is_closed_ = false;
   int pending_ = 0;                             // closures delivered and not yet run
-  int steps_ = 0;                               // and side jobs under way
-  std::shared_ptr<Cancellation> running_;       // of the job under way, if any
+  int steps_ = 0;                               // under way: of each device one, or none
+  std::set<std::shared_ptr<Cancellation>> running_;  // of the jobs under way
 };
 
 struct Job {
@@ -60,6 +63,7 @@ struct Job {
   Napi::FunctionReference callback;       // tokens, progress; may be empty
   std::shared_ptr<Cancellation> cancellation;
   const void* owner = nullptr;            // the model that the job works for
+  EngineThread* engine = nullptr;         // whose queue it is in; null: in none
   bool is_disposing = false;              // cancelled because its model was disposed
   Napi::Reference<Napi::Value> thrown;    // by the callback
 };
@@ -75,7 +79,10 @@ class EnvState {
   void stop_on_exit(Napi::Env env);
 
   std::shared_ptr<Port> port() const { return port_; }
-  EngineThread& engine() { return *engine_; }
+  // Of a device as users and models name it: "cpu", "cuda", "cuda:N". What is none of them is refused on the CPU's.
+  EngineThread& engine(const std::string& device);
+  // Something that a model waits for may have changed, whichever device it is on.
+  void notify_engines();
   // Started when first asked for.
   SideThreads& side_threads() {
     if (!side_threads_) side_threads_ = SideThreads::shared();
@@ -103,7 +110,7 @@ class EnvState {
 
   napi_env env_;
   std::shared_ptr<Port> port_;
-  std::shared_ptr<EngineThread> engine_;
+  std::map<std::string, std::shared_ptr<EngineThread>> engines_;  // by device
   std::shared_ptr<SideThreads> side_threads_;
   std::unordered_map<uint64_t, Job> jobs_;
 };

@@ -47,6 +47,7 @@ Napi::Value GroupWrap::sum(const Napi::CallbackInfo& info) {
     });
     finish("sum", std::move(problems));
     Task<std::vector<double>> task;
+    task.device = group_->device();
     task.run = [group = group_, values = std::move(values)](const TaskContext& context) {
       return group->sum(values, context.cancellation());
     };
@@ -65,8 +66,9 @@ Napi::Value GroupWrap::fail(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value GroupWrap::leave(const Napi::CallbackInfo& info) {
-  return start_task(info.Env(), state_of(info),
-                    make_task([group = group_](const TaskContext&) { group->leave(); }));
+  auto task = make_task([group = group_](const TaskContext&) { group->leave(); });
+  task.device = group_->device();
+  return start_task(info.Env(), state_of(info), std::move(task));
 }
 
 GroupRequest to_group_request(Napi::Value value) {

@@ -72,11 +72,11 @@ inline void add_row_control(Napi::Env env, EnvState& state, Napi::Object job, st
             if (!(step >= 0)) problems.push_back("step: expected a number");
             if (!problems.empty()) throw Napi::TypeError::New(info.Env(), "setMask: " + problems.front());
             control->set_mask(row_of(info), static_cast<int64_t>(step), std::move(mask));
-            state.engine().notify();
+            state.notify_engines();
           }, "setMask"));
   job.Set("endRow", Napi::Function::New(env, [=, &state](const Napi::CallbackInfo& info) {
             control->end(row_of(info));
-            state.engine().notify();
+            state.notify_engines();
           }, "endRow"));
 }
 
@@ -87,6 +87,7 @@ Napi::Object start_request(Napi::Env env, EnvState& state, std::shared_ptr<StepC
   Job job;
   job.cancellation = std::make_shared<Cancellation>();
   job.owner = handle.get();
+  auto* engine_thread = job.engine = &state.engine(handle->info.device);  // it runs the closure
   napi_value promise = nullptr;
   napi_create_promise(env, &job.deferred, &promise);
   auto cancellation = job.cancellation;
@@ -94,8 +95,7 @@ Napi::Object start_request(Napi::Env env, EnvState& state, std::shared_ptr<StepC
   const auto control = std::make_shared<RowControl>();
   const auto submitted = std::chrono::steady_clock::now();
   auto port = state.port();
-  auto* engine_thread = &state.engine();  // it runs the closure
-  state.engine().post(id, [=, request = std::make_shared<Request>(std::move(request))]() mutable {
+  engine_thread->post(id, [=, request = std::make_shared<Request>(std::move(request))]() mutable {
     if (!port->enter(cancellation)) return;
     // The model lives as long as what it is asked.
     const auto fail = [port, id, handle](const Error& error) {
@@ -114,7 +114,7 @@ Napi::Object start_request(Napi::Env env, EnvState& state, std::shared_ptr<StepC
       handle->engine->submit(Ticket{id, client, cancellation, fail, control, submitted}, std::move(*request), done);
       engine_thread->attach(handle->engine);
     }
-    port->leave();
+    port->leave(cancellation);
   });
   auto result = make_job(env, state, id, promise);
   result.Set("id", Napi::Number::New(env, static_cast<double>(id)));

@@ -202,6 +202,8 @@ int64_t ProcessGroup::rank() const { return state_->rank; }
 int64_t ProcessGroup::size() const { return state_->size; }
 const std::string& ProcessGroup::backend() const { return state_->backend_name; }
 
+std::string ProcessGroup::device() const { return state_->device.str(); }
+
 std::vector<double> ProcessGroup::sum(const std::vector<double>& values, const Cancellation& cancellation) {
   const auto tensor = at::tensor(values, at::kDouble).to(state_->device);
   wait(*all_reduce_sum(tensor), cancellation);

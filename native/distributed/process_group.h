@@ -44,6 +44,7 @@ class ProcessGroup {
   int64_t rank() const;
   int64_t size() const;
   const std::string& backend() const;  // "gloo", "nccl"
+  std::string device() const;          // "cpu", "cuda:0": its work belongs on this device's engine thread
 
   // Element by element over all ranks, the same bits on each.
   std::vector<double> sum(const std::vector<double>& values, const Cancellation& cancellation);
