@@ -1,7 +1,10 @@
 // Engine threads: one a device, the same for everybody, none of which waits for another's job.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <future>
+#include <vector>
 
 #include "binding/engine_thread.h"
 
