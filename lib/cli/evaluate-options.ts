@@ -16,7 +16,10 @@ function choice(flag: string, text: string, choices: readonly string[]): Option 
 }
 
 export function addEvaluateOptions(command: Command): Command {
-  const model = addDeterministicOption(addEngineOptions(addModelOptions(command)));
+  const model = addDeterministicOption(addEngineOptions(addModelOptions(command))).option(
+    '--no-deterministic',
+    'sooner where bf16 has no hardware; last digits depend on what was asked together (default: deterministic where it can be)',
+  );
   return addJsonOption(addPromptOptions(addAdapterOption(model)))
     .description(
       'score a model on a benchmark, and beside it the model with adapters or a tuned one; the same command ' +

@@ -102,10 +102,8 @@ export function createProgram(finish: Finish): Command {
       finish(await runFaces(files, flags, process));
     });
 
-  addFaceOptions(
-    addJsonOption(addAdapterOption(addModelOptions(program.command('annotate')))),
-    'each',
-  )
+  const annotating = addEngineOptions(addModelOptions(program.command('annotate')));
+  addFaceOptions(addJsonOption(addAdapterOption(addDeterministicOption(annotating))), 'each')
     .description(
       'a folder of pictures to one table: a row for each face, with the probability of every answer; the same command ' +
         'goes on with an interrupted one, in as many processes as RANK and WORLD_SIZE tell',

@@ -14,6 +14,8 @@ function facellm(args: readonly string[], env: Record<string, string> = {}) {
 
 const MODEL = '--model --subfolder --download --device --dtype --weights --threads --no-mmap';
 const PROMPT = '--template --system --tiles --limit-area --no-exif --json';
+const FACES =
+  '--faces --margin --face-size --min-score --min-side --small-faces --orientation --no-align';
 const LIMITS = '--max-context --max-rows --kv-memory';
 const ENGINE = `${LIMITS} --deterministic`;
 const DRAW =
@@ -23,6 +25,10 @@ const FLAGS: Readonly<Record<string, string>> = {
   ask: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${DRAW}`,
   choose: `${MODEL} ${ENGINE} --adapter ${PROMPT} --choices --items --seed`,
   plan: `${MODEL} ${LIMITS} ${PROMPT}`,
+  faces: `${FACES} --json --csv --save-crops`,
+  annotate:
+    `${MODEL} ${ENGINE} --adapter ${FACES} --output --attributes --questions --limit --retry-failed ` +
+    '--max-failures --json',
   download: '--revision --include --output --from --dry-run --json',
   init: '--data --output --dataset --image-root --set --vocabulary --seed --json',
   train:
@@ -31,7 +37,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   evaluate:
     `${MODEL} ${ENGINE} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --labels ` +
     '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure ' +
-    '--max-new-tokens --batch-size --seed --no-charts',
+    '--max-new-tokens --batch-size --seed --no-charts --no-deterministic',
   merge: '--model --adapter --download --output --layout --dtype --max-shard-size --json',
   generate:
     '--labels --images --output --teacher --prompts --questions --column --value --where --max-images ' +
