@@ -127,6 +127,7 @@ export function Chat() {
       </ol>
       <Failure error={error} />
       <form
+        class="composer"
         onSubmit={(event) => {
           event.preventDefault();
           send();

@@ -140,6 +140,9 @@ describe('sources', () => {
     'serving/parse-body.ts': 'the body of a request',
     'data/teachers/openai-batches.ts': "a server's answer",
     'checkpoint/tensor-names.ts': 'a safetensors header that was written here',
+    'annotate/work-folder.ts': 'lines of a journal of its own, by bytes',
+    'cli/ask.ts': 'a token',
+    'structured/string-hole.ts': 'tokens',
     'cli/parity.ts': 'a safetensors header that is shipped',
   };
 
