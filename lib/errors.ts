@@ -45,7 +45,6 @@ export const ERROR_CODES = [
   'FACELLM_DOWNLOAD_FAILED',
   'FACELLM_DOWNLOAD_CORRUPT',
   'FACELLM_DOWNLOAD_WRITE',
-  'FACELLM_NO_FACE',
   'FACELLM_QUESTIONS_INVALID',
 ] as const;
 
@@ -173,7 +172,6 @@ const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
   FACELLM_DOWNLOAD_FAILED: DownloadError,
   FACELLM_DOWNLOAD_CORRUPT: DownloadError,
   FACELLM_DOWNLOAD_WRITE: DownloadError,
-  FACELLM_NO_FACE: ImageError,
   FACELLM_QUESTIONS_INVALID: DataError,
 };
 

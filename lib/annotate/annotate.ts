@@ -8,9 +8,21 @@ import { join } from 'node:path';
 import { type ParquetColumn, ParquetFile } from '../data/index.js';
 import { createError } from '../errors.js';
 import { rankFromEnvironment } from '../evaluation/index.js';
-import { type FaceOptions, resolveFaceOptions } from '../faces/index.js';
-import { AtomicFile } from '../files/index.js';
+import { type FaceOptions, faceOptions, resolveFaceOptions } from '../faces/index.js';
+import { AtomicFile, csvLine } from '../files/index.js';
 import { JobRun, prefetch } from '../jobs/index.js';
+import {
+  abortSignal,
+  checkFields,
+  field,
+  fields,
+  flag,
+  kindOf,
+  list,
+  name,
+  whole,
+  word,
+} from '../options/index.js';
 import {
   type AnnotatingModel,
   annotatePicture,
@@ -19,7 +31,7 @@ import {
 } from './annotate-picture.js';
 import { listPictures } from './pictures.js';
 import { type AnnotationQuestion, checkQuestions } from './questions.js';
-import { csvLine, tableColumns, tableRow } from './table.js';
+import { tableColumns, tableRow } from './table.js';
 import { openRankJournal, openWorkFolder, type Places, readPlaces } from './work-folder.js';
 
 export interface AnnotateOptions {
@@ -59,6 +71,32 @@ export interface AnnotationResult {
   /** Pictures not yet done, by anybody. */
   readonly missing: number;
 }
+
+const outputName = name('a name that ends in .jsonl, .csv or .parquet');
+const annotateOptions = fields<AnnotateOptions>({
+  input: name('a folder of pictures, or a text file with a path a line'),
+  output: kindOf<string | readonly string[]>((value) =>
+    Array.isArray(value) ? list(outputName, 'a list of files', 1) : outputName,
+  ),
+  model: field<AnnotatingModel>(
+    'a loaded model, or what has its fingerprint and its choose()',
+    (value) =>
+      typeof value === 'object' && value !== null && 'fingerprint' in value && 'choose' in value,
+  ),
+  // checkQuestions() tells what is wrong with them.
+  questions: field<readonly AnnotationQuestion[]>('a list of questions', Array.isArray),
+  faces: kindOf<FaceOptions | 'off'>((value) =>
+    typeof value === 'string' ? word('off') : faceOptions,
+  ).optional(),
+  limit: whole(1).optional(),
+  retryFailed: flag.optional(),
+  ahead: whole(1, 4096).optional(),
+  environment: field<NodeJS.ProcessEnv>(
+    'names with a text each',
+    (value) => typeof value === 'object' && value !== null,
+  ).optional(),
+  signal: abortSignal.optional(),
+});
 
 export type AnnotationRun = JobRun<AnnotationEvent, AnnotationResult>;
 
@@ -189,9 +227,11 @@ async function run(options: AnnotateOptions, job: AnnotationRun): Promise<Annota
  * order of the list. With a model of `deterministic: true` the outputs are equal to the byte, however often the run was killed and
  * however many processes shared it.
  *
- * @throws DataError FACELLM_QUESTIONS_INVALID, FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID; TrainingError
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong option; DataError FACELLM_QUESTIONS_INVALID, FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID; TrainingError
  *   FACELLM_RUN_INVALID for a run begun with other settings, FACELLM_RUN_WRITE; what the model throws when it is gone
  */
 export function annotate(options: AnnotateOptions): AnnotationRun {
-  return new JobRun((job) => run(options, job));
+  return new JobRun((job) =>
+    run(checkFields(annotateOptions, options, 'the options of annotate are wrong'), job),
+  );
 }

@@ -43,7 +43,7 @@ export async function listPictures(input: string): Promise<PictureList> {
       input,
       (code) => `${input}: the list of pictures cannot be read (${code})`,
     );
-    files.push(...text.split('\n').filter((line) => line !== ''));
+    files.push(...text.split(/\r?\n/).filter((line) => line !== ''));
   }
   const root = found.isDirectory() ? input : dirname(input);
   if (files.length === 0) throw createError('FACELLM_DATA_INVALID', `${input} holds no pictures`);

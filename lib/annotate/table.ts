@@ -36,13 +36,3 @@ export function tableRow(row: AnnotationRow, questions: readonly AnnotationQuest
     }),
   ];
 }
-
-/** RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe. */
-export function csvLine(cells: ParquetRow): string {
-  const written = cells.map((cell) => {
-    if (typeof cell !== 'string') return cell === null ? '' : String(cell);
-    const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  });
-  return `${written.join(',')}\r\n`;
-}

@@ -14,7 +14,6 @@ export interface FaceFlags {
   readonly orientation?: 'exif' | 'auto';
   /** False with `--no-align`. */
   readonly align: boolean;
-  readonly noFace?: 'error' | 'whole';
 }
 
 function which(text: string): WhichFaces | 'off' {
@@ -51,7 +50,6 @@ export function faceOptionsOf(flags: FaceFlags): FaceOptions {
     ...{ margin, size, minScore, minSide, smallFaces, orientation },
     which: faces === 'off' ? undefined : faces,
     align: flags.align ? undefined : false,
-    onNoFace: flags.noFace,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

@@ -6,6 +6,7 @@ import sharp from 'sharp';
 
 import { ImageError } from '../errors.js';
 import { detectFaces, type DetectedFaces } from '../faces/index.js';
+import { csvLine } from '../files/index.js';
 import { FILES_AT_ONCE, prefetch } from '../jobs/index.js';
 import { StatusLine } from '../progress/index.js';
 import { type FaceFlags, faceOptionsOf } from './face-options.js';
@@ -41,9 +42,6 @@ function rowsOf({ file, faces, error }: Seen): string[][] {
     ...[score.toFixed(3), pass, roll.toFixed(1), chip.side.toFixed(1), flags.join(' ')],
   ]);
 }
-
-const csvCell = (cell: string): string =>
-  /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
 
 /** Names that two pictures of different folders may share are told apart by their place in the list. */
 async function saveChips(folder: string, place: number, seen: Seen): Promise<void> {
@@ -83,7 +81,7 @@ export async function runFaces(
   const rows: string[][] = [];
   let place = 0;
   let failed = 0;
-  if (flags.csv === true) streams.stdout.write(`${COLUMNS.join(',')}\r\n`);
+  if (flags.csv === true) streams.stdout.write(csvLine(COLUMNS));
   for await (const seen of prefetch(files, FILES_AT_ONCE, look)) {
     if (seen.error !== undefined) {
       failed++;
@@ -91,8 +89,7 @@ export async function runFaces(
     }
     if (saveCrops !== undefined) await saveChips(saveCrops, place, seen);
     if (flags.json === true) streams.stdout.write(`${JSON.stringify(asJson(seen))}\n`);
-    else if (flags.csv === true)
-      for (const row of rowsOf(seen)) streams.stdout.write(`${row.map(csvCell).join(',')}\r\n`);
+    else if (flags.csv === true) for (const row of rowsOf(seen)) streams.stdout.write(csvLine(row));
     else rows.push(...rowsOf(seen));
     place++;
     if (files.length > FILES_AT_ONCE && status.isDue)

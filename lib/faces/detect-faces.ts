@@ -1,7 +1,6 @@
 /** Finds faces in a picture and cuts them out. */
 import { loadAddon } from '../binding/load.js';
 import { settle } from '../binding/settle.js';
-import { ImageError } from '../errors.js';
 import {
   decodeImage,
   type DecodedImage,
@@ -89,17 +88,4 @@ export async function detectFaces(
   const { maxPixels, signal, ...faces } = checked;
   const image = await decodeImage(source, { maxPixels, signal });
   return cutFaces(image, resolveFaceOptions(faces), signal);
-}
-
-/** @throws ImageError FACELLM_NO_FACE */
-export function noFace(name: string, { faces, which, minScore, minSide }: FacesRecord): ImageError {
-  const seen =
-    faces.length === 0
-      ? 'no face was found'
-      : `${faces.length} found, none of them taken (which: ${which})`;
-  return new ImageError(
-    'FACELLM_NO_FACE',
-    `${name}: ${seen}, with minScore ${minScore.short} and ${minScore.full} and minSide ${minSide}; lower minScore, try ` +
-      "smallFaces or orientation: 'auto', or give onNoFace: 'whole' to ask about the whole picture",
-  );
 }

@@ -4,7 +4,6 @@ export {
   detectFaces,
   type DetectedFaces,
   type DetectFacesOptions,
-  noFace,
 } from './detect-faces.js';
 export {
   type FaceBox,

@@ -74,8 +74,6 @@ export interface FaceOptions {
   readonly refine?: boolean | undefined;
   /** @default BlazeFace, built in */
   readonly detector?: FaceDetector | undefined;
-  /** Where no face is found: an error, or the picture as it is. @default error */
-  readonly onNoFace?: 'error' | 'whole' | undefined;
 }
 
 /** With every default in place. */
@@ -90,7 +88,6 @@ export interface ResolvedFaceOptions {
   readonly orientation: 'exif' | 'auto';
   readonly refine: boolean;
   readonly detector: FaceDetector | undefined;
-  readonly onNoFace: 'error' | 'whole';
 }
 
 const words = word('main', 'largest', 'each', 'all');
@@ -109,16 +106,15 @@ export const faceShape: Shape<FaceOptions> = {
   orientation: word('exif', 'auto').optional(),
   refine: flag.optional(),
   detector: callback<FaceDetector>().optional(),
-  onNoFace: word('error', 'whole').optional(),
 };
 export const faceOptions: z.ZodType<FaceOptions> = fields(faceShape);
 
 export function resolveFaceOptions(options: FaceOptions): ResolvedFaceOptions {
   const { which = 'main', margin = 0.25, size = 448, align = true, minSide = 0 } = options;
-  const { smallFaces = false, orientation = 'exif', refine = true, onNoFace = 'error' } = options;
+  const { smallFaces = false, orientation = 'exif', refine = true } = options;
   const { minScore, detector } = options;
   return {
-    ...{ which, margin, size, align, minSide, smallFaces, orientation, refine, onNoFace },
+    ...{ which, margin, size, align, minSide, smallFaces, orientation, refine },
     ...{ minScore, detector },
   };
 }

@@ -7,6 +7,7 @@ export {
   temporaryPath,
   writeFileAtomic,
 } from './atomic-file.js';
+export { csvLine } from './csv-line.js';
 export { firstDetails } from './first-details.js';
 export { findImpostor, impostorOf, readStart } from './impostor.js';
 export { isJsonObject, jsonFault, type JsonObject, parseJson } from './json.js';

@@ -19,7 +19,7 @@ import { parquetReadObjects } from 'hyparquet';
 import sharp from 'sharp';
 
 import { checkQuestions } from '../../lib/annotate/questions.js';
-import { sha256 } from '../../lib/files/index.js';
+import { csvLine, sha256 } from '../../lib/files/index.js';
 import {
   annotate,
   type AnnotateOptions,
@@ -81,6 +81,11 @@ const rowsOf = (path: string): AnnotationRow[] =>
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as AnnotationRow);
+
+it('a cell that a spreadsheet would compute is a text, a number is none', () => {
+  const line = csvLine(['=1+1', '-2.5', -3, '@x', 'a "b", c', null]);
+  assert.equal(line, `'=1+1,-2.5,-3,'@x,"a ""b"", c",\r\n`);
+});
 
 describe('annotate', function () {
   this.timeout(120_000);
@@ -264,6 +269,31 @@ describe('annotate', function () {
       assert.ok(results.some(({ outputs }) => outputs.length === 1));
       assert.deepEqual(readFileSync(at(`of-${size}.csv`)), readFileSync(at('one.csv')));
     }
+  });
+
+  it('options: unknown and wrong ones at once, before anything is written', async () => {
+    const wrong = { ...options('wrong.jsonl'), limit: -1, ahead: 0, retryfailed: true } as never;
+    await assert.rejects(
+      async () => annotate(wrong),
+      (error: FaceLlmError) =>
+        error.code === 'FACELLM_INVALID_ARGUMENT' &&
+        ['limit', 'ahead', 'retryFailed'].every((one) => error.details.join().includes(one)),
+    );
+    await assert.rejects(
+      async () => annotate(options('wrong.jsonl', { faces: { wich: 'each' } as never })),
+      {
+        code: 'FACELLM_INVALID_ARGUMENT',
+      },
+    );
+    assert.ok(!existsSync(at('wrong.jsonl.work')));
+  });
+
+  it('a list with the line ends of another system', async () => {
+    writeFileSync(at('pictures', 'list.txt'), 'A000014.jpg\r\nA000109.jpg\r\n');
+    const more = { input: at('pictures', 'list.txt') };
+    const { statuses } = await annotate(options('listed.jsonl', more));
+    assert.deepEqual(statuses, { ok: 2 });
+    rmSync(at('pictures', 'list.txt'));
   });
 
   it('questions: everything that is wrong at once', () => {

@@ -1,0 +1,96 @@
+/** `facellm faces` and `facellm annotate` as processes: tables, exit codes, what is refused before a model is loaded. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { parse } from 'csv-parse/sync';
+
+import * as golden from '../support/golden.js';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
+const NAMES = ['A000014.jpg', 'A000109.jpg', '=cmd.jpg'];
+
+describe('faces and annotate, from the command line', () => {
+  let folder: string;
+  const at = (...names: string[]): string => join(folder, ...names);
+  const facellm = (...args: string[]) =>
+    spawnSync(process.execPath, [join(ROOT, 'dist', 'cli', 'main.js'), ...args], {
+      encoding: 'utf8',
+      cwd: at('pictures'),
+    });
+  const table = (text: string): Record<string, string>[] => parse(text, { columns: true });
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'facellm-annotate-cli-'));
+    mkdirSync(at('pictures'));
+    const faces = join(ROOT, 'examples', 'faces', 'congress');
+    for (const [i, name] of NAMES.entries()) {
+      cpSync(join(faces, NAMES[i % 2] ?? ''), at('pictures', name));
+    }
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('faces: a row each, chips as files, 1 where a picture cannot be read', () => {
+    const { stdout, status } = facellm('faces', ...NAMES, '--csv', '--save-crops', at('chips'));
+    assert.equal(status, 0);
+    const rows = table(stdout);
+    assert.deepEqual(
+      rows.map(({ file, status: own, found }) => [file, own, found]),
+      NAMES.map((name) => [name.startsWith('=') ? `'${name}` : name, 'ok', '1']),
+    );
+    assert.ok(rows.every(({ roll }) => Math.abs(Number(roll)) < 45));
+    assert.ok(existsSync(at('chips', '000000_A000014_0.png')));
+    writeFileSync(at('words.jpg'), 'words');
+    const failed = facellm('faces', at('words.jpg'), '--json');
+    assert.equal(failed.status, 1);
+    assert.equal((JSON.parse(failed.stdout) as { status: string }).status, 'unreadable');
+  });
+
+  it('annotate: a table whose shares add up; the same again is the same bytes, other settings are refused', () => {
+    const args = ['annotate', at('pictures'), '--model', CHECKPOINT, '--deterministic', '--json'];
+    const asked = [
+      ...args,
+      '--attributes',
+      'gender,smile',
+      '--output',
+      at('faces.csv'),
+      at('faces.jsonl'),
+    ];
+    const { stdout, stderr, status } = facellm(...asked);
+    assert.equal(status, 0, stderr);
+    assert.deepEqual((JSON.parse(stdout) as { statuses: unknown }).statuses, { ok: 3 });
+    const csv = readFileSync(at('faces.csv'), 'utf8');
+    for (const row of table(csv)) {
+      const shares = [row['gender_p_male'], row['gender_p_female']].map(Number);
+      assert.ok(Math.abs((shares[0] ?? 0) + (shares[1] ?? 0) - 1) < 1e-6);
+    }
+    assert.equal(readFileSync(at('faces.jsonl'), 'utf8').trim().split('\n').length, 3);
+    rmSync(at('faces.csv'));
+    assert.equal(facellm(...asked).status, 0);
+    assert.equal(readFileSync(at('faces.csv'), 'utf8'), csv);
+    const other = facellm(...args, '--attributes', 'gender', '--output', at('faces.csv'));
+    assert.equal(other.status, 1);
+    assert.match(other.stderr, /begun with/);
+  });
+
+  it('annotate: nothing to ask, and questions that are none, are said before a model is looked for', () => {
+    const to = ['--model', '/nowhere', '--output', at('none.csv')];
+    const empty = facellm('annotate', at('pictures'), ...to);
+    assert.equal(empty.status, 2);
+    assert.match(empty.stderr, /--attributes/);
+    assert.match(
+      facellm('annotate', at('pictures'), ...to, '--attributes', 'beauty').stderr,
+      /beauty/,
+    );
+  });
+});
