@@ -1,15 +1,10 @@
 /** Choosing among given answers: one question, or several about the same pictures, each a request of its own. */
 import { choose, type ChoiceResult, together } from '../generation/index.js';
-import type { AdapterLease } from './adapter-set.js';
-import type { ModelParts } from './load.js';
+import { type ModelCall, turnEnd } from './call.js';
 import { describePrompt } from './prepared.js';
-import type { PromptWriter } from './prompt-writer.js';
 import { type ChooseItem, type ChooseItemsOptions, toMessage } from './requests.js';
 
-export interface Choosing {
-  readonly parts: ModelParts;
-  readonly prompts: PromptWriter;
-  readonly lease: AdapterLease;
+export interface Choosing extends ModelCall {
   /** Of this call, from 1: its questions share what their prompts have in common, whatever the cache. */
   readonly call: number;
 }
@@ -25,17 +20,16 @@ export async function chooseItems(
   items: readonly ChooseItem[],
 ): Promise<readonly ChoiceResult[]> {
   const startedAt = performance.now();
-  const { native, pixels, tokenizer, config } = parts;
+  const { native, pixels, tokenizer } = parts;
   const prompts = await Promise.all(
     items.map(({ question }) =>
       writer.write([toMessage({ image: shared.image, question })], shared, lease.adapters),
     ),
   );
   await shared.whenPrepared?.(prompts.map(describePrompt));
-  const endId = tokenizer.controlTokens.get('<|im_end|>') ?? config.generation.eosTokenIds[0];
   const context = {
     ...{ native, pixels, adapters: lease.ids, tokenizer, startedAt },
-    endId: (shared.includeEnd ?? true) ? endId : undefined,
+    endId: (shared.includeEnd ?? true) ? turnEnd(parts) : undefined,
     usesPrefixCache: shared.reusePrefix ?? true,
     prefixGroup: items.length > 1 ? call : 0,
     preparedMs: performance.now() - startedAt,

@@ -1,20 +1,12 @@
 /** One answer by a schema: prompt, engine, and the type that the caller gave. */
 import type { ChatMessage } from '../chat/index.js';
 import { FieldsCost, type Form, resolveGeneration, writeFields } from '../generation/index.js';
-import type { AdapterLease } from './adapter-set.js';
+import { type ModelCall, turnEnd } from './call.js';
 import { type ExtractOptions, type ExtractResult, parsed } from './extract-options.js';
-import type { ModelParts } from './load.js';
 import { describePrompt } from './prepared.js';
-import type { PromptWriter } from './prompt-writer.js';
-
-export interface ExtractCall {
-  readonly parts: ModelParts;
-  readonly prompts: PromptWriter;
-  readonly lease: AdapterLease;
-}
 
 export async function extract(
-  { parts, prompts, lease }: ExtractCall,
+  { parts, prompts, lease }: ModelCall,
   request: ExtractOptions,
   turns: readonly ChatMessage[],
   form: Form,
@@ -35,7 +27,7 @@ export async function extract(
       ...{ native, tokens, pixels, tokenizer, prompt, signal },
       adapters: lease.ids,
       vocabSize: config.model.text.vocabSize,
-      endId: tokenizer.controlTokens.get('<|im_end|>') ?? eosTokenIds[0] ?? 0,
+      endId: turnEnd(parts) ?? 0,
       eosIds: eosTokenIds,
       maxPositions: maxContext,
       usesPrefixCache: request.reusePrefix ?? true,

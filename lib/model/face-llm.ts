@@ -1,6 +1,5 @@
 /** The one object that users hold: a loaded model and what can be asked of it. */
 import type { NativeModelInfo, NativeStats } from '../binding/native.js';
-import { settle } from '../binding/settle.js';
 import { type ChatMessage, conversation } from '../chat/index.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
@@ -9,17 +8,16 @@ import {
   type AnswerResult,
   AnswerStream,
   type ChoiceResult,
-  generate,
   type ItemResult,
-  type PromptPicture,
   resolveGeneration,
-  withinLength,
 } from '../generation/index.js';
 import type { ImageSource } from '../image/index.js';
 import { checkArguments, checkFields, list, name } from '../options/index.js';
 import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
 import { type AdapterLease, AdapterSet } from './adapter-set.js';
+import { answer } from './answer.js';
 import { chooseItems } from './choose-items.js';
+import { embedImages, type ImageEmbedding } from './embed-images.js';
 import {
   type Extracted,
   type ExtractOptions,
@@ -33,8 +31,7 @@ import { extract } from './extract.js';
 import { fingerprint } from './fingerprint.js';
 import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
-import { describePictures, describePrompt, type PreparedPrompt } from './prepared.js';
-import { prepareImage } from './prompt.js';
+import { describePrompt, type PreparedPrompt } from './prepared.js';
 import { PromptWriter } from './prompt-writer.js';
 import {
   type AdapterChoice,
@@ -55,14 +52,6 @@ import {
   toMessage,
 } from './requests.js';
 import { SettingsWatch } from './settings-watch.js';
-
-/** Projected vectors of one picture, as the language model meets them. */
-export interface ImageEmbedding {
-  readonly tokens: number;
-  readonly dimension: number;
-  /** `[tokens, dimension]` fp32, row-major. */
-  readonly data: Float32Array;
-}
 
 const WRONG_REQUEST = 'the request is wrong';
 
@@ -256,16 +245,9 @@ export class FaceLlm implements AsyncDisposable {
     return this.#withAdapters(checked, async (lease) => {
       if (taken.length === 0) return [];
       const resolved = this.#watch.resolve(checked, lease.adapters);
-      this.#watch.check(resolved, lease.adapters, {
-        hasImages: true,
-        hasText: false,
-        hasOwnSystem: false,
-      });
-      const inputs = await Promise.all(
-        taken.map((image) => prepareImage(this.#parts, image, resolved)),
-      );
-      await checked.whenPrepared?.([describePictures(inputs, this.config.model.imageSeqLength)]);
-      return this.#embed(inputs, lease, checked.signal);
+      const kind = { hasImages: true, hasText: false, hasOwnSystem: false };
+      this.#watch.check(resolved, lease.adapters, kind);
+      return embedImages({ parts: this.#parts, lease }, taken, checked, resolved);
     });
   }
 
@@ -367,21 +349,6 @@ export class FaceLlm implements AsyncDisposable {
     });
   }
 
-  async #embed(
-    pictures: readonly PromptPicture[],
-    lease: AdapterLease,
-    signal: AbortSignal | undefined,
-  ): Promise<readonly ImageEmbedding[]> {
-    const { native, pixels } = this.#parts;
-    const job = pixels.submit(pictures, (images) => native.embedImages(images, lease.ids));
-    const tensors = await settle(job, signal);
-    return tensors.map(({ shape, data }) => ({
-      tokens: shape[0] ?? 0,
-      dimension: shape[1] ?? 0,
-      data,
-    }));
-  }
-
   /** Runs `work` while the request's adapters are held; they are fixed before anything is awaited. */
   async #withAdapters<T>(
     { adapters }: AdapterChoice,
@@ -401,34 +368,13 @@ export class FaceLlm implements AsyncDisposable {
     push: (place: number, piece: AnswerPiece) => void,
   ): Promise<readonly AnswerResult[]> {
     const startedAt = performance.now();
-    const { generation, model } = this.#parts.config;
+    const { generation } = this.#parts.config;
     const resolved = resolveGeneration(options, generation.options, this.#parts.tokenizer);
     return this.#withAdapters(options, async (lease) => {
       if (conversations.length === 0) return [];
       this.#watch.checkGeneration();
-      const prompts = await Promise.all(
-        conversations.map((messages) => this.#prompts.write(messages, options, lease.adapters)),
-      );
-      const preparedMs = performance.now() - startedAt;
-      await options.whenPrepared?.(prompts.map(describePrompt));
-      return generate(
-        {
-          tokens: this.#parts.tokens,
-          pixels: this.#parts.pixels,
-          adapters: lease.ids,
-          tokenizer: this.#parts.tokenizer,
-          eosIds: generation.eosTokenIds,
-          maxPositions: this.#parts.maxContext,
-          vocabSize: model.text.vocabSize,
-          usesPrefixCache: options.reusePrefix ?? true,
-          signal: options.signal,
-          startedAt,
-          preparedMs,
-        },
-        prompts,
-        withinLength(resolved, Math.max(...prompts.map(({ ids }) => ids.length))),
-        push,
-      );
+      const call = { parts: this.#parts, prompts: this.#prompts, lease };
+      return answer(call, conversations, options, resolved, startedAt, push);
     });
   }
 }

@@ -21,7 +21,8 @@ export {
   type ServingSettings,
   SETTINGS_FILE,
 } from './serving-settings.js';
-export { FaceLlm, type ImageEmbedding } from './face-llm.js';
+export type { ImageEmbedding } from './embed-images.js';
+export { FaceLlm } from './face-llm.js';
 export type {
   AdapterChoice,
   AskOptions,

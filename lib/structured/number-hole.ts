@@ -8,21 +8,30 @@ const MOST_DIGITS = 17;
 const WHOLE = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 const BEGUN = /^-?(?:(?:0|[1-9]\d*)(?:\.\d*)?)?$/;
 
-/**
- * The magnitudes that begin with such digits, from the first to the second; the second itself is one of them only for whole
- * numbers.
- */
-function rangesOf(digits: string, isInteger: boolean): readonly (readonly [number, number])[] {
+/** Numbers from the first to the last of them, so far apart. */
+interface Cell {
+  readonly least: number;
+  readonly last: number;
+  readonly step: number;
+}
+
+/** The magnitudes that begin with such digits, as far as {@link MOST_DIGITS} can tell them apart. */
+function cellsOf(digits: string, isInteger: boolean): readonly Cell[] {
   const [whole = '', decimals] = digits.split('.');
+  // The last is the number that is written with nines, rounded as that is.
+  const nines = (count: number): string => '9'.repeat(count);
   if (decimals !== undefined) {
-    const least = Number(`${whole}.${decimals === '' ? '0' : decimals}`);
-    return [[least, least + 10 ** -decimals.length]];
+    const left = MOST_DIGITS - whole.length - decimals.length;
+    const least = Number(`${whole}.${decimals}0`);
+    const last = Number(`${whole}.${decimals}${nines(left)}`);
+    return [{ least, last, step: 10 ** (whole.length - MOST_DIGITS) }];
   }
   const longest = whole === '0' ? 0 : MOST_DIGITS - whole.length;
   return Array.from({ length: longest + 1 }, (_, more) => {
+    const own = whole === '' && more === 0 ? '0' : whole + nines(more);
+    const left = isInteger ? 0 : MOST_DIGITS - own.length;
     const least = whole === '' ? (more === 0 ? 0 : 10 ** (more - 1)) : Number(whole) * 10 ** more;
-    const end = whole === '' ? 10 ** more : (Number(whole) + 1) * 10 ** more;
-    return [least, isInteger ? end - 1 : end] as const;
+    return { least, last: Number(`${own}.${nines(left)}0`), step: 10 ** -left };
   });
 }
 
@@ -46,28 +55,28 @@ export function beginsNumber(text: string, node: NumberNode): boolean {
   // A point needs a digit behind it.
   if (count > MOST_DIGITS - Number(digits.endsWith('.'))) return false;
   const signs = text === '' ? [1, -1] : [text.startsWith('-') ? -1 : 1];
-  return signs.some((sign) =>
-    rangesOf(digits, isInteger).some(([least, end]) => {
-      // -0 is none: what is negative is below zero.
-      if (sign < 0 && isInteger && end === 0) return false;
-      return sign > 0 ? meets(least, end, node) : meets(least, end, mirrored(node));
-    }),
-  );
+  return signs.some((sign) => {
+    const bounds = sign > 0 ? node : mirrored(node);
+    return cellsOf(digits, isInteger).some((cell) => meets(cell, bounds));
+  });
 }
 
-/** The same bounds, seen from below zero. */
+/** The same bounds seen from below zero, as far as they are below: -0 is no number here. */
 function mirrored(node: NumberNode): NumberNode {
+  const isZero = node.maximum >= 0;
   return {
     ...node,
-    ...{ minimum: -node.maximum, maximum: -node.minimum },
-    ...{ isAbove: node.isBelow, isBelow: node.isAbove },
+    ...{ minimum: isZero ? 0 : -node.maximum, isAbove: isZero || node.isBelow },
+    ...{ maximum: -node.minimum, isBelow: node.isAbove },
   };
 }
 
-function meets(least: number, end: number, node: NumberNode): boolean {
-  const { minimum, maximum, isBelow, isInteger } = node;
-  if (isInteger) return least <= maximum && end >= minimum;
-  return (isBelow ? least < maximum : least <= maximum) && end > minimum;
+/** Whether one of the numbers lies inside the bounds: surely one where there is room for several, else an end. */
+function meets({ least, last, step }: Cell, node: NumberNode): boolean {
+  if (isWithin(least, node) || isWithin(last, node)) return true;
+  const [low, high] = [Math.max(least, node.minimum), Math.min(last, node.maximum)];
+  if (high - low > step + 4 * Number.EPSILON * high) return true;
+  return low <= high ? isWithin(Math.ceil(low / step) * step, node) : false;
 }
 
 export class NumberHole implements FreeHole {

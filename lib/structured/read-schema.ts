@@ -2,16 +2,9 @@
  * A JSON schema to what an answer is written by. Whatever would not be held to is refused by name, all of it at once: nothing is
  * left out silently.
  */
-import {
-  areAlike,
-  type ArrayNode,
-  branchWays,
-  itemWays,
-  type Json,
-  type NumberNode,
-  type SchemaNode,
-  type ValuesNode,
-} from './node.js';
+import { areAlike, type ArrayNode, itemWays, type Json, type SchemaNode } from './node.js';
+import { MOST_INTEGERS, numberRange } from './number-range.js';
+import { haveValuesInCommon, unionOf } from './union.js';
 
 /** `invalid`: no schema; `unsupported`: one that is not held to here; `complex`: beyond a bound. */
 export interface SchemaProblem {
@@ -31,7 +24,6 @@ const MOST_BYTES = 64 * 1024;
 const MOST_DEPTH = 16;
 const MOST_PROPERTIES = 256;
 const MOST_VALUES = 1000;
-const MOST_INTEGERS = 512;
 const MOST_BRANCHES = 32;
 const MOST_ITEMS = 64;
 /** zod writes these for "any whole number". */
@@ -56,6 +48,14 @@ const isObject = (value: unknown): value is Schema =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const step = (name: string | number): string =>
   `/${String(name).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+
+/** Whether a value is of a type that a schema names. */
+function isOf(type: unknown, value: Json): boolean {
+  if (type === 'integer') return Number.isInteger(value);
+  if (type === 'array') return Array.isArray(value);
+  if (type === 'object') return isObject(value);
+  return type === (value === null ? 'null' : typeof value);
+}
 
 /** By a loop: what recurses is not given what is too deep. */
 function depthOf(value: unknown): number {
@@ -119,7 +119,7 @@ class Reader {
     if ('$ref' in schema) return this.#ref(schema, given, pointer, refs, depth);
     if ('const' in schema) {
       this.#refuse(given, ['const', 'type'], pointer);
-      return this.#valuesOf([schema['const'] as Json], pointer + step('const'));
+      return this.#listed([schema['const'] as Json], schema, pointer + step('const'));
     }
     if ('enum' in schema) {
       this.#refuse(given, ['enum', 'type'], pointer);
@@ -127,12 +127,12 @@ class Reader {
       if (!Array.isArray(values) || values.length === 0) {
         return this.#wrong('invalid', pointer + step('enum'), 'a list of values');
       }
-      return this.#valuesOf(values as Json[], pointer + step('enum'));
+      return this.#listed(values as Json[], schema, pointer + step('enum'));
     }
     const either = ['anyOf', 'oneOf'].find((key) => key in schema);
     if (either !== undefined) {
-      this.#refuse(given, [either, 'type'], pointer);
-      return this.#either(schema[either], pointer + step(either), refs, depth);
+      this.#refuse(given, [either], pointer);
+      return this.#either(schema[either], pointer + step(either), refs, depth, either === 'oneOf');
     }
     return this.#typed(schema, given, pointer, refs, depth);
   }
@@ -284,30 +284,11 @@ class Reader {
     };
     const [least, above] = [bound('minimum') ?? -Infinity, bound('exclusiveMinimum') ?? -Infinity];
     const [most, below] = [bound('maximum') ?? Infinity, bound('exclusiveMaximum') ?? Infinity];
-    const node: NumberNode = {
-      ...{ kind: 'number', isInteger, orNull: false },
-      ...{ minimum: Math.max(least, above), maximum: Math.min(most, below) },
-      ...{
-        isAbove: above >= least && above > -Infinity,
-        isBelow: below <= most && below < Infinity,
-      },
-    };
-    const first = isInteger
-      ? Math.floor(node.minimum) + Number(!Number.isInteger(node.minimum) || node.isAbove)
-      : node.minimum;
-    const last = isInteger
-      ? Math.ceil(node.maximum) - Number(!Number.isInteger(node.maximum) || node.isBelow)
-      : node.maximum;
-    if (first > last || (first === last && !isInteger && (node.isAbove || node.isBelow))) {
+    const range = numberRange(isInteger, { least, above, most, below });
+    if (range === undefined) {
       return this.#wrong('invalid', pointer + step('minimum'), 'a number between the bounds');
     }
-    if (isInteger && last - first < MOST_INTEGERS) {
-      const values = Array.from({ length: last - first + 1 }, (_, i) => first + i);
-      return this.#valuesOf(values, pointer);
-    }
-    return isInteger
-      ? { ...node, minimum: first, maximum: last, isAbove: false, isBelow: false }
-      : node;
+    return 'kind' in range ? range : this.#valuesOf(range, pointer);
   }
 
   #count(schema: Schema, key: string, pointer: string): number | undefined {
@@ -349,6 +330,7 @@ class Reader {
     pointer: string,
     refs: readonly string[],
     depth: number,
+    isExclusive: boolean,
   ): SchemaNode | undefined {
     if (!Array.isArray(branches) || branches.length === 0) {
       return this.#wrong('invalid', pointer, 'a list of schemas');
@@ -357,47 +339,31 @@ class Reader {
       return this.#wrong('complex', pointer, `at most ${MOST_BRANCHES} branches`);
     }
     const nodes = branches.map((one, i) => this.read(one, pointer + step(i), refs, depth));
-    return this.#union(nodes, pointer);
+    return this.#union(nodes, pointer, isExclusive);
   }
 
-  /** Values of all branches are one hole; other branches must tell themselves apart by how they begin. */
-  #union(given: readonly (SchemaNode | undefined)[], pointer: string): SchemaNode | undefined {
-    if (given.includes(undefined)) return undefined;
-    const nodes = (given as SchemaNode[]).flatMap((node) =>
-      node.kind === 'any' ? node.branches : [node],
+  #union(
+    given: readonly (SchemaNode | undefined)[],
+    pointer: string,
+    isExclusive = false,
+  ): SchemaNode | undefined {
+    const nodes = given.filter((node) => node !== undefined);
+    if (nodes.length < given.length) return undefined;
+    if (isExclusive && haveValuesInCommon(nodes)) {
+      return this.#wrong('unsupported', pointer, 'branches that have no value in common');
+    }
+    const what = 'branches that tell themselves apart by their beginning';
+    return unionOf(nodes) ?? this.#wrong('unsupported', pointer, what);
+  }
+
+  /** Values of a list, held against the type beside it: those of another could never come. */
+  #listed(values: readonly Json[], { type }: Schema, pointer: string): SchemaNode | undefined {
+    const types: unknown[] = [type ?? []].flat();
+    const wrong = values.filter(
+      (value) => types.length > 0 && !types.some((one) => isOf(one, value)),
     );
-    const values = new Map(
-      nodes
-        .filter((node) => node.kind === 'values')
-        .flatMap((node) => node.values)
-        .map((one) => [one.text, one]),
-    );
-    const all: ValuesNode = { kind: 'values', values: [...values.values()] };
-    const others = nodes.filter((node) => node.kind !== 'values');
-    const [other] = others;
-    if (other === undefined) return all;
-    if (others.length === 1 && values.size === 0) return other;
-    if (others.length === 1 && other.kind === 'number' && values.size === 1 && values.has('null')) {
-      return { ...other, orNull: true };
-    }
-    const groups = new Map<string, ValuesNode['values'][number][]>();
-    for (const one of all.values) {
-      const first = one.text.slice(0, 1);
-      groups.set(first, [...(groups.get(first) ?? []), one]);
-    }
-    const grouped = [...groups.values()].map((one): ValuesNode => ({
-      kind: 'values',
-      values: one,
-    }));
-    const node = { kind: 'any', branches: [...grouped, ...others] } as const;
-    if (areAlike(branchWays(node, () => ['']))) {
-      return this.#wrong(
-        'unsupported',
-        pointer,
-        'branches that tell themselves apart by their beginning',
-      );
-    }
-    return node;
+    if (wrong.length === 0) return this.#valuesOf(values, pointer);
+    return this.#wrong('invalid', pointer, `values of the type beside it, ${types.join(' or ')}`);
   }
 
   #valuesOf(values: readonly Json[], pointer: string): SchemaNode | undefined {
