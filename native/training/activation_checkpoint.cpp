@@ -30,7 +30,7 @@ struct Function : torch::autograd::Function<Function> {
     const auto input = saved.detach().set_requires_grad(saved.requires_grad());
     at::Tensor output;
     {
-      const at::AutoGradMode grad_mode(true);
+      const c10::AutoGradMode grad_mode(true);
       output = held->layer(input);
     }
     torch::autograd::backward({output}, {grads[0]});

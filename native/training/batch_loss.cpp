@@ -52,7 +52,7 @@ at::Tensor tile_tensor(const InternVlConfig& config, const TrainImage& image) {
 at::Tensor image_vectors(const InternVl& model, const MicroBatch& batch,
                          const LossSettings& settings, ImageFeatureCache& cache,
                          const at::Tensor& anchor, const Cancellation& cancellation) {
-  const at::AutoGradMode grad_mode(c10::GradMode::is_enabled() && settings.trains_image_side);
+  const c10::AutoGradMode grad_mode(c10::GradMode::is_enabled() && settings.trains_image_side);
   std::unordered_map<std::string, at::Tensor> vectors;
   std::vector<const TrainImage*> fresh;
   std::vector<std::string> order;

@@ -139,7 +139,7 @@ TrainerInfo Trainer::info() const {
 MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& cancellation) {
   require_device(state_->info.device);
   try {
-    const at::AutoGradMode grad_mode(true);
+    const c10::AutoGradMode grad_mode(true);
     auto* parallel = state_->parallel.get();
     if (batch.samples.empty()) {
       if (parallel == nullptr) throw Error(ErrorCode::kInvalidArgument, "batch.samples: expected at least one");

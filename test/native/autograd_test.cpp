@@ -1,6 +1,7 @@
 // Every hand-written backward pass against finite differences in float64, and against the composed
 // reference.
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -35,7 +36,7 @@ at::Tensor weighed(const at::Tensor& out) {
 Tensors gradients(const Function& function, const Tensors& inputs) {
   Tensors leaves;
   for (const auto& x : inputs) leaves.push_back(x.detach().clone().set_requires_grad(true));
-  const at::AutoGradMode grad_mode(true);
+  const c10::AutoGradMode grad_mode(true);
   weighed(function(leaves)).backward();
   Tensors result;
   for (const auto& leaf : leaves) result.push_back(leaf.grad());
@@ -54,7 +55,7 @@ void expect_gradients(const Function& function, const Tensors& inputs) {
         Tensors moved;
         for (const auto& x : inputs) moved.push_back(x.detach().clone());
         moved[i].view({-1})[k] += by;
-        const at::NoGradGuard no_grad;
+        const c10::NoGradGuard no_grad;
         return weighed(function(moved)).item<double>();
       };
       const double numeric = (shifted(kStep) - shifted(-kStep)) / (2 * kStep);

@@ -57,7 +57,7 @@ TEST(Dropout, ScalesWhatStaysAndTheGradientFallsWhereTheResultDid) {
       // Rows of a larger matrix: elements count in the order of the shape, whatever the strides.
       const auto whole = at::arange(1, 61, at::TensorOptions(dtype).device(device)).view({6, 10});
       const auto x = whole.narrow(1, 2, 7).detach().set_requires_grad(true);
-      const at::AutoGradMode grad_mode(true);
+      const c10::AutoGradMode grad_mode(true);
       const auto y = drop(x, 0.4, 11);
       const auto falls = dropped(42, 0.4, 11, at::kCPU).view({6, 7});
       const auto expected = x.detach().cpu().mul(1 / 0.6).masked_fill_(falls, 0);

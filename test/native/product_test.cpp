@@ -1,5 +1,6 @@
 // Products of bf16 on processors without hardware for them: the widened path against fp64 truth and against
 // libtorch's own, forward and backward, on every processor; and what decides which path is taken.
+#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -70,7 +71,7 @@ TEST(Product, WidenedGradients) {
   const auto x = noise({2, 40, 33}), weight = noise({21, 33}), bias = noise({21}), dy = noise({2, 40, 21});
   const auto leaf = [](const at::Tensor& t) { return t.clone().set_requires_grad(true); };
   const auto own_x = leaf(x), own_weight = leaf(weight), own_bias = leaf(bias);
-  const at::AutoGradMode grad_mode(true);
+  const c10::AutoGradMode grad_mode(true);
   const auto out = widened_linear(own_x, own_weight, own_bias);
   out.backward(dy);
   const auto rows = x.view({80, 33}), dy_rows = dy.view({80, 21});

@@ -210,8 +210,12 @@ TEST(StepEngine, MemoryThatRunsOutAnywhereInASharedStepHoldsNobodyUp) {
   for (int64_t n = 0; n < count; n += 3) {
     const auto [_, ids] = ask(n);
     // A failure of a shared step is nobody's in particular: each goes on alone, and with memory again.
-    if (!ids.first.empty()) EXPECT_EQ(ids.first, wanted.first) << n;
-    if (!ids.second.empty()) EXPECT_EQ(ids.second, wanted.second) << n;
+    if (!ids.first.empty()) {
+      EXPECT_EQ(ids.first, wanted.first) << n;
+    }
+    if (!ids.second.empty()) {
+      EXPECT_EQ(ids.second, wanted.second) << n;
+    }
     if (HasFailure()) return;
   }
 }
