@@ -82,7 +82,9 @@ async function trainHere(
   using interrupt = onInterrupt(() => {
     run.stop();
     if (isLeader)
-      streams.stderr.write('\nending after this update and saving; Ctrl-C again to stop at once\n');
+      streams.stderr.write(
+        '\nsaving what is done and ending; Ctrl-C again to end without saving\n',
+      );
   });
   try {
     const result = await (isLeader ? report(run, streams) : run);

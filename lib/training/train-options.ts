@@ -43,7 +43,7 @@ export interface TrainOptions {
   readonly validate?: OwnValidation | undefined;
   /** This process's place in a job of several. @default what torchrun or Slurm have set, if anything */
   readonly job?: JobEnvironment | undefined;
-  /** Ends the run at once, without saving; `run.stop()` ends it after the update under way. */
+  /** Ends the run at once, without saving; `run.stop()` saves every whole update first. */
   readonly signal?: AbortSignal | undefined;
 }
 

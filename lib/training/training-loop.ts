@@ -43,6 +43,8 @@ export class TrainingLoop {
   readonly #job: Job;
   readonly #aside: SetAside;
   readonly #validation: Validation;
+  /** Raised where the run ends early, with or without saving. */
+  readonly #ending: AbortSignal;
   readonly #startedAt = performance.now();
   #state: TrainerState;
   #samplesDone = 0;
@@ -63,9 +65,11 @@ export class TrainingLoop {
     this.#setup = setup;
     this.#job = job;
     this.#aside = new SetAside(setup.samples, options.onInvalid === 'skip');
+    const { signal } = options;
+    this.#ending = AbortSignal.any([run.stopSignal, ...(signal === undefined ? [] : [signal])]);
     this.#validation = new Validation({
       ...{ recipe, job, set: setup.validation, own: options.validate, trainer: setup.trainer },
-      ...{ signal: options.signal, output: options.output },
+      ...{ signal, output: options.output },
       write: (directory) => this.#writeWeights(directory),
       onLost: ({ index, problems }) => this.#emit({ type: 'skip', record: index, problems }),
     });
@@ -111,6 +115,7 @@ export class TrainingLoop {
       this.#options.signal?.throwIfAborted();
       if (await this.#agreeOnUpdate(plan, batches.flat())) break;
       const done = await this.#update(plan, batches);
+      if (done === undefined) break;
       await this.#log(plan, done, files);
       const isBest = await this.#validate(plan, files);
       const { saveEvery } = this.#recipe;
@@ -147,7 +152,7 @@ export class TrainingLoop {
   async #update(
     plan: UpdatePlan,
     batches: readonly (readonly LoadedSample[])[],
-  ): Promise<UpdateOutcome> {
+  ): Promise<UpdateOutcome | undefined> {
     const { samples, trainer } = this.#setup;
     const isUsed = (index: number): boolean => this.#aside.isUsed(index);
     const loaded = batches.map((batch) =>
@@ -156,8 +161,9 @@ export class TrainingLoop {
     const done = await runUpdate({
       ...{ trainer, plan, loaded, samples, isUsed, totalSteps: this.#state.totalSteps },
       ...{ recipe: this.#recipe, signal: this.#options.signal, job: this.#job },
-      isStopping: () => this.#run.isStopping,
+      ...{ stopSignal: this.#run.stopSignal, ending: this.#ending },
     });
+    if (done === undefined) return undefined;
     this.#samplesDone += done.samples;
     this.#tokensDone += done.tokens;
     this.#peakBytes = Math.max(this.#peakBytes, done.peakBytes);

@@ -2,5 +2,8 @@
 import type { JobRun } from '../jobs/index.js';
 import type { TrainingEvent, TrainingResult } from './events.js';
 
-/** `stop()` ends the run after the update under way, with a checkpoint to resume from. */
+/**
+ * `stop()` ends the run with a checkpoint of every whole update to resume from: at once within an update, which is left
+ * undone; in a job of several processes after the update under way.
+ */
 export type TrainingRun = JobRun<TrainingEvent, TrainingResult>;

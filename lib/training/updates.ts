@@ -80,12 +80,22 @@ export interface UpdateInput {
   readonly recipe: TrainingRecipe;
   readonly signal: AbortSignal | undefined;
   readonly job: Job;
-  /** Asked once, when the update is done. */
-  readonly isStopping: () => boolean;
+  /** Raised when the run is asked to end. */
+  readonly stopSignal: AbortSignal;
+  /** Raised by either of the two. */
+  readonly ending: AbortSignal;
 }
 
-export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome> {
+/**
+ * A process alone leaves the update under way undone when it is asked to end: no parameter has changed, and the resumed run
+ * makes the same update again. The ranks of a job, which agree on an end between updates only, make it whole.
+ *
+ * @returns undefined for an update left undone
+ */
+export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome | undefined> {
   const { trainer, plan, loaded, samples, isUsed, totalSteps, recipe, signal, job } = input;
+  const { stopSignal, ending } = input;
+  const leavesUndone = job.size === 1;
   const denominators = denominatorsOfRank(plan, samples, recipe.lossNormalisation, job, isUsed);
   const learningRate = learningRateAt(plan.update, totalSteps, recipe);
   let loss = 0;
@@ -100,14 +110,14 @@ export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome> {
         draw: plan.update * DRAWS_PER_UPDATE + k * job.size + job.rank,
         isLast: k === loaded.length - 1,
       });
-      const result = await settle(work, signal);
+      const result = await settle(work, leavesUndone ? ending : signal);
       loss += result.loss;
       tokens += result.tokens;
     }
     const updating = trainer.update({ learningRate, maxGradNorm: recipe.maxGradNorm });
     const { gradNorm, peakBytes } = await settle(updating, signal);
     const count = loaded.reduce((sum, batch) => sum + batch.length, 0);
-    const sums = await job.sum([loss, count, tokens, input.isStopping() ? 1 : 0]);
+    const sums = await job.sum([loss, count, tokens, stopSignal.aborted ? 1 : 0]);
     const [allLoss = 0, allSamples = 0, allTokens = 0, stopping = 0] = sums;
     return {
       ...{ loss: allLoss, gradNorm, learningRate, peakBytes },
@@ -115,6 +125,7 @@ export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome> {
     };
   } catch (error) {
     signal?.throwIfAborted();
+    if (leavesUndone && error === stopSignal.reason) return undefined;
     throw fromNative(error);
   }
 }

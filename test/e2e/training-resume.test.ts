@@ -105,6 +105,28 @@ describe('end to end: resuming with other inputs', function () {
     writeData('A plain red square.');
   });
 
+  it('a stop within an update leaves it undone; going on ends as the unbroken run does', async () => {
+    const record = (JSON.parse(readFileSync(at('begun', 'data.json'), 'utf8')) as object[])[0];
+    // 24 micro-batches an update, which begins when the one before is told of: long enough for the stop to come within it.
+    const data = at('begun', 'long.json');
+    writeFileSync(data, JSON.stringify(Array<unknown>(24).fill(record)));
+    const recipe = { ...options('begun').recipe, batchSize: 1, accumulation: 24, saveEvery: 0 };
+    const started = (name: string) =>
+      train(options('begun', { recipe, data, output: at('begun', name) }));
+    const run = started('stopped');
+    for await (const event of run) if (event.type === 'step') setTimeout(() => run.stop(), 40);
+    const { steps, isComplete, checkpoint } = await run;
+    assert.deepEqual(
+      { steps, isComplete, checkpoint },
+      { steps: 1, isComplete: false, checkpoint: at('begun', 'stopped', 'checkpoint-1') },
+    );
+    assert.equal((await started('stopped')).steps, STEPS);
+    assert.equal((await started('unbroken')).steps, STEPS);
+    const weights = (name: string): Buffer =>
+      readFileSync(at('begun', name, 'adapter_model.safetensors'));
+    assert.deepEqual(weights('stopped'), weights('unbroken'));
+  });
+
   it('a folder of an older version is refused with its reason', async () => {
     const path = at('begun', 'run', 'checkpoint-1', 'trainer_state.json');
     const own = readFileSync(path, 'utf8');
