@@ -157,10 +157,11 @@ export async function saveCheckpoint(
 const ENTRY_FILES = ['adapter_config.json', 'config.json'];
 
 /**
- * Puts the run's result at the top of its folder: each file replaces an older one only when all are written, and
- * the one that makes them an adapter or a model comes last.
+ * Puts the run's result at the top of its folder once all of it is on the disk. The file that makes an older result an
+ * adapter or a model goes first and the new one's comes last, so that no instant has a folder that loads as a mixture
+ * of both: a kill among the renames leaves one that is neither, and the same command writes the result again.
  *
- * @throws TrainingError FACELLM_RUN_WRITE; older files are untouched
+ * @throws TrainingError FACELLM_RUN_WRITE; an older result is untouched unless it was a rename that failed
  */
 export async function saveResult(
   output: string,
@@ -168,9 +169,16 @@ export async function saveResult(
 ): Promise<void> {
   await writeBeside(join(output, RESULT), write, async (partial) => {
     const names = await readdir(partial);
-    const isEntry = (name: string): boolean => ENTRY_FILES.includes(name);
-    const ordered = [...names.filter((name) => !isEntry(name)), ...names.filter(isEntry)];
-    for (const name of ordered) await rename(join(partial, name), join(output, name));
+    const entries = names.filter((name) => ENTRY_FILES.includes(name));
+    const others = names.filter((name) => !entries.includes(name));
+    const move = async (moved: readonly string[]): Promise<void> => {
+      for (const name of moved) await rename(join(partial, name), join(output, name));
+      await syncFolder(output);
+    };
+    for (const name of entries) await rm(join(output, name), { force: true });
+    await syncFolder(output);
+    await move(others);
+    await move(entries);
     await rm(partial, { recursive: true });
   });
 }
