@@ -60,6 +60,23 @@ describe('golden: images', () => {
     assert.throws(() => addon.chooseTileGrid(5, 5, 448, 9, 3), { code: 'FACELLM_INVALID_ARGUMENT' });
   });
 
+  it('a grid of tiles that is no grid is told, whatever number a caller gives', async () => {
+    const image = { key: '', rgb: new Uint8Array(12), width: 2, height: 2, columns: 1, rows: 1, hasThumbnail: false };
+    for (const name of ['columns', 'rows'] as const) {
+      // Beyond an int, and beyond what may be cast to one at all.
+      for (const value of [NaN, Infinity, 1e20, 2 ** 32 + 1, -(2 ** 32) + 1, -1, 0, 1.5, 4097, '1', null, undefined, 1n]) {
+        const wrong = { ...image, [name]: value as number };
+        const isWhole = typeof value === 'number' && Number.isSafeInteger(value);
+        await assert.rejects(loadAddon().tilePixels(wrong, 56).promise, (error: { code: string; details: string[] }) => {
+          assert.equal(error.code, 'FACELLM_INVALID_ARGUMENT');
+          const text = isWhole ? 'image: expected 1 to 4096 columns and rows of tiles' : `image.${name}: expected a whole number`;
+          assert.ok(error.details.some((line) => line.startsWith(text)), `${String(value)}: ${error.details.join('\n')}`);
+          return true;
+        });
+      }
+    }
+  });
+
   it('a decoded PNG keeps its pixels', async () => {
     const { rgb, width, height } = await decodeImage(join(GOLDEN, 'infer-300m/images/face_square_0.png'));
     assert.deepEqual([width, height, rgb.length], [48, 48, 48 * 48 * 3]);
