@@ -74,7 +74,7 @@ export interface UpdateInput {
   readonly plan: UpdatePlan;
   /** Of this rank. */
   readonly loaded: LoadedUpdate;
-  readonly samples: SampleSet;
+  readonly samples: Pick<SampleSet, 'learntTokens'>;
   readonly isUsed: IsUsed;
   readonly totalSteps: number;
   readonly recipe: TrainingRecipe;

@@ -39,7 +39,7 @@ function interrupted(size: number, how: 'stop' | 'abort') {
     ...{ trainer, totalSteps: 2, recipe: facellm1b(), isUsed: () => true },
     plan: { update: 0, pass: 0, epoch: 1, microBatches },
     loaded: microBatches.map(() => [sample]),
-    samples: { learntTokens: (of: readonly number[]) => of.length } as UpdateInput['samples'],
+    samples: { learntTokens: (of) => of.length },
     ...{ signal: abort.signal, stopSignal: stop.signal },
     ending: AbortSignal.any([stop.signal, abort.signal]),
     job: {
