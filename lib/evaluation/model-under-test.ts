@@ -1,14 +1,9 @@
 /** What a benchmark needs of a model, so that tests can put another in its place. */
 import type { Dtype } from '../model/index.js';
-import type { EvaluationItem } from './types.js';
+import type { EvaluationItem, ItemOutcome } from './types.js';
 
 /** Facts about the prompt that an answer came from. */
-export interface AskedPrompt {
-  /** sha256 of the token ids. */
-  readonly promptHash: string;
-  readonly promptTokens: number;
-  readonly imageTokens: number;
-}
+export type AskedPrompt = Pick<ItemOutcome, 'promptHash' | 'promptTokens' | 'imageTokens'>;
 
 export interface TextAnswer extends AskedPrompt {
   readonly text: string;

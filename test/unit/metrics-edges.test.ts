@@ -11,7 +11,7 @@ import {
   macroF1,
   withinBinsCount,
 } from '../../lib/evaluation/metrics/classification.js';
-import { largestGap, SMALL_GROUP } from '../../lib/evaluation/metrics/groups.js';
+import { largestGap } from '../../lib/evaluation/metrics/groups.js';
 import {
   classificationIntervals,
   equalErrorRateInterval,
@@ -144,15 +144,16 @@ describe('groups', () => {
     );
     assert.equal(unknown, 1);
     const values = [
-      { group: 'a', count: 30, value: 0.75 },
-      { group: 'b', count: 30, value: 0.5 },
-      { group: 'tiny', count: 29, value: 0 },
-      { group: 'none', count: 90, value: undefined },
+      { name: 'a', isSmall: false, value: 0.75 },
+      { name: 'b', isSmall: false, value: 0.5 },
+      { name: 'tiny', isSmall: true, value: 0 },
+      { name: 'none', isSmall: false, value: undefined },
     ];
-    assert.deepEqual(largestGap(values, SMALL_GROUP), { gap: 0.25, highest: 'a', lowest: 'b' });
-    assert.equal(largestGap(values, 1)?.lowest, 'tiny');
-    assert.equal(largestGap(values.slice(1), SMALL_GROUP), undefined);
-    assert.equal(largestGap([], SMALL_GROUP), undefined);
+    const gapOf = (all: typeof values) => largestGap(all, ({ value }) => value);
+    assert.deepEqual(gapOf(values), { gap: 0.25, highest: 'a', lowest: 'b' });
+    assert.equal(gapOf(values.map((one) => ({ ...one, isSmall: false })))?.lowest, 'tiny');
+    assert.equal(gapOf(values.slice(1)), undefined);
+    assert.equal(gapOf([]), undefined);
   });
 });
 

@@ -1,7 +1,7 @@
 /** A benchmark from a labelled folder: each picture is asked about each attribute that its labels tell. */
+import type { PictureRow } from '../../data/labels/picture-rows.js';
 import { createError } from '../../errors.js';
 import {
-  type LabelledPicture,
   type LabelledPictures,
   type LabelledPicturesOptions,
   readLabelledPictures,
@@ -26,7 +26,7 @@ export interface AttributesOptions
 const ATTRIBUTE_TAG = 'attribute';
 
 /** One picture's questions; none where its label is unknown or ignored. */
-function itemsOf({ file, path, cells }: LabelledPicture, layout: Layout): EvaluationItem[] {
+function itemsOf({ file, path, cells }: PictureRow, layout: Layout): EvaluationItem[] {
   const groups = groupsOf(layout.groups, cells);
   return layout.attributes.flatMap(({ definition, column }) => {
     const answer = answerOf(definition, cells[column] ?? '');
@@ -47,7 +47,7 @@ function itemsOf({ file, path, cells }: LabelledPicture, layout: Layout): Evalua
 /** What was left out, attribute by attribute. */
 function notesOf(
   { skipped, layout }: LabelledPictures<Layout>,
-  pictures: readonly LabelledPicture[],
+  pictures: readonly PictureRow[],
 ): string[] {
   const notes = skipped === 0 ? [] : [`${skipped} faulty row(s) of the label file were left out`];
   for (const { definition, column } of layout.attributes) {

@@ -30,18 +30,6 @@ export interface Grouping {
   readonly gaps: Readonly<Partial<Record<FigureName, Gap | undefined>>>;
 }
 
-function gapsOf(groups: readonly GroupFigures[], minCount: number): Grouping['gaps'] {
-  const gaps = FIGURE_NAMES.map((figure) => {
-    const values = groups.map(({ name, figures }) => ({
-      group: name,
-      count: figures.count,
-      value: figures[figure]?.value,
-    }));
-    return [figure, largestGap(values, minCount)] as const;
-  });
-  return Object.fromEntries(gaps);
-}
-
 function groupingOf(
   by: readonly GroupColumn[],
   answers: readonly ScoredAnswer[],
@@ -55,12 +43,10 @@ function groupingOf(
     isSmall: items.length < smallGroup,
     figures: figuresOf(items, definition),
   }));
-  return {
-    by: by.map(({ name }) => name),
-    unknown,
-    groups,
-    gaps: gapsOf(groups, smallGroup),
-  };
+  const gaps = FIGURE_NAMES.map((figure) => {
+    return [figure, largestGap(groups, ({ figures }) => figures[figure]?.value)] as const;
+  });
+  return { by: by.map(({ name }) => name), unknown, groups, gaps: Object.fromEntries(gaps) };
 }
 
 /** Each column alone, and all of them crossed; groupings without a picture are left out. */

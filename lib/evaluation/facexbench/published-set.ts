@@ -5,6 +5,8 @@
  * by their content; of the others only the names and the sums are held here.
  */
 
+import type { FolderFile } from './question-folder.js';
+
 export const CATEGORIES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   bias_fairness: { age: 500, gender: 500, race: 500 },
   face_recognition: { hr_fr: 400, lr_fr: 100, celebrity_identification: 300 },
@@ -48,14 +50,7 @@ export const KNOWN_CONTENT: Readonly<
 };
 
 /** A question file, as far as the set's completeness goes. */
-export interface SetMember {
-  /** With its ending. */
-  readonly name: string;
-  /** As {@link KNOWN_CONTENT}. */
-  readonly contentHash: string;
-  readonly task: string;
-  readonly questionCount: number;
-}
+export type SetMember = Pick<FolderFile, 'name' | 'contentHash' | 'task' | 'questionCount'>;
 
 /**
  * What separates a set of files from the published one, a sentence each; nothing if it is complete.

@@ -41,98 +41,95 @@ function define(
   return { name, question, choices, ignoredLabels: [...unanswered, ...moreIgnored], ...rest };
 }
 
-const GENDER = define('gender', {
-  readings: {
-    Male: { synonyms: ['man', 'men', 'boy', 'gentleman', 'masculine', 'he', 'him', 'his'] },
-    Female: { synonyms: ['woman', 'women', 'girl', 'lady', 'feminine', 'she', 'her', 'hers'] },
-  },
-});
-
-const AGE = define('age', {
-  columns: ['age', 'age_bracket'],
-  isOrdinal: true,
-  needsPerson: ['baby', 'infant', 'newborn', 'toddler', 'child', 'teenager', 'teen', 'adolescent'],
-  readings: {
-    '0-2': { years: [0, 2], synonyms: ['baby', 'infant', 'newborn', 'toddler'] },
-    '3-9': { years: [3, 9], synonyms: ['child'] },
-    '10-19': {
-      years: [10, 19],
-      synonyms: ['teenager', 'teenage', 'teen', 'teens', 'adolescent'],
-    },
-    '20-29': { years: [20, 29], synonyms: ['twenties'] },
-    '30-39': { years: [30, 39], synonyms: ['thirties'] },
-    '40-49': { years: [40, 49], synonyms: ['forties'] },
-    '50-59': { years: [50, 59], synonyms: ['fifties'] },
-    '60-69': { years: [60, 69], synonyms: ['sixties'] },
-    'more than 70': { years: [70, 120], synonyms: ['seventies', 'eighties', 'nineties'] },
-  },
-});
-
-const RACE = define('race', {
-  needsPerson: 'all',
-  readings: {
-    White: { synonyms: ['Caucasian', 'European'] },
-    Black: { synonyms: ['African', 'African American'] },
-    'Latino or Hispanic': {
-      synonyms: ['Latino_Hispanic', 'Latino', 'Latina', 'Latinx', 'Hispanic'],
-    },
-    'East Asian': { synonyms: ['Chinese', 'Japanese', 'Korean'] },
-    'Southeast Asian': {
-      synonyms: ['South-East Asian', 'Vietnamese', 'Thai', 'Filipino', 'Indonesian', 'Malay'],
-    },
-    Indian: { synonyms: ['South Asian'] },
-    'Middle Eastern': {
-      moreLabels: ['West Asian'],
-      synonyms: ['West Asian', 'Arab', 'Arabic', 'Persian'],
-    },
-  },
-  // Said by people of themselves in the London set; no single choice is right.
-  moreIgnored: ['East Asian/White'],
-});
-
-const SMILE = define('smile', {
-  columns: ['smile', 'expression'],
-  needsPerson: ['neutral', 'serious', 'stern'],
-  readings: {
-    smiling: { synonyms: ['smile', 'smiles', 'grinning', 'grin', 'yes'] },
-    'not smiling': {
-      synonyms: ['unsmiling', 'neutral', 'serious', 'stern', 'no'],
-      negationOf: ['smiling', 'smile', 'smiles', 'grinning', 'grin'],
-    },
-  },
-});
-
-const EXPRESSION = define('expression', {
-  needsPerson: ['neutral', 'calm', 'serious', 'happy', 'cheerful'],
-  readings: {
-    neutral: { synonyms: ['calm', 'serious', 'expressionless'] },
-    happy: {
-      synonyms: ['happiness', 'smiling', 'smile', 'smiles', 'joyful', 'joy', 'cheerful'],
-    },
-    sad: { synonyms: ['sadness', 'unhappy', 'sorrowful'] },
-    angry: { synonyms: ['anger', 'annoyed', 'furious'] },
-  },
-});
-
-const EYEWEAR = define('eyewear', {
-  readings: {
-    'no glasses': {
-      synonyms: ['none', 'nothing', 'no eyewear', 'no eyeglasses', 'no sunglasses'],
-      negationOf: ['eyewear', 'glasses', 'eyeglasses', 'spectacles', 'sunglasses'],
-    },
-    eyeglasses: { synonyms: ['glasses', 'eye glasses', 'spectacles', 'reading glasses'] },
-    sunglasses: { synonyms: ['sun glasses', 'dark glasses', 'tinted glasses', 'shades'] },
-  },
-});
-
 /** In the order of tables. */
 export const BUILT_IN_ATTRIBUTES: Readonly<Record<BuiltInAttribute, AttributeDefinition>> = {
-  gender: GENDER,
-  age: AGE,
-  race: RACE,
-  smile: SMILE,
-  expression: EXPRESSION,
-  eyewear: EYEWEAR,
+  gender: define('gender', {
+    readings: {
+      Male: { synonyms: ['man', 'men', 'boy', 'gentleman', 'masculine', 'he', 'him', 'his'] },
+      Female: { synonyms: ['woman', 'women', 'girl', 'lady', 'feminine', 'she', 'her', 'hers'] },
+    },
+  }),
+  age: define('age', {
+    columns: ['age', 'age_bracket'],
+    isOrdinal: true,
+    needsPerson: [
+      'baby',
+      'infant',
+      'newborn',
+      'toddler',
+      'child',
+      'teenager',
+      'teen',
+      'adolescent',
+    ],
+    readings: {
+      '0-2': { years: [0, 2], synonyms: ['baby', 'infant', 'newborn', 'toddler'] },
+      '3-9': { years: [3, 9], synonyms: ['child'] },
+      '10-19': {
+        years: [10, 19],
+        synonyms: ['teenager', 'teenage', 'teen', 'teens', 'adolescent'],
+      },
+      '20-29': { years: [20, 29], synonyms: ['twenties'] },
+      '30-39': { years: [30, 39], synonyms: ['thirties'] },
+      '40-49': { years: [40, 49], synonyms: ['forties'] },
+      '50-59': { years: [50, 59], synonyms: ['fifties'] },
+      '60-69': { years: [60, 69], synonyms: ['sixties'] },
+      'more than 70': { years: [70, 120], synonyms: ['seventies', 'eighties', 'nineties'] },
+    },
+  }),
+  race: define('race', {
+    needsPerson: 'all',
+    readings: {
+      White: { synonyms: ['Caucasian', 'European'] },
+      Black: { synonyms: ['African', 'African American'] },
+      'Latino or Hispanic': {
+        synonyms: ['Latino_Hispanic', 'Latino', 'Latina', 'Latinx', 'Hispanic'],
+      },
+      'East Asian': { synonyms: ['Chinese', 'Japanese', 'Korean'] },
+      'Southeast Asian': {
+        synonyms: ['South-East Asian', 'Vietnamese', 'Thai', 'Filipino', 'Indonesian', 'Malay'],
+      },
+      Indian: { synonyms: ['South Asian'] },
+      'Middle Eastern': {
+        moreLabels: ['West Asian'],
+        synonyms: ['West Asian', 'Arab', 'Arabic', 'Persian'],
+      },
+    },
+    // Said by people of themselves in the London set; no single choice is right.
+    moreIgnored: ['East Asian/White'],
+  }),
+  smile: define('smile', {
+    columns: ['smile', 'expression'],
+    needsPerson: ['neutral', 'serious', 'stern'],
+    readings: {
+      smiling: { synonyms: ['smile', 'smiles', 'grinning', 'grin', 'yes'] },
+      'not smiling': {
+        synonyms: ['unsmiling', 'neutral', 'serious', 'stern', 'no'],
+        negationOf: ['smiling', 'smile', 'smiles', 'grinning', 'grin'],
+      },
+    },
+  }),
+  expression: define('expression', {
+    needsPerson: ['neutral', 'calm', 'serious', 'happy', 'cheerful'],
+    readings: {
+      neutral: { synonyms: ['calm', 'serious', 'expressionless'] },
+      happy: {
+        synonyms: ['happiness', 'smiling', 'smile', 'smiles', 'joyful', 'joy', 'cheerful'],
+      },
+      sad: { synonyms: ['sadness', 'unhappy', 'sorrowful'] },
+      angry: { synonyms: ['anger', 'annoyed', 'furious'] },
+    },
+  }),
+  eyewear: define('eyewear', {
+    readings: {
+      'no glasses': {
+        synonyms: ['none', 'nothing', 'no eyewear', 'no eyeglasses', 'no sunglasses'],
+        negationOf: ['eyewear', 'glasses', 'eyeglasses', 'spectacles', 'sunglasses'],
+      },
+      eyeglasses: { synonyms: ['glasses', 'eye glasses', 'spectacles', 'reading glasses'] },
+      sunglasses: { synonyms: ['sun glasses', 'dark glasses', 'tinted glasses', 'shades'] },
+    },
+  }),
 };
 
 /** The attribute of that name, if there is one. */

@@ -29,14 +29,12 @@ export interface LabelledPicturesOptions
   readonly columns?: Readonly<Record<string, string>> | undefined;
 }
 
-export type LabelledPicture = PictureRow;
-
 export interface LabelledPictures<Layout> {
   readonly file: LabelFile;
   /** Where the file says what. */
   readonly layout: Layout;
   /** In the order of the CSV; never empty. */
-  readonly pictures: readonly LabelledPicture[];
+  readonly pictures: readonly PictureRow[];
   /** Rows left out as faulty; 0 unless `onInvalid` is 'skip'. */
   readonly skipped: number;
 }

@@ -6,13 +6,6 @@
  */
 export const SMALL_GROUP = 30;
 
-export interface GroupValue {
-  readonly group: string;
-  readonly count: number;
-  /** undefined where the figure does not exist. */
-  readonly value: number | undefined;
-}
-
 export interface Gap {
   readonly gap: number;
   readonly highest: string;
@@ -20,15 +13,19 @@ export interface Gap {
 }
 
 /**
- * Largest difference between two groups, the first named among equals; undefined unless two groups that are
- * large enough have the figure.
+ * Largest difference between two groups, the first named among equals; undefined unless two groups that are not
+ * small have the figure.
  *
- * @param minCount smaller groups are left out
+ * @param valueOf undefined where the figure does not exist
  */
-export function largestGap(values: readonly GroupValue[], minCount: number): Gap | undefined {
-  const eligible = values.flatMap(({ group, count, value }) =>
-    count >= minCount && value !== undefined ? [{ group, value }] : [],
-  );
+export function largestGap<G extends { readonly name: string; readonly isSmall: boolean }>(
+  groups: readonly G[],
+  valueOf: (group: G) => number | undefined,
+): Gap | undefined {
+  const eligible = groups.flatMap((group) => {
+    const value = group.isSmall ? undefined : valueOf(group);
+    return value === undefined ? [] : [{ group: group.name, value }];
+  });
   const [first, ...others] = eligible;
   if (first === undefined || others.length === 0) return undefined;
   const highest = others.reduce((a, b) => (b.value > a.value ? b : a), first);

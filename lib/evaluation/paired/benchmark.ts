@@ -42,17 +42,8 @@ export async function pairedBenchmark(parts: PairedBenchmark): Promise<Benchmark
     sources: [sourceOf(options.data, file), ...sources],
     report: async (runs, output, how) => {
       checkRuns(items, runs);
-      return report({
-        ...how,
-        ...settings,
-        runs,
-        output,
-        items,
-        notes,
-        isPartial,
-        readings,
-        groups,
-      });
+      const what = { items, notes, isPartial, readings, groups };
+      return report({ ...how, ...settings, ...what, runs, output });
     },
   };
 }

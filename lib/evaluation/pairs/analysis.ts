@@ -114,19 +114,10 @@ function groupingOf(
       common: commonRates(items, threshold),
     };
   });
-  const gapOf = (valueOf: (group: GroupPairFigures) => number | undefined): Gap | undefined =>
-    largestGap(
-      groups.map((group) => ({
-        group: group.name,
-        count: Math.min(group.genuine, group.impostor),
-        value: valueOf(group),
-      })),
-      smallGroup,
-    );
   const gaps = {
-    equalErrorRate: gapOf(({ equalErrorRate: eer }) => eer?.value),
-    tmr: gapOf(({ common }) => common?.tmr?.value),
-    fmr: gapOf(({ common }) => common?.fmr?.value),
+    equalErrorRate: largestGap(groups, ({ equalErrorRate: eer }) => eer?.value),
+    tmr: largestGap(groups, ({ common }) => common?.tmr?.value),
+    fmr: largestGap(groups, ({ common }) => common?.fmr?.value),
   };
   return { by, others, groups, gaps };
 }

@@ -1,6 +1,6 @@
 /** Where pairs come from: a published list, or people drawn from a label file; and what groups pictures are in. */
 import { existingFolder, findPictures } from '../../data/labels/image-folder.js';
-import type { RowProblem } from '../../data/labels/picture-rows.js';
+import type { PictureRow, RowProblem } from '../../data/labels/picture-rows.js';
 import { createError } from '../../errors.js';
 import {
   columnsOf,
@@ -10,11 +10,7 @@ import {
   placeGroups,
 } from '../labels/group-columns.js';
 import { findColumn, missingColumn } from '../labels/label-file.js';
-import {
-  type LabelledPicture,
-  type LabelledPicturesOptions,
-  readLabelledPictures,
-} from '../labels/labelled-pictures.js';
+import { type LabelledPicturesOptions, readLabelledPictures } from '../labels/labelled-pictures.js';
 import type { GroupColumn } from '../paired/groups.js';
 import type { EvaluationSource } from '../types.js';
 import { drawPairs } from './draw-pairs.js';
@@ -47,7 +43,7 @@ export interface PeopleOptions extends SourceOptions {
 
 /** The groups that pictures are in, and those that there are. */
 function grouped(
-  pictures: readonly LabelledPicture[],
+  pictures: readonly PictureRow[],
   placed: readonly PlacedGroup[],
 ): Pick<PairSource, 'groups' | 'columns'> {
   const groups = new Map(pictures.map(({ file, cells }) => [file, groupsOf(placed, cells)]));
@@ -70,7 +66,7 @@ export async function pairsOfPeople(options: PeopleOptions): Promise<PairSource>
       `${labels.path}: ${missingColumn(labels, name, 'people')} (columns.identity names another, \`pairs\` a list)`,
     );
   });
-  const identityOf = ({ cells }: LabelledPicture): string => cells[layout.identity] ?? '';
+  const identityOf = ({ cells }: PictureRow): string => cells[layout.identity] ?? '';
   const known = pictures.filter((picture) => identityOf(picture) !== '');
   const { groups, columns } = grouped(known, layout.placed);
   const poolOf = (one: string): string =>
