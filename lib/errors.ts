@@ -46,6 +46,7 @@ export const ERROR_CODES = [
   'FACELLM_DOWNLOAD_CORRUPT',
   'FACELLM_DOWNLOAD_WRITE',
   'FACELLM_QUESTIONS_INVALID',
+  'FACELLM_NO_FACE',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -173,6 +174,7 @@ const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
   FACELLM_DOWNLOAD_CORRUPT: DownloadError,
   FACELLM_DOWNLOAD_WRITE: DownloadError,
   FACELLM_QUESTIONS_INVALID: DataError,
+  FACELLM_NO_FACE: ImageError,
 };
 
 /** Builds the class that belongs to `code`. */

@@ -30,16 +30,16 @@ const LIB = {
   faces: ['binding', 'image'],
   chat: ['binding', 'image', 'tokenizer'],
   structured: [],
-  generation: ['binding', 'tokenizer', 'structured'],
+  generation: ['binding', 'faces', 'tokenizer', 'structured'],
   lora: ['binding', 'checkpoint'],
-  data: ['files', 'jobs', 'binding', 'image', 'chat', 'model'],
+  data: ['files', 'jobs', 'binding', 'image', 'faces', 'chat', 'model'],
   model: [
     ...['binding', 'image', 'faces', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
     ...['download', 'structured'],
   ],
   training: [
-    ...['files', 'jobs', 'binding', 'image', 'tokenizer', 'checkpoint', 'chat', 'lora', 'data'],
-    ...['model', 'distributed'],
+    ...['files', 'jobs', 'binding', 'image', 'faces', 'tokenizer', 'checkpoint', 'chat', 'lora'],
+    ...['data', 'model', 'distributed'],
   ],
   evaluation: [
     ...[
@@ -47,6 +47,7 @@ const LIB = {
       'jobs',
       'binding',
       'image',
+      'faces',
       'tokenizer',
       'checkpoint',
       'chat',
@@ -56,7 +57,7 @@ const LIB = {
     ...['data', 'model'],
   ],
   annotate: ['jobs', 'image', 'faces', 'generation', 'model', 'data', 'evaluation'],
-  serving: ['binding', 'image', 'tokenizer', 'chat', 'structured', 'generation', 'model'],
+  serving: ['binding', 'image', 'faces', 'tokenizer', 'chat', 'structured', 'generation', 'model'],
   cli: [
     ...[
       'binding',

@@ -2,7 +2,12 @@
 import { readFile } from 'node:fs/promises';
 
 import { FaceLlmError, ImageError } from '../errors.js';
-import { cutFaces, type FaceRecord, type ResolvedFaceOptions } from '../faces/index.js';
+import {
+  type AskedFaces,
+  cutFaces,
+  type FaceRecord,
+  type ResolvedFaceOptions,
+} from '../faces/index.js';
 import { sha256, systemCode } from '../files/index.js';
 import type { ItemResult } from '../generation/index.js';
 import { decodeImage, type ImageSource } from '../image/index.js';
@@ -13,6 +18,8 @@ import type { AnnotationQuestion } from './questions.js';
 export interface AnnotatingModel {
   /** Tells models apart whose answers may differ. */
   readonly fingerprint: string;
+  /** How faces are cut where the caller does not say: those of a model trained on chips. @default off */
+  readonly faces?: AskedFaces | 'off';
   choose(options: ChooseItemsOptions): Promise<readonly ItemResult[]>;
 }
 
@@ -73,12 +80,15 @@ function toAnswer(
 }
 
 async function ask(
-  { model, questions, signal }: Annotating,
+  { model, questions, faces, signal }: Annotating,
   image: ImageSource | readonly ImageSource[],
 ): Promise<Pick<AnnotationRow, 'status' | 'error' | 'answers'>> {
   try {
     const items = questions.map(({ name: id, question, choices }) => ({ id, question, choices }));
-    const results = await model.choose({ image, items, signal });
+    const results = await model.choose({
+      ...{ image, items, signal },
+      faces: faces === undefined ? 'off' : 'cropped',
+    });
     const answers = questions.map((one, i) => [one.name, toAnswer(one, results[i] as ItemResult)]);
     return {
       ...{ status: 'ok', error: null },

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type ParquetColumn, ParquetFile } from '../data/index.js';
 import { createError } from '../errors.js';
 import { rankFromEnvironment } from '../evaluation/index.js';
-import { type FaceOptions, faceOptions, resolveFaceOptions } from '../faces/index.js';
+import { type FaceOptions, faceOptions, faceSettings, resolveAskedFaces } from '../faces/index.js';
 import { AtomicFile, csvLine } from '../files/index.js';
 import { JobRun, prefetch } from '../jobs/index.js';
 import {
@@ -175,18 +175,17 @@ function outputsOf({ output }: AnnotateOptions): readonly [string, ...string[]] 
 async function run(options: AnnotateOptions, job: AnnotationRun): Promise<AnnotationResult> {
   const outputs = outputsOf(options);
   const questions = checkQuestions(options.questions);
-  const { model, faces = { which: 'each' }, limit, ahead = AHEAD, retryFailed = false } = options;
+  const { model, faces = {}, limit, ahead = AHEAD, retryFailed = false } = options;
   const { rank, worldSize } = rankFromEnvironment(options.environment);
   const signal = AbortSignal.any([job.stopSignal, ...(options.signal ? [options.signal] : [])]);
   setMaxListeners(0, signal); // a listener for each face under way
   const { root, files: listed } = await listPictures(options.input);
-  const resolved = faces === 'off' ? undefined : resolveFaceOptions({ which: 'each', ...faces });
+  // What is left open is as the model was trained, where that was on chips.
+  const resolved =
+    faces === 'off' ? undefined : resolveAskedFaces({ which: 'each', ...faces }, model.faces);
   const settings = {
     ...{ model: model.fingerprint, questions, limit: limit ?? null },
-    faces:
-      resolved === undefined
-        ? 'off'
-        : { ...resolved, detector: resolved.detector?.name ?? 'blazeface' },
+    faces: resolved === undefined ? 'off' : faceSettings(resolved),
   };
   const folder = `${outputs[0]}.work`;
   const files = await openWorkFolder(folder, settings, listed.slice(0, limit ?? listed.length));

@@ -4,7 +4,10 @@ export {
   type ChatContent,
   type ChatMessage,
   type ChatRole,
+  checkMessages,
   conversation,
+  hasTags,
+  IMAGE_TAG,
   imagesOf,
 } from './messages.js';
 export { type EncodedChat, encodeChat, type PromptSegment, type RenderedChat } from './segments.js';

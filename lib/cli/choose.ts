@@ -4,17 +4,29 @@
  */
 import { createError, InvalidArgumentError } from '../errors.js';
 import { jsonFault, parseJson, readDataText } from '../files/index.js';
-import type { ChoiceResult } from '../generation/index.js';
+import {
+  type ChoiceResult,
+  type FacesSeen,
+  facesOf,
+  type ItemResult,
+} from '../generation/index.js';
 import type { ChooseItem, FaceLlm } from '../model/index.js';
 import { loadOptions } from '../model/load.js';
 import { chooseItemsOptions, chooseOptions, idsOf } from '../model/requests.js';
 import { checkArguments } from '../options/index.js';
+import {
+  type AskedFaceFlags,
+  describeFaces,
+  faceTurns,
+  oneFace,
+  pictureOptions,
+} from './face-options.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
-import { loadOptionsOf, promptOptions } from './options.js';
+import { loadOptionsOf } from './options.js';
 import { type Console, table } from './output.js';
 import { withModel } from './with-model.js';
 
-export interface ChooseFlags extends ModelFlags, PromptFlags, OutputFlags {
+export interface ChooseFlags extends ModelFlags, PromptFlags, AskedFaceFlags, OutputFlags {
   readonly choices?: readonly string[];
   readonly items?: string;
 }
@@ -26,29 +38,58 @@ export async function runChoose(
   streams: Console,
 ): Promise<void> {
   const asked = await readQuestions(question, flags);
-  const shared = { image: photo, ...promptOptions(flags) };
-  const load = [loadOptions, loadOptionsOf(flags)] as const;
+  const shared = { image: photo, ...pictureOptions(flags) };
+  const checked = { ...shared, faces: oneFace(shared.faces) };
   // Before anything is fetched or loaded.
-  const what = 'the flags are wrong';
+  const load = [loadOptions, loadOptionsOf(flags)] as const;
+  if ('items' in asked) idsOf(asked.items);
   if ('items' in asked) {
-    const { items } = asked;
-    checkArguments(what, load, [chooseItemsOptions, { ...shared, items }]);
-    idsOf(items);
-    return withModel(flags, streams, async (model, signal) => {
-      const results = await model.choose({ ...shared, items, signal });
-      const listed = results.map((result) => ({ id: result.id, ...describe(result) }));
-      const object = { results: listed, timings: { load: model.info.loadMs } };
-      const texts = results.map(
-        (result, i) => `${result.id}: ${items[i]?.question}\n${tableOf(result)}`,
-      );
-      print(flags.json ? JSON.stringify(object) : texts.join('\n\n'), streams);
-    });
-  }
-  checkArguments(what, load, [chooseOptions, { ...shared, ...asked }]);
+    checkArguments('the flags are wrong', load, [chooseItemsOptions, { ...checked, ...asked }]);
+  } else checkArguments('the flags are wrong', load, [chooseOptions, { ...checked, ...asked }]);
   return withModel(flags, streams, async (model, signal) => {
-    const result = await model.choose({ ...shared, ...asked, signal });
-    print(flags.json ? JSON.stringify(describe(result, model)) : tableOf(result), streams);
+    const told: object[] = [];
+    for (const { face, faces } of await faceTurns([photo], shared.faces, signal)) {
+      const request = { ...shared, faces, signal };
+      const one =
+        'items' in asked
+          ? itemsTold(await model.choose({ ...request, ...asked }), asked.items, model)
+          : choiceTold(await model.choose({ ...request, ...asked }), model);
+      told.push(face === undefined ? one.json : { face, ...one.json });
+      if (flags.json === true) continue;
+      streams.stderr.write(describeFaces(one.faces));
+      print(face === undefined ? one.text : `face ${face}:\n${one.text}\n`, streams);
+    }
+    const isEach = typeof shared.faces === 'object' && shared.faces.which === 'each';
+    if (flags.json === true) print(JSON.stringify(isEach ? { results: told } : told[0]), streams);
   });
+}
+
+interface Told extends FacesSeen {
+  readonly json: object;
+  readonly text: string;
+}
+
+function choiceTold(result: ChoiceResult, model: FaceLlm): Told {
+  return { json: describe(result, model), text: tableOf(result), ...facesOf(result) };
+}
+
+function itemsTold(
+  results: readonly ItemResult[],
+  items: readonly ChooseItem[],
+  model: FaceLlm,
+): Told {
+  const seen = facesOf(results[0] ?? {});
+  return {
+    json: {
+      results: results.map((result) => ({ id: result.id, ...describe(result) })),
+      ...seen,
+      timings: { load: model.info.loadMs },
+    },
+    text: results
+      .map((result, i) => `${result.id}: ${items[i]?.question}\n${tableOf(result)}`)
+      .join('\n\n'),
+    ...seen,
+  };
 }
 
 type Asked =
@@ -86,6 +127,7 @@ function describe(result: ChoiceResult, model?: FaceLlm): object {
   }));
   return {
     ...{ choices, best: result.best.text, mass, entropy, promptTokens, imageTokens },
+    ...(model === undefined ? {} : facesOf(result)),
     timings: { ...(model === undefined ? {} : { load: model.info.loadMs }), ...timings },
     peakBytes,
   };

@@ -1,13 +1,13 @@
 /** Flags of `facellm evaluate`; help and usage errors load this file and no benchmark. */
 import { type Command, Option } from 'commander';
 
+import { addPictureOptions } from './face-options.js';
 import {
   addAdapterOption,
   addDeterministicOption,
   addEngineOptions,
   addJsonOption,
   addModelOptions,
-  addPromptOptions,
   wholeNumber,
 } from './options.js';
 
@@ -20,7 +20,7 @@ export function addEvaluateOptions(command: Command): Command {
     '--no-deterministic',
     'sooner where bf16 has no hardware; last digits depend on what was asked together (default: deterministic where it can be)',
   );
-  return addJsonOption(addPromptOptions(addAdapterOption(model)))
+  return addJsonOption(addPictureOptions(addAdapterOption(model)))
     .description(
       'score a model on a benchmark, and beside it the model with adapters or a tuned one; the same command ' +
         'goes on with an interrupted run',

@@ -11,13 +11,14 @@ import {
   type FaceXSetting,
   type ReadingChoice,
 } from '../evaluation/index.js';
+import { type AskedFaceFlags, pictureOptions } from './face-options.js';
 import { fetchModels } from './download-reporter.js';
 import { Interrupted, interruptSignal, onInterrupt } from './interrupt.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
-import { loadOptionsOf, promptOptions } from './options.js';
+import { loadOptionsOf } from './options.js';
 import { type Console, LoadReporter, table } from './output.js';
 
-export interface EvaluateFlags extends ModelFlags, PromptFlags, OutputFlags {
+export interface EvaluateFlags extends ModelFlags, PromptFlags, AskedFaceFlags, OutputFlags {
   readonly benchmark: BenchmarkName;
   readonly data: string;
   readonly adapter?: readonly string[];
@@ -58,7 +59,7 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
     ...{ onFailure, maxNewTokens, batchSize, seed },
     onInvalid: flags.skipInvalid ? 'skip' : 'error',
     charts: flags.charts,
-    prompt: promptOptions(flags),
+    prompt: pictureOptions(flags),
   });
   using interrupt = onInterrupt(() => {
     run.stop();

@@ -1,8 +1,22 @@
 /** Flags about faces, shared by the commands that look for them. */
 import { type Command, InvalidArgumentError as UsageError, Option } from 'commander';
 
-import type { FaceOptions, WhichFaces } from '../faces/index.js';
-import { decimal, wholeNumber } from './options.js';
+import { InvalidArgumentError } from '../errors.js';
+import {
+  detectFaces,
+  type FaceOptions,
+  type FacesRecord,
+  type PictureFaces,
+  type WhichFaces,
+} from '../faces/index.js';
+import type { PromptOptions } from '../model/index.js';
+import {
+  addPromptOptions,
+  decimal,
+  type PromptFlags,
+  promptOptions,
+  wholeNumber,
+} from './options.js';
 
 export interface FaceFlags {
   readonly faces?: WhichFaces | 'off';
@@ -13,7 +27,12 @@ export interface FaceFlags {
   readonly smallFaces?: boolean;
   readonly orientation?: 'exif' | 'auto';
   /** False with `--no-align`. */
-  readonly align: boolean;
+  readonly align?: boolean;
+}
+
+/** Of commands that ask about chips of faces. */
+export interface AskedFaceFlags extends FaceFlags {
+  readonly onNoFace?: 'error' | 'whole';
 }
 
 function which(text: string): WhichFaces | 'off' {
@@ -49,7 +68,94 @@ export function faceOptionsOf(flags: FaceFlags): FaceOptions {
   const given = {
     ...{ margin, size, minScore, minSide, smallFaces, orientation },
     which: faces === 'off' ? undefined : faces,
-    align: flags.align ? undefined : false,
+    align: flags.align === false ? false : undefined,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** Of commands that ask a model about pictures: how prompts are written, and whether faces are cut out. */
+export function addPictureOptions(command: Command): Command {
+  return addAskedFaceOptions(addPromptOptions(command));
+}
+
+export function addAskedFaceOptions(command: Command): Command {
+  return addFaceOptions(command, 'as the model was trained, else off').addOption(
+    new Option('--on-no-face <what>', 'see the whole picture then (default: error)').choices([
+      'error',
+      'whole',
+    ]),
+  );
+}
+
+const FLAGS: Readonly<Record<string, string>> = {
+  ...{ margin: '--margin', size: '--face-size', align: '--no-align', minScore: '--min-score' },
+  ...{ minSide: '--min-side', smallFaces: '--small-faces', orientation: '--orientation' },
+  onNoFace: '--on-no-face',
+};
+
+/** Undefined: as recorded. @throws InvalidArgumentError for flags about faces where none are asked for */
+export function askedFacesOf(flags: AskedFaceFlags): PictureFaces | undefined {
+  const { faces, onNoFace } = flags;
+  const given = { ...faceOptionsOf(flags), ...(onNoFace === undefined ? {} : { onNoFace }) };
+  if (faces !== undefined && faces !== 'off') return given;
+  const details = Object.keys(given).map((name) => `${FLAGS[name] ?? name}: give --faces main too`);
+  if (details.length === 0) return faces;
+  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'no faces are asked for', { details });
+}
+
+/** Flags to the API's prompt options; absent ones stay absent. */
+export function pictureOptions(
+  flags: PromptFlags & AskedFaceFlags,
+): Omit<PromptOptions, 'signal' | 'maxPixels'> {
+  return { ...promptOptions(flags), faces: askedFacesOf(flags) };
+}
+
+/** What a command asks once, or once for each face of its picture. */
+export interface FaceTurn {
+  /** With `--faces each`. */
+  readonly face: number | undefined;
+  readonly faces: PictureFaces | undefined;
+}
+
+/**
+ * One turn, or with `--faces each` one for each face of the one picture, from the left.
+ *
+ * @throws InvalidArgumentError for several pictures; ImageError
+ */
+export async function faceTurns(
+  pictures: readonly string[],
+  faces: PictureFaces | undefined,
+  signal?: AbortSignal,
+): Promise<readonly FaceTurn[]> {
+  if (typeof faces !== 'object' || faces.which !== 'each') return [{ face: undefined, faces }];
+  const [picture, ...others] = pictures;
+  if (picture === undefined || others.length > 0) {
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      '--faces each asks about the faces of one picture; give one, or --faces all',
+    );
+  }
+  const { onNoFace, ...looked } = faces;
+  const { used } = await detectFaces(picture, { ...looked, signal });
+  // Without a face the model's own rule says what becomes of the picture.
+  if (used.length === 0)
+    return [{ face: undefined, faces: { ...looked, onNoFace, which: 'main' } }];
+  return used.map((face) => ({ face, faces: { ...faces, which: face } }));
+}
+
+/** What is checked before anything is loaded. */
+export function oneFace(faces: PictureFaces | undefined): PictureFaces | undefined {
+  return typeof faces === 'object' && faces.which === 'each' ? { ...faces, which: 0 } : faces;
+}
+
+/** A line a picture, for people. */
+export function describeFaces(seen: readonly FacesRecord[] | undefined): string {
+  return (seen ?? [])
+    .map(({ found, used }) => {
+      const faces = found === 1 ? '1 face' : `${found} faces`;
+      return used.length === 0
+        ? `${faces} found, the whole picture asked about\n`
+        : `${faces} found, asked about ${used.length === 1 ? `number ${used[0]}` : `all ${used.length}`}\n`;
+    })
+    .join('');
 }

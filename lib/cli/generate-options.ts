@@ -1,6 +1,7 @@
 /** The flags of `facellm generate`, and their values checked before anything is read. */
 import { type Command, InvalidArgumentError as UsageError, Option } from 'commander';
 
+import { addAskedFaceOptions } from './face-options.js';
 import { addDeterministicOption, addEngineOptions, decimal, wholeNumber } from './options.js';
 
 type Pairs = Readonly<Record<string, string>>;
@@ -47,7 +48,7 @@ export function addGenerateOptions(command: Command): Command {
     .option('--seed <n>', 'of the wordings of the labels teacher (default: 0)', wholeNumber(0))
     .option('--device <name>', 'of our model: cpu, cuda or cuda:N (default: a GPU if usable)')
     .option('--threads <n>', 'of our model', count);
-  return addDeterministicOption(addEngineOptions(asking))
+  return addAskedFaceOptions(addDeterministicOption(addEngineOptions(asking)))
     .option('--concurrency <n>', 'requests at a time (default: 16 for an API)', count)
     .option('--requests-per-minute <n>', 'limit of the API', count)
     .option('--tokens-per-minute <n>', 'limit of the API', count)

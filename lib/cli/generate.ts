@@ -21,12 +21,14 @@ import { formatDuration, formatLeft, StatusLine } from '../progress/index.js';
 import { valueMap } from './generate-options.js';
 import { fetchModels } from './download-reporter.js';
 import { Interrupted, interruptSignal, onInterrupt } from './interrupt.js';
+import { type AskedFaceFlags, askedFacesOf } from './face-options.js';
 import type { EngineFlags } from './options.js';
 import type { Console } from './output.js';
 
 export interface GenerateFlags
   extends
     EngineFlags,
+    AskedFaceFlags,
     Omit<GenerateOptions, 'teacher' | 'prompts' | 'columns' | 'values' | 'onInvalid' | 'batch'> {
   readonly teacher: 'labels' | 'openai' | 'model';
   readonly prompts?: string;
@@ -64,6 +66,13 @@ function pricesOf({ priceInput, priceOutput }: GenerateFlags): TokenPrices | und
 
 async function createTeacher(flags: GenerateFlags): Promise<Teacher> {
   const { model, maxTokens, temperature, timeout, baseUrl, device, threads, seed } = flags;
+  const faces = askedFacesOf(flags);
+  if (flags.teacher !== 'model' && faces !== undefined) {
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      '--faces is for --teacher model; for an API write chips first: facellm faces ... --save-crops DIR',
+    );
+  }
   if (flags.teacher === 'labels') return labelsTeacher({ seed });
   if (flags.teacher === 'openai') {
     const timeoutMs = timeout === undefined ? undefined : timeout * 1000;
@@ -81,7 +90,7 @@ async function createTeacher(flags: GenerateFlags): Promise<Teacher> {
   }
   const { adapter, maxContext, maxRows, kvMemory, deterministic } = flags;
   const limits = { maxContext, maxRows, kvMemory, deterministic };
-  return modelTeacher({ model, maxTokens, load: { device, threads, adapter, ...limits } });
+  return modelTeacher({ model, maxTokens, faces, load: { device, threads, adapter, ...limits } });
 }
 
 function optionsOf(flags: GenerateFlags, teacher: Teacher): GenerateOptions {

@@ -14,7 +14,7 @@ import type { DownloadFlags } from './download.js';
 import type { EvaluateFlags } from './evaluate.js';
 import { addEvaluateOptions } from './evaluate-options.js';
 import type { AnnotateFlags } from './annotate.js';
-import { addFaceOptions } from './face-options.js';
+import { addFaceOptions, addPictureOptions } from './face-options.js';
 import type { FacesFlags } from './faces.js';
 import type { GenerateFlags } from './generate.js';
 import { addGenerateOptions } from './generate-options.js';
@@ -26,7 +26,6 @@ import {
   addEngineOptions,
   addJsonOption,
   addModelOptions,
-  addPromptOptions,
   decimal,
   DOWNLOAD,
   shardSize,
@@ -44,7 +43,7 @@ type Finish = (code: number) => void;
 /** Of commands that ask a model. */
 function addAskingOptions(command: Command): Command {
   const model = addDeterministicOption(addEngineOptions(addModelOptions(command)));
-  return addPromptOptions(addAdapterOption(model));
+  return addPictureOptions(addAdapterOption(model));
 }
 
 export function createProgram(finish: Finish): Command {
@@ -81,7 +80,7 @@ export function createProgram(finish: Finish): Command {
       await runChoose(photo, question, flags, process);
     });
 
-  addJsonOption(addPromptOptions(addEngineOptions(addModelOptions(program.command('plan')))))
+  addJsonOption(addPictureOptions(addEngineOptions(addModelOptions(program.command('plan')))))
     .description('tiles, tokens and memory of pictures, without loading weights')
     .argument('<photo...>', 'pictures')
     .action(async (photos: string[], flags: PlanFlags) => {

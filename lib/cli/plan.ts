@@ -2,18 +2,21 @@
 import { loadAddon } from '../binding/load.js';
 import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
 import type { Sampling } from '../generation/index.js';
+import { KnownFaces } from '../faces/index.js';
 import { planCheckpoint } from '../model/checkpoint-memory.js';
 import { loadOptions } from '../model/load.js';
 import { type Plan, planWith } from '../model/plan.js';
+import { embedOptions } from '../model/requests.js';
 import { readServingSettings, resolvePromptOptions } from '../model/serving-settings.js';
 import { fetchModels } from './download-reporter.js';
-import { checkFields } from '../options/index.js';
+import { checkArguments } from '../options/index.js';
 import { memoryLines } from './memory.js';
+import { type AskedFaceFlags, pictureOptions } from './face-options.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
-import { loadOptionsOf, promptOptions } from './options.js';
+import { loadOptionsOf } from './options.js';
 import { type Console, formatBytes, table } from './output.js';
 
-export interface PlanFlags extends ModelFlags, PromptFlags, OutputFlags {}
+export interface PlanFlags extends ModelFlags, PromptFlags, AskedFaceFlags, OutputFlags {}
 
 export async function runPlan(
   photos: readonly string[],
@@ -21,7 +24,12 @@ export async function runPlan(
   streams: Console,
 ): Promise<void> {
   const { subfolder } = flags;
-  const checked = checkFields(loadOptions, loadOptionsOf(flags), 'the flags are wrong');
+  const asked = pictureOptions(flags);
+  const [checked] = checkArguments(
+    'the flags are wrong',
+    [loadOptions, loadOptionsOf(flags)],
+    [embedOptions, asked],
+  );
   await fetchModels(flags.model, [], flags, streams.stderr);
   const directory = await resolveCheckpoint(
     flags.model,
@@ -31,14 +39,18 @@ export async function runPlan(
   const addon = loadAddon();
   const memory = await planCheckpoint(addon, directory, config, checked);
   const recorded = await readServingSettings(directory, 'FACELLM_CONFIG_INVALID');
-  const options = resolvePromptOptions(promptOptions(flags), recorded, config.layout);
-  const plan = await planWith(addon, config, memory, photos, options);
+  const options = resolvePromptOptions(asked, recorded, config.layout);
+  const plan = await planWith(addon, config, memory, photos, new KnownFaces(), options);
   if (flags.json) {
     streams.stdout.write(`${JSON.stringify(plan)}\n`);
     return;
   }
+  const names = photos.flatMap((photo, i) => {
+    const { used = [] } = plan.faces?.[i] ?? {};
+    return used.length === 0 ? [photo] : used.map((face) => `${photo} face ${face}`);
+  });
   const rows = plan.images.map((image, i) => [
-    photos[i] ?? '',
+    names[i] ?? '',
     `${image.width} x ${image.height}`,
     `${image.columns} x ${image.rows}${image.hasThumbnail ? ' + thumbnail' : ''}`,
     String(image.tiles),

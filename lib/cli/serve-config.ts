@@ -6,6 +6,7 @@ import { InvalidArgumentError } from '../errors.js';
 import { readDataText } from '../files/index.js';
 import { didYouMean } from '../options/describe.js';
 import type { ServeOptions, ServerLimits } from '../serving/index.js';
+import { askedFacesOf } from './face-options.js';
 import type { ServeFlags } from './serve-options.js';
 
 function wrong(file: string, details: readonly string[], cause?: unknown): Error {
@@ -139,6 +140,7 @@ export function serveOptions(
     extraFormats: flags.allowFormat,
     defaultTemperature: flags.defaultTemperature,
     unknownFields: flags.unknownFields,
+    faces: askedFacesOf(flags),
     metricsPrefix: flags.metricsPrefix,
     limits: Object.fromEntries(given),
   };

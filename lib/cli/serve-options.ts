@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 
 import type { WeightForm } from '../model/index.js';
+import { addAskedFaceOptions, type AskedFaceFlags } from './face-options.js';
 import { decimal, weightsOption, wholeNumber } from './options.js';
 
 /** Flag, what stands for its value, what it says, and how it is read. */
@@ -36,7 +37,7 @@ const NUMBERS: readonly (readonly [flag: string, text: string, least: number])[]
   ['--max-connections <n>', '(default: 1024)', 1],
 ];
 
-export interface ServeFlags {
+export interface ServeFlags extends AskedFaceFlags {
   readonly model?: string;
   readonly subfolder?: string;
   readonly device?: string;
@@ -126,5 +127,5 @@ export function addServeOptions(command: Command): Command {
     .option('--threads <n>', 'threads of the engine', wholeNumber(1))
     .option('--no-mmap', 'copy the weights instead of mapping their files');
   for (const [flag, text, least] of NUMBERS) command.option(flag, text, wholeNumber(least));
-  return command;
+  return addAskedFaceOptions(command);
 }

@@ -5,6 +5,7 @@
 import type { CheckpointLayout } from '../checkpoint/index.js';
 import { DEFAULT_SYSTEM, type TemplateName } from '../chat/index.js';
 import { InvalidArgumentError } from '../errors.js';
+import { faceSettings, type ResolvedAskedFaces } from '../faces/index.js';
 import type { TilingOptions } from '../image/index.js';
 import { type PromptOptions, resolvePromptOptions, type ServingSettings } from '../model/index.js';
 import type { SettingValue } from './run/settings.js';
@@ -16,6 +17,7 @@ export interface AskedForm {
   readonly tiling: TilingOptions;
   readonly limitsImageArea: boolean;
   readonly applyExif: boolean;
+  readonly faces: ResolvedAskedFaces | 'off';
   readonly maxPixels?: number;
 }
 
@@ -36,7 +38,7 @@ export interface ChosenForm {
 
 function complete(options: PromptOptions, { recorded, layout }: RecordOwner): AskedForm {
   const { template, system, tiling, ...rest } = resolvePromptOptions(options, recorded, layout);
-  const { limitsImageArea, applyExif, maxPixels } = rest;
+  const { limitsImageArea, applyExif, maxPixels, faces } = rest;
   return {
     template,
     system: system ?? (template === 'hub' ? '' : DEFAULT_SYSTEM),
@@ -44,6 +46,7 @@ function complete(options: PromptOptions, { recorded, layout }: RecordOwner): As
     tiling: tiling ?? {},
     limitsImageArea,
     applyExif,
+    faces: faces === 'cropped' ? 'off' : faces,
     ...(maxPixels !== undefined && { maxPixels }),
   };
 }
@@ -55,6 +58,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   tiling: 'prompt.tiling (--tiles)',
   limitsImageArea: 'prompt.limitsImageArea (--limit-area)',
   applyExif: 'prompt.applyExif (--no-exif)',
+  faces: 'prompt.faces (--faces)',
 };
 
 /**
@@ -92,5 +96,10 @@ export function chooseForm(options: PromptOptions, owners: readonly RecordOwner[
 
 /** For the record of a run. */
 export function formSettings(form: AskedForm): Record<string, SettingValue> {
-  return { ...form, tiling: form.tiling === 'off' ? 'off' : { ...form.tiling } };
+  const { tiling, faces } = form;
+  return {
+    ...form,
+    tiling: tiling === 'off' ? 'off' : { ...tiling },
+    faces: faces === 'off' ? 'off' : { ...faceSettings(faces), onNoFace: faces.onNoFace },
+  };
 }

@@ -85,6 +85,7 @@ const promptFields: Shape<Omit<PromptOptions, 'signal'>> = {
   system: promptShape.system,
   tiling: promptShape.tiling,
   limitsImageArea: promptShape.limitsImageArea,
+  faces: promptShape.faces,
 };
 
 const askingShape: Shape<AskingOptions> = {
@@ -175,6 +176,10 @@ const anyShape = { ...askingShape, ...dataShape, benchmark: word(...BENCHMARK_NA
 /** Of a benchmark that there is not: which other fields it might have, nobody knows. */
 const ANY = z.looseObject(anyShape, { error: unknownFields(anyShape) });
 
+const ofWholePictures = field<'off'>(
+  'off: its questions are about whole pictures (crowds, poses, spoofs), which chips would falsify',
+  (value) => value === undefined || value === 'off',
+);
 const besideAdapter = field<undefined>(
   'nothing beside adapter, since the model with adapters is the tuned one',
   (value) => value === undefined,
@@ -187,11 +192,12 @@ export function checkEvaluateOptions(options: EvaluateOptions): void {
     const known = BENCHMARK_NAMES.find((one) => one === benchmark);
     return known === undefined ? ANY : BENCHMARKS[known];
   });
-  const { adapter, tuned }: Partial<EvaluateOptions> = options ?? {};
+  const { adapter, tuned, benchmark, prompt }: Partial<EvaluateOptions> = options ?? {};
   const hasAdapters = [adapter ?? []].flat().length > 0;
   checkArguments(
     'the evaluation options are wrong',
     [schema, options],
+    [ofWholePictures, benchmark === 'facexbench' ? prompt?.faces : undefined, 'prompt.faces'],
     [besideAdapter, hasAdapters ? tuned : undefined, 'tuned'],
   );
 }

@@ -93,9 +93,10 @@ function describe(face: Found, options: ResolvedFaceOptions): Omit<FaceRecord, '
   return {
     box: { x, y, width, height },
     points: points as unknown as FacePoints,
-    ...{ score: face.score, pass: face.pass, roll: (roll * 180) / Math.PI, noseOffset },
+    ...{ score: face.score, pass: face.pass, roll: (roll * 180) / Math.PI + 0, noseOffset },
     flags: flagsOf(face, noseOffset, side < minSide),
-    chip: { side, a, b, tx, ty, outside: null },
+    // A record comes back from JSON as it is: there is no -0 in it.
+    chip: { side, a, b: b + 0, tx, ty, outside: null },
   };
 }
 

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { RawImage } from '../image/index.js';
 import {
   callback,
+  field,
   fields,
   flag,
   kindOf,
@@ -76,6 +77,15 @@ export interface FaceOptions {
   readonly detector?: FaceDetector | undefined;
 }
 
+/** How faces are taken from the pictures of a question. `each` has as many answers as faces, and is refused where there is one. */
+export interface AskedFaces extends FaceOptions {
+  /** Of a picture without such a face: FACELLM_NO_FACE, or the picture as it is. @default error */
+  readonly onNoFace?: 'error' | 'whole' | undefined;
+}
+
+/** `off`: pictures as they are. `cropped`: as they are, since they are chips already, as those of `detectFaces`. */
+export type PictureFaces = AskedFaces | 'off' | 'cropped';
+
 /** With every default in place. */
 export interface ResolvedFaceOptions {
   readonly which: WhichFaces;
@@ -88,6 +98,10 @@ export interface ResolvedFaceOptions {
   readonly orientation: 'exif' | 'auto';
   readonly refine: boolean;
   readonly detector: FaceDetector | undefined;
+}
+
+export interface ResolvedAskedFaces extends ResolvedFaceOptions {
+  readonly onNoFace: 'error' | 'whole';
 }
 
 const words = word('main', 'largest', 'each', 'all');
@@ -109,6 +123,19 @@ export const faceShape: Shape<FaceOptions> = {
 };
 export const faceOptions: z.ZodType<FaceOptions> = fields(faceShape);
 
+const oneAnswer = field<WhichFaces>(
+  'main, largest, all or a number: one question has one answer; for each face ask with its number ({ which: 0 }, as many as detectFaces finds), or use annotate()',
+  (value) => value !== 'each',
+);
+export const askedFaces: z.ZodType<AskedFaces> = fields<AskedFaces>({
+  ...faceShape,
+  which: kindOf<WhichFaces>((value) => (value === 'each' ? oneAnswer : whichFaces)).optional(),
+  onNoFace: word('error', 'whole').optional(),
+});
+export const pictureFaces: z.ZodType<PictureFaces> = kindOf<PictureFaces>((value) =>
+  typeof value === 'string' ? word('off', 'cropped') : askedFaces,
+);
+
 export function resolveFaceOptions(options: FaceOptions): ResolvedFaceOptions {
   const { which = 'main', margin = 0.25, size = 448, align = true, minSide = 0 } = options;
   const { smallFaces = false, orientation = 'exif', refine = true } = options;
@@ -116,5 +143,37 @@ export function resolveFaceOptions(options: FaceOptions): ResolvedFaceOptions {
   return {
     ...{ which, margin, size, align, minSide, smallFaces, orientation, refine },
     ...{ minScore, detector },
+  };
+}
+
+/** What is left open is as `recorded`, of a training on chips, where there was one. */
+export function resolveAskedFaces(
+  given: AskedFaces,
+  recorded: AskedFaces | 'off' = 'off',
+): ResolvedAskedFaces {
+  const own = Object.entries(given).filter(([, value]) => value !== undefined);
+  const base = recorded === 'off' ? {} : recorded;
+  const faces: AskedFaces = { ...base, ...(Object.fromEntries(own) as AskedFaces) };
+  return { ...resolveFaceOptions(faces), onNoFace: faces.onNoFace ?? 'error' };
+}
+
+/** Of a request: its own, else as recorded. */
+export function resolvePictureFaces(
+  given: PictureFaces | undefined,
+  recorded: ResolvedAskedFaces | 'off' = 'off',
+): ResolvedAskedFaces | 'off' | 'cropped' {
+  if (given === undefined) return recorded;
+  return typeof given === 'string' ? given : resolveAskedFaces(given, recorded);
+}
+
+/** As JSON holds it: a detector of the caller's by its name. */
+export function faceSettings(
+  faces: ResolvedFaceOptions,
+): Readonly<Record<string, string | number | boolean | null>> {
+  const { which, margin, size, align, minSide, smallFaces, orientation, refine } = faces;
+  const { detector, minScore = null } = faces;
+  return {
+    ...{ which, margin, size, align, minScore, minSide, smallFaces, orientation, refine },
+    detector: detector === undefined ? 'blazeface' : detector.name || 'custom',
   };
 }

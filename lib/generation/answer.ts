@@ -3,6 +3,7 @@
 import { InvalidArgumentError } from '../errors.js';
 import type { Sampling } from './options.js';
 import type { AnswerToken, TokenLogProb } from './answer-token.js';
+import type { FacesSeen } from './pixel-desk.js';
 
 /** Wall-clock milliseconds. */
 export interface AnswerTimings {
@@ -58,7 +59,7 @@ export interface Answer {
 }
 
 /** The first answer's own fields, all answers, and what the request as a whole took. */
-export interface AnswerResult extends Answer {
+export interface AnswerResult extends Answer, FacesSeen {
   /** `n` of them, in the order of their streams of draws. */
   readonly answers: readonly Answer[];
   /** sha256 of the prompt's token ids, each as a 32-bit little-endian number. */

@@ -4,7 +4,7 @@ import { settle } from '../binding/settle.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import type { AnswerTimings } from './answer.js';
-import type { PicturedPrompt, PixelDesk } from './pixel-desk.js';
+import { type FacesSeen, facesOf, type PicturedPrompt, type PixelDesk } from './pixel-desk.js';
 import { promptHash } from './prompt-hash.js';
 
 export interface Choice {
@@ -19,7 +19,7 @@ export interface Choice {
   readonly tokenLogProbs: readonly number[];
 }
 
-export interface ChoiceResult {
+export interface ChoiceResult extends FacesSeen {
   /** In the order given. */
   readonly choices: readonly Choice[];
   /** The most probable one; the first among equals. */
@@ -128,6 +128,7 @@ export async function choose(
   return {
     choices,
     best,
+    ...facesOf(prompt),
     mass: sum(choices.map(({ logProb }) => Math.exp(logProb))),
     entropy: sum(probabilities.map((p) => (p > 0 ? -p * Math.log(p) : 0))),
     promptHash: promptHash(prompt.ids),

@@ -4,7 +4,7 @@ import { settle } from '../binding/settle.js';
 import type { AnswerPiece, AnswerResult } from './answer.js';
 import { type AnswerContext, AnswerRows } from './answer-rows.js';
 import { type ResolvedGeneration, samplingOf } from './options.js';
-import type { PicturedPrompt, PixelDesk } from './pixel-desk.js';
+import { facesOf, type PicturedPrompt, type PixelDesk } from './pixel-desk.js';
 import { promptHash } from './prompt-hash.js';
 import { together } from './together.js';
 import type { TokenRouter } from './token-router.js';
@@ -80,6 +80,7 @@ async function answer(
   return {
     ...answers[0],
     answers,
+    ...facesOf(prompt),
     promptHash: promptHash(prompt.ids),
     promptTokens: native?.promptTokens ?? 0,
     imageTokens: native?.imageTokens ?? 0,

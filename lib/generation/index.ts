@@ -24,5 +24,11 @@ export {
 export type { LogitBias } from './logit-bias.js';
 export type { TokenMaskFunction } from './token-masks.js';
 export { together } from './together.js';
-export { type PicturedPrompt, PixelDesk, type PromptPicture } from './pixel-desk.js';
+export {
+  type FacesSeen,
+  facesOf,
+  type PicturedPrompt,
+  PixelDesk,
+  type PromptPicture,
+} from './pixel-desk.js';
 export { TokenRouter } from './token-router.js';

@@ -3,6 +3,7 @@
  * again when it asks, because what it kept has made room for others meanwhile.
  */
 import type { NativeImageInput, NativeModel, NativeRequest } from '../binding/native.js';
+import type { FacesRecord } from '../faces/index.js';
 
 export interface PixelSource {
   /** Pixels that were decoded just now and that no request has brought yet; undefined: there are none, or one has. */
@@ -16,7 +17,15 @@ export interface PromptPicture extends Omit<NativeImageInput, 'rgb'> {
   readonly pixels: PixelSource;
 }
 
-export interface PicturedPrompt {
+/** What was seen of faces. */
+export interface FacesSeen {
+  /** Of each picture that was given, in their order; absent where faces are not looked for. */
+  readonly faces?: readonly FacesRecord[];
+}
+
+export const facesOf = ({ faces }: FacesSeen): FacesSeen => (faces === undefined ? {} : { faces });
+
+export interface PicturedPrompt extends FacesSeen {
   readonly ids: Int32Array;
   readonly images: readonly PromptPicture[];
 }

@@ -1,7 +1,7 @@
 /** Pictures: reading, decoding, and how they are cut. */
 export { limitArea, limitedSize } from './area-limit.js';
 export { ByteCache } from './byte-cache.js';
-export { decodeImage, readImageSize } from './decode.js';
+export { decodeImage, decodeOpened, keyOf, openImage, readImageSize } from './decode.js';
 export { headerProblem } from './header.js';
 export { KnownImages } from './known-images.js';
 export { imageSource } from './source.js';

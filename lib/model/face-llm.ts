@@ -11,6 +11,7 @@ import {
   type ItemResult,
   resolveGeneration,
 } from '../generation/index.js';
+import type { ResolvedAskedFaces } from '../faces/index.js';
 import type { ImageSource } from '../image/index.js';
 import { checkArguments, checkFields, list, name } from '../options/index.js';
 import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
@@ -160,6 +161,12 @@ export class FaceLlm implements AsyncDisposable {
     return this.#adapters.defaults;
   }
 
+  /** How faces are taken from the pictures of requests that do not say: as recorded of what works in them. */
+  get faces(): ResolvedAskedFaces | 'off' {
+    const { faces } = this.#watch.resolve({}, this.#adapters.defaults);
+    return faces === 'cropped' ? 'off' : faces;
+  }
+
   /** Continues a conversation. Its last turn is the user's. */
   chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AnswerStream {
     return this.#answer(() =>
@@ -267,6 +274,7 @@ export class FaceLlm implements AsyncDisposable {
         this.#parts.config,
         this.#parts.memory,
         toList(taken),
+        this.#parts.faces,
         this.#watch.resolve(checked, lease.adapters),
       ),
     );

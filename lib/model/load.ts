@@ -12,6 +12,7 @@ import {
 } from '../checkpoint/index.js';
 import { type DownloadEvent, downloadMissing } from '../download/index.js';
 import { fromNative } from '../errors.js';
+import { KnownFaces } from '../faces/index.js';
 import { PixelDesk, TokenRouter } from '../generation/index.js';
 import { KnownImages } from '../image/index.js';
 import {
@@ -137,6 +138,7 @@ export interface ModelParts {
   readonly tokenizer: TokenizerThread;
   readonly pixels: PixelDesk;
   readonly images: KnownImages;
+  readonly faces: KnownFaces;
   /** How the checkpoint itself was trained, if that is recorded. */
   readonly settings: ServingSettings | undefined;
 }
@@ -208,6 +210,7 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
       tokens: new TokenRouter(native),
       pixels: new PixelDesk(native),
       images: new KnownImages(addon),
+      faces: new KnownFaces(),
       tokenizer: await tokenizer,
     };
   } catch (error) {

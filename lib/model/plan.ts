@@ -1,8 +1,15 @@
 /** What pictures will cost, before anything is computed and without any weights. */
 import type { NativeAddon } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
-import { resolveGeneration, type Sampling, samplingOf } from '../generation/index.js';
+import type { KnownFaces } from '../faces/index.js';
+import {
+  type FacesSeen,
+  resolveGeneration,
+  type Sampling,
+  samplingOf,
+} from '../generation/index.js';
 import { type ImageSource, limitedSize, planTiles, readImageSize } from '../image/index.js';
+import { cropPictures } from './crop-pictures.js';
 import { blocksOf, type ModelMemory, slotBytes } from './memory-plan.js';
 import type { ResolvedPromptOptions } from './prompt-options.js';
 
@@ -21,9 +28,10 @@ export interface ImagePlan {
   readonly imageTokens: number;
 }
 
-export interface Plan {
+export interface Plan extends FacesSeen {
   /** How a question without options of its own will be answered. */
   readonly sampling: Omit<Sampling, 'seed'>;
+  /** Of the pictures, or of the chips of their faces. */
   readonly images: readonly ImagePlan[];
   readonly tileSize: number;
   readonly tiles: number;
@@ -84,10 +92,13 @@ export async function planWith(
   addon: Pick<NativeAddon, 'chooseTileGrid' | 'tilesAtOnce'>,
   config: CheckpointConfig,
   engine: ModelMemory,
-  sources: readonly ImageSource[],
+  given: readonly ImageSource[],
+  faces: KnownFaces,
   options: ResolvedPromptOptions,
 ): Promise<Plan> {
   const perTile = config.model.imageSeqLength;
+  const taken = await cropPictures(faces, given, options);
+  const sources = taken?.flatMap(({ pictures }) => pictures) ?? given;
   const images = await Promise.all(
     sources.map(async (source): Promise<ImagePlan> => {
       const stored = await readImageSize(source, options);
@@ -110,6 +121,7 @@ export async function planWith(
   return {
     sampling: plannedSampling(config),
     images,
+    ...(taken !== undefined && { faces: taken.map(({ record }) => record) }),
     tileSize: config.tileSize,
     tiles,
     promptTokens,

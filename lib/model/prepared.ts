@@ -1,11 +1,11 @@
 /** What a question has become when the engine is about to get it. */
-import type { PicturedPrompt } from '../generation/index.js';
+import { type FacesSeen, facesOf, type PicturedPrompt } from '../generation/index.js';
 import { callback, type Shape } from '../options/index.js';
 
-export interface PreparedPrompt {
+export interface PreparedPrompt extends FacesSeen {
   /** Those of pictures among them. */
   readonly promptTokens: number;
-  /** Of each picture, in the order of their places; with thumbnails. */
+  /** Of each picture that the model sees, in the order of their places; with thumbnails. */
   readonly tiles: readonly number[];
 }
 
@@ -27,8 +27,9 @@ type Cut = Pick<PicturedPrompt['images'][number], 'columns' | 'rows' | 'hasThumb
 const tilesOf = ({ columns, rows, hasThumbnail }: Cut): number =>
   columns * rows + Number(hasThumbnail);
 
-export function describePrompt({ ids, images }: PicturedPrompt): PreparedPrompt {
-  return { promptTokens: ids.length, tiles: images.map(tilesOf) };
+export function describePrompt(prompt: PicturedPrompt): PreparedPrompt {
+  const { ids, images } = prompt;
+  return { promptTokens: ids.length, tiles: images.map(tilesOf), ...facesOf(prompt) };
 }
 
 /** Of pictures that no question comes with. */

@@ -1,5 +1,6 @@
 /** How a caller wants pictures read and a prompt written, and the same with every default in place. */
 import { TEMPLATE_NAMES, type TemplateName } from '../chat/index.js';
+import { type PictureFaces, pictureFaces, type ResolvedAskedFaces } from '../faces/index.js';
 import {
   type DecodeOptions,
   decodeShape,
@@ -28,6 +29,12 @@ export interface PromptOptions extends DecodeOptions {
    * LLaMA-Factory does. @default as recorded; else true for the `training` form only
    */
   readonly limitsImageArea?: boolean | undefined;
+  /**
+   * Faces are found in pictures, turned upright and cut out, and the model sees these chips: docs/faces.md. Pictures are
+   * upright by EXIF then, whatever `applyExif` says. What is left open is as recorded of a training on chips.
+   * @default as recorded; else `off`
+   */
+  readonly faces?: PictureFaces | undefined;
 }
 
 /** Prompt options with every default in place. */
@@ -35,6 +42,7 @@ export interface ResolvedPromptOptions extends PromptOptions {
   readonly template: TemplateName;
   readonly limitsImageArea: boolean;
   readonly applyExif: boolean;
+  readonly faces: ResolvedAskedFaces | 'off' | 'cropped';
 }
 
 export const promptShape: Shape<PromptOptions> = {
@@ -43,4 +51,5 @@ export const promptShape: Shape<PromptOptions> = {
   system: text('a text').optional(),
   tiling: tilingOptions.optional(),
   limitsImageArea: flag.optional(),
+  faces: pictureFaces.optional(),
 };

@@ -2,6 +2,7 @@
 import { type ChatMessage, ChatTemplate, imagesOf, type TemplateName } from '../chat/index.js';
 import type { PicturedPrompt } from '../generation/index.js';
 import type { Adapter } from './adapter.js';
+import { cropMessages } from './crop-pictures.js';
 import type { ModelParts } from './load.js';
 import { preparePrompt } from './prompt.js';
 import type { PromptOptions } from './prompt-options.js';
@@ -30,7 +31,11 @@ export class PromptWriter {
     const template = await this.#template(resolved.template);
     // A recorded system turn gives way to the conversation's; one that the caller gave twice is refused.
     const system = hasOwnSystem ? options.system : resolved.system;
-    return preparePrompt({ ...this.#parts, template }, messages, { ...resolved, system });
+    const cropped = await cropMessages(this.#parts.faces, messages, resolved);
+    const { faces } = cropped;
+    const parts = { ...this.#parts, template };
+    const prompt = await preparePrompt(parts, cropped.messages, { ...resolved, system });
+    return faces === undefined || faces.length === 0 ? prompt : { ...prompt, faces };
   }
 
   #template(name: TemplateName): Promise<ChatTemplate> {

@@ -9,6 +9,12 @@ import { z } from 'zod';
 import { DEFAULT_SYSTEM, TEMPLATE_NAMES, type TemplateName } from '../chat/index.js';
 import type { CheckpointConfig, CheckpointLayout } from '../checkpoint/index.js';
 import { createError, type ErrorCode } from '../errors.js';
+import {
+  askedFaces,
+  faceSettings,
+  type ResolvedAskedFaces,
+  resolvePictureFaces,
+} from '../faces/index.js';
 import { jsonFault, parseJson, readOptionalText } from '../files/index.js';
 import type { TilingOptions } from '../image/index.js';
 import type { PromptOptions, ResolvedPromptOptions } from './prompt-options.js';
@@ -24,6 +30,8 @@ export interface ServingSettings {
   /** The bound of 768 x 768 pixels on a picture before it is cut. */
   readonly limitsImageArea: boolean;
   readonly applyExif: boolean;
+  /** How the chips were cut that it was trained on; `off`: on pictures as they are. */
+  readonly faces: ResolvedAskedFaces | 'off';
 }
 
 const count = z.number().int().min(1).max(4096);
@@ -34,6 +42,7 @@ const schema = z.object({
   limitsImageArea: z.boolean(),
   // The training path leaves pictures as stored (docs/internvl3.md, section 4.1).
   applyExif: z.boolean().default(false),
+  faces: z.union([z.literal('off'), askedFaces]).default('off'),
 });
 
 /**
@@ -57,8 +66,9 @@ export async function readServingSettings(
       details: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
     });
   }
-  const { tiles, ...settings } = parsed.data;
-  return { ...settings, tiling: tiles };
+  const { tiles, faces, ...settings } = parsed.data;
+  const cut = resolvePictureFaces(faces);
+  return { ...settings, tiling: tiles, faces: cut === 'cropped' ? 'off' : cut };
 }
 
 /**
@@ -79,6 +89,7 @@ function resolveAlone(options: PromptOptions, layout: CheckpointLayout): Resolve
     tiling: options.tiling ?? (isTraining ? 'off' : undefined),
     limitsImageArea: options.limitsImageArea ?? isTraining,
     applyExif: options.applyExif ?? true,
+    faces: resolvePictureFaces(options.faces),
   };
 }
 
@@ -101,6 +112,7 @@ export function resolvePromptOptions(
     tiling: options.tiling ?? recorded.tiling,
     limitsImageArea: options.limitsImageArea ?? recorded.limitsImageArea,
     applyExif: options.applyExif ?? recorded.applyExif,
+    faces: resolvePictureFaces(options.faces, recorded.faces),
   };
 }
 
@@ -114,6 +126,13 @@ function tilingText(tiling: TilingOptions | undefined, config: CheckpointConfig)
   const most = maxTiles ?? config.maxTiles;
   const withThumbnail = most > 1 && (thumbnail ?? config.useThumbnail);
   return `${minTiles ?? config.minTiles}..${most}${withThumbnail ? ' and a thumbnail' : ''}`;
+}
+
+/** What a chip looks like; which of several faces it shows is the question's affair. */
+function facesText(faces: ResolvedAskedFaces | 'off'): string {
+  if (faces === 'off') return 'off';
+  const { margin, size, align, detector } = faceSettings(faces);
+  return `margin ${margin}, ${size} pixels, ${align === true ? 'upright' : 'not turned'}, ${detector}`;
 }
 
 function shorten(text: string): string {
@@ -151,6 +170,9 @@ export function settingDifferences(
     compare('tiles', tilingText(recorded.tiling, config), tilingText(used.tiling, config));
     compare('limitsImageArea', String(recorded.limitsImageArea), String(used.limitsImageArea));
     compare('applyExif', String(recorded.applyExif), String(used.applyExif));
+    if (used.faces !== 'cropped') {
+      compare('faces', facesText(recorded.faces), facesText(used.faces));
+    }
   }
   return differences;
 }

@@ -89,6 +89,11 @@ const withoutValues = (text: string): string => text.replace(/"(?:[^"\\]|\\.)*"/
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (!(error instanceof FaceLlmError)) return internalError(error);
+  if (error.code === 'FACELLM_NO_FACE') {
+    const message =
+      'faces: no such face was found in a picture; send faces: "off", or {"on_no_face": "whole"} for the whole picture then';
+    return new ApiError(400, 'no_face', message, { param: 'faces', cause: error });
+  }
   const [code, param] = REQUEST_FAULTS[error.code] ?? [];
   if (code !== undefined) {
     const lines = error.details.length === 0 ? [error.message] : error.details;

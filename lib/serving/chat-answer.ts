@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Answer, AnswerResult, AnswerToken } from '../generation/index.js';
 import type { FaceLlm } from '../model/index.js';
 import type { ChatRequest } from './chat-request.js';
+import { facesWritten } from './face-fields.js';
 import { logProbEntries } from './log-probs.js';
 import type { RequestFacts } from './request-facts.js';
 import { usageOf } from './usage.js';
@@ -134,6 +135,7 @@ export class ChatAnswer {
       seed: this.#request.seed,
       adapters,
       tiles,
+      ...facesWritten(result.faces),
       preemptions: result.preemptions,
       timings_ms: this.#facts.timings(),
       ...this.#account(),

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import {
   type AnswerResult,
   AnswerStream,
+  facesOf,
   resolveGeneration,
   samplingOf,
 } from '../generation/index.js';
@@ -75,6 +76,7 @@ function answerOf(found: readonly Extraction[], { generation }: ChatRequest): An
   return {
     ...answer,
     ...{ answers, promptHash, promptTokens, imageTokens, cachedTokens, peakBytes },
+    ...facesOf(first),
     preemptions: found.reduce((sum, { preemptions }) => sum + preemptions, 0),
     timings: { ...first.timings, firstToken: 0 },
     sampling: samplingOf(resolveGeneration(generation)),

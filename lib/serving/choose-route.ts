@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { ItemResult } from '../generation/index.js';
 import { type ChoiceItem, readChooseRequest } from './choose-request.js';
 import type { Exchange, Reply } from './exchange.js';
+import { facesWritten } from './face-fields.js';
 import { finite } from './log-probs.js';
 import { tilingOf } from './message-fields.js';
 import type { RequestFacts } from './request-facts.js';
@@ -55,6 +56,7 @@ export function chooseRoute(exchange: Exchange): Promise<Reply> {
           prompt_hashes: results.map(({ promptHash }) => promptHash),
           adapters: facts.adapters,
           tiles: facts.tiles,
+          ...facesWritten(results[0]?.faces),
           timings_ms: facts.timings(),
         },
       };

@@ -2,6 +2,7 @@
 import type { ImageEmbedding } from '../model/index.js';
 import type { Exchange, Reply } from './exchange.js';
 import { readEmbeddingsRequest } from './embeddings-request.js';
+import { facesWritten } from './face-fields.js';
 import { tilingOf } from './message-fields.js';
 import { makeReady, withWork } from './work.js';
 
@@ -23,6 +24,7 @@ export function embeddingsRoute(exchange: Exchange): Promise<Reply> {
         signal: work.signal,
       });
       facts.finishReason = 'stop';
+      const seen = [...new Set(embeddings.flatMap(({ faces }) => faces ?? []))];
       return {
         object: 'list',
         data: embeddings.map((one, index) => ({
@@ -35,6 +37,7 @@ export function embeddingsRoute(exchange: Exchange): Promise<Reply> {
         facellm: {
           adapters: facts.adapters,
           tiles: facts.tiles,
+          ...facesWritten(seen.length === 0 ? undefined : seen),
           timings_ms: facts.timings(),
         },
       };

@@ -3,6 +3,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 
 import { fieldsOf } from './extract-answer.js';
 import type { Exchange, Reply } from './exchange.js';
+import { facesWritten } from './face-fields.js';
 import { readGivenSchema } from './form-fields.js';
 import { checkPictureCount, type Detail, PictureReader, tilingOf } from './message-fields.js';
 import type { Policy } from './options.js';
@@ -108,6 +109,7 @@ export function extractRoute(exchange: Exchange): Promise<Reply> {
           seed,
           adapters: facts.adapters,
           tiles: facts.tiles,
+          ...facesWritten(result.faces),
           forced_tokens: result.forcedTokens,
           timings_ms: facts.timings(),
         },

@@ -1,6 +1,7 @@
 /** What a server is started with: every option, its bounds and its default. */
 import type { z } from 'zod';
 
+import { type PictureFaces, pictureFaces } from '../faces/index.js';
 import {
   callback,
   checkFields,
@@ -112,6 +113,8 @@ export interface ServeOptions {
   readonly extraFormats?: readonly ('avif' | 'tiff')[] | undefined;
   /** Temperature of a request that gives none; 0 is the most probable answer. @default 0 */
   readonly defaultTemperature?: number | undefined;
+  /** Of requests that do not say whether their pictures are brought to chips of faces. @default as the model was trained, else off */
+  readonly faces?: PictureFaces | undefined;
   /** Unknown fields of a request. @default refuse */
   readonly unknownFields?: 'refuse' | 'ignore' | undefined;
   /** @default facellm: */
@@ -173,6 +176,7 @@ const serveOptions: z.ZodType<ServeOptions> = fields<ServeOptions>({
     'a number of 0..2',
     (value) => typeof value === 'number' && value >= 0 && value <= 2,
   ).optional(),
+  faces: pictureFaces.optional(),
   unknownFields: field<'refuse' | 'ignore'>(
     'refuse or ignore',
     (value) => value === 'refuse' || value === 'ignore',
@@ -197,6 +201,7 @@ export interface Policy {
   readonly limits: ServerLimits;
   readonly defaultTemperature: number;
   readonly ignoresUnknown: boolean;
+  readonly faces: PictureFaces | undefined;
   readonly extraFormats: readonly string[];
   readonly adaptersRoot: string | undefined;
 }
@@ -206,6 +211,7 @@ export function policyOf(options: ServeOptions): Policy {
   return {
     limits: { ...DEFAULT_LIMITS, ...Object.fromEntries(given) },
     defaultTemperature: options.defaultTemperature ?? 0,
+    faces: options.faces,
     ignoresUnknown: options.unknownFields === 'ignore',
     extraFormats: options.extraFormats ?? [],
     adaptersRoot: options.adaptersRoot,

@@ -1,6 +1,7 @@
 /** `POST /v1/plan`: how pictures will be cut and what a question will take; the model does not run. */
 import type { ImagePlan } from '../model/index.js';
 import type { ChatMessage } from '../chat/index.js';
+import { facesWritten } from './face-fields.js';
 import type { Exchange, Reply } from './exchange.js';
 import { checkPictureCount, type Detail, PictureReader, tilingOf } from './message-fields.js';
 import type { Policy } from './options.js';
@@ -74,6 +75,7 @@ export function planRoute(exchange: Exchange): Promise<Reply> {
           object: 'facellm.plan',
           model: id,
           images: plan.images.map(written),
+          ...facesWritten(plan.faces),
           prompt_tokens: whole,
           fits: whole < model.maxContext && plan.tiles <= state.policy.limits.tiles,
           max_model_len: model.maxContext,

@@ -2,13 +2,17 @@
 import { type TemplateName, TEMPLATE_NAMES } from '../chat/index.js';
 import type { TilingOptions } from '../image/index.js';
 import type { PromptOptions } from '../model/index.js';
+import { readFaces } from './face-fields.js';
 import type { Policy } from './options.js';
 import type { Fields } from './values.js';
 
 export interface PromptFields {
   readonly model: string | undefined;
   readonly adapters: readonly string[];
-  readonly prompt: Pick<PromptOptions, 'template' | 'tiling' | 'limitsImageArea' | 'applyExif'>;
+  readonly prompt: Pick<
+    PromptOptions,
+    'template' | 'tiling' | 'limitsImageArea' | 'applyExif' | 'faces'
+  >;
   readonly reusePrefix: boolean | undefined;
   readonly priority: number;
   readonly timeoutMs: number | undefined;
@@ -22,6 +26,7 @@ export const PROMPT_FIELDS = [
   'template',
   'limit_area',
   'apply_exif',
+  'faces',
   'reuse_prefix',
   'cache_salt',
   'priority',
@@ -81,6 +86,7 @@ export function readPromptFields(fields: Fields, policy: Policy): PromptFields {
       tiling: readTiles(fields, policy),
       limitsImageArea: fields.flag('limit_area'),
       applyExif: fields.flag('apply_exif'),
+      faces: readFaces(fields) ?? policy.faces,
     },
     reusePrefix: fields.flag('reuse_prefix'),
     priority: fields.whole('priority', -10, 10) ?? 0,

@@ -217,7 +217,9 @@ async function warmUp(model: FaceLlm): Promise<void> {
   const { tileSize } = model.config;
   const data = new Uint8Array(3 * tileSize * tileSize);
   const image = { data, width: tileSize, height: tileSize };
-  await model.ask({ image, question: '.', maxNewTokens: 2, adapters: null }).result();
+  await model
+    .ask({ image, question: '.', maxNewTokens: 2, faces: 'cropped', adapters: null })
+    .result();
   await model.clearCaches();
 }
 

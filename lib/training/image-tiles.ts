@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import type { NativeAddon, NativeTrainImage } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
+import { KnownFaces, resolvePictureFaces } from '../faces/index.js';
 import {
   ByteCache,
   decodeImage,
@@ -34,6 +35,7 @@ export class ImageTiles {
   readonly #recipe: TrainingRecipe;
   readonly #decoded = new ByteCache<DecodedImage>(CAPACITY, ({ rgb }) => rgb.byteLength);
   readonly #tiles = new ByteCache<NativeTrainImage>(CAPACITY, ({ tiles }) => tiles.byteLength);
+  readonly #faces = new KnownFaces();
   readonly #gate = new Gate(PICTURES_AT_ONCE);
 
   constructor(addon: NativeAddon, config: CheckpointConfig, recipe: TrainingRecipe) {
@@ -44,7 +46,7 @@ export class ImageTiles {
 
   /**
    * @param place where the picture is met, which decides how it is changed
-   * @throws ImageError as decodeImage
+   * @throws ImageError as decodeImage; FACELLM_NO_FACE
    */
   load(path: string, place: PicturePlace): Promise<NativeTrainImage> {
     const isChanged = this.#recipe.augmentation !== null;
@@ -57,9 +59,17 @@ export class ImageTiles {
   }
 
   async #decode(path: string): Promise<DecodedImage> {
-    // As stored: the training path does not turn pictures by EXIF (docs/internvl3.md, section 4.1).
-    const image = await decodeImage(path, { applyExif: false });
+    const image = await this.#read(path);
     return this.#recipe.limitsImageArea ? limitArea(this.#addon, image) : image;
+  }
+
+  async #read(path: string): Promise<DecodedImage> {
+    // As stored: the training path does not turn pictures by EXIF (docs/internvl3.md, section 4.1).
+    const asStored = { applyExif: false };
+    const faces = resolvePictureFaces(this.#recipe.faces);
+    if (typeof faces === 'string') return decodeImage(path, asStored);
+    const { pictures } = await this.#faces.take(path, faces, {});
+    return decodeImage(pictures[0] ?? path, asStored);
   }
 
   async #cut(image: DecodedImage, place: PicturePlace): Promise<NativeTrainImage> {

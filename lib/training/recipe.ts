@@ -2,6 +2,7 @@
 import { z } from 'zod';
 
 import { InvalidArgumentError } from '../errors.js';
+import { type AskedFaces, askedFaces } from '../faces/index.js';
 import { problemsOf, unknownFields } from '../options/index.js';
 import { METRICS } from './validation/figures.js';
 
@@ -39,6 +40,9 @@ export interface RecipeAugmentation {
   /** Probability of a picture without colour. */
   readonly grey: number;
 }
+
+/** As requests name them; what needs another picture or a program is left out. */
+export type RecipeFaces = Omit<AskedFaces, 'detector'>;
 
 /** A share of the data that is never learnt from. */
 export interface ValidationShare {
@@ -102,6 +106,12 @@ export interface TrainingRecipe {
   readonly maxTiles: number;
   /** LLaMA-Factory's bound of 768 x 768 pixels on a picture before it is cut. */
   readonly limitsImageArea: boolean;
+  /**
+   * Chips of faces in place of the pictures, cut as `detectFaces` cuts them: `main` or `largest`, with the built-in detector. What is
+   * left open has its default; the weights' record says all of it, and requests are cut alike. A picture without a face is one
+   * that cannot be used, or, with `onNoFace: 'whole'`, is learnt from as it is. `off`: pictures as they are.
+   */
+  readonly faces: RecipeFaces | 'off';
   /** Null: pictures as they are. */
   readonly augmentation: RecipeAugmentation | null;
   /** Text of the system turn where a record has none; '': no such turn. */
@@ -186,6 +196,12 @@ const augmentationSchema = z.strictObject(augmentationFields, {
   error: unknownFields(augmentationFields),
 });
 
+const recipeFaces = askedFaces.refine(
+  ({ which = 'main', detector }) =>
+    (which === 'main' || which === 'largest') && detector === undefined,
+  { error: 'expected main or largest, with the built-in detector' },
+);
+
 const validationSchema = z.union(
   [
     z.strictObject({ share: positive.lt(1), by: z.enum(['picture', 'person', 'sample']) }),
@@ -224,6 +240,9 @@ const recipeFields = {
   onTooLong: z.enum(['error', 'drop']),
   maxTiles: z.number().int().min(0).max(4096),
   limitsImageArea: z.boolean(),
+  faces: z.union([z.literal('off'), recipeFaces], {
+    error: "expected off, or {which: 'main' | 'largest', margin, size, ...} of faces",
+  }),
   augmentation: augmentationSchema.nullable(),
   system: z.string(),
   packing: z.boolean(),
@@ -269,6 +288,11 @@ export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
   if (parsed.success && recipe.groupsByLength && recipe.groupsByPicture) {
     details.push('recipe: expected groupsByLength or groupsByPicture, not both');
   }
+  if (parsed.success && recipe.faces !== 'off') {
+    if (recipe.faces.onNoFace === 'whole' && recipe.maxTiles > 0) {
+      details.push('recipe.faces.onNoFace: whole pictures beside chips need maxTiles 0');
+    }
+  }
   if (parsed.success && recipe.validation === null) {
     const needs = [
       ['evaluateEvery', recipe.evaluateEvery > 0],
@@ -310,7 +334,9 @@ function parseValue(text: string): unknown {
 /** Names of all fields, those of groups as `lora.rank`; a group that is null hides its own. */
 function keysOf(recipe: TrainingRecipe): string[] {
   return Object.entries(recipe).flatMap(([key, value]) =>
-    (key === 'lora' || key === 'augmentation' || key === 'validation') && value !== null
+    ['lora', 'augmentation', 'validation', 'faces'].includes(key) &&
+    typeof value === 'object' &&
+    value !== null
       ? [key, ...Object.keys(value as object).map((own) => `${key}.${own}`)]
       : [key],
   );

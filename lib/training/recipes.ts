@@ -41,6 +41,7 @@ const FACELLM: TrainingRecipe = {
   onTooLong: 'error',
   maxTiles: 0, // LLaMA-Factory calls the processor with crop_to_patches off
   limitsImageArea: true, // image_max_pixels 768 * 768
+  faces: 'off', // FairFace's pictures are chips already
   augmentation: null,
   system: DEFAULT_SYSTEM, // template intern_vl
   packing: false,

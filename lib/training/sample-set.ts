@@ -3,7 +3,8 @@ import type { NativeAddon, NativeTrainSample } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import type { TrainingRecord } from '../data/index.js';
 import { createError } from '../errors.js';
-import { planTiles, readImageSize } from '../image/index.js';
+import { resolvePictureFaces } from '../faces/index.js';
+import { type ImageSize, planTiles, readImageSize } from '../image/index.js';
 import { mapBounded } from '../jobs/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import { balancedWeights } from './balance.js';
@@ -146,6 +147,14 @@ function numbered(names: readonly string[]): Int32Array {
   });
 }
 
+/** Of what is cut into tiles; a chip's is that of the recipe, whatever its picture's. */
+async function sizeOf(path: string, { faces }: TrainingRecipe): Promise<ImageSize> {
+  const cut = resolvePictureFaces(faces);
+  return typeof cut === 'string'
+    ? readImageSize(path, { applyExif: false })
+    : { width: cut.size, height: cut.size };
+}
+
 /** Tokens of a picture by its path; sizes are read only where tiling depends on them. */
 function imageTokenCounter({ addon, config, recipe }: SampleSetParts) {
   const perTile = config.model.imageSeqLength;
@@ -155,7 +164,7 @@ function imageTokenCounter({ addon, config, recipe }: SampleSetParts) {
     if (tiling === 'off') return Promise.resolve(perTile);
     let tokens = known.get(path);
     if (tokens === undefined) {
-      tokens = readImageSize(path, { applyExif: false }).then(
+      tokens = sizeOf(path, recipe).then(
         ({ width, height }) => planTiles(addon, width, height, config, tiling).tiles * perTile,
       );
       known.set(path, tokens);

@@ -1,6 +1,6 @@
 /**
  * Records that turn out unusable in the middle of a run: a picture whose header is sound and whose pixels cannot be
- * decoded. Such a sample is left out of its update, of its loss as of its gradient, wherever it comes up; the order
+ * decoded, or in which a recipe of chips finds no face. Such a sample is left out of its update, of its loss as of its gradient, wherever it comes up; the order
  * of all others stays. That follows from the file alone, and checkpoints remember it, so a resumed run, and every
  * rank of a job, leaves out the same.
  */
@@ -18,7 +18,7 @@ export interface LoadedSample {
 }
 
 /** What no repetition changes: a file that cannot be read may be there again tomorrow. */
-const LASTING = ['FACELLM_IMAGE_INVALID', 'FACELLM_IMAGE_TOO_LARGE'];
+const LASTING = ['FACELLM_IMAGE_INVALID', 'FACELLM_IMAGE_TOO_LARGE', 'FACELLM_NO_FACE'];
 
 export class SetAside {
   readonly #samples: SampleSet;

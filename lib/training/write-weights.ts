@@ -9,6 +9,7 @@ import {
   readRequiredJson,
   readTensorNames,
 } from '../checkpoint/index.js';
+import { resolvePictureFaces } from '../faces/index.js';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapterConfigJson } from '../lora/index.js';
 import {
   configFor,
@@ -72,11 +73,13 @@ async function writeModel(
 }
 
 /** How prompts and pictures were made: serving should do the same. */
-function settingsJson({ system, maxTiles, limitsImageArea, dtype }: TrainingRecipe): string {
+function settingsJson(recipe: TrainingRecipe): string {
+  const { system, maxTiles, limitsImageArea, dtype } = recipe;
   // Training leaves pictures as stored (image-tiles.ts).
   const settings = {
     ...{ template: 'training', system, tiles: tilingOf({ maxTiles }) },
     ...{ limitsImageArea, applyExif: false, dtype },
+    faces: resolvePictureFaces(recipe.faces),
   };
   return `${JSON.stringify(settings, null, 2)}\n`;
 }

@@ -16,15 +16,16 @@ const MODEL = '--model --subfolder --download --device --dtype --weights --threa
 const PROMPT = '--template --system --tiles --limit-area --no-exif --json';
 const FACES =
   '--faces --margin --face-size --min-score --min-side --small-faces --orientation --no-align';
+const ASKED = `${FACES} --on-no-face`;
 const LIMITS = '--max-context --max-rows --kv-memory';
 const ENGINE = `${LIMITS} --deterministic`;
 const DRAW =
   '--max-new-tokens --min-tokens --greedy --temperature --top-k --top-p --min-p --repetition-penalty ' +
   '--frequency-penalty --presence-penalty --logit-bias --seed --n --stop --top-log-probs --log-probs';
 const FLAGS: Readonly<Record<string, string>> = {
-  ask: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${DRAW}`,
-  choose: `${MODEL} ${ENGINE} --adapter ${PROMPT} --choices --items --seed`,
-  plan: `${MODEL} ${LIMITS} ${PROMPT}`,
+  ask: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${ASKED} ${DRAW}`,
+  choose: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${ASKED} --choices --items --seed`,
+  plan: `${MODEL} ${LIMITS} ${PROMPT} ${ASKED}`,
   faces: `${FACES} --json --csv --save-crops`,
   annotate:
     `${MODEL} ${ENGINE} --adapter ${FACES} --output --attributes --questions --limit --retry-failed ` +
@@ -35,7 +36,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--recipe --model --data --output --dataset --image-root --adapter --download --set --skip-invalid ' +
     '--device --threads --processes --json',
   evaluate:
-    `${MODEL} ${ENGINE} ${PROMPT} --adapter --benchmark --data --output --tuned --setting --labels ` +
+    `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --tuned --setting --labels ` +
     '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure ' +
     '--max-new-tokens --batch-size --seed --no-charts --no-deterministic',
   merge: '--model --adapter --download --output --layout --dtype --max-shard-size --json',
@@ -44,9 +45,8 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--skip-invalid --model --adapter --download --base-url --max-tokens --temperature --timeout --seed --device --threads ' +
     '--concurrency --requests-per-minute --tokens-per-minute --max-retries --max-attempts ' +
     '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license ' +
-    `--dry-run --json ${ENGINE}`,
-  serve:
-    '--port --max-context --max-rows --kv-memory --image-cache --prefix-cache --max-tokens --default-max-tokens --max-n --max-images --max-image-bytes --max-pixels --max-tiles --max-body --max-bodies --max-decoded --max-queue --max-wait --queue-timeout --header-timeout --body-timeout --answer-timeout --stream-timeout --stall-timeout --stream-interval-ms --drain-timeout --stall-limit --max-connections --model --adapter --config --served-name --host --api-keys --deterministic --insecure-no-auth --allow-host --cors-origin --adapters-root --allow-format --default-temperature --unknown-fields --metrics-prefix --subfolder --device --dtype --weights --threads --no-mmap',
+    `--dry-run --json ${ENGINE} ${ASKED}`,
+  serve: `--port --max-context --max-rows --kv-memory --image-cache --prefix-cache --max-tokens --default-max-tokens --max-n --max-images --max-image-bytes --max-pixels --max-tiles --max-body --max-bodies --max-decoded --max-queue --max-wait --queue-timeout --header-timeout --body-timeout --answer-timeout --stream-timeout --stall-timeout --stream-interval-ms --drain-timeout --stall-limit --max-connections --model --adapter --config --served-name --host --api-keys --deterministic --insecure-no-auth --allow-host --cors-origin --adapters-root --allow-format --default-temperature --unknown-fields --metrics-prefix --subfolder --device --dtype --weights --threads --no-mmap ${ASKED}`,
   keygen: '--rights --json',
   build: '--force',
   doctor: `--model --subfolder --device --dtype --weights ${LIMITS} --json`,

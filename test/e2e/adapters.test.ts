@@ -204,6 +204,7 @@ describe('adapters, end to end', () => {
       tiling: recipe.maxTiles === 0 ? 'off' : { minTiles: 1, maxTiles: recipe.maxTiles },
       limitsImageArea: recipe.limitsImageArea,
       applyExif: false,
+      faces: 'off',
     });
     await model.ask({ ...ASK, maxNewTokens: 1 }).result();
     assert.equal(warnings.length, 0);

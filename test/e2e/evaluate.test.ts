@@ -283,7 +283,7 @@ describe('evaluate', () => {
     for (const { settings } of models) {
       assert.deepEqual(settings.prompt, {
         ...{ template: 'training', system: '', tiling: 'off', limitsImageArea: true },
-        ...{ applyExif: false, dtype: 'fp32' },
+        ...{ applyExif: false, faces: 'off', dtype: 'fp32' },
       });
     }
     const [base, tuned] = ['base', 'tuned'].map((name) => outcomes(output, name));

@@ -15,6 +15,7 @@ const TRAINED: ServingSettings = {
   tiling: 'off',
   limitsImageArea: true,
   applyExif: false,
+  faces: 'off',
 };
 const OTHERWISE: ServingSettings = { ...TRAINED, system: '', applyExif: true };
 
@@ -42,6 +43,7 @@ describe('the form in which a run asks', () => {
     assert.deepEqual(recordedBy, []);
     assert.deepEqual(form, {
       ...{ template: 'hub', system: '', tiling: {}, limitsImageArea: false, applyExif: true },
+      faces: 'off',
     });
     const original = { ...owner('base'), layout: 'original' } as const;
     assert.equal(chooseForm({}, [original]).form.template, 'original');

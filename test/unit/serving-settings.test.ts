@@ -6,6 +6,8 @@ import { join } from 'node:path';
 
 import { DEFAULT_SYSTEM } from '../../lib/chat/index.js';
 import type { CheckpointConfig } from '../../lib/checkpoint/index.js';
+import { resolveAskedFaces } from '../../lib/faces/index.js';
+import type { PromptOptions } from '../../lib/model/index.js';
 import {
   readServingSettings,
   resolvePromptOptions,
@@ -19,6 +21,7 @@ const TRAINED: ServingSettings = {
   tiling: 'off',
   limitsImageArea: true,
   applyExif: false,
+  faces: 'off',
 };
 const CONFIG = { minTiles: 1, maxTiles: 12, useThumbnail: true } as CheckpointConfig;
 const EVERYTHING = { hasImages: true, hasText: true, hasOwnSystem: false };
@@ -36,12 +39,14 @@ describe('serving settings', () => {
       tiling: undefined,
       limitsImageArea: false,
       applyExif: true,
+      faces: 'off',
     });
     assert.deepEqual(resolvePromptOptions({ template: 'training' }, undefined, 'hf'), {
       template: 'training',
       tiling: 'off',
       limitsImageArea: true,
       applyExif: true,
+      faces: 'off',
     });
   });
 
@@ -51,6 +56,7 @@ describe('serving settings', () => {
       tiling: undefined,
       limitsImageArea: false,
       applyExif: true,
+      faces: 'off',
     });
     const used = resolvePromptOptions({ template: 'hub' }, undefined, 'original');
     assert.equal(used.template, 'hub');
@@ -65,6 +71,32 @@ describe('serving settings', () => {
     assert.equal(lines.length, 2);
     assert.match(lines[0] ?? '', /^system: trained with "你是/);
     assert.equal(lines[1], 'tiles: trained with 1..1, now 1..6 and a thumbnail');
+  });
+
+  it("faces are cut as recorded, which face is the question's affair, and chips are not cut again", () => {
+    const faces = resolveAskedFaces({ margin: 0.6 });
+    const trained = { ...TRAINED, faces };
+    const differences = (options: PromptOptions): string[] =>
+      settingDifferences(resolvePromptOptions(options, trained, 'hf'), trained, CONFIG, EVERYTHING);
+    assert.deepEqual(resolvePromptOptions({}, trained, 'hf').faces, faces);
+    for (const quiet of [undefined, 'cropped', { which: 2 }, { onNoFace: 'whole' }] as const) {
+      assert.deepEqual(differences({ faces: quiet }), []);
+    }
+    assert.deepEqual(resolvePromptOptions({ faces: { which: 2 } }, trained, 'hf').faces, {
+      ...faces,
+      which: 2,
+    });
+    assert.deepEqual(differences({ faces: 'off' }), [
+      'faces: trained with margin 0.6, 448 pixels, upright, blazeface, now off',
+    ]);
+    assert.match(differences({ faces: { margin: 0.25 } })[0] ?? '', /now margin 0.25, 448/);
+    const off = settingDifferences(
+      resolvePromptOptions({ faces: {} }, TRAINED, 'hf'),
+      TRAINED,
+      CONFIG,
+      EVERYTHING,
+    );
+    assert.match(off[0] ?? '', /^faces: trained with off, now margin 0.25/);
   });
 
   it('another form brings its own defaults, not half of the record', () => {

@@ -1,7 +1,13 @@
 /** One of our own models as a teacher: no network, no key, no cost. */
 import type { FaceLlm, LoadOptions } from '../../model/index.js';
+import {
+  faceSettings,
+  type PictureFaces,
+  pictureFaces,
+  resolvePictureFaces,
+} from '../../faces/index.js';
 import { checkFields, field, fields, name, whole } from '../../options/index.js';
-import type { TeacherAnswer, TeacherRequest } from './exchange.js';
+import { type TeacherAnswer, TeacherFailure, type TeacherRequest } from './exchange.js';
 import type { Teacher } from './teacher.js';
 
 export interface ModelTeacherOptions {
@@ -10,6 +16,8 @@ export interface ModelTeacherOptions {
   /** Longest answer, in tokens. @default 500 */
   readonly maxTokens?: number | undefined;
   readonly load?: LoadOptions | undefined;
+  /** Asks about chips of faces in place of the pictures. @default as the model was trained, else off */
+  readonly faces?: PictureFaces | undefined;
 }
 
 const teacherOptions = fields<ModelTeacherOptions>({
@@ -20,6 +28,7 @@ const teacherOptions = fields<ModelTeacherOptions>({
     'load options',
     (value) => typeof value === 'object' && value !== null,
   ).optional(),
+  faces: pictureFaces.optional(),
 });
 
 export class ModelTeacher implements Teacher {
@@ -31,8 +40,12 @@ export class ModelTeacher implements Teacher {
   readonly #model: FaceLlm;
   readonly #name: string;
   readonly #maxTokens: number;
+  readonly #faces: PictureFaces;
 
-  private constructor(model: FaceLlm, { model: name, maxTokens = 500, load }: ModelTeacherOptions) {
+  private constructor(model: FaceLlm, options: ModelTeacherOptions) {
+    const { model: name, maxTokens = 500, load } = options;
+    const faces = resolvePictureFaces(options.faces, model.faces);
+    this.#faces = faces;
     this.#model = model;
     this.#name = name;
     this.#maxTokens = maxTokens;
@@ -42,6 +55,7 @@ export class ModelTeacher implements Teacher {
       ...{ model: name, adapters, maxTokens, dtype: model.info.dtype },
       // Where it is off, runs of before there was such a thing go on.
       ...(deterministic && { deterministic }),
+      ...(typeof faces === 'object' && { faces: faceSettings(faces) }),
     };
   }
 
@@ -59,8 +73,13 @@ export class ModelTeacher implements Teacher {
       attempt === 0 ? { doSample: false } : { temperature: 0.7, topP: 0.9, seed: attempt };
     const maxNewTokens = this.#maxTokens;
     const result = await this.#model
-      .ask({ image, system, question, maxNewTokens, signal, ...drawing })
-      .result();
+      .ask({ image, system, question, maxNewTokens, faces: this.#faces, signal, ...drawing })
+      .result()
+      .catch((cause: unknown) => {
+        const { code, message } = cause as { readonly code?: string; readonly message: string };
+        if (code === 'FACELLM_NO_FACE') throw new TeacherFailure('request', message, { cause });
+        throw cause;
+      });
     return {
       text: result.text,
       finish: result.finishReason === 'length' ? 'length' : 'stop',

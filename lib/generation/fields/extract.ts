@@ -1,12 +1,13 @@
 /** An answer that a schema holds to, with the probabilities of its fields. */
 import type { Json, SchemaNode } from '../../structured/index.js';
 import type { AnswerTimings } from '../answer.js';
+import { type FacesSeen, facesOf } from '../pixel-desk.js';
 import { promptHash } from '../prompt-hash.js';
 import type { Drawing } from './draw.js';
 import { encodeAnswer, type FieldsContext, OutOfTokens } from './engine-context.js';
 import { type ExtractedField, FieldWriter } from './field-writer.js';
 
-export interface FieldsResult {
+export interface FieldsResult extends FacesSeen {
   /** Undefined where the answer is not whole. */
   readonly json: Json | undefined;
   /** Compact JSON, keys in the schema's order; a beginning of it where the answer is not whole. */
@@ -65,6 +66,7 @@ export async function writeFields(
     text,
     isComplete: json !== undefined,
     fields: writer.fields,
+    ...facesOf(prompt),
     seed: drawing.seed,
     promptHash: promptHash(prompt.ids),
     promptTokens: prompt.ids.length,
