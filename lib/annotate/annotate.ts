@@ -5,11 +5,9 @@
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 
-import { type ParquetColumn, ParquetFile } from '../data/index.js';
 import { createError } from '../errors.js';
 import { rankFromEnvironment } from '../evaluation/index.js';
 import { type FaceOptions, faceOptions, faceSettings, resolveAskedFaces } from '../faces/index.js';
-import { AtomicFile, csvLine } from '../files/index.js';
 import { JobRun, prefetch } from '../jobs/index.js';
 import {
   abortSignal,
@@ -29,10 +27,11 @@ import {
   type AnnotationRow,
   type RowStatus,
 } from './annotate-picture.js';
+import { compose, openTable, type RowSink } from './compose.js';
 import { listPictures } from './pictures.js';
 import { type AnnotationQuestion, checkQuestions } from './questions.js';
-import { tableColumns, tableRow } from './table.js';
-import { openRankJournal, openWorkFolder, type Places, readPlaces } from './work-folder.js';
+import { Sheet } from './sheet.js';
+import { openRankJournal, openWorkFolder, readPlaces } from './work-folder.js';
 
 export interface AnnotateOptions {
   /** A folder, looked through to its depths, or a text file with a path a line, relative to it. */
@@ -43,6 +42,10 @@ export interface AnnotateOptions {
   readonly questions: readonly AnnotationQuestion[];
   /** `off`: whole pictures. @default each face on its own */
   readonly faces?: FaceOptions | 'off' | undefined;
+  /** A contact sheet of the least sure rows: one HTML file with their pictures in it. @default none */
+  readonly sheet?: string | undefined;
+  /** Of the sheet, at most. @default 100 */
+  readonly sheetRows?: number | undefined;
   /** Only the first so many pictures of the list. */
   readonly limit?: number | undefined;
   /** Asks pictures again that could not be read or answered. @default false */
@@ -72,6 +75,8 @@ export interface AnnotationResult {
   readonly missing: number;
 }
 
+/** Some 30 kB each. */
+const MOST_SHEET_ROWS = 2000;
 const outputName = name('a name that ends in .jsonl, .csv or .parquet');
 const annotateOptions = fields<AnnotateOptions>({
   input: name('a folder of pictures, or a text file with a path a line'),
@@ -88,6 +93,8 @@ const annotateOptions = fields<AnnotateOptions>({
   faces: kindOf<FaceOptions | 'off'>((value) =>
     typeof value === 'string' ? word('off') : faceOptions,
   ).optional(),
+  sheet: name('a name that ends in .html').optional(),
+  sheetRows: whole(1, MOST_SHEET_ROWS).optional(),
   limit: whole(1).optional(),
   retryFailed: flag.optional(),
   ahead: whole(1, 4096).optional(),
@@ -109,67 +116,31 @@ const FAILED: readonly RowStatus[] = ['unreadable', 'too-large', 'model-error'];
 const hasFailed = (rows: readonly AnnotationRow[]): boolean =>
   rows.some(({ status }) => FAILED.includes(status));
 
-interface Writer {
-  write(row: AnnotationRow): Promise<void>;
-  commit(): Promise<void>;
-  discard(): Promise<void>;
-}
-
-async function openWriter(path: string, questions: readonly AnnotationQuestion[]): Promise<Writer> {
-  const columns: readonly ParquetColumn[] = tableColumns(questions);
-  if (path.endsWith('.parquet')) {
-    const file = await ParquetFile.open(path, columns);
-    return {
-      write: (row) => file.write(tableRow(row, questions)),
-      commit: () => file.commit(),
-      discard: () => file.discard(),
-    };
-  }
-  const file = await AtomicFile.open(path);
-  const isCsv = path.endsWith('.csv');
-  if (isCsv) await file.write(csvLine(columns.map(({ name }) => name)));
-  return {
-    write: (row) =>
-      file.write(isCsv ? csvLine(tableRow(row, questions)) : `${JSON.stringify(row)}\n`),
-    commit: () => file.commit(),
-    discard: () => file.discard(),
-  };
-}
-
-/** From the journals, a row at a time; each file appears when it is whole. */
-async function compose(
-  places: Places,
-  outputs: readonly string[],
-  questions: readonly AnnotationQuestion[],
-): Promise<Pick<AnnotationResult, 'rows' | 'statuses'>> {
-  const writers: Writer[] = [];
-  const statuses: Partial<Record<RowStatus, number>> = {};
-  let count = 0;
-  try {
-    for (const path of outputs) writers.push(await openWriter(path, questions));
-    for await (const { rows } of places.lines()) {
-      for (const row of rows) {
-        for (const writer of writers) await writer.write(row);
-        statuses[row.status] = (statuses[row.status] ?? 0) + 1;
-        count++;
-      }
-    }
-    for (const writer of writers) await writer.commit();
-  } finally {
-    for (const writer of writers) await writer.discard();
-  }
-  return { rows: count, statuses };
-}
-
-function outputsOf({ output }: AnnotateOptions): readonly [string, ...string[]] {
+function outputsOf({ output, sheet }: AnnotateOptions): readonly [string, ...string[]] {
   const [first, ...others] = [output].flat();
   const details = [first ?? '', ...others]
     .filter((path) => !/\.(jsonl|csv|parquet)$/.test(path))
     .map(
       (path) => `output: expected a name that ends in .jsonl, .csv or .parquet, received ${path}`,
     );
+  if (sheet?.endsWith('.html') === false) {
+    details.push(`sheet: expected a name that ends in .html, received ${sheet}`);
+  }
   if (first !== undefined && details.length === 0) return [first, ...others];
   throw createError('FACELLM_INVALID_ARGUMENT', 'the outputs are wrong', { details });
+}
+
+/** What is made of the rows once all are there. */
+function sinksOf(
+  { sheet, sheetRows: most = 100 }: AnnotateOptions,
+  outputs: readonly string[],
+  root: string,
+  questions: readonly AnnotationQuestion[],
+): readonly (() => Promise<RowSink> | RowSink)[] {
+  return [
+    ...outputs.map((path) => () => openTable(path, questions)),
+    ...(sheet === undefined ? [] : [() => new Sheet({ path: sheet, most, root, questions })]),
+  ];
 }
 
 async function run(options: AnnotateOptions, job: AnnotationRun): Promise<AnnotationResult> {
@@ -217,7 +188,9 @@ async function run(options: AnnotateOptions, job: AnnotationRun): Promise<Annota
   const { missing } = places;
   const result = { pictures: files.length, missing };
   if (missing > 0) return { ...result, outputs: [], rows: 0, statuses: {} };
-  return { ...result, outputs, ...(await compose(places, outputs, questions)) };
+  const sinks = sinksOf(options, outputs, root, questions);
+  const made = [...outputs, ...(options.sheet === undefined ? [] : [options.sheet])];
+  return { ...result, outputs: made, ...(await compose(places, sinks)) };
 }
 
 /**

@@ -17,6 +17,8 @@ export interface AnnotateFlags extends ModelFlags, OutputFlags, FaceFlags {
   readonly output: readonly string[];
   readonly attributes?: string;
   readonly questions?: string;
+  readonly sheet?: string;
+  readonly sheetRows?: number;
   readonly limit?: number;
   readonly retryFailed?: boolean;
   readonly maxFailures?: number;
@@ -48,8 +50,10 @@ export async function runAnnotate(
   const questions = await questionsOf(flags);
   const faces = flags.faces === 'off' ? 'off' : { which: 'each' as const, ...faceOptionsOf(flags) };
   return withModel(flags, streams, async (model, signal) => {
-    const { output, limit, retryFailed, maxFailures = 0.01 } = flags;
-    const job = annotate({ input, output, model, questions, faces, limit, retryFailed });
+    const { output, sheet, sheetRows, limit, retryFailed, maxFailures = 0.01 } = flags;
+    const job = annotate({
+      ...{ input, output, model, questions, faces, limit, retryFailed, sheet, sheetRows },
+    });
     signal.addEventListener('abort', () => job.stop(), { once: true });
     const status = new StatusLine({ stream: streams.stderr, intervalSeconds: 10 });
     const startedAt = performance.now();

@@ -111,6 +111,8 @@ export function createProgram(finish: Finish): Command {
     .requiredOption('--output <file...>', '.jsonl, .csv or .parquet; the first names FILE.work')
     .option('--attributes <names>', 'gender,age,race,smile,expression,eyewear: built-in questions')
     .option('--questions <file>', 'YAML or JSON: name, question, choices, values, minProbability')
+    .option('--sheet <file.html>', 'the rows that the model is least sure of, with their pictures')
+    .option('--sheet-rows <n>', 'of the sheet (default: 100)', wholeNumber(1))
     .option('--limit <n>', 'only the first pictures of the list', wholeNumber(1))
     .option('--retry-failed', 'ask pictures again that could not be read or answered')
     .option('--max-failures <share>', 'failed rows that are no failure (default: 0.01)', decimal)

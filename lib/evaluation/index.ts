@@ -8,4 +8,5 @@ export { evaluate, type EvaluationRun } from './evaluate.js';
 export type { EvaluateOptions } from './evaluate-options.js';
 export { type BenchmarkChoice, type BenchmarkName, type ReadingChoice } from './open-benchmark.js';
 export type { BenchmarkSummary } from './types.js';
+export { escapeHtml } from './report/html.js';
 export { type Rank, rankFromEnvironment } from './run/ranks.js';

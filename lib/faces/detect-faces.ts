@@ -16,7 +16,7 @@ import {
   resolveFaceOptions,
   type ResolvedFaceOptions,
 } from './options.js';
-import type { FacesRecord } from './record.js';
+import type { ChipPlace, FacesRecord } from './record.js';
 import { selectFaces } from './select-faces.js';
 
 export interface DetectFacesOptions extends FaceOptions {
@@ -35,6 +35,16 @@ const detectOptions = fields<DetectFacesOptions>({
   maxPixels: whole(1).optional(),
   signal: abortSignal.optional(),
 });
+
+/** A chip again, from its record, of another size if need be. */
+export async function cutAgain(
+  image: DecodedImage,
+  place: ChipPlace,
+  size: number,
+): Promise<RawImage> {
+  const { rgb } = await settle(loadAddon().cutChip(image, place, size), undefined);
+  return { data: rgb, width: size, height: size, channels: 3 };
+}
 
 /** For a picture that is decoded, upright. Empty where there is no face. */
 export async function cutFaces(

@@ -1,5 +1,6 @@
 /** Faces of pictures: found, chosen, cut out. */
 export {
+  cutAgain,
   cutFaces,
   detectFaces,
   type DetectedFaces,

@@ -19,14 +19,14 @@ import { parquetReadObjects } from 'hyparquet';
 import sharp from 'sharp';
 
 import { checkQuestions } from '../../lib/annotate/questions.js';
-import { csvLine, sha256 } from '../../lib/files/index.js';
+import { csvLine } from '../../lib/files/index.js';
 import {
   annotate,
   type AnnotateOptions,
-  type AnnotatingModel,
   type AnnotationRow,
   FaceLlmError,
 } from '../../lib/index.js';
+import { annotatingStub } from '../support/annotating-stub.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const QUESTIONS = checkQuestions([
@@ -38,43 +38,6 @@ const QUESTIONS = checkQuestions([
     values: [25, 35, 0],
   },
 ]);
-
-/** Shares that follow from picture and question. */
-function stub(change: (calls: number) => void = () => undefined): AnnotatingModel {
-  let calls = 0;
-  return {
-    fingerprint: 'stub',
-    choose: async ({ image, items }) => {
-      change(++calls);
-      await new Promise((resolve) => setTimeout(resolve, calls % 3));
-      const bytes = image instanceof Uint8Array ? image : (image as { data: Uint8Array }).data;
-      const seed = parseInt(sha256(bytes).slice(0, 8), 16);
-      return items.map(({ id = '', question, choices }, k) => {
-        const weights = choices.map((_, i) => 1 + ((seed >> (3 * i + k)) & 7));
-        const total = weights.reduce((a, b) => a + b, 0);
-        const texts = choices.map((one) => (typeof one === 'string' ? one : one.text));
-        const listed = texts.map((text, i) => ({
-          ...{ text, label: text, tokenIds: [], tokenLogProbs: [] },
-          ...{
-            probability: (weights[i] ?? 0) / total,
-            logProb: Math.log((weights[i] ?? 0) / total),
-          },
-        }));
-        const best = listed.reduce((a, b) => (b.probability > a.probability ? b : a));
-        const numbers = {
-          mass: 1,
-          entropy: 0,
-          promptTokens: 1,
-          imageTokens: 1,
-          cachedTokens: 0,
-          peakBytes: 0,
-        };
-        const timings = { preprocess: 0, vision: 0, prefill: 0, decode: 0, total: 0 } as never;
-        return { id, choices: listed, best, ...numbers, promptHash: question, timings };
-      });
-    },
-  };
-}
 
 const rowsOf = (path: string): AnnotationRow[] =>
   readFileSync(path, 'utf8')
@@ -92,7 +55,7 @@ describe('annotate', function () {
   let folder: string;
   const at = (...names: string[]): string => join(folder, ...names);
   const options = (output: string, more: Partial<AnnotateOptions> = {}): AnnotateOptions => ({
-    ...{ input: at('pictures'), output: at(output), model: stub(), questions: QUESTIONS },
+    ...{ input: at('pictures'), output: at(output), model: annotatingStub(), questions: QUESTIONS },
     ...{ environment: {}, ...more },
   });
 
@@ -213,7 +176,10 @@ describe('annotate', function () {
 
   it('a stopped run writes nothing and goes on; another is refused with each difference', async () => {
     const job = annotate(
-      options('stopped.jsonl', { ahead: 1, model: stub((calls) => calls === 3 && job.stop()) }),
+      options('stopped.jsonl', {
+        ahead: 1,
+        model: annotatingStub((calls) => calls === 3 && job.stop()),
+      }),
     );
     const { missing, outputs } = await job;
     assert.ok(missing > 0 && outputs.length === 0 && !existsSync(at('stopped.jsonl')));
@@ -227,7 +193,7 @@ describe('annotate', function () {
   });
 
   it('failed pictures are asked again where that is wished, answers are kept', async () => {
-    const broken = stub((calls) => {
+    const broken = annotatingStub((calls) => {
       if (calls < 3) throw new FaceLlmError('FACELLM_PROMPT_TOO_LONG', 'too long');
     });
     const first = await annotate(options('retried.jsonl', { model: broken }));
@@ -235,7 +201,7 @@ describe('annotate', function () {
     const second = await annotate(options('retried.jsonl', { retryFailed: true }));
     assert.equal(second.statuses['model-error'], undefined);
     assert.deepEqual(readFileSync(at('retried.jsonl')), readFileSync(at('out.jsonl')));
-    const gone = stub(() => {
+    const gone = annotatingStub(() => {
       throw new FaceLlmError('FACELLM_DISPOSED', 'gone');
     });
     await assert.rejects(async () => annotate(options('gone.jsonl', { model: gone })), {

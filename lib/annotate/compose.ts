@@ -1,0 +1,69 @@
+/** From the journals to what people read: rows in the order of the list, one at a time, each file whole or not there. */
+import { type ParquetColumn, ParquetFile } from '../data/index.js';
+import { AtomicFile, csvLine } from '../files/index.js';
+import type { AnnotationRow, RowStatus } from './annotate-picture.js';
+import type { AnnotationQuestion } from './questions.js';
+import { tableColumns, tableRow } from './table.js';
+import type { Places } from './work-folder.js';
+
+/** Takes all rows, then makes its files. */
+export interface RowSink {
+  write(row: AnnotationRow): Promise<void> | void;
+  commit(): Promise<void>;
+  /** Of what is not committed. */
+  discard(): Promise<void>;
+}
+
+export interface Composed {
+  readonly rows: number;
+  /** Rows by status. */
+  readonly statuses: Readonly<Partial<Record<RowStatus, number>>>;
+}
+
+/** @param path ends in .parquet, .csv or .jsonl */
+export async function openTable(
+  path: string,
+  questions: readonly AnnotationQuestion[],
+): Promise<RowSink> {
+  const columns: readonly ParquetColumn[] = tableColumns(questions);
+  if (path.endsWith('.parquet')) {
+    const file = await ParquetFile.open(path, columns);
+    return {
+      write: (row) => file.write(tableRow(row, questions)),
+      commit: () => file.commit(),
+      discard: () => file.discard(),
+    };
+  }
+  const file = await AtomicFile.open(path);
+  const isCsv = path.endsWith('.csv');
+  if (isCsv) await file.write(csvLine(columns.map(({ name }) => name)));
+  return {
+    write: (row) =>
+      file.write(isCsv ? csvLine(tableRow(row, questions)) : `${JSON.stringify(row)}\n`),
+    commit: () => file.commit(),
+    discard: () => file.discard(),
+  };
+}
+
+export async function compose(
+  places: Places,
+  open: readonly (() => Promise<RowSink> | RowSink)[],
+): Promise<Composed> {
+  const sinks: RowSink[] = [];
+  const statuses: Partial<Record<RowStatus, number>> = {};
+  let count = 0;
+  try {
+    for (const one of open) sinks.push(await one());
+    for await (const { rows } of places.lines()) {
+      for (const row of rows) {
+        for (const sink of sinks) await sink.write(row);
+        statuses[row.status] = (statuses[row.status] ?? 0) + 1;
+        count++;
+      }
+    }
+    for (const sink of sinks) await sink.commit();
+  } finally {
+    for (const sink of sinks) await sink.discard();
+  }
+  return { rows: count, statuses };
+}
