@@ -106,9 +106,8 @@ export function sheetHtml(
   questions: readonly AnnotationQuestion[],
   { asked, others }: { readonly asked: number; readonly others: number },
 ): string {
-  const shown =
-    cards.length < asked ? `the ${cards.length} least sure of ${asked}` : `all ${asked}`;
-  const rest = others > 0 ? ` ${others} more rows have no answers.` : '';
+  const shown = cards.length < asked ? `${cards.length} of ${asked} rows` : `All ${asked} rows`;
+  const rest = others > 0 ? ` Rows without answers, not shown: ${others}.` : '';
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -121,7 +120,7 @@ export function sheetHtml(
 <body>
 <header>
 <h1>Answers to check</h1>
-<p>${shown} rows, the least sure first: by the smallest distance between a question's best and second answer.${rest}</p>
+<p>${shown}, the least sure first: by the smallest distance between a question's best and second answer.${rest}</p>
 <p>The pictures are in this file. Treat it as you treat them.</p>
 </header>
 <main>

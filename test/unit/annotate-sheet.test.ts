@@ -98,7 +98,10 @@ describe('contact sheet', function () {
     const asked = rows.filter(({ status }) => status === 'ok');
     const expected = [...asked].sort((a, b) => surenessOf(a) - surenessOf(b));
     assert.deepEqual(cards(sheet()), expected.map(({ file }) => file)); // prettier-ignore
-    assert.match(sheet(), new RegExp(`all ${asked.length} rows.*1 more rows have no answers`));
+    assert.match(
+      sheet(),
+      new RegExp(`All ${asked.length} rows.*Rows without answers, not shown: 1`),
+    );
     assert.equal(surenessOf(rows.find(({ status }) => status !== 'ok') as AnnotationRow), Infinity);
   });
 
