@@ -47,6 +47,8 @@ export const ERROR_CODES = [
   'FACELLM_DOWNLOAD_WRITE',
   'FACELLM_QUESTIONS_INVALID',
   'FACELLM_NO_FACE',
+  'FACELLM_CALIBRATION_INVALID',
+  'FACELLM_CALIBRATION_MISMATCH',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -175,6 +177,8 @@ const CLASS_OF: { readonly [code in ErrorCode]: typeof FaceLlmError } = {
   FACELLM_DOWNLOAD_WRITE: DownloadError,
   FACELLM_QUESTIONS_INVALID: DataError,
   FACELLM_NO_FACE: ImageError,
+  FACELLM_CALIBRATION_INVALID: DataError,
+  FACELLM_CALIBRATION_MISMATCH: DataError,
 };
 
 /** Builds the class that belongs to `code`. */

@@ -1,6 +1,12 @@
 /** FaceLLM for Node: public names, nothing else. Importing this loads neither addon nor libtorch. */
 export type { NativeModelInfo as ModelInfo, NativeStats as ModelStats } from './binding/native.js';
 export type { ChatContent, ChatMessage, ChatRole, TemplateName } from './chat/index.js';
+export {
+  type CalibratedQuestion,
+  Calibration,
+  type CalibrationFile,
+  loadCalibration,
+} from './calibration/index.js';
 export { DEFAULT_SYSTEM } from './chat/index.js';
 export type { CheckpointConfig } from './checkpoint/index.js';
 export type { JobEnvironment } from './distributed/index.js';
@@ -97,6 +103,11 @@ export {
 export {
   type BenchmarkName,
   type BenchmarkSummary,
+  calibrate,
+  type CalibratedSchema,
+  type CalibrateOptions,
+  type CalibrationResult,
+  type CalibrationRun,
   evaluate,
   type EvaluateOptions,
   type EvaluationEvent,
@@ -130,6 +141,7 @@ export {
   AnswerStream,
   type AnswerTimings,
   type AnswerToken,
+  type Calibrated,
   type Choice,
   type ChoiceResult,
   type ExtractedField,

@@ -31,11 +31,12 @@ const LIB = {
   chat: ['binding', 'image', 'tokenizer'],
   structured: [],
   generation: ['binding', 'faces', 'tokenizer', 'structured'],
+  calibration: ['generation'],
   lora: ['binding', 'checkpoint'],
   data: ['files', 'jobs', 'binding', 'image', 'faces', 'chat', 'model'],
   model: [
     ...['binding', 'image', 'faces', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
-    ...['download', 'structured'],
+    ...['download', 'structured', 'calibration'],
   ],
   training: [
     ...['files', 'jobs', 'binding', 'image', 'faces', 'tokenizer', 'checkpoint', 'chat', 'lora'],
@@ -54,10 +55,22 @@ const LIB = {
       'generation',
       'lora',
     ],
-    ...['data', 'model'],
+    ...['data', 'calibration', 'model'],
   ],
-  annotate: ['jobs', 'image', 'faces', 'generation', 'model', 'data', 'evaluation'],
-  serving: ['binding', 'image', 'faces', 'tokenizer', 'chat', 'structured', 'generation', 'model'],
+  annotate: ['jobs', 'image', 'faces', 'generation', 'calibration', 'model', 'data', 'evaluation'],
+  serving: [
+    ...[
+      'binding',
+      'image',
+      'faces',
+      'tokenizer',
+      'chat',
+      'structured',
+      'generation',
+      'calibration',
+      'model',
+    ],
+  ],
   cli: [
     ...[
       'binding',
@@ -79,6 +92,7 @@ const LIB = {
       'faces',
       'jobs',
       'annotate',
+      'calibration',
     ],
   ],
 };

@@ -1,4 +1,5 @@
 /** One picture to its rows: read, faces found and cut out, each asked. What is wrong with a picture is a row, too. */
+import type { Calibration } from '../calibration/index.js';
 import { readFile } from 'node:fs/promises';
 
 import { FaceLlmError, ImageError } from '../errors.js';
@@ -36,6 +37,12 @@ export interface AnnotationAnswer {
   readonly probabilities: Readonly<Record<string, number>>;
   /** Expected, where the question gives values. */
   readonly value?: number;
+  /** At a temperature fitted on labels; only where the run was given a calibration. */
+  readonly calibrated?: {
+    /** Of the most probable one. */
+    readonly probability: number;
+    readonly probabilities: Readonly<Record<string, number>>;
+  };
 }
 
 export interface AnnotationRow {
@@ -54,6 +61,7 @@ export interface AnnotationRow {
 export interface Annotating {
   readonly model: AnnotatingModel;
   readonly questions: readonly AnnotationQuestion[];
+  readonly calibration: Calibration | undefined;
   /** Undefined: the whole picture is asked about. */
   readonly faces: ResolvedFaceOptions | undefined;
   readonly signal: AbortSignal;
@@ -64,29 +72,37 @@ const rounded = (value: number): number => Number(Math.fround(value).toPrecision
 
 function toAnswer(
   { values, minProbability = 0 }: AnnotationQuestion,
-  { choices, best }: ItemResult,
+  { choices, best, calibrated }: ItemResult,
 ): AnnotationAnswer {
   const shares = choices.map(({ probability }) => probability);
   const [first = 0, second = 0] = [...shares].sort((a, b) => b - a);
   const expected = shares.reduce((sum, share, i) => sum + share * (values?.[i] ?? 0), 0);
+  const named = (all: readonly number[]): Readonly<Record<string, number>> =>
+    Object.fromEntries(choices.map(({ text }, i) => [text, rounded(all[i] ?? 0)]));
   return {
     best: first < minProbability ? null : best.text,
     ...{ probability: rounded(first), margin: rounded(first - second) },
-    probabilities: Object.fromEntries(
-      choices.map(({ text }, i) => [text, rounded(shares[i] ?? 0)]),
-    ),
+    probabilities: named(shares),
     ...(values === undefined ? {} : { value: rounded(expected) }),
+    ...(calibrated === undefined
+      ? {}
+      : {
+          calibrated: {
+            probability: rounded(Math.max(...calibrated.probabilities)),
+            probabilities: named(calibrated.probabilities),
+          },
+        }),
   };
 }
 
 async function ask(
-  { model, questions, faces, signal }: Annotating,
+  { model, questions, calibration, faces, signal }: Annotating,
   image: ImageSource | readonly ImageSource[],
 ): Promise<Pick<AnnotationRow, 'status' | 'error' | 'answers'>> {
   try {
     const items = questions.map(({ name: id, question, choices }) => ({ id, question, choices }));
     const results = await model.choose({
-      ...{ image, items, signal },
+      ...{ image, items, calibration, signal },
       faces: faces === undefined ? 'off' : 'cropped',
     });
     const answers = questions.map((one, i) => [one.name, toAnswer(one, results[i] as ItemResult)]);
@@ -96,8 +112,9 @@ async function ask(
     };
   } catch (error) {
     signal.throwIfAborted();
-    // A model that is gone answers nothing any more; what is a question's own fault concerns its row.
-    if (!(error instanceof FaceLlmError) || /DISPOSED|DEVICE|MEMORY/.test(error.code)) throw error;
+    // A model that is gone answers nothing any more, nor is a calibration for another one of use; what is a question's own fault concerns its row.
+    if (!(error instanceof FaceLlmError) || /DISPOSED|DEVICE|MEMORY|CALIBRATION/.test(error.code))
+      throw error;
     return { status: 'model-error', error: error.message, answers: {} };
   }
 }

@@ -5,6 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 
+import { Calibration } from '../calibration/index.js';
 import { createError } from '../errors.js';
 import { rankFromEnvironment } from '../evaluation/index.js';
 import { type FaceOptions, faceOptions, faceSettings, resolveAskedFaces } from '../faces/index.js';
@@ -46,6 +47,8 @@ export interface AnnotateOptions {
   readonly sheet?: string | undefined;
   /** Of the sheet, at most. @default 100 */
   readonly sheetRows?: number | undefined;
+  /** Of `loadCalibration`, for this model and all of these questions: adds calibrated probabilities. @default none */
+  readonly calibration?: Calibration | undefined;
   /** Only the first so many pictures of the list. */
   readonly limit?: number | undefined;
   /** Asks pictures again that could not be read or answered. @default false */
@@ -95,6 +98,10 @@ const annotateOptions = fields<AnnotateOptions>({
   ).optional(),
   sheet: name('a name that ends in .html').optional(),
   sheetRows: whole(1, MOST_SHEET_ROWS).optional(),
+  calibration: field<Calibration>(
+    'what loadCalibration() gives',
+    (value) => value instanceof Calibration,
+  ).optional(),
   limit: whole(1).optional(),
   retryFailed: flag.optional(),
   ahead: whole(1, 4096).optional(),
@@ -132,13 +139,13 @@ function outputsOf({ output, sheet }: AnnotateOptions): readonly [string, ...str
 
 /** What is made of the rows once all are there. */
 function sinksOf(
-  { sheet, sheetRows: most = 100 }: AnnotateOptions,
+  { sheet, sheetRows: most = 100, calibration }: AnnotateOptions,
   outputs: readonly string[],
   root: string,
   questions: readonly AnnotationQuestion[],
 ): readonly (() => Promise<RowSink> | RowSink)[] {
   return [
-    ...outputs.map((path) => () => openTable(path, questions)),
+    ...outputs.map((path) => () => openTable(path, questions, calibration !== undefined)),
     ...(sheet === undefined ? [] : [() => new Sheet({ path: sheet, most, root, questions })]),
   ];
 }
@@ -147,6 +154,7 @@ async function run(options: AnnotateOptions, job: AnnotationRun): Promise<Annota
   const outputs = outputsOf(options);
   const questions = checkQuestions(options.questions);
   const { model, faces = {}, limit, ahead = AHEAD, retryFailed = false } = options;
+  const { calibration } = options;
   const { rank, worldSize } = rankFromEnvironment(options.environment);
   const signal = AbortSignal.any([job.stopSignal, ...(options.signal ? [options.signal] : [])]);
   setMaxListeners(0, signal); // a listener for each face under way
@@ -157,6 +165,7 @@ async function run(options: AnnotateOptions, job: AnnotationRun): Promise<Annota
   const settings = {
     ...{ model: model.fingerprint, questions, limit: limit ?? null },
     faces: resolved === undefined ? 'off' : faceSettings(resolved),
+    ...(calibration !== undefined && { calibration: calibration.file }),
   };
   const folder = `${outputs[0]}.work`;
   const files = await openWorkFolder(folder, settings, listed.slice(0, limit ?? listed.length));
@@ -167,7 +176,7 @@ async function run(options: AnnotateOptions, job: AnnotationRun): Promise<Annota
   }
   const { journal, close } = await openRankJournal(folder, rank);
   try {
-    const work = { model, questions, faces: resolved, signal };
+    const work = { model, questions, calibration, faces: resolved, signal };
     let done = 0;
     const annotated = prefetch(own, ahead, async (place) => {
       signal.throwIfAborted();

@@ -24,12 +24,14 @@ export interface Composed {
 export async function openTable(
   path: string,
   questions: readonly AnnotationQuestion[],
+  isCalibrated: boolean,
 ): Promise<RowSink> {
-  const columns: readonly ParquetColumn[] = tableColumns(questions);
+  const columns: readonly ParquetColumn[] = tableColumns(questions, isCalibrated);
+  const cells = (row: AnnotationRow) => tableRow(row, questions, isCalibrated);
   if (path.endsWith('.parquet')) {
     const file = await ParquetFile.open(path, columns);
     return {
-      write: (row) => file.write(tableRow(row, questions)),
+      write: (row) => file.write(cells(row)),
       commit: () => file.commit(),
       discard: () => file.discard(),
     };
@@ -38,8 +40,7 @@ export async function openTable(
   const isCsv = path.endsWith('.csv');
   if (isCsv) await file.write(csvLine(columns.map(({ name }) => name)));
   return {
-    write: (row) =>
-      file.write(isCsv ? csvLine(tableRow(row, questions)) : `${JSON.stringify(row)}\n`),
+    write: (row) => file.write(isCsv ? csvLine(cells(row)) : `${JSON.stringify(row)}\n`),
     commit: () => file.commit(),
     discard: () => file.discard(),
   };

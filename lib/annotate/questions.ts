@@ -48,14 +48,20 @@ export function slug(text: string): string {
 }
 
 /** @returns names of the columns of a question, in their order */
-export function columnsOf({ name, choices, values }: AnnotationQuestion): readonly string[] {
-  const shares = choices.map((choice) => `${name}_p_${slug(choice)}`);
+export function columnsOf(
+  { name, choices, values }: AnnotationQuestion,
+  isCalibrated: boolean,
+): readonly string[] {
+  const shares = choices.map((choice) => `_p_${slug(choice)}`);
   return [
     name,
     `${name}_p`,
     `${name}_margin`,
-    ...shares,
+    ...shares.map((share) => `${name}${share}`),
     ...(values === undefined ? [] : [`${name}_value`]),
+    ...(isCalibrated
+      ? [`${name}_calibrated_p`, ...shares.map((share) => `${name}_calibrated${share}`)]
+      : []),
   ];
 }
 
@@ -88,7 +94,8 @@ export function checkQuestions(value: unknown, place = 'questions'): readonly An
   const questions = parsed.data ?? [];
   const seen = new Set<string>(FIXED_COLUMNS);
   for (const one of questions) {
-    for (const column of columnsOf(one)) {
+    // Those of a calibration, too, whether or not there is one.
+    for (const column of columnsOf(one, true)) {
       if (seen.has(column))
         details.push(`${place}: two columns would be named ${column}; rename ${one.name}`);
       seen.add(column);

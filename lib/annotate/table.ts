@@ -6,9 +6,12 @@ import { type AnnotationQuestion, columnsOf, FIXED_COLUMNS } from './questions.j
 const WHOLE = ['width', 'height', 'faces_found', 'face'];
 const TEXTS = ['file', 'sha256', 'flags', 'status', 'error'];
 
-export function tableColumns(questions: readonly AnnotationQuestion[]): readonly ParquetColumn[] {
+export function tableColumns(
+  questions: readonly AnnotationQuestion[],
+  isCalibrated: boolean,
+): readonly ParquetColumn[] {
   const answers = questions.flatMap((one) =>
-    columnsOf(one).map(
+    columnsOf(one, isCalibrated).map(
       (name) => ({ name, type: name === one.name ? 'STRING' : 'DOUBLE' }) as const,
     ),
   );
@@ -19,7 +22,11 @@ export function tableColumns(questions: readonly AnnotationQuestion[]): readonly
   return [...fixed, ...answers];
 }
 
-export function tableRow(row: AnnotationRow, questions: readonly AnnotationQuestion[]): ParquetRow {
+export function tableRow(
+  row: AnnotationRow,
+  questions: readonly AnnotationQuestion[],
+  isCalibrated: boolean,
+): ParquetRow {
   const { face } = row;
   const box = face?.box;
   return [
@@ -32,7 +39,10 @@ export function tableRow(row: AnnotationRow, questions: readonly AnnotationQuest
       const shares = one.choices.map((choice) => answer?.probabilities[choice] ?? null);
       const value = one.values === undefined ? [] : [answer?.value ?? null];
       const { best = null, probability = null, margin = null } = answer ?? {};
-      return [best, probability, margin, ...shares, ...value];
+      const { calibrated } = answer ?? {};
+      const scaled = one.choices.map((choice) => calibrated?.probabilities[choice] ?? null);
+      const more = isCalibrated ? [calibrated?.probability ?? null, ...scaled] : [];
+      return [best, probability, margin, ...shares, ...value, ...more];
     }),
   ];
 }

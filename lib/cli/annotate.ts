@@ -5,6 +5,7 @@ import {
   attributeQuestions,
   loadQuestions,
 } from '../annotate/index.js';
+import { loadCalibration } from '../calibration/index.js';
 import { CLOSED_QUESTIONS, type ClosedQuestionName } from '../data/index.js';
 import { InvalidArgumentError } from '../errors.js';
 import { formatDuration, StatusLine } from '../progress/index.js';
@@ -19,6 +20,7 @@ export interface AnnotateFlags extends ModelFlags, OutputFlags, FaceFlags {
   readonly questions?: string;
   readonly sheet?: string;
   readonly sheetRows?: number;
+  readonly calibration?: string;
   readonly limit?: number;
   readonly retryFailed?: boolean;
   readonly maxFailures?: number;
@@ -49,10 +51,23 @@ export async function runAnnotate(
 ): Promise<number> {
   const questions = await questionsOf(flags);
   const faces = flags.faces === 'off' ? 'off' : { which: 'each' as const, ...faceOptionsOf(flags) };
+  const calibration =
+    flags.calibration === undefined ? undefined : await loadCalibration(flags.calibration);
   return withModel(flags, streams, async (model, signal) => {
     const { output, sheet, sheetRows, limit, retryFailed, maxFailures = 0.01 } = flags;
     const job = annotate({
-      ...{ input, output, model, questions, faces, limit, retryFailed, sheet, sheetRows },
+      ...{
+        input,
+        output,
+        model,
+        questions,
+        calibration,
+        faces,
+        limit,
+        retryFailed,
+        sheet,
+        sheetRows,
+      },
     });
     signal.addEventListener('abort', () => job.stop(), { once: true });
     const status = new StatusLine({ stream: streams.stderr, intervalSeconds: 10 });

@@ -2,6 +2,7 @@
  * `facellm choose PHOTO "QUESTION" --model DIR --choices A B C`: the probability of each answer; with `--items FILE`
  * to each of several questions about the picture, in one go.
  */
+import { loadCalibration } from '../calibration/index.js';
 import { createError, InvalidArgumentError } from '../errors.js';
 import { jsonFault, parseJson, readDataText } from '../files/index.js';
 import {
@@ -29,6 +30,7 @@ import { withModel } from './with-model.js';
 export interface ChooseFlags extends ModelFlags, PromptFlags, AskedFaceFlags, OutputFlags {
   readonly choices?: readonly string[];
   readonly items?: string;
+  readonly calibration?: string;
 }
 
 export async function runChoose(
@@ -38,7 +40,9 @@ export async function runChoose(
   streams: Console,
 ): Promise<void> {
   const asked = await readQuestions(question, flags);
-  const shared = { image: photo, ...pictureOptions(flags) };
+  const calibration =
+    flags.calibration === undefined ? undefined : await loadCalibration(flags.calibration);
+  const shared = { image: photo, calibration, ...pictureOptions(flags) };
   const checked = { ...shared, faces: oneFace(shared.faces) };
   // Before anything is fetched or loaded.
   const load = [loadOptions, loadOptionsOf(flags)] as const;
@@ -120,27 +124,35 @@ function print(text: string, { stdout }: Console): void {
 
 function describe(result: ChoiceResult, model?: FaceLlm): object {
   const { mass, entropy, promptTokens, imageTokens, timings, peakBytes } = result;
-  const choices = result.choices.map(({ text, label, logProb, probability }) => ({
+  const { calibrated } = result;
+  const choices = result.choices.map(({ text, label, logProb, probability }, i) => ({
     text,
     ...(label === text ? {} : { label }),
     ...{ logProb, probability },
+    ...(calibrated && { calibratedProbability: calibrated.probabilities[i] }),
   }));
   return {
     ...{ choices, best: result.best.text, mass, entropy, promptTokens, imageTokens },
     ...(model === undefined ? {} : facesOf(result)),
+    ...(calibrated && { temperature: calibrated.temperature }),
     timings: { ...(model === undefined ? {} : { load: model.info.loadMs }), ...timings },
     peakBytes,
   };
 }
 
 function tableOf(result: ChoiceResult): string {
-  const rows = [...result.choices]
+  const { calibrated } = result;
+  const percent = (share = 0): string => `${(100 * share).toFixed(2)} %`;
+  const rows = result.choices
+    .map((choice, i) => ({ ...choice, scaled: calibrated?.probabilities[i] }))
     .sort((a, b) => b.logProb - a.logProb)
-    .map(({ text, label, logProb, probability }) => [
-      `${(100 * probability).toFixed(2)} %`,
+    .map(({ text, label, logProb, probability, scaled }) => [
+      percent(probability),
+      ...(calibrated ? [percent(scaled)] : []),
       logProb.toFixed(4),
       label === text ? text : `${label} (${text})`,
     ]);
-  const covered = `the list covers ${(100 * result.mass).toFixed(2)} % of what the model would say`;
-  return `${table([['probability', 'log-prob', 'choice'], ...rows])}\n${covered}`;
+  const titles = ['probability', ...(calibrated ? ['calibrated'] : []), 'log-prob', 'choice'];
+  const covered = `the list covers ${percent(result.mass)} of what the model would say`;
+  return `${table([titles, ...rows])}\n${covered}`;
 }

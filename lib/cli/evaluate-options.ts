@@ -1,4 +1,4 @@
-/** Flags of `facellm evaluate`; help and usage errors load this file and no benchmark. */
+/** Flags of `facellm evaluate` and `facellm calibrate`; help and usage errors load this file and no benchmark. */
 import { type Command, Option } from 'commander';
 
 import { addPictureOptions } from './face-options.js';
@@ -15,12 +15,58 @@ function choice(flag: string, text: string, choices: readonly string[]): Option 
   return new Option(flag, text).choices(choices);
 }
 
-export function addEvaluateOptions(command: Command): Command {
+function addAskedOptions(command: Command): Command {
   const model = addDeterministicOption(addEngineOptions(addModelOptions(command))).option(
     '--no-deterministic',
     'sooner where bf16 has no hardware; last digits depend on what was asked together (default: deterministic where it can be)',
   );
-  return addJsonOption(addPictureOptions(addAdapterOption(model)))
+  return addJsonOption(addPictureOptions(addAdapterOption(model)));
+}
+
+const NO_CHARTS = [
+  '--no-charts',
+  'leave plots out of the report; they need the packages vega and vega-lite',
+] as const;
+
+export function addCalibrateOptions(command: Command): Command {
+  return addAskedOptions(command)
+    .description(
+      'fit on labelled pictures how sure a model may be of each answer, so that its probabilities can be taken at their ' +
+        'word; the same command goes on with an interrupted run',
+    )
+    .addOption(
+      choice('--benchmark <name>', 'what the labels are', ['attributes']).makeOptionMandatory(),
+    )
+    .requiredOption(
+      '--data <dir>',
+      'folder with labels and pictures that the model was not trained on',
+    )
+    .requiredOption('--output <dir>', 'folder of the run; gets calibration.json and report/')
+    .option('--labels <csv>', 'label file (default: the usual names in --data)')
+    .option('--columns <what=column...>', 'columns of the label file')
+    .option('--split <name>', 'rows of this split only')
+    .option('--where <column=value...>', 'rows with these values only')
+    .option('--attributes <name...>', 'which (default: those labelled)')
+    .option('--groups <name...>', 'what to tell apart (default: race, gender, age)')
+    .option(
+      '--schema <file>',
+      'JSON schema whose fields are calibrated, for extract; needs --question',
+    )
+    .option('--question <text>', 'what is asked with the schema')
+    .option(
+      '--folds <n>',
+      'parts that are scaled by what the others fit (default: 5)',
+      wholeNumber(2),
+    )
+    .option('--limit <n>', 'only the first pictures', wholeNumber(1))
+    .option('--skip-invalid', 'leave out what is faulty or has no picture')
+    .option(...NO_CHARTS)
+    .option('--batch-size <n>', 'questions under way at a time (default: 8)', wholeNumber(1))
+    .option('--seed <n>', 'of dealing pictures into parts (default: 0)', wholeNumber(0));
+}
+
+export function addEvaluateOptions(command: Command): Command {
+  return addAskedOptions(command)
     .description(
       'score a model on a benchmark, and beside it the model with adapters or a tuned one; the same command ' +
         'goes on with an interrupted run',
@@ -67,10 +113,7 @@ export function addEvaluateOptions(command: Command): Command {
         'stop',
       ]),
     )
-    .option(
-      '--no-charts',
-      'leave plots out of the report; they need the packages vega and vega-lite',
-    )
+    .option(...NO_CHARTS)
     .option(
       '--max-new-tokens <n>',
       'longest reply (default: 2048, 64 or 16, by benchmark)',

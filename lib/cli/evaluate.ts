@@ -12,6 +12,7 @@ import {
   type ReadingChoice,
 } from '../evaluation/index.js';
 import { type AskedFaceFlags, pictureOptions } from './face-options.js';
+import type { JobRun } from '../jobs/index.js';
 import { fetchModels } from './download-reporter.js';
 import { Interrupted, interruptSignal, onInterrupt } from './interrupt.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
@@ -61,6 +62,18 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
     charts: flags.charts,
     prompt: pictureOptions(flags),
   });
+  const { result, code } = await follow(run, streams);
+  if (flags.json) streams.stdout.write(`${JSON.stringify(result)}\n`);
+  else streams.stdout.write(`${describe(result)}\n`);
+  if (run.isStopping && result.summary === undefined) throw new Interrupted('interrupted');
+  return code;
+}
+
+/** Shows a run's progress; Ctrl-C ends it with what is answered saved. */
+export async function follow<R extends EvaluationResult>(
+  run: JobRun<EvaluationEvent, R>,
+  streams: Console,
+): Promise<{ readonly result: R; readonly code: number }> {
   using interrupt = onInterrupt(() => {
     run.stop();
     streams.stderr.write('\nending; what is answered is saved, the same command goes on\n');
@@ -69,10 +82,7 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
     const show = reporter(streams);
     for await (const event of run) show(event);
     const result = await run;
-    if (flags.json) streams.stdout.write(`${JSON.stringify(result)}\n`);
-    else streams.stdout.write(`${describe(result)}\n`);
-    if (run.isStopping && result.summary === undefined) throw new Interrupted('interrupted');
-    return result.failures > 0 ? 1 : 0;
+    return { result, code: result.failures > 0 ? 1 : 0 };
   } catch (error) {
     // Before the first question there is no result to tell of.
     throw run.isStopping && error === run.stopSignal.reason
@@ -89,7 +99,7 @@ const OWN_FLAGS: Readonly<Record<BenchmarkName, readonly (keyof EvaluateFlags)[]
 };
 
 /** @throws InvalidArgumentError listing flags of other benchmarks and pairs without an equals sign */
-function benchmarkChoice(flags: EvaluateFlags): BenchmarkChoice {
+export function benchmarkChoice(flags: EvaluateFlags): BenchmarkChoice {
   const { benchmark, setting, labels, split, pairs } = flags;
   const foreign = Object.values(OWN_FLAGS)
     .flat()
@@ -147,11 +157,18 @@ function reporter({ stderr }: Console): (event: EvaluationEvent) => void {
   };
 }
 
+/** Of a run that has no report yet. */
+export function describeMissing({
+  output,
+  missing,
+}: Pick<EvaluationResult, 'output' | 'missing'>): string {
+  return `${missing} answers are still missing in ${output}: of other processes, or of this one if it was ended`;
+}
+
 function describe({ output, questions, missing, failures, summary }: EvaluationResult): string {
   const failed = failures > 0 ? [`${failures} question(s) could not be asked: ${output}`] : [];
   if (summary === undefined) {
-    const waits = `${missing} answers are still missing in ${output}: of other processes, or of this one if it was ended`;
-    return [waits, ...failed].join('\n');
+    return [describeMissing({ output, missing }), ...failed].join('\n');
   }
   const partial = summary.isPartial ? ', not all of the set: no score of the benchmark' : '';
   return [

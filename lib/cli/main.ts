@@ -8,11 +8,12 @@ import { Command, CommanderError, Option } from 'commander';
 import { packageVersion } from '../packages/version.js';
 import { addAnswerOptions } from './answer-options.js';
 import type { AskFlags } from './ask.js';
+import type { CalibrateFlags } from './calibrate.js';
 import type { ChooseFlags } from './choose.js';
 import type { DoctorFlags } from './doctor-memory.js';
 import type { DownloadFlags } from './download.js';
 import type { EvaluateFlags } from './evaluate.js';
-import { addEvaluateOptions } from './evaluate-options.js';
+import { addCalibrateOptions, addEvaluateOptions } from './evaluate-options.js';
 import type { AnnotateFlags } from './annotate.js';
 import { addFaceOptions, addPictureOptions } from './face-options.js';
 import type { FacesFlags } from './faces.js';
@@ -26,6 +27,7 @@ import {
   addEngineOptions,
   addJsonOption,
   addModelOptions,
+  CALIBRATION,
   decimal,
   DOWNLOAD,
   shardSize,
@@ -74,6 +76,7 @@ export function createProgram(finish: Finish): Command {
       '--items <file>',
       'JSON list of up to 64 questions about the picture: [{"id": ..., "question": ..., "choices": [...]}]',
     )
+    .option(...CALIBRATION)
     .option('--seed <n>', 'accepted for symmetry; nothing is drawn', wholeNumber(0))
     .action(async (photo: string, question: string | undefined, flags: ChooseFlags) => {
       const { runChoose } = await import('./choose.js');
@@ -113,6 +116,7 @@ export function createProgram(finish: Finish): Command {
     .option('--questions <file>', 'YAML or JSON: name, question, choices, values, minProbability')
     .option('--sheet <file.html>', 'the rows that the model is least sure of, with their pictures')
     .option('--sheet-rows <n>', 'of the sheet (default: 100)', wholeNumber(1))
+    .option(...CALIBRATION)
     .option('--limit <n>', 'only the first pictures of the list', wholeNumber(1))
     .option('--retry-failed', 'ask pictures again that could not be read or answered')
     .option('--max-failures <share>', 'failed rows that are no failure (default: 0.01)', decimal)
@@ -183,6 +187,11 @@ export function createProgram(finish: Finish): Command {
   addEvaluateOptions(program.command('evaluate')).action(async (flags: EvaluateFlags) => {
     const { runEvaluate } = await import('./evaluate.js');
     finish(await runEvaluate(flags, process));
+  });
+
+  addCalibrateOptions(program.command('calibrate')).action(async (flags: CalibrateFlags) => {
+    const { runCalibrate } = await import('./calibrate.js');
+    finish(await runCalibrate(flags, process));
   });
 
   addJsonOption(program.command('merge'))

@@ -149,6 +149,12 @@ export function addDeterministicOption(command: Command): Command {
   );
 }
 
+/** Of what `facellm calibrate` has written. */
+export const CALIBRATION = [
+  '--calibration <file>',
+  'of `facellm calibrate`, for this model and these questions: calibrated probabilities, too',
+] as const;
+
 export function addPromptOptions(command: Command): Command {
   return command
     .addOption(

@@ -46,6 +46,7 @@ export interface ServeFlags extends AskedFaceFlags {
   readonly threads?: number;
   readonly mmap?: boolean;
   readonly adapter?: readonly string[];
+  readonly calibration?: readonly string[];
   readonly config?: string;
   readonly host?: string;
   readonly port?: number;
@@ -94,6 +95,7 @@ export function addServeOptions(command: Command): Command {
     .description("serve a model over HTTP, in OpenAI's protocol (docs/serving.md)")
     .option('--model <dir>', 'checkpoint folder, or a hub id in the local Hugging Face cache')
     .option('--adapter <dir...>', 'PEFT adapters, each a model of its own beside the base')
+    .option('--calibration <file...>', 'of `facellm calibrate`: calibrated probabilities, too')
     .option('--config <file>', 'YAML with any of these flags, without their dashes')
     .option('--served-name <id>', 'of the base model (default: the last part of its name)')
     .option('--host <address>', 'to listen on (default: 127.0.0.1)')

@@ -1,6 +1,7 @@
 /** `facellm serve --model DIR`: runs until it is told to end, then lets who is in finish. */
 import type { Command } from 'commander';
 
+import { loadCalibration } from '../calibration/index.js';
 import { InvalidArgumentError } from '../errors.js';
 import { readDataText } from '../files/index.js';
 import { describeWeights } from '../model/index.js';
@@ -47,8 +48,10 @@ export async function runServe(
   const reporter = new LoadReporter(streams.stderr);
   try {
     const options = serveOptions(flags, await readKeys(flags.apiKeys));
+    const calibration = await Promise.all((flags.calibration ?? []).map(loadCalibration));
     const server = await serve({
       ...options,
+      calibration,
       model: flags.model,
       load: {
         ...options.load,

@@ -137,6 +137,15 @@ const rowShape = {
   smallGroup: whole(1).optional(),
 };
 
+export const attributesShape: Shape<Options<'attributes'>> = {
+  ...askingShape,
+  ...dataShape,
+  ...rowShape,
+  benchmark: word('attributes'),
+  // Names and definitions are the benchmark's to check.
+  attributes: field<Attributes>('a list of attributes', Array.isArray).optional(),
+};
+
 const BENCHMARKS: { readonly [Name in BenchmarkName]: z.ZodType<EvaluateOptions> } = {
   facexbench: fields<Options<'facexbench'>>({
     ...askingShape,
@@ -144,14 +153,7 @@ const BENCHMARKS: { readonly [Name in BenchmarkName]: z.ZodType<EvaluateOptions>
     benchmark: word('facexbench'),
     setting: word('zero-shot', 'in-context').optional(),
   }),
-  attributes: fields<Options<'attributes'>>({
-    ...askingShape,
-    ...dataShape,
-    ...rowShape,
-    benchmark: word('attributes'),
-    // Names and definitions are the benchmark's to check.
-    attributes: field<Attributes>('a list of attributes', Array.isArray).optional(),
-  }),
+  attributes: fields<Options<'attributes'>>(attributesShape),
   pairs: fields<Options<'pairs'>>({
     ...askingShape,
     ...dataShape,

@@ -38,6 +38,9 @@ export interface FaceLlmContenderOptions {
   readonly seed: number;
   /** Hashes of folders known so far: the base of an adapter is hashed once. */
   readonly hashes: Map<string, string>;
+  /** In place of `choose` by the question alone. */
+  readonly choose?:
+    ((model: FaceLlm, prompt: PromptOptions) => ModelUnderTest['choose']) | undefined;
   readonly signal: AbortSignal;
   readonly emit: (event: EvaluationEvent) => void;
 }
@@ -111,7 +114,7 @@ export async function faceLlmContender(
 
 function underTest(
   model: FaceLlm,
-  { prompt, maxNewTokens, seed }: FaceLlmContenderOptions,
+  { prompt, maxNewTokens, seed, choose }: FaceLlmContenderOptions,
 ): ModelUnderTest {
   const { device, dtype } = model.info;
   return {
@@ -125,10 +128,12 @@ function underTest(
       const answer = await model.chat([{ role: 'user', content }], options).result();
       return { ...answer, text: answer.text.trim(), generatedTokens: answer.tokenIds.length };
     },
-    choose: async ({ images, prompt: question, choices }, signal) => {
-      const result = await model.choose({ image: images, question, choices, ...prompt, signal });
-      return { ...result, probabilities: result.choices.map(({ probability }) => probability) };
-    },
+    choose:
+      choose?.(model, prompt) ??
+      (async ({ images, prompt: question, choices }, signal) => {
+        const result = await model.choose({ image: images, question, choices, ...prompt, signal });
+        return { ...result, probabilities: result.choices.map(({ probability }) => probability) };
+      }),
     [Symbol.asyncDispose]: () => model.dispose(),
   };
 }

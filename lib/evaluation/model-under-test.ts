@@ -15,7 +15,7 @@ export interface ChoiceAnswer extends AskedPrompt {
   readonly probabilities: readonly number[];
 }
 
-export type Question = Pick<EvaluationItem, 'images' | 'prompt' | 'choices'>;
+export type Question = Pick<EvaluationItem, 'images' | 'prompt' | 'choices' | 'tags'>;
 
 /** A loaded model. Calls may run at the same time. */
 export interface ModelUnderTest extends AsyncDisposable {

@@ -19,6 +19,13 @@ export interface Choice {
   readonly tokenLogProbs: readonly number[];
 }
 
+/** Shares at a temperature that was fitted on labels: lib/calibration. */
+export interface Calibrated {
+  /** In the order of the answers; they add up to 1. */
+  readonly probabilities: readonly number[];
+  readonly temperature: number;
+}
+
 export interface ChoiceResult extends FacesSeen {
   /** In the order given. */
   readonly choices: readonly Choice[];
@@ -31,6 +38,8 @@ export interface ChoiceResult extends FacesSeen {
   readonly mass: number;
   /** Of the shares, in nats: 0 where one has all, ln(number of choices) where all are equal. */
   readonly entropy: number;
+  /** Only where the call was given a calibration. */
+  readonly calibrated?: Calibrated;
   /** sha256 of the prompt's token ids, each as a 32-bit little-endian number. */
   readonly promptHash: string;
   readonly promptTokens: number;

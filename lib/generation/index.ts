@@ -8,7 +8,14 @@ export {
   type FinishReason,
 } from './answer.js';
 export type { AnswerToken, TokenLogProb } from './answer-token.js';
-export { type Choice, choose, type ChoiceResult, type ItemResult } from './choose.js';
+export {
+  type Calibrated,
+  type Choice,
+  choose,
+  type ChoiceResult,
+  type ItemResult,
+  softmax,
+} from './choose.js';
 export { FieldsCost } from './fields/engine-context.js';
 export { type FieldsResult, type Form, writeFields } from './fields/extract.js';
 export type { ExtractedField, FieldValue } from './fields/field-writer.js';

@@ -1,5 +1,6 @@
 /** Choosing among given answers: one question, or several about the same pictures, each a request of its own. */
 import { choose, type ChoiceResult, together } from '../generation/index.js';
+import { checkChoices, subjectOf, withCalibrated } from './calibrated.js';
 import { type ModelCall, turnEnd } from './call.js';
 import { describePrompt } from './prepared.js';
 import { type ChooseItem, type ChooseItemsOptions, toMessage } from './requests.js';
@@ -21,6 +22,14 @@ export async function chooseItems(
 ): Promise<readonly ChoiceResult[]> {
   const startedAt = performance.now();
   const { native, pixels, tokenizer } = parts;
+  const includesEnd = shared.includeEnd ?? true;
+  if (shared.calibration !== undefined) {
+    const how = {
+      model: subjectOf(parts, lease.adapters),
+      form: writer.form(shared, lease.adapters),
+    };
+    checkChoices(shared, items, how, includesEnd);
+  }
   const prompts = await Promise.all(
     items.map(({ question }) =>
       writer.write([toMessage({ image: shared.image, question })], shared, lease.adapters),
@@ -29,12 +38,14 @@ export async function chooseItems(
   await shared.whenPrepared?.(prompts.map(describePrompt));
   const context = {
     ...{ native, pixels, adapters: lease.ids, tokenizer, startedAt },
-    endId: (shared.includeEnd ?? true) ? turnEnd(parts) : undefined,
+    endId: includesEnd ? turnEnd(parts) : undefined,
     usesPrefixCache: shared.reusePrefix ?? true,
     prefixGroup: items.length > 1 ? call : 0,
     preparedMs: performance.now() - startedAt,
   };
-  return together(shared.signal, prompts, (prompt, i, signal) =>
-    choose({ ...context, signal }, prompt, items[i]?.choices ?? []),
-  );
+  return together(shared.signal, prompts, async (prompt, i, signal) => {
+    const { question = '', choices = [] } = items[i] ?? {};
+    const result = await choose({ ...context, signal }, prompt, choices);
+    return withCalibrated(shared, question, result);
+  });
 }

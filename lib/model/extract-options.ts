@@ -6,6 +6,7 @@ import { InvalidArgumentError } from '../errors.js';
 import type { FieldsResult, Form } from '../generation/index.js';
 import { abortSignal, callback, field, fields, flag, number, whole } from '../options/index.js';
 import { readSchema } from '../structured/index.js';
+import { type CalibrationChoice, calibrationShape } from './calibrated.js';
 import { type Preparation, preparationShape } from './prepared.js';
 import { type PromptOptions, promptShape } from './prompt-options.js';
 import {
@@ -23,7 +24,7 @@ export type ExtractSchema = z.ZodType | Readonly<Record<string, unknown>>;
 export type Extracted<S extends ExtractSchema> = S extends z.ZodType ? z.output<S> : unknown;
 
 export interface ExtractOptions<S extends ExtractSchema = ExtractSchema>
-  extends Partial<Question>, PromptOptions, AdapterChoice, Preparation {
+  extends Partial<Question>, PromptOptions, AdapterChoice, CalibrationChoice, Preparation {
   /** A conversation in place of a question with its pictures. */
   readonly messages?: readonly ChatMessage[] | undefined;
   /**
@@ -59,6 +60,7 @@ const WRONG = 'the request is wrong';
 export const extractOptions: z.ZodType<ExtractOptions> = fields<ExtractOptions>({
   ...promptShape,
   ...adapterShape,
+  ...calibrationShape,
   ...preparationShape,
   image: questionShape.image,
   question: questionShape.question.optional(),

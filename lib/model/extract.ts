@@ -1,6 +1,7 @@
 /** One answer by a schema: prompt, engine, and the type that the caller gave. */
 import type { ChatMessage } from '../chat/index.js';
 import { FieldsCost, type Form, resolveGeneration, writeFields } from '../generation/index.js';
+import { askedBy, checkSchema, subjectOf, withCalibratedFields } from './calibrated.js';
 import { type ModelCall, turnEnd } from './call.js';
 import { type ExtractOptions, type ExtractResult, parsed } from './extract-options.js';
 import { describePrompt } from './prepared.js';
@@ -18,6 +19,14 @@ export async function extract(
     ...{ seed, maxNewTokens },
     ...(temperature > 0 ? { temperature, topK: 0 } : { doSample: false }),
   });
+  const asked = askedBy(turns);
+  if (request.calibration !== undefined) {
+    const how = {
+      model: subjectOf(parts, lease.adapters),
+      form: prompts.form(request, lease.adapters, asked.system),
+    };
+    checkSchema(request, asked, form, how);
+  }
   const prompt = await prompts.write(turns, request, lease.adapters);
   const preparedMs = performance.now() - startedAt;
   await request.whenPrepared?.([describePrompt(prompt)]);
@@ -41,5 +50,7 @@ export async function extract(
     startedAt,
     preparedMs,
   );
-  return { ...result, value: json === undefined ? undefined : parsed(request.schema, json) };
+  const fields = withCalibratedFields(request, asked.question, form, result.fields);
+  const value = json === undefined ? undefined : parsed(request.schema, json);
+  return { ...result, fields, value };
 }

@@ -1,5 +1,6 @@
 /** The one object that users hold: a loaded model and what can be asked of it. */
 import type { NativeModelInfo, NativeStats } from '../binding/native.js';
+import type { AskedHow } from '../calibration/index.js';
 import { type ChatMessage, conversation } from '../chat/index.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
@@ -17,6 +18,7 @@ import { checkArguments, checkFields, list, name } from '../options/index.js';
 import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
 import { type AdapterLease, AdapterSet } from './adapter-set.js';
 import { answer } from './answer.js';
+import { subjectOf } from './calibrated.js';
 import { chooseItems } from './choose-items.js';
 import { embedImages, type ImageEmbedding } from './embed-images.js';
 import {
@@ -33,6 +35,7 @@ import { fingerprint } from './fingerprint.js';
 import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
 import { describePrompt, type PreparedPrompt } from './prepared.js';
+import type { PromptOptions } from './prompt-options.js';
 import { PromptWriter } from './prompt-writer.js';
 import {
   type AdapterChoice,
@@ -237,6 +240,16 @@ export class FaceLlm implements AsyncDisposable {
     return this.#withAdapters(request, (lease) =>
       extract({ parts: this.#parts, prompts: this.#prompts, lease }, request, turns, form),
     ) as Promise<ExtractResult<Extracted<S>>>;
+  }
+
+  /** What a calibration must have been fitted on to be for questions asked in this way. */
+  askedHow(options: PromptOptions & AdapterChoice = {}): AskedHow {
+    const lease = this.#adapters.lease(options.adapters);
+    lease.release();
+    return {
+      model: subjectOf(this.#parts, lease.adapters),
+      form: this.#prompts.form(options, lease.adapters),
+    };
   }
 
   /** Projected vectors of pictures, in the order given. */

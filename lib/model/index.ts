@@ -5,6 +5,8 @@ export {
   type AdapterSelection,
   type LoadAdapterOptions,
 } from './adapter.js';
+export { askedBy, type CalibrationChoice, schemaIdentity } from './calibrated.js';
+export { calibrationSubject } from './calibration-subject.js';
 export { createModel, type CreatedModel, type CreateModelOptions } from './create-model.js';
 export {
   exportModel,
@@ -16,6 +18,7 @@ export {
 export { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
 export { type ModelShape, nanoShape, overrideShape } from './model-shape.js';
 export {
+  formText,
   readServingSettings,
   resolvePromptOptions,
   type ServingSettings,
@@ -53,4 +56,10 @@ export {
 } from './weight-forms.js';
 export type { Preparation, PreparedPrompt } from './prepared.js';
 export { type PromptOptions, promptShape } from './prompt-options.js';
-export type { Extracted, ExtractOptions, ExtractResult, ExtractSchema } from './extract-options.js';
+export {
+  type Extracted,
+  type ExtractOptions,
+  type ExtractResult,
+  type ExtractSchema,
+  formOf,
+} from './extract-options.js';

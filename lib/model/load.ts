@@ -133,6 +133,8 @@ export interface ModelParts {
   readonly deterministic: boolean;
   /** Of everything but adapters that an answer follows from: see fingerprint.ts. */
   readonly identity: string;
+  /** Of the checkpoint's files alone. */
+  readonly checkpoint: string;
   readonly directory: string;
   readonly config: CheckpointConfig;
   readonly tokenizer: TokenizerThread;
@@ -205,7 +207,7 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
     const runtime = await addon.runtimeInfo().promise;
     const identity = modelIdentity(await checkpoint, native.info(), runtime, deterministic);
     return {
-      ...{ deterministic, identity },
+      ...{ deterministic, identity, checkpoint: await checkpoint },
       ...{ addon, native, directory, config, settings, memory, maxContext: memory.maxContext },
       tokens: new TokenRouter(native),
       pixels: new PixelDesk(native),

@@ -6,6 +6,7 @@ import { cropMessages } from './crop-pictures.js';
 import type { ModelParts } from './load.js';
 import { preparePrompt } from './prompt.js';
 import type { PromptOptions } from './prompt-options.js';
+import { type FormText, formText } from './serving-settings.js';
 import type { SettingsWatch } from './settings-watch.js';
 
 export class PromptWriter {
@@ -36,6 +37,12 @@ export class PromptWriter {
     const parts = { ...this.#parts, template };
     const prompt = await preparePrompt(parts, cropped.messages, { ...resolved, system });
     return faces === undefined || faces.length === 0 ? prompt : { ...prompt, faces };
+  }
+
+  /** In which form a question would be asked. @param system of the conversation, in place of the options' */
+  form(options: PromptOptions, adapters: readonly Adapter[], system?: string): FormText {
+    const resolved = this.#watch.resolve(options, adapters);
+    return formText(system === undefined ? resolved : { ...resolved, system }, this.#parts.config);
   }
 
   #template(name: TemplateName): Promise<ChatTemplate> {

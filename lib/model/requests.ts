@@ -16,6 +16,7 @@ import {
   type Shape,
 } from '../options/index.js';
 import type { AdapterSelection } from './adapter.js';
+import { type CalibrationChoice, calibrationShape } from './calibrated.js';
 import { type Preparation, preparationShape } from './prepared.js';
 import { type PromptOptions, promptShape } from './prompt-options.js';
 
@@ -59,7 +60,8 @@ export interface ChooseItemsOptions extends Omit<ChooseOptions, 'question' | 'ch
   readonly items: readonly ChooseItem[];
 }
 
-export interface ChooseOptions extends Question, PromptOptions, AdapterChoice, Preparation {
+export interface ChooseOptions
+  extends Question, PromptOptions, AdapterChoice, CalibrationChoice, Preparation {
   /** 2 to 256 different texts. */
   readonly choices: readonly ChoiceText[];
   /** Counts the end of the turn as part of each answer. @default true */
@@ -109,6 +111,7 @@ const choiceTexts = list<ChoiceText>(
 const chooseShape = {
   ...promptShape,
   ...adapterShape,
+  ...calibrationShape,
   ...preparationShape,
   image: questionShape.image,
   includeEnd: flag.optional(),

@@ -139,6 +139,25 @@ function shorten(text: string): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
 }
 
+/** How a prompt is written and its pictures are cut, in words that two of them are compared by. */
+export interface FormText {
+  readonly template: TemplateName;
+  readonly system: string;
+  /** `1..12 and a thumbnail`. */
+  readonly tiles: string;
+  readonly limitsImageArea: boolean;
+  readonly applyExif: boolean;
+  readonly faces: string;
+}
+
+/** With every default in place, the checkpoint's tiles, too. */
+export function formText(used: ResolvedPromptOptions, config: CheckpointConfig): FormText {
+  const { template, tiling, limitsImageArea, applyExif } = used;
+  const tiles = tilingText(tiling, config);
+  const faces = used.faces === 'cropped' ? used.faces : facesText(used.faces);
+  return { template, system: systemText(used), tiles, limitsImageArea, applyExif, faces };
+}
+
 /** What decides which settings matter to a request. */
 export interface RequestFacts {
   readonly hasImages: boolean;

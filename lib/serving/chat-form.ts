@@ -1,6 +1,8 @@
 /** Answers of a chat completion that a schema holds to, as a stream like others. */
 import { createHash } from 'node:crypto';
 
+import type { AskedHow, Calibration } from '../calibration/index.js';
+import type { ChatMessage } from '../chat/index.js';
 import {
   type AnswerResult,
   AnswerStream,
@@ -8,7 +10,13 @@ import {
   resolveGeneration,
   samplingOf,
 } from '../generation/index.js';
-import type { ExtractResult } from '../model/index.js';
+import {
+  askedBy,
+  type ExtractResult,
+  type ExtractSchema,
+  formOf,
+  schemaIdentity,
+} from '../model/index.js';
 import type { ChatRequest } from './chat-request.js';
 import { fieldsOf } from './extract-answer.js';
 import type { AskedForm } from './form-fields.js';
@@ -31,17 +39,22 @@ export function askForm(
 ): { readonly stream: AnswerStream; readonly account: () => Readonly<Record<string, unknown>> } {
   const { model } = work.exchange.state;
   const { answers, generation } = request;
+  const given = {
+    ...request.prompt,
+    tiling: request.prompt.tiling ?? tilingOf(request.detail, model.config),
+  };
   let found: readonly Extraction[] = [];
   let admitted: Promise<void> | undefined;
   const stream = new AnswerStream(
     async (push, own) => {
       const signal = AbortSignal.any([work.signal, own]);
       const turns = toMessages(request.turns, ready.images);
+      const calibration = calibrationOf(work, turns, given, schema, ready);
       const all = Array.from({ length: answers }, (_, index) =>
         model.extract({
-          ...request.prompt,
+          ...given,
           ...{ messages: turns, schema, plain: isPlain, signal },
-          tiling: request.prompt.tiling ?? tilingOf(request.detail, model.config),
+          ...(isPlain ? {} : { calibration }),
           temperature: generation.doSample === true ? generation.temperature : 0,
           seed: seedOf(generation.seed ?? 0, index),
           maxNewTokens: request.maxTokens,
@@ -62,6 +75,20 @@ export function askForm(
     () => answers,
   );
   return { stream, account: () => accountOf(found, tellsFields) };
+}
+
+/** Of fields that a server's file knows. */
+function calibrationOf(
+  { exchange: { state } }: Work,
+  turns: readonly ChatMessage[],
+  prompt: ChatRequest['prompt'],
+  schema: ExtractSchema,
+  { adapters }: Ready,
+): Calibration | undefined {
+  const { question, system } = askedBy(turns);
+  if (question === undefined) return undefined;
+  const how = (): AskedHow => state.model.askedHow({ ...prompt, system, adapters });
+  return state.calibrations.ofSchema(how, question, () => schemaIdentity(formOf({ schema })));
 }
 
 function answerOf(found: readonly Extraction[], { generation }: ChatRequest): AnswerResult {

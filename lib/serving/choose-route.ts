@@ -1,7 +1,7 @@
 /** `POST /v1/choose`: the exact probability of each given answer. */
 import { randomUUID } from 'node:crypto';
 
-import type { ItemResult } from '../generation/index.js';
+import type { Calibrated, ItemResult } from '../generation/index.js';
 import { type ChoiceItem, readChooseRequest } from './choose-request.js';
 import type { Exchange, Reply } from './exchange.js';
 import { facesWritten } from './face-fields.js';
@@ -22,19 +22,26 @@ export function chooseRoute(exchange: Exchange): Promise<Reply> {
       timeoutMs: state.policy.limits.answerTimeout,
     });
     try {
-      const results = await state.model.choose({
+      const prompt = {
         ...request.prompt,
         ...(request.system !== undefined && { system: request.system }),
         tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
+        adapters: ready.adapters,
+      };
+      const results = await state.model.choose({
+        ...prompt,
         image: ready.images,
         items: request.items,
         includeEnd: request.includeEnd,
-        adapters: ready.adapters,
         reusePrefix: request.reusePrefix,
         whenPrepared: ready.whenPrepared,
         signal: work.signal,
       });
       note(facts, results);
+      const questions = request.items.map(({ question }) => question);
+      const calibrated = request.includeEnd
+        ? state.calibrations.ofChoices(() => state.model.askedHow(prompt), questions, results)
+        : [];
       const sum = (pick: (result: ItemResult) => number): number =>
         results.reduce((total, result) => total + pick(result), 0);
       const scored = sum(({ choices }) =>
@@ -45,7 +52,7 @@ export function chooseRoute(exchange: Exchange): Promise<Reply> {
         object: 'facellm.choice',
         created: Math.floor(Date.now() / 1000),
         model: request.model ?? facts.model,
-        results: results.map((result, i) => resultOf(request.items[i], result)),
+        results: results.map((result, i) => resultOf(request.items[i], result, calibrated[i])),
         usage: usageOf(
           facts,
           sum(({ imageTokens }) => imageTokens),
@@ -78,7 +85,11 @@ function note(facts: RequestFacts, results: readonly ItemResult[]): void {
   facts.finishReason = 'stop';
 }
 
-function resultOf(item: ChoiceItem | undefined, result: ItemResult): object {
+function resultOf(
+  item: ChoiceItem | undefined,
+  result: ItemResult,
+  calibrated: Calibrated | undefined,
+): object {
   const choices = result.choices.map((choice, index) => ({
     index,
     text: choice.text,
@@ -93,5 +104,6 @@ function resultOf(item: ChoiceItem | undefined, result: ItemResult): object {
     choices,
     mass: result.mass,
     entropy: result.entropy,
+    ...(calibrated !== undefined && { calibrated }),
   };
 }

@@ -2,10 +2,16 @@
 import type { ExtractedField, FieldValue } from '../generation/index.js';
 import { finite } from './log-probs.js';
 
-const written = ({ value, probability, logProb }: FieldValue): object => ({
+const written = ({
+  value,
+  probability,
+  logProb,
+  calibratedProbability: calibrated,
+}: FieldValue): object => ({
   value,
   probability,
   logprob: finite(logProb),
+  ...(calibrated !== undefined && { calibrated_probability: calibrated }),
 });
 
 export function fieldsOf({ fields }: { readonly fields: readonly ExtractedField[] }): object[] {

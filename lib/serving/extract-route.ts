@@ -1,6 +1,7 @@
 /** `POST /v1/extract`: an object of a schema's form about pictures, with the probabilities of its fields. */
 import { randomInt, randomUUID } from 'node:crypto';
 
+import { formOf, schemaIdentity } from '../model/index.js';
 import { fieldsOf } from './extract-answer.js';
 import type { Exchange, Reply } from './exchange.js';
 import { facesWritten } from './face-fields.js';
@@ -73,14 +74,22 @@ export function extractRoute(exchange: Exchange): Promise<Reply> {
       timeoutMs: state.policy.limits.answerTimeout,
     });
     try {
-      const result = await state.model.extract({
+      const prompt = {
         ...request.prompt,
         ...(request.system !== undefined && { system: request.system }),
         tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
+        adapters: ready.adapters,
+      };
+      const result = await state.model.extract({
+        ...prompt,
+        calibration: state.calibrations.ofSchema(
+          () => state.model.askedHow(prompt),
+          request.question,
+          () => schemaIdentity(formOf({ schema })),
+        ),
         image: ready.images,
         question: request.question,
         ...{ schema, temperature, seed, maxNewTokens: maxTokens },
-        adapters: ready.adapters,
         reusePrefix: request.reusePrefix,
         whenPrepared: ready.whenPrepared,
         signal: work.signal,

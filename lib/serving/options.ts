@@ -1,6 +1,7 @@
 /** What a server is started with: every option, its bounds and its default. */
 import type { z } from 'zod';
 
+import { Calibration } from '../calibration/index.js';
 import { type PictureFaces, pictureFaces } from '../faces/index.js';
 import {
   callback,
@@ -8,6 +9,7 @@ import {
   field,
   fields,
   flag,
+  kindOf,
   list,
   name,
   text as anyText,
@@ -93,6 +95,11 @@ export interface ServeOptions {
   readonly model: string | FaceLlm;
   /** Of loading. Its `adapter` folders become models of their own beside the base. */
   readonly load?: Omit<LoadOptions, 'signal'> | undefined;
+  /**
+   * Of `loadCalibration`: answers to their questions have calibrated probabilities beside the model's own. Each must be of this
+   * model, with none or some of its adapters. @default none
+   */
+  readonly calibration?: Calibration | readonly Calibration[] | undefined;
   /** Id of the base model. @default the last part of the model's name; `facellm` for a loaded one */
   readonly servedName?: string | undefined;
   /** @default 127.0.0.1 */
@@ -139,6 +146,10 @@ const limitShape = Object.fromEntries(
   ]),
 );
 const text = (expected: string) => name(expected);
+const calibration = field<Calibration>(
+  'what loadCalibration() gives',
+  (value) => value instanceof Calibration,
+);
 const isOrigin = (value: unknown): boolean => {
   if (typeof value !== 'string') return false;
   return URL.canParse(value) && new URL(value).origin === value && value !== 'null';
@@ -153,6 +164,9 @@ const serveOptions: z.ZodType<ServeOptions> = fields<ServeOptions>({
   load: field<Omit<LoadOptions, 'signal'>>(
     'load options',
     (value) => typeof value === 'object' && value !== null,
+  ).optional(),
+  calibration: kindOf<Calibration | readonly Calibration[]>((value) =>
+    Array.isArray(value) ? list(calibration, 'a list of calibrations') : calibration,
   ).optional(),
   servedName: field<string>(
     'letters, digits and . _ - / (1..128)',

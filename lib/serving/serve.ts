@@ -12,6 +12,7 @@ import { Admission } from './admission.js';
 import { shuttingDown } from './api-error.js';
 import { createApp } from './app.js';
 import { BodyParser } from './body-parser.js';
+import { Calibrations } from './calibrations.js';
 import { Catalogue } from './catalogue.js';
 import { Guards } from './guards.js';
 import { Keys } from './keys.js';
@@ -97,6 +98,8 @@ async function start(
   const named = typeof options.model === 'string' ? basename(options.model) : DEFAULT_NAME;
   const catalogue = new Catalogue(model, options.servedName ?? (named || DEFAULT_NAME));
   checkNames(catalogue.ids);
+  const files = [options.calibration ?? []].flat();
+  const calibrations = new Calibrations(model, files, policy.adaptersRoot !== undefined);
   const rows = options.load?.maxRows ?? DEFAULT_ROWS[model.info.device === 'cpu' ? 'cpu' : 'gpu'];
   const admission = new Admission(policy.limits, rows);
   const pulse = new Pulse(model);
@@ -106,7 +109,7 @@ async function start(
   setMaxListeners(0, ending.signal);
   let guards = new Guards(host, options.allowHosts ?? [], options.corsOrigins ?? []);
   const state: ServerState = {
-    ...{ model, catalogue, policy, admission, parser, keys, pulse },
+    ...{ model, catalogue, calibrations, policy, admission, parser, keys, pulse },
     guards: () => guards,
     metrics: new Metrics(packages, options.metricsPrefix ?? 'facellm:', {
       admission,

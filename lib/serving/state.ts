@@ -2,6 +2,7 @@
 import type { FaceLlm } from '../model/index.js';
 import type { Admission } from './admission.js';
 import type { BodyParser } from './body-parser.js';
+import type { Calibrations } from './calibrations.js';
 import type { Catalogue } from './catalogue.js';
 import type { Guards } from './guards.js';
 import type { Keys } from './keys.js';
@@ -12,6 +13,7 @@ import type { Pulse } from './pulse.js';
 export interface ServerState {
   readonly model: FaceLlm;
   readonly catalogue: Catalogue;
+  readonly calibrations: Calibrations;
   readonly policy: Policy;
   readonly admission: Admission;
   readonly parser: BodyParser;

@@ -24,11 +24,11 @@ const DRAW =
   '--frequency-penalty --presence-penalty --logit-bias --seed --n --stop --top-log-probs --log-probs';
 const FLAGS: Readonly<Record<string, string>> = {
   ask: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${ASKED} ${DRAW}`,
-  choose: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${ASKED} --choices --items --seed`,
+  choose: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${ASKED} --choices --items --calibration --seed`,
   plan: `${MODEL} ${LIMITS} ${PROMPT} ${ASKED}`,
   faces: `${FACES} --json --csv --save-crops`,
   annotate:
-    `${MODEL} ${ENGINE} --adapter ${FACES} --output --attributes --questions --sheet --sheet-rows --limit --retry-failed ` +
+    `${MODEL} ${ENGINE} --adapter ${FACES} --output --attributes --questions --sheet --sheet-rows --calibration --limit --retry-failed ` +
     '--max-failures --json',
   download: '--revision --include --output --from --dry-run --json',
   init: '--data --output --dataset --image-root --set --vocabulary --seed --json',
@@ -39,6 +39,9 @@ const FLAGS: Readonly<Record<string, string>> = {
     `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --tuned --setting --labels ` +
     '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure ' +
     '--max-new-tokens --batch-size --seed --no-charts --no-deterministic',
+  calibrate:
+    `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --labels --columns --split --where ` +
+    '--attributes --groups --schema --question --folds --limit --skip-invalid --batch-size --seed --no-charts --no-deterministic',
   merge: '--model --adapter --download --output --layout --dtype --max-shard-size --json',
   generate:
     '--labels --images --output --teacher --prompts --questions --column --value --where --max-images ' +
@@ -46,7 +49,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--concurrency --requests-per-minute --tokens-per-minute --max-retries --max-attempts ' +
     '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license ' +
     `--dry-run --json ${ENGINE} ${ASKED}`,
-  serve: `--port --max-context --max-rows --kv-memory --image-cache --prefix-cache --max-tokens --default-max-tokens --max-n --max-images --max-image-bytes --max-pixels --max-tiles --max-body --max-bodies --max-decoded --max-queue --max-wait --queue-timeout --header-timeout --body-timeout --answer-timeout --stream-timeout --stall-timeout --stream-interval-ms --drain-timeout --stall-limit --max-connections --model --adapter --config --served-name --host --api-keys --deterministic --insecure-no-auth --allow-host --cors-origin --adapters-root --allow-format --default-temperature --unknown-fields --metrics-prefix --subfolder --device --dtype --weights --threads --no-mmap ${ASKED}`,
+  serve: `--port --max-context --max-rows --kv-memory --image-cache --prefix-cache --max-tokens --default-max-tokens --max-n --max-images --max-image-bytes --max-pixels --max-tiles --max-body --max-bodies --max-decoded --max-queue --max-wait --queue-timeout --header-timeout --body-timeout --answer-timeout --stream-timeout --stall-timeout --stream-interval-ms --drain-timeout --stall-limit --max-connections --model --adapter --calibration --config --served-name --host --api-keys --deterministic --insecure-no-auth --allow-host --cors-origin --adapters-root --allow-format --default-temperature --unknown-fields --metrics-prefix --subfolder --device --dtype --weights --threads --no-mmap ${ASKED}`,
   keygen: '--rights --json',
   build: '--force',
   doctor: `--model --subfolder --device --dtype --weights ${LIMITS} --json`,

@@ -28,6 +28,8 @@ export interface FieldValue {
   readonly probability: number;
   /** Natural log of its probability before that: among all texts. */
   readonly logProb: number;
+  /** Share at a temperature fitted on labels; only where the call was given a calibration that knows the field. */
+  readonly calibratedProbability?: number;
 }
 
 export interface ExtractedField extends FieldValue {

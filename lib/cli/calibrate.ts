@@ -1,0 +1,77 @@
+/** `facellm calibrate`: temperatures fitted on labelled pictures, with their report; the same command goes on where it ended. */
+import { createError, InvalidArgumentError } from '../errors.js';
+import { calibrate, type CalibratedSchema, type CalibrationResult } from '../evaluation/index.js';
+import { isJsonObject, jsonFault, parseJson, readDataText } from '../files/index.js';
+import { fetchModels } from './download-reporter.js';
+import { benchmarkChoice, describeMissing, type EvaluateFlags, follow } from './evaluate.js';
+import { pictureOptions } from './face-options.js';
+import { Interrupted, interruptSignal } from './interrupt.js';
+import { loadOptionsOf } from './options.js';
+import { type Console, table } from './output.js';
+
+export interface CalibrateFlags extends Omit<
+  EvaluateFlags,
+  'tuned' | 'reading' | 'maxNewTokens' | 'onFailure' | 'setting' | 'pairs'
+> {
+  readonly schema?: string;
+  readonly question?: string;
+  readonly folds?: number;
+}
+
+/** @throws InvalidArgumentError for one flag without the other; DataError for a file that is no JSON object */
+async function schemaOf({
+  schema: path,
+  question,
+}: CalibrateFlags): Promise<CalibratedSchema | undefined> {
+  if (path === undefined && question === undefined) return undefined;
+  if (path === undefined || question === undefined) {
+    throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the flags are wrong', {
+      details: ['--schema and --question belong together: give both, or neither'],
+    });
+  }
+  const { text } = await readDataText(path, (code) => `${path} cannot be read (${code})`);
+  const parsed = parseJson(text);
+  if (!parsed.isValid) {
+    throw createError('FACELLM_DATA_INVALID', `${path} ${jsonFault(text, parsed.reason)}`);
+  }
+  if (isJsonObject(parsed.value)) return { question, schema: parsed.value };
+  throw createError('FACELLM_DATA_INVALID', `${path} is no JSON schema: expected an object`);
+}
+
+/** Resolves to the exit code: 1 if questions could not be asked. */
+export async function runCalibrate(flags: CalibrateFlags, streams: Console): Promise<number> {
+  const choice = benchmarkChoice(flags);
+  if (choice.benchmark !== 'attributes') throw new TypeError('the flag takes nothing else');
+  const extract = await schemaOf(flags);
+  const { data, model, adapter, output, limit, batchSize, seed, folds } = flags;
+  {
+    using fetching = interruptSignal();
+    await fetchModels(model, adapter ?? [], flags, streams.stderr, fetching.signal);
+  }
+  const run = calibrate({
+    ...choice,
+    ...loadOptionsOf(flags),
+    ...{ data, model, adapter, output, limit, batchSize, seed, folds, extract },
+    onInvalid: flags.skipInvalid ? 'skip' : 'error',
+    charts: flags.charts,
+    prompt: pictureOptions(flags),
+  });
+  const { result, code } = await follow(run, streams);
+  const { file } = result;
+  if (flags.json) streams.stdout.write(`${JSON.stringify(result)}\n`);
+  else streams.stdout.write(`${describe(result)}\n`);
+  if (run.isStopping && file === undefined) throw new Interrupted('interrupted');
+  return code;
+}
+
+function describe({ output, file, failures, summary, ...rest }: CalibrationResult): string {
+  const failed = failures > 0 ? [`${failures} question(s) could not be asked: ${output}`] : [];
+  if (summary === undefined) return [describeMissing({ output, ...rest }), ...failed].join('\n');
+  return [
+    table(summary.table),
+    'after: on pictures that had no part in the temperature they were scaled by',
+    ...failed,
+    `report: ${output}/report`,
+    `use it: facellm choose ... --calibration ${file ?? ''}`,
+  ].join('\n');
+}
