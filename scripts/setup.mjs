@@ -37,7 +37,7 @@ function newestIn(folder) {
     );
 }
 
-function installPackages() {
+export function installPackages() {
   const marker = join(ROOT, 'node_modules', '.package-lock.json');
   const lock = join(ROOT, 'package-lock.json');
   if (existsSync(marker) && statSync(marker).mtimeMs >= statSync(lock).mtimeMs) return;

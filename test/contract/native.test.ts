@@ -32,7 +32,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A job of this process alone. */
+/** A job of this process alone; on the CPU, since NCCL is not in every libtorch, nor on the pretend device. */
 async function joinGroup(): Promise<NativeProcessGroup> {
   return loadAddon().joinGroup({
     ...{ rank: 0, size: 1, address: '127.0.0.1', port: await freePort(), hostsStore: true },
@@ -113,7 +113,8 @@ describe('contract: addon and native.ts', () => {
     const micro = { samples: [sample], denominator: 2, draw: 0, isLast: true };
     const results: Record<string, object> = {
       NativeRuntimeInfo: await loadAddon().runtimeInfo().promise,
-      NativeAttentionBackend: (await loadAddon().attentionBackends('cpu').promise)[0] ?? {},
+      NativeAttentionBackend:
+        (await loadAddon().attentionBackends(golden.TEST_DEVICE).promise)[0] ?? {},
       NativeModelInfo: model.info(),
       NativeTrainerInfo: trainer.info(),
       NativeGenerateResult: generated,

@@ -11,7 +11,7 @@ import * as golden from '../support/golden.js';
 const ROOT = join(import.meta.dirname, '..', '..');
 const MAIN = join(ROOT, 'dist', 'cli', 'main.js');
 const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
-const MODEL = ['--model', CHECKPOINT, '--dtype', 'fp32', '--device', 'cpu'];
+const MODEL = ['--model', CHECKPOINT, '--dtype', 'fp32', '--device', golden.TEST_DEVICE];
 const PHOTO = join(golden.GOLDEN, 'infer-300m', 'images', 'face_square_0.png');
 
 function facellm(...args: string[]) {
@@ -29,7 +29,7 @@ describe('options of the command line', () => {
   let model: FaceLlm;
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'facellm-cli-options-'));
-    model = await FaceLlm.load(CHECKPOINT, { dtype: 'fp32', device: 'cpu' });
+    model = await FaceLlm.load(CHECKPOINT, { dtype: 'fp32', device: golden.TEST_DEVICE });
   });
   after(async () => {
     await model.dispose();
@@ -82,7 +82,9 @@ describe('options of the command line', () => {
   it('limits of the engine: what fits is answered as before, what does not is refused with the numbers', () => {
     const limits = ['--max-context', '512', '--max-rows', '2', '--kv-memory', '64MiB'];
     const plain = json(...ASKED) as { tokenIds: number[] };
-    const limited = json(...ASKED, ...limits, '--deterministic') as { tokenIds: number[] };
+    // A mode of the CPU's.
+    const mode = golden.TEST_DEVICE === 'cpu' ? ['--deterministic'] : [];
+    const limited = json(...ASKED, ...limits, ...mode) as { tokenIds: number[] };
     assert.deepEqual(limited.tokenIds, plain.tokenIds);
     for (const [args, message] of [
       [['--kv-memory', '1000'], /kvMemory: 1000 bytes hold 0 tokens, a request of \d+ takes \d+/],
@@ -98,18 +100,11 @@ describe('options of the command line', () => {
   it('plan: what the model takes and has room for, and pictures that do not fit', () => {
     const plan = json('plan', PHOTO, PHOTO, ...MODEL, '--max-rows', '5') as Plan;
     assert.deepEqual([plan.engine.maxRows, plan.requestsAtOnce], [5, 5]);
-    const { stdout } = facellm(
-      'plan',
-      PHOTO,
-      ...MODEL,
-      '--kv-memory',
-      '1MiB',
-      '--max-context',
-      '99',
-    );
+    const limits = ['--kv-memory', '1MiB', '--max-context', '99', '--max-rows', '16'];
+    const { stdout } = facellm('plan', PHOTO, ...MODEL, ...limits);
     assert.match(
       stdout,
-      /memory of the model on cpu, fp32: [\d.]+ \wiB of weights, 1\.0 MiB for keys/,
+      /memory of the model on (cpu|cuda), fp32: [\d.]+ \wiB of weights, 1\.0 MiB for keys/,
     );
     assert.match(stdout, /32 blocks of 64 tokens, up to 16 answers at a time, 99 tokens a request/);
     assert.match(stdout, /room for 16 questions about the pictures at a time/);

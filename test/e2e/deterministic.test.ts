@@ -1,4 +1,7 @@
-/** `deterministic: true` through the public API: equal bits alone and in company, and what a model says of itself. */
+/**
+ * `deterministic: true` through the public API: equal bits alone and in company, and what a model says of itself. On the CPU, which
+ * alone has that mode.
+ */
 import assert from 'node:assert/strict';
 
 import { DeviceError, FaceLlm } from '../../lib/index.js';

@@ -1,4 +1,7 @@
-/** `facellm train` in several real processes: numbers, a rank that is killed, Ctrl-C, ranks that disagree. */
+/**
+ * `facellm train` in several real processes: numbers, a rank that is killed, Ctrl-C, ranks that disagree. On the CPU whatever
+ * FACELLM_TEST_DEVICES says: on GPUs each rank takes one of its own, and the pretend device has no NCCL.
+ */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -16,6 +16,7 @@ import { gitBlob, HubServer, md5, pattern } from '../support/hub-server.js';
 import { NEEDS_ORACLE, skip } from '../support/skip.js';
 import { type Entry, zipOf } from '../support/zip.js';
 import { errorOf, GOLDEN, TestFolder } from '../unit/checkpoint-folder.js';
+import { TEST_DEVICE } from '../support/golden.js';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'lib', 'cli', 'main.ts');
 
@@ -167,7 +168,7 @@ describe('e2e: download', () => {
       '--max-new-tokens',
       '2',
     ];
-    const answer = await run(...ask, '--download', '--device', 'cpu');
+    const answer = await run(...ask, '--download', '--device', TEST_DEVICE);
     assert.equal(answer.status, 0, answer.stderr);
   });
 

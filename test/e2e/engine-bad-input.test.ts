@@ -17,7 +17,7 @@ import * as golden from '../support/golden.js';
 
 const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
 const PHOTO = join(golden.GOLDEN, 'infer-300m', 'images', 'face_square_0.png');
-const LOAD = { device: 'cpu', dtype: 'fp32' } as const;
+const LOAD = { device: golden.TEST_DEVICE, dtype: 'fp32' } as const;
 // What npm test has compiled: a worker starts sooner than with the sources.
 const LIB = JSON.stringify(new URL('../../dist/index.js', import.meta.url).href);
 
@@ -39,8 +39,11 @@ describe('what the engine cannot do', () => {
     for (const [options, message] of [
       [{ kvMemory: 0 }, /kvMemory: 0 bytes hold 0 tokens, a request of \d+ takes \d+; give more/],
       [{ kvMemory: 32_768, maxContext: 64 }, /hold 64 tokens, a request of 64 takes 65536/],
-      [{ kvMemory: Number.MAX_SAFE_INTEGER }, /kvMemory: \d+ bytes are more than cpu has, \d+/],
-      [{ kvMemory: 2 ** 44, maxRows: 1 }, /more than cpu has/],
+      [
+        { kvMemory: Number.MAX_SAFE_INTEGER },
+        /kvMemory: \d+ bytes are more than (cpu|cuda) has, \d+/,
+      ],
+      [{ kvMemory: 2 ** 44, maxRows: 1 }, /more than (cpu|cuda) has/],
     ] as const) {
       await assert.rejects(FaceLlm.load(CHECKPOINT, { ...LOAD, ...options }), {
         code: 'FACELLM_INVALID_ARGUMENT',

@@ -4,11 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { readDataset } from '../../lib/data/index.js';
-import { type Compiled, compileLibrary } from '../support/compiled.js';
 import { LabelledFaces } from '../support/labelled-faces.js';
 import { type Behaviour, type Call, TeacherServer } from '../support/teacher-server.js';
 
@@ -24,10 +23,12 @@ const FILES = [
   ...['journal.jsonl', 'set_aside.jsonl', 'summary.json'],
 ];
 
+// What npm test has compiled: sources would be compiled anew in each of many processes.
+const DIST = new URL('../../dist', import.meta.url).href;
 const CHILD = `
-import { generateDataset } from './data/synthesis/generate-dataset.js';
-import { openAiTeacher } from './data/teachers/make-teacher.js';
-const [labels, images, output, baseUrl] = process.argv.slice(2);
+import { generateDataset } from '${DIST}/data/synthesis/generate-dataset.js';
+import { openAiTeacher } from '${DIST}/data/teachers/make-teacher.js';
+const [labels, images, output, baseUrl] = process.argv.slice(1);
 const teacher = await openAiTeacher({ baseUrl, model: 'loopback', prices: { input: 1, output: 1 } });
 const result = await generateDataset({ labels, images, output, teacher, concurrency: ${CONCURRENCY} });
 process.stdout.write(JSON.stringify(result));
@@ -56,21 +57,17 @@ function ended(child: ChildProcess): Promise<{ code: number | null; signal: stri
 }
 
 describe('e2e: generate, killed', () => {
-  let compiled: Compiled;
   let faces: LabelledFaces;
   const servers: TeacherServer[] = [];
   const children: ChildProcess[] = [];
 
   before(async () => {
-    compiled = compileLibrary();
-    writeFileSync(join(compiled.folder, 'child.js'), CHILD);
     faces = await LabelledFaces.create(IMAGES);
   });
   // Also of a test that failed: a server left open, or a child that asks it, would keep the process from ending.
   after(async () => {
     for (const child of children) child.kill('SIGKILL');
     for (const server of servers) await server.close();
-    compiled.remove();
     faces.remove();
   });
 
@@ -83,7 +80,7 @@ describe('e2e: generate, killed', () => {
   function start(server: TeacherServer, output: string): ChildProcess {
     const child = spawn(
       process.execPath,
-      [join(compiled.folder, 'child.js'), faces.labels, faces.folder, output, server.url],
+      ['--input-type=module', '-e', CHILD, faces.labels, faces.folder, output, server.url],
       {
         stdio: ['ignore', 'pipe', 'inherit'],
         env: { ...process.env, OPENAI_API_KEY: 'sk-secret-of-the-test' },

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { workerFlags } from '../../lib/tokenizer/start-worker.js';
-import { GOLDEN } from '../support/golden.js';
+import { GOLDEN, TEST_DEVICE } from '../support/golden.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const TINY = join(GOLDEN, 'ckpt-300m');
@@ -87,17 +87,8 @@ describe('flags of node', () => {
 
   it('the command line, with all of them at once', () => {
     const picture = join(GOLDEN, 'infer-300m', 'images', 'face_square_0.png');
-    const args = [
-      'ask',
-      picture,
-      'Hi?',
-      '--model',
-      TINY,
-      '--device',
-      'cpu',
-      '--max-new-tokens',
-      '2',
-    ];
+    const model = ['--model', TINY, '--device', TEST_DEVICE];
+    const args = ['ask', picture, 'Hi?', ...model, '--max-new-tokens', '2'];
     const flags = Object.values(FLAGS).flat();
     const main = join(ROOT, 'dist', 'cli', 'main.js');
     assert.equal(

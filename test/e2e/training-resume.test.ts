@@ -107,14 +107,14 @@ describe('end to end: resuming with other inputs', function () {
 
   it('a stop within an update leaves it undone; going on ends as the unbroken run does', async () => {
     const record = (JSON.parse(readFileSync(at('begun', 'data.json'), 'utf8')) as object[])[0];
-    // 24 micro-batches an update, which begins when the one before is told of: long enough for the stop to come within it.
+    // 8 micro-batches an update, which begins when the one before is told of: the stop comes within it.
     const data = at('begun', 'long.json');
-    writeFileSync(data, JSON.stringify(Array<unknown>(24).fill(record)));
-    const recipe = { ...options('begun').recipe, batchSize: 1, accumulation: 24, saveEvery: 0 };
+    writeFileSync(data, JSON.stringify(Array<unknown>(8).fill(record)));
+    const recipe = { ...options('begun').recipe, batchSize: 1, accumulation: 8, saveEvery: 0 };
     const started = (name: string) =>
       train(options('begun', { recipe, data, output: at('begun', name) }));
     const run = started('stopped');
-    for await (const event of run) if (event.type === 'step') setTimeout(() => run.stop(), 40);
+    for await (const event of run) if (event.type === 'step') setTimeout(() => run.stop(), 10);
     const { steps, isComplete, checkpoint } = await run;
     assert.deepEqual(
       { steps, isComplete, checkpoint },

@@ -37,7 +37,7 @@ describe('e2e: without undici, yauzl and @huggingface/hub', () => {
   it('a model is loaded and asked', () => {
     const folder = join(golden.GOLDEN, 'ckpt-300m');
     const script = `import('facellm').then(async ({ FaceLlm }) => {
-      const model = await FaceLlm.load(${JSON.stringify(folder)}, { device: 'cpu' });
+      const model = await FaceLlm.load(${JSON.stringify(folder)}, { device: '${golden.TEST_DEVICE}' });
       const { promptTokens } = await model.ask({ question: 'Who?', maxNewTokens: 1 }).result();
       console.log(promptTokens > 0);
     })`;

@@ -26,6 +26,15 @@ const picturesIn = (folder: string): string[] =>
 const detectAll = (files: readonly string[]): Promise<DetectedFaces[]> =>
   mapBounded(files, 4, (file) => detectFaces(file));
 
+const known = new Map<string, Promise<DetectedFaces[]>>();
+
+/** All faces of a folder of the collection; several tests look at the same ones. */
+function detectIn(folder: string): Promise<DetectedFaces[]> {
+  const found = known.get(folder) ?? detectAll(picturesIn(join(COLLECTION, folder)));
+  known.set(folder, found);
+  return found;
+}
+
 async function rawOf(picture: Sharp): Promise<RawImage> {
   const { data, info } = await picture.removeAlpha().raw().toBuffer({ resolveWithObject: true });
   return { data, width: info.width, height: info.height, channels: 3 };
@@ -166,7 +175,7 @@ describe('faces of real pictures', function () {
     it('are found as often as docs/faces.md tells', async () => {
       const least = { congress: 590, london: 164, cmu: 461, fairface: 417 };
       for (const [folder, bound] of Object.entries(least)) {
-        const results = await detectAll(picturesIn(join(COLLECTION, folder)));
+        const results = await detectIn(folder);
         const found = results.filter(({ faces }) => faces.length > 0).length;
         assert.ok(found >= bound, `${folder}: ${found}`);
         if (folder !== 'congress') continue;
@@ -175,7 +184,7 @@ describe('faces of real pictures', function () {
     });
 
     it("give FairFace's own chips back", async () => {
-      const results = await detectAll(picturesIn(join(COLLECTION, 'fairface')));
+      const results = await detectIn('fairface');
       const errors = results
         .flatMap(({ faces, used, width, height }) => {
           const chip = faces[used[0] ?? -1]?.chip;
@@ -202,7 +211,7 @@ describe('faces of real pictures', function () {
 
     it('are told to be turned where they are, and to which side', async () => {
       const files = picturesIn(join(COLLECTION, 'cmu'));
-      const results = await detectAll(files);
+      const results = await detectIn('cmu');
       const counts = { left: [0, 0], right: [0, 0] };
       for (const [i, { faces, used }] of results.entries()) {
         const flags = faces[used[0] ?? -1]?.flags;

@@ -1,6 +1,6 @@
 /**
  * Weights in 8 and 4 bits against the oracle's stages in fp32: quantised while they are read, by whichever kernels the processor
- * has and by the plain ones.
+ * has and by the plain ones. On the CPU, for which alone there are such kernels.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
