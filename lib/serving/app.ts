@@ -16,6 +16,7 @@ import { requireRight, type Right } from './keys.js';
 import { extractRoute } from './extract-route.js';
 import { PAGE_PATHS, pageRoute } from './page-route.js';
 import { planRoute } from './plan-route.js';
+import { responsesRoute } from './responses-route.js';
 import { RequestFacts } from './request-facts.js';
 import type { ServerState } from './state.js';
 
@@ -31,6 +32,7 @@ interface Route {
 
 const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/v1/chat/completions', right: 'infer', handle: chatRoute },
+  { method: 'POST', path: '/v1/responses', right: 'infer', handle: responsesRoute },
   { method: 'POST', path: '/v1/choose', right: 'infer', handle: chooseRoute },
   { method: 'POST', path: '/v1/extract', right: 'infer', handle: extractRoute },
   { method: 'POST', path: '/v1/embeddings', right: 'infer', handle: embeddingsRoute },
@@ -60,7 +62,7 @@ const ROUTES: readonly Route[] = [
 /** Asked for by clients of other servers: what does the same here. */
 const ELSEWHERE: readonly (readonly [start: string, instead: string])[] = [
   ['/v1/completions', '/v1/chat/completions, or /v1/choose for scores of given texts'],
-  ['/v1/responses', '/v1/chat/completions'],
+  ['/v1/responses/', '/v1/responses: nothing of an answer is kept'],
   ['/v1/moderations', '/v1/choose'],
   ['/v1/audio/', 'nothing: the model hears nothing'],
   ['/chat/completions', '/v1/chat/completions'],

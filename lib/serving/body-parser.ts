@@ -3,7 +3,7 @@ import type { Worker } from 'node:worker_threads';
 
 import { startWorker } from '../tokenizer/start-worker.js';
 import { ApiError } from './api-error.js';
-import { type BodyResult, parseBody, type ParsedBody } from './parse-body.js';
+import { type BodyKind, type BodyResult, parseBody, type ParsedBody } from './parse-body.js';
 
 /** Compiled, or as it lies in lib/ when tests run the sources. */
 const WORKER = new URL(
@@ -28,8 +28,9 @@ export class BodyParser {
    * @param bytes nobody else's: they may be handed to another thread
    * @throws ApiError 400
    */
-  async parse(bytes: Uint8Array): Promise<ParsedBody> {
-    const result = bytes.length <= SMALL ? parseBody(bytes) : await this.#parseFar(bytes);
+  async parse(bytes: Uint8Array, kind: BodyKind = 'usual'): Promise<ParsedBody> {
+    const result =
+      bytes.length <= SMALL ? parseBody(bytes, kind) : await this.#parseFar(bytes, kind);
     if ('body' in result) return result;
     throw new ApiError(
       400,
@@ -42,12 +43,12 @@ export class BodyParser {
     await this.#worker?.terminate();
   }
 
-  #parseFar(bytes: Uint8Array): Promise<BodyResult> {
+  #parseFar(bytes: Uint8Array, kind: BodyKind): Promise<BodyResult> {
     const worker = (this.#worker ??= this.#start());
     const id = this.#count++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      worker.postMessage({ id, bytes }, [bytes.buffer as ArrayBuffer]);
+      worker.postMessage({ id, bytes, kind }, [bytes.buffer as ArrayBuffer]);
     });
   }
 

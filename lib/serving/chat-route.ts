@@ -9,29 +9,49 @@ import { tilingOf, toMessages } from './message-fields.js';
 import { Sse } from './sse.js';
 import { makeReady, type Ready, type Work, withWork } from './work.js';
 
+/** In which protocol an answer is told. */
+export interface Dialect {
+  whole(completion: object): object;
+  /** @returns what is sent of a chunk, each with the name of its event where it has one */
+  events(chunk: object): readonly (readonly [data: string, event?: string])[];
+  /** After the last chunk. */
+  end(): readonly (readonly [data: string, event?: string])[];
+  failure(error: ApiError, requestId: string): readonly [data: string, event?: string];
+}
+
+const CHAT: Dialect = {
+  whole: (completion) => completion,
+  events: (chunk) => [[JSON.stringify(chunk)]],
+  end: () => [['[DONE]']],
+  failure: (error, requestId) => [JSON.stringify(error.body(requestId))],
+};
+
 export function chatRoute(exchange: Exchange): Promise<Reply> {
-  return withWork(exchange, async (work) => {
-    const { state, facts, headers } = exchange;
-    const request = readChatRequest(work.parsed, state.policy);
-    facts.isStreamed = request.stream !== undefined;
-    if (request.ignored.length > 0) headers['x-facellm-ignored'] = namesOf(request.ignored);
-    const { answerTimeout, streamTimeout } = state.policy.limits;
-    const ready = await makeReady(work, {
-      ...{ fields: request, pictures: request.pictures },
-      ...{ answers: request.answers, maxTokens: request.maxTokens },
-      timeoutMs: facts.isStreamed ? streamTimeout : answerTimeout,
-    });
-    try {
-      const form = request.form && askForm(work, request, request.form, ready);
-      const answer = new ChatAnswer(state.model, request, facts, form?.account);
-      const stream = form?.stream ?? ask(work, request, ready);
-      return await (request.stream === undefined
-        ? sendWhole(work, stream, answer)
-        : sendStream(work, stream, answer, ready));
-    } finally {
-      ready.done();
-    }
+  return withWork(exchange, (work) => answerChat(work));
+}
+
+/** @param dialect that the answer is told in */
+export async function answerChat(work: Work, dialect: Dialect = CHAT): Promise<Reply> {
+  const { state, facts, headers } = work.exchange;
+  const request = readChatRequest(work.parsed, state.policy);
+  facts.isStreamed = request.stream !== undefined;
+  if (request.ignored.length > 0) headers['x-facellm-ignored'] = namesOf(request.ignored);
+  const { answerTimeout, streamTimeout } = state.policy.limits;
+  const ready = await makeReady(work, {
+    ...{ fields: request, pictures: request.pictures },
+    ...{ answers: request.answers, maxTokens: request.maxTokens },
+    timeoutMs: facts.isStreamed ? streamTimeout : answerTimeout,
   });
+  try {
+    const form = request.form && askForm(work, request, request.form, ready);
+    const answer = new ChatAnswer(state.model, request, facts, form?.account);
+    const stream = form?.stream ?? ask(work, request, ready);
+    return await (request.stream === undefined
+      ? sendWhole(work, stream, answer, dialect)
+      : sendStream(work, stream, answer, ready, dialect));
+  } finally {
+    ready.done();
+  }
 }
 
 /** Field names are the client's: a header takes only plain ones. */
@@ -51,14 +71,19 @@ function ask(work: Work, request: ChatRequest, ready: Ready): AnswerStream {
   });
 }
 
-async function sendWhole(work: Work, stream: AnswerStream, answer: ChatAnswer): Promise<Reply> {
+async function sendWhole(
+  work: Work,
+  stream: AnswerStream,
+  answer: ChatAnswer,
+  dialect: Dialect,
+): Promise<Reply> {
   const { facts } = work.exchange;
   const listed: AnswerToken[][] = [];
   for await (const { index, text, tokens } of stream.pieces()) {
     if (facts.firstTokenMs === 0) facts.firstTokenMs = facts.elapsedMs;
     if (text !== '') (listed[index] ??= []).push(...tokens);
   }
-  return answer.whole(await stream.result(), listed);
+  return dialect.whole(answer.whole(await stream.result(), listed));
 }
 
 async function sendStream(
@@ -66,6 +91,7 @@ async function sendStream(
   stream: AnswerStream,
   answer: ChatAnswer,
   ready: Ready,
+  dialect: Dialect,
 ): Promise<undefined> {
   const { state, facts, headers, outgoing } = work.exchange;
   // What fails by the request's fault fails before the status line.
@@ -75,7 +101,10 @@ async function sendStream(
   const sse = new Sse(outgoing, headers, { stallMs: stallTimeout, onGone: work.stop });
   state.streams++;
   try {
-    const joiner = new Joiner(sse, answer, () => intervalOf(work));
+    const tell = (chunk: object): void => {
+      for (const [data, event] of dialect.events(chunk)) sse.send(data, event);
+    };
+    const joiner = new Joiner(tell, answer, () => intervalOf(work));
     for await (const { index, text, tokens } of stream.pieces()) {
       if (facts.firstTokenMs === 0) facts.firstTokenMs = facts.elapsedMs;
       joiner.add(index, text, tokens);
@@ -83,13 +112,13 @@ async function sendStream(
     joiner.flush();
     const whole = await result;
     joiner.begin(whole.answers.length);
-    for (const chunk of answer.ends(whole)) sse.send(JSON.stringify(chunk));
-    sse.send('[DONE]');
+    for (const chunk of answer.ends(whole)) tell(chunk);
+    for (const [data, event] of dialect.end()) sse.send(data, event);
   } catch (error) {
     const reason: unknown = work.signal.aborted ? work.signal.reason : error;
     if (reason instanceof ClientGone) throw reason;
     const told = toApiError(reason);
-    sse.send(JSON.stringify(told.body(facts.id)));
+    sse.send(...dialect.failure(told, facts.id));
     // Told already; for log and metrics.
     throw new StreamFailed(told, reason);
   } finally {
@@ -124,7 +153,7 @@ interface Held {
 
 /** Joins pieces that come closer than the interval. */
 class Joiner {
-  readonly #sse: Sse;
+  readonly #send: (chunk: object) => void;
   readonly #answer: ChatAnswer;
   readonly #interval: () => number;
   readonly #held = new Map<number, Held>();
@@ -132,8 +161,8 @@ class Joiner {
   #sentAt = -Infinity;
   #made = 0;
 
-  constructor(sse: Sse, answer: ChatAnswer, interval: () => number) {
-    this.#sse = sse;
+  constructor(send: (chunk: object) => void, answer: ChatAnswer, interval: () => number) {
+    this.#send = send;
     this.#answer = answer;
     this.#interval = interval;
   }
@@ -167,9 +196,5 @@ class Joiner {
     if (this.#begun.has(index)) return;
     this.#begun.add(index);
     this.#send(this.#answer.role(index));
-  }
-
-  #send(chunk: object): void {
-    this.#sse.send(JSON.stringify(chunk));
   }
 }

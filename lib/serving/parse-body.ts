@@ -38,7 +38,10 @@ function isTooDeep(bytes: Uint8Array): boolean {
   return false;
 }
 
-export function parseBody(bytes: Uint8Array): BodyResult {
+/** Whose fields a body has: in `/v1/responses` a text in `input` is a question, elsewhere a picture's address. */
+export type BodyKind = 'usual' | 'responses';
+
+export function parseBody(bytes: Uint8Array, kind: BodyKind = 'usual'): BodyResult {
   if (isTooDeep(bytes)) return { problem: `nested deeper than ${MOST_DEPTH}` };
   let body: unknown;
   try {
@@ -49,7 +52,7 @@ export function parseBody(bytes: Uint8Array): BodyResult {
   }
   if (!isObject(body)) return { problem: 'not a JSON object' };
   const pictures: Picture[] = [];
-  takePictures(body, pictures);
+  takePictures(body, pictures, kind);
   return { body, pictures };
 }
 
@@ -58,7 +61,7 @@ type Writable = Record<string, unknown>;
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
 /** Every place in which a request may have a picture: its text goes to `pictures`, its place there comes instead. */
-function takePictures(body: Body, pictures: Picture[]): void {
+function takePictures(body: Body, pictures: Picture[], kind: BodyKind): void {
   const take = (holder: object, key: string | number): void => {
     const slots = holder as Writable;
     pictures.push(readPicture(slots[key]));
@@ -81,10 +84,24 @@ function takePictures(body: Body, pictures: Picture[]): void {
       else take(images as object, i);
     });
   };
+  if (kind === 'responses') {
+    ofResponses(body, take);
+    return;
+  }
   ofMessages(body['messages']);
   ofImages(body['images']);
   for (const item of listOf(body['items'])) if (isObject(item)) ofMessages(item['messages']);
   ofInput(body, take, ofParts);
+}
+
+/** Of `/v1/responses`: parts `{type: 'input_image', image_url}`. */
+function ofResponses(body: Body, take: (holder: object, key: string) => void): void {
+  for (const item of listOf(body['input'])) {
+    if (!isObject(item)) continue;
+    for (const part of listOf(item['content'])) {
+      if (isObject(part) && part['type'] === 'input_image') take(part, 'image_url');
+    }
+  }
 }
 
 /** Of `/v1/embeddings`: one or several, each `{content: [...]}` or a URL. */

@@ -1,10 +1,16 @@
 /** The thread that large bodies are parsed in. */
 import { parentPort } from 'node:worker_threads';
 
-import { parseBody } from './parse-body.js';
+import { type BodyKind, parseBody } from './parse-body.js';
 
-parentPort?.on('message', ({ id, bytes }: { readonly id: number; readonly bytes: Uint8Array }) => {
-  const result = parseBody(bytes);
+interface Asked {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  readonly kind: BodyKind;
+}
+
+parentPort?.on('message', ({ id, bytes, kind }: Asked) => {
+  const result = parseBody(bytes, kind);
   const own =
     'pictures' in result
       ? result.pictures.flatMap((picture) => ('bytes' in picture ? [picture.bytes.buffer] : []))

@@ -48,9 +48,9 @@ export class Sse {
   }
 
   /** @param data JSON on one line, or `[DONE]` */
-  send(data: string): void {
+  send(data: string, event?: string): void {
     this.#state = undefined;
-    this.#write(`data: ${data}\n\n`);
+    this.#write(`${event === undefined ? '' : `event: ${event}\n`}data: ${data}\n\n`);
   }
 
   end(): void {

@@ -12,7 +12,7 @@ import {
 } from './api-error.js';
 import type { Exchange } from './exchange.js';
 import { requireRight } from './keys.js';
-import type { ParsedBody } from './parse-body.js';
+import type { BodyKind, ParsedBody } from './parse-body.js';
 import { type PictureField, takePicture } from './picture-intake.js';
 import type { PromptFields } from './prompt-fields.js';
 import { readBody } from './read-body.js';
@@ -34,7 +34,11 @@ export interface Work {
  * @param run what the route does; its promise ends the work
  * @throws ApiError; ClientGone
  */
-export async function withWork<T>(exchange: Exchange, run: (work: Work) => Promise<T>): Promise<T> {
+export async function withWork<T>(
+  exchange: Exchange,
+  run: (work: Work) => Promise<T>,
+  kind: BodyKind = 'usual',
+): Promise<T> {
   const { state, incoming, outgoing } = exchange;
   checkContentType(incoming.headers['content-type']);
   const leave = state.admission.enter(Number(incoming.headers['content-length'] ?? 0));
@@ -50,7 +54,7 @@ export async function withWork<T>(exchange: Exchange, run: (work: Work) => Promi
   try {
     const { limits } = state.policy;
     const bytes = await readBody(incoming, limits.bodyBytes, state.admission.bodies, taken);
-    const parsed = await state.parser.parse(bytes);
+    const parsed = await state.parser.parse(bytes, kind);
     return await run({ exchange, parsed, signal: abort.signal, stop });
   } catch (error) {
     // What was stopped by us or by the client fails for that reason, whatever it met then.
