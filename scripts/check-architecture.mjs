@@ -60,6 +60,7 @@ const LIB = {
   annotate: ['jobs', 'image', 'faces', 'generation', 'calibration', 'model', 'data', 'evaluation'],
   serving: [
     ...[
+      'jobs',
       'binding',
       'image',
       'faces',

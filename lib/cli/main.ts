@@ -8,6 +8,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { packageVersion } from '../packages/version.js';
 import { addAnswerOptions } from './answer-options.js';
 import type { AskFlags } from './ask.js';
+import type { BatchFlags } from './batch.js';
 import type { CalibrateFlags } from './calibrate.js';
 import type { ChooseFlags } from './choose.js';
 import type { DoctorFlags } from './doctor-memory.js';
@@ -217,6 +218,24 @@ export function createProgram(finish: Finish): Command {
     const { runServe } = await import('./serve.js');
     finish(await runServe(flags, serving, process));
   });
+
+  const batching = addDeterministicOption(
+    addEngineOptions(addModelOptions(program.command('batch'))),
+  );
+  addJsonOption(addAdapterOption(batching))
+    .description(
+      "answer a file of requests, JSON lines in the form of OpenAI's batches, without a server; the same command goes on " +
+        'with an interrupted one',
+    )
+    .argument('<file.jsonl>', '{"custom_id", "method": "POST", "url", "body"} on each line')
+    .requiredOption('--output <file.jsonl>', 'answers, in the order of the lines')
+    .option('--served-name <id>', 'of the base model (default: the last part of its name)')
+    .option('--calibration <file...>', 'of `facellm calibrate`: calibrated probabilities, too')
+    .option('--ahead <n>', 'requests under way at a time (default: 16)', wholeNumber(1))
+    .action(async (file: string, flags: BatchFlags) => {
+      const { runBatchFile } = await import('./batch.js');
+      finish(await runBatchFile(file, flags, process));
+    });
 
   addJsonOption(program.command('keygen'))
     .description("a new API key: the client's key, then the line for the server's --api-keys")

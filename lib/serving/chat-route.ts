@@ -94,6 +94,7 @@ async function sendStream(
   dialect: Dialect,
 ): Promise<undefined> {
   const { state, facts, headers, outgoing } = work.exchange;
+  if (outgoing === undefined) throw new TypeError('nobody reads a stream');
   // What fails by the request's fault fails before the status line.
   const result = stream.result();
   await Promise.race([ready.prepared, result]);

@@ -9,68 +9,70 @@ import { finite } from './log-probs.js';
 import { tilingOf } from './message-fields.js';
 import type { RequestFacts } from './request-facts.js';
 import { usageOf } from './usage.js';
-import { makeReady, withWork } from './work.js';
+import { makeReady, type Work, withWork } from './work.js';
 
 export function chooseRoute(exchange: Exchange): Promise<Reply> {
-  return withWork(exchange, async (work) => {
-    const { state, facts } = exchange;
-    const request = readChooseRequest(work.parsed, state.policy);
-    facts.choices = request.items.reduce((sum, { choices }) => sum + choices.length, 0);
-    const ready = await makeReady(work, {
-      ...{ fields: request, pictures: request.pictures },
-      ...{ answers: 1, maxTokens: 0 },
-      timeoutMs: state.policy.limits.answerTimeout,
-    });
-    try {
-      const prompt = {
-        ...request.prompt,
-        ...(request.system !== undefined && { system: request.system }),
-        tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
-        adapters: ready.adapters,
-      };
-      const results = await state.model.choose({
-        ...prompt,
-        image: ready.images,
-        items: request.items,
-        includeEnd: request.includeEnd,
-        reusePrefix: request.reusePrefix,
-        whenPrepared: ready.whenPrepared,
-        signal: work.signal,
-      });
-      note(facts, results);
-      const questions = request.items.map(({ question }) => question);
-      const calibrated = request.includeEnd
-        ? state.calibrations.ofChoices(() => state.model.askedHow(prompt), questions, results)
-        : [];
-      const sum = (pick: (result: ItemResult) => number): number =>
-        results.reduce((total, result) => total + pick(result), 0);
-      const scored = sum(({ choices }) =>
-        choices.reduce((total, { tokenIds }) => total + tokenIds.length, 0),
-      );
-      return {
-        id: `choice-${randomUUID()}`,
-        object: 'facellm.choice',
-        created: Math.floor(Date.now() / 1000),
-        model: request.model ?? facts.model,
-        results: results.map((result, i) => resultOf(request.items[i], result, calibrated[i])),
-        usage: usageOf(
-          facts,
-          sum(({ imageTokens }) => imageTokens),
-          scored,
-        ),
-        facellm: {
-          prompt_hash: results[0]?.promptHash,
-          prompt_hashes: results.map(({ promptHash }) => promptHash),
-          adapters: facts.adapters,
-          tiles: facts.tiles,
-          ...facesWritten(results[0]?.faces),
-          timings_ms: facts.timings(),
-        },
-      };
-    } finally {
-      ready.done();
-    }
+  return withWork(exchange, answerChoose);
+}
+
+export async function answerChoose(work: Work): Promise<Reply> {
+  const { state, facts } = work.exchange;
+  const request = readChooseRequest(work.parsed, state.policy);
+  facts.choices = request.items.reduce((sum, { choices }) => sum + choices.length, 0);
+  const ready = await makeReady(work, {
+    ...{ fields: request, pictures: request.pictures },
+    ...{ answers: 1, maxTokens: 0 },
+    timeoutMs: state.policy.limits.answerTimeout,
   });
+  try {
+    const prompt = {
+      ...request.prompt,
+      ...(request.system !== undefined && { system: request.system }),
+      tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
+      adapters: ready.adapters,
+    };
+    const results = await state.model.choose({
+      ...prompt,
+      image: ready.images,
+      items: request.items,
+      includeEnd: request.includeEnd,
+      reusePrefix: request.reusePrefix,
+      whenPrepared: ready.whenPrepared,
+      signal: work.signal,
+    });
+    note(facts, results);
+    const questions = request.items.map(({ question }) => question);
+    const calibrated = request.includeEnd
+      ? state.calibrations.ofChoices(() => state.model.askedHow(prompt), questions, results)
+      : [];
+    const sum = (pick: (result: ItemResult) => number): number =>
+      results.reduce((total, result) => total + pick(result), 0);
+    const scored = sum(({ choices }) =>
+      choices.reduce((total, { tokenIds }) => total + tokenIds.length, 0),
+    );
+    return {
+      id: `choice-${randomUUID()}`,
+      object: 'facellm.choice',
+      created: Math.floor(Date.now() / 1000),
+      model: request.model ?? facts.model,
+      results: results.map((result, i) => resultOf(request.items[i], result, calibrated[i])),
+      usage: usageOf(
+        facts,
+        sum(({ imageTokens }) => imageTokens),
+        scored,
+      ),
+      facellm: {
+        prompt_hash: results[0]?.promptHash,
+        prompt_hashes: results.map(({ promptHash }) => promptHash),
+        adapters: facts.adapters,
+        tiles: facts.tiles,
+        ...facesWritten(results[0]?.faces),
+        timings_ms: facts.timings(),
+      },
+    };
+  } finally {
+    ready.done();
+  }
 }
 
 /** Questions of a request are computed side by side: its time is that of the slowest. */

@@ -4,47 +4,49 @@ import type { Exchange, Reply } from './exchange.js';
 import { readEmbeddingsRequest } from './embeddings-request.js';
 import { facesWritten } from './face-fields.js';
 import { tilingOf } from './message-fields.js';
-import { makeReady, withWork } from './work.js';
+import { makeReady, type Work, withWork } from './work.js';
 
 export function embeddingsRoute(exchange: Exchange): Promise<Reply> {
-  return withWork(exchange, async (work) => {
-    const { state, facts } = exchange;
-    const request = readEmbeddingsRequest(work.parsed, state.policy);
-    const ready = await makeReady(work, {
-      ...{ fields: request, pictures: request.pictures },
-      ...{ answers: 1, maxTokens: 0 },
-      timeoutMs: state.policy.limits.answerTimeout,
-    });
-    try {
-      const embeddings = await state.model.embedImages(ready.images, {
-        ...request.prompt,
-        tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
-        adapters: ready.adapters,
-        whenPrepared: ready.whenPrepared,
-        signal: work.signal,
-      });
-      facts.finishReason = 'stop';
-      const seen = [...new Set(embeddings.flatMap(({ faces }) => faces ?? []))];
-      return {
-        object: 'list',
-        data: embeddings.map((one, index) => ({
-          object: 'embedding',
-          index,
-          ...written(one, request),
-        })),
-        model: request.model ?? facts.model,
-        usage: { prompt_tokens: facts.promptTokens, total_tokens: facts.promptTokens },
-        facellm: {
-          adapters: facts.adapters,
-          tiles: facts.tiles,
-          ...facesWritten(seen.length === 0 ? undefined : seen),
-          timings_ms: facts.timings(),
-        },
-      };
-    } finally {
-      ready.done();
-    }
+  return withWork(exchange, answerEmbeddings);
+}
+
+export async function answerEmbeddings(work: Work): Promise<Reply> {
+  const { state, facts } = work.exchange;
+  const request = readEmbeddingsRequest(work.parsed, state.policy);
+  const ready = await makeReady(work, {
+    ...{ fields: request, pictures: request.pictures },
+    ...{ answers: 1, maxTokens: 0 },
+    timeoutMs: state.policy.limits.answerTimeout,
   });
+  try {
+    const embeddings = await state.model.embedImages(ready.images, {
+      ...request.prompt,
+      tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
+      adapters: ready.adapters,
+      whenPrepared: ready.whenPrepared,
+      signal: work.signal,
+    });
+    facts.finishReason = 'stop';
+    const seen = [...new Set(embeddings.flatMap(({ faces }) => faces ?? []))];
+    return {
+      object: 'list',
+      data: embeddings.map((one, index) => ({
+        object: 'embedding',
+        index,
+        ...written(one, request),
+      })),
+      model: request.model ?? facts.model,
+      usage: { prompt_tokens: facts.promptTokens, total_tokens: facts.promptTokens },
+      facellm: {
+        adapters: facts.adapters,
+        tiles: facts.tiles,
+        ...facesWritten(seen.length === 0 ? undefined : seen),
+        timings_ms: facts.timings(),
+      },
+    };
+  } finally {
+    ready.done();
+  }
 }
 
 /** The mean of the vectors, at length 1. */

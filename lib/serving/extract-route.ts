@@ -19,7 +19,7 @@ import {
 import { type AskedQuestion, readQuestion } from './question-fields.js';
 import { usageOf } from './usage.js';
 import { type Body, Fields, Problems } from './values.js';
-import { makeReady, withWork } from './work.js';
+import { makeReady, type Work, withWork } from './work.js';
 
 interface ExtractRequest extends PromptFields, AskedQuestion {
   readonly pictures: readonly PictureField[];
@@ -64,67 +64,69 @@ function readExtractRequest(
 }
 
 export function extractRoute(exchange: Exchange): Promise<Reply> {
-  return withWork(exchange, async (work) => {
-    const { state, facts } = exchange;
-    const request = readExtractRequest(work.parsed, state.policy);
-    const { schema, temperature, seed, maxTokens } = request;
-    const ready = await makeReady(work, {
-      ...{ fields: request, pictures: request.pictures },
-      ...{ answers: 1, maxTokens },
-      timeoutMs: state.policy.limits.answerTimeout,
-    });
-    try {
-      const prompt = {
-        ...request.prompt,
-        ...(request.system !== undefined && { system: request.system }),
-        tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
-        adapters: ready.adapters,
-      };
-      const result = await state.model.extract({
-        ...prompt,
-        calibration: state.calibrations.ofSchema(
-          () => state.model.askedHow(prompt),
-          request.question,
-          () => schemaIdentity(formOf({ schema })),
-        ),
-        image: ready.images,
-        question: request.question,
-        ...{ schema, temperature, seed, maxNewTokens: maxTokens },
-        reusePrefix: request.reusePrefix,
-        whenPrepared: ready.whenPrepared,
-        signal: work.signal,
-      });
-      const { timings, tokenIds, isComplete } = result;
-      facts.cachedTokens = result.cachedTokens;
-      facts.generatedTokens = tokenIds.length;
-      facts.encodeMs = timings.vision;
-      facts.prefillMs = timings.prefill;
-      facts.decodeMs = timings.decode;
-      facts.preprocessMs = timings.preprocess;
-      facts.finishReason = isComplete ? 'stop' : 'length';
-      return {
-        id: `extract-${randomUUID()}`,
-        object: 'facellm.extraction',
-        created: Math.floor(Date.now() / 1000),
-        model: request.model ?? facts.model,
-        value: result.value ?? null,
-        text: result.text,
-        complete: isComplete,
-        fields: fieldsOf(result),
-        usage: usageOf(facts, result.imageTokens, tokenIds.length),
-        facellm: {
-          structured: 'fields',
-          prompt_hash: result.promptHash,
-          seed,
-          adapters: facts.adapters,
-          tiles: facts.tiles,
-          ...facesWritten(result.faces),
-          forced_tokens: result.forcedTokens,
-          timings_ms: facts.timings(),
-        },
-      };
-    } finally {
-      ready.done();
-    }
+  return withWork(exchange, answerExtract);
+}
+
+export async function answerExtract(work: Work): Promise<Reply> {
+  const { state, facts } = work.exchange;
+  const request = readExtractRequest(work.parsed, state.policy);
+  const { schema, temperature, seed, maxTokens } = request;
+  const ready = await makeReady(work, {
+    ...{ fields: request, pictures: request.pictures },
+    ...{ answers: 1, maxTokens },
+    timeoutMs: state.policy.limits.answerTimeout,
   });
+  try {
+    const prompt = {
+      ...request.prompt,
+      ...(request.system !== undefined && { system: request.system }),
+      tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
+      adapters: ready.adapters,
+    };
+    const result = await state.model.extract({
+      ...prompt,
+      calibration: state.calibrations.ofSchema(
+        () => state.model.askedHow(prompt),
+        request.question,
+        () => schemaIdentity(formOf({ schema })),
+      ),
+      image: ready.images,
+      question: request.question,
+      ...{ schema, temperature, seed, maxNewTokens: maxTokens },
+      reusePrefix: request.reusePrefix,
+      whenPrepared: ready.whenPrepared,
+      signal: work.signal,
+    });
+    const { timings, tokenIds, isComplete } = result;
+    facts.cachedTokens = result.cachedTokens;
+    facts.generatedTokens = tokenIds.length;
+    facts.encodeMs = timings.vision;
+    facts.prefillMs = timings.prefill;
+    facts.decodeMs = timings.decode;
+    facts.preprocessMs = timings.preprocess;
+    facts.finishReason = isComplete ? 'stop' : 'length';
+    return {
+      id: `extract-${randomUUID()}`,
+      object: 'facellm.extraction',
+      created: Math.floor(Date.now() / 1000),
+      model: request.model ?? facts.model,
+      value: result.value ?? null,
+      text: result.text,
+      complete: isComplete,
+      fields: fieldsOf(result),
+      usage: usageOf(facts, result.imageTokens, tokenIds.length),
+      facellm: {
+        structured: 'fields',
+        prompt_hash: result.promptHash,
+        seed,
+        adapters: facts.adapters,
+        tiles: facts.tiles,
+        ...facesWritten(result.faces),
+        forced_tokens: result.forcedTokens,
+        timings_ms: facts.timings(),
+      },
+    };
+  } finally {
+    ready.done();
+  }
 }

@@ -12,6 +12,8 @@ export interface QueuedRequest {
   /** Answers. */
   readonly rows: number;
   readonly priority: number;
+  /** Goes in only where nobody else waits, and is counted by nobody. @default false */
+  readonly isBackground?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -40,7 +42,7 @@ export class FairQueue {
   }
 
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#foreground.length;
   }
 
   get rows(): number {
@@ -49,7 +51,11 @@ export class FairQueue {
 
   /** Work of those that wait. */
   get waitingCost(): number {
-    return this.#waiting.reduce((sum, { cost }) => sum + cost, 0);
+    return this.#foreground.reduce((sum, { cost }) => sum + cost, 0);
+  }
+
+  get #foreground(): readonly Waiter[] {
+    return this.#waiting.filter(({ isBackground }) => isBackground !== true);
   }
 
   /**
@@ -124,7 +130,9 @@ export class FairQueue {
     const rank = ({ priority, arrivedAt }: Waiter): number =>
       priority + (now - arrivedAt) / MS_PER_POINT;
     const served = ({ caller }: Waiter): number => this.#served.get(caller)?.cost ?? 0;
-    return this.#waiting.reduce<Waiter | undefined>((best, one) => {
+    const before = this.#foreground;
+    const all = before.length > 0 ? before : this.#waiting;
+    return all.reduce<Waiter | undefined>((best, one) => {
       if (best === undefined) return one;
       const difference = served(one) - served(best);
       if (difference !== 0) return difference < 0 ? one : best;

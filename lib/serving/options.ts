@@ -220,7 +220,7 @@ export interface Policy {
   readonly adaptersRoot: string | undefined;
 }
 
-export function policyOf(options: ServeOptions): Policy {
+export function policyOf(options: Omit<ServeOptions, 'model'>): Policy {
   const given = Object.entries(options.limits ?? {}).filter(([, value]) => value !== undefined);
   return {
     limits: { ...DEFAULT_LIMITS, ...Object.fromEntries(given) },

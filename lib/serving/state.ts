@@ -10,22 +10,26 @@ import type { Metrics } from './metrics.js';
 import type { Policy } from './options.js';
 import type { Pulse } from './pulse.js';
 
-export interface ServerState {
+/** What answering takes, whoever asked. */
+export interface EngineState {
   readonly model: FaceLlm;
   readonly catalogue: Catalogue;
   readonly calibrations: Calibrations;
   readonly policy: Policy;
   readonly admission: Admission;
   readonly parser: BodyParser;
+  /** Aborted when what is under way shall end. */
+  readonly ending: AbortSignal;
+  /** Streams that are open. */
+  streams: number;
+}
+
+export interface ServerState extends EngineState {
   readonly keys: Keys;
   readonly guards: () => Guards;
   readonly metrics: Metrics;
   readonly pulse: Pulse;
   readonly log: (line: object) => void;
-  /** Aborted when what is under way shall end. */
-  readonly ending: AbortSignal;
-  /** Streams that are open. */
-  streams: number;
   hasFailed: boolean;
   /** The model is of no use any more. */
   fail(error: unknown): void;

@@ -2,6 +2,8 @@
  * The life of a request that the engine is asked: let in, read, its pictures taken, prepared, queued, computed; and how it
  * ends early: the client goes, time runs out, the server ends.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
 import type { Adapter, PreparedPrompt } from '../model/index.js';
 import {
   ApiError,
@@ -16,14 +18,25 @@ import type { BodyKind, ParsedBody } from './parse-body.js';
 import { type PictureField, takePicture } from './picture-intake.js';
 import type { PromptFields } from './prompt-fields.js';
 import { readBody } from './read-body.js';
+import type { EngineState } from './state.js';
 
 /** Tokens that an answer is taken to have, of those that it may have: most end long before. */
 const LIKELY_SHARE = 0.5;
 /** Longest that timers take. */
 const MOST_MS = 2 ** 31 - 1;
 
+/** Of an HTTP request, or of a line of a batch. */
+export interface Asking extends Pick<Exchange, 'caller' | 'facts' | 'headers'> {
+  readonly state: EngineState;
+  readonly incoming: Pick<IncomingMessage, 'headers'>;
+  /** Undefined: nobody reads a stream. */
+  readonly outgoing: ServerResponse | undefined;
+}
+
 export interface Work {
-  readonly exchange: Exchange;
+  readonly exchange: Asking;
+  /** Waits for as long as anybody else waits. @default false */
+  readonly isBackground?: boolean;
   readonly parsed: ParsedBody;
   /** Ends the work. */
   readonly signal: AbortSignal;
@@ -99,7 +112,7 @@ export interface Ready {
  * @throws ApiError
  */
 export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
-  const { exchange, signal } = work;
+  const { exchange, signal, isBackground = false } = work;
   const { state, facts, caller, incoming } = exchange;
   const { fields } = asked;
   if (fields.priority !== 0) requireRight(caller, 'priority');
@@ -136,12 +149,12 @@ export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
         facts.promptTokens = prompts.reduce((sum, { promptTokens }) => sum + promptTokens, 0);
         checkTiles(facts.tiles, policy.limits.tiles);
         const cost = facts.promptTokens + 2 * LIKELY_SHARE * asked.maxTokens * asked.answers;
-        admission.checkWait();
+        if (!isBackground) admission.checkWait();
         tellPrepared();
         const queuedAt = performance.now();
         const { priority } = fields;
         const leave = await admission.queue.enter({
-          ...{ caller: caller.name, cost, priority, signal },
+          ...{ caller: caller.name, cost, priority, signal, isBackground },
           rows: asked.answers,
         });
         facts.queueMs = performance.now() - queuedAt;
@@ -211,7 +224,9 @@ interface Deadlines {
 }
 
 /** @throws ApiError queue_timeout where it is clear already that the request cannot begin in time */
-function startDeadlines({ exchange, stop }: Work, asked: Asked, clientMs = MOST_MS): Deadlines {
+function startDeadlines(work: Work, asked: Asked, clientMs = MOST_MS): Deadlines {
+  const { exchange, stop, isBackground } = work;
+  if (isBackground === true) return backgroundDeadlines(work, asked);
   const { admission, policy } = exchange.state;
   const { elapsedMs } = exchange.facts;
   const mostMs = Math.min(asked.timeoutMs, asked.fields.timeoutMs ?? MOST_MS);
@@ -227,5 +242,15 @@ function startDeadlines({ exchange, stop }: Work, asked: Asked, clientMs = MOST_
       clearTimeout(ofQueue);
       clearTimeout(ofAll);
     },
+  };
+}
+
+/** It may wait; once it has begun, it has the time that others have. */
+function backgroundDeadlines({ stop }: Work, asked: Asked): Deadlines {
+  let ofAll: NodeJS.Timeout | undefined;
+  const mostMs = Math.min(asked.timeoutMs, asked.fields.timeoutMs ?? MOST_MS);
+  return {
+    begun: () => (ofAll = setTimeout(() => stop(generationTimeout()), mostMs)),
+    end: () => clearTimeout(ofAll),
   };
 }

@@ -1,0 +1,134 @@
+/** A file of requests answered without a server: the same lines, the same answers, resumable. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Calibration } from '../calibration/index.js';
+import { createError } from '../errors.js';
+import { lockFolder } from '../files/index.js';
+import { JobRun } from '../jobs/index.js';
+import type { FaceLlm } from '../model/index.js';
+import { abortSignal, checkFields, field, fields, name, whole } from '../options/index.js';
+import { Admission } from './admission.js';
+import { shuttingDown } from './api-error.js';
+import { type BatchFault, readBatchLines } from './batch-lines.js';
+import { type BatchCounts, runBatch, writeResults } from './batch-run.js';
+import { BodyParser } from './body-parser.js';
+import { Calibrations } from './calibrations.js';
+import { Catalogue } from './catalogue.js';
+import { RIGHTS } from './keys.js';
+import { DEFAULT_LIMITS, policyOf, type ServeOptions } from './options.js';
+import type { EngineState } from './state.js';
+
+export interface BatchOptions extends Pick<ServeOptions, 'calibration' | 'faces'> {
+  /** A loaded model, which stays the caller's; its adapters are models of their own. */
+  readonly model: FaceLlm;
+  /** JSON lines `{custom_id, method: "POST", url, body}`, as OpenAI's batches have them. */
+  readonly input: string;
+  /** JSON lines, in the order of the input; lines that failed go to OUTPUT.errors.jsonl. OUTPUT.work keeps what is answered. */
+  readonly output: string;
+  /** Id of the base model in requests. @default facellm */
+  readonly servedName?: string | undefined;
+  /** Requests under way at a time. @default 16 */
+  readonly ahead?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface BatchEvent extends BatchCounts {
+  readonly type: 'progress';
+}
+
+export interface BatchResult extends BatchCounts {
+  readonly output: string;
+  /** Of the lines that failed; undefined where none did. */
+  readonly errors: string | undefined;
+  /** Lines not answered yet, of a run that was stopped. */
+  readonly missing: number;
+}
+
+export type BatchFileRun = JobRun<BatchEvent, BatchResult>;
+
+/** Of a file without a server; a server's have their own bound. */
+const MOST_LINES = 10_000_000;
+const AHEAD = 16;
+
+const batchOptions = fields<BatchOptions>({
+  model: field<FaceLlm>('a loaded model', (value) => typeof value === 'object' && value !== null),
+  input: name('a file of JSON lines'),
+  output: name('a file'),
+  // Checked where they are used.
+  calibration: field<NonNullable<BatchOptions['calibration']>>(
+    'calibrations',
+    () => true,
+  ).optional(),
+  faces: field<NonNullable<BatchOptions['faces']>>('options of faces', () => true).optional(),
+  servedName: name('an id').optional(),
+  ahead: whole(1, 4096).optional(),
+  signal: abortSignal.optional(),
+});
+
+/** @throws DataError FACELLM_DATA_INVALID listing the first faults by their lines */
+export function refuseFaults(path: string, faults: readonly BatchFault[]): void {
+  if (faults.length === 0) return;
+  throw createError('FACELLM_DATA_INVALID', `${path} cannot be asked`, {
+    details: faults.map(({ line, code, message }) => `line ${line}: ${message} (${code})`),
+  });
+}
+
+/**
+ * Answers every line of a file. The run can be stopped and killed at any point; the same call goes on where it was.
+ *
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT. The run rejects with DataError FACELLM_DATA_NOT_FOUND,
+ *   FACELLM_DATA_INVALID listing faulty lines, FACELLM_CALIBRATION_MISMATCH; TrainingError FACELLM_RUN_INVALID where the
+ *   output belongs to another input, FACELLM_RUN_WRITE
+ */
+export function batch(options: BatchOptions): BatchFileRun {
+  const checked = checkFields(batchOptions, options, 'the options of the batch are wrong');
+  return new JobRun((run) => runFile(checked, run));
+}
+
+async function runFile(options: BatchOptions, run: BatchFileRun): Promise<BatchResult> {
+  const { model, input, output, ahead = AHEAD } = options;
+  const stop = run.stopSignal;
+  const signal = options.signal === undefined ? stop : AbortSignal.any([options.signal, stop]);
+  const { bodyBytes: lineBytes } = DEFAULT_LIMITS;
+  const { lines, faults } = await readBatchLines(input, { lines: MOST_LINES, lineBytes });
+  refuseFaults(input, faults);
+  const folder = `${output}.work`;
+  await mkdir(folder, { recursive: true });
+  const unlock = await lockFolder(folder);
+  const parser = new BodyParser();
+  const policy = policyOf(options);
+  const files = [options.calibration ?? []].flat() as readonly Calibration[];
+  const state: EngineState = {
+    ...{ model, policy, parser, streams: 0, ending: signal },
+    catalogue: new Catalogue(model, options.servedName ?? 'facellm'),
+    calibrations: new Calibrations(model, files, false),
+    admission: new Admission(policy.limits, ahead),
+  };
+  const journal = join(folder, 'answers.jsonl');
+  const caller = { name: '', rights: new Set(RIGHTS) };
+  const errors = `${output}.errors.jsonl`;
+  const abort = new AbortController();
+  const end = (): void => abort.abort(signal.reason ?? shuttingDown());
+  signal.addEventListener('abort', end, { once: true });
+  let counts: BatchCounts = { total: lines.length, completed: 0, failed: 0 };
+  try {
+    await runBatch({
+      ...{ state, caller, input, lines, journal, ahead, signal: abort.signal },
+      onProgress: (progress) => {
+        counts = progress;
+        run.emit({ type: 'progress', ...progress });
+      },
+    });
+    await writeResults({ input, lines, journal }, output, errors);
+    return { ...counts, output, errors: counts.failed > 0 ? errors : undefined, missing: 0 };
+  } catch (error) {
+    if (!run.isStopping || !abort.signal.aborted) throw error;
+    const missing = lines.length - counts.completed - counts.failed;
+    return { ...counts, output, errors: undefined, missing };
+  } finally {
+    signal.removeEventListener('abort', end);
+    await parser.close();
+    await unlock();
+  }
+}
