@@ -76,11 +76,13 @@ export {
   type AnnotatingModel,
   type AnnotationAnswer,
   type AnnotationEvent,
+  type AnnotationPlan,
   type AnnotationQuestion,
   type AnnotationResult,
   type AnnotationRow,
   type AnnotationRun,
   type RowStatus,
+  planAnnotation,
 } from './annotate/index.js';
 export {
   type ChipPlace,

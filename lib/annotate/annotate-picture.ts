@@ -19,6 +19,8 @@ import type { AnnotationQuestion } from './questions.js';
 export interface AnnotatingModel {
   /** Tells models apart whose answers may differ. */
   readonly fingerprint: string;
+  /** The same, whatever machine and process it is in: what a run goes by. @default fingerprint */
+  readonly contentHash?: string;
   /** How faces are cut where the caller does not say: those of a model trained on chips. @default off */
   readonly faces?: AskedFaces | 'off';
   choose(options: ChooseItemsOptions): Promise<readonly ItemResult[]>;

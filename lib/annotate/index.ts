@@ -1,11 +1,12 @@
 /** Folders of pictures to tables. */
 export {
   annotate,
-  type AnnotateOptions,
   type AnnotationEvent,
   type AnnotationResult,
   type AnnotationRun,
 } from './annotate.js';
+export type { AnnotateOptions } from './options.js';
+export { type AnnotationPlan, planAnnotation } from './plan.js';
 export type {
   AnnotatingModel,
   AnnotationAnswer,

@@ -23,8 +23,21 @@ async function walk(root: string, folder: string, files: string[]): Promise<void
   }
 }
 
-const byCodePoint = (a: string, b: string): number =>
-  Buffer.compare(Buffer.from(a), Buffer.from(b));
+const LAST_PLAIN = 0xd7ff;
+/** Of a code unit among its like: halves of code points above U+FFFF stand behind all others. */
+const rankOf = (unit: number): number =>
+  unit <= LAST_PLAIN ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
+
+/** As UTF-8 orders its bytes, without making any. */
+export function byCodePoint(a: string, b: string): number {
+  if (a === b) return 0;
+  const most = Math.min(a.length, b.length);
+  for (let i = 0; i < most; i++) {
+    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (x !== y) return rankOf(x) - rankOf(y);
+  }
+  return a.length - b.length;
+}
 
 /**
  * @param input a folder, looked through to its depths, or a text file with a path a line, relative to it
@@ -43,7 +56,7 @@ export async function listPictures(input: string): Promise<PictureList> {
       input,
       (code) => `${input}: the list of pictures cannot be read (${code})`,
     );
-    files.push(...text.split(/\r?\n/).filter((line) => line !== ''));
+    for (const line of text.split(/\r?\n/)) if (line !== '') files.push(line);
   }
   const root = found.isDirectory() ? input : dirname(input);
   if (files.length === 0) throw createError('FACELLM_DATA_INVALID', `${input} holds no pictures`);

@@ -1,17 +1,32 @@
 /** `facellm annotate FOLDER --model DIR`: pictures to a table. */
+import { Writable } from 'node:stream';
+
 import {
   annotate,
+  type AnnotationPlan,
   type AnnotationQuestion,
   attributeQuestions,
   loadQuestions,
+  planAnnotation,
 } from '../annotate/index.js';
+import { loadAddon } from '../binding/load.js';
 import { loadCalibration } from '../calibration/index.js';
 import { CLOSED_QUESTIONS, type ClosedQuestionName } from '../data/index.js';
+import {
+  deviceOfRank,
+  endWithLauncher,
+  isLaunched,
+  readJobEnvironment,
+  threadsOfRank,
+} from '../distributed/index.js';
 import { InvalidArgumentError } from '../errors.js';
 import { formatDuration, StatusLine } from '../progress/index.js';
+import { fetchModels } from './download-reporter.js';
 import { type FaceFlags, faceOptionsOf } from './face-options.js';
+import { interruptSignal } from './interrupt.js';
 import type { ModelFlags, OutputFlags } from './options.js';
-import type { Console } from './output.js';
+import { type Console, formatBytes } from './output.js';
+import { launchRanks } from './processes.js';
 import { withModel } from './with-model.js';
 
 export interface AnnotateFlags extends ModelFlags, OutputFlags, FaceFlags {
@@ -24,6 +39,8 @@ export interface AnnotateFlags extends ModelFlags, OutputFlags, FaceFlags {
   readonly limit?: number;
   readonly retryFailed?: boolean;
   readonly maxFailures?: number;
+  readonly processes?: number;
+  readonly dryRun?: boolean;
 }
 
 const isAttribute = (name: string): name is ClosedQuestionName =>
@@ -43,6 +60,58 @@ async function questionsOf(flags: AnnotateFlags): Promise<readonly AnnotationQue
   });
 }
 
+/** Of several ranks on this machine each has its GPU, or its part of the cores. */
+async function shareOfRank(flags: AnnotateFlags): Promise<Pick<ModelFlags, 'device' | 'threads'>> {
+  if (!isLaunched(process.env)) return {};
+  const job = readJobEnvironment(process.env);
+  if (job === undefined) return {};
+  const { gpus } = await loadAddon().runtimeInfo().promise;
+  const threads = threadsOfRank(flags.threads, job, process.env);
+  return {
+    device: deviceOfRank(flags.device, gpus.length, job),
+    ...(threads === undefined ? {} : { threads }),
+  };
+}
+
+function describePlan(plan: AnnotationPlan): string {
+  const { pictures, left, sampled, rows, tokens, seconds, journalBytes, peakBytes } = plan;
+  const lines = [
+    `${pictures} pictures, ${left} of them to do`,
+    ...(sampled === 0
+      ? []
+      : [
+          `by the first ${sampled}: about ${rows} rows, ${tokens} tokens of prompts, ${formatDuration(seconds)} in one process`,
+          `${formatBytes(journalBytes)} of journals; a question holds ${formatBytes(peakBytes)} beside the model`,
+        ]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** Whoever ends last writes the outputs and tells of them. */
+async function annotateTogether(flags: AnnotateFlags, streams: Console): Promise<number> {
+  if (process.env['RANK'] !== undefined || process.env['SLURM_STEP_ID'] !== undefined) {
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      '--processes starts processes of its own; leave it out under torchrun or srun',
+    );
+  }
+  {
+    using fetching = interruptSignal();
+    const { model, adapter = [] } = flags;
+    await fetchModels(model, adapter, flags, streams.stderr, fetching.signal);
+  }
+  const told: string[] = [];
+  const stdout = new Writable({
+    write(chunk: Buffer, _, done) {
+      told.push(chunk.toString().replace(/^\[rank \d+\] /, ''));
+      done();
+    },
+  });
+  const code = await launchRanks(flags.processes ?? 1, { ...streams, stdout }, 'pipe');
+  streams.stdout.write(told.at(-1) ?? 'pictures are left to do; run the same again\n');
+  return code;
+}
+
 /** @returns 0 where every picture has a row and few have failed, 1 where more have, 130 where it was interrupted */
 export async function runAnnotate(
   input: string,
@@ -50,25 +119,25 @@ export async function runAnnotate(
   streams: Console,
 ): Promise<number> {
   const questions = await questionsOf(flags);
-  const faces = flags.faces === 'off' ? 'off' : { which: 'each' as const, ...faceOptionsOf(flags) };
+  if ((flags.processes ?? 1) > 1 && flags.dryRun !== true) return annotateTogether(flags, streams);
+  const faces =
+    flags.faces === 'off' ? ('off' as const) : { which: 'each' as const, ...faceOptionsOf(flags) };
   const calibration =
     flags.calibration === undefined ? undefined : await loadCalibration(flags.calibration);
-  return withModel(flags, streams, async (model, signal) => {
+  endWithLauncher(process.env);
+  const own = { ...flags, ...(await shareOfRank(flags)) };
+  return withModel(own, streams, async (model, signal) => {
     const { output, sheet, sheetRows, limit, retryFailed, maxFailures = 0.01 } = flags;
-    const job = annotate({
-      ...{
-        input,
-        output,
-        model,
-        questions,
-        calibration,
-        faces,
-        limit,
-        retryFailed,
-        sheet,
-        sheetRows,
-      },
-    });
+    const options = {
+      ...{ input, output, model, questions, faces, limit, retryFailed, sheet, sheetRows },
+      calibration,
+    };
+    if (flags.dryRun === true) {
+      const plan = await planAnnotation({ ...options, signal });
+      streams.stdout.write(flags.json === true ? `${JSON.stringify(plan)}\n` : describePlan(plan));
+      return 0;
+    }
+    const job = annotate(options);
     signal.addEventListener('abort', () => job.stop(), { once: true });
     const status = new StatusLine({ stream: streams.stderr, intervalSeconds: 10 });
     const startedAt = performance.now();
@@ -80,6 +149,8 @@ export async function runAnnotate(
     status.erase();
     const result = await job;
     const { outputs, pictures, rows, statuses, missing } = result;
+    const isOthersToTell = missing > 0 && isLaunched(process.env);
+    if (isOthersToTell) return signal.aborted ? 130 : 0;
     if (flags.json === true) streams.stdout.write(`${JSON.stringify(result)}\n`);
     else if (missing > 0) {
       streams.stdout.write(

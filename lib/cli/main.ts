@@ -120,6 +120,8 @@ export function createProgram(finish: Finish): Command {
     .option(...CALIBRATION)
     .option('--limit <n>', 'only the first pictures of the list', wholeNumber(1))
     .option('--retry-failed', 'ask pictures again that could not be read or answered')
+    .option('--dry-run', 'tell what is to do and how long it will take; keep nothing')
+    .option('--processes <n>', 'in n processes of this machine, one a GPU', wholeNumber(1))
     .option('--max-failures <share>', 'failed rows that are no failure (default: 0.01)', decimal)
     .action(async (folder: string, flags: AnnotateFlags) => {
       const { runAnnotate } = await import('./annotate.js');

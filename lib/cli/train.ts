@@ -2,12 +2,7 @@
  * `facellm train`: a run with its progress on stderr; the first Ctrl-C saves and ends, the second kills. With
  * `--processes` this process only starts the ranks; of a job's ranks only the first reports.
  */
-import {
-  endWithLauncher,
-  type JobEnvironment,
-  launch,
-  readJobEnvironment,
-} from '../distributed/index.js';
+import { endWithLauncher, type JobEnvironment, readJobEnvironment } from '../distributed/index.js';
 import { FaceLlmError, InvalidArgumentError } from '../errors.js';
 import { hasVega } from '../packages/vega.js';
 import {
@@ -22,6 +17,7 @@ import {
 import { fetchModels } from './download-reporter.js';
 import { Interrupted, interruptSignal, onInterrupt } from './interrupt.js';
 import { type Console, formatBytes, LoadReporter } from './output.js';
+import { launchRanks } from './processes.js';
 
 export interface TrainFlags extends Omit<TrainOptions, 'recipe' | 'onInvalid' | 'job' | 'signal'> {
   readonly recipe: string;
@@ -50,20 +46,7 @@ export async function runTrain(flags: TrainFlags, streams: Console): Promise<num
       '--processes starts a job of its own; leave it out under torchrun or srun',
     );
   }
-  return launch({
-    processes: flags.processes,
-    program: process.execPath,
-    args: [...process.execArgv, ...withoutProcesses(process.argv.slice(1))],
-    env: process.env,
-    leaderOutput: 'inherit',
-    stdout: streams.stdout,
-    stderr: streams.stderr,
-  });
-}
-
-/** The command line of a rank. */
-function withoutProcesses(args: readonly string[]): string[] {
-  return args.filter((arg, i) => !/^--processes(=|$)/.test(arg) && args[i - 1] !== '--processes');
+  return launchRanks(flags.processes, streams);
 }
 
 async function trainHere(

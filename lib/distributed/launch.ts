@@ -123,9 +123,12 @@ export async function launch(options: LaunchOptions): Promise<number> {
   }
 }
 
+/** Whether this process is a rank that {@link launch} started. */
+export const isLaunched = (env: NodeJS.ProcessEnv): boolean => env[LAUNCHED] !== undefined;
+
 /** In a rank: ends it when the launcher has gone without a word, which closes this rank's stdin. */
 export function endWithLauncher(env: NodeJS.ProcessEnv): void {
-  if (env[LAUNCHED] === undefined) return;
+  if (!isLaunched(env)) return;
   process.stdin.on('end', () => process.exit(1)).resume();
   // The pipe alone keeps no process alive.
   if ('unref' in process.stdin) process.stdin.unref();

@@ -31,7 +31,7 @@ import {
   turnsOf,
 } from './extract-options.js';
 import { extract } from './extract.js';
-import { fingerprint } from './fingerprint.js';
+import { fingerprint, modelContent } from './fingerprint.js';
 import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
 import { describePrompt, type PreparedPrompt } from './prepared.js';
@@ -125,6 +125,14 @@ export class FaceLlm implements AsyncDisposable {
    */
   get fingerprint(): string {
     return fingerprint(this.#parts.identity, this.#adapters.loaded);
+  }
+
+  /**
+   * As {@link fingerprint}, without device, build, processor and threads: the same for the same model on another machine, or for
+   * another rank of a job, whose answers may differ in last digits.
+   */
+  get contentHash(): string {
+    return fingerprint(modelContent(this.#parts.checkpoint, this.#info), this.#adapters.loaded);
   }
 
   /** What the checkpoint's config files say. */

@@ -40,6 +40,11 @@ export async function checkpointIdentity(files: CheckpointFiles): Promise<string
   return sha256([await sampledWeightsHash(files.dataFiles), ...hashes].join('\n'));
 }
 
+/** Of a loaded model without adapters, on whatever machine: what it computes, but for last digits. */
+export function modelContent(checkpoint: string, { dtype, weights }: NativeModelInfo): string {
+  return sha256(JSON.stringify({ checkpoint, dtype, weights }));
+}
+
 /** Of a loaded model without adapters. */
 export function modelIdentity(
   checkpoint: string,

@@ -29,7 +29,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   faces: `${FACES} --json --csv --save-crops`,
   annotate:
     `${MODEL} ${ENGINE} --adapter ${FACES} --output --attributes --questions --sheet --sheet-rows --calibration --limit --retry-failed ` +
-    '--max-failures --json',
+    '--processes --dry-run --max-failures --json',
   download: '--revision --include --output --from --dry-run --json',
   init: '--data --output --dataset --image-root --set --vocabulary --seed --json',
   train:

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { parse } from 'csv-parse/sync';
+import sharp from 'sharp';
 
 import * as golden from '../support/golden.js';
 
@@ -82,6 +83,39 @@ describe('faces and annotate, from the command line', () => {
     assert.equal(other.status, 1);
     assert.match(other.stderr, /begun with/);
   });
+
+  it('annotate: a plan keeps nothing; two processes write what one writes', async () => {
+    mkdirSync(at('many'));
+    for (let i = 0; i < 300; i++) {
+      const background = { r: i % 256, g: i >> 8, b: 0 };
+      const picture = sharp({ create: { width: 1, height: 1, channels: 3, background } });
+      writeFileSync(at('many', `${i}.png`), await picture.png().toBuffer());
+    }
+    const args = [
+      'annotate',
+      at('many'),
+      '--model',
+      CHECKPOINT,
+      '--deterministic',
+      '--faces',
+      'off',
+    ];
+    const asked = [...args, '--attributes', 'smile', '--output'];
+    const plan = facellm(...asked, at('one.csv'), '--dry-run');
+    assert.match(
+      plan.stdout,
+      /^300 pictures, 300 of them to do\nby the first 8: about 300 rows, \d+ tokens/,
+    );
+    assert.ok(!existsSync(at('one.csv.work')));
+    assert.equal(facellm(...asked, at('one.csv')).status, 0);
+    const two = facellm(...asked, at('two.csv'), '--processes', '2', '--json');
+    assert.equal(two.status, 0, two.stderr);
+    assert.deepEqual((JSON.parse(two.stdout) as { statuses: unknown }).statuses, { ok: 300 });
+    assert.ok(existsSync(at('two.csv.work', 'rank-1', 'pictures.jsonl')));
+    assert.deepEqual(readFileSync(at('two.csv')), readFileSync(at('one.csv')));
+    const left = facellm(...asked, at('two.csv'), '--dry-run', '--json');
+    assert.equal((JSON.parse(left.stdout) as { left: number }).left, 0);
+  }).timeout(300_000);
 
   it('annotate: nothing to ask, and questions that are none, are said before a model is looked for', () => {
     const to = ['--model', '/nowhere', '--output', at('none.csv')];

@@ -1,0 +1,132 @@
+/** What `annotate()` is given, checked at once, and what a run's answers follow from. */
+import { Calibration } from '../calibration/index.js';
+import { createError } from '../errors.js';
+import {
+  type FaceOptions,
+  faceOptions,
+  faceSettings,
+  resolveAskedFaces,
+  type ResolvedFaceOptions,
+} from '../faces/index.js';
+import {
+  abortSignal,
+  checkFields,
+  field,
+  fields,
+  flag,
+  kindOf,
+  list,
+  name,
+  whole,
+  word,
+} from '../options/index.js';
+import type { AnnotatingModel } from './annotate-picture.js';
+import { type AnnotationQuestion, checkQuestions } from './questions.js';
+import type { Settings } from './work-folder.js';
+
+export interface AnnotateOptions {
+  /** A folder, looked through to its depths, or a text file with a path a line, relative to it. */
+  readonly input: string;
+  /** One file or several, .jsonl, .csv or .parquet; the first names the work folder, OUTPUT.work. */
+  readonly output: string | readonly string[];
+  readonly model: AnnotatingModel;
+  readonly questions: readonly AnnotationQuestion[];
+  /** `off`: whole pictures. @default each face on its own */
+  readonly faces?: FaceOptions | 'off' | undefined;
+  /** A contact sheet of the least sure rows: one HTML file with their pictures in it. @default none */
+  readonly sheet?: string | undefined;
+  /** Of the sheet, at most. @default 100 */
+  readonly sheetRows?: number | undefined;
+  /** Of `loadCalibration`, for this model and all of these questions: adds calibrated probabilities. @default none */
+  readonly calibration?: Calibration | undefined;
+  /** Only the first so many pictures of the list. */
+  readonly limit?: number | undefined;
+  /** Asks pictures again that could not be read or answered. @default false */
+  readonly retryFailed?: boolean | undefined;
+  /** Pictures under way at a time. @default 16 */
+  readonly ahead?: number | undefined;
+  /** Of RANK and WORLD_SIZE, or SLURM_PROCID and SLURM_NTASKS. @default process.env */
+  readonly environment?: NodeJS.ProcessEnv | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Some 30 kB each. */
+const MOST_SHEET_ROWS = 2000;
+const outputName = name('a name that ends in .jsonl, .csv or .parquet');
+const annotateOptions = fields<AnnotateOptions>({
+  input: name('a folder of pictures, or a text file with a path a line'),
+  output: kindOf<string | readonly string[]>((value) =>
+    Array.isArray(value) ? list(outputName, 'a list of files', 1) : outputName,
+  ),
+  model: field<AnnotatingModel>(
+    'a loaded model, or what has its fingerprint and its choose()',
+    (value) =>
+      typeof value === 'object' && value !== null && 'fingerprint' in value && 'choose' in value,
+  ),
+  // checkQuestions() tells what is wrong with them.
+  questions: field<readonly AnnotationQuestion[]>('a list of questions', Array.isArray),
+  faces: kindOf<FaceOptions | 'off'>((value) =>
+    typeof value === 'string' ? word('off') : faceOptions,
+  ).optional(),
+  sheet: name('a name that ends in .html').optional(),
+  sheetRows: whole(1, MOST_SHEET_ROWS).optional(),
+  calibration: field<Calibration>(
+    'what loadCalibration() gives',
+    (value) => value instanceof Calibration,
+  ).optional(),
+  limit: whole(1).optional(),
+  retryFailed: flag.optional(),
+  ahead: whole(1, 4096).optional(),
+  environment: field<NodeJS.ProcessEnv>(
+    'names with a text each',
+    (value) => typeof value === 'object' && value !== null,
+  ).optional(),
+  signal: abortSignal.optional(),
+});
+
+function outputsOf({ output, sheet }: AnnotateOptions): readonly [string, ...string[]] {
+  const [first, ...others] = [output].flat();
+  const details = [first ?? '', ...others]
+    .filter((path) => !/\.(jsonl|csv|parquet)$/.test(path))
+    .map(
+      (path) => `output: expected a name that ends in .jsonl, .csv or .parquet, received ${path}`,
+    );
+  if (sheet?.endsWith('.html') === false) {
+    details.push(`sheet: expected a name that ends in .html, received ${sheet}`);
+  }
+  if (first !== undefined && details.length === 0) return [first, ...others];
+  throw createError('FACELLM_INVALID_ARGUMENT', 'the outputs are wrong', { details });
+}
+
+/** Options in the form that the run needs. */
+export interface Prepared {
+  readonly outputs: readonly [string, ...string[]];
+  readonly questions: readonly AnnotationQuestion[];
+  /** Undefined: whole pictures. */
+  readonly faces: ResolvedFaceOptions | undefined;
+  readonly settings: Settings;
+  /** Of the run. */
+  readonly folder: string;
+  /** Pictures under way at a time. */
+  readonly ahead: number;
+}
+
+const AHEAD = 16;
+
+/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT, DataError FACELLM_QUESTIONS_INVALID, each listing all that is wrong */
+export function prepare(given: AnnotateOptions): Prepared & { readonly options: AnnotateOptions } {
+  const options = checkFields(annotateOptions, given, 'the options of annotate are wrong');
+  const outputs = outputsOf(options);
+  const questions = checkQuestions(options.questions);
+  const { model, faces = {}, calibration, limit = null, ahead = AHEAD } = options;
+  // What is left open is as the model was trained, where that was on chips.
+  const resolved =
+    faces === 'off' ? undefined : resolveAskedFaces({ which: 'each', ...faces }, model.faces);
+  const settings = {
+    ...{ model: model.contentHash ?? model.fingerprint, questions, limit },
+    faces: resolved === undefined ? 'off' : faceSettings(resolved),
+    ...(calibration !== undefined && { calibration: calibration.file }),
+  };
+  const folder = `${outputs[0]}.work`;
+  return { options, outputs, questions, faces: resolved, settings, folder, ahead };
+}

@@ -1,0 +1,84 @@
+/** What a run will take, from its list and its first pictures, before it is begun. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { prefetch } from '../jobs/index.js';
+import { annotatePicture, type AnnotatingModel } from './annotate-picture.js';
+import { hasFailed } from './annotate.js';
+import { type AnnotateOptions, prepare } from './options.js';
+import { listPictures } from './pictures.js';
+import { openWorkFolder, readPlaces } from './work-folder.js';
+
+export interface AnnotationPlan {
+  readonly pictures: number;
+  /** Not yet done by an earlier start of the same run. */
+  readonly left: number;
+  /** How many of them were asked for this; what follows is by them, and nothing of it is kept. */
+  readonly sampled: number;
+  readonly rows: number;
+  /** Of prompts, pictures' tokens among them. */
+  readonly tokens: number;
+  /** In one process, others at work on the machine as they were meanwhile. */
+  readonly seconds: number;
+  /** Of the journals; tables are smaller. */
+  readonly journalBytes: number;
+  /** That a question held at its most, of keys, values and pictures. */
+  readonly peakBytes: number;
+}
+
+const SAMPLED = 8;
+
+/**
+ * Asks the first eight pictures that are left. Writes nothing, but goes by what an earlier start has written.
+ *
+ * @throws as annotate
+ */
+export async function planAnnotation(given: AnnotateOptions): Promise<AnnotationPlan> {
+  const { options, questions, faces, settings, folder, ahead } = prepare(given);
+  const { calibration, signal = new AbortController().signal, limit } = options;
+  const { root, files: listed } = await listPictures(options.input);
+  let files: readonly string[] = listed.slice(0, limit ?? listed.length);
+  let isDone: (place: number) => boolean = () => false;
+  let left = files.length;
+  if ((await stat(folder).catch(() => undefined)) !== undefined) {
+    files = await openWorkFolder(folder, settings, files);
+    const places = await readPlaces(folder, files.length, hasFailed, options.retryFailed);
+    isDone = (place) => places.has(place);
+    left = places.missing;
+  }
+  const sample: string[] = [];
+  for (let place = 0; place < files.length && sample.length < SAMPLED; place++) {
+    if (!isDone(place)) sample.push(files[place] ?? '');
+  }
+  let tokens = 0;
+  let peakBytes = 0;
+  const model: AnnotatingModel = {
+    fingerprint: options.model.fingerprint,
+    choose: async (request) => {
+      const results = await options.model.choose(request);
+      for (const { promptTokens, peakBytes: bytes } of results) {
+        tokens += promptTokens;
+        peakBytes = Math.max(peakBytes, bytes);
+      }
+      return results;
+    },
+  };
+  const work = { model, questions, calibration, faces, signal };
+  const startedAt = performance.now();
+  let rows = 0;
+  let journalBytes = 0;
+  const asked = prefetch(sample, Math.min(ahead, SAMPLED), (file) =>
+    annotatePicture(work, file, join(root, file)),
+  );
+  for await (const own of asked) {
+    rows += own.length;
+    journalBytes += Buffer.byteLength(JSON.stringify(own));
+  }
+  const factor = sample.length === 0 ? 0 : left / sample.length;
+  const whole = (value: number): number => Math.round(value * factor);
+  return {
+    ...{ pictures: files.length, left, sampled: sample.length, peakBytes },
+    ...{ rows: whole(rows), tokens: whole(tokens), journalBytes: whole(journalBytes) },
+    seconds: ((performance.now() - startedAt) / 1000) * factor,
+  };
+}
