@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Logits and adapters of transformers + PEFT, for test/golden/peft-live.test.ts; CPU, local files only.
 
-    peft-reference.py jobs.json
+    peft-reference.py
 
-The file holds a list of jobs, done in order; each prints one line of JSON:
+Each line of stdin is a job in JSON; it is done and answered by a line on stdout before the next is read:
     {"action": "make", "model": DIR, "out": DIR, "kind": {"r": 4, "lora_alpha": 8, ...}, "seed": N}
     {"action": "logits", "model": DIR, "adapters": [DIR...], "request": FILE, "out": FILE, "dtype": "float32"}
     {"action": "merge", "model": DIR, "adapters": [DIR...], "out": DIR, "dtype": "float32"}
@@ -98,11 +98,10 @@ def check(job):
 
 
 def main():
-    with open(sys.argv[1], encoding="utf8") as file:
-        jobs = json.load(file)
     actions = {"make": make, "logits": logits, "merge": merge, "check": check}
-    for job in jobs:
-        print(json.dumps(actions[job["action"]](job)))
+    for line in sys.stdin:
+        job = json.loads(line)
+        print(json.dumps(actions[job["action"]](job)), flush=True)
 
 
 if __name__ == "__main__":

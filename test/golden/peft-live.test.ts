@@ -4,10 +4,11 @@
  * peft and safetensors.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 import type { NativePrompt, NativeTensor } from '../../lib/binding/native.js';
 import { readCheckpointConfig } from '../../lib/checkpoint/index.js';
@@ -79,18 +80,41 @@ describe(`PEFT, live`, function () {
     request = join(folder, 'request.json');
     writeFileSync(request, JSON.stringify({ input_ids: [...prompt.ids], pixel_values: file }));
   });
-  after(() => folder && rmSync(folder, { recursive: true }));
+  after(() => {
+    reference?.child.kill();
+    if (folder) rmSync(folder, { recursive: true });
+  });
 
-  /** Runs jobs in one Python process; what each printed. */
-  function python(...jobs: readonly object[]): unknown[] {
-    const file = join(mkdtempSync(join(folder, 'jobs-')), 'jobs.json');
-    writeFileSync(file, JSON.stringify(jobs));
-    const run = spawnSync(PYTHON as string, [SCRIPT, file], { encoding: 'utf8' });
-    assert.equal(run.status, 0, run.stderr);
-    return run.stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as unknown);
+  // One process for all tests: to import torch and transformers takes it longer than any of the jobs.
+  interface Reference {
+    readonly child: ChildProcessWithoutNullStreams;
+    readonly answers: AsyncIterator<string, undefined>;
+    told: string;
+  }
+  let reference: Reference | undefined;
+
+  function startReference(): Reference {
+    const child = spawn(PYTHON as string, [SCRIPT]);
+    const answers = createInterface(child.stdout)[Symbol.asyncIterator]();
+    const started: Reference = { child, answers, told: '' };
+    child.stderr.on('data', (piece: Buffer) => (started.told += piece.toString()));
+    return started;
+  }
+
+  /** What each job comes to, one after the other. */
+  async function python(...jobs: readonly object[]): Promise<unknown[]> {
+    const asked = (reference ??= startReference());
+    const results: unknown[] = [];
+    for (const job of jobs) {
+      asked.child.stdin.write(`${JSON.stringify(job)}\n`);
+      const { value } = await asked.answers.next();
+      if (value === undefined) {
+        reference = undefined;
+        assert.fail(`${JSON.stringify(job)}: ${asked.told}`);
+      }
+      results.push(JSON.parse(value));
+    }
+    return results;
   }
 
   interface Wanted {
@@ -100,12 +124,15 @@ describe(`PEFT, live`, function () {
   }
 
   /** Logits of transformers and PEFT, after other jobs of the same process. */
-  function theirLogits(wanted: readonly Wanted[], ...before: readonly object[]): StoredTensor[] {
+  async function theirLogits(
+    wanted: readonly Wanted[],
+    ...before: readonly object[]
+  ): Promise<StoredTensor[]> {
     const jobs = wanted.map(({ model, adapters = [], dtype = 'float32' }) => {
       const out = join(mkdtempSync(join(folder, 'logits-')), 'logits.safetensors');
       return { action: 'logits', model, adapters, dtype, request, out };
     });
-    python(...before, ...jobs);
+    await python(...before, ...jobs);
     return jobs.map(({ out }) => readSafetensors(out).get('logits.last') as StoredTensor);
   }
 
@@ -143,7 +170,7 @@ describe(`PEFT, live`, function () {
       if (PYTHON === undefined) return skip(this, NEEDS_ORACLE);
       const out = mkdtempSync(join(folder, 'theirs-'));
       const adapters = [out];
-      const [expected, inBf16] = theirLogits(
+      const [expected, inBf16] = await theirLogits(
         [
           { model: BASE, adapters },
           { model: BASE, adapters, dtype: 'bfloat16' },
@@ -155,7 +182,7 @@ describe(`PEFT, live`, function () {
       const output = mkdtempSync(join(folder, 'merged-'));
       await mergeAdapter({ model: BASE, adapters, output, dtype: 'fp32' });
       assertClose(await ourLogits(output), expected);
-      assertClose(asNative(theirLogits([{ model: output }])[0]), expected);
+      assertClose(asNative((await theirLogits([{ model: output }]))[0]), expected);
     });
   }
 
@@ -170,7 +197,7 @@ describe(`PEFT, live`, function () {
       await writeAdapter(BASE, join(folder, 'first'), { seed: 21 }),
       await writeAdapter(BASE, join(folder, 'second'), second),
     ]);
-    const expected = theirLogits(stacks.map((adapters) => ({ model: BASE, adapters })));
+    const expected = await theirLogits(stacks.map((adapters) => ({ model: BASE, adapters })));
     for (const [i, stack] of stacks.entries()) {
       assertClose(await ourLogits(BASE, stack), expected[i]);
     }
@@ -182,7 +209,7 @@ describe(`PEFT, live`, function () {
     const output = join(folder, 'both');
     await mergeAdapter({ model: BASE, adapters, output });
     const theirs = join(folder, 'both-theirs');
-    const [expected] = theirLogits([{ model: output, dtype: 'bfloat16' }], {
+    const [expected] = await theirLogits([{ model: output, dtype: 'bfloat16' }], {
       ...{ action: 'merge', model: BASE, adapters, out: theirs, dtype: 'bfloat16' },
     });
     assertClose(await ourLogits(output, [], 'bf16'), expected, 2e-2);
@@ -211,12 +238,12 @@ describe(`PEFT, live`, function () {
     stripTokenizer(original);
     const back = join(folder, 'back');
     await exportModel({ model: original, output: back, layout: 'hf' });
-    const [expected, ofShards, ofBack] = python(
+    const [expected, ofShards, ofBack] = await python(
       ...[BASE, shards, back].map((model) => ({ action: 'check', model })),
     );
     assert.deepEqual(ofShards, expected);
     assert.deepEqual(ofBack, expected);
-    const [whole, merged, returned] = theirLogits(
+    const [whole, merged, returned] = await theirLogits(
       [BASE, shards, back].map((model) => ({ model })),
     );
     assertClose(await ourLogits(shards), merged);
@@ -234,7 +261,7 @@ describe(`PEFT, live`, function () {
     const back = join(folder, 'tied-back');
     await exportModel({ model: tied, output: original, layout: 'original' });
     await exportModel({ model: original, output: back, layout: 'hf' });
-    const [before, after] = theirLogits([{ model: tied }, { model: back }]);
+    const [before, after] = await theirLogits([{ model: tied }, { model: back }]);
     assertClose(asNative(after), before, 0);
   });
 });
