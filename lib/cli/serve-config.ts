@@ -110,6 +110,8 @@ export function serveOptions(
     streamInterval: flags.streamIntervalMs,
     drainTimeout: flags.drainTimeout,
     stallLimit: flags.stallLimit,
+    batchFileBytes: flags.maxBatchFile,
+    batchBytes: flags.maxBatchBytes,
     connections: flags.maxConnections,
   };
   const given = Object.entries(limits).filter(([, value]) => value !== undefined);
@@ -137,6 +139,7 @@ export function serveOptions(
     allowHosts: flags.allowHost,
     corsOrigins: flags.corsOrigin,
     adaptersRoot: flags.adaptersRoot,
+    batches: flags.batches,
     extraFormats: flags.allowFormat,
     defaultTemperature: flags.defaultTemperature,
     unknownFields: flags.unknownFields,

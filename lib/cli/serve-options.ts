@@ -34,6 +34,8 @@ const NUMBERS: readonly (readonly [flag: string, text: string, least: number])[]
   ['--stream-interval-ms <ms>', 'joins steps of a stream that are closer (default: 0)', 0],
   ['--drain-timeout <ms>', 'for requests under way when told to end (default: 30000)', 1],
   ['--stall-limit <ms>', 'without progress, then /health is 503 (default: 60000)', 1],
+  ['--max-batch-file <bytes>', 'of a file of requests (default: 64 MiB)', 1],
+  ['--max-batch-bytes <bytes>', 'of all such files (default: 4 GiB)', 1],
   ['--max-connections <n>', '(default: 1024)', 1],
 ];
 
@@ -87,6 +89,9 @@ export interface ServeFlags extends AskedFaceFlags {
   readonly streamIntervalMs?: number;
   readonly drainTimeout?: number;
   readonly stallLimit?: number;
+  readonly maxBatchFile?: number;
+  readonly maxBatchBytes?: number;
+  readonly batches?: string;
   readonly maxConnections?: number;
 }
 
@@ -104,6 +109,7 @@ export function addServeOptions(command: Command): Command {
     .option('--insecure-no-auth', 'without keys on an address that others reach: anybody may ask')
     .option('--allow-host <name...>', 'names that clients call the server by')
     .option('--cors-origin <origin...>', 'web pages that may ask, such as https://example.com')
+    .option('--batches <dir>', 'takes files of requests and keeps them and their answers here')
     .option('--adapters-root <dir>', 'adapters below it may be loaded by keys with the right admin')
     .addOption(
       new Option('--allow-format <name...>', 'beside JPEG, PNG, WebP, GIF').choices([

@@ -7,6 +7,17 @@ import type { Hono } from 'hono';
 
 import type { ServerPackages } from '../packages/server.js';
 import { clearCacheRoute, loadAdapterRoute, unloadAdapterRoute } from './adapters-route.js';
+import {
+  batchesRoute,
+  batchRoute,
+  cancelBatchRoute,
+  createBatchRoute,
+  deleteFileRoute,
+  fileContentRoute,
+  fileRoute,
+  filesRoute,
+  uploadRoute,
+} from './batches-route.js';
 import { ApiError, ClientGone, isFatal, shuttingDown, toApiError } from './api-error.js';
 import { chatRoute, StreamFailed } from './chat-route.js';
 import { chooseRoute } from './choose-route.js';
@@ -44,6 +55,30 @@ const ROUTES: readonly Route[] = [
   {
     ...{ method: 'GET', path: '/v1/models/:id{.+}', right: 'infer' },
     handle: ({ state, incoming }) => state.catalogue.entry(lastOf(incoming, '/v1/models/')),
+  },
+  { method: 'POST', path: '/v1/files', right: 'infer', handle: uploadRoute },
+  { method: 'GET', path: '/v1/files', right: 'infer', handle: filesRoute },
+  {
+    ...{ method: 'GET', path: '/v1/files/:id/content', right: 'infer' },
+    handle: (exchange) => fileContentRoute(exchange, idOf(exchange.incoming)),
+  },
+  {
+    ...{ method: 'GET', path: '/v1/files/:id', right: 'infer' },
+    handle: (exchange) => fileRoute(exchange, idOf(exchange.incoming)),
+  },
+  {
+    ...{ method: 'DELETE', path: '/v1/files/:id', right: 'infer' },
+    handle: (exchange) => deleteFileRoute(exchange, idOf(exchange.incoming)),
+  },
+  { method: 'POST', path: '/v1/batches', right: 'infer', handle: createBatchRoute },
+  { method: 'GET', path: '/v1/batches', right: 'infer', handle: batchesRoute },
+  {
+    ...{ method: 'GET', path: '/v1/batches/:id', right: 'infer' },
+    handle: (exchange) => batchRoute(exchange, idOf(exchange.incoming)),
+  },
+  {
+    ...{ method: 'POST', path: '/v1/batches/:id/cancel', right: 'infer' },
+    handle: (exchange) => cancelBatchRoute(exchange, idOf(exchange.incoming)),
   },
   { method: 'POST', path: '/v1/adapters', right: 'admin', handle: loadAdapterRoute },
   {
@@ -90,6 +125,9 @@ function lastOf(incoming: IncomingMessage, start: string): string {
     return text;
   }
 }
+
+/** Of a file or batch: the third part of the path. */
+const idOf = (incoming: IncomingMessage): string => pathOf(incoming).split('/')[3] ?? '';
 
 function health({ state, outgoing }: Exchange): Reply {
   const silent = Date.now() - state.pulse.progressAt;

@@ -3,6 +3,7 @@
  * What a batch's server does, and what `facellm batch` does without one.
  */
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { open } from 'node:fs/promises';
 
 import { createError } from '../errors.js';
@@ -105,6 +106,7 @@ export async function runBatch(options: BatchRunOptions): Promise<BatchCounts> {
   const { state, caller, input, lines, ahead, signal, onProgress, onEnd } = options;
   const opened = await openJournal(options);
   const { answers } = opened;
+  setMaxListeners(0, signal); // a listener for each line under way
   await using journal = opened.journal;
   await using handle = await open(input, 'r');
   onProgress(answers.counts);

@@ -61,6 +61,10 @@ export interface ServerLimits {
   readonly drainTimeout: number;
   /** `/health` answers 503 where the engine works and has got nowhere for so long. @default 60,000 */
   readonly stallLimit: number;
+  /** Of a file of requests, `POST /v1/files`. @default 64 MiB */
+  readonly batchFileBytes: number;
+  /** Of all such files together. @default 4 GiB */
+  readonly batchBytes: number;
   /** Connections. @default 1024 */
   readonly connections: number;
 }
@@ -87,6 +91,8 @@ export const DEFAULT_LIMITS: ServerLimits = {
   streamInterval: 0,
   drainTimeout: 30_000,
   stallLimit: 60_000,
+  batchFileBytes: 64 * 2 ** 20,
+  batchBytes: 4 * 2 ** 30,
   connections: 1024,
 };
 
@@ -116,6 +122,11 @@ export interface ServeOptions {
   readonly corsOrigins?: readonly string[] | undefined;
   /** Folder whose sub-folders may be loaded as adapters by requests with the right `admin`. @default none */
   readonly adaptersRoot?: string | undefined;
+  /**
+   * Folder for files of requests and their answers, which makes `/v1/files` and `/v1/batches` be there: the only thing that a
+   * server ever writes. @default none
+   */
+  readonly batches?: string | undefined;
   /** Formats beside JPEG, PNG, WebP and GIF. */
   readonly extraFormats?: readonly ('avif' | 'tiff')[] | undefined;
   /** Temperature of a request that gives none; 0 is the most probable answer. @default 0 */
@@ -182,6 +193,7 @@ const serveOptions: z.ZodType<ServeOptions> = fields<ServeOptions>({
     'a list of origins',
   ).optional(),
   adaptersRoot: text('a folder').optional(),
+  batches: text('a folder').optional(),
   extraFormats: list(
     field<'avif' | 'tiff'>('avif or tiff', (value) => value === 'avif' || value === 'tiff'),
     'a list of formats',

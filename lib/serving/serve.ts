@@ -11,6 +11,8 @@ import { packageVersion } from '../packages/version.js';
 import { Admission } from './admission.js';
 import { shuttingDown } from './api-error.js';
 import { createApp } from './app.js';
+import { BatchStore } from './batch-store.js';
+import { Batches } from './batches.js';
 import { BodyParser } from './body-parser.js';
 import { Calibrations } from './calibrations.js';
 import { Catalogue } from './catalogue.js';
@@ -19,6 +21,7 @@ import { Keys } from './keys.js';
 import { Metrics } from './metrics.js';
 import { checkServeOptions, type Policy, policyOf, type ServeOptions } from './options.js';
 import { Pulse } from './pulse.js';
+import type { RequestFacts } from './request-facts.js';
 import type { ServerState } from './state.js';
 
 export interface RunningServer extends AsyncDisposable {
@@ -108,6 +111,7 @@ async function start(
   // A listener a request is no leak.
   setMaxListeners(0, ending.signal);
   let guards = new Guards(host, options.allowHosts ?? [], options.corsOrigins ?? []);
+  let batches: Batches | undefined;
   const state: ServerState = {
     ...{ model, catalogue, calibrations, policy, admission, parser, keys, pulse },
     guards: () => guards,
@@ -121,6 +125,9 @@ async function start(
     log: logOf(packages, options.onLog),
     ending: ending.signal,
     streams: 0,
+    get batches() {
+      return batches;
+    },
     hasFailed: false,
     fail(error) {
       if (state.hasFailed) return;
@@ -129,8 +136,17 @@ async function start(
       options.onFatal?.(error);
     },
   };
+  const { batches: folder } = options;
+  if (folder !== undefined) {
+    batches = new Batches({
+      ...{ state, ahead: rows, store: await BatchStore.open(folder, policy.limits.batchBytes) },
+      onFatal: (error) => state.fail(error),
+      onEnd: (facts, status, code) => settleLine(state, facts, status, code),
+    });
+  }
   const server = createHttpServer(packages, state, policy);
   const stop = async (): Promise<void> => {
+    await batches?.close();
     pulse.stop();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
@@ -163,6 +179,14 @@ async function start(
       await close();
     },
   };
+}
+
+/** Of a batch: a line of the log each, as of a request. */
+function settleLine(state: ServerState, facts: RequestFacts, status: number, code?: string): void {
+  state.log(facts.line(status, code));
+  if (facts.model === '') return;
+  const reason = code === undefined ? (facts.finishReason ?? 'stop') : 'error';
+  state.metrics.finished(facts, facts.model, reason);
 }
 
 /** @throws InvalidArgumentError where two models would answer to one id */

@@ -1,6 +1,7 @@
 /** What all routes of a server share. */
 import type { FaceLlm } from '../model/index.js';
 import type { Admission } from './admission.js';
+import type { BatchQueue } from './batch-store.js';
 import type { BodyParser } from './body-parser.js';
 import type { Calibrations } from './calibrations.js';
 import type { Catalogue } from './catalogue.js';
@@ -30,6 +31,8 @@ export interface ServerState extends EngineState {
   readonly metrics: Metrics;
   readonly pulse: Pulse;
   readonly log: (line: object) => void;
+  /** Undefined: the server keeps no files. */
+  readonly batches: BatchQueue | undefined;
   hasFailed: boolean;
   /** The model is of no use any more. */
   fail(error: unknown): void;

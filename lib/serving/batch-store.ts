@@ -1,0 +1,224 @@
+/**
+ * Files and batches on disk, below one folder that only one server holds. Each belongs to the key that made it: to others it
+ * is not there. Names on disk are ids of ours, never anything that a client sent.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import {
+  isJsonObject,
+  lockFolder,
+  parseJson,
+  readOptionalText,
+  writeFileAtomic,
+} from '../files/index.js';
+import { ApiError } from './api-error.js';
+
+/** Times are seconds since 1970, as OpenAI's. */
+export interface StoredFile {
+  readonly id: string;
+  readonly owner: string;
+  readonly bytes: number;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly filename: string;
+  readonly purpose: 'batch' | 'batch_output';
+}
+
+export type BatchStatus =
+  | 'validating'
+  | 'in_progress'
+  | 'finalizing'
+  | 'completed'
+  | 'failed'
+  | 'expired'
+  | 'cancelling'
+  | 'cancelled';
+
+export interface StoredBatch {
+  readonly id: string;
+  readonly owner: string;
+  readonly rights: readonly string[];
+  readonly endpoint: string;
+  readonly input_file_id: string;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly metadata: Readonly<Record<string, string>> | null;
+  status: BatchStatus;
+  output_file_id: string | null;
+  error_file_id: string | null;
+  errors: { readonly object: 'list'; readonly data: readonly object[] } | null;
+  request_counts: { readonly total: number; readonly completed: number; readonly failed: number };
+  in_progress_at: number | null;
+  finalizing_at: number | null;
+  completed_at: number | null;
+  failed_at: number | null;
+  expired_at: number | null;
+  cancelling_at: number | null;
+  cancelled_at: number | null;
+}
+
+/** What routes ask of the batches that a server works through. */
+export interface BatchQueue {
+  readonly store: BatchStore;
+  /** Goes on with what is not over. */
+  wake(): void;
+  /** @throws ApiError 400 of one that is over */
+  cancel(batch: StoredBatch): Promise<void>;
+}
+
+/** Of files, where nothing else is asked for. */
+export const KEPT_SECONDS: number = 30 * 24 * 3600;
+
+export const isOver = ({ status }: Pick<StoredBatch, 'status'>): boolean =>
+  ['completed', 'failed', 'expired', 'cancelled'].includes(status);
+export const seconds = (): number => Math.floor(Date.now() / 1000);
+export const newId = (prefix: string): string => `${prefix}${randomUUID().replaceAll('-', '')}`;
+
+const CODES = { unreadable: 'FACELLM_RUN_INVALID', invalid: 'FACELLM_RUN_INVALID' } as const;
+const RECORD = /^((?:file-|batch_)[0-9a-f]{32})\.json$/;
+/** For the owner of the process alone. */
+const PRIVATE = 0o700;
+
+function notFound(what: string): ApiError {
+  return new ApiError(404, 'not_found', `there is no such ${what}, or it is another key's`);
+}
+
+export class BatchStore {
+  readonly #folder: string;
+  readonly #unlock: () => Promise<void>;
+  readonly #mostBytes: number;
+  readonly #files = new Map<string, StoredFile>();
+  readonly #batches = new Map<string, StoredBatch>();
+
+  private constructor(folder: string, unlock: () => Promise<void>, mostBytes: number) {
+    this.#folder = folder;
+    this.#unlock = unlock;
+    this.#mostBytes = mostBytes;
+  }
+
+  /**
+   * @param mostBytes of all files together
+   * @throws TrainingError FACELLM_RUN_INVALID while another process holds the folder, FACELLM_RUN_WRITE
+   */
+  static async open(folder: string, mostBytes: number): Promise<BatchStore> {
+    await mkdir(folder, { recursive: true, mode: PRIVATE });
+    const store = new BatchStore(folder, await lockFolder(folder), mostBytes);
+    for (const name of await readdir(folder)) {
+      const id = RECORD.exec(name)?.[1];
+      if (id === undefined) continue;
+      const text = (await readOptionalText(join(folder, name), CODES)) ?? '';
+      const json = parseJson(text);
+      if (!json.isValid || !isJsonObject(json.value)) continue;
+      if (id.startsWith('file-')) store.#files.set(id, json.value as unknown as StoredFile);
+      else store.#batches.set(id, json.value as unknown as StoredBatch);
+    }
+    await store.purge();
+    return store;
+  }
+
+  close(): Promise<void> {
+    return this.#unlock();
+  }
+
+  pathOf(id: string): string {
+    return join(this.#folder, `${id}.jsonl`);
+  }
+
+  journalOf(id: string): string {
+    return join(this.#folder, `${id}.answers.jsonl`);
+  }
+
+  /** @throws ApiError 404 */
+  file(id: string, owner: string): StoredFile {
+    const file = this.#files.get(id);
+    if (file?.owner !== owner || file.expires_at <= seconds()) throw notFound('file');
+    return file;
+  }
+
+  /** @throws ApiError 404 */
+  batch(id: string, owner: string): StoredBatch {
+    const batch = this.#batches.get(id);
+    if (batch?.owner !== owner) throw notFound('batch');
+    return batch;
+  }
+
+  /** Newest first. */
+  filesOf(owner: string): readonly StoredFile[] {
+    return newestFirst(this.#files.values(), owner).filter(
+      ({ expires_at: end }) => end > seconds(),
+    );
+  }
+
+  batchesOf(owner: string): readonly StoredBatch[] {
+    return newestFirst(this.#batches.values(), owner);
+  }
+
+  /** Oldest first. */
+  get unfinished(): readonly StoredBatch[] {
+    return [...this.#batches.values()]
+      .filter((batch) => !isOver(batch))
+      .sort((a, b) => a.created_at - b.created_at);
+  }
+
+  /** @throws ApiError 400 where the folder is full */
+  async addFile(file: StoredFile, content: Uint8Array): Promise<void> {
+    const held = [...this.#files.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    if (held + content.length > this.#mostBytes) {
+      const message = `file: all files together may have ${this.#mostBytes} bytes; delete some`;
+      throw new ApiError(400, 'storage_full', message, { param: 'file' });
+    }
+    await writeFile(this.pathOf(file.id), content, { mode: 0o600 });
+    await this.keepFile(file);
+  }
+
+  /** Of a file whose content is there. */
+  async keepFile(file: StoredFile): Promise<void> {
+    await this.#write(file.id, file);
+    this.#files.set(file.id, file);
+  }
+
+  async saveBatch(batch: StoredBatch): Promise<void> {
+    await this.#write(batch.id, batch);
+    this.#batches.set(batch.id, batch);
+  }
+
+  async deleteFile(id: string): Promise<void> {
+    this.#files.delete(id);
+    // The record first: content without one is nobody's.
+    await rm(join(this.#folder, `${id}.json`), { force: true });
+    await rm(this.pathOf(id), { force: true });
+  }
+
+  /** Bytes of a file's content; 0 where there is none. */
+  async sizeOf(id: string): Promise<number> {
+    return stat(this.pathOf(id)).then(
+      ({ size }) => size,
+      () => 0,
+    );
+  }
+
+  /** Deletes what has expired, and journals of batches that are over. */
+  async purge(): Promise<void> {
+    const inUse = new Set(this.unfinished.map(({ input_file_id: id }) => id));
+    for (const { id, expires_at: end } of this.#files.values()) {
+      if (end <= seconds() && !inUse.has(id)) await this.deleteFile(id);
+    }
+    for (const batch of this.#batches.values()) {
+      if (isOver(batch)) await rm(this.journalOf(batch.id), { force: true });
+    }
+  }
+
+  #write(id: string, record: object): Promise<void> {
+    return writeFileAtomic(join(this.#folder, `${id}.json`), `${JSON.stringify(record)}\n`);
+  }
+}
+
+function newestFirst<
+  T extends { readonly owner: string; readonly created_at: number; readonly id: string },
+>(all: Iterable<T>, owner: string): readonly T[] {
+  return [...all]
+    .filter((one) => one.owner === owner)
+    .sort((a, b) => b.created_at - a.created_at || (a.id < b.id ? -1 : 1));
+}

@@ -1,0 +1,242 @@
+/** `/v1/files` and `/v1/batches` by the openai SDK: a whole batch, a restart in its middle, cancelling, expiry, strangers, limits. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import OpenAI, { toFile } from 'openai';
+
+import type { FaceLlm } from '../../lib/index.js';
+import { createKey, type RunningServer, type ServeOptions } from '../../lib/serving/index.js';
+import { errorOf, loadTiny, post, request, serveTiny, until } from '../support/server.js';
+
+const CHAT = '/v1/chat/completions';
+const line = (id: string, more: object = {}): object => ({
+  ...{ custom_id: id, method: 'POST', url: CHAT },
+  body: { messages: [{ role: 'user', content: `${id}?` }], max_tokens: 16, ...more },
+});
+const LINES = Array.from({ length: 40 }, (_, i) => line(`line ${i}`));
+
+describe('serving: batches', () => {
+  let model: FaceLlm;
+  let folder: string;
+  before(async () => {
+    model = await loadTiny();
+  });
+  after(() => model.dispose());
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'facellm-batches-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const start = (options: Partial<ServeOptions> = {}): Promise<RunningServer> =>
+    serveTiny(model, { batches: folder, ...options });
+  const clientOf = (server: RunningServer, apiKey = 'none'): OpenAI =>
+    new OpenAI({ baseURL: `${server.url}/v1`, apiKey, maxRetries: 0 });
+  const upload = async (client: OpenAI, lines: readonly object[]) => {
+    const text = lines.map((one) => JSON.stringify(one)).join('\n');
+    return client.files.create({
+      purpose: 'batch',
+      file: await toFile(Buffer.from(text), 'in.jsonl'),
+    });
+  };
+  const begin = async (client: OpenAI, lines: readonly object[]) =>
+    client.batches.create({
+      input_file_id: (await upload(client, lines)).id,
+      ...{ endpoint: CHAT, completion_window: '24h', metadata: { run: 'a' } },
+    });
+  const ended = async (client: OpenAI, id: string) => {
+    await until(async () => {
+      const { status } = await client.batches.retrieve(id);
+      return ['completed', 'failed', 'expired', 'cancelled'].includes(status);
+    });
+    return client.batches.retrieve(id);
+  };
+  const read = async (client: OpenAI, id: string | null | undefined) =>
+    (await (await client.files.content(id ?? '')).text())
+      .trimEnd()
+      .split('\n')
+      .map((text) => JSON.parse(text) as { custom_id: string; response: { status_code: number } });
+
+  it('answers a file, and keeps what failed apart', async () => {
+    await using server = await start();
+    const client = clientOf(server);
+    const batch = await begin(client, [line('a'), line('bad', { temperature: 9 }), line('b')]);
+    assert.deepEqual([batch.object, batch.metadata], ['batch', { run: 'a' }]);
+    const done = await ended(client, batch.id);
+    assert.equal(done.status, 'completed');
+    assert.deepEqual(done.request_counts, { total: 3, completed: 2, failed: 1 });
+    const output = await read(client, done.output_file_id);
+    assert.deepEqual(
+      output.map(({ custom_id: id, response }) => [id, response.status_code]),
+      [
+        ['a', 200],
+        ['b', 200],
+      ],
+    );
+    const [failed] = await read(client, done.error_file_id);
+    assert.deepEqual([failed?.custom_id, failed?.response.status_code], ['bad', 400]);
+    const listed = await client.batches.list();
+    assert.deepEqual(
+      listed.data.map(({ id }) => id),
+      [batch.id],
+    );
+    const files = await client.files.list();
+    assert.equal(files.data.length, 3);
+    await client.files.delete(done.output_file_id ?? '');
+    await assert.rejects(client.files.retrieve(done.output_file_id ?? ''), { status: 404 });
+    // For the owner of the process alone, and nothing is left over.
+    for (const name of readdirSync(folder)) {
+      if (name.endsWith('.jsonl')) assert.doesNotMatch(name, /answers|new/);
+    }
+    const input = join(folder, `${batch.input_file_id}.jsonl`);
+    assert.equal(statSync(input).mode & 0o077, 0);
+  });
+
+  it('goes on after the server was started again, asking nothing twice', async () => {
+    let id: string;
+    {
+      await using server = await start({ limits: { drainTimeout: 1 } });
+      const client = clientOf(server);
+      id = (await begin(client, LINES)).id;
+      await until(
+        async () => ((await client.batches.retrieve(id)).request_counts?.completed ?? 0) > 2,
+      );
+    }
+    const journal = join(folder, `${id}.answers.jsonl`);
+    const kept = readFileSync(journal, 'utf8').trimEnd().split('\n').slice(1);
+    assert.ok(kept.length > 2 && kept.length < LINES.length);
+    await using server = await start();
+    const client = clientOf(server);
+    const done = await ended(client, id);
+    assert.deepEqual([done.status, done.request_counts?.completed], ['completed', LINES.length]);
+    const ids = (await read(client, done.output_file_id)).map(({ custom_id: one }) => one);
+    assert.deepEqual(
+      ids,
+      LINES.map((_, i) => `line ${i}`),
+    );
+    const content = await (await client.files.content(done.output_file_id ?? '')).text();
+    for (const one of kept) assert.ok(content.includes(one), 'an answer stays as it was');
+  });
+
+  it('is cancelled with what is answered kept, and not twice', async () => {
+    await using server = await start();
+    const client = clientOf(server);
+    const { id } = await begin(client, LINES);
+    await until(
+      async () => ((await client.batches.retrieve(id)).request_counts?.completed ?? 0) > 2,
+    );
+    await client.batches.cancel(id);
+    const done = await ended(client, id);
+    assert.equal(done.status, 'cancelled');
+    const answered = done.request_counts?.completed ?? 0;
+    assert.ok(answered > 2 && answered < LINES.length);
+    assert.equal((await read(client, done.output_file_id)).length, answered);
+    await assert.rejects(client.batches.cancel(id), { status: 400 });
+  });
+
+  it('expires: a batch with what is answered, a file wholly', async () => {
+    let id: string;
+    {
+      await using server = await start({ limits: { drainTimeout: 1 } });
+      const client = clientOf(server);
+      id = (await begin(client, LINES)).id;
+    }
+    const path = join(folder, `${id}.json`);
+    const record = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    writeFileSync(path, JSON.stringify({ ...record, expires_at: 1 }));
+    const input = join(folder, `${String(record['input_file_id'])}.json`);
+    const file = JSON.parse(readFileSync(input, 'utf8')) as object;
+    writeFileSync(input, JSON.stringify({ ...file, expires_at: 1 }));
+    await using server = await start();
+    const client = clientOf(server);
+    const done = await ended(client, id);
+    assert.equal(done.status, 'expired');
+    assert.ok((done.expired_at ?? 0) > 0);
+    await until(() => !readdirSync(folder).includes(`${String(record['input_file_id'])}.jsonl`));
+    await assert.rejects(client.files.retrieve(String(record['input_file_id'])), { status: 404 });
+  });
+
+  it('fails as a whole with the lines that are wrong', async () => {
+    await using server = await start();
+    const client = clientOf(server);
+    const { id } = await begin(client, [line('a'), { ...line('b'), url: '/v1/choose' }, line('a')]);
+    const done = await ended(client, id);
+    assert.equal(done.status, 'failed');
+    assert.deepEqual(
+      done.errors?.data?.map(({ line: at, code }) => [at, code]),
+      [
+        [2, 'mismatched_url'],
+        [3, 'duplicate_custom_id'],
+      ],
+    );
+  });
+
+  it("shows nobody another key's files and batches", async () => {
+    const [one, other] = [createKey('one'), createKey('other')];
+    await using server = await start({ apiKeys: [one.line, other.line] });
+    const own = clientOf(server, one.key);
+    const stranger = clientOf(server, other.key);
+    const { id, input_file_id: file } = await begin(own, [line('a')]);
+    await ended(own, id);
+    for (const attempt of [
+      () => stranger.batches.retrieve(id),
+      () => stranger.batches.cancel(id),
+      () => stranger.files.retrieve(file),
+      () => stranger.files.content(file),
+      () => stranger.files.delete(file),
+      () =>
+        stranger.batches.create({ input_file_id: file, endpoint: CHAT, completion_window: '24h' }),
+    ]) {
+      await assert.rejects(attempt, { status: 404 });
+    }
+    assert.deepEqual((await stranger.files.list()).data, []);
+    assert.deepEqual((await stranger.batches.list()).data, []);
+    assert.equal((await own.files.retrieve(file)).id, file);
+  });
+
+  it('holds uploads to their limits and names, and opens nothing by a path', async () => {
+    await using server = await start({ limits: { batchFileBytes: 2000, batchBytes: 500 } });
+    const client = clientOf(server);
+    await assert.rejects(upload(client, LINES), { status: 413 });
+    await assert.rejects(upload(client, LINES.slice(0, 6)), { status: 400, code: 'storage_full' });
+    const file = await toFile(Buffer.from('{}'), 'x');
+    await assert.rejects(client.files.create({ purpose: 'vision', file }), { status: 400 });
+    const plain = await post(server, '/v1/files', {});
+    assert.equal(plain.status, 415);
+    for (const id of ['..%2Fserve', '%2e%2e', 'file-1', `file-${'0'.repeat(32)}`]) {
+      const reply = await request(`${server.url}/v1/files/${id}/content`);
+      assert.equal(reply.status, 404, id);
+    }
+    const wrong = await post(server, '/v1/batches', { endpoint: '/v1/models', window: 1 });
+    assert.equal(wrong.status, 400);
+    for (const name of ['window', 'input_file_id', 'endpoint', 'completion_window']) {
+      assert.match(String(errorOf(wrong)['message']), new RegExp(name));
+    }
+  });
+
+  it('is off where the server has no folder, and says which flag', async () => {
+    await using server = await serveTiny(model);
+    const reply = await request(`${server.url}/v1/batches`);
+    assert.equal(reply.status, 404);
+    assert.match(String(errorOf(reply)['message']), /--batches DIR/);
+  });
+
+  it('lets everybody else go first', async () => {
+    await using server = await start({ load: { maxRows: 1 } });
+    const client = clientOf(server);
+    const { id } = await begin(client, LINES);
+    await until(
+      async () => ((await client.batches.retrieve(id)).request_counts?.completed ?? 0) > 1,
+    );
+    const reply = await post(server, CHAT, {
+      messages: [{ role: 'user', content: 'Hi?' }],
+      max_tokens: 1,
+    });
+    assert.equal(reply.status, 200);
+    const now = await client.batches.retrieve(id);
+    assert.ok((now.request_counts?.completed ?? 0) < LINES.length, 'the batch is still under way');
+    await client.batches.cancel(id);
+    await ended(client, id);
+  });
+});
