@@ -10,6 +10,8 @@ import { JobRun, prefetch } from '../jobs/index.js';
 import { annotatePicture, type AnnotationRow, type RowStatus } from './annotate-picture.js';
 import { compose, openTable, type RowSink } from './compose.js';
 import { type AnnotateOptions, prepare } from './options.js';
+import { GroupReport } from './group-report.js';
+import { loadGroups } from './groups.js';
 import { listPictures } from './pictures.js';
 import type { AnnotationQuestion } from './questions.js';
 import { Sheet } from './sheet.js';
@@ -50,7 +52,7 @@ function sinksOf(
   outputs: readonly string[],
   root: string,
   questions: readonly AnnotationQuestion[],
-): readonly (() => Promise<RowSink> | RowSink)[] {
+): (() => Promise<RowSink> | RowSink)[] {
   return [
     ...outputs.map((path) => () => openTable(path, questions, calibration !== undefined)),
     ...(sheet === undefined ? [] : [() => new Sheet({ path: sheet, most, root, questions })]),
@@ -65,6 +67,8 @@ async function run(
   const { rank, worldSize } = rankFromEnvironment(options.environment);
   const signal = AbortSignal.any([job.stopSignal, ...(options.signal ? [options.signal] : [])]);
   setMaxListeners(0, signal); // a listener for each face under way
+  // Before anything is asked: a group that is not there is no reason to lose a night.
+  const groupsOf = options.groups === undefined ? undefined : await loadGroups(options.groups);
   const { root, files: listed } = await listPictures(options.input);
   const files = await openWorkFolder(folder, settings, listed.slice(0, limit ?? listed.length));
   const known = await readPlaces(folder, files.length, hasFailed, retryFailed);
@@ -96,7 +100,12 @@ async function run(
   const result = { pictures: files.length, missing };
   if (missing > 0) return { ...result, outputs: [], rows: 0, statuses: {} };
   const sinks = sinksOf(options, outputs, root, questions);
-  const made = [...outputs, ...(options.sheet === undefined ? [] : [options.sheet])];
+  const report = `${outputs[0]}.groups`;
+  if (groupsOf !== undefined) sinks.push(() => new GroupReport(report, questions, groupsOf));
+  const made = [
+    ...[...outputs, ...(options.sheet === undefined ? [] : [options.sheet])],
+    ...(groupsOf === undefined ? [] : [report]),
+  ];
   return { ...result, outputs: made, ...(await compose(places, sinks)) };
 }
 

@@ -5,6 +5,7 @@ export {
   type AnnotationResult,
   type AnnotationRun,
 } from './annotate.js';
+export type { GroupsOption } from './groups.js';
 export type { AnnotateOptions } from './options.js';
 export { type AnnotationPlan, planAnnotation } from './plan.js';
 export type {

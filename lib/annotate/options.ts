@@ -21,6 +21,7 @@ import {
   word,
 } from '../options/index.js';
 import type { AnnotatingModel } from './annotate-picture.js';
+import type { GroupsOption } from './groups.js';
 import { type AnnotationQuestion, checkQuestions } from './questions.js';
 import type { Settings } from './work-folder.js';
 
@@ -37,6 +38,8 @@ export interface AnnotateOptions {
   readonly sheet?: string | undefined;
   /** Of the sheet, at most. @default 100 */
   readonly sheetRows?: number | undefined;
+  /** Reports answers by group, into the folder OUTPUT.groups. @default none */
+  readonly groups?: GroupsOption | undefined;
   /** Of `loadCalibration`, for this model and all of these questions: adds calibrated probabilities. @default none */
   readonly calibration?: Calibration | undefined;
   /** Only the first so many pictures of the list. */
@@ -53,6 +56,10 @@ export interface AnnotateOptions {
 /** Some 30 kB each. */
 const MOST_SHEET_ROWS = 2000;
 const outputName = name('a name that ends in .jsonl, .csv or .parquet');
+const csvGroups = fields<Exclude<GroupsOption, 'folder'>>({
+  file: name('a CSV file with a column named file'),
+  columns: list(name('the name of a column'), 'a list of at least one column', 1),
+});
 const annotateOptions = fields<AnnotateOptions>({
   input: name('a folder of pictures, or a text file with a path a line'),
   output: kindOf<string | readonly string[]>((value) =>
@@ -70,6 +77,9 @@ const annotateOptions = fields<AnnotateOptions>({
   ).optional(),
   sheet: name('a name that ends in .html').optional(),
   sheetRows: whole(1, MOST_SHEET_ROWS).optional(),
+  groups: kindOf<GroupsOption>((value) =>
+    typeof value === 'string' ? word('folder') : csvGroups,
+  ).optional(),
   calibration: field<Calibration>(
     'what loadCalibration() gives',
     (value) => value instanceof Calibration,

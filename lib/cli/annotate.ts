@@ -6,6 +6,7 @@ import {
   type AnnotationPlan,
   type AnnotationQuestion,
   attributeQuestions,
+  type GroupsOption,
   loadQuestions,
   planAnnotation,
 } from '../annotate/index.js';
@@ -33,6 +34,9 @@ export interface AnnotateFlags extends ModelFlags, OutputFlags, FaceFlags {
   readonly output: readonly string[];
   readonly attributes?: string;
   readonly questions?: string;
+  readonly groups?: string;
+  readonly groupColumns?: string;
+  readonly groupFrom?: 'folder';
   readonly sheet?: string;
   readonly sheetRows?: number;
   readonly calibration?: string;
@@ -71,6 +75,21 @@ async function shareOfRank(flags: AnnotateFlags): Promise<Pick<ModelFlags, 'devi
     device: deviceOfRank(flags.device, gpus.length, job),
     ...(threads === undefined ? {} : { threads }),
   };
+}
+
+function groupsFrom({
+  groups: file,
+  groupColumns,
+  groupFrom,
+}: AnnotateFlags): GroupsOption | undefined {
+  if (file === undefined && groupColumns === undefined) return groupFrom;
+  if (file !== undefined && groupColumns !== undefined && groupFrom === undefined) {
+    return { file, columns: groupColumns.split(',') };
+  }
+  throw new InvalidArgumentError(
+    'FACELLM_INVALID_ARGUMENT',
+    'expected --groups FILE with --group-columns NAME,NAME, or --group-from folder alone',
+  );
 }
 
 function describePlan(plan: AnnotationPlan): string {
@@ -124,13 +143,14 @@ export async function runAnnotate(
     flags.faces === 'off' ? ('off' as const) : { which: 'each' as const, ...faceOptionsOf(flags) };
   const calibration =
     flags.calibration === undefined ? undefined : await loadCalibration(flags.calibration);
+  const groups = groupsFrom(flags);
   endWithLauncher(process.env);
   const own = { ...flags, ...(await shareOfRank(flags)) };
   return withModel(own, streams, async (model, signal) => {
     const { output, sheet, sheetRows, limit, retryFailed, maxFailures = 0.01 } = flags;
     const options = {
       ...{ input, output, model, questions, faces, limit, retryFailed, sheet, sheetRows },
-      calibration,
+      ...{ calibration, groups },
     };
     if (flags.dryRun === true) {
       const plan = await planAnnotation({ ...options, signal });

@@ -1,0 +1,230 @@
+/**
+ * What a model answered about groups of pictures: how many, how often a face was found, shares of answers with Wilson's intervals. It says
+ * how groups were answered differently, not who is right.
+ */
+import { mkdir } from 'node:fs/promises';
+
+import {
+  type Block,
+  csvOf,
+  formatEstimate,
+  formatShare,
+  numeric,
+  roundedJson,
+  SMALL_GROUP,
+  wilsonInterval,
+  writeReport,
+} from '../evaluation/index.js';
+import type { AnnotationRow } from './annotate-picture.js';
+import type { RowSink } from './compose.js';
+import type { GroupsOf } from './groups.js';
+import type { AnnotationQuestion } from './questions.js';
+
+const WARNING =
+  "A model's answers are not facts about people. They must not be used to decide about anybody, nor to tell what people of a group are like.";
+
+/** Of one question in one group. */
+interface Answers {
+  count: number;
+  /** Below the question's least probability. */
+  unsure: number;
+  /** Sum over the best answers. */
+  probability: number;
+  readonly best: number[];
+}
+
+interface Group {
+  pictures: number;
+  /** Pictures with a face. */
+  found: number;
+  several: number;
+  readonly answers: readonly Answers[];
+}
+
+const share = (count: number, total: number) =>
+  total === 0 ? undefined : { value: count / total, ...wilsonInterval(count, total) };
+
+function described(name: string, group: Group, all: readonly AnnotationQuestion[]) {
+  const { pictures, found, several, answers } = group;
+  return {
+    ...{ name, isSmall: pictures < SMALL_GROUP, pictures },
+    found: share(found, pictures),
+    several: share(several, pictures),
+    questions: all.map(({ name: question, choices }, i) => {
+      const { count = 0, unsure = 0, probability = 0, best = [] } = answers[i] ?? {};
+      return {
+        ...{ name: question, count },
+        unsure: share(unsure, count),
+        meanProbability: count === 0 ? undefined : probability / count,
+        answers: choices.map((answer, k) => ({
+          answer,
+          count: best[k] ?? 0,
+          share: share(best[k] ?? 0, count),
+        })),
+      };
+    }),
+  };
+}
+
+type Described = ReturnType<typeof described>;
+
+function blocksOf(
+  by: string,
+  groups: readonly Described[],
+  all: readonly AnnotationQuestion[],
+): Block[] {
+  const small = groups.some(({ isSmall }) => isSmall);
+  return [
+    { kind: 'heading', level: 2, text: `By ${by}` },
+    ...(small
+      ? [
+          {
+            kind: 'paragraph',
+            text: `Paler: fewer than ${SMALL_GROUP} pictures, too few to say anything.`,
+          } as const,
+        ]
+      : []),
+    {
+      kind: 'table',
+      columns: [{ title: by }, ...numeric('pictures', 'with a face', 'with several')],
+      rows: groups.map(({ name, pictures, found, several, isSmall }) => ({
+        cells: [name, String(pictures), formatEstimate(found), formatEstimate(several)],
+        isMuted: isSmall,
+      })),
+    },
+    ...all.flatMap(({ name, question, choices }, i): Block[] => [
+      { kind: 'heading', level: 3, text: name },
+      { kind: 'paragraph', text: question },
+      {
+        kind: 'table',
+        columns: [{ title: by }, ...numeric('n', ...choices, 'unsure', 'mean probability')],
+        rows: groups.map((group) => {
+          const asked = group.questions[i];
+          const shares = asked?.answers.map((one) => formatEstimate(one.share)) ?? [];
+          const more = [formatEstimate(asked?.unsure), formatShare(asked?.meanProbability)];
+          return {
+            cells: [group.name, String(asked?.count ?? 0), ...shares, ...more],
+            isMuted: group.isSmall,
+          };
+        }),
+      },
+    ]),
+    { kind: 'paragraph', text: 'Shares with 95 % Wilson intervals in brackets.' },
+  ];
+}
+
+export class GroupReport implements RowSink {
+  readonly #folder: string;
+  readonly #questions: readonly AnnotationQuestion[];
+  readonly #groupsOf: GroupsOf;
+  /** By grouping and value. */
+  readonly #groupings = new Map<string, Map<string, Group>>();
+  #lastFile: string | undefined;
+  #ungrouped = 0;
+
+  /** @param folder is made */
+  constructor(folder: string, questions: readonly AnnotationQuestion[], groupsOf: GroupsOf) {
+    this.#folder = folder;
+    this.#questions = questions;
+    this.#groupsOf = groupsOf;
+  }
+
+  write(row: AnnotationRow): void {
+    // A picture's rows follow each other.
+    const isNew = row.file !== this.#lastFile;
+    this.#lastFile = row.file;
+    const tags = Object.entries(this.#groupsOf(row.file));
+    if (tags.length === 0 && isNew) this.#ungrouped++;
+    for (const [by, value] of tags) this.#count(this.#group(by, value), row, isNew);
+  }
+
+  async commit(): Promise<void> {
+    await mkdir(this.#folder, { recursive: true });
+    const groupings = [...this.#groupings].map(([by, groups]) => ({
+      by,
+      groups: [...groups]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, group]) => described(name, group, this.#questions)),
+    }));
+    const notes = this.#ungrouped === 0 ? [] : [`In no group: ${this.#ungrouped} picture(s).`];
+    const blocks: Block[] = [
+      { kind: 'warning', text: WARNING },
+      ...(notes.length === 0 ? [] : [{ kind: 'list', items: notes } as const]),
+      ...groupings.flatMap(({ by, groups }) => blocksOf(by, groups, this.#questions)),
+    ];
+    const header = [
+      'grouping',
+      'group',
+      'is_small',
+      'question',
+      'answer',
+      'count',
+      'of',
+      'share',
+      'low',
+      'high',
+    ];
+    const rows = groupings.flatMap(({ by, groups }) =>
+      groups.flatMap(({ name, isSmall, questions }) =>
+        questions.flatMap(({ name: question, count, answers }) =>
+          answers.map((one) => [
+            ...[by, name, isSmall, question, one.answer, one.count, count],
+            ...[one.share?.value, one.share?.low, one.share?.high],
+          ]),
+        ),
+      ),
+    );
+    await writeReport({
+      output: this.#folder,
+      stem: 'groups',
+      document: { title: 'Answers by group', blocks },
+      json: roundedJson({
+        format: 'facellm-groups-1',
+        warning: WARNING,
+        smallGroup: SMALL_GROUP,
+        notes,
+        groupings,
+      }),
+      csv: csvOf(header, rows),
+      charts: false,
+    });
+  }
+
+  discard(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #group(by: string, value: string): Group {
+    const groups = this.#groupings.get(by) ?? new Map<string, Group>();
+    this.#groupings.set(by, groups);
+    const group = groups.get(value) ?? {
+      ...{ pictures: 0, found: 0, several: 0 },
+      answers: this.#questions.map(({ choices }) => ({
+        ...{ count: 0, unsure: 0, probability: 0 },
+        best: choices.map(() => 0),
+      })),
+    };
+    groups.set(value, group);
+    return group;
+  }
+
+  #count(group: Group, row: AnnotationRow, isNew: boolean): void {
+    if (isNew) {
+      group.pictures++;
+      group.found += Number((row.facesFound ?? 0) > 0);
+      group.several += Number((row.facesFound ?? 0) > 1);
+    }
+    this.#questions.forEach(({ name, choices }, i) => {
+      const answer = row.answers[name];
+      const answers = group.answers[i];
+      if (answer === undefined || answers === undefined) return;
+      answers.count++;
+      answers.probability += answer.probability;
+      if (answer.best === null) answers.unsure++;
+      else {
+        const place = choices.indexOf(answer.best);
+        answers.best[place] = (answers.best[place] ?? 0) + 1;
+      }
+    });
+  }
+}
