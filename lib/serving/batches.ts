@@ -26,6 +26,8 @@ export interface BatchesOptions {
   /** Lines under way at a time. */
   readonly ahead: number;
   readonly onFatal: (error: unknown) => void;
+  /** Batches are worked on no more. */
+  readonly onHalt: (error: unknown) => void;
   readonly onEnd: (facts: RequestFacts, status: number, code?: string) => void;
 }
 
@@ -48,10 +50,16 @@ export class Batches implements BatchQueue {
 
   wake(): void {
     if (this.#work !== undefined || this.#ending.signal.aborted) return;
-    this.#work = this.#runAll().finally(() => {
-      this.#work = undefined;
-      if (this.store.unfinished.length > 0 && !this.#ending.signal.aborted) this.wake();
-    });
+    this.#work = this.#runAll()
+      .catch((error: unknown) => {
+        // The folder cannot be written to: requests go on without it, batches when the server is started again.
+        this.#ending.abort(error);
+        this.#options.onHalt(error);
+      })
+      .finally(() => {
+        this.#work = undefined;
+        if (this.store.unfinished.length > 0) this.wake();
+      });
   }
 
   async cancel(batch: StoredBatch): Promise<void> {

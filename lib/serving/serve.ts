@@ -141,6 +141,10 @@ async function start(
     batches = new Batches({
       ...{ state, ahead: rows, store: await BatchStore.open(folder, policy.limits.batchBytes) },
       onFatal: (error) => state.fail(error),
+      onHalt: (error) => {
+        const code = (error as { readonly code?: unknown } | null)?.code;
+        state.log({ batches: 'halted', code: typeof code === 'string' ? code : 'internal_error' });
+      },
       onEnd: (facts, status, code) => settleLine(state, facts, status, code),
     });
   }

@@ -222,6 +222,20 @@ describe('serving: batches', () => {
     assert.match(String(errorOf(reply)['message']), /--batches DIR/);
   });
 
+  it('a folder that is gone halts batches, not the server, and the log says so', async () => {
+    const lines: string[] = [];
+    await using server = await start({ onLog: (text) => lines.push(text) });
+    const client = clientOf(server);
+    await begin(client, LINES);
+    rmSync(folder, { recursive: true, force: true });
+    await until(() => lines.some((text) => text.includes('"batches":"halted"')));
+    const reply = await post(server, CHAT, {
+      messages: [{ role: 'user', content: 'Hi?' }],
+      max_tokens: 1,
+    });
+    assert.equal(reply.status, 200);
+  });
+
   it('lets everybody else go first', async () => {
     await using server = await start({ load: { maxRows: 1 } });
     const client = clientOf(server);

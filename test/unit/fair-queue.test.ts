@@ -1,0 +1,78 @@
+/** The queue before the engine: callers in turn, nobody for ever, batches behind everybody. */
+import assert from 'node:assert/strict';
+
+import { FairQueue, type QueuedRequest } from '../../lib/serving/fair-queue.js';
+
+interface Entry {
+  readonly name: string;
+  readonly leave: () => void;
+}
+
+describe('fair queue', () => {
+  let now: number;
+  let queue: FairQueue;
+  let admitted: Entry[];
+  beforeEach(() => {
+    now = 0;
+    queue = new FairQueue(1, () => now);
+    admitted = [];
+  });
+
+  const ask = (name: string, more: Partial<QueuedRequest> = {}): AbortController => {
+    const abort = new AbortController();
+    const request = { caller: name, cost: 10, rows: 1, priority: 0, signal: abort.signal, ...more };
+    queue.enter(request).then(
+      (leave) => admitted.push({ name, leave }),
+      () => undefined,
+    );
+    return abort;
+  };
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+  /** Ends whoever is in, until nobody waits. */
+  const order = async (): Promise<string[]> => {
+    for (let at = 0; ; at++) {
+      await settled();
+      const one = admitted[at];
+      if (one === undefined) return admitted.map(({ name }) => name);
+      one.leave();
+    }
+  };
+
+  it('takes callers in turn, however many requests one of them has', async () => {
+    for (let i = 0; i < 3; i++) ask(`a${i}`, { caller: 'a' });
+    for (let i = 0; i < 2; i++) ask(`b${i}`, { caller: 'b' });
+    assert.deepEqual(await order(), ['a0', 'b0', 'a1', 'b1', 'a2']);
+  });
+
+  it("a caller's own by priority, and by a point for every five seconds of waiting", async () => {
+    ask('first', { caller: 'a' });
+    ask('old', { caller: 'a' });
+    now = 15_001;
+    ask('urgent', { caller: 'a', priority: 2 });
+    ask('most urgent', { caller: 'a', priority: 4 });
+    assert.deepEqual(await order(), ['first', 'most urgent', 'old', 'urgent']);
+  });
+
+  it('batches go in only where nobody else waits, and are counted by nobody', async () => {
+    ask('running');
+    ask('batch 1', { isBackground: true, caller: 'a' });
+    ask('batch 2', { isBackground: true, caller: 'a', priority: 10 });
+    now = 3_600_000;
+    assert.deepEqual([queue.waiting, queue.waitingCost], [0, 0]);
+    ask('question 1');
+    ask('question 2');
+    assert.deepEqual([queue.waiting, queue.waitingCost], [2, 20]);
+    const names = await order();
+    assert.deepEqual(names, ['running', 'question 1', 'question 2', 'batch 2', 'batch 1']);
+  });
+
+  it('who leaves while waiting is gone, and keeps no place', async () => {
+    ask('running');
+    const gone = ask('gone');
+    ask('next');
+    gone.abort(new Error('left'));
+    assert.equal(queue.waiting, 1);
+    assert.deepEqual(await order(), ['running', 'next']);
+    assert.equal(queue.rows, 0);
+  });
+});
