@@ -2,7 +2,8 @@
 import { existsSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { must, Skip } from './part.mjs';
+import { architectureOf } from './machine.mjs';
+import { must, PartError, Skip } from './part.mjs';
 
 /** Begins a line that is a row (benchmarks/gpu/row.ts). */
 const MARK = 'ROW ';
@@ -45,6 +46,60 @@ export async function attention(context, limitS) {
   return [...new Set(findings.attention.map((one) => String(one['choice'])))].map(
     (choice) => `${choice} ${count(choice)}`,
   );
+}
+
+const KERNELS = [
+  'paged_decode_attention/paged_decode_attention',
+  'paged_decode_attention/paged_decode_groups',
+  'product/few_rows',
+];
+/** What a product of bf16 may be off by: its inputs' and its own rounding, with room for the middle steps of a gated one. */
+const MOST_ERROR = 0.01;
+
+/** Single kernels, compiled without libtorch. @type {import('./part.mjs').Part['run']} */
+export async function kernelRows(context, limitS) {
+  const { findings, root, models, save } = context;
+  const { machine } = findings;
+  if (!machine?.card) throw new Skip('no card');
+  const library = join(models, 'libkernels.so');
+  const architecture = architectureOf(machine.card.capability).replace('-real', '');
+  const sources = [
+    join(root, 'benchmarks', 'gpu', 'kernels.cu'),
+    ...KERNELS.map((name) => join(root, 'native', 'kernels', `${name}_cuda.cu`)),
+  ];
+  const code = `arch=compute_${architecture},code=sm_${architecture}`;
+  const flags = [
+    '-std=c++20',
+    '-O2',
+    '-cudart',
+    'shared',
+    '-shared',
+    '-Xcompiler',
+    '-fPIC',
+    '--threads',
+    '0',
+    '-gencode',
+    code,
+  ];
+  await must(
+    context,
+    ['nvcc', ...flags, `-I${join(root, 'native')}`, ...sources, '-o', library],
+    limitS,
+  );
+  const wrong = /** @type {string[]} */ ([]);
+  await must(context, [...python(context, 'kernels.py'), library], limitS, {
+    onLine: objects(({ name, ms, beside, besideMs, bytes, error }) => {
+      const ratio = besideMs / ms;
+      findings.rows.push({
+        ...{ name, ms, runs: 7, work: { flop: 0, bytes } },
+        beside: { name: beside, ms: besideMs, ratio: { median: ratio, low: ratio, high: ratio } },
+      });
+      if (!(error < MOST_ERROR)) wrong.push(`${name}: off by ${error}`);
+      save();
+    }),
+  });
+  if (wrong.length > 0) throw new PartError(`${wrong.length} kernels are wrong`, wrong);
+  return [`${findings.rows.length} rows, errors below ${MOST_ERROR}`];
 }
 
 /** Gigabytes of a checkpoint in bf16, with room to spare. */
@@ -136,7 +191,7 @@ export const answers = (size) => async (context, limitS) => {
       baselineDevice: pythonDevice(context.findings),
     },
     ...{ threads: isDryRun ? 2 : (machine?.cores ?? 2), secondsARow: isDryRun ? 0.1 : 2 },
-    ...(isDryRun ? { steps: 4, batches: [1, 3, 2] } : { steps: 64, batches: [1, 64, 8] }),
+    ...(isDryRun ? { steps: 4, batches: [1, 2, 3] } : { steps: 64, batches: [1, 8, 64] }),
   };
   const rows = await measure(context, 'answers.ts', job, (end - performance.now()) / 1000);
   return [`${rows} rows`, ...notes];

@@ -1,5 +1,5 @@
 /**
- * `npm run gpu-proof -- [--minutes 8] [--out DIR] [--dry-run]`, and `./gpu-proof` of the archive that `npm run bundle` makes: what
+ * `npm run gpu-proof -- [--minutes 8] [--out DIR] [--parts NAME,...] [--dry-run]`, and `./gpu-proof` of the archive that `npm run bundle` makes: what
  * a few minutes on a real GPU are for. Builds for its card, runs the suites there, then measures, most wanted first, until
  * its time is up. After each part and each row DIR (or $OUT, or gpu-proof-results) has gpu-proof.json, a page of it and
  * gpu-proof.log: a run that is killed leaves what it found. `--dry-run` goes through the same steps without a GPU (docs/gpu.md).
@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 
 import { Budget } from './budget.mjs';
 import { build, doctor } from './build.mjs';
-import { answers, attention, lora, removeModels, roofs } from './figures.mjs';
+import { answers, attention, kernelRows, lora, removeModels, roofs } from './figures.mjs';
 import { describeMachine } from './machine.mjs';
 import { runPart } from './part.mjs';
 import { toMarkdown } from './report.mjs';
@@ -48,6 +48,7 @@ const PARTS = [
   },
   { name: 'attention', title: 'attention kernels', limitS: 30, reserveS: 10, run: attention },
   { name: 'roofs', title: 'roofs', limitS: 30, reserveS: 15, run: roofs },
+  { name: 'kernel-rows', title: 'single kernels', limitS: 60, reserveS: 20, run: kernelRows },
   { name: 'answers-1b', title: '1B: answers', limitS: 75, reserveS: 35, run: answers('1b') },
   {
     name: 'lora-1b',
@@ -70,6 +71,7 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string' },
     out: { type: 'string', default: process.env.OUT ?? 'gpu-proof-results' },
+    parts: { type: 'string' },
     'dry-run': { type: 'boolean', default: false },
   },
 });
@@ -79,6 +81,15 @@ if (!(minutes > 0)) {
   process.exit(2);
 }
 const out = resolve(values.out);
+const named = values.parts?.split(',');
+const unknown = named?.filter((name) => PARTS.every((part) => part.name !== name)) ?? [];
+if (unknown.length > 0) {
+  const names = PARTS.map((part) => part.name).join(', ');
+  process.stderr.write(`--parts: expected some of ${names}, got ${unknown.join(', ')}\n`);
+  process.exit(2);
+}
+// The machine is looked at in any case: what the others do depends on it.
+const parts = PARTS.filter(({ name }) => name === 'machine' || (named?.includes(name) ?? true));
 mkdirSync(out, { recursive: true });
 const log = join(out, 'gpu-proof.log');
 writeFileSync(log, '');
@@ -136,7 +147,7 @@ for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
   });
 }
 const scale = minutes / USUAL_MINUTES;
-const shares = PARTS.map(({ name, limitS, reserveS }) => ({
+const shares = parts.map(({ name, limitS, reserveS }) => ({
   ...{
     name,
     limitS: name === 'build' ? limitS * Math.max(1, scale) : limitS * scale,
@@ -144,7 +155,7 @@ const shares = PARTS.map(({ name, limitS, reserveS }) => ({
   },
 }));
 const budget = new Budget(60 * minutes, shares);
-for (const part of PARTS) {
+for (const part of parts) {
   const limitS = budget.limitOf(part.name);
   const result = await runPart(part, context, limitS);
   findings.parts.push(result);

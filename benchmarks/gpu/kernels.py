@@ -1,0 +1,104 @@
+"""The kernels of answering, each beside another way to the same: python3 kernels.py LIBRARY, which is kernels.cu and the kernels,
+compiled by nvcc. Each call is a node of a graph, over matrices that no cache holds. One JSON object a line: milliseconds of both, bytes
+that must be read, and the error against fp32, relative to all numbers."""
+
+import ctypes
+import json
+import sys
+
+import torch
+
+library = ctypes.CDLL(sys.argv[1])
+torch.set_grad_enabled(False)
+pointer = lambda x: ctypes.c_void_p(0 if x is None else x.data_ptr())
+stream = lambda: ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
+number = ctypes.c_int64
+CACHE = 2**28  # bytes, beyond any L2
+
+PRODUCTS = {
+    "1b": {"qkv": (896, 1152, False), "o": (896, 896, False), "gate_up": (896, 4864, True), "down": (4864, 896, False), "head": (896, 151674, False)},
+    "8b": {"qkv": (3584, 4608, False), "o": (3584, 3584, False), "gate_up": (3584, 18944, True), "down": (18944, 3584, False), "head": (3584, 151674, False)},
+}
+
+
+def microseconds(work, copies):
+    """Of one of `copies` calls of work(i), in a replayed graph."""
+    for i in range(copies):
+        work(i)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for i in range(copies):
+            work(i)
+    times = []
+    for _ in range(7):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        graph.replay()
+        end.record()
+        end.synchronize()
+        times.append(1000 * begin.elapsed_time(end) / copies)
+    return sorted(times)[len(times) // 2]
+
+
+def product(size, name, rows):
+    inner, outputs, gated = PRODUCTS[size][name]
+    weights = outputs * (2 if gated else 1)
+    copies = max(2, min(64, CACHE // (2 * inner * weights)))
+    w = [torch.randn(weights, inner, dtype=torch.bfloat16, device="cuda") * inner**-0.5 for _ in range(copies)]
+    x = torch.randn(rows, inner, dtype=torch.bfloat16, device="cuda")
+    out = torch.empty(rows, outputs, dtype=torch.bfloat16, device="cuda")
+
+    def ours(i):
+        library.few_rows(pointer(x), pointer(w[i]), pointer(None), pointer(out), number(rows), number(inner), number(outputs), ctypes.c_bool(gated), stream())
+
+    def theirs(i):
+        y = torch.nn.functional.linear(x, w[i])
+        return torch.nn.functional.silu(y[:, :outputs]) * y[:, outputs:] if gated else y
+
+    ours(0)
+    y = x.float() @ w[0].float().T
+    truth = torch.nn.functional.silu(y[:, :outputs]) * y[:, outputs:] if gated else y
+    error = ((out.float() - truth).norm() / truth.norm()).item()
+    mine, torchs = microseconds(ours, copies), microseconds(theirs, copies)
+    tell(f"{size} {name}, {rows} row(s)", mine, "libtorch", torchs, 2 * inner * weights, error)
+
+
+def attention(size, rows, context, splits):
+    heads, kv, width = {"1b": (14, 2, 64), "8b": (28, 4, 128)}[size]
+    block, blocks = 64, (context + 63) // 64
+    slots = rows * blocks * block
+    copies = max(2, min(24, CACHE // (4 * kv * slots * width)))
+    make = lambda *shape: torch.randn(*shape, dtype=torch.bfloat16, device="cuda")
+    q, out = make(heads, rows, width), torch.empty(rows, heads * width, dtype=torch.bfloat16, device="cuda")
+    pools = [(make(kv, slots, width), make(kv, slots, width)) for _ in range(copies)]
+    table = torch.randperm(rows * blocks, device="cuda").int().view(rows, blocks)
+    lengths = torch.full((rows,), context, dtype=torch.int64, device="cuda")
+    parts = [torch.empty(rows * heads * splits * n, device="cuda") for n in (width, 1, 1)]
+    shape = (number * 12)(rows, heads, kv, width, slots, block, blocks, splits, slots * width, width, slots * width, width)
+
+    def run(by_groups):
+        def work(i):
+            k, v = pools[i]
+            library.paged_decode(*map(pointer, (q, k, v, table, lengths, *parts, out)), shape, ctypes.c_bool(by_groups), stream())
+        return work
+
+    rows_of = (table.long()[:, :, None] * block + torch.arange(block, device="cuda")).view(rows, -1)[:, :context]
+    k, v = (x[:, rows_of].permute(1, 0, 2, 3).repeat_interleave(heads // kv, 1).float() for x in pools[0])
+    truth = torch.nn.functional.scaled_dot_product_attention(q.permute(1, 0, 2)[:, :, None].float(), k, v).view(rows, -1)
+    run(True)(0)
+    error = ((out.float() - truth).norm() / truth.norm()).item()
+    tell(f"{size} attention, {rows} row(s) behind {context}, {splits} split(s)", microseconds(run(True), copies),
+         "the kernel for all heads", microseconds(run(False), copies), 4 * kv * rows * context * width, error)
+
+
+def tell(name, mine, other, others, size, error):
+    print(json.dumps({"name": name, "ms": mine / 1000, "beside": other, "besideMs": others / 1000, "bytes": size, "error": error}), flush=True)
+
+
+for size in PRODUCTS:
+    for name in PRODUCTS[size]:
+        for rows in (1, 8, 16):
+            product(size, name, rows)
+    for rows, context, splits in ((1, 380, 32), (8, 380, 16), (64, 380, 2), (64, 4096, 2), (1, 4096, 32)):
+        attention(size, rows, context, splits)
