@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <set>
 
-#include "image/normalise.h"
 #include "image/tile.h"
 
 namespace facellm {
+
+PictureEncoder::PictureEncoder(const InternVl& model, const Preprocessing& preprocessing, int64_t cache_bytes)
+    : model_(model),
+      scale_(channel_scale(preprocessing.mean, preprocessing.std, preprocessing.rescale_factor, model.options().device())),
+      graphs_(model, scale_),
+      cache_(cache_bytes) {}
 
 PictureEncoder::Part& PictureEncoder::part_of(const Picture& picture) {
   const auto [entry, is_new] = under_way_.try_emplace(picture.identity);
@@ -18,8 +23,8 @@ PictureEncoder::Part& PictureEncoder::part_of(const Picture& picture) {
   return entry->second;
 }
 
-void PictureEncoder::encode(const std::vector<Picture*>& wanted, int64_t most, Timings& timings, Stopwatch& watch,
-                            const Cancellation& cancellation, const Trace& trace) {
+void PictureEncoder::encode(const std::vector<Picture*>& wanted, int64_t most, bool is_base, Timings& timings,
+                            Stopwatch& watch, const Cancellation& cancellation, const Trace& trace) {
   std::set<std::string> identities;
   for (const auto* picture : wanted) identities.insert(picture->identity);
   std::erase_if(under_way_, [&](const auto& entry) { return !identities.contains(entry.first); });
@@ -46,16 +51,7 @@ void PictureEncoder::encode(const std::vector<Picture*>& wanted, int64_t most, T
   if (tiles.empty()) return;
   const auto bytes = tiles.size() == 1 ? tiles[0] : at::cat(tiles);
   if (trace) trace("tiles_u8", bytes);
-  at::Tensor values;
-  {
-    // Bytes travel to the device, floats are made there.
-    const auto lap = watch.lap(timings.preprocess);
-    values = normalise(bytes.to(model_.options().device()), preprocessing_.mean, preprocessing_.std,
-                       preprocessing_.rescale_factor);
-  }
-  if (trace) trace("pixel_values", values);
-  const auto lap = watch.lap(timings.vision);
-  const auto vectors = model_.encode_tiles(values, cancellation, trace);
+  const auto vectors = encode_tiles(bytes, is_base, timings, watch, cancellation, trace);
   tiles_encoded_ += bytes.size(0);
   int64_t begin = 0;
   for (const auto& [part, count] : batches) {
@@ -64,6 +60,23 @@ void PictureEncoder::encode(const std::vector<Picture*>& wanted, int64_t most, T
     begin += count;
   }
   finish(wanted);
+}
+
+at::Tensor PictureEncoder::encode_tiles(const at::Tensor& tiles, bool is_base, Timings& timings, Stopwatch& watch,
+                                        const Cancellation& cancellation, const Trace& trace) {
+  if (is_base && !trace && graphs_.takes(tiles.size(0))) {
+    const auto lap = watch.lap(timings.vision);
+    return graphs_.encode(tiles);
+  }
+  at::Tensor values;
+  {
+    // Bytes travel to the device, floats are made there.
+    const auto lap = watch.lap(timings.preprocess);
+    values = normalise(tiles.to(model_.options().device()), scale_);
+  }
+  if (trace) trace("pixel_values", values);
+  const auto lap = watch.lap(timings.vision);
+  return model_.encode_tiles(values, cancellation, trace);
 }
 
 void PictureEncoder::finish(const std::vector<Picture*>& wanted) {

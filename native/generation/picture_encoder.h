@@ -12,6 +12,7 @@
 #include "core/stopwatch.h"
 #include "core/trace.h"
 #include "generation/active_request.h"
+#include "generation/vision_graphs.h"
 #include "model/image_feature_cache.h"
 #include "model/internvl.h"
 #include "model/load_request.h"
@@ -20,15 +21,14 @@ namespace facellm {
 
 class PictureEncoder {
  public:
-  PictureEncoder(const InternVl& model, const Preprocessing& preprocessing, int64_t cache_bytes)
-      : model_(model), preprocessing_(preprocessing), cache_(cache_bytes) {}
+  PictureEncoder(const InternVl& model, const Preprocessing& preprocessing, int64_t cache_bytes);
 
   // Vectors that are there already, or an undefined tensor.
   at::Tensor find(const std::string& identity) { return cache_.find(identity); }
   // Works on `wanted`, all of one stack of vision adapters, in this order, `most` tiles at most, and sets the
   // vectors of those that are complete. What nobody wants any more is dropped. Laps of preprocess and
-  // vision of `timings`; traces tiles_u8 and pixel_values of the tiles at hand.
-  void encode(const std::vector<Picture*>& wanted, int64_t most, Timings& timings, Stopwatch& watch,
+  // vision of `timings`; traces tiles_u8 and pixel_values of the tiles at hand. `is_base`: the stack is empty.
+  void encode(const std::vector<Picture*>& wanted, int64_t most, bool is_base, Timings& timings, Stopwatch& watch,
               const Cancellation& cancellation, const Trace& trace);
   void clear() { cache_.clear(); }
   int64_t cached() const { return cache_.size(); }
@@ -41,10 +41,14 @@ class PictureEncoder {
     std::vector<at::Tensor> vectors;
   };
   Part& part_of(const Picture& picture);
+  // tiles uint8 [N, 3, S, S] on the CPU -> vectors [N, tokens, hidden].
+  at::Tensor encode_tiles(const at::Tensor& tiles, bool is_base, Timings& timings, Stopwatch& watch,
+                          const Cancellation& cancellation, const Trace& trace);
   void finish(const std::vector<Picture*>& wanted);
 
   const InternVl& model_;
-  Preprocessing preprocessing_;
+  ChannelScale scale_;
+  VisionGraphs graphs_;
   ImageFeatureCache cache_;
   std::map<std::string, Part> under_way_;
   int64_t tiles_encoded_ = 0;

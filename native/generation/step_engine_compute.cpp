@@ -56,7 +56,7 @@ bool StepEngine::encode() {
       static const Cancellation never;
       const auto& cancellation = requests.size() == 1 ? *(*requests.begin())->ticket.cancellation : never;
       Stopwatch watch(model_.options().device());
-      encoder_.encode(wanted, most, timings, watch, cancellation, {});
+      encoder_.encode(wanted, most, adapters->empty(), timings, watch, cancellation, {});
       watch.read();
       for (auto* request : requests) {
         request->timings.preprocess += timings.preprocess;

@@ -11,11 +11,16 @@ at::Tensor channel_values(const double values[3], double rescale_factor, at::Dev
 
 }  // namespace
 
-at::Tensor normalise(const at::Tensor& tiles, const double mean[3], const double std[3],
-                     double rescale_factor) {
-  const auto pixels = tiles.to(at::kFloat);
-  return (pixels - channel_values(mean, rescale_factor, tiles.device())) /
-         channel_values(std, rescale_factor, tiles.device());
+ChannelScale channel_scale(const double mean[3], const double std[3], double rescale_factor, at::Device device) {
+  return {channel_values(mean, rescale_factor, device), channel_values(std, rescale_factor, device)};
+}
+
+at::Tensor normalise(const at::Tensor& tiles, const ChannelScale& scale) {
+  return (tiles.to(at::kFloat) - scale.mean) / scale.std;
+}
+
+at::Tensor normalise(const at::Tensor& tiles, const double mean[3], const double std[3], double rescale_factor) {
+  return normalise(tiles, channel_scale(mean, std, rescale_factor, tiles.device()));
 }
 
 }  // namespace facellm

@@ -11,6 +11,7 @@
 
 #include "alias.h"
 #include "device_state.h"
+#include "graph.h"
 #include "record.h"
 
 namespace pretend_cuda {
@@ -82,19 +83,24 @@ void book(const char* name, std::initializer_list<Tensor> tensors) {
 
 void attend(const Tensor& out, const Tensor& log_sums, const Tensor& q, const Tensor& k, const Tensor& v, const MaybeTensor& mask,
             bool is_causal, std::optional<double> scale) {
-  const Inside inside;
-  HostAliases aliases;
-  const Problem problem(aliases, q, k, v, mask, is_causal, scale);
-  const auto scores = problem.scores();
-  const auto sums = scores.logsumexp(-1);
-  // A row that may attend to nothing is zero.
-  const auto weights = (scores - sums.unsqueeze(-1)).exp().nan_to_num(0.0);
-  write(out, at::matmul(weights, problem.v));
-  if (log_sums.defined()) write(log_sums.narrow(2, 0, sums.size(2)), sums);
+  const auto work = [=] {
+    const Inside inside;
+    HostAliases aliases;
+    const Problem problem(aliases, q, k, v, mask, is_causal, scale);
+    const auto scores = problem.scores();
+    const auto sums = scores.logsumexp(-1);
+    // A row that may attend to nothing is zero.
+    const auto weights = (scores - sums.unsqueeze(-1)).exp().nan_to_num(0.0);
+    write(out, at::matmul(weights, problem.v));
+    if (log_sums.defined()) write(log_sums.narrow(2, 0, sums.size(2)), sums);
+  };
+  if (!is_inside()) record_node(work);
+  work();
 }
 
 std::array<Tensor, 4> gradients(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v, const MaybeTensor& mask, const Tensor& out,
                                 const Tensor& log_sums, bool is_causal, std::optional<double> scale) {
+  TORCH_CHECK(!is_recording(), "pretend_cuda: gradients of attention are not recorded");
   const auto make = [](const Tensor& like) {  // in memory [B, T, H, E]
     return at::empty({like.size(0), like.size(2), like.size(1), like.size(3)}, like.options()).transpose(1, 2);
   };
