@@ -59,7 +59,7 @@ elseif(TARGET GTest::gtest_main)
   target_compile_options(facellm_kernel_tests PRIVATE -Wall -Wextra -Wno-unused-parameter -O1 -ffp-contract=off)
   # Those have kernels of their own.
   file(GLOB checker_tests CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/checker_*.cpp")
-  set_source_files_properties(${checker_tests} "${planted}" PROPERTIES COMPILE_OPTIONS "${FACELLM_KERNEL_OPTIONS}")
+  set_source_files_properties(${checker_tests} "${planted}" PROPERTIES COMPILE_OPTIONS "-Wno-unknown-pragmas;${FACELLM_KERNEL_OPTIONS}")
   # The kernels once more, in a namespace of their own, with products fused into sums where this machine can do that.
   include(CheckCXXSourceRuns)
   check_cxx_source_runs("int main() { return __builtin_cpu_supports(\"fma\") ? 0 : 1; }" FACELLM_MACHINE_HAS_FMA)

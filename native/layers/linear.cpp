@@ -2,7 +2,9 @@
 
 #include "kernels/common/checks.h"
 #include "kernels/cpu/packed_matrix.h"
+#include "kernels/product/few_rows.h"
 #include "kernels/product/product.h"
+#include "kernels/swiglu/swiglu.h"
 
 namespace facellm {
 
@@ -27,6 +29,11 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 at::Tensor Linear::product(const at::Tensor& x) const {
   const bool is_packed = packed && packed->suits(x) && !needs_autograd({x, bias});
   return is_packed ? packed->product(x, bias) : linear_product(x, weight, bias);
+}
+
+at::Tensor Linear::gated(const at::Tensor& x) const {
+  const bool is_one_pass = !extension && !packed && !bias.defined() && takes_few_rows(x, weight);
+  return is_one_pass ? few_rows_swiglu(x, weight) : swiglu((*this)(x));
 }
 
 at::Tensor Linear::weight_rows(int64_t begin, int64_t count) const {

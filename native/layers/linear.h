@@ -29,7 +29,9 @@ struct Linear {
   static Linear without_weight(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options);
   // x [..., in] -> [..., out]
   at::Tensor operator()(const at::Tensor& x) const;
-  // The same without the extension.
+  // Of a layer that makes gates and ups: swiglu() of it (kernels/swiglu), in one pass where the device can.
+  at::Tensor gated(const at::Tensor& x) const;
+  // The layer without the extension.
   at::Tensor product(const at::Tensor& x) const;
   // weight[begin, begin + count), whatever form is kept: a view or a copy.
   at::Tensor weight_rows(int64_t begin, int64_t count) const;

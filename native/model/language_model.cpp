@@ -2,7 +2,6 @@
 
 #include "kernels/add_rms_norm/add_rms_norm.h"
 #include "kernels/rope_kv_append/rope_kv_append.h"
-#include "kernels/swiglu/swiglu.h"
 #include "layers/attention.h"
 #include "layers/invariant_attention.h"
 
@@ -108,7 +107,7 @@ at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, co
                                                     : attend(q, keys, values, batch.segments));
     auto after = add_rms_norm(before.residual, attended, layer.post_attention_layernorm,
                               config_.rms_norm_eps);
-    delta = layer.down_proj(swiglu(layer.gate_up(after.normalised)));
+    delta = layer.down_proj(layer.gate_up.gated(after.normalised));
     residual = after.residual;
   }
   const auto out = delta.defined() ? residual + delta : residual;
@@ -132,7 +131,7 @@ at::Tensor LanguageModel::forward(const PackedSequences& sequences,
       const auto attended = attend_packed(layer, before.normalised, rotary, lengths);
       const auto after =
           add_rms_norm(residual, attended, layer.post_attention_layernorm, config_.rms_norm_eps);
-      return after.residual + layer.down_proj(swiglu(layer.gate_up(after.normalised)));
+      return after.residual + layer.down_proj(layer.gate_up.gated(after.normalised));
     };
     hidden_states = run_layer(static_cast<int64_t>(i), run, hidden_states);
   }

@@ -3,11 +3,16 @@
 // than a rounding). Shapes of all models and ones that defeat alignment, strided caches, outliers.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/error.h"
 #include "kernels/add_rms_norm/add_rms_norm.h"
 #include "kernels/add_rms_norm/add_rms_norm_cuda.h"
 #include "kernels/common/checks.h"
 #include "kernels/common/rows.h"
+#include "kernels/paged_decode_attention/paged_decode_attention.h"
+#include "kernels/product/few_rows.h"
+#include "kernels/product/product.h"
 #include "kernels/rope_kv_append/rope_kv_append.h"
 #include "kernels/swiglu/swiglu.h"
 #include "devices.h"
@@ -183,6 +188,56 @@ TEST(RopeKvAppend, PlainAndCuda) {
     }
   }
   if (!has_gpu()) GTEST_SKIP() << "CUDA part: no GPU in this build or machine; the CPU part passed";
+}
+
+// Products of a few rows, and which are left to libtorch.
+TEST(FewRows, PlainAndCuda) {
+  at::manual_seed(4);
+  const auto bf16 = at::kBFloat16;
+  EXPECT_FALSE(takes_few_rows(at::zeros({1, 64}, bf16), at::zeros({8, 64}, bf16)));  // on the CPU
+  if (!has_gpu()) GTEST_SKIP() << "CUDA part: no GPU in this build or machine; the CPU part passed";
+  for (const int64_t rows : {1, 7, 9, 16}) {
+    for (const auto& [in, out] : {std::array<int64_t, 2>{896, 50}, {64, 7}, {1024, 19}}) {
+      const auto x = noise({rows, in}, bf16), bias = noise({out}, bf16);
+      const auto weight = (at::randn({2 * out, in}) / std::sqrt(static_cast<double>(in))).to(bf16);
+      const auto single = weight.narrow(0, 0, out);
+      const auto wide = [](const at::Tensor& t) { return t.to(at::kDouble); };
+      const auto magnitude = at::linear(wide(x).abs(), wide(single).abs(), wide(bias).abs());
+      const auto truth = at::linear(wide(x), wide(single), wide(bias));
+      const auto allowed = bound(truth, bf16, 1.01, magnitude, static_cast<double>(in));
+      ASSERT_TRUE(takes_few_rows(x.cuda(), single.cuda(), bias.cuda()));
+      expect_as_good(few_rows_product(x.cuda(), single.cuda(), bias.cuda()), at::linear(x, single, bias), truth, allowed, "few rows");
+      // Gated: the product's rounding of both halves comes before.
+      const auto plain = swiglu(linear_product(x.cuda(), weight.cuda()));
+      EXPECT_TRUE(at::allclose(few_rows_swiglu(x.cuda(), weight.cuda()).to(at::kFloat), plain.to(at::kFloat), 0x1p-6, 1e-3));
+    }
+  }
+  const auto x = at::zeros({2, 64}, bf16).cuda(), weight = at::zeros({8, 64}, bf16).cuda();
+  EXPECT_FALSE(takes_few_rows(x, weight.to(at::kFloat)));
+  EXPECT_FALSE(takes_few_rows(at::zeros({17, 64}, bf16).cuda(), weight));
+  EXPECT_FALSE(takes_few_rows(at::zeros({1, 1056}, bf16).cuda(), at::zeros({8, 1056}, bf16).cuda()));
+  EXPECT_FALSE(takes_few_rows(at::zeros({2, 63}, bf16).cuda(), at::zeros({8, 63}, bf16).cuda()));
+  EXPECT_FALSE(takes_few_rows(x, at::zeros({64, 8}, bf16).cuda().t()));
+}
+
+TEST(PagedDecode, PlainAndCuda) {
+  if (!has_gpu()) GTEST_SKIP() << "CUDA part: no GPU in this build or machine; the CPU part passed";
+  at::manual_seed(5);
+  for (const auto dtype : kDtypes) {
+    for (const auto& [heads, kv_heads, head_dim] : {std::array<int64_t, 3>{14, 2, 64}, {28, 4, 128}, {4, 2, 18}}) {
+      const int64_t rows = 3, blocks = 6, size = 64, slots = rows * blocks * size;
+      const auto options = at::TensorOptions(dtype).device(at::kCUDA);
+      const auto q = at::randn({heads, rows, head_dim}, options);
+      const auto keys = at::randn({kv_heads, slots, head_dim}, options), values = at::randn({kv_heads, slots, head_dim}, options);
+      const auto table = at::randperm(rows * blocks, at::kInt).view({rows, blocks}).cuda();
+      const DecodeRows where{table, at::tensor({1, 383, 130}, at::kLong).cuda(), size, decode_splits(rows, kv_heads)};
+      const auto fast = paged_decode_attention(q, keys, values, where).to(at::kFloat);
+      const auto wide = [](const at::Tensor& t) { return t.to(at::kFloat); };
+      const auto truth = paged_decode_attention_reference(wide(q), wide(keys), wide(values), where);
+      const double step = dtype == at::kBFloat16 ? 0x1p-8 : 1e-5;
+      EXPECT_TRUE(at::allclose(fast, truth, step, step)) << heads << " heads of " << head_dim;
+    }
+  }
 }
 
 // Some 600 checks a token hold: none may make a text for it.

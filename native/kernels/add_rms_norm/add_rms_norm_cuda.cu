@@ -10,6 +10,8 @@ template <typename T>
 __global__ void add_rms_norm_kernel(const T* residual, const T* delta, const T* weight, T* sum, T* normalised,
                                     int64_t size, int64_t residual_stride, float eps) {
   float* const row = cuda::dynamic_shared<float>();
+  cuda::let_next_start();
+  cuda::wait_for_previous();
   const int64_t base = static_cast<int64_t>(blockIdx.x) * size;
   const T* const in = residual + static_cast<int64_t>(blockIdx.x) * residual_stride;
   float squares = 0.f;
@@ -33,7 +35,7 @@ template <typename T>
 void launch(const void* residual, const void* delta, const void* weight, void* sum,
             void* normalised, int64_t rows, int64_t size, int64_t residual_stride, float eps, cudaStream_t stream) {
   const int threads = size >= 4096 ? 1024 : 256;
-  cuda::launch(add_rms_norm_kernel<T>, static_cast<unsigned>(rows), threads, size * sizeof(float), stream,
+  cuda::launch_early(add_rms_norm_kernel<T>, static_cast<unsigned>(rows), threads, size * sizeof(float), stream,
                static_cast<const T*>(residual), static_cast<const T*>(delta), static_cast<const T*>(weight),
                static_cast<T*>(sum), static_cast<T*>(normalised), size, residual_stride, eps);
 }

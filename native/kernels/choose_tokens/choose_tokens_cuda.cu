@@ -57,6 +57,8 @@ template <typename T>
 __global__ void choose_tokens_scan_kernel(const T* logits, const ChoiceRule* rules, const ScoreEdit* edits,
                                           const uint32_t* masks, float* scores, ChunkScan* raw, ChunkScan* after,
                                           int64_t vocabulary) {
+  cuda::let_next_start();
+  cuda::wait_for_previous();
   const int64_t chunk = blockIdx.x, row = blockIdx.y;
   const int64_t id = chunk * kChoiceChunk + threadIdx.x;
   const bool is_id = id < vocabulary;
@@ -289,6 +291,8 @@ template <typename T>
 __global__ void choose_tokens_kernel(const T* logits, const ChoiceRule* rules, const int64_t* numbers, const float* scores,
                                      const ChunkScan* raw, const ChunkScan* after, int64_t* ids, float* log_probs,
                                      int32_t* statuses, int64_t vocabulary) {
+  cuda::let_next_start();
+  cuda::wait_for_previous();
   const int64_t row_number = blockIdx.x;
   const ChoiceRule rule = rules[row_number];
   const int64_t chunks = (vocabulary + kChoiceChunk - 1) / kChoiceChunk;
@@ -354,9 +358,9 @@ void launch(const ChooseTokens& work, cudaStream_t stream) {
   const auto* const logits = static_cast<const T*>(work.logits);
   const auto chunks = static_cast<unsigned>((work.vocabulary + kChoiceChunk - 1) / kChoiceChunk);
   const auto rows = static_cast<unsigned>(work.rows);
-  cuda::launch(choose_tokens_scan_kernel<T>, dim3(chunks, rows), kThreads, 0, stream, logits, work.rules, work.edits,
+  cuda::launch_early(choose_tokens_scan_kernel<T>, dim3(chunks, rows), kThreads, 0, stream, logits, work.rules, work.edits,
                work.masks, work.scores, work.raw, work.edited, work.vocabulary);
-  cuda::launch(choose_tokens_kernel<T>, rows, kThreads, 0, stream, logits, work.rules, work.numbers, work.scores, work.raw,
+  cuda::launch_early(choose_tokens_kernel<T>, rows, kThreads, 0, stream, logits, work.rules, work.numbers, work.scores, work.raw,
                work.edited, work.ids, work.log_probs, work.statuses, work.vocabulary);
 }
 

@@ -4,6 +4,10 @@
 
 #if !defined(__CUDACC__)
 #include <instructions_on_cpu.h>
+
+namespace facellm::cuda {
+using namespace ::cuda_on_cpu::instructions;
+}
 #else
 #include <cstdint>
 
@@ -11,6 +15,15 @@ namespace facellm::cuda {
 
 __device__ __forceinline__ unsigned shared_address(const void* p) {
   return static_cast<unsigned>(__cvta_generic_to_shared(p));
+}
+
+// 16 bytes, aligned, of memory that the kernel does not write, without a place in L1: what is read once.
+__device__ __forceinline__ uint4 load_once(const void* global) {
+  uint4 words;
+  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+               : "l"(global));
+  return words;
 }
 
 // cp.async: kBytes (4, 8 or 16, and both sides aligned to them) from global to shared memory, of which the first `valid`

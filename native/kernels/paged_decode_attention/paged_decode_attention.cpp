@@ -5,6 +5,7 @@
 #include "kernels/common/checks.h"
 #include "kernels/common/cuda_launch.h"
 #include "kernels/paged_decode_attention/paged_decode_attention_cuda.h"
+#include "kernels/paged_decode_attention/paged_decode_groups_cuda.h"
 
 namespace facellm {
 namespace {
@@ -30,6 +31,7 @@ void check(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values
                      rows.lengths.device() == q.device(),
                  "lengths: expected contiguous int64 on the device of q");
   checks.require(rows.block_size > 0 && rows.splits > 0, "block_size, splits: expected positive numbers");
+  checks.require(rows.splits <= kMostSplits, "splits: expected 32 at most");
   checks.finish();
 }
 
@@ -51,12 +53,20 @@ at::Tensor fused(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& 
                                rows.block_table.size(1), rows.splits,
                                keys.stride(0),  keys.stride(1),
                                values.stride(0), values.stride(1)};
+  const bool is_bf16 = q.scalar_type() == at::kBFloat16;
+  const void *const query = queries.const_data_ptr(), *const key = keys.const_data_ptr(), *const value = values.const_data_ptr();
+  const auto* const table = rows.block_table.const_data_ptr<int32_t>();
+  const auto* const lengths = rows.lengths.const_data_ptr<int64_t>();
+  float *const sum = sums.mutable_data_ptr<float>(), *const most = maxima.mutable_data_ptr<float>();
+  float* const total = totals.mutable_data_ptr<float>();
+  const bool is_grouped = is_bf16 && takes_paged_decode_groups(query, key, value, shape);
   cuda_launch("paged_decode_attention", q, [&](cudaStream_t stream) {
-    paged_decode_attention_cuda(queries.const_data_ptr(), keys.const_data_ptr(), values.const_data_ptr(),
-                                rows.block_table.const_data_ptr<int32_t>(), rows.lengths.const_data_ptr<int64_t>(),
-                                sums.mutable_data_ptr<float>(), maxima.mutable_data_ptr<float>(),
-                                totals.mutable_data_ptr<float>(), out.mutable_data_ptr(), shape,
-                                q.scalar_type() == at::kBFloat16, stream);
+    void* const result = out.mutable_data_ptr();
+    if (is_grouped) {
+      paged_decode_groups_cuda(query, key, value, table, lengths, sum, most, total, result, shape, stream);
+    } else {
+      paged_decode_attention_cuda(query, key, value, table, lengths, sum, most, total, result, shape, is_bf16, stream);
+    }
   });
   return out;
 }
@@ -78,7 +88,7 @@ int64_t decode_splits(int64_t rows, int64_t kv_heads) {
 #endif
     return int64_t{1};
   }();
-  return std::clamp<int64_t>(2 * multiprocessors / (rows * kv_heads), 1, 32);
+  return std::clamp<int64_t>(2 * multiprocessors / (rows * kv_heads), 1, kMostSplits);
 }
 
 at::Tensor paged_decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,

@@ -3,6 +3,7 @@
 // alone.
 #include "kernels/common/cuda_common.cuh"
 #include "kernels/paged_decode_attention/paged_decode_attention_cuda.h"
+#include "kernels/paged_decode_attention/paged_decode_combine.cuh"
 
 namespace facellm {
 namespace {
@@ -29,6 +30,8 @@ __global__ void paged_decode_attention_kernel(const T* q, const T* keys, const T
   float* const query = reinterpret_cast<float*>(slots + kDecodeTile);
   float* const sum = query + elements;
   float* const weights = sum + elements;  // [group, kDecodeTile]
+  cuda::let_next_start();
+  cuda::wait_for_previous();
   const int64_t length = lengths[row];
   const int64_t share = (length + s.splits - 1) / s.splits;
   const int64_t begin = split * share, end = begin + share < length ? begin + share : length;
@@ -108,26 +111,6 @@ __global__ void paged_decode_attention_kernel(const T* q, const T* keys, const T
   }
 }
 
-// A split without slots has a maximum of -infinity and nothing else.
-template <typename T>
-__global__ void paged_decode_combine_kernel(const float* sums, const float* maxima, const float* totals, T* out,
-                                            int64_t head_dim, int64_t splits) {
-  const int64_t row_head = blockIdx.x;
-  const float* const own_maxima = maxima + row_head * splits;
-  float most = -INFINITY;
-  for (int64_t i = 0; i < splits; ++i) most = fmaxf(most, own_maxima[i]);
-  for (int64_t e = threadIdx.x; e < head_dim; e += blockDim.x) {
-    float value = 0.f, total = 0.f;
-    for (int64_t i = 0; i < splits; ++i) {
-      if (own_maxima[i] == -INFINITY) continue;
-      const float factor = expf(own_maxima[i] - most);
-      value += sums[(row_head * splits + i) * head_dim + e] * factor;
-      total += totals[row_head * splits + i] * factor;
-    }
-    cuda::store(out + row_head * head_dim + e, most == -INFINITY ? 0.f : value / total);
-  }
-}
-
 template <typename T>
 void launch(const void* q, const void* keys, const void* values, const int32_t* block_table, const int64_t* lengths,
             float* sums, float* maxima, float* totals, void* out, const PagedDecodeShape& s, cudaStream_t stream) {
@@ -135,11 +118,9 @@ void launch(const void* q, const void* keys, const void* values, const int32_t* 
   const int64_t group = s.heads / s.kv_heads;
   const auto shared = static_cast<size_t>((2 * s.head_dim + kDecodeTile) * group) * sizeof(float) +
                       static_cast<size_t>(kDecodeTile) * sizeof(int64_t);
-  cuda::launch(paged_decode_attention_kernel<T>, grid, kThreads, shared, stream, static_cast<const T*>(q),
-               static_cast<const T*>(keys), static_cast<const T*>(values), block_table, lengths, sums, maxima, totals, s);
-  cuda::launch(paged_decode_combine_kernel<T>, dim3(static_cast<unsigned>(s.rows * s.heads)),
-               dim3(s.head_dim <= 64 ? 64 : 128), 0, stream, sums, maxima, totals, static_cast<T*>(out), s.head_dim,
-               s.splits);
+  cuda::launch_early(paged_decode_attention_kernel<T>, grid, kThreads, shared, stream, static_cast<const T*>(q),
+                     static_cast<const T*>(keys), static_cast<const T*>(values), block_table, lengths, sums, maxima, totals, s);
+  launch_paged_decode_combine(sums, maxima, totals, static_cast<T*>(out), s, stream);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ namespace facellm {
 // Query heads that read one key head, and their elements together.
 constexpr int64_t kMostGroup = 16;
 constexpr int64_t kMostGroupElements = 2048;
+constexpr int64_t kMostSplits = 32;
 constexpr int64_t kDecodeTile = 128;  // slots that a block of threads looks at together
 // A group's queries, its sums, its weights of a tile, and where the tile's slots lie.
 constexpr int64_t kPagedDecodeSharedBytes =

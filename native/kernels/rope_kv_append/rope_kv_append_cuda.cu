@@ -10,6 +10,8 @@ namespace {
 template <typename T>
 __global__ void rope_kv_append_kernel(const T* qkv, const T* cos, const T* sin, const int64_t* slots, T* q, T* keys,
                                       T* values, RopeKvAppendShape s) {
+  cuda::let_next_start();
+  cuda::wait_for_previous();
   const int64_t token = blockIdx.x, head = blockIdx.y;
   const int64_t half = s.head_dim / 2;
   const T* in = qkv + (token * (s.heads + 2 * s.kv_heads) + head) * s.head_dim;
@@ -49,7 +51,7 @@ void launch(const void* qkv, const void* cos, const void* sin, const int64_t* sl
   const dim3 grid(static_cast<unsigned>(s.tokens),
                   static_cast<unsigned>(s.heads + 2 * s.kv_heads));
   const unsigned threads = s.head_dim <= 64 ? 32 : 64;
-  cuda::launch(rope_kv_append_kernel<T>, grid, threads, 0, stream, static_cast<const T*>(qkv),
+  cuda::launch_early(rope_kv_append_kernel<T>, grid, threads, 0, stream, static_cast<const T*>(qkv),
                static_cast<const T*>(cos), static_cast<const T*>(sin), slots, static_cast<T*>(q),
                static_cast<T*>(keys), static_cast<T*>(values), s);
 }

@@ -8,6 +8,8 @@ namespace {
 
 template <typename T>
 __global__ void swiglu_kernel(const T* gate_up, T* out, int64_t size) {
+  cuda::let_next_start();
+  cuda::wait_for_previous();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= size) return;
   const int64_t row = blockIdx.y;
@@ -24,7 +26,7 @@ void launch(const void* gate_up, void* out, int64_t rows, int64_t size, cudaStre
   const auto columns = static_cast<unsigned>((size + kThreads - 1) / kThreads);
   for (int64_t begin = 0; begin < rows; begin += kMostRows) {
     const int64_t count = rows - begin < kMostRows ? rows - begin : kMostRows;
-    cuda::launch(swiglu_kernel<T>, dim3(columns, static_cast<unsigned>(count)), kThreads, 0, stream,
+    cuda::launch_early(swiglu_kernel<T>, dim3(columns, static_cast<unsigned>(count)), kThreads, 0, stream,
                  static_cast<const T*>(gate_up) + begin * 2 * size, static_cast<T*>(out) + begin * size, size);
   }
 }

@@ -3,8 +3,9 @@
 
 #include "cuda_runtime.h"
 
-namespace facellm::cuda {
+namespace cuda_on_cpu::instructions {
 
+__forceinline__ uint4 load_once(const void* global) { return *static_cast<const uint4*>(global); }
 template <int kBytes>
 __forceinline__ void copy_async(void* shared, const void* global, int valid = kBytes) {
   static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
@@ -23,4 +24,4 @@ __forceinline__ void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], const u
   ::cuda_on_cpu::mma_m16n8k16(c, a, b, site);
 }
 
-}  // namespace facellm::cuda
+}  // namespace cuda_on_cpu::instructions

@@ -12,6 +12,9 @@ const CHOOSE = 'choose_tokens/choose_tokens_cuda.cu';
 const REDUCE = 'common/block_reduce.cuh';
 const PHILOX = 'common/philox.cuh';
 const DECODE = 'paged_decode_attention/paged_decode_attention_cuda.cu';
+const COMBINE = 'paged_decode_attention/paged_decode_combine.cuh';
+const GROUPS = 'paged_decode_attention/paged_decode_groups_cuda.cu';
+const FEW_ROWS = 'product/few_rows_cuda.cu';
 
 /** @typedef {{ name: string, exercise: string, file: string, find: string, replace: string, faults?: string[],
  *   says?: string, at?: string, isHarmless?: boolean }} Bug */
@@ -253,8 +256,53 @@ export const BUGS = [
   },
   {
     name: 'an empty split is combined',
-    ...{ exercise: 'decode', file: DECODE },
-    find: '      if (own_maxima[i] == -INFINITY) continue;\n',
+    ...{ exercise: 'decode', file: COMBINE },
+    find: 'own == 0.f ? 0.f : own * sums',
+    replace: 'own * sums',
+  },
+  {
+    name: "a warp's scores are read before all warps have written theirs",
+    ...{ exercise: 'groups', file: GROUPS, faults: ['kRace', 'kUninitialised'], at: GROUPS },
+    find: '    __syncthreads();\n    {\n      float most',
+    replace: '    {\n      float most',
+    says: 'of shared memory',
+  },
+  {
+    name: "the group's next tile is begun while this one is read",
+    ...{ exercise: 'groups', file: GROUPS, faults: ['kRace'], at: GROUPS },
+    find: "    __syncthreads();  // before the next tile's slots and weights\n",
     replace: '',
+    says: 'of shared memory',
+  },
+  {
+    name: 'values beyond the last slot are looked up',
+    ...{ exercise: 'groups', file: GROUPS, faults: ['kUninitialised', 'kOutOfBounds'], at: GROUPS },
+    find: 'own_values + slots[key < count ? key : count - 1] * s.value_slot',
+    replace: 'own_values + slots[key] * s.value_slot',
+  },
+  {
+    name: 'the sums of earlier tiles of a group are not corrected',
+    ...{ exercise: 'groups', file: GROUPS },
+    find: 'out[h][e] *= factor',
+    replace: 'out[h][e] *= 1.f',
+  },
+  {
+    name: 'the last rows of the weight are read beyond its end',
+    ...{ exercise: 'few_rows', file: FEW_ROWS, faults: ['kOutOfBounds'], at: FEW_ROWS },
+    find: 'begin + row < s.out ? begin + row : last',
+    replace: 'begin + row',
+  },
+  {
+    name: "the warps' sums are added before they are there",
+    ...{ exercise: 'few_rows', file: FEW_ROWS, faults: ['kRace', 'kUninitialised'], at: FEW_ROWS },
+    find: '  __syncthreads();\n  const auto sum_of',
+    replace: '  const auto sum_of',
+    says: 'of shared memory',
+  },
+  {
+    name: 'columns of x that do not belong to those of the weight',
+    ...{ exercise: 'few_rows', file: FEW_ROWS },
+    find: 'early_x[2] = {words.x, words.y}, late_x[2] = {words.z, words.w}',
+    replace: 'early_x[2] = {words.x, words.z}, late_x[2] = {words.y, words.w}',
   },
 ];

@@ -3,22 +3,25 @@
  * its own. What a kernel includes of this repository stands in its copy, since a bug may lie there.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { BUGS } from './bugs.mjs';
 
 const NATIVE = join(dirname(fileURLToPath(import.meta.url)), '../../../../native');
+/** By exercise: the file without `_cuda.cu`; the launcher is named after it. */
 const KERNELS = {
-  norm: 'add_rms_norm',
-  longest_norm: 'add_rms_norm',
-  rope: 'rope_kv_append',
-  swiglu: 'swiglu',
-  odd_rows: 'swiglu',
-  some_rows: 'swiglu',
-  many_rows: 'swiglu',
-  choose: 'choose_tokens',
-  decode: 'paged_decode_attention',
+  norm: 'add_rms_norm/add_rms_norm',
+  longest_norm: 'add_rms_norm/add_rms_norm',
+  rope: 'rope_kv_append/rope_kv_append',
+  swiglu: 'swiglu/swiglu',
+  odd_rows: 'swiglu/swiglu',
+  some_rows: 'swiglu/swiglu',
+  many_rows: 'swiglu/swiglu',
+  choose: 'choose_tokens/choose_tokens',
+  decode: 'paged_decode_attention/paged_decode_attention',
+  groups: 'paged_decode_attention/paged_decode_groups',
+  few_rows: 'product/few_rows',
 };
 /** @type {Set<string>} */
 const system = new Set();
@@ -55,13 +58,13 @@ function flatten(name, bug, seen) {
 const quoted = (/** @type {string} */ text) => JSON.stringify(text);
 const copies = BUGS.map((bug, index) => {
   const kernel = KERNELS[bug.exercise];
-  const text = flatten(`kernels/${kernel}/${kernel}_cuda.cu`, bug, new Set());
+  const text = flatten(`kernels/${kernel}_cuda.cu`, bug, new Set());
   return `#define facellm planted_${index}\n${text}\n#undef facellm\n`;
 });
 const rows = BUGS.map((bug, index) => {
   const space = `planted_${index}`;
   const more = bug.exercise === 'longest_norm' ? `, ${space}::kLargestFusedNormRow` : '';
-  const run = `[] { return exercise_${bug.exercise}(&${space}::${KERNELS[bug.exercise]}_cuda${more}); }`;
+  const run = `[] { return exercise_${bug.exercise}(&${space}::${basename(KERNELS[bug.exercise])}_cuda${more}); }`;
   const faults = (bug.faults ?? []).map((fault) => `Fault::${fault}`).join(', ');
   const at = bug.at ? `kernels/${bug.at}` : '';
   return `    {${quoted(bug.name)}, ${run}, {${faults}}, ${quoted(bug.says ?? '')}, ${quoted(at)}, ${bug.isHarmless ?? false}},`;

@@ -7,6 +7,7 @@
 #include "cuda_on_cpu.h"
 #include "tests/add_rms_norm_check.h"
 #include "tests/choose_tokens_check.h"
+#include "tests/few_rows_check.h"
 #include "tests/paged_decode_attention_check.h"
 #include "tests/rope_kv_append_check.h"
 #include "tests/swiglu_check.h"
@@ -56,7 +57,11 @@ facellm::Comparison exercise_choose(Launcher launcher) {
 }
 template <typename Launcher>
 facellm::Comparison exercise_decode(Launcher launcher) {
-  return facellm::check_paged_decode<float>(launcher, {4, 2, 16, 8, 2}, {1, 500, 0, 700});
+  return facellm::check_paged_decode<float>(facellm::of_dtype<float>(launcher), {4, 2, 16, 8, 2}, {1, 500, 0, 700});
 }
+template <typename Launcher>
+facellm::Comparison exercise_groups(Launcher launcher) { return facellm::check_paged_decode_groups(launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_few_rows(Launcher launcher) { return facellm::check_few_rows_shapes(launcher); }
 
 }  // namespace cuda_on_cpu

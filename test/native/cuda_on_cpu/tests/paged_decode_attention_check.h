@@ -12,7 +12,31 @@ namespace facellm {
 
 struct DecodeSizes {
   int64_t heads, kv_heads, head_dim, block_size, splits;
+  int64_t slack = 3;  // elements between one slot's key and the next; a multiple of 8 keeps them aligned to 16 bytes
 };
+
+// A launcher of paged_decode_attention_cuda's kind without its last arguments.
+template <typename T, typename Launcher>
+auto of_dtype(Launcher launcher) {
+  return [launcher](const void* q, const void* keys, const void* values, const int32_t* table, const int64_t* lengths, float* sums,
+                    float* maxima, float* totals, void* out, const PagedDecodeShape& s) {
+    // A copy of a kernel has a type of its own for the shape.
+    launcher(q, keys, values, table, lengths, sums, maxima, totals, out,
+             {s.rows, s.heads, s.kv_heads, s.head_dim, s.slots, s.block_size, s.most_blocks, s.splits, s.key_head, s.key_slot,
+              s.value_head, s.value_slot},
+             is_bf16<T>, nullptr);
+  };
+}
+template <typename Launcher>
+auto of_groups(Launcher launcher) {
+  return [launcher](const void* q, const void* keys, const void* values, const int32_t* table, const int64_t* lengths, float* sums,
+                    float* maxima, float* totals, void* out, const PagedDecodeShape& s) {
+    launcher(q, keys, values, table, lengths, sums, maxima, totals, out,
+             {s.rows, s.heads, s.kv_heads, s.head_dim, s.slots, s.block_size, s.most_blocks, s.splits, s.key_head, s.key_slot,
+              s.value_head, s.value_slot},
+             nullptr);
+  };
+}
 
 // `launcher`: paged_decode_attention_cuda, or another that claims to do the same. Differences beyond what the sums' roundings
 // allow are told as differences.
@@ -30,7 +54,7 @@ Comparison check_paged_decode(Launcher launcher, const DecodeSizes& n, const std
   const auto size = [](int64_t count) { return static_cast<size_t>(count); };
   cuda_on_cpu::Buffer<T> q(size(n.heads * rows * n.head_dim), "q"), out(q.size(), "out");
   // Slots of keys have slack behind them; values lie heads within slots.
-  const int64_t key_slot = n.head_dim + 3, key_head = slots * key_slot;
+  const int64_t key_slot = n.head_dim + n.slack, key_head = slots * key_slot;
   const int64_t value_head = n.head_dim, value_slot = n.kv_heads * n.head_dim;
   cuda_on_cpu::Buffer<T> keys(size(n.kv_heads * key_head), "keys"), values(size(slots * value_slot), "values");
   fill(q);
@@ -49,8 +73,7 @@ Comparison check_paged_decode(Launcher launcher, const DecodeSizes& n, const std
   launcher(q.data(), keys.data(), values.data(), table.data(), own_lengths.data(), sums.data(), maxima.data(),
            totals.data(), out.data(),
            {rows, n.heads, n.kv_heads, n.head_dim, slots, n.block_size, most_blocks, n.splits, key_head, key_slot, value_head,
-            value_slot},
-           is_bf16<T>, nullptr);
+            value_slot});
   Comparison comparison;
   const double scale = 1 / std::sqrt(static_cast<double>(n.head_dim)), unit = 0x1p-24;
   for (int64_t r = 0; r < rows; ++r) {
@@ -96,12 +119,23 @@ Comparison check_paged_decode(Launcher launcher, const DecodeSizes& n, const std
 template <typename Launcher>
 Comparison check_paged_decode_shapes(Launcher launcher) {
   Comparison all;
-  all.add(check_paged_decode<__nv_bfloat16>(launcher, {14, 2, 64, 64, 4}, {1, 65, 0, 300}));   // the 1B; a place without a row
-  all.add(check_paged_decode<__nv_bfloat16>(launcher, {7, 1, 128, 64, 3}, {129, 2}));          // a group of the 8B
-  all.add(check_paged_decode<float>(launcher, {4, 2, 16, 8, 2}, {31, 32, 33}));
-  all.add(check_paged_decode<float>(launcher, {3, 3, 18, 5, 1}, {7, 140}));                    // a head a group, an odd size
-  all.add(check_paged_decode<float>(launcher, {16, 1, 128, 16, 5}, {3}));                      // more splits than slots
-  all.add(check_paged_decode<float>(launcher, {1, 1, 1, 1, 2}, {5, 6}));
+  all.add(check_paged_decode<__nv_bfloat16>(of_dtype<__nv_bfloat16>(launcher), {14, 2, 64, 64, 4}, {1, 65, 0, 300}));   // the 1B; a place without a row
+  all.add(check_paged_decode<__nv_bfloat16>(of_dtype<__nv_bfloat16>(launcher), {7, 1, 128, 64, 3}, {129, 2}));          // a group of the 8B
+  all.add(check_paged_decode<float>(of_dtype<float>(launcher), {4, 2, 16, 8, 2}, {31, 32, 33}));
+  all.add(check_paged_decode<float>(of_dtype<float>(launcher), {3, 3, 18, 5, 1}, {7, 140}));                    // a head a group, an odd size
+  all.add(check_paged_decode<float>(of_dtype<float>(launcher), {16, 1, 128, 16, 5}, {3}));                      // more splits than slots
+  all.add(check_paged_decode<float>(of_dtype<float>(launcher), {1, 1, 1, 1, 2}, {5, 6}));
+  return all;
+}
+
+// `launcher`: paged_decode_groups_cuda, or another. Aligned; in tiles of 128 slots and parts of them.
+template <typename Launcher>
+Comparison check_paged_decode_groups(Launcher launcher) {
+  Comparison all;
+  all.add(check_paged_decode<__nv_bfloat16>(of_groups(launcher), {14, 2, 64, 64, 2, 8}, {1, 15, 0, 300}));
+  all.add(check_paged_decode<__nv_bfloat16>(of_groups(launcher), {7, 1, 128, 64, 1, 0}, {200, 33}));
+  all.add(check_paged_decode<__nv_bfloat16>(of_groups(launcher), {8, 1, 64, 16, 3, 8}, {17}));
+  all.add(check_paged_decode<__nv_bfloat16>(of_groups(launcher), {2, 2, 128, 5, 5, 16}, {4, 161}));
   return all;
 }
 
