@@ -6,7 +6,7 @@ import { mkdir } from 'node:fs/promises';
 
 import {
   type Block,
-  csvOf,
+  compareNames,
   formatEstimate,
   formatShare,
   numeric,
@@ -15,6 +15,7 @@ import {
   wilsonInterval,
   writeReport,
 } from '../evaluation/index.js';
+import { csvLine } from '../files/index.js';
 import type { AnnotationRow } from './annotate-picture.js';
 import type { RowSink } from './compose.js';
 import type { GroupsOf } from './groups.js';
@@ -23,9 +24,16 @@ import type { AnnotationQuestion } from './questions.js';
 const WARNING =
   "A model's answers are not facts about people. They must not be used to decide about anybody, nor to tell what people of a group are like.";
 
+const UNIT =
+  'Shares with 95 % Wilson intervals in brackets. n counts answers, one for each face that was asked on its own: the intervals take faces of one picture as independent, and are too narrow where many are. With a face, with several: of pictures that faces were looked for in.';
+
 /** Of one question in one group. */
 interface Answers {
+  /** Of faces, where each was asked on its own; else of pictures. */
   count: number;
+  /** With an answer. */
+  pictures: number;
+  lastFile: string | undefined;
   /** Below the question's least probability. */
   unsure: number;
   /** Sum over the best answers. */
@@ -35,6 +43,8 @@ interface Answers {
 
 interface Group {
   pictures: number;
+  /** Those that faces were looked for in: what was asked as a whole or could not be read tells nothing of faces. */
+  searched: number;
   /** Pictures with a face. */
   found: number;
   several: number;
@@ -45,15 +55,16 @@ const share = (count: number, total: number) =>
   total === 0 ? undefined : { value: count / total, ...wilsonInterval(count, total) };
 
 function described(name: string, group: Group, all: readonly AnnotationQuestion[]) {
-  const { pictures, found, several, answers } = group;
+  const { pictures, searched, found, several, answers } = group;
   return {
-    ...{ name, isSmall: pictures < SMALL_GROUP, pictures },
-    found: share(found, pictures),
-    several: share(several, pictures),
+    ...{ name, isSmall: pictures < SMALL_GROUP, pictures, searched },
+    found: share(found, searched),
+    several: share(several, searched),
     questions: all.map(({ name: question, choices }, i) => {
-      const { count = 0, unsure = 0, probability = 0, best = [] } = answers[i] ?? {};
+      const { count = 0, pictures: asked = 0, unsure = 0 } = answers[i] ?? {};
+      const { probability = 0, best = [] } = answers[i] ?? {};
       return {
-        ...{ name: question, count },
+        ...{ name: question, isSmall: asked < SMALL_GROUP, count, pictures: asked },
         unsure: share(unsure, count),
         meanProbability: count === 0 ? undefined : probability / count,
         answers: choices.map((answer, k) => ({
@@ -73,14 +84,14 @@ function blocksOf(
   groups: readonly Described[],
   all: readonly AnnotationQuestion[],
 ): Block[] {
-  const small = groups.some(({ isSmall }) => isSmall);
+  const small = groups.some((one) => one.isSmall || one.questions.some(({ isSmall }) => isSmall));
   return [
     { kind: 'heading', level: 2, text: `By ${by}` },
     ...(small
       ? [
           {
             kind: 'paragraph',
-            text: `Paler: fewer than ${SMALL_GROUP} pictures, too few to say anything.`,
+            text: `Paler: fewer than ${SMALL_GROUP} pictures, of a question with an answer: too few to say anything.`,
           } as const,
         ]
       : []),
@@ -104,12 +115,12 @@ function blocksOf(
           const more = [formatEstimate(asked?.unsure), formatShare(asked?.meanProbability)];
           return {
             cells: [group.name, String(asked?.count ?? 0), ...shares, ...more],
-            isMuted: group.isSmall,
+            isMuted: asked?.isSmall ?? true,
           };
         }),
       },
     ]),
-    { kind: 'paragraph', text: 'Shares with 95 % Wilson intervals in brackets.' },
+    { kind: 'paragraph', text: UNIT },
   ];
 }
 
@@ -143,7 +154,7 @@ export class GroupReport implements RowSink {
     const groupings = [...this.#groupings].map(([by, groups]) => ({
       by,
       groups: [...groups]
-        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .sort(([a], [b]) => compareNames(a, b))
         .map(([name, group]) => described(name, group, this.#questions)),
     }));
     const notes = this.#ungrouped === 0 ? [] : [`In no group: ${this.#ungrouped} picture(s).`];
@@ -165,11 +176,11 @@ export class GroupReport implements RowSink {
       'high',
     ];
     const rows = groupings.flatMap(({ by, groups }) =>
-      groups.flatMap(({ name, isSmall, questions }) =>
-        questions.flatMap(({ name: question, count, answers }) =>
+      groups.flatMap(({ name, questions }) =>
+        questions.flatMap(({ name: question, isSmall, count, answers }) =>
           answers.map((one) => [
-            ...[by, name, isSmall, question, one.answer, one.count, count],
-            ...[one.share?.value, one.share?.low, one.share?.high],
+            ...[by, name, String(isSmall), question, one.answer, one.count, count],
+            ...[one.share?.value, one.share?.low, one.share?.high].map((value) => value ?? null),
           ]),
         ),
       ),
@@ -185,7 +196,7 @@ export class GroupReport implements RowSink {
         notes,
         groupings,
       }),
-      csv: csvOf(header, rows),
+      csv: [header, ...rows].map(csvLine).join(''),
       charts: false,
     });
   }
@@ -198,9 +209,9 @@ export class GroupReport implements RowSink {
     const groups = this.#groupings.get(by) ?? new Map<string, Group>();
     this.#groupings.set(by, groups);
     const group = groups.get(value) ?? {
-      ...{ pictures: 0, found: 0, several: 0 },
+      ...{ pictures: 0, searched: 0, found: 0, several: 0 },
       answers: this.#questions.map(({ choices }) => ({
-        ...{ count: 0, unsure: 0, probability: 0 },
+        ...{ count: 0, pictures: 0, lastFile: undefined, unsure: 0, probability: 0 },
         best: choices.map(() => 0),
       })),
     };
@@ -211,6 +222,7 @@ export class GroupReport implements RowSink {
   #count(group: Group, row: AnnotationRow, isNew: boolean): void {
     if (isNew) {
       group.pictures++;
+      group.searched += Number(row.facesFound !== null);
       group.found += Number((row.facesFound ?? 0) > 0);
       group.several += Number((row.facesFound ?? 0) > 1);
     }
@@ -219,6 +231,8 @@ export class GroupReport implements RowSink {
       const answers = group.answers[i];
       if (answer === undefined || answers === undefined) return;
       answers.count++;
+      if (answers.lastFile !== row.file) answers.pictures++;
+      answers.lastFile = row.file;
       answers.probability += answer.probability;
       if (answer.best === null) answers.unsure++;
       else {

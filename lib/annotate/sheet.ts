@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 
 import { cutAgain } from '../faces/index.js';
-import { sha256, writeFileAtomic } from '../files/index.js';
+import { sha256, systemCode, writeFileAtomic } from '../files/index.js';
 import { decodeImage } from '../image/index.js';
 import { mapBounded } from '../jobs/index.js';
 import type { AnnotationRow } from './annotate-picture.js';
@@ -54,8 +54,11 @@ async function picturesOf(root: string, row: AnnotationRow): Promise<SheetPictur
       .jpeg({ quality: 75 })
       .toBuffer();
     return { picture: dataUrl(whole), chip: dataUrl(chip) };
-  } catch {
-    return { problem: 'the file is not there any more' };
+  } catch (error) {
+    const code = systemCode(error);
+    return {
+      problem: code === 'ENOENT' ? 'the file is not there any more' : `cannot be shown (${code})`,
+    };
   }
 }
 

@@ -93,7 +93,7 @@ export async function openWorkFolder(
   const known =
     list?.isValid === true && Array.isArray(list.value) ? (list.value as string[]) : files;
   if (kept === undefined) await writeFileAtomic(listPath, JSON.stringify(files));
-  const all = { ...settings, pictures: sha256(known.join('\n')) };
+  const all: Settings = { ...settings, pictures: sha256(known.join('\n')) };
   const path = join(folder, 'run.json');
   const text = await readOptionalText(path, FILES);
   if (text === undefined) {
@@ -102,8 +102,9 @@ export async function openWorkFolder(
   }
   const run = parseJson(text);
   const before = run.isValid && isJsonObject(run.value) ? run.value : {};
-  const details = Object.entries(all).flatMap(([name, value]) => {
-    const [now, then] = [value, before[name]].map((one) => JSON.stringify(one) ?? 'nothing');
+  const names = Object.keys({ ...before, ...all });
+  const details = names.flatMap((name) => {
+    const [now, then] = [all[name], before[name]].map((one) => JSON.stringify(one) ?? 'nothing');
     return now === then ? [] : [`${name}: begun with ${then}, now ${now}`];
   });
   if (details.length === 0) return known;

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 
 import sharp from 'sharp';
 
+import { GroupReport } from '../../lib/annotate/group-report.js';
+import { checkQuestions } from '../../lib/annotate/questions.js';
 import {
   annotate,
   type AnnotateOptions,
@@ -23,7 +25,9 @@ interface Report {
       readonly pictures: number;
       readonly isSmall: boolean;
       readonly found?: { readonly value: number };
+      readonly several?: { readonly value: number };
       readonly questions: readonly {
+        readonly isSmall: boolean;
         readonly count: number;
         readonly unsure: { readonly value: number };
         readonly answers: readonly {
@@ -117,6 +121,39 @@ describe('annotate by groups', function () {
         ['two', 10, true],
       ],
     );
+  });
+
+  it('of faces only pictures that were searched tell, of a question only those with an answer', async () => {
+    const questions = checkQuestions([{ name: 'smile', question: 'S?', choices: ['Yes', 'No'] }]);
+    const answer = { best: 'Yes', probability: 0.9, margin: 0.8, probabilities: {} };
+    const rowOf = (file: string, facesFound: number | null): AnnotationRow => ({
+      ...{ file, sha256: null, width: 1, height: 1, facesFound, face: null, error: null },
+      ...(facesFound === 2
+        ? { status: 'ok', answers: { smile: answer } }
+        : { status: facesFound === 0 ? 'no-face' : 'unreadable', answers: {} }),
+    });
+    const groups = new GroupReport(at('mixed.jsonl.groups'), questions, (file) => ({
+      folder: file.split('/')[0] ?? '',
+    }));
+    for (let i = 0; i < 40; i++) {
+      for (let face = 0; face < (i < 20 ? 2 : 1); face++) {
+        groups.write(rowOf(`=10/${i}`, i < 20 ? 2 : i < 30 ? 0 : null));
+      }
+      groups.write(rowOf(`=9/${i}`, null));
+    }
+    await groups.commit();
+    const [first, second] = reportOf('mixed.jsonl').groupings[0]?.groups ?? [];
+    assert.deepEqual([first?.name, second?.name], ['=9', '=10'], 'numbers stand in their order');
+    assert.deepEqual([first?.found, first?.several], [undefined, undefined]);
+    for (const share of [second?.found, second?.several]) {
+      assert.ok(Math.abs((share?.value ?? 0) - 20 / 30) < 1e-6);
+    }
+    const [asked] = second?.questions ?? [];
+    assert.deepEqual([second?.isSmall, asked?.count, asked?.isSmall], [false, 40, true]);
+    const csv = readFileSync(at('mixed.jsonl.groups', 'groups.csv'), 'utf8');
+    assert.match(csv, /^folder,'=10,true,smile,Yes,40,40,1,/m, 'no formula');
+    const text = readFileSync(at('mixed.jsonl.groups', 'groups.md'), 'utf8');
+    assert.match(text, /n counts answers.*as independent/);
   });
 
   it('columns that are not there are refused before a picture is asked about', async () => {

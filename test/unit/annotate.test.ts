@@ -188,6 +188,14 @@ describe('annotate', function () {
       (error: FaceLlmError) =>
         error.code === 'FACELLM_RUN_INVALID' && error.details[0]?.startsWith('faces:') === true,
     );
+    const path = at('stopped.jsonl.work', 'run.json');
+    const kept = readFileSync(path, 'utf8');
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(kept), calibration: 'some' }));
+    await assert.rejects(
+      async () => annotate(options('stopped.jsonl')),
+      /calibration: begun with "some", now nothing/,
+    );
+    writeFileSync(path, kept);
     await annotate(options('stopped.jsonl'));
     assert.deepEqual(readFileSync(at('stopped.jsonl')), readFileSync(at('out.jsonl')));
   });

@@ -10,7 +10,7 @@ import {
 } from '../../calibration/index.js';
 import { createError } from '../../errors.js';
 import { calibration, type ReliabilityBin } from '../metrics/calibration.js';
-import { SMALL_GROUP } from '../metrics/groups.js';
+import { compareNames, SMALL_GROUP } from '../metrics/groups.js';
 import { groupItems } from '../paired/groups.js';
 import type { EvaluationItem, ItemOutcome } from '../types.js';
 
@@ -113,10 +113,8 @@ function unitOf({ id }: EvaluationItem): string {
   return id.slice(0, id.lastIndexOf('#'));
 }
 
-/** Bands of ages in their order, names by the alphabet. */
 function valuesOf(items: readonly Scored[], column: string): readonly string[] {
-  const { compare } = new Intl.Collator('en', { numeric: true });
-  return [...new Set(items.flatMap(({ tags }) => tags[column] ?? []))].sort(compare);
+  return [...new Set(items.flatMap(({ tags }) => tags[column] ?? []))].sort(compareNames);
 }
 
 function confident(

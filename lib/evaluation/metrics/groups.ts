@@ -6,6 +6,11 @@
  */
 export const SMALL_GROUP = 30;
 
+/** Bands of ages in their order, names by the alphabet. */
+export const compareNames: (a: string, b: string) => number = new Intl.Collator('en', {
+  numeric: true,
+}).compare;
+
 export interface Gap {
   readonly gap: number;
   readonly highest: string;
