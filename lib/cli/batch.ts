@@ -13,6 +13,7 @@ export interface BatchFlags extends ModelFlags, OutputFlags {
   readonly servedName?: string;
   readonly calibration?: readonly string[];
   readonly ahead?: number;
+  readonly retryFailed?: boolean;
 }
 
 /** @returns 0 where every line is answered, 1 where some failed, 130 where it was interrupted */
@@ -22,13 +23,17 @@ export async function runBatchFile(
   streams: Console,
 ): Promise<number> {
   const calibration = await Promise.all((flags.calibration ?? []).map(loadCalibration));
-  const { output, ahead, adapter = [] } = flags;
+  const { output, ahead, retryFailed, adapter = [] } = flags;
   const servedName = flags.servedName ?? basename(flags.model);
   return withModel({ ...flags, adapter: [] }, streams, async (model, signal) => {
     // Each is a model of its own: none works where no line names it.
-    for (const folder of adapter) await model.loadAdapter(folder);
-    const run = batch({ model, input, output, servedName, calibration, ahead });
+    for (const folder of adapter) {
+      signal.throwIfAborted();
+      await model.loadAdapter(folder);
+    }
+    const run = batch({ model, input, output, servedName, calibration, ahead, retryFailed });
     signal.addEventListener('abort', () => run.stop(), { once: true });
+    if (signal.aborted) run.stop();
     const status = new StatusLine({ stream: streams.stderr, intervalSeconds: 10 });
     const startedAt = performance.now();
     let before: number | undefined;

@@ -237,6 +237,7 @@ export function createProgram(finish: Finish): Command {
     .option('--served-name <id>', 'of the base model (default: the last part of its name)')
     .option('--calibration <file...>', 'of `facellm calibrate`: calibrated probabilities, too')
     .option('--ahead <n>', 'requests under way at a time (default: 16)', wholeNumber(1))
+    .option('--retry-failed', 'ask lines again that failed; what is answered stays')
     .action(async (file: string, flags: BatchFlags) => {
       const { runBatchFile } = await import('./batch.js');
       finish(await runBatchFile(file, flags, process));

@@ -17,4 +17,10 @@ export { type JournalEntry, JournalFile, type JournalLine, readJournal } from '.
 export { sampledPictureHash, sampledWeightsHash } from './sampled-hash.js';
 export { sha256, sha256OfFile } from './sha256.js';
 export { systemCode } from './system-code.js';
-export { decodeText, readDataText, readOptionalText, universalNewlines } from './text-file.js';
+export {
+  columnOfFault,
+  decodeText,
+  readDataText,
+  readOptionalText,
+  universalNewlines,
+} from './text-file.js';

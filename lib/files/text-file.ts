@@ -141,6 +141,12 @@ function firstFault(bytes: Uint8Array): number {
   return at;
 }
 
+/** Column, from 1 in characters, of the first byte of a line that is not UTF-8. */
+export function columnOfFault(line: Uint8Array): number {
+  const before = new TextDecoder().decode(line.subarray(0, firstFault(line)));
+  return Array.from(before).length + 1;
+}
+
 /** The lines that are not UTF-8, as far as they can be shown. */
 function faultyLines(bytes: Uint8Array): string[] {
   // Latin-1 keeps every byte; in UTF-8 the bytes of CR and LF stand for nothing else.

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 
 import { createError } from '../errors.js';
-import { isJsonObject, parseJson, systemCode } from '../files/index.js';
+import { columnOfFault, isJsonObject, parseJson, systemCode } from '../files/index.js';
 
 export interface BatchLine {
   readonly customId: string;
@@ -62,7 +62,12 @@ export async function readBatchLines(
       refuse('line_too_large', `the line has more than ${limits.lineBytes} bytes`);
       continue;
     }
-    const text = bytes.toString('utf8').trim();
+    const text = lineText(bytes);
+    if (text === undefined) {
+      const column = columnOfFault(bytes);
+      refuse('invalid_utf8', `the line is not UTF-8 at column ${column}; save the file as UTF-8`);
+      continue;
+    }
     if (text === '') continue;
     if (lines.length >= limits.lines) {
       refuse('too_many_lines', `there are more than ${limits.lines} lines; make two batches`);
@@ -79,6 +84,15 @@ export async function readBatchLines(
     faults.push({ line: 1, code: 'empty_file', message: 'the file has no lines' });
   }
   return { lines, faults };
+}
+
+/** A line as it is checked and asked, without a byte order mark; undefined where it is not UTF-8. */
+export function lineText(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes).trim();
+  } catch {
+    return undefined;
+  }
 }
 
 function checkLine(

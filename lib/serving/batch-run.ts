@@ -4,19 +4,20 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 
 import { createError } from '../errors.js';
 import {
   AtomicFile,
   isJsonObject,
+  type JsonObject,
   JournalFile,
   type JournalLine,
   sha256OfFile,
 } from '../files/index.js';
 import { mapBounded } from '../jobs/index.js';
 import { answerLine } from './batch-answer.js';
-import type { BatchLine } from './batch-lines.js';
+import { type BatchLine, lineText } from './batch-lines.js';
 import type { Caller } from './keys.js';
 import type { RequestFacts } from './request-facts.js';
 import type { EngineState } from './state.js';
@@ -34,6 +35,10 @@ export interface BatchRunOptions {
   readonly input: string;
   readonly lines: readonly BatchLine[];
   readonly journal: string;
+  /** What answers follow from besides the input; a journal begun with others is refused. @default nothing is held against it */
+  readonly settings?: Readonly<Record<string, unknown>> | undefined;
+  /** Asks lines again that failed. @default false */
+  readonly retryFailed?: boolean | undefined;
   /** Lines under way at a time. */
   readonly ahead: number;
   readonly signal: AbortSignal;
@@ -52,7 +57,10 @@ export class BatchAnswers {
   }
 
   add(customId: string, status: number, place: JournalLine): void {
-    if (this.#places.has(customId)) return;
+    const before = this.#places.get(customId);
+    // An answer stays; a failure gives way to what came of asking again.
+    if (before?.isError === false) return;
+    if (before !== undefined) this.#failed--;
     const isError = status >= 300;
     this.#places.set(customId, { ...place, isError });
     if (isError) this.#failed++;
@@ -68,21 +76,30 @@ export class BatchAnswers {
   }
 }
 
+type JournalOptions = Pick<
+  BatchRunOptions,
+  'journal' | 'input' | 'lines' | 'settings' | 'retryFailed'
+>;
+
+/** @param options with `retryFailed` failures are forgotten */
 async function openJournal({
   journal: path,
   input,
   lines,
-}: Pick<BatchRunOptions, 'journal' | 'input' | 'lines'>): Promise<{
+  settings = {},
+  retryFailed = false,
+}: JournalOptions): Promise<{
   readonly journal: JournalFile;
   readonly answers: BatchAnswers;
 }> {
   const answers = new BatchAnswers(lines.length);
-  let header: unknown;
+  let header: JsonObject | undefined;
   const journal = await JournalFile.open(path, (entry, place) => {
-    if (entry['type'] === 'batch') header = entry['input'];
+    if (entry['type'] === 'batch') header = entry;
     const { custom_id: id, response } = entry;
     if (typeof id === 'string' && isJsonObject(response)) {
-      answers.add(id, Number(response['status_code']), place);
+      const status = Number(response['status_code']);
+      if (!retryFailed || status < 300) answers.add(id, status, place);
     }
   });
   const hash = await sha256OfFile(input, (cause) =>
@@ -90,15 +107,33 @@ async function openJournal({
       cause,
     }),
   );
-  if (header === undefined) journal.append({ type: 'batch', input: hash });
-  else if (header !== hash) {
-    await journal.close();
+  if (header === undefined) journal.append({ type: 'batch', input: hash, ...settings });
+  else {
+    try {
+      refuseOthers(path, header, { input: hash, ...settings });
+    } catch (error) {
+      await journal.close();
+      throw error;
+    }
+  }
+  return { journal, answers };
+}
+
+function refuseOthers(path: string, before: JsonObject, now: JsonObject): void {
+  if (before['input'] !== now['input']) {
     throw createError(
       'FACELLM_RUN_INVALID',
       `${path} belongs to another input file, or the file has changed; use that one again, or name another output`,
     );
   }
-  return { journal, answers };
+  const names = Object.keys({ ...before, ...now }).filter((name) => name !== 'type');
+  const details = names.flatMap((name) => {
+    const [then, given] = [before, now].map((one) => JSON.stringify(one[name]) ?? 'nothing');
+    return then === given ? [] : [`${name}: begun with ${then}, now ${given}`];
+  });
+  if (details.length === 0) return;
+  const message = `${path} belongs to a run with other settings; use them again, or name another output`;
+  throw createError('FACELLM_RUN_INVALID', message, { details });
 }
 
 /** @throws the signal's reason, with all answers until then kept; TrainingError FACELLM_RUN_INVALID, FACELLM_RUN_WRITE */
@@ -115,7 +150,7 @@ export async function runBatch(options: BatchRunOptions): Promise<BatchCounts> {
     signal.throwIfAborted();
     const bytes = Buffer.alloc(length);
     await handle.read(bytes, 0, length, start);
-    const { body } = JSON.parse(bytes.toString('utf8')) as { readonly body: object };
+    const { body } = JSON.parse(lineText(bytes) ?? '') as { readonly body: object };
     const answer = await answerLine(state, caller, url, body, signal, onEnd);
     const response = {
       status_code: answer.status,
@@ -134,10 +169,10 @@ export async function runBatch(options: BatchRunOptions): Promise<BatchCounts> {
 /**
  * From the journal to what people read, in the order of the input, lines that are not answered left out.
  *
- * @param errors gets the lines that failed
+ * @param errors gets the lines that failed; not there where none did
  */
 export async function writeResults(
-  options: Pick<BatchRunOptions, 'journal' | 'input' | 'lines'>,
+  options: Omit<JournalOptions, 'retryFailed'>,
   output: string,
   errors: string,
 ): Promise<BatchCounts> {
@@ -150,9 +185,9 @@ export async function writeResults(
       const [entry] = await journal.read([place]);
       await files[place.isError ? 1 : 0].write(`${JSON.stringify(entry)}\n`);
     }
-    const { completed, failed } = answers.counts;
-    if (completed > 0 || failed === 0) await files[0].commit();
-    if (failed > 0) await files[1].commit();
+    await files[0].commit();
+    if (answers.counts.failed > 0) await files[1].commit();
+    else await rm(errors, { force: true }); // of a run before
     return answers.counts;
   } finally {
     for (const file of files) await file.discard();

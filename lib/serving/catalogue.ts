@@ -1,4 +1,5 @@
 /** What is served under which id: the base model, and each adapter as a model of its own. */
+import { createError } from '../errors.js';
 import type { Adapter, FaceLlm } from '../model/index.js';
 import { ApiError } from './api-error.js';
 
@@ -7,6 +8,20 @@ export interface HeldAdapters {
   readonly adapters: readonly Adapter[];
   /** Idempotent. */
   readonly release: () => void;
+}
+
+/**
+ * @param summary of the error
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT where two models would answer to one id
+ */
+export function checkNames(ids: readonly string[], summary: string): void {
+  const doubled = ids.filter((id, i) => ids.indexOf(id) !== i);
+  if (doubled.length === 0) return;
+  throw createError('FACELLM_INVALID_ARGUMENT', summary, {
+    details: doubled.map(
+      (id) => `models: the id ${id} is given twice; rename a folder, or give servedName`,
+    ),
+  });
 }
 
 export class Catalogue {

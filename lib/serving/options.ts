@@ -12,6 +12,7 @@ import {
   kindOf,
   list,
   name,
+  type Shape,
   text as anyText,
   whole,
 } from '../options/index.js';
@@ -161,6 +162,17 @@ const calibration = field<Calibration>(
   'what loadCalibration() gives',
   (value) => value instanceof Calibration,
 );
+/** Of what answers follow from, with a server or without one. */
+export const answerShapes: Shape<Pick<ServeOptions, 'calibration' | 'servedName' | 'faces'>> = {
+  calibration: kindOf<Calibration | readonly Calibration[]>((value) =>
+    Array.isArray(value) ? list(calibration, 'a list of calibrations') : calibration,
+  ).optional(),
+  servedName: field<string>(
+    'letters, digits and . _ - / (1..128)',
+    (value) => typeof value === 'string' && /^[\w./-]{1,128}$/.test(value),
+  ).optional(),
+  faces: pictureFaces.optional(),
+};
 const isOrigin = (value: unknown): boolean => {
   if (typeof value !== 'string') return false;
   return URL.canParse(value) && new URL(value).origin === value && value !== 'null';
@@ -176,13 +188,7 @@ const serveOptions: z.ZodType<ServeOptions> = fields<ServeOptions>({
     'load options',
     (value) => typeof value === 'object' && value !== null,
   ).optional(),
-  calibration: kindOf<Calibration | readonly Calibration[]>((value) =>
-    Array.isArray(value) ? list(calibration, 'a list of calibrations') : calibration,
-  ).optional(),
-  servedName: field<string>(
-    'letters, digits and . _ - / (1..128)',
-    (value) => typeof value === 'string' && /^[\w./-]{1,128}$/.test(value),
-  ).optional(),
+  ...answerShapes,
   host: text('an address or a name').optional(),
   port: whole(0, 65_535).optional(),
   apiKeys: list(anyText('name:sha256-hex[:rights]'), 'a list of keys', 1).optional(),
@@ -202,7 +208,6 @@ const serveOptions: z.ZodType<ServeOptions> = fields<ServeOptions>({
     'a number of 0..2',
     (value) => typeof value === 'number' && value >= 0 && value <= 2,
   ).optional(),
-  faces: pictureFaces.optional(),
   unknownFields: field<'refuse' | 'ignore'>(
     'refuse or ignore',
     (value) => value === 'refuse' || value === 'ignore',

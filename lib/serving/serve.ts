@@ -15,7 +15,7 @@ import { BatchStore } from './batch-store.js';
 import { Batches } from './batches.js';
 import { BodyParser } from './body-parser.js';
 import { Calibrations } from './calibrations.js';
-import { Catalogue } from './catalogue.js';
+import { Catalogue, checkNames } from './catalogue.js';
 import { Guards } from './guards.js';
 import { Keys } from './keys.js';
 import { Metrics } from './metrics.js';
@@ -100,7 +100,7 @@ async function start(
   const policy = policyOf(options);
   const named = typeof options.model === 'string' ? basename(options.model) : DEFAULT_NAME;
   const catalogue = new Catalogue(model, options.servedName ?? (named || DEFAULT_NAME));
-  checkNames(catalogue.ids);
+  checkNames(catalogue.ids, 'the server cannot be started so');
   const files = [options.calibration ?? []].flat();
   const calibrations = new Calibrations(model, files, policy.adaptersRoot !== undefined);
   const rows = options.load?.maxRows ?? DEFAULT_ROWS[model.info.device === 'cpu' ? 'cpu' : 'gpu'];
@@ -191,17 +191,6 @@ function settleLine(state: ServerState, facts: RequestFacts, status: number, cod
   if (facts.model === '') return;
   const reason = code === undefined ? (facts.finishReason ?? 'stop') : 'error';
   state.metrics.finished(facts, facts.model, reason);
-}
-
-/** @throws InvalidArgumentError where two models would answer to one id */
-function checkNames(ids: readonly string[]): void {
-  const doubled = ids.filter((id, i) => ids.indexOf(id) !== i);
-  if (doubled.length === 0) return;
-  throw createError('FACELLM_INVALID_ARGUMENT', 'the server cannot be started so', {
-    details: doubled.map(
-      (id) => `models: the id ${id} is given twice; rename a folder, or give servedName`,
-    ),
-  });
 }
 
 function logOf({ pino }: ServerPackages, onLog: ServeOptions['onLog']): (line: object) => void {

@@ -50,7 +50,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license ' +
     `--dry-run --json ${ENGINE} ${ASKED}`,
   serve: `--port --max-context --max-rows --kv-memory --image-cache --prefix-cache --max-tokens --default-max-tokens --max-n --max-images --max-image-bytes --max-pixels --max-tiles --max-body --max-bodies --max-decoded --max-queue --max-wait --queue-timeout --header-timeout --body-timeout --answer-timeout --stream-timeout --stall-timeout --stream-interval-ms --drain-timeout --stall-limit --max-batch-file --max-batch-bytes --batches --max-connections --model --adapter --calibration --config --served-name --host --api-keys --deterministic --insecure-no-auth --allow-host --cors-origin --adapters-root --allow-format --default-temperature --unknown-fields --metrics-prefix --subfolder --device --dtype --weights --threads --no-mmap ${ASKED}`,
-  batch: `${MODEL} ${ENGINE} --adapter --output --served-name --calibration --ahead --json`,
+  batch: `${MODEL} ${ENGINE} --adapter --output --served-name --calibration --ahead --retry-failed --json`,
   keygen: '--rights --json',
   build: '--force',
   doctor: `--model --subfolder --device --dtype --weights ${LIMITS} --json`,

@@ -7,12 +7,13 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { FaceLlm } from '../../lib/index.js';
+import { Calibration, type FaceLlm } from '../../lib/index.js';
 import { batch } from '../../lib/serving/index.js';
 import {
   CHECKPOINT,
@@ -133,6 +134,139 @@ describe('batch of a file', () => {
       code: 'FACELLM_RUN_INVALID',
       message: /belongs to another input file/,
     });
+  });
+
+  it('goes on with the same model, names, calibration and faces only, and names what differs', async () => {
+    const input = write('same.jsonl', [chat('a')]);
+    const output = join(folder, 'same.out.jsonl');
+    await batch({ model, input, output });
+    for (const [name, more] of [
+      ['models', { servedName: 'other' }],
+      ['faces', { faces: { margin: 0.5 } }],
+    ] as const) {
+      await assert.rejects(async () => batch({ model, input, output, ...more }), {
+        code: 'FACELLM_RUN_INVALID',
+        message: new RegExp(`other settings.*${name}: begun with `),
+      });
+    }
+    const journal = join(`${output}.work`, 'answers.jsonl');
+    const lines = readFileSync(journal, 'utf8');
+    writeFileSync(
+      journal,
+      lines
+        .replace(/"model":"\w+"/, '"model":"0","x":1')
+        .replace('"calibration":[]', '"calibration":["1"]'),
+    );
+    await assert.rejects(
+      async () => batch({ model, input, output }),
+      ({ details }: { details: string[] }) => {
+        assert.match(
+          details.join('\n'),
+          /^model: begun with "0", now .*\nx: begun with 1, now nothing\ncalibration: begun with .*$/,
+        );
+        return true;
+      },
+    );
+  });
+
+  it('asks failed lines again where it is told to, and answered ones never', async () => {
+    const input = write('again.jsonl', [chat('good'), chat('bad', 'Hi?', { temperature: 9 })]);
+    const output = join(folder, 'again.out.jsonl');
+    const first = await batch({ model, input, output });
+    assert.deepEqual([first.completed, first.failed], [1, 1]);
+    const journal = join(`${output}.work`, 'answers.jsonl');
+    const asked = () => readFileSync(journal, 'utf8').trimEnd().split('\n').length - 1;
+    await batch({ model, input, output });
+    assert.equal(asked(), 2);
+    const again = await batch({ model, input, output, retryFailed: true });
+    assert.deepEqual([asked(), again.completed, again.failed], [3, 1, 1]);
+    // As if what failed was not the line's own fault.
+    const good = readFileSync(journal, 'utf8')
+      .split('\n')
+      .find((line) => line.includes('"custom_id":"good"'));
+    appendFileSync(journal, `${String(good).replace('"custom_id":"good"', '"custom_id":"bad"')}\n`);
+    const whole = await batch({ model, input, output });
+    assert.deepEqual([whole.completed, whole.failed, whole.errors], [2, 0, undefined]);
+    assert.deepEqual(
+      read(output).map(({ custom_id: id }) => id),
+      ['good', 'bad'],
+    );
+    assert.ok(!existsSync(`${output}.errors.jsonl`), 'of a run before');
+  });
+
+  it('replaces an older output where every line fails', async () => {
+    const input = write('all.jsonl', [chat('bad', 'Hi?', { temperature: 9 })]);
+    const output = join(folder, 'all.out.jsonl');
+    writeFileSync(output, 'old\n');
+    const result = await batch({ model, input, output });
+    assert.equal(result.failed, 1);
+    assert.equal(readFileSync(output, 'utf8'), '');
+  });
+
+  it('reads a file with a byte order mark', async () => {
+    const input = write('mark.jsonl', [`\ufeff${JSON.stringify(chat('a'))}`, chat('b')]);
+    const result = await batch({ model, input, output: join(folder, 'mark.out.jsonl') });
+    assert.equal(result.completed, 2);
+  });
+
+  it('refuses bytes that are not UTF-8 by line and column', async () => {
+    const input = write('latin.jsonl', [chat('a'), chat('b', 'é?')]);
+    writeFileSync(input, Buffer.from(readFileSync(input, 'utf8'), 'latin1'));
+    const column = JSON.stringify(chat('b', 'é?')).indexOf('é') + 1;
+    await assert.rejects(async () => batch({ model, input, output: join(folder, 'latin.out') }), {
+      code: 'FACELLM_DATA_INVALID',
+      message: new RegExp(`line 2: the line is not UTF-8 at column ${column};.*invalid_utf8`),
+    });
+  });
+
+  it('asks nothing where its signal is raised already', async () => {
+    const input = write('raised.jsonl', [chat('a')]);
+    const output = join(folder, 'raised.out.jsonl');
+    const signal = AbortSignal.abort(new Error('raised'));
+    await assert.rejects(async () => batch({ model, input, output, signal }), {
+      message: 'raised',
+    });
+    assert.equal(existsSync(output), false);
+  });
+
+  it('refuses options that are wrong before anything is touched', async () => {
+    const input = write('options.jsonl', [chat('a')]);
+    const output = join(folder, 'options.out.jsonl');
+    for (const more of [{ faces: 'nonsense' }, { calibration: 'x' }, { servedName: 'a b' }]) {
+      assert.throws(() => batch({ model, input, output, ...more } as never), {
+        code: 'FACELLM_INVALID_ARGUMENT',
+      });
+    }
+    const link = join(folder, 'options.link.jsonl');
+    symlinkSync(input, link);
+    for (const same of [input, link]) {
+      await assert.rejects(async () => batch({ model, input, output: same }), {
+        code: 'FACELLM_INVALID_ARGUMENT',
+        message: /would replace the input/,
+      });
+    }
+    const errors = write('x.errors.jsonl', [chat('a')]);
+    await assert.rejects(
+      async () => batch({ model, input: errors, output: join(folder, 'x') }),
+      /would replace the input/,
+    );
+    assert.equal(read(input).length, 1);
+  });
+
+  it('leaves no lock behind where a calibration is of another model', async () => {
+    const input = write('lock.jsonl', [chat('a')]);
+    const output = join(folder, 'lock.out.jsonl');
+    const other = new Calibration('other', {
+      model: { ...model.askedHow({ adapters: null }).model, checkpoint: '0', adapters: [] },
+      questions: [],
+      fields: [],
+      schemas: [],
+    } as never);
+    const run = async () => batch({ model, input, output, calibration: other });
+    for (let i = 0; i < 2; i++) {
+      await assert.rejects(run, { code: 'FACELLM_CALIBRATION_MISMATCH' });
+    }
+    assert.equal(existsSync(join(`${output}.work`, 'run.lock')), false);
   });
 
   const faults: readonly (readonly [string, readonly (object | string)[], RegExp])[] = [
