@@ -2,6 +2,7 @@
  * A folder of pictures to one table: faces found, each asked, a row for every face and for every picture without.
  * Pictures go into the model's loop many at a time, so that their questions share steps and prefixes.
  */
+import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 
@@ -71,7 +72,11 @@ async function run(
   const groupsOf = options.groups === undefined ? undefined : await loadGroups(options.groups);
   const { root, files: listed } = await listPictures(options.input);
   const files = await openWorkFolder(folder, settings, listed.slice(0, limit ?? listed.length));
-  const known = await readPlaces(folder, files.length, hasFailed, retryFailed);
+  const retryId = !retryFailed
+    ? undefined
+    : (options.retryId ?? (worldSize === 1 ? randomUUID() : undefined));
+  const isOld = (id: string | undefined): boolean => retryFailed && (!retryId || id !== retryId);
+  const known = await readPlaces(folder, files.length, hasFailed, isOld);
   const own: number[] = [];
   for (let place = 0; place < files.length; place++) {
     if (Math.floor(place / UNIT) % worldSize === rank && !known.has(place)) own.push(place);
@@ -83,7 +88,7 @@ async function run(
     const annotated = prefetch(own, ahead, async (place) => {
       signal.throwIfAborted();
       const file = files[place] ?? '';
-      return { place, rows: await annotatePicture(work, file, join(root, file)) };
+      return { place, rows: await annotatePicture(work, file, join(root, file)), retryId };
     });
     for await (const line of annotated) {
       journal.append({ ...line });
@@ -95,7 +100,9 @@ async function run(
   } finally {
     await close();
   }
-  const places = await readPlaces(folder, files.length, hasFailed);
+  // What others have still to ask again is missing, where it can be told from what they have.
+  const isLeft = retryId === undefined ? undefined : isOld;
+  const places = await readPlaces(folder, files.length, hasFailed, isLeft);
   const { missing } = places;
   const result = { pictures: files.length, missing };
   if (missing > 0) return { ...result, outputs: [], rows: 0, statuses: {} };

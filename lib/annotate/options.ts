@@ -46,6 +46,11 @@ export interface AnnotateOptions {
   readonly limit?: number | undefined;
   /** Asks pictures again that could not be read or answered. @default false */
   readonly retryFailed?: boolean | undefined;
+  /**
+   * Of `retryFailed` in several processes: a text that all share and no other run has, by which each knows what the others have asked
+   * again. @default of one process its own; of several none: whoever ends takes what the others have not asked again as failed
+   */
+  readonly retryId?: string | undefined;
   /** Pictures under way at a time. @default 16 */
   readonly ahead?: number | undefined;
   /** Of RANK and WORLD_SIZE, or SLURM_PROCID and SLURM_NTASKS. @default process.env */
@@ -86,6 +91,7 @@ const annotateOptions = fields<AnnotateOptions>({
   ).optional(),
   limit: whole(1).optional(),
   retryFailed: flag.optional(),
+  retryId: name('a text of at least one character').optional(),
   ahead: whole(1, 4096).optional(),
   environment: field<NodeJS.ProcessEnv>(
     'names with a text each',

@@ -42,7 +42,12 @@ export async function planAnnotation(given: AnnotateOptions): Promise<Annotation
   let left = files.length;
   if ((await stat(folder).catch(() => undefined)) !== undefined) {
     files = await openWorkFolder(folder, settings, files);
-    const places = await readPlaces(folder, files.length, hasFailed, options.retryFailed);
+    const places = await readPlaces(
+      folder,
+      files.length,
+      hasFailed,
+      () => options.retryFailed === true,
+    );
     isDone = (place) => places.has(place);
     left = places.missing;
   }

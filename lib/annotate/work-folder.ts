@@ -28,6 +28,8 @@ export type Settings = Readonly<Record<string, unknown>>;
 export interface PictureLine {
   readonly place: number;
   readonly rows: readonly AnnotationRow[];
+  /** Of the run that asked again what had failed. */
+  readonly retryId?: string | undefined;
 }
 
 /** Where each picture's last line is. Sixteen bytes a picture. */
@@ -116,21 +118,21 @@ export async function openWorkFolder(
  * An answer stays, whatever comes later; a failure gives way to what came of asking again.
  *
  * @param isFailed by its rows
- * @param forgets leaves out those that failed
+ * @param forgets whether a failure is left out, by the run that asked again
  */
 export async function readPlaces(
   folder: string,
   count: number,
   isFailed: (rows: readonly AnnotationRow[]) => boolean,
-  forgets = false,
+  forgets: (retryId: string | undefined) => boolean = () => false,
 ): Promise<Places> {
   const places = new Places(count);
   for (const name of (await readdir(folder)).filter((one) => RANK.test(one)).sort()) {
     const path = join(folder, name, JOURNAL);
     const journal = places.journals.length;
     const isThere = await readJournal(path, (entry, line) => {
-      const { place, rows } = entry as unknown as PictureLine;
-      if (isFailed(rows) && (forgets || places.has(place))) return;
+      const { place, rows, retryId } = entry as unknown as PictureLine;
+      if (isFailed(rows) && (forgets(retryId) || places.has(place))) return;
       places.set(place, journal, line);
     });
     if (isThere) places.journals.push(path);

@@ -17,6 +17,7 @@ import {
   deviceOfRank,
   endWithLauncher,
   isLaunched,
+  launchId,
   readJobEnvironment,
   threadsOfRank,
 } from '../distributed/index.js';
@@ -106,6 +107,10 @@ function describePlan(plan: AnnotationPlan): string {
   return `${lines.join('\n')}\n`;
 }
 
+const LEFT = 'pictures are left to do; run the same again\n';
+/** The result of processes none of which knows what the others have done. */
+const UNTOLD = `${JSON.stringify({ outputs: [], pictures: null, rows: 0, statuses: {}, missing: null })}\n`;
+
 /** Whoever ends last writes the outputs and tells of them. */
 async function annotateTogether(flags: AnnotateFlags, streams: Console): Promise<number> {
   if (process.env['RANK'] !== undefined || process.env['SLURM_STEP_ID'] !== undefined) {
@@ -127,7 +132,10 @@ async function annotateTogether(flags: AnnotateFlags, streams: Console): Promise
     },
   });
   const code = await launchRanks(flags.processes ?? 1, { ...streams, stdout }, 'pipe');
-  streams.stdout.write(told.at(-1) ?? 'pictures are left to do; run the same again\n');
+  const [last] = told.slice(-1);
+  if (last !== undefined) streams.stdout.write(last);
+  // A fault has told of itself.
+  else if (code === 0 || code === 130) streams.stdout.write(flags.json === true ? UNTOLD : LEFT);
   return code;
 }
 
@@ -150,7 +158,7 @@ export async function runAnnotate(
     const { output, sheet, sheetRows, limit, retryFailed, maxFailures = 0.01 } = flags;
     const options = {
       ...{ input, output, model, questions, faces, limit, retryFailed, sheet, sheetRows },
-      ...{ calibration, groups },
+      ...{ calibration, groups, retryId: launchId(process.env) },
     };
     if (flags.dryRun === true) {
       const plan = await planAnnotation({ ...options, signal });

@@ -4,12 +4,13 @@
  * terminal's Ctrl-C reaches them once, through this process.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 
 import { createError } from '../errors.js';
 
-/** Set for processes that must end with their launcher. */
+/** Set for processes that must end with their launcher: a text of that launch alone. */
 const LAUNCHED = 'FACELLM_LAUNCHED';
 /** Time for the others to notice, say why, and end; then they are killed. */
 const GRACE_MS = 20_000;
@@ -44,7 +45,7 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-function start(rank: number, port: number, options: LaunchOptions): ChildProcess {
+function start(rank: number, port: number, id: string, options: LaunchOptions): ChildProcess {
   const { processes, program, args, env } = options;
   const output = rank === 0 ? options.leaderOutput : 'pipe';
   const child = spawn(program, args, {
@@ -59,7 +60,7 @@ function start(rank: number, port: number, options: LaunchOptions): ChildProcess
       LOCAL_WORLD_SIZE: String(processes),
       MASTER_ADDR: '127.0.0.1',
       MASTER_PORT: String(port),
-      [LAUNCHED]: '1',
+      [LAUNCHED]: id,
     },
   });
   const show = (from: NodeJS.ReadableStream | null, to: NodeJS.WritableStream): void => {
@@ -89,8 +90,9 @@ function exitCodeOf(endings: readonly Ending[]): number {
 /** Resolves to the job's exit code when every rank has ended. */
 export async function launch(options: LaunchOptions): Promise<number> {
   const port = await freePort();
+  const id = randomUUID();
   const children = Array.from({ length: options.processes }, (_, rank) =>
-    start(rank, port, options),
+    start(rank, port, id, options),
   );
   const running = new Set(children);
   const signalAll = (signal: NodeJS.Signals): void => {
@@ -123,8 +125,11 @@ export async function launch(options: LaunchOptions): Promise<number> {
   }
 }
 
+/** In a rank that {@link launch} started: the same for all ranks of the launch, another for each launch. */
+export const launchId = (env: NodeJS.ProcessEnv): string | undefined => env[LAUNCHED];
+
 /** Whether this process is a rank that {@link launch} started. */
-export const isLaunched = (env: NodeJS.ProcessEnv): boolean => env[LAUNCHED] !== undefined;
+export const isLaunched = (env: NodeJS.ProcessEnv): boolean => launchId(env) !== undefined;
 
 /** In a rank: ends it when the launcher has gone without a word, which closes this rank's stdin. */
 export function endWithLauncher(env: NodeJS.ProcessEnv): void {

@@ -113,6 +113,10 @@ describe('faces and annotate, from the command line', () => {
     assert.deepEqual((JSON.parse(two.stdout) as { statuses: unknown }).statuses, { ok: 300 });
     assert.ok(existsSync(at('two.csv.work', 'rank-1', 'pictures.jsonl')));
     assert.deepEqual(readFileSync(at('two.csv')), readFileSync(at('one.csv')));
+    const other = ['--attributes', 'gender', '--output', at('two.csv'), '--processes', '2'];
+    const refused = facellm(...args, ...other);
+    assert.deepEqual([refused.status, refused.stdout], [1, '']);
+    assert.match(refused.stderr, /begun with/);
     const left = facellm(...asked, at('two.csv'), '--dry-run', '--json');
     assert.equal((JSON.parse(left.stdout) as { left: number }).left, 0);
   }).timeout(300_000);

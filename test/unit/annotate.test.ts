@@ -245,6 +245,29 @@ describe('annotate', function () {
     }
   });
 
+  it('asking again in two processes: what the other has not asked yet is missing, not failed', async () => {
+    const isBroken = (): never => {
+      throw new FaceLlmError('FACELLM_PROMPT_TOO_LONG', 'too long');
+    };
+    const whole = { input: at('many'), faces: 'off' as const };
+    await annotate(options('again.csv', { ...whole, model: annotatingStub(isBroken) }));
+    const again = (rank: number, retryId: string, model = annotatingStub()) =>
+      annotate(
+        options('again.csv', {
+          ...{ ...whole, model, retryId, retryFailed: true },
+          environment: { RANK: String(rank), WORLD_SIZE: '2' },
+        }),
+      );
+    const first = await again(0, 'first');
+    assert.deepEqual([first.missing, first.outputs], [256, []]);
+    const second = await again(1, 'first', annotatingStub(isBroken));
+    assert.deepEqual(second.statuses, { ok: 444, 'model-error': 256 });
+    const idle = await again(0, 'second');
+    assert.equal(idle.missing, 256);
+    assert.deepEqual((await again(1, 'second')).statuses, { ok: 700 });
+    assert.deepEqual(readFileSync(at('again.csv')), readFileSync(at('one.csv')));
+  });
+
   it('options: unknown and wrong ones at once, before anything is written', async () => {
     const wrong = { ...options('wrong.jsonl'), limit: -1, ahead: 0, retryfailed: true } as never;
     await assert.rejects(
