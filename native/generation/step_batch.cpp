@@ -1,6 +1,7 @@
 #include "generation/step_batch.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "generation/check_request.h"
 #include "generation/choice_tree.h"
@@ -29,6 +30,8 @@ class Packer {
       for (const int64_t depth : tree.depths) positions_.push_back(row.computed + depth);
       segment.mask = tree_mask(tree, row.computed, model_.options().device());
     }
+    if (is_single(share)) singles_.push_back(segments_.size());
+    rows_.push_back(&row);
     segments_.push_back(std::move(segment));
   }
 
@@ -40,6 +43,9 @@ class Packer {
     auto numbers = std::move(ids_);
     numbers.insert(numbers.end(), positions_.begin(), positions_.end());
     numbers.insert(numbers.end(), slots_.begin(), slots_.end());
+    // One row alone goes the way of the others.
+    const bool has_singles = singles_.size() > 1;
+    if (has_singles) append_singles(numbers);
     const auto on_device = at::tensor(numbers, at::kLong).to(device);
     StepBatch batch;
     batch.embeddings = model_.language_model().embed(on_device.narrow(0, 0, tokens));
@@ -52,12 +58,54 @@ class Packer {
     } else {
       complete_masks(segments_, device);
     }
+    if (has_singles) batch.singles = take_singles(on_device.narrow(0, 3 * tokens, on_device.size(0) - 3 * tokens));
     batch.segments = std::move(segments_);
     return batch;
   }
 
  private:
   bool is_invariant() const { return fill_.multiple > 1; }
+
+  // A row that goes on by one token, where a kernel serves such rows together (kernels/paged_decode_attention).
+  bool is_single(const RowShare& share) const {
+    const auto& text = model_.config().text;
+    return share.tokens == 1 && share.choices.empty() && !is_invariant() && model_.options().device().is_cuda() &&
+           takes_decode_heads(text.num_attention_heads, text.num_key_value_heads, text.head_dim);
+  }
+
+  int64_t most_blocks() const {
+    size_t most = 0;
+    for (const size_t i : singles_) most = std::max(most, rows_[i]->blocks.blocks().size());
+    return static_cast<int64_t>(most + most % 2);  // two numbers of a table in one of the transfer
+  }
+
+  // Their places, lengths and block tables.
+  void append_singles(std::vector<int64_t>& numbers) const {
+    for (const size_t i : singles_) numbers.push_back(segments_[i].begin);
+    for (const size_t i : singles_) numbers.push_back(segments_[i].kv_length);
+    const auto blocks = static_cast<size_t>(most_blocks());
+    std::vector<int32_t> table(singles_.size() * blocks, 0);
+    for (size_t r = 0; r < singles_.size(); ++r) {
+      const auto& own = rows_[singles_[r]]->blocks.blocks();
+      std::copy(own.begin(), own.end(), table.begin() + static_cast<std::ptrdiff_t>(r * blocks));
+    }
+    const size_t begin = numbers.size();
+    numbers.resize(begin + table.size() / 2);
+    std::memcpy(numbers.data() + begin, table.data(), table.size() * sizeof(int32_t));
+  }
+
+  // From what append_singles() gave, on the device. Their segments are not needed any more.
+  SingleTokens take_singles(const at::Tensor& numbers) {
+    const auto count = static_cast<int64_t>(singles_.size());
+    SingleTokens result{numbers.narrow(0, 0, count), {}};
+    const int64_t blocks = most_blocks();
+    const auto table = numbers.narrow(0, 2 * count, count * blocks / 2).view(at::kInt).view({count, blocks});
+    result.rows = {table, numbers.narrow(0, count, count), pool_.block_size(),
+                   decode_splits(count, model_.config().text.num_key_value_heads)};
+    for (auto i = singles_.rbegin(); i != singles_.rend(); ++i) segments_.erase(segments_.begin() + static_cast<std::ptrdiff_t>(*i));
+    if (segments_.empty()) result.places = at::Tensor();
+    return result;
+  }
 
   void fill_up() {
     for (int64_t slot = fill_.spare_slot + 1; static_cast<int64_t>(ids_.size()) % fill_.multiple != 0; ++slot) {
@@ -110,6 +158,8 @@ class Packer {
   const RowFill& fill_;
   std::vector<int64_t> ids_, positions_, slots_;
   std::vector<Segment> segments_;
+  std::vector<const Row*> rows_;  // of the segments
+  std::vector<size_t> singles_;   // segments of one token that a kernel serves together
 };
 
 }  // namespace

@@ -1,10 +1,13 @@
 // Attention of one packed step over the pool: the tokens of many rows behind one another, each seeing its row's
-// slots. The plain version, a call of libtorch's kernels a segment; the reference of every other.
+// slots. The plain version is a call of libtorch's kernels a segment; the reference of every other.
 #pragma once
 
 #include <ATen/ATen.h>
 
+#include <optional>
 #include <vector>
+
+#include "kernels/paged_decode_attention/paged_decode_attention.h"
 
 namespace facellm {
 
@@ -18,11 +21,20 @@ struct Segment {
   at::Tensor mask;     // bool [count, kv_length], true: may attend; undefined: causal, aligned at the end
 };
 
+// Tokens of a packed step that are their rows' only ones, which one kernel serves whatever their rows' lengths.
+struct SingleTokens {
+  at::Tensor places;  // int64 [R], among the packed tokens; undefined: they are all of them, in order
+  DecodeRows rows;
+};
+
 // What is the same in every layer, made once a step: the causal mask of a chunk that continues a cached prefix.
 void complete_masks(std::vector<Segment>& segments, at::Device device);
 
 // q [H, T, E]; keys, values [K, S, E] of the pool. Returns [T, H * E].
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                            const std::vector<Segment>& segments);
+// The same where `singles` are served by their kernel, and segments cover the other tokens.
+at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                           const std::vector<Segment>& segments, const SingleTokens& singles);
 
 }  // namespace facellm

@@ -85,7 +85,12 @@ at::Tensor LanguageModel::embed(const at::Tensor& ids) const {
 at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, const Cancellation& cancellation,
                                   const Trace& trace) const {
   const auto rotary = rotary_(batch.positions);
-  const auto attend = batch.is_invariant ? invariant_attention : paged_attention;
+  const auto attend = [&](const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values) {
+    if (batch.decode) return paged_decode_attention(q, keys, values, *batch.decode);
+    if (batch.is_invariant) return invariant_attention(q, keys, values, batch.segments);
+    return batch.singles ? paged_attention(q, keys, values, batch.segments, *batch.singles)
+                         : paged_attention(q, keys, values, batch.segments);
+  };
   const auto traced = [&](const std::string& name, const at::Tensor& value) {
     if (trace) trace(name, value.unsqueeze(0));
   };
@@ -101,10 +106,7 @@ at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, co
     const auto q = rope_kv_append(layer.qkv(before.normalised), rotary.cos, rotary.sin, pool.keys(index),
                                   pool.values(index), batch.slots, config_.num_attention_heads,
                                   config_.num_key_value_heads);
-    const auto& keys = pool.keys(index);
-    const auto& values = pool.values(index);
-    const auto attended = layer.o_proj(batch.decode ? paged_decode_attention(q, keys, values, *batch.decode)
-                                                    : attend(q, keys, values, batch.segments));
+    const auto attended = layer.o_proj(attend(q, pool.keys(index), pool.values(index)));
     auto after = add_rms_norm(before.residual, attended, layer.post_attention_layernorm,
                               config_.rms_norm_eps);
     delta = layer.down_proj(layer.gate_up.gated(after.normalised));

@@ -34,8 +34,9 @@ struct StepBatch {
   at::Tensor embeddings;  // [T, D]
   at::Tensor positions;   // [T] int64: rotary positions
   at::Tensor slots;       // [T] int64: of the pool, where each token's keys and values go
-  std::vector<Segment> segments;  // what each may see; they cover the tokens in order
+  std::vector<Segment> segments;  // what each may see; they cover the tokens in order, but those of `singles`
   bool is_invariant = false;      // by invariant_attention(); the last tokens may belong to no segment
+  std::optional<SingleTokens> singles = {};
   std::optional<DecodeRows> decode = {};  // instead of segments: a token a row, all that they see known to the device alone
 };
 

@@ -82,6 +82,20 @@ TEST(Budget, PrefillPictureAndChoose) {
   EXPECT_EQ(summary(cost([&] { facellm::Driver(*model).answer(request); })), "128 operations, uploads 0+6, downloads 2, waits 10, allocations 134");
 }
 
+// Whoever answers while a prompt comes: one attention a layer for all of them, one for the prompt.
+TEST(Budget, AnswersBesideAPromptAttendTogether) {
+  const auto model = load("bf16");
+  facellm::Driver driver(*model);
+  for (int i = 0; i < 3; ++i) driver.submit(generation(prompt(9 + i, false), 30));
+  for (int step = 0; step < 6; ++step) ASSERT_TRUE(model->step());
+  driver.submit(generation(prompt(20, false), 2));
+  const auto counts = cost([&] { model->step(); });
+  constexpr int64_t kLayers = 2;
+  EXPECT_EQ(counts.operations.at("flash_attention"), kLayers);
+  EXPECT_EQ(counts.operations.at("paged_decode_attention_kernel<__nv_bfloat16>"), kLayers);
+  driver.run();
+}
+
 // The tower's pass over few tiles is a graph from its second time on: the bits of a model that has seen no other picture.
 TEST(Budget, PictureByGraph) {
   const auto model = load("bf16");
