@@ -36,11 +36,14 @@ export class AppendFile {
    */
   static async open(
     path: string,
-    { mustBeNew = false }: { readonly mustBeNew?: boolean } = {},
+    {
+      mustBeNew = false,
+      mode,
+    }: { readonly mustBeNew?: boolean; readonly mode?: number | undefined } = {},
   ): Promise<AppendFile> {
     try {
       // Two handles: appends go through a descriptor that cannot be moved by reads.
-      const handle = await open(path, mustBeNew ? 'ax+' : 'a+');
+      const handle = await open(path, mustBeNew ? 'ax+' : 'a+', mode);
       try {
         await syncFolder(dirname(path));
         return new AppendFile(path, openSync(path, 'a'), handle);

@@ -34,9 +34,9 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-async function writeDurably(path: string, data: string | Uint8Array): Promise<void> {
+async function writeDurably(path: string, data: string | Uint8Array, mode?: number): Promise<void> {
   // `wx`: never write through a link or into someone else's file.
-  const handle = await open(path, 'wx');
+  const handle = await open(path, 'wx', mode);
   try {
     await handle.writeFile(data);
     await handle.sync();
@@ -49,13 +49,18 @@ async function writeDurably(path: string, data: string | Uint8Array): Promise<vo
  * Replaces `path` by `data` (text as UTF-8) in one step; readers see the old file or the new one.
  * Durable once resolved. On failure the old file stays and the temporary one is removed.
  *
+ * @param mode of the file; the system's umask holds, too
  * @throws TrainingError FACELLM_RUN_WRITE, naming `path`
  */
-export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  mode?: number,
+): Promise<void> {
   const folder = dirname(path);
   const temporary = temporaryPath(path);
   try {
-    await writeDurably(temporary, data);
+    await writeDurably(temporary, data, mode);
     await rename(temporary, path);
     await syncFolder(folder);
   } catch (cause) {
@@ -108,10 +113,10 @@ export class AtomicFile {
     this.#handle = handle;
   }
 
-  static async open(path: string): Promise<AtomicFile> {
+  static async open(path: string, mode?: number): Promise<AtomicFile> {
     const temporary = temporaryPath(path);
     try {
-      return new AtomicFile(path, temporary, await open(temporary, 'wx'));
+      return new AtomicFile(path, temporary, await open(temporary, 'wx', mode));
     } catch (cause) {
       throw runWriteError(path, cause);
     }

@@ -35,10 +35,11 @@ export class JournalFile implements AsyncDisposable {
    * Opens or creates a journal in a folder that exists and hands every whole line to `read`, oldest
    * first; then cuts off a torn last line.
    *
+   * @param mode of a file that is not there yet; the system's umask holds, too
    * @throws TrainingError FACELLM_RUN_WRITE, FACELLM_RUN_INVALID if a line is not a JSON object
    */
-  static async open(path: string, read: ReadLine): Promise<JournalFile> {
-    const file = await AppendFile.open(path);
+  static async open(path: string, read: ReadLine, mode?: number): Promise<JournalFile> {
+    const file = await AppendFile.open(path, { mode });
     try {
       const bytesAt = (start: number, length: number): Promise<Buffer> => file.read(start, length);
       file.cut(await readWholeLines(path, bytesAt, read));

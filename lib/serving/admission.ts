@@ -13,6 +13,8 @@ export class Admission {
   readonly bodies: BytesInFlight;
   /** Bytes of decoded pictures. */
   readonly decoded: Room;
+  /** Of batches' lines, as much again: they may wait for hours with what they took. */
+  readonly decodedBehind: Room;
   readonly queue: FairQueue;
   readonly rate: WorkRate = new WorkRate();
   readonly #limits: ServerLimits;
@@ -27,6 +29,7 @@ export class Admission {
     this.#rows = rows;
     this.bodies = new BytesInFlight(limits.bodyBytesInFlight);
     this.decoded = new Room(limits.decodedBytes);
+    this.decodedBehind = new Room(limits.decodedBytes);
     this.queue = new FairQueue(rows);
   }
 

@@ -10,6 +10,7 @@ import { createError } from '../errors.js';
 import {
   AtomicFile,
   isJsonObject,
+  type JournalEntry,
   type JsonObject,
   JournalFile,
   type JournalLine,
@@ -37,6 +38,8 @@ export interface BatchRunOptions {
   readonly journal: string;
   /** What answers follow from besides the input; a journal begun with others is refused. @default nothing is held against it */
   readonly settings?: Readonly<Record<string, unknown>> | undefined;
+  /** Of the journal and of results. @default as the process's files are */
+  readonly mode?: number | undefined;
   /** Asks lines again that failed. @default false */
   readonly retryFailed?: boolean | undefined;
   /** Lines under way at a time. */
@@ -78,7 +81,7 @@ export class BatchAnswers {
 
 type JournalOptions = Pick<
   BatchRunOptions,
-  'journal' | 'input' | 'lines' | 'settings' | 'retryFailed'
+  'journal' | 'input' | 'lines' | 'settings' | 'mode' | 'retryFailed'
 >;
 
 /** @param options with `retryFailed` failures are forgotten */
@@ -87,6 +90,7 @@ async function openJournal({
   input,
   lines,
   settings = {},
+  mode,
   retryFailed = false,
 }: JournalOptions): Promise<{
   readonly journal: JournalFile;
@@ -94,14 +98,15 @@ async function openJournal({
 }> {
   const answers = new BatchAnswers(lines.length);
   let header: JsonObject | undefined;
-  const journal = await JournalFile.open(path, (entry, place) => {
+  const read = (entry: JournalEntry, place: JournalLine): void => {
     if (entry['type'] === 'batch') header = entry;
     const { custom_id: id, response } = entry;
     if (typeof id === 'string' && isJsonObject(response)) {
       const status = Number(response['status_code']);
       if (!retryFailed || status < 300) answers.add(id, status, place);
     }
-  });
+  };
+  const journal = await JournalFile.open(path, read, mode);
   const hash = await sha256OfFile(input, (cause) =>
     createError('FACELLM_DATA_NOT_FOUND', `${input} cannot be read; it was there a moment ago`, {
       cause,
@@ -176,8 +181,9 @@ export async function writeResults(
   output: string,
   errors: string,
 ): Promise<BatchCounts> {
+  const { mode } = options;
   const { journal, answers } = await openJournal(options);
-  const files = [await AtomicFile.open(output), await AtomicFile.open(errors)] as const;
+  const files = [await AtomicFile.open(output, mode), await AtomicFile.open(errors, mode)] as const;
   try {
     for (const { customId } of options.lines) {
       const place = answers.get(customId);

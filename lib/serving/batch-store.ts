@@ -3,14 +3,16 @@
  * is not there. Names on disk are ids of ours, never anything that a client sent.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { createError } from '../errors.js';
 import {
   isJsonObject,
   lockFolder,
   parseJson,
   readOptionalText,
+  removeTemporaries,
   writeFileAtomic,
 } from '../files/index.js';
 import { ApiError } from './api-error.js';
@@ -80,6 +82,9 @@ const CODES = { unreadable: 'FACELLM_RUN_INVALID', invalid: 'FACELLM_RUN_INVALID
 const RECORD = /^((?:file-|batch_)[0-9a-f]{32})\.json$/;
 /** For the owner of the process alone. */
 const PRIVATE = 0o700;
+export const PRIVATE_FILE = 0o600;
+/** Of an id: its content, its journal, and either while it is made. */
+const CONTENT = /^((?:file-|batch_)[0-9a-f]{32})(?:\.answers)?\.jsonl(?:\.new)?$/;
 
 function notFound(what: string): ApiError {
   return new ApiError(404, 'not_found', `there is no such ${what}, or it is another key's`);
@@ -92,6 +97,10 @@ export class BatchStore {
   readonly #files = new Map<string, StoredFile>();
   readonly #batches = new Map<string, StoredBatch>();
 
+  /** Bytes of files that are being written. */
+  #arriving = 0;
+  #lastWrite: Promise<void> = Promise.resolve();
+
   private constructor(folder: string, unlock: () => Promise<void>, mostBytes: number) {
     this.#folder = folder;
     this.#unlock = unlock;
@@ -100,22 +109,44 @@ export class BatchStore {
 
   /**
    * @param mostBytes of all files together
-   * @throws TrainingError FACELLM_RUN_INVALID while another process holds the folder, FACELLM_RUN_WRITE
+   * @throws TrainingError FACELLM_RUN_INVALID while another process holds the folder or others may read it,
+   *   FACELLM_RUN_WRITE
    */
   static async open(folder: string, mostBytes: number): Promise<BatchStore> {
     await mkdir(folder, { recursive: true, mode: PRIVATE });
+    await refuseOpen(folder);
     const store = new BatchStore(folder, await lockFolder(folder), mostBytes);
-    for (const name of await readdir(folder)) {
+    try {
+      await store.#read();
+      return store;
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  async #read(): Promise<void> {
+    const folder = this.#folder;
+    const names = await readdir(folder);
+    for (const name of names) {
       const id = RECORD.exec(name)?.[1];
       if (id === undefined) continue;
       const text = (await readOptionalText(join(folder, name), CODES)) ?? '';
       const json = parseJson(text);
       if (!json.isValid || !isJsonObject(json.value)) continue;
-      if (id.startsWith('file-')) store.#files.set(id, json.value as unknown as StoredFile);
-      else store.#batches.set(id, json.value as unknown as StoredBatch);
+      if (id.startsWith('file-')) this.#files.set(id, json.value as unknown as StoredFile);
+      else this.#batches.set(id, json.value as unknown as StoredBatch);
     }
-    await store.purge();
-    return store;
+    const records = new Set(names.map((name) => RECORD.exec(name)?.[1]));
+    // Of whoever was killed while it came or went: nobody's.
+    for (const name of names) {
+      const id = CONTENT.exec(name)?.[1];
+      if (id !== undefined && (!records.has(id) || name.endsWith('.new'))) {
+        await rm(join(folder, name), { force: true });
+      }
+    }
+    await removeTemporaries(folder);
+    await this.purge();
   }
 
   close(): Promise<void> {
@@ -164,13 +195,18 @@ export class BatchStore {
 
   /** @throws ApiError 400 where the folder is full */
   async addFile(file: StoredFile, content: Uint8Array): Promise<void> {
-    const held = [...this.#files.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    const held = [...this.#files.values()].reduce((sum, { bytes }) => sum + bytes, this.#arriving);
     if (held + content.length > this.#mostBytes) {
       const message = `file: all files together may have ${this.#mostBytes} bytes; delete some`;
       throw new ApiError(400, 'storage_full', message, { param: 'file' });
     }
-    await writeFile(this.pathOf(file.id), content, { mode: 0o600 });
-    await this.keepFile(file);
+    this.#arriving += content.length;
+    try {
+      await writeFileAtomic(this.pathOf(file.id), content, PRIVATE_FILE);
+      await this.keepFile(file);
+    } finally {
+      this.#arriving -= content.length;
+    }
   }
 
   /** Of a file whose content is there. */
@@ -210,9 +246,26 @@ export class BatchStore {
     }
   }
 
+  /** One after the other: of two of one record the later stays. */
   #write(id: string, record: object): Promise<void> {
-    return writeFileAtomic(join(this.#folder, `${id}.json`), `${JSON.stringify(record)}\n`);
+    const path = join(this.#folder, `${id}.json`);
+    const written = this.#lastWrite.then(() =>
+      writeFileAtomic(path, `${JSON.stringify(record)}\n`, PRIVATE_FILE),
+    );
+    this.#lastWrite = written.catch(() => undefined);
+    return written;
   }
+}
+
+/** @throws TrainingError FACELLM_RUN_INVALID of a folder that others may read: people's pictures lie there */
+async function refuseOpen(folder: string): Promise<void> {
+  const { mode } = await stat(folder);
+  if (process.platform === 'win32' || (mode & 0o077) === 0) return;
+  const shown = (mode & 0o777).toString(8);
+  throw createError(
+    'FACELLM_RUN_INVALID',
+    `${folder} may be read by others (mode ${shown}); chmod 700 it, or name a folder that is not there yet`,
+  );
 }
 
 function newestFirst<

@@ -1,6 +1,7 @@
 /** The batches of a server: one after the other, behind everybody who waits, over restarts. */
 import { rename, rm } from 'node:fs/promises';
 
+import { FaceLlmError } from '../errors.js';
 import { ApiError, isFatal, shuttingDown } from './api-error.js';
 import { readBatchLines } from './batch-lines.js';
 import { runBatch, writeResults } from './batch-run.js';
@@ -10,6 +11,7 @@ import {
   isOver,
   KEPT_SECONDS,
   newId,
+  PRIVATE_FILE,
   seconds,
   type StoredBatch,
 } from './batch-store.js';
@@ -19,6 +21,8 @@ import type { EngineState } from './state.js';
 
 /** As OpenAI's. */
 const MOST_LINES = 50_000;
+/** What has expired is there for so long at most. */
+const PURGE_MS = 3600_000;
 
 export interface BatchesOptions {
   readonly store: BatchStore;
@@ -31,6 +35,20 @@ export interface BatchesOptions {
   readonly onEnd: (facts: RequestFacts, status: number, code?: string) => void;
 }
 
+type End = 'completed' | 'cancelled' | 'expired' | 'failed';
+
+/** A full disk, say: no batch's fault, and no reason to give up what is answered. */
+const isOfTheFolder = (error: unknown): boolean =>
+  error instanceof FaceLlmError && error.code === 'FACELLM_RUN_WRITE';
+
+function faultOf(error: unknown): StoredBatch['errors'] {
+  const message = error instanceof ApiError ? error.message : 'a fault of the server';
+  return {
+    object: 'list',
+    data: [{ code: 'internal_error', message, line: null, param: null }],
+  };
+}
+
 class Cancelled extends Error {}
 class Expired extends Error {}
 
@@ -41,10 +59,14 @@ export class Batches implements BatchQueue {
   /** Of the batch that runs. */
   #current: { readonly id: string; readonly abort: AbortController } | undefined;
   #work: Promise<void> | undefined;
+  readonly #purging: NodeJS.Timeout;
 
   constructor(options: BatchesOptions) {
     this.#options = options;
     this.store = options.store;
+    // What cannot be deleted now is tried again.
+    const purge = (): void => void this.store.purge().catch(() => undefined);
+    this.#purging = setInterval(purge, PURGE_MS).unref();
     this.wake();
   }
 
@@ -75,6 +97,7 @@ export class Batches implements BatchQueue {
 
   /** What is under way goes on when the server is started again. */
   async close(): Promise<void> {
+    clearInterval(this.#purging);
     this.#ending.abort(shuttingDown());
     this.#current?.abort.abort(shuttingDown());
     await this.#work;
@@ -108,13 +131,10 @@ export class Batches implements BatchQueue {
         this.#options.onFatal(error);
         return;
       }
-      const message = error instanceof ApiError ? error.message : 'a fault of the server';
+      if (isOfTheFolder(error)) throw error;
       batch.status = 'failed';
       batch.failed_at = seconds();
-      batch.errors = {
-        object: 'list',
-        data: [{ code: 'internal_error', message, line: null, param: null }],
-      };
+      batch.errors = faultOf(error);
       await this.store.saveBatch(batch);
     } finally {
       clearTimeout(timer);
@@ -135,9 +155,8 @@ export class Batches implements BatchQueue {
       return;
     }
     const journal = store.journalOf(batch.id);
-    const parts = { input, lines, journal };
-    let end: 'completed' | 'cancelled' | 'expired' =
-      batch.status === 'cancelling' ? 'cancelled' : 'completed';
+    const parts = { input, lines, journal, mode: PRIVATE_FILE };
+    let end: End = batch.status === 'cancelling' ? 'cancelled' : 'completed';
     if (end === 'completed') {
       batch.status = 'in_progress';
       batch.in_progress_at ??= seconds();
@@ -151,7 +170,11 @@ export class Batches implements BatchQueue {
       } catch (error) {
         if (signal.reason instanceof Cancelled) end = 'cancelled';
         else if (signal.reason instanceof Expired) end = 'expired';
-        else throw error;
+        else if (this.#ending.signal.aborted || isFatal(error) || isOfTheFolder(error)) throw error;
+        else {
+          end = 'failed';
+          batch.errors = faultOf(error);
+        }
       }
     }
     await this.#finish(batch, parts, end);
@@ -160,7 +183,7 @@ export class Batches implements BatchQueue {
   async #finish(
     batch: StoredBatch,
     parts: Parameters<typeof writeResults>[0],
-    end: 'completed' | 'cancelled' | 'expired',
+    end: End,
   ): Promise<void> {
     const { store } = this;
     if (end === 'completed') batch.status = 'finalizing';

@@ -65,11 +65,9 @@ export class FairQueue {
    * @throws the signal's reason
    */
   async enter(request: QueuedRequest): Promise<() => void> {
-    const { signal, caller, rows } = request;
+    const { signal, rows } = request;
     signal.throwIfAborted();
-    const account = this.#served.get(caller) ?? { cost: this.#level, requests: 0 };
-    account.requests++;
-    this.#served.set(caller, account);
+    if (request.isBackground !== true) this.#count(request);
     try {
       await new Promise<void>((resolve, reject) => {
         const leave = (): void => {
@@ -89,7 +87,7 @@ export class FairQueue {
         this.#next();
       });
     } catch (error) {
-      this.#forget(caller);
+      this.#forget(request);
       throw error;
     }
     let isIn = true;
@@ -97,12 +95,19 @@ export class FairQueue {
       if (!isIn) return;
       isIn = false;
       this.#rows -= rows;
-      this.#forget(caller);
+      this.#forget(request);
       this.#next();
     };
   }
 
-  #forget(caller: string): void {
+  #count({ caller }: QueuedRequest): void {
+    const account = this.#served.get(caller) ?? { cost: this.#level, requests: 0 };
+    account.requests++;
+    this.#served.set(caller, account);
+  }
+
+  #forget({ caller, isBackground }: QueuedRequest): void {
+    if (isBackground === true) return;
     const account = this.#served.get(caller);
     if (account !== undefined && --account.requests === 0) this.#served.delete(caller);
   }
@@ -115,7 +120,7 @@ export class FairQueue {
       if (waiter === undefined || fits !== true) return;
       this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
       const account = this.#served.get(waiter.caller);
-      if (account !== undefined) {
+      if (account !== undefined && waiter.isBackground !== true) {
         this.#level = account.cost;
         account.cost += waiter.cost;
       }

@@ -138,7 +138,7 @@ export class Metrics {
       () => [
         [{ kind: 'weights' }, sources.model.parameterBytes],
         [{ kind: 'kv' }, ofStats((s) => s.totalBlocks * s.blockBytes)()],
-        [{ kind: 'decode' }, admission.decoded.taken],
+        [{ kind: 'decode' }, admission.decoded.taken + admission.decodedBehind.taken],
       ],
       ['kind'],
     );

@@ -188,14 +188,16 @@ export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
  * @throws ApiError of the first that cannot be taken
  */
 export async function takePictures(
-  { exchange, signal }: Work,
+  { exchange, signal, isBackground = false }: Work,
   given: readonly PictureField[],
 ): Promise<{ readonly images: readonly Uint8Array[]; readonly giveMemory: () => void }> {
   const { state, facts } = exchange;
   const pictures = await Promise.all(given.map((one) => takePicture(one, state.policy)));
   facts.imageBytes = pictures.reduce((sum, { bytes }) => sum + bytes.length, 0);
   const memory = pictures.reduce((sum, { decodedBytes }) => sum + decodedBytes, 0);
-  const giveMemory = memory > 0 ? await state.admission.decoded.take(memory, signal) : () => {};
+  const { decoded, decodedBehind } = state.admission;
+  const room = isBackground ? decodedBehind : decoded;
+  const giveMemory = memory > 0 ? await room.take(memory, signal) : () => {};
   return { images: pictures.map(({ bytes }) => bytes), giveMemory };
 }
 

@@ -1,12 +1,25 @@
 /** `/v1/files` and `/v1/batches` by the openai SDK: a whole batch, a restart in its middle, cancelling, expiry, strangers, limits. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { mock } from 'node:test';
 
 import OpenAI, { toFile } from 'openai';
 
 import type { FaceLlm } from '../../lib/index.js';
+import { BatchStore, type StoredFile } from '../../lib/serving/batch-store.js';
 import { createKey, type RunningServer, type ServeOptions } from '../../lib/serving/index.js';
 import { errorOf, loadTiny, post, request, serveTiny, until } from '../support/server.js';
 
@@ -234,6 +247,111 @@ describe('serving: batches', () => {
       max_tokens: 1,
     });
     assert.equal(reply.status, 200);
+  });
+
+  it('a journal that cannot be written gives up nothing: the next start goes on with it', async () => {
+    let id: string;
+    {
+      await using server = await start({ limits: { drainTimeout: 1 } });
+      const client = clientOf(server);
+      id = (await begin(client, LINES)).id;
+      await until(
+        async () => ((await client.batches.retrieve(id)).request_counts?.completed ?? 0) > 2,
+      );
+    }
+    const journal = join(folder, `${id}.answers.jsonl`);
+    renameSync(journal, `${journal}.away`);
+    mkdirSync(journal);
+    {
+      const lines: string[] = [];
+      await using server = await start({ onLog: (text) => lines.push(text) });
+      const client = clientOf(server);
+      await until(
+        async () =>
+          lines.some((text) => text.includes('"batches":"halted","code":"FACELLM_RUN_WRITE"')) ||
+          (await client.batches.retrieve(id)).status === 'failed',
+      );
+      assert.equal((await client.batches.retrieve(id)).status, 'in_progress');
+    }
+    rmSync(journal, { recursive: true });
+    renameSync(`${journal}.away`, journal);
+    await using server = await start();
+    const done = await ended(clientOf(server), id);
+    assert.deepEqual([done.status, done.request_counts?.completed], ['completed', LINES.length]);
+  });
+
+  it('keeps what people sent from others: modes of folder and files', async () => {
+    const modes = () =>
+      readdirSync(folder)
+        .filter((name) => name.endsWith('.json') || name.endsWith('.jsonl'))
+        .map((name) => [name, statSync(join(folder, name)).mode & 0o077]);
+    {
+      await using server = await start({ limits: { drainTimeout: 1 } });
+      const client = clientOf(server);
+      const { id } = await begin(client, LINES);
+      await until(() => existsSync(join(folder, `${id}.answers.jsonl`)));
+      assert.ok(modes().every(([, mode]) => mode === 0));
+      const short = await begin(client, [line('a')]);
+      await client.batches.cancel(id);
+      await ended(client, short.id);
+    }
+    assert.ok(modes().length >= 6);
+    assert.deepEqual(
+      modes().filter(([, mode]) => mode !== 0),
+      [],
+    );
+    chmodSync(folder, 0o755);
+    await assert.rejects(start(), { code: 'FACELLM_RUN_INVALID', message: /mode 755.*chmod 700/ });
+  });
+
+  it('content without a record goes at the start, what expires within the hour', async () => {
+    const none = '0'.repeat(32);
+    const strays = [
+      `file-${none}.jsonl`,
+      `file-${none}.jsonl.new`,
+      `batch_${none}.answers.jsonl`,
+      '.file-1.json.0123456789ab.tmp',
+    ];
+    for (const name of strays) writeFileSync(join(folder, name), 'x');
+    writeFileSync(join(folder, 'mine.jsonl'), 'x');
+    mock.timers.enable({ apis: ['setInterval'] });
+    try {
+      await using server = await start();
+      assert.deepEqual(
+        readdirSync(folder).filter((name) => name.includes('json')),
+        ['mine.jsonl'],
+      );
+      const client = clientOf(server);
+      const { id } = await upload(client, [line('a')]);
+      const past = Date.now() + 31 * 24 * 3600_000;
+      const date = mock.method(Date, 'now', () => past);
+      mock.timers.tick(3600_000);
+      await until(() => !existsSync(join(folder, `${id}.jsonl`)));
+      date.mock.restore();
+    } finally {
+      mock.timers.reset();
+    }
+  });
+
+  it('two uploads at once share the bound; of two saves at once the later stays', async () => {
+    const store = await BatchStore.open(folder, 1000);
+    const file = (id: string): StoredFile => ({
+      ...{ id: `file-${id.repeat(32)}`, owner: '', bytes: 600, created_at: 1 },
+      ...{ expires_at: 1e12, filename: 'x', purpose: 'batch' as const },
+    });
+    const content = Buffer.alloc(600);
+    const both = await Promise.allSettled(['a', 'b'].map((id) => store.addFile(file(id), content)));
+    assert.deepEqual(
+      both.map(({ status }) => status),
+      ['fulfilled', 'rejected'],
+    );
+    const batch = { id: `batch_${'a'.repeat(32)}`, status: 'in_progress', owner: '' };
+    const large = { ...batch, metadata: { x: 'x'.repeat(2 ** 24) } };
+    const last = { ...batch, status: 'completed' };
+    await Promise.all([large, last].map((one) => store.saveBatch(one as never)));
+    const kept = JSON.parse(readFileSync(join(folder, `${batch.id}.json`), 'utf8')) as object;
+    assert.deepEqual(kept, last);
+    await store.close();
   });
 
   it('lets everybody else go first', async () => {

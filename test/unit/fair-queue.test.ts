@@ -1,7 +1,13 @@
 /** The queue before the engine: callers in turn, nobody for ever, batches behind everybody. */
 import assert from 'node:assert/strict';
 
+import { Admission } from '../../lib/serving/admission.js';
 import { FairQueue, type QueuedRequest } from '../../lib/serving/fair-queue.js';
+import { DEFAULT_LIMITS, policyOf } from '../../lib/serving/options.js';
+import { RequestFacts } from '../../lib/serving/request-facts.js';
+import type { EngineState } from '../../lib/serving/state.js';
+import { takePictures, type Work } from '../../lib/serving/work.js';
+import { PHOTO } from '../support/server.js';
 
 interface Entry {
   readonly name: string;
@@ -64,6 +70,48 @@ describe('fair queue', () => {
     assert.deepEqual([queue.waiting, queue.waitingCost], [2, 20]);
     const names = await order();
     assert.deepEqual(names, ['running', 'question 1', 'question 2', 'batch 2', 'batch 1']);
+  });
+
+  it("a batch's lines cost its caller nothing, nor whoever comes later", async () => {
+    ask('a batch', { isBackground: true, caller: 'a', cost: 1000 });
+    ask('b0', { caller: 'b' });
+    ask('b1', { caller: 'b' });
+    ask('c0', { caller: 'c' });
+    ask('a0', { caller: 'a' });
+    ask('a1', { caller: 'a' });
+    assert.deepEqual(await order(), ['a batch', 'b0', 'c0', 'a0', 'b1', 'a1']);
+  });
+
+  it('a batch that waits keeps no place for its caller', async () => {
+    ask('b0', { caller: 'b' });
+    ask('a batch', { isBackground: true, caller: 'a' });
+    for (let i = 1; i < 4; i++) ask(`b${i}`, { caller: 'b' });
+    for (let at = 0; at < 3; at++) {
+      await settled();
+      admitted[at]?.leave();
+    }
+    ask('a0', { caller: 'a' });
+    ask('a1', { caller: 'a' });
+    ask('c0', { caller: 'c' });
+    await settled();
+    const names = await order();
+    assert.ok(names.indexOf('c0') < names.indexOf('a1'), names.join());
+  });
+
+  it("pictures of batches that wait take nobody's room", async () => {
+    const admission = new Admission({ ...DEFAULT_LIMITS, decodedBytes: 1 }, 1);
+    const state = { policy: policyOf({}), admission } as EngineState;
+    const picture = { picture: { bytes: PHOTO }, param: 'images[0]' };
+    const take = (isBackground: boolean) => {
+      const exchange = { state, facts: new RequestFacts('', '') } as unknown as Work['exchange'];
+      const signal = AbortSignal.timeout(5000);
+      const work = { exchange, isBackground, signal, parsed: {} as never, stop: () => undefined };
+      return takePictures(work, [picture]);
+    };
+    await take(true);
+    const { giveMemory } = await take(false);
+    giveMemory();
+    assert.deepEqual([admission.decoded.taken, admission.decodedBehind.taken], [0, 1]);
   });
 
   it('who leaves while waiting is gone, and keeps no place', async () => {
