@@ -11,7 +11,7 @@ import { type Console, table } from './output.js';
 
 export interface CalibrateFlags extends Omit<
   EvaluateFlags,
-  'tuned' | 'reading' | 'maxNewTokens' | 'onFailure' | 'setting' | 'pairs'
+  'tuned' | 'reading' | 'onFailure' | 'setting' | 'pairs'
 > {
   readonly schema?: string;
   readonly question?: string;
@@ -22,11 +22,14 @@ export interface CalibrateFlags extends Omit<
 async function schemaOf({
   schema: path,
   question,
+  maxNewTokens,
 }: CalibrateFlags): Promise<CalibratedSchema | undefined> {
-  if (path === undefined && question === undefined) return undefined;
+  if ((path ?? question ?? maxNewTokens) === undefined) return undefined;
   if (path === undefined || question === undefined) {
     throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the flags are wrong', {
-      details: ['--schema and --question belong together: give both, or neither'],
+      details: [
+        '--schema and --question belong together: give both, or neither; --max-new-tokens is of theirs',
+      ],
     });
   }
   const { text } = await readDataText(path, (code) => `${path} cannot be read (${code})`);
@@ -34,7 +37,7 @@ async function schemaOf({
   if (!parsed.isValid) {
     throw createError('FACELLM_DATA_INVALID', `${path} ${jsonFault(text, parsed.reason)}`);
   }
-  if (isJsonObject(parsed.value)) return { question, schema: parsed.value };
+  if (isJsonObject(parsed.value)) return { question, schema: parsed.value, maxNewTokens };
   throw createError('FACELLM_DATA_INVALID', `${path} is no JSON schema: expected an object`);
 }
 

@@ -53,6 +53,7 @@ export function addCalibrateOptions(command: Command): Command {
       'JSON schema whose fields are calibrated, for extract; needs --question',
     )
     .option('--question <text>', 'what is asked with the schema')
+    .option('--max-new-tokens <n>', 'of an object of the schema (default: 500)', wholeNumber(1))
     .option(
       '--folds <n>',
       'parts that are scaled by what the others fit (default: 5)',

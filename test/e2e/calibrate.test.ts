@@ -1,7 +1,7 @@
 /** `facellm calibrate` on labelled pictures, whole, stopped and refused; its file in choose, extract, annotate and the server. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
@@ -201,6 +201,19 @@ describe('calibrate', () => {
       async () => calibrate(wrong),
       /gender: expected an enum of \["Male","Female"\]/,
     );
+    const cut = faces.output('cut');
+    const short = { ...extract, maxNewTokens: 2 };
+    await assert.rejects(async () => calibrate({ ...options, output: cut, extract: short }), {
+      code: 'FACELLM_CALIBRATION_INVALID',
+      message: /gender: 0 labelled answers/,
+    });
+    // 64 is what an evaluation records of its own replies.
+    for (const maxNewTokens of [undefined, 64]) {
+      const again = { ...options, output: cut, extract: { ...extract, maxNewTokens } };
+      await assert.rejects(async () => calibrate(again), /maxNewTokens/);
+    }
+    const [journal = ''] = readdirSync(cut).filter((name) => name.endsWith('.jsonl'));
+    assert.match(readFileSync(join(cut, journal), 'utf8'), /give it more \(maxNewTokens/);
     await using server = await serveTiny(model, { calibration: [calibration] });
     const body = { images: [dataUrl(readFileSync(photo()), 'jpeg')], ...extract, tiles: 'off' };
     const reply = await post(server, '/v1/extract', body);
@@ -303,5 +316,11 @@ describe('calibrate', () => {
     );
     assert.equal(half.status, 2);
     assert.match(half.stderr, /--schema and --question belong together/);
+    const most = facellm(
+      ...['calibrate', '--benchmark', 'attributes', '--data', faces.folder, '--output', output],
+      ...[...model, '--max-new-tokens', '9'],
+    );
+    assert.equal(most.status, 2);
+    assert.match(most.stderr, /--max-new-tokens is of theirs/);
   });
 });

@@ -74,6 +74,7 @@ async function calibrateWith(
         ...(extract !== undefined && {
           question: extract.question,
           schema: fieldOf(extract, '').schema,
+          ...(extract.maxNewTokens !== undefined && { maxNewTokens: extract.maxNewTokens }),
         }),
       },
       ...(extract !== undefined && { choose: chooseByField(extract) }),

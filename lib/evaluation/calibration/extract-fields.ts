@@ -58,6 +58,7 @@ export function asFields(benchmark: Benchmark, { question, schema }: CalibratedS
 export function chooseByField({
   question,
   schema,
+  maxNewTokens,
 }: CalibratedSchema): (model: FaceLlm, prompt: PromptOptions) => ModelUnderTest['choose'] {
   return (model, prompt) => {
     const known = new Map<string, Promise<ExtractResult<unknown>>>();
@@ -65,7 +66,9 @@ export function chooseByField({
       const key = JSON.stringify(images);
       let asked = known.get(key);
       if (asked === undefined) {
-        asked = model.extract({ image: images, question, schema, ...prompt, signal });
+        asked = model.extract({
+          ...{ image: images, question, schema, maxNewTokens, ...prompt, signal },
+        });
         known.set(key, asked);
         // Another attempt may meet a mended picture.
         asked.catch(() => known.delete(key));
@@ -79,7 +82,10 @@ export function chooseByField({
         (choice) => all.find(({ value }) => value === choice)?.probability ?? NaN,
       );
       if (probabilities.some(Number.isNaN)) {
-        throw createError('FACELLM_PROMPT_TOO_LONG', 'the object was not whole within its tokens');
+        throw createError(
+          'FACELLM_PROMPT_TOO_LONG',
+          'the object was not whole within its tokens; give it more (maxNewTokens of extract, --max-new-tokens) and another output',
+        );
       }
       return { probabilities, promptHash, promptTokens, imageTokens };
     };

@@ -13,6 +13,8 @@ export interface CalibratedSchema {
   readonly question: string;
   /** As `extract` takes it; each attribute's property an enum of the attribute's answers. */
   readonly schema: ExtractSchema;
+  /** Of a picture's object: one that is longer has no probabilities. @default 500, as of `extract` */
+  readonly maxNewTokens?: number | undefined;
 }
 
 export interface CalibrateOptions extends Omit<Attributes, 'tuned' | 'reading' | 'maxNewTokens'> {
@@ -30,6 +32,7 @@ const ownShape = {
       'a zod type or a JSON schema',
       (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
     ),
+    maxNewTokens: whole(1).optional(),
   }).optional(),
 };
 /** Of an evaluation, and of no calibration. */
