@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 
-import { ApiError } from './api-error.js';
+import { ApiError, ClientGone } from './api-error.js';
 import { BATCH_URLS } from './batch-lines.js';
 import {
   type BatchQueue,
@@ -97,6 +97,10 @@ export async function uploadRoute(exchange: Exchange): Promise<Reply> {
     if (!Number.isSafeInteger(kept) || kept < LEAST_KEPT || kept > KEPT_SECONDS) {
       problems.wrong('expires_after[seconds]', `a whole number of ${LEAST_KEPT}..${KEPT_SECONDS}`);
     }
+    const anchor = form.get('expires_after[anchor]');
+    if (anchor !== null && anchor !== 'created_at') {
+      problems.wrong('expires_after[anchor]', 'created_at');
+    }
     problems.throwIfAny();
     const content = new Uint8Array(await (file as FilePart).arrayBuffer());
     const created = seconds();
@@ -113,18 +117,30 @@ export async function uploadRoute(exchange: Exchange): Promise<Reply> {
   }
 }
 
+/** @throws ApiError 400 of a query with other names than `known` */
+function queryOf({ incoming }: Exchange, known: readonly string[]): URLSearchParams {
+  const query = new URLSearchParams((incoming.url ?? '').split('?')[1] ?? '');
+  const other = [...query.keys()].find((name) => !known.includes(name))?.slice(0, 64);
+  if (other === undefined) return query;
+  throw new ApiError(400, 'unknown_parameter', `there are ${known.join(', ')}, and no ${other}`, {
+    param: other,
+  });
+}
+
+/** @throws ApiError 400 */
 function listed<T extends { readonly id: string }>(
   all: readonly T[],
-  { incoming }: Exchange,
+  query: URLSearchParams,
   reply: (one: T) => object,
 ): object {
-  const query = new URLSearchParams((incoming.url ?? '').split('?')[1] ?? '');
-  const limit = Math.min(
-    MOST_LISTED,
-    Math.max(1, Math.floor(Number(query.get('limit') ?? 20)) || 20),
-  );
+  const problems = new Problems();
+  const given = Number(query.get('limit') ?? 20);
+  if (!Number.isSafeInteger(given) || given < 1) problems.wrong('limit', 'a whole number from 1');
+  const limit = Math.min(MOST_LISTED, given);
   const after = query.get('after');
   const from = after === null ? 0 : all.findIndex(({ id }) => id === after) + 1;
+  if (after !== null && from === 0) problems.wrong('after', 'an id that is in the list');
+  problems.throwIfAny();
   const some = all.slice(from, from + limit);
   return {
     object: 'list',
@@ -135,22 +151,37 @@ function listed<T extends { readonly id: string }>(
   };
 }
 
-export const filesRoute = (exchange: Exchange): Reply =>
-  listed(batchesOf(exchange).store.filesOf(exchange.caller.name), exchange, fileReply);
+export function filesRoute(exchange: Exchange): Reply {
+  const { store } = batchesOf(exchange);
+  const query = queryOf(exchange, ['limit', 'after', 'order', 'purpose']);
+  const [order, purpose] = [query.get('order') ?? 'desc', query.get('purpose')];
+  const problems = new Problems();
+  if (order !== 'asc' && order !== 'desc') problems.wrong('order', 'asc or desc');
+  problems.throwIfAny();
+  const files = store
+    .filesOf(exchange.caller.name)
+    .filter((file) => purpose === null || file.purpose === purpose);
+  return listed(order === 'asc' ? files.toReversed() : files, query, fileReply);
+}
 
 export const fileRoute = (exchange: Exchange, id: string): Reply =>
   fileReply(batchesOf(exchange).store.file(id, exchange.caller.name));
 
 export async function fileContentRoute(exchange: Exchange, id: string): Promise<Reply> {
   const { store } = batchesOf(exchange);
-  const { outgoing, headers, caller } = exchange;
+  const { state, outgoing, headers, caller } = exchange;
   const { bytes } = store.file(id, caller.name);
   outgoing.writeHead(200, {
     ...headers,
     'content-type': 'application/octet-stream',
     'content-length': String(bytes),
   });
-  await pipeline(createReadStream(store.pathOf(id)), outgoing);
+  outgoing.setTimeout(state.policy.limits.stallTimeout, () => outgoing.destroy());
+  await pipeline(createReadStream(store.pathOf(id)), outgoing).catch((error: unknown) => {
+    const { code } = error as { readonly code?: unknown };
+    if (code !== 'ERR_STREAM_PREMATURE_CLOSE' && code !== 'ECONNRESET') throw error;
+    throw new ClientGone('the reader of the file went away, or takes nothing');
+  });
   return undefined;
 }
 
@@ -222,8 +253,10 @@ export function createBatchRoute(exchange: Exchange): Promise<Reply> {
   });
 }
 
-export const batchesRoute = (exchange: Exchange): Reply =>
-  listed(batchesOf(exchange).store.batchesOf(exchange.caller.name), exchange, batchReply);
+export function batchesRoute(exchange: Exchange): Reply {
+  const all = batchesOf(exchange).store.batchesOf(exchange.caller.name);
+  return listed(all, queryOf(exchange, ['limit', 'after']), batchReply);
+}
 
 export const batchRoute = (exchange: Exchange, id: string): Reply =>
   batchReply(batchesOf(exchange).store.batch(id, exchange.caller.name));

@@ -163,11 +163,14 @@ function readPart(part: unknown, param: string, problems: Problems): readonly ob
 function renamed(error: ApiError, lead: number): ApiError {
   const words = (text: string): string =>
     text
-      .replace(/messages\[(\d+)\]/g, (_, i: string) => `input[${Number(i) - lead}]`)
+      .replace(/messages\[(\d+)\](\.content)?/g, (_, i: string, content = '') =>
+        Number(i) < lead ? 'instructions' : `input[${Number(i) - lead}]${content}`,
+      )
       .replaceAll('image_url.url', 'image_url')
       .replace(/\bmessages\b/g, 'input')
       .replaceAll('max_completion_tokens', 'max_output_tokens')
-      .replaceAll('response_format.json_schema', 'text.format');
+      .replaceAll('response_format.json_schema', 'text.format')
+      .replaceAll('response_format', 'text.format');
   const param = error.param === undefined ? undefined : words(error.param);
   const { status, code, headers, cause } = error;
   return new ApiError(status, code, words(error.message), { param, headers, cause });

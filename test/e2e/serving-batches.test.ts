@@ -12,6 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mock } from 'node:test';
@@ -352,6 +353,67 @@ describe('serving: batches', () => {
     const kept = JSON.parse(readFileSync(join(folder, `${batch.id}.json`), 'utf8')) as object;
     assert.deepEqual(kept, last);
     await store.close();
+  });
+
+  it('lists as asked, and refuses what it does not know', async () => {
+    await using server = await start();
+    const client = clientOf(server);
+    const first = await begin(client, [line('a')]);
+    await ended(client, first.id);
+    const list = async (query: string) => {
+      const reply = await request(`${server.url}/v1/files?${query}`);
+      assert.equal(reply.status, 200, reply.text);
+      return (reply.json['data'] as { id: string }[]).map(({ id }) => id);
+    };
+    const down = await list('order=desc');
+    assert.equal(down.length, 2);
+    assert.deepEqual(await list('order=asc'), down.toReversed());
+    assert.deepEqual(await list('purpose=batch'), [first.input_file_id]);
+    assert.deepEqual(await list(`after=${down[0]}&limit=1`), down.slice(1));
+    for (const [path, param] of [
+      ['files?color=red', 'color'],
+      ['batches?order=asc', 'order'],
+      ['files?order=up', 'order'],
+      ['files?limit=x', 'limit'],
+      ['batches?limit=0', 'limit'],
+      ['files?after=file-gone', 'after'],
+      ['batches?after=', 'after'],
+    ] as const) {
+      const reply = await request(`${server.url}/v1/${path}`);
+      assert.deepEqual([reply.status, errorOf(reply)['param']], [400, param], path);
+    }
+    await assert.rejects(
+      client.files.create({
+        purpose: 'batch',
+        file: await toFile(Buffer.from('{}'), 'x'),
+        expires_after: { anchor: 'tomorrow' as 'created_at', seconds: 3600 },
+      }),
+      { status: 400, param: 'expires_after[anchor]' },
+    );
+  });
+
+  it('cuts off whoever takes nothing of a file, and logs whoever leaves as gone', async () => {
+    const id = `file-${'a'.repeat(32)}`;
+    const bytes = 2 ** 26;
+    const record = { id, owner: '', bytes, created_at: 1, expires_at: 1e12, filename: 'x' };
+    writeFileSync(join(folder, `${id}.json`), JSON.stringify({ ...record, purpose: 'batch' }));
+    writeFileSync(join(folder, `${id}.jsonl`), Buffer.alloc(bytes));
+    const logged: string[] = [];
+    await using server = await start({
+      limits: { stallTimeout: 200 },
+      onLog: (text) => logged.push(text),
+    });
+    const gone = () => logged.filter((text) => text.includes('"status":499')).length;
+    const url = `${server.url}/v1/files/${id}/content`;
+    const leaving = get(url, (response) => response.once('data', () => leaving.destroy()));
+    leaving.on('error', () => undefined);
+    await until(() => logged.length === 1);
+    assert.equal(gone(), 1, logged.join(''));
+    const stalling = get(url, (response) => response.pause());
+    stalling.on('error', () => undefined);
+    await until(() => logged.length === 2);
+    assert.equal(gone(), 2, logged.join(''));
+    stalling.destroy();
   });
 
   it('lets everybody else go first', async () => {

@@ -6,7 +6,9 @@ import { zodTextFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
 
 import type { FaceLlm } from '../../lib/index.js';
+import { ApiError } from '../../lib/serving/api-error.js';
 import type { RunningServer } from '../../lib/serving/index.js';
+import { convertResponses } from '../../lib/serving/responses-request.js';
 import { dataUrl, errorOf, loadTiny, PHOTO, post, question, serveTiny } from '../support/server.js';
 
 const PATH = '/v1/responses';
@@ -187,6 +189,23 @@ describe('serving: responses', () => {
       assert.deepEqual([errorOf(reply)['code'], errorOf(reply)['param']], [code, param]);
     });
   }
+
+  it("names this protocol's fields where a chat's are at fault", async () => {
+    const reply = await post(server, PATH, { ...text, probabilities: true });
+    assert.match(String(errorOf(reply)['message']), /expected text\.format with/);
+    const body = { ...text, instructions: 'x' };
+    const { rename } = convertResponses({ body, pictures: [] }, false);
+    const named = (param: string) =>
+      rename(new ApiError(400, 'invalid_value', `${param}: wrong`, { param }));
+    for (const [chat, own] of [
+      ['messages[0].content', 'instructions'],
+      ['messages[1].content', 'input[0].content'],
+      ['response_format', 'text.format'],
+      ['response_format.json_schema.schema', 'text.format.schema'],
+    ] as const) {
+      assert.deepEqual([named(chat).param, named(chat).message], [own, `${own}: wrong`]);
+    }
+  });
 
   it('keeps nothing that could be fetched', async () => {
     await assert.rejects(client.responses.retrieve('resp_1'), { status: 404 });
