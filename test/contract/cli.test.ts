@@ -41,7 +41,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--max-new-tokens --batch-size --seed --no-charts --no-deterministic',
   calibrate:
     `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --labels --columns --split --where ` +
-    '--attributes --groups --schema --question --folds --limit --skip-invalid --batch-size --seed --no-charts --no-deterministic',
+    '--attributes --groups --schema --question --max-new-tokens --folds --limit --skip-invalid --batch-size --seed --no-charts --no-deterministic',
   merge: '--model --adapter --download --output --layout --dtype --max-shard-size --json',
   generate:
     '--labels --images --output --teacher --prompts --questions --column --value --where --max-images ' +
