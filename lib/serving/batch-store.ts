@@ -2,7 +2,6 @@
  * Files and batches on disk, below one folder that only one server holds. Each belongs to the key that made it: to others it
  * is not there. Names on disk are ids of ours, never anything that a client sent.
  */
-import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -16,50 +15,7 @@ import {
   writeFileAtomic,
 } from '../files/index.js';
 import { ApiError } from './api-error.js';
-
-/** Times are seconds since 1970, as OpenAI's. */
-export interface StoredFile {
-  readonly id: string;
-  readonly owner: string;
-  readonly bytes: number;
-  readonly created_at: number;
-  readonly expires_at: number;
-  readonly filename: string;
-  readonly purpose: 'batch' | 'batch_output';
-}
-
-export type BatchStatus =
-  | 'validating'
-  | 'in_progress'
-  | 'finalizing'
-  | 'completed'
-  | 'failed'
-  | 'expired'
-  | 'cancelling'
-  | 'cancelled';
-
-export interface StoredBatch {
-  readonly id: string;
-  readonly owner: string;
-  readonly rights: readonly string[];
-  readonly endpoint: string;
-  readonly input_file_id: string;
-  readonly created_at: number;
-  readonly expires_at: number;
-  readonly metadata: Readonly<Record<string, string>> | null;
-  status: BatchStatus;
-  output_file_id: string | null;
-  error_file_id: string | null;
-  errors: { readonly object: 'list'; readonly data: readonly object[] } | null;
-  request_counts: { readonly total: number; readonly completed: number; readonly failed: number };
-  in_progress_at: number | null;
-  finalizing_at: number | null;
-  completed_at: number | null;
-  failed_at: number | null;
-  expired_at: number | null;
-  cancelling_at: number | null;
-  cancelled_at: number | null;
-}
+import { isOver, seconds, type StoredBatch, type StoredFile } from './batch-records.js';
 
 /** What routes ask of the batches that a server works through. */
 export interface BatchQueue {
@@ -69,14 +25,6 @@ export interface BatchQueue {
   /** @throws ApiError 400 of one that is over */
   cancel(batch: StoredBatch): Promise<void>;
 }
-
-/** Of files, where nothing else is asked for. */
-export const KEPT_SECONDS: number = 30 * 24 * 3600;
-
-export const isOver = ({ status }: Pick<StoredBatch, 'status'>): boolean =>
-  ['completed', 'failed', 'expired', 'cancelled'].includes(status);
-export const seconds = (): number => Math.floor(Date.now() / 1000);
-export const newId = (prefix: string): string => `${prefix}${randomUUID().replaceAll('-', '')}`;
 
 const CODES = { unreadable: 'FACELLM_RUN_INVALID', invalid: 'FACELLM_RUN_INVALID' } as const;
 const RECORD = /^((?:file-|batch_)[0-9a-f]{32})\.json$/;

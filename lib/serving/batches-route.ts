@@ -5,13 +5,13 @@ import { pipeline } from 'node:stream/promises';
 import { ApiError, ClientGone } from './api-error.js';
 import { BATCH_URLS } from './batch-lines.js';
 import {
-  type BatchQueue,
   KEPT_SECONDS,
   newId,
   seconds,
   type StoredBatch,
   type StoredFile,
-} from './batch-store.js';
+} from './batch-records.js';
+import type { BatchQueue } from './batch-store.js';
 import type { Exchange, Reply } from './exchange.js';
 import { readBody } from './read-body.js';
 import { Fields, isObject, Problems } from './values.js';

@@ -4,17 +4,9 @@ import { rename, rm } from 'node:fs/promises';
 import { FaceLlmError } from '../errors.js';
 import { ApiError, isFatal, shuttingDown } from './api-error.js';
 import { readBatchLines } from './batch-lines.js';
+import { isOver, KEPT_SECONDS, newId, seconds, type StoredBatch } from './batch-records.js';
 import { runBatch, writeResults } from './batch-run.js';
-import {
-  type BatchQueue,
-  type BatchStore,
-  isOver,
-  KEPT_SECONDS,
-  newId,
-  PRIVATE_FILE,
-  seconds,
-  type StoredBatch,
-} from './batch-store.js';
+import { type BatchQueue, type BatchStore, PRIVATE_FILE } from './batch-store.js';
 import type { Right } from './keys.js';
 import type { RequestFacts } from './request-facts.js';
 import type { EngineState } from './state.js';

@@ -20,7 +20,8 @@ import { mock } from 'node:test';
 import OpenAI, { toFile } from 'openai';
 
 import type { FaceLlm } from '../../lib/index.js';
-import { BatchStore, type StoredFile } from '../../lib/serving/batch-store.js';
+import type { StoredFile } from '../../lib/serving/batch-records.js';
+import { BatchStore } from '../../lib/serving/batch-store.js';
 import { createKey, type RunningServer, type ServeOptions } from '../../lib/serving/index.js';
 import { errorOf, loadTiny, post, request, serveTiny, until } from '../support/server.js';
 
