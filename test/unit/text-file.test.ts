@@ -141,6 +141,7 @@ describe('sources', () => {
     'data/teachers/openai-batches.ts': "a server's answer",
     'checkpoint/tensor-names.ts': 'a safetensors header that was written here',
     'annotate/work-folder.ts': 'lines of a journal of its own, by bytes',
+    'serving/batch-lines.ts': 'lines of an uploaded file, by bytes: each refused for itself',
     'cli/ask.ts': 'a token',
     'structured/string-hole.ts': 'tokens',
     'cli/parity.ts': 'a safetensors header that is shipped',
