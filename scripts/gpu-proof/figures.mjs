@@ -56,6 +56,9 @@ const KERNELS = [
 /** What a product of bf16 may be off by: its inputs' and its own rounding, with room for the middle steps of a gated one. */
 const MOST_ERROR = 0.01;
 
+/** @param {readonly number[]} values an odd number of them */
+const middle = (values) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
+
 /** Single kernels, compiled without libtorch. @type {import('./part.mjs').Part['run']} */
 export async function kernelRows(context, limitS) {
   const { findings, root, models, save } = context;
@@ -88,11 +91,17 @@ export async function kernelRows(context, limitS) {
   );
   const wrong = /** @type {string[]} */ ([]);
   await must(context, [...python(context, 'kernels.py'), library], limitS, {
-    onLine: objects(({ name, ms, beside, besideMs, bytes, error }) => {
-      const ratio = besideMs / ms;
+    onLine: objects(({ name, us, beside, besideUs, bytes, error }) => {
+      // The range of the pairs: seven are too few to draw intervals from.
+      const ratios = us.map(
+        (/** @type {number} */ own, /** @type {number} */ i) => besideUs[i] / own,
+      );
       findings.rows.push({
-        ...{ name, ms, runs: 7, work: { flop: 0, bytes } },
-        beside: { name: beside, ms: besideMs, ratio: { median: ratio, low: ratio, high: ratio } },
+        ...{ name, ms: middle(us) / 1000, runs: us.length, work: { flop: 0, bytes } },
+        beside: {
+          ...{ name: beside, ms: middle(besideUs) / 1000 },
+          ratio: { median: middle(ratios), low: Math.min(...ratios), high: Math.max(...ratios) },
+        },
       });
       if (!(error < MOST_ERROR)) wrong.push(`${name}: off by ${error}`);
       save();

@@ -207,9 +207,15 @@ TEST(FewRows, PlainAndCuda) {
       const auto allowed = bound(truth, bf16, 1.01, magnitude, static_cast<double>(in));
       ASSERT_TRUE(takes_few_rows(x.cuda(), single.cuda(), bias.cuda()));
       expect_as_good(few_rows_product(x.cuda(), single.cuda(), bias.cuda()), at::linear(x, single, bias), truth, allowed, "few rows");
-      // Gated: the product's rounding of both halves comes before.
-      const auto plain = swiglu(linear_product(x.cuda(), weight.cuda()));
-      EXPECT_TRUE(at::allclose(few_rows_swiglu(x.cuda(), weight.cuda()).to(at::kFloat), plain.to(at::kFloat), 0x1p-6, 1e-3));
+      // Gated: gate, silu (whose slope is 1.1 at most) and up are rounded, and the product (cuda_on_cpu/tests/few_rows_check.h).
+      const auto both = at::linear(wide(x), wide(weight)).split(out, -1);
+      const auto errors = (at::linear(wide(x).abs(), wide(weight).abs()) * (static_cast<double>(in) * 0x1p-24)).split(out, -1);
+      const double step = rounding(bf16);
+      const auto silu = both[0] * at::sigmoid(both[0]), product = silu * both[1];
+      const auto up_error = errors[1] + both[1].abs() * step;
+      const auto silu_error = 1.1 * (errors[0] + both[0].abs() * step) + silu.abs() * step;
+      const auto gated = silu_error * (both[1].abs() + up_error) + silu.abs() * up_error + product.abs() * step + 1e-30;
+      expect_within(few_rows_swiglu(x.cuda(), weight.cuda()), product, gated, "few rows, gated");
     }
   }
   const auto x = at::zeros({2, 64}, bf16).cuda(), weight = at::zeros({8, 64}, bf16).cuda();
@@ -231,11 +237,14 @@ TEST(PagedDecode, PlainAndCuda) {
       const auto keys = at::randn({kv_heads, slots, head_dim}, options), values = at::randn({kv_heads, slots, head_dim}, options);
       const auto table = at::randperm(rows * blocks, at::kInt).view({rows, blocks}).cuda();
       const DecodeRows where{table, at::tensor({1, 383, 130}, at::kLong).cuda(), size, decode_splits(rows, kv_heads)};
-      const auto fast = paged_decode_attention(q, keys, values, where).to(at::kFloat);
-      const auto wide = [](const at::Tensor& t) { return t.to(at::kFloat); };
-      const auto truth = paged_decode_attention_reference(wide(q), wide(keys), wide(values), where);
-      const double step = dtype == at::kBFloat16 ? 0x1p-8 : 1e-5;
-      EXPECT_TRUE(at::allclose(fast, truth, step, step)) << heads << " heads of " << head_dim;
+      const auto fast = paged_decode_attention(q, keys, values, where);
+      const auto wide = [](const at::Tensor& t) { return t.cpu().to(at::kDouble); };
+      const auto attend = [&](const at::Tensor& v) { return paged_decode_attention_reference(wide(q), wide(keys), v, where); };
+      const auto truth = attend(wide(values));
+      // A score's error, of a sum in fp32 over a head, changes a weight above and below the line; then the sums of the values.
+      const double most = wide(q).norm(2, -1).max().item<double>() * wide(keys).norm(2, -1).max().item<double>();
+      const double score = (static_cast<double>(head_dim) + 4) * most / std::sqrt(static_cast<double>(head_dim));
+      expect_within(fast, truth, bound(truth, dtype, 1.01, attend(wide(values).abs()), 2 * (score + 4) + 2 * (383 + 8)), "paged decode");
     }
   }
 }

@@ -15,7 +15,7 @@ at::Tensor run(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& 
   const FewRowsShape sizes{x.numel() / x.size(-1), x.size(-1), shape.back(), is_gated};
   cuda_launch("few_rows_product", x, [&](cudaStream_t stream) {
     few_rows_cuda(x.const_data_ptr(), weight.const_data_ptr(), bias.defined() ? bias.const_data_ptr() : nullptr,
-                          out.mutable_data_ptr(), sizes, stream);
+                  out.mutable_data_ptr(), sizes, stream);
   });
   return out;
 #else
