@@ -20,7 +20,7 @@ import {
 import type { ChatRequest } from './chat-request.js';
 import { fieldsOf } from './extract-answer.js';
 import type { AskedForm } from './form-fields.js';
-import { tilingOf, toMessages } from './message-fields.js';
+import { promptOf, toMessages } from './message-fields.js';
 import type { Ready, Work } from './work.js';
 
 type Extraction = ExtractResult<unknown>;
@@ -39,10 +39,7 @@ export function askForm(
 ): { readonly stream: AnswerStream; readonly account: () => Readonly<Record<string, unknown>> } {
   const { model } = work.exchange.state;
   const { answers, generation } = request;
-  const given = {
-    ...request.prompt,
-    tiling: request.prompt.tiling ?? tilingOf(request.detail, model.config),
-  };
+  const given = promptOf(request, model.config);
   let found: readonly Extraction[] = [];
   let admitted: Promise<void> | undefined;
   const stream = new AnswerStream(

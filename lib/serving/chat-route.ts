@@ -5,7 +5,7 @@ import { ChatAnswer } from './chat-answer.js';
 import { type ChatRequest, readChatRequest } from './chat-request.js';
 import { askForm } from './chat-form.js';
 import type { Exchange, Reply } from './exchange.js';
-import { tilingOf, toMessages } from './message-fields.js';
+import { promptOf, toMessages } from './message-fields.js';
 import { Sse } from './sse.js';
 import { makeReady, type Ready, type Work, withWork } from './work.js';
 
@@ -61,8 +61,7 @@ const namesOf = (names: readonly string[]): string =>
 function ask(work: Work, request: ChatRequest, ready: Ready): AnswerStream {
   const { model } = work.exchange.state;
   return model.chat(toMessages(request.turns, ready.images), {
-    ...request.prompt,
-    tiling: request.prompt.tiling ?? tilingOf(request.detail, model.config),
+    ...promptOf(request, model.config),
     ...request.generation,
     adapters: ready.adapters,
     reusePrefix: request.reusePrefix,

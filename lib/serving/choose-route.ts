@@ -6,7 +6,7 @@ import { type ChoiceItem, readChooseRequest } from './choose-request.js';
 import type { Exchange, Reply } from './exchange.js';
 import { facesWritten } from './face-fields.js';
 import { finite } from './log-probs.js';
-import { tilingOf } from './message-fields.js';
+import { promptOf } from './message-fields.js';
 import type { RequestFacts } from './request-facts.js';
 import { usageOf } from './usage.js';
 import { makeReady, type Work, withWork } from './work.js';
@@ -25,12 +25,7 @@ export async function answerChoose(work: Work): Promise<Reply> {
     timeoutMs: state.policy.limits.answerTimeout,
   });
   try {
-    const prompt = {
-      ...request.prompt,
-      ...(request.system !== undefined && { system: request.system }),
-      tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
-      adapters: ready.adapters,
-    };
+    const prompt = { ...promptOf(request, state.model.config), adapters: ready.adapters };
     const results = await state.model.choose({
       ...prompt,
       image: ready.images,

@@ -3,7 +3,7 @@ import type { ImageEmbedding } from '../model/index.js';
 import type { Exchange, Reply } from './exchange.js';
 import { readEmbeddingsRequest } from './embeddings-request.js';
 import { facesWritten } from './face-fields.js';
-import { tilingOf } from './message-fields.js';
+import { promptOf } from './message-fields.js';
 import { makeReady, type Work, withWork } from './work.js';
 
 export function embeddingsRoute(exchange: Exchange): Promise<Reply> {
@@ -20,8 +20,7 @@ export async function answerEmbeddings(work: Work): Promise<Reply> {
   });
   try {
     const embeddings = await state.model.embedImages(ready.images, {
-      ...request.prompt,
-      tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
+      ...promptOf(request, state.model.config),
       adapters: ready.adapters,
       whenPrepared: ready.whenPrepared,
       signal: work.signal,

@@ -6,7 +6,7 @@ import { fieldsOf } from './extract-answer.js';
 import type { Exchange, Reply } from './exchange.js';
 import { facesWritten } from './face-fields.js';
 import { readGivenSchema } from './form-fields.js';
-import { checkPictureCount, type Detail, PictureReader, tilingOf } from './message-fields.js';
+import { checkPictureCount, type Detail, PictureReader, promptOf } from './message-fields.js';
 import type { Policy } from './options.js';
 import type { ParsedBody } from './parse-body.js';
 import type { PictureField } from './picture-intake.js';
@@ -77,12 +77,7 @@ export async function answerExtract(work: Work): Promise<Reply> {
     timeoutMs: state.policy.limits.answerTimeout,
   });
   try {
-    const prompt = {
-      ...request.prompt,
-      ...(request.system !== undefined && { system: request.system }),
-      tiling: request.prompt.tiling ?? tilingOf(request.detail, state.model.config),
-      adapters: ready.adapters,
-    };
+    const prompt = { ...promptOf(request, state.model.config), adapters: ready.adapters };
     const result = await state.model.extract({
       ...prompt,
       calibration: state.calibrations.ofSchema(

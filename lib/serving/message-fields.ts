@@ -4,6 +4,7 @@ import type { TilingOptions } from '../image/index.js';
 import type { PictureField } from './picture-intake.js';
 import type { Picture } from './data-url.js';
 import type { Policy } from './options.js';
+import type { PromptFields } from './prompt-fields.js';
 import { type Body, isObject, isOff, type Problems } from './values.js';
 
 export type Detail = 'low' | 'high' | 'auto';
@@ -69,17 +70,37 @@ export class PictureReader {
   }
 }
 
-/** @param defaults of the checkpoint, which `high` asks for */
-export function tilingOf(
-  detail: Detail | undefined,
-  defaults: {
-    readonly minTiles: number;
-    readonly maxTiles: number;
-    readonly useThumbnail: boolean;
+interface TileDefaults {
+  readonly minTiles: number;
+  readonly maxTiles: number;
+  readonly useThumbnail: boolean;
+}
+
+/**
+ * The prompt's options as the library takes them: tiles by `detail` where the request names none.
+ *
+ * @param defaults of the checkpoint, which `high` asks for
+ */
+export function promptOf(
+  {
+    prompt,
+    detail,
+    system,
+  }: Pick<PromptFields, 'prompt'> & {
+    readonly detail: Detail | undefined;
+    readonly system?: string | undefined;
   },
+  defaults: TileDefaults,
+): PromptFields['prompt'] & { readonly system?: string } {
+  const tiling = prompt.tiling ?? tilingOf(detail, defaults);
+  return { ...prompt, tiling, ...(system !== undefined && { system }) };
+}
+
+function tilingOf(
+  detail: Detail | undefined,
+  { minTiles, maxTiles, useThumbnail: thumbnail }: TileDefaults,
 ): TilingOptions | undefined {
   if (detail === 'low') return 'off';
-  const { minTiles, maxTiles, useThumbnail: thumbnail } = defaults;
   return detail === 'high' ? { minTiles, maxTiles, thumbnail } : undefined;
 }
 

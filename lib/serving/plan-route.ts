@@ -3,7 +3,7 @@ import type { ImagePlan } from '../model/index.js';
 import type { ChatMessage } from '../chat/index.js';
 import { facesWritten } from './face-fields.js';
 import type { Exchange, Reply } from './exchange.js';
-import { checkPictureCount, type Detail, PictureReader, tilingOf } from './message-fields.js';
+import { checkPictureCount, type Detail, PictureReader, promptOf } from './message-fields.js';
 import type { Policy } from './options.js';
 import type { ParsedBody } from './parse-body.js';
 import type { PictureField } from './picture-intake.js';
@@ -60,9 +60,7 @@ export function planRoute(exchange: Exchange): Promise<Reply> {
       const { images, giveMemory } = await takePictures(work, request.pictures);
       try {
         const options = {
-          ...request.prompt,
-          ...(request.system !== undefined && { system: request.system }),
-          tiling: request.prompt.tiling ?? tilingOf(request.detail, model.config),
+          ...promptOf(request, model.config),
           adapters: held.adapters,
           signal: work.signal,
         };

@@ -108,16 +108,19 @@ describe('serving: batches', () => {
     assert.equal(statSync(input).mode & 0o077, 0);
   });
 
+  /** A batch of which some lines are answered when the server ends. */
+  async function beginAndStop(): Promise<string> {
+    await using server = await start({ limits: { drainTimeout: 1 } });
+    const client = clientOf(server);
+    const { id } = await begin(client, LINES);
+    await until(
+      async () => ((await client.batches.retrieve(id)).request_counts?.completed ?? 0) > 2,
+    );
+    return id;
+  }
+
   it('goes on after the server was started again, asking nothing twice', async () => {
-    let id: string;
-    {
-      await using server = await start({ limits: { drainTimeout: 1 } });
-      const client = clientOf(server);
-      id = (await begin(client, LINES)).id;
-      await until(
-        async () => ((await client.batches.retrieve(id)).request_counts?.completed ?? 0) > 2,
-      );
-    }
+    const id = await beginAndStop();
     const journal = join(folder, `${id}.answers.jsonl`);
     const kept = readFileSync(journal, 'utf8').trimEnd().split('\n').slice(1);
     assert.ok(kept.length > 2 && kept.length < LINES.length);
@@ -252,15 +255,7 @@ describe('serving: batches', () => {
   });
 
   it('a journal that cannot be written gives up nothing: the next start goes on with it', async () => {
-    let id: string;
-    {
-      await using server = await start({ limits: { drainTimeout: 1 } });
-      const client = clientOf(server);
-      id = (await begin(client, LINES)).id;
-      await until(
-        async () => ((await client.batches.retrieve(id)).request_counts?.completed ?? 0) > 2,
-      );
-    }
+    const id = await beginAndStop();
     const journal = join(folder, `${id}.answers.jsonl`);
     renameSync(journal, `${journal}.away`);
     mkdirSync(journal);
