@@ -18,9 +18,9 @@ export async function openRows({ model, dtype: name, device, threads }: OpenRows
     dtype,
     device,
     threads: Number(threads),
-    // Every run computes.
+    // Every run computes; rows whose prompts are to be known ask for it.
     imageCacheBytes: 0,
-    prefixCacheBytes: 0,
+    prefixCacheBytes: 2 ** 30,
   });
   const { native, config } = parts;
   const rows = createRows({ native, directory: model, dtype, tileSize: config.tileSize, device });

@@ -28,9 +28,10 @@ export function addonPaths(env: NodeJS.ProcessEnv = process.env): readonly strin
  */
 export function loadAddon(): NativeAddon {
   if (loaded !== undefined) return loaded;
-  // libgomp's threads spin at barriers and fight the event loop for the cores; it reads this once,
-  // when libtorch is loaded.
-  process.env['GOMP_SPINCOUNT'] ??= '10000';
+  // libgomp's threads spin at barriers and fight whoever else wants the cores, the event loop among them: on a busy
+  // machine ten times as many cost five times the time, on a quiet one nothing is gained (docs/performance.md). It
+  // reads this once, when libtorch is loaded.
+  process.env['GOMP_SPINCOUNT'] ??= '1000';
   // NCCL's watchdog would end the whole process without a word of ours; a group's own watcher aborts instead. Set
   // here, where no thread of the engine reads the environment yet.
   process.env['TORCH_NCCL_ASYNC_ERROR_HANDLING'] ??= '0';

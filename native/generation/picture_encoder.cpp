@@ -23,60 +23,72 @@ PictureEncoder::Part& PictureEncoder::part_of(const Picture& picture) {
   return entry->second;
 }
 
-void PictureEncoder::encode(const std::vector<Picture*>& wanted, int64_t most, bool is_base, Timings& timings,
+void PictureEncoder::encode(const std::vector<Picture*>& wanted, EncodeLimits limits, bool is_base, Timings& timings,
                             Stopwatch& watch, const Cancellation& cancellation, const Trace& trace) {
   std::set<std::string> identities;
   for (const auto* picture : wanted) identities.insert(picture->identity);
   std::erase_if(under_way_, [&](const auto& entry) { return !identities.contains(entry.first); });
+  const auto is_dropped = [&](const Pass::Share& share) { return !identities.contains(share.identity); };
+  if (pass_ && std::ranges::any_of(pass_->shares, is_dropped)) pass_.reset();
 
-  struct Batch {
-    Part* part;
-    int64_t count;
-  };
-  std::vector<Batch> batches;
-  std::vector<at::Tensor> tiles;
-  std::set<std::string> seen;
-  {
+  if (!pass_) {
     const auto lap = watch.lap(timings.preprocess);
-    for (const auto* picture : wanted) {
-      if (most == 0) break;
-      if (!seen.insert(picture->identity).second) continue;
-      auto& part = part_of(*picture);
-      const int64_t count = std::min(most, part.tiles.size(0) - part.done);
-      batches.push_back({&part, count});
-      tiles.push_back(part.tiles.narrow(0, part.done, count));
-      most -= count;
-    }
+    auto pass = next_pass(wanted, limits.tiles);
+    if (pass.shares.empty()) return;
+    if (trace) trace("tiles_u8", pass.tiles);
+    pass_ = std::move(pass);
   }
-  if (tiles.empty()) return;
-  const auto bytes = tiles.size() == 1 ? tiles[0] : at::cat(tiles);
-  if (trace) trace("tiles_u8", bytes);
-  const auto vectors = encode_tiles(bytes, is_base, timings, watch, cancellation, trace);
-  tiles_encoded_ += bytes.size(0);
+  const auto vectors = advance(limits.tower_shares, is_base, timings, watch, cancellation, trace);
+  if (!vectors.defined()) return;
+  tiles_encoded_ += vectors.size(0);
   int64_t begin = 0;
-  for (const auto& [part, count] : batches) {
-    part->vectors.push_back(vectors.narrow(0, begin, count).flatten(0, 1));
-    part->done += count;
+  for (const auto& [identity, count] : pass_->shares) {
+    auto& part = under_way_.at(identity);
+    part.vectors.push_back(vectors.narrow(0, begin, count).flatten(0, 1));
+    part.done += count;
     begin += count;
   }
+  pass_.reset();
   finish(wanted);
 }
 
-at::Tensor PictureEncoder::encode_tiles(const at::Tensor& tiles, bool is_base, Timings& timings, Stopwatch& watch,
-                                        const Cancellation& cancellation, const Trace& trace) {
+PictureEncoder::Pass PictureEncoder::next_pass(const std::vector<Picture*>& wanted, int64_t most) {
+  Pass pass;
+  std::vector<at::Tensor> tiles;
+  std::set<std::string> seen;
+  for (const auto* picture : wanted) {
+    if (most == 0) break;
+    if (!seen.insert(picture->identity).second) continue;
+    const auto& part = part_of(*picture);
+    const int64_t count = std::min(most, part.tiles.size(0) - part.done);
+    pass.shares.push_back({picture->identity, count});
+    tiles.push_back(part.tiles.narrow(0, part.done, count));
+    most -= count;
+  }
+  if (!tiles.empty()) pass.tiles = tiles.size() == 1 ? tiles[0] : at::cat(tiles);
+  return pass;
+}
+
+at::Tensor PictureEncoder::advance(int64_t tower_shares, bool is_base, Timings& timings, Stopwatch& watch,
+                                   const Cancellation& cancellation, const Trace& trace) {
+  auto& [shares, tiles, tower] = *pass_;
   if (is_base && !trace && graphs_.takes(tiles.size(0))) {
     const auto lap = watch.lap(timings.vision);
     return graphs_.encode(tiles);
   }
-  at::Tensor values;
-  {
-    // Bytes travel to the device, floats are made there.
-    const auto lap = watch.lap(timings.preprocess);
-    values = normalise(tiles.to(model_.options().device()), scale_);
+  if (!tower.hidden_states.defined()) {
+    at::Tensor values;
+    {
+      // Bytes travel to the device, floats are made there.
+      const auto lap = watch.lap(timings.preprocess);
+      values = normalise(tiles.to(model_.options().device()), scale_);
+    }
+    if (trace) trace("pixel_values", values);
+    const auto lap = watch.lap(timings.vision);
+    tower = model_.begin_tiles(values, trace);
   }
-  if (trace) trace("pixel_values", values);
   const auto lap = watch.lap(timings.vision);
-  return model_.encode_tiles(values, cancellation, trace);
+  return model_.advance_tiles(tower, tower_shares, cancellation, trace);
 }
 
 void PictureEncoder::finish(const std::vector<Picture*>& wanted) {

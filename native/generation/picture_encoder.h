@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,16 +20,22 @@
 
 namespace facellm {
 
+// Of one call: tiles, and the parts in which the tower computes them.
+struct EncodeLimits {
+  int64_t tiles;
+  int64_t tower_shares = 1;
+};
+
 class PictureEncoder {
  public:
   PictureEncoder(const InternVl& model, const Preprocessing& preprocessing, int64_t cache_bytes);
 
   // Vectors that are there already, or an undefined tensor.
   at::Tensor find(const std::string& identity) { return cache_.find(identity); }
-  // Works on `wanted`, all of one stack of vision adapters, in this order, `most` tiles at most, and sets the
+  // Works on `wanted`, all of one stack of vision adapters, in this order but what was begun first, and sets the
   // vectors of those that are complete. What nobody wants any more is dropped. Laps of preprocess and
   // vision of `timings`; traces tiles_u8 and pixel_values of the tiles at hand. `is_base`: the stack is empty.
-  void encode(const std::vector<Picture*>& wanted, int64_t most, bool is_base, Timings& timings, Stopwatch& watch,
+  void encode(const std::vector<Picture*>& wanted, EncodeLimits limits, bool is_base, Timings& timings, Stopwatch& watch,
               const Cancellation& cancellation, const Trace& trace);
   void clear() { cache_.clear(); }
   int64_t cached() const { return cache_.size(); }
@@ -40,10 +47,21 @@ class PictureEncoder {
     int64_t done = 0;
     std::vector<at::Tensor> vectors;
   };
+  // Tiles that are in the tower together, of which pictures.
+  struct Pass {
+    struct Share {
+      std::string identity;
+      int64_t tiles;
+    };
+    std::vector<Share> shares;
+    at::Tensor tiles;  // uint8 [N, 3, S, S] on the CPU
+    TowerPass tower;   // begun when its hidden states are there
+  };
   Part& part_of(const Picture& picture);
-  // tiles uint8 [N, 3, S, S] on the CPU -> vectors [N, tokens, hidden].
-  at::Tensor encode_tiles(const at::Tensor& tiles, bool is_base, Timings& timings, Stopwatch& watch,
-                          const Cancellation& cancellation, const Trace& trace);
+  Pass next_pass(const std::vector<Picture*>& wanted, int64_t most);
+  // Vectors [N, tokens, hidden] of pass_, or an undefined tensor while the tower has more to compute.
+  at::Tensor advance(int64_t tower_shares, bool is_base, Timings& timings, Stopwatch& watch,
+                     const Cancellation& cancellation, const Trace& trace);
   void finish(const std::vector<Picture*>& wanted);
 
   const InternVl& model_;
@@ -51,6 +69,7 @@ class PictureEncoder {
   VisionGraphs graphs_;
   ImageFeatureCache cache_;
   std::map<std::string, Part> under_way_;
+  std::optional<Pass> pass_;
   int64_t tiles_encoded_ = 0;
 };
 

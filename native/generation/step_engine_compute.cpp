@@ -22,10 +22,10 @@ std::set<ActiveRequest*> requests_of(const std::vector<RowShare>& shares) {
 
 bool StepEngine::encode() {
   const bool is_answering = std::ranges::any_of(running_, [](const Row* row) { return row->phase == RowPhase::kAnswer; });
-  const bool is_cpu = model_.options().device().is_cpu();
+  const bool is_held_up = is_answering && model_.options().device().is_cpu();
   // In deterministic mode the tower computes one shape only.
-  const bool is_one = fill_.multiple > 1 || (is_answering && is_cpu);
-  const int64_t most = is_one ? kTilesBesideAnswersOnCpu : kTilesAtOnce;
+  const EncodeLimits limits{fill_.multiple > 1 || is_held_up ? kTilesBesideAnswersOnCpu : kTilesAtOnce,
+                            is_held_up ? kTowerSharesBesideAnswersOnCpu : 1};
   std::vector<Picture*> wanted;
   std::set<ActiveRequest*> requests;
   const AdapterIds* adapters = nullptr;
@@ -56,7 +56,7 @@ bool StepEngine::encode() {
       static const Cancellation never;
       const auto& cancellation = requests.size() == 1 ? *(*requests.begin())->ticket.cancellation : never;
       Stopwatch watch(model_.options().device());
-      encoder_.encode(wanted, most, adapters->empty(), timings, watch, cancellation, {});
+      encoder_.encode(wanted, limits, adapters->empty(), timings, watch, cancellation, {});
       watch.read();
       for (auto* request : requests) {
         request->timings.preprocess += timings.preprocess;

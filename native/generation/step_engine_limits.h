@@ -10,6 +10,8 @@ namespace facellm {
 constexpr int64_t kTreeTokens = 128;
 // Tiles of the vision tower in one step.
 constexpr int64_t kTilesBesideAnswersOnCpu = 1;
+// Parts in which the tower computes them there: a quarter of a tile takes about what 256 tokens of a prompt do.
+constexpr int64_t kTowerSharesBesideAnswersOnCpu = 4;
 
 // Rows of a pass in deterministic mode.
 constexpr int64_t kInvariantRows = 256;

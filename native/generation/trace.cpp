@@ -25,7 +25,7 @@ std::vector<HostTensor> trace_prompt(const InternVl& model, const Preprocessing&
   Timings timings{};
   Stopwatch watch(model.options().device());
   while (!wanted.empty()) {
-    encoder.encode(wanted, kTilesAtOnce, false, timings, watch, cancellation, record);
+    encoder.encode(wanted, {kTilesAtOnce}, false, timings, watch, cancellation, record);
     std::erase_if(wanted, [](const Picture* picture) { return picture->features.defined(); });
   }
   locate_placeholders(model.config(), prompt, request);

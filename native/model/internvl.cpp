@@ -1,5 +1,7 @@
 #include "model/internvl.h"
 
+#include <algorithm>
+
 namespace facellm {
 
 InternVl::InternVl(const InternVlConfig& config, bool has_lm_head, at::Device device,
@@ -28,8 +30,22 @@ LinearSiteList InternVl::linears() {
 
 at::Tensor InternVl::encode_tiles(const at::Tensor& pixel_values, const Cancellation& cancellation,
                                   const Trace& trace) const {
-  const auto hidden_states = vision_encoder_(pixel_values.to(options_), cancellation, trace);
-  return projector_(hidden_states, trace);
+  auto pass = begin_tiles(pixel_values, trace);
+  return advance_tiles(pass, 1, cancellation, trace);
+}
+
+TowerPass InternVl::begin_tiles(const at::Tensor& pixel_values, const Trace& trace) const {
+  return {vision_encoder_.embed(pixel_values.to(options_), trace)};
+}
+
+at::Tensor InternVl::advance_tiles(TowerPass& pass, int64_t shares, const Cancellation& cancellation,
+                                   const Trace& trace) const {
+  const int64_t all = vision_encoder_.layers_used();
+  const int64_t end = std::min(all, pass.layer + (all + shares - 1) / shares);
+  pass.hidden_states = vision_encoder_.layers(pass.hidden_states, pass.layer, end, cancellation, trace);
+  pass.layer = end;
+  if (end < all) return {};
+  return projector_(vision_encoder_.finish(pass.hidden_states), trace);
 }
 
 }  // namespace facellm

@@ -13,6 +13,12 @@
 
 namespace facellm {
 
+// Tiles on their way through the tower.
+struct TowerPass {
+  at::Tensor hidden_states;  // [N, P + 1, C]
+  int64_t layer = 0;         // the next to be computed
+};
+
 class InternVl {
  public:
   InternVl(const InternVlConfig& config, bool has_lm_head, at::Device device, at::ScalarType dtype,
@@ -25,6 +31,10 @@ class InternVl {
   // pixel_values fp32 [N, 3, S, S], any device -> [N, image_seq_length, D] in the model's dtype.
   at::Tensor encode_tiles(const at::Tensor& pixel_values, const Cancellation& cancellation,
                           const Trace& trace) const;
+  // The same in pieces, bit for bit: pixel values as above; then a share of the tower at a time, until the vectors come
+  // (before that an undefined tensor). What throws leaves the pass as it was.
+  TowerPass begin_tiles(const at::Tensor& pixel_values, const Trace& trace) const;
+  at::Tensor advance_tiles(TowerPass& pass, int64_t shares, const Cancellation& cancellation, const Trace& trace) const;
 
   // The language model's head, logits of final hidden states, and the module whose weights it has.
   LinearSite head() { return language_model_.head(); }

@@ -95,20 +95,22 @@ void VisionEncoder::append_linears(LinearSiteList& list) {
   }
 }
 
-at::Tensor VisionEncoder::operator()(const at::Tensor& pixel_values,
-                                     const Cancellation& cancellation, const Trace& trace) const {
-  auto hidden_states = embed(pixel_values);
-  if (trace) trace("vision.embeddings", hidden_states);
-  for (int64_t i = 0; i < layers_used_; ++i) {
+at::Tensor VisionEncoder::layers(at::Tensor hidden_states, int64_t first, int64_t end,
+                                 const Cancellation& cancellation, const Trace& trace) const {
+  for (int64_t i = first; i < end; ++i) {
     cancellation.check();
     hidden_states = forward(layers_[i], hidden_states);
     if (trace) trace("vision.layers." + std::to_string(i), hidden_states);
   }
+  return hidden_states;
+}
+
+at::Tensor VisionEncoder::finish(const at::Tensor& hidden_states) const {
   const bool is_whole = layers_used_ == static_cast<int64_t>(layers_.size());
   return config_.has_final_norm && is_whole ? layernorm_(hidden_states) : hidden_states;
 }
 
-at::Tensor VisionEncoder::embed(const at::Tensor& pixel_values) const {
+at::Tensor VisionEncoder::embed(const at::Tensor& pixel_values, const Trace& trace) const {
   const int64_t tiles = pixel_values.size(0), patch = config_.patch_size;
   const int64_t side = config_.image_size / patch;
   // [N, 3, side, patch, side, patch] -> [N, side * side, 3 * patch * patch]
@@ -116,7 +118,9 @@ at::Tensor VisionEncoder::embed(const at::Tensor& pixel_values) const {
                            .permute({0, 2, 4, 1, 3, 5})
                            .reshape({tiles, side * side, 3 * patch * patch});
   const auto cls = cls_token_.expand({tiles, 1, config_.hidden_size});
-  return at::cat({cls, patch_projection_(patches)}, 1) + position_embeddings_;
+  const auto embedded = at::cat({cls, patch_projection_(patches)}, 1) + position_embeddings_;
+  if (trace) trace("vision.embeddings", embedded);
+  return embedded;
 }
 
 at::Tensor VisionEncoder::forward(const VisionLayer& layer, const at::Tensor& hidden_states) const {

@@ -31,13 +31,16 @@ class VisionEncoder {
 
   void append_parameters(ParameterList& list) const;
   void append_linears(LinearSiteList& list);
-  // pixel_values [N, 3, S, S] in the model's dtype -> [N, P + 1, C], CLS first. Traces
-  // vision.embeddings and vision.layers.N.
-  at::Tensor operator()(const at::Tensor& pixel_values, const Cancellation& cancellation,
-                        const Trace& trace) const;
+  // The tower in three parts, for who computes some of its layers at a time.
+  // pixel_values [N, 3, S, S] in the model's dtype -> [N, P + 1, C], CLS first. Traces vision.embeddings.
+  at::Tensor embed(const at::Tensor& pixel_values, const Trace& trace) const;
+  // Layers [first, end) of those used. Traces vision.layers.N.
+  at::Tensor layers(at::Tensor hidden_states, int64_t first, int64_t end, const Cancellation& cancellation,
+                    const Trace& trace) const;
+  at::Tensor finish(const at::Tensor& hidden_states) const;
+  int64_t layers_used() const { return layers_used_; }
 
  private:
-  at::Tensor embed(const at::Tensor& pixel_values) const;
   at::Tensor forward(const VisionLayer& layer, const at::Tensor& hidden_states) const;
   at::Tensor attend(const VisionLayer& layer, const at::Tensor& normalised) const;
 

@@ -162,6 +162,35 @@ TEST(Generation, TilesBeyondOneBatchOfTheTowerGiveTheSameVectors) {
   }
 }
 
+// The tiny tower has two layers: fewer than shares, so each is one.
+TEST(Generation, AnAnswerGoesOnBetweenTheLayersOfAPictureBesideIt) {
+  Loaded loaded(0);
+  auto& tokens = loaded.driver.client->tokens;
+  const auto one = picture("a", 1, 1), other = picture("z", 1, 1);
+  const auto wanted = loaded.driver.answer(EmbedRequest{{one}, {}})[0].data;
+  const auto answer = loaded.driver.submit(request(ask({}), 64));
+  loaded.engine.step();
+  ASSERT_EQ(tokens[std::pair(answer->id, 0)].size(), 1u);
+  const auto embedded = loaded.driver.submit(EmbedRequest{{one}, {}});
+  while (!embedded->is_over()) loaded.engine.step();
+  EXPECT_EQ(tokens[std::pair(answer->id, 0)].size(), 1u + 2u);
+  EXPECT_EQ(embedded->result->at(0).data, wanted);
+  // Who leaves half way takes along what was begun for it alone.
+  const auto leaver = loaded.driver.submit(EmbedRequest{{other}, {}});
+  loaded.engine.step();
+  leaver->cancellation->request();
+  const auto next = loaded.driver.submit(EmbedRequest{{one}, {}});
+  loaded.engine.step();
+  // Who comes half way finds it begun; when nobody answers any more, the rest is one step's.
+  const auto same = loaded.driver.submit(EmbedRequest{{one}, {}});
+  answer->cancellation->request();
+  loaded.engine.step();
+  ASSERT_TRUE(next->result && same->result);
+  EXPECT_EQ(next->result->at(0).data, wanted);
+  EXPECT_EQ(same->result->at(0).data, wanted);
+  EXPECT_EQ(loaded.tiles(), 3);
+}
+
 // Hears of every allocation of this thread.
 struct LargestAllocation : c10::MemoryReportingInfoBase {
   int64_t bytes = 0;
