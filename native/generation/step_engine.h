@@ -64,7 +64,9 @@ class StepEngine {
   at::Tensor find_features(const std::string& identity);
   bool is_encoded(Picture& picture);
   bool has_pixels(ActiveRequest& request, Picture& picture);
+  bool is_held_up() const;
   bool encode();
+  bool encode_by_turns(StepPlan& plan, const std::vector<Row*>& rows);
   std::vector<RowShare> shares_of(const StepPlan& plan, const std::vector<Row*>& rows);
   void set_adapter_rows(const std::vector<RowShare>& shares, int64_t places);
   void compute(const std::vector<RowShare>& shares);
@@ -100,6 +102,7 @@ class StepEngine {
   TokenIdentities identities_;
   AdapterStacks adapters_;
   uint64_t unshared_roots_ = 0;
+  bool was_picture_s_turn_ = false;
 
   std::list<std::unique_ptr<ActiveRequest>> requests_;  // by arrival
   std::vector<Row*> running_;  // by admission

@@ -20,12 +20,27 @@ std::set<ActiveRequest*> requests_of(const std::vector<RowShare>& shares) {
 
 }  // namespace
 
+// Somebody answers, and a CPU takes its time with everything else.
+bool StepEngine::is_held_up() const {
+  const auto answers = [](const Row* row) { return row->phase == RowPhase::kAnswer; };
+  return model_.options().device().is_cpu() && std::ranges::any_of(running_, answers);
+}
+
+// Pictures, and prompts of the plan, take turns while somebody is held up: a step of both would take twice as long.
+bool StepEngine::encode_by_turns(StepPlan& plan, const std::vector<Row*>& rows) {
+  const auto is_prompt = [&](const Share& share) { return rows[share.row]->phase == RowPhase::kPrompt; };
+  const bool are_both = is_held_up() && std::ranges::any_of(plan.shares, is_prompt);
+  const bool has_encoded = !(are_both && was_picture_s_turn_) && encode();
+  if (are_both && has_encoded) std::erase_if(plan.shares, is_prompt);
+  was_picture_s_turn_ = has_encoded;
+  return has_encoded;
+}
+
 bool StepEngine::encode() {
-  const bool is_answering = std::ranges::any_of(running_, [](const Row* row) { return row->phase == RowPhase::kAnswer; });
-  const bool is_held_up = is_answering && model_.options().device().is_cpu();
+  const bool is_slow = is_held_up();
   // In deterministic mode the tower computes one shape only.
-  const EncodeLimits limits{fill_.multiple > 1 || is_held_up ? kTilesBesideAnswersOnCpu : kTilesAtOnce,
-                            is_held_up ? kTowerSharesBesideAnswersOnCpu : 1};
+  const EncodeLimits limits{fill_.multiple > 1 || is_slow ? kTilesBesideAnswersOnCpu : kTilesAtOnce,
+                            is_slow ? kTowerSharesBesideAnswersOnCpu : 1};
   std::vector<Picture*> wanted;
   std::set<ActiveRequest*> requests;
   const AdapterIds* adapters = nullptr;

@@ -39,7 +39,8 @@ bool StepEngine::step() {
     }
     for (const size_t i : plan.preempted) preempt(*rows[i]);
     for (const size_t i : plan.admitted) admit(*rows[i]);
-    has_worked = encode() || has_chosen || !plan.preempted.empty() || !plan.admitted.empty();
+    const bool has_encoded = encode_by_turns(plan, rows);
+    has_worked = has_encoded || has_chosen || !plan.preempted.empty() || !plan.admitted.empty();
     const auto shares = shares_of(plan, rows);
     note_memory();
     if (!shares.empty()) {

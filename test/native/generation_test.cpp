@@ -191,6 +191,26 @@ TEST(Generation, AnAnswerGoesOnBetweenTheLayersOfAPictureBesideIt) {
   EXPECT_EQ(loaded.tiles(), 3);
 }
 
+TEST(Generation, PicturesAndPromptsTakeTurnsBesideAnAnswer) {
+  Loaded loaded(0);
+  const auto answer = loaded.driver.submit(request(ask({}), 64));
+  loaded.engine.step();
+  Prompt prompt;
+  for (int i = 0; i < 600; ++i) prompt.ids.push_back(10 + i);
+  const auto wanted = Loaded(0).driver.ids(request(prompt));
+  const auto embedded = loaded.driver.submit(EmbedRequest{{picture("a", 1, 1)}, {}});
+  const auto asked = loaded.driver.submit(request(prompt));
+  std::vector<bool> has_prompt;
+  while (!embedded->is_over()) {
+    const int64_t before = loaded.engine.stats().tokens_computed;
+    loaded.engine.step();
+    has_prompt.push_back(loaded.engine.stats().tokens_computed - before > 1);
+  }
+  EXPECT_EQ(has_prompt, (std::vector<bool>{false, true, false}));
+  loaded.driver.run();
+  EXPECT_EQ((loaded.driver.client->tokens[std::pair(asked->id, 0)]), wanted);
+}
+
 // Hears of every allocation of this thread.
 struct LargestAllocation : c10::MemoryReportingInfoBase {
   int64_t bytes = 0;
