@@ -81,7 +81,12 @@ export {
   type AnnotationResult,
   type AnnotationRow,
   type AnnotationRun,
+  type AnnotationSchema,
+  type AnnotationText,
+  type AnnotationValue,
+  type ClosedQuestion,
   type RowStatus,
+  type TextQuestion,
   planAnnotation,
 } from './annotate/index.js';
 export {

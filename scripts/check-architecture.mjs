@@ -57,7 +57,10 @@ const LIB = {
     ],
     ...['data', 'calibration', 'model'],
   ],
-  annotate: ['jobs', 'image', 'faces', 'generation', 'calibration', 'model', 'data', 'evaluation'],
+  annotate: [
+    ...['jobs', 'image', 'faces', 'structured', 'generation', 'calibration', 'model', 'data'],
+    'evaluation',
+  ],
   serving: [
     ...[
       'jobs',

@@ -14,7 +14,7 @@ import { type AnnotateOptions, prepare } from './options.js';
 import { GroupReport } from './group-report.js';
 import { loadGroups } from './groups.js';
 import { listPictures } from './pictures.js';
-import type { AnnotationQuestion } from './questions.js';
+import { type AnnotationField, isClosed } from './columns.js';
 import { Sheet } from './sheet.js';
 import { openRankJournal, openWorkFolder, readPlaces } from './work-folder.js';
 
@@ -52,24 +52,26 @@ function sinksOf(
   { sheet, sheetRows: most = 100, calibration }: AnnotateOptions,
   outputs: readonly string[],
   root: string,
-  questions: readonly AnnotationQuestion[],
+  fields: readonly AnnotationField[],
 ): (() => Promise<RowSink> | RowSink)[] {
   return [
-    ...outputs.map((path) => () => openTable(path, questions, calibration !== undefined)),
-    ...(sheet === undefined ? [] : [() => new Sheet({ path: sheet, most, root, questions })]),
+    ...outputs.map((path) => () => openTable(path, fields, calibration !== undefined)),
+    ...(sheet === undefined ? [] : [() => new Sheet({ path: sheet, most, root, fields })]),
   ];
 }
 
 async function run(
-  { options, outputs, questions, faces, settings, folder, ahead }: ReturnType<typeof prepare>,
+  { options, outputs, fields, faces, settings, folder, ahead }: ReturnType<typeof prepare>,
   job: AnnotationRun,
 ): Promise<AnnotationResult> {
-  const { model, calibration, limit, retryFailed = false } = options;
+  const { model, schema, calibration, limit, retryFailed = false } = options;
   const { rank, worldSize } = rankFromEnvironment(options.environment);
   const signal = AbortSignal.any([job.stopSignal, ...(options.signal ? [options.signal] : [])]);
   setMaxListeners(0, signal); // a listener for each face under way
   // Before anything is asked: a group that is not there is no reason to lose a night.
-  const groupsOf = options.groups === undefined ? undefined : await loadGroups(options.groups);
+  const closed = fields.filter(isClosed);
+  const groupsOf =
+    options.groups === undefined ? undefined : await loadGroups(options.groups, closed);
   const { root, files: listed } = await listPictures(options.input);
   const files = await openWorkFolder(folder, settings, listed.slice(0, limit ?? listed.length));
   const retryId = !retryFailed
@@ -83,7 +85,7 @@ async function run(
   }
   const { journal, close } = await openRankJournal(folder, rank);
   try {
-    const work = { model, questions, calibration, faces, signal };
+    const work = { model, fields, schema, calibration, faces, signal };
     let done = 0;
     const annotated = prefetch(own, ahead, async (place) => {
       signal.throwIfAborted();
@@ -106,9 +108,9 @@ async function run(
   const { missing } = places;
   const result = { pictures: files.length, missing };
   if (missing > 0) return { ...result, outputs: [], rows: 0, statuses: {} };
-  const sinks = sinksOf(options, outputs, root, questions);
+  const sinks = sinksOf(options, outputs, root, fields);
   const report = `${outputs[0]}.groups`;
-  if (groupsOf !== undefined) sinks.push(() => new GroupReport(report, questions, groupsOf));
+  if (groupsOf !== undefined) sinks.push(() => new GroupReport(report, closed, groupsOf));
   const made = [
     ...[...outputs, ...(options.sheet === undefined ? [] : [options.sheet])],
     ...(groupsOf === undefined ? [] : [report]),

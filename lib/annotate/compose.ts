@@ -2,7 +2,7 @@
 import { type ParquetColumn, ParquetFile } from '../data/index.js';
 import { AtomicFile, csvLine } from '../files/index.js';
 import type { AnnotationRow, RowStatus } from './annotate-picture.js';
-import type { AnnotationQuestion } from './questions.js';
+import type { AnnotationField } from './columns.js';
 import { tableColumns, tableRow } from './table.js';
 import type { Places } from './work-folder.js';
 
@@ -23,11 +23,11 @@ export interface Composed {
 /** @param path ends in .parquet, .csv or .jsonl */
 export async function openTable(
   path: string,
-  questions: readonly AnnotationQuestion[],
+  fields: readonly AnnotationField[],
   isCalibrated: boolean,
 ): Promise<RowSink> {
-  const columns: readonly ParquetColumn[] = tableColumns(questions, isCalibrated);
-  const cells = (row: AnnotationRow) => tableRow(row, questions, isCalibrated);
+  const columns: readonly ParquetColumn[] = tableColumns(fields, isCalibrated);
+  const cells = (row: AnnotationRow) => tableRow(row, fields, isCalibrated);
   if (path.endsWith('.parquet')) {
     const file = await ParquetFile.open(path, columns);
     return {

@@ -1,6 +1,6 @@
 /**
- * What a model answered about groups of pictures: how many, how often a face was found, shares of answers with Wilson's intervals. It says
- * how groups were answered differently, not who is right.
+ * What a model answered about groups of pictures: how many, how often a face was found, shares of answers with Wilson's intervals, and
+ * where labels are there how often it was right.
  */
 import { mkdir } from 'node:fs/promises';
 
@@ -18,8 +18,14 @@ import {
 import { csvLine } from '../files/index.js';
 import type { AnnotationRow } from './annotate-picture.js';
 import type { RowSink } from './compose.js';
-import type { GroupsOf } from './groups.js';
-import type { AnnotationQuestion } from './questions.js';
+import type { ClosedField } from './columns.js';
+import {
+  GroupAccuracy,
+  labelledBlocks,
+  type LabelledFigures,
+  labelledTable,
+} from './group-accuracy.js';
+import type { Grouping } from './groups.js';
 
 const WARNING =
   "A model's answers are not facts about people. They must not be used to decide about anybody, nor to tell what people of a group are like.";
@@ -54,7 +60,7 @@ interface Group {
 const share = (count: number, total: number) =>
   total === 0 ? undefined : { value: count / total, ...wilsonInterval(count, total) };
 
-function described(name: string, group: Group, all: readonly AnnotationQuestion[]) {
+function described(name: string, group: Group, all: readonly ClosedField[]) {
   const { pictures, searched, found, several, answers } = group;
   return {
     ...{ name, isSmall: pictures < SMALL_GROUP, pictures, searched },
@@ -82,7 +88,8 @@ type Described = ReturnType<typeof described>;
 function blocksOf(
   by: string,
   groups: readonly Described[],
-  all: readonly AnnotationQuestion[],
+  all: readonly ClosedField[],
+  labelled: readonly LabelledFigures[],
 ): Block[] {
   const small = groups.some((one) => one.isSmall || one.questions.some(({ isSmall }) => isSmall));
   return [
@@ -105,7 +112,7 @@ function blocksOf(
     },
     ...all.flatMap(({ name, question, choices }, i): Block[] => [
       { kind: 'heading', level: 3, text: name },
-      { kind: 'paragraph', text: question },
+      ...(question === '' ? [] : [{ kind: 'paragraph', text: question } as const]),
       {
         kind: 'table',
         columns: [{ title: by }, ...numeric('n', ...choices, 'unsure', 'mean probability')],
@@ -119,6 +126,7 @@ function blocksOf(
           };
         }),
       },
+      ...labelledTable(labelled, name, by),
     ]),
     { kind: 'paragraph', text: UNIT },
   ];
@@ -126,30 +134,45 @@ function blocksOf(
 
 export class GroupReport implements RowSink {
   readonly #folder: string;
-  readonly #questions: readonly AnnotationQuestion[];
-  readonly #groupsOf: GroupsOf;
+  readonly #questions: readonly ClosedField[];
+  readonly #grouping: Grouping;
+  readonly #accuracy: GroupAccuracy;
   /** By grouping and value. */
   readonly #groupings = new Map<string, Map<string, Group>>();
   #lastFile: string | undefined;
+  /** The last picture's row, as long as it has one alone. */
+  #only: AnnotationRow | undefined;
   #ungrouped = 0;
 
   /** @param folder is made */
-  constructor(folder: string, questions: readonly AnnotationQuestion[], groupsOf: GroupsOf) {
+  constructor(folder: string, questions: readonly ClosedField[], grouping: Grouping) {
     this.#folder = folder;
     this.#questions = questions;
-    this.#groupsOf = groupsOf;
+    this.#grouping = grouping;
+    this.#accuracy = new GroupAccuracy(questions, grouping);
   }
 
   write(row: AnnotationRow): void {
     // A picture's rows follow each other.
     const isNew = row.file !== this.#lastFile;
     this.#lastFile = row.file;
-    const tags = Object.entries(this.#groupsOf(row.file));
+    if (isNew) this.#settle();
+    this.#only = isNew ? row : undefined;
+    const tags = Object.entries(this.#grouping.of(row.file).groups);
     if (tags.length === 0 && isNew) this.#ungrouped++;
     for (const [by, value] of tags) this.#count(this.#group(by, value), row, isNew);
   }
 
+  /** The picture before is whole: a label is held against the answer of one that has one answer. */
+  #settle(): void {
+    if (this.#only === undefined) return;
+    const { file, answers } = this.#only;
+    const { labels, groups } = this.#grouping.of(file);
+    this.#accuracy.add(answers, labels, Object.entries(groups));
+  }
+
   async commit(): Promise<void> {
+    this.#settle();
     await mkdir(this.#folder, { recursive: true });
     const groupings = [...this.#groupings].map(([by, groups]) => ({
       by,
@@ -157,11 +180,16 @@ export class GroupReport implements RowSink {
         .sort(([a], [b]) => compareNames(a, b))
         .map(([name, group]) => described(name, group, this.#questions)),
     }));
-    const notes = this.#ungrouped === 0 ? [] : [`In no group: ${this.#ungrouped} picture(s).`];
+    const labelled = this.#accuracy.figures(compareNames);
+    const notes = [
+      ...(this.#ungrouped === 0 ? [] : [`In no group: ${this.#ungrouped} picture(s).`]),
+      ...this.#grouping.notes,
+    ];
     const blocks: Block[] = [
       { kind: 'warning', text: WARNING },
       ...(notes.length === 0 ? [] : [{ kind: 'list', items: notes } as const]),
-      ...groupings.flatMap(({ by, groups }) => blocksOf(by, groups, this.#questions)),
+      ...labelledBlocks(labelled),
+      ...groupings.flatMap(({ by, groups }) => blocksOf(by, groups, this.#questions, labelled)),
     ];
     const header = [
       'grouping',
@@ -195,6 +223,7 @@ export class GroupReport implements RowSink {
         smallGroup: SMALL_GROUP,
         notes,
         groupings,
+        ...(labelled.length > 0 && { labelled }),
       }),
       csv: [header, ...rows].map(csvLine).join(''),
       charts: false,

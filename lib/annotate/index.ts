@@ -8,10 +8,14 @@ export {
 export type { GroupsOption } from './groups.js';
 export type { AnnotateOptions } from './options.js';
 export { type AnnotationPlan, planAnnotation } from './plan.js';
-export type {
-  AnnotatingModel,
-  AnnotationAnswer,
-  AnnotationRow,
-  RowStatus,
-} from './annotate-picture.js';
-export { type AnnotationQuestion, attributeQuestions, loadQuestions } from './questions.js';
+export type { AnnotationRow, RowStatus } from './annotate-picture.js';
+export type { AnnotatingModel, AnnotationAnswer, AnnotationText } from './answers.js';
+export type { AnnotationValue } from './columns.js';
+export {
+  type AnnotationQuestion,
+  attributeQuestions,
+  type ClosedQuestion,
+  loadQuestions,
+  type TextQuestion,
+} from './questions.js';
+export type { AnnotationSchema } from './schema-fields.js';

@@ -20,9 +20,12 @@ import {
   whole,
   word,
 } from '../options/index.js';
-import type { AnnotatingModel } from './annotate-picture.js';
+import type { ExtractSchema } from '../model/index.js';
+import type { AnnotatingModel } from './answers.js';
+import type { AnnotationField } from './columns.js';
 import type { GroupsOption } from './groups.js';
-import { type AnnotationQuestion, checkQuestions } from './questions.js';
+import { type AnnotationQuestion, checkQuestions, collisions, isText } from './questions.js';
+import { type AnnotationSchema, schemaFields, schemaSettings } from './schema-fields.js';
 import type { Settings } from './work-folder.js';
 
 export interface AnnotateOptions {
@@ -31,7 +34,10 @@ export interface AnnotateOptions {
   /** One file or several, .jsonl, .csv or .parquet; the first names the work folder, OUTPUT.work. */
   readonly output: string | readonly string[];
   readonly model: AnnotatingModel;
-  readonly questions: readonly AnnotationQuestion[];
+  /** @default none, where there is a schema */
+  readonly questions?: readonly AnnotationQuestion[] | undefined;
+  /** An object about each face, its properties as columns. @default none */
+  readonly schema?: AnnotationSchema | undefined;
   /** `off`: whole pictures. @default each face on its own */
   readonly faces?: FaceOptions | 'off' | undefined;
   /** A contact sheet of the least sure rows: one HTML file with their pictures in it. @default none */
@@ -40,7 +46,7 @@ export interface AnnotateOptions {
   readonly sheetRows?: number | undefined;
   /** Reports answers by group, into the folder OUTPUT.groups. @default none */
   readonly groups?: GroupsOption | undefined;
-  /** Of `loadCalibration`, for this model and all of these questions: adds calibrated probabilities. @default none */
+  /** Of `loadCalibration`, for this model and all of these closed questions, or for the schema: adds calibrated probabilities. @default none */
   readonly calibration?: Calibration | undefined;
   /** Only the first so many pictures of the list. */
   readonly limit?: number | undefined;
@@ -76,7 +82,15 @@ const annotateOptions = fields<AnnotateOptions>({
       typeof value === 'object' && value !== null && 'fingerprint' in value && 'choose' in value,
   ),
   // checkQuestions() tells what is wrong with them.
-  questions: field<readonly AnnotationQuestion[]>('a list of questions', Array.isArray),
+  questions: field<readonly AnnotationQuestion[]>('a list of questions', Array.isArray).optional(),
+  schema: fields<AnnotationSchema>({
+    question: name('a text of at least one character'),
+    schema: field<ExtractSchema>(
+      'a zod type or a JSON schema',
+      (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    ),
+    maxNewTokens: whole(1).optional(),
+  }).optional(),
   faces: kindOf<FaceOptions | 'off'>((value) =>
     typeof value === 'string' ? word('off') : faceOptions,
   ).optional(),
@@ -117,7 +131,8 @@ function outputsOf({ output, sheet }: AnnotateOptions): readonly [string, ...str
 /** Options in the form that the run needs. */
 export interface Prepared {
   readonly outputs: readonly [string, ...string[]];
-  readonly questions: readonly AnnotationQuestion[];
+  /** Of all questions and the schema, in the order of their columns. */
+  readonly fields: readonly AnnotationField[];
   /** Undefined: whole pictures. */
   readonly faces: ResolvedFaceOptions | undefined;
   readonly settings: Settings;
@@ -129,11 +144,39 @@ export interface Prepared {
 
 const AHEAD = 16;
 
+/** @throws DataError FACELLM_QUESTIONS_INVALID listing what does not go together; InvalidArgumentError for a schema that cannot be held to */
+function fieldsOf(
+  { schema, calibration, model }: AnnotateOptions,
+  questions: readonly AnnotationQuestion[],
+): readonly AnnotationField[] {
+  const own = questions.map((one) =>
+    isText(one) ? ({ kind: 'text', ...one } as const) : ({ kind: 'closed', ...one } as const),
+  );
+  const all = [...own, ...(schema === undefined ? [] : schemaFields(schema))];
+  const hasClosed = own.some(({ kind }) => kind === 'closed');
+  const details = [
+    ...(all.length === 0 ? ['expected questions, a schema or both'] : []),
+    ...collisions(all, 'schema'),
+    ...(schema !== undefined && hasClosed && calibration !== undefined
+      ? ['calibration: expected closed questions or a schema beside it, not both; ask in two runs']
+      : []),
+    ...(own.some(({ kind }) => kind === 'text') && model.ask === undefined
+      ? ['model: has no ask(), which questions of type text need']
+      : []),
+    ...(schema !== undefined && model.extract === undefined
+      ? ['model: has no extract(), which a schema needs']
+      : []),
+  ];
+  if (details.length === 0) return all;
+  throw createError('FACELLM_QUESTIONS_INVALID', 'the questions cannot be asked', { details });
+}
+
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT, DataError FACELLM_QUESTIONS_INVALID, each listing all that is wrong */
 export function prepare(given: AnnotateOptions): Prepared & { readonly options: AnnotateOptions } {
   const options = checkFields(annotateOptions, given, 'the options of annotate are wrong');
   const outputs = outputsOf(options);
-  const questions = checkQuestions(options.questions);
+  const questions = checkQuestions(options.questions ?? []);
+  const asked = fieldsOf(options, questions);
   const { model, faces = {}, calibration, limit = null, ahead = AHEAD } = options;
   // What is left open is as the model was trained, where that was on chips.
   const resolved =
@@ -141,8 +184,9 @@ export function prepare(given: AnnotateOptions): Prepared & { readonly options: 
   const settings = {
     ...{ model: model.contentHash ?? model.fingerprint, questions, limit },
     faces: resolved === undefined ? 'off' : faceSettings(resolved),
+    ...(options.schema !== undefined && { schema: schemaSettings(options.schema) }),
     ...(calibration !== undefined && { calibration: calibration.file }),
   };
   const folder = `${outputs[0]}.work`;
-  return { options, outputs, questions, faces: resolved, settings, folder, ahead };
+  return { options, outputs, fields: asked, faces: resolved, settings, folder, ahead };
 }

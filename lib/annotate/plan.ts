@@ -2,8 +2,11 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import type { AnswerResult } from '../generation/index.js';
 import { prefetch } from '../jobs/index.js';
-import { annotatePicture, type AnnotatingModel } from './annotate-picture.js';
+import type { ExtractResult } from '../model/index.js';
+import { annotatePicture } from './annotate-picture.js';
+import type { AnnotatingModel } from './answers.js';
 import { hasFailed } from './annotate.js';
 import { type AnnotateOptions, prepare } from './options.js';
 import { listPictures } from './pictures.js';
@@ -34,8 +37,8 @@ const SAMPLED = 8;
  * @throws as annotate
  */
 export async function planAnnotation(given: AnnotateOptions): Promise<AnnotationPlan> {
-  const { options, questions, faces, settings, folder, ahead } = prepare(given);
-  const { calibration, signal = new AbortController().signal, limit } = options;
+  const { options, fields, faces, settings, folder, ahead } = prepare(given);
+  const { calibration, schema, signal = new AbortController().signal, limit } = options;
   const { root, files: listed } = await listPictures(options.input);
   let files: readonly string[] = listed.slice(0, limit ?? listed.length);
   let isDone: (place: number) => boolean = () => false;
@@ -57,25 +60,30 @@ export async function planAnnotation(given: AnnotateOptions): Promise<Annotation
   }
   let tokens = 0;
   let peakBytes = 0;
-  const model: AnnotatingModel = {
-    fingerprint: options.model.fingerprint,
-    choose: async (request) => {
-      const results = await options.model.choose(request);
-      for (const { promptTokens, peakBytes: bytes } of results) {
-        tokens += promptTokens;
-        peakBytes = Math.max(peakBytes, bytes);
-      }
-      return results;
-    },
+  const count = <T extends { readonly promptTokens: number; readonly peakBytes: number }>(
+    result: T,
+  ): T => {
+    tokens += result.promptTokens;
+    peakBytes = Math.max(peakBytes, result.peakBytes);
+    return result;
   };
-  const work = { model, questions, calibration, faces, signal };
+  const asked: AnnotatingModel = options.model;
+  const model: AnnotatingModel = {
+    fingerprint: asked.fingerprint,
+    choose: async (request) => (await asked.choose(request)).map(count),
+    ask: (request) => ({
+      result: async () => count((await asked.ask?.(request).result()) as AnswerResult),
+    }),
+    extract: async (request) => count((await asked.extract?.(request)) as ExtractResult<unknown>),
+  };
+  const work = { model, fields, schema, calibration, faces, signal };
   const startedAt = performance.now();
   let rows = 0;
   let journalBytes = 0;
-  const asked = prefetch(sample, Math.min(ahead, SAMPLED), (file) =>
+  const annotated = prefetch(sample, Math.min(ahead, SAMPLED), (file) =>
     annotatePicture(work, file, join(root, file)),
   );
-  for await (const own of asked) {
+  for await (const own of annotated) {
     rows += own.length;
     journalBytes += Buffer.byteLength(JSON.stringify(own));
   }

@@ -1,4 +1,4 @@
-/** What a folder of pictures is asked, and the columns that hold the answers. */
+/** What a folder of pictures is asked. */
 import { z } from 'zod';
 import { parse } from 'yaml';
 
@@ -6,8 +6,10 @@ import { CLOSED_QUESTIONS, type ClosedQuestionName } from '../data/index.js';
 import { createError } from '../errors.js';
 import { readDataText } from '../files/index.js';
 import { problemsOf } from '../options/index.js';
+import { type AnnotationField, columnsOf, FIXED_COLUMNS } from './columns.js';
 
-export interface AnnotationQuestion {
+/** One of given answers. */
+export interface ClosedQuestion {
   /** Of its columns: letters, digits and underscores. */
   readonly name: string;
   readonly question: string;
@@ -19,10 +21,26 @@ export interface AnnotationQuestion {
   readonly minProbability?: number | undefined;
 }
 
-const question = z
+/** Answered in the model's own words, greedily: the most probable token each time. */
+export interface TextQuestion {
+  readonly name: string;
+  readonly question: string;
+  readonly type: 'text';
+  /** @default 128 */
+  readonly maxTokens?: number | undefined;
+}
+
+export type AnnotationQuestion = ClosedQuestion | TextQuestion;
+
+export const isText = (one: AnnotationQuestion): one is TextQuestion => 'type' in one;
+
+const named = {
+  name: z.string().regex(/^[A-Za-z]\w*$/, 'expected letters, digits and underscores'),
+  question: z.string().min(1),
+};
+const closed = z
   .strictObject({
-    name: z.string().regex(/^[A-Za-z]\w*$/, 'expected letters, digits and underscores'),
-    question: z.string().min(1),
+    ...named,
     choices: z
       .array(z.union([z.string().min(1), z.number(), z.boolean()]).transform(String))
       .min(2)
@@ -36,51 +54,28 @@ const question = z
     const message = `expected ${choices.length} numbers, one a choice, received ${values.length}`;
     context.issues.push({ code: 'custom', message, path: ['values'], input: values });
   });
+const text = z.strictObject({
+  ...named,
+  type: z.literal('text'),
+  maxTokens: z.number().int().min(1).max(4096).optional(),
+});
 
-/** Of a choice's column. */
-export function slug(text: string): string {
-  return (
-    text
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}]+/gu, '_')
-      .replace(/^_|_$/g, '') || '_'
-  );
+/** Each is told what its own kind lacks: a union would tell that of both. */
+function parseAll(
+  value: unknown,
+  place: string,
+): { questions: AnnotationQuestion[]; details: string[] } {
+  const list = z.array(z.unknown()).max(64).safeParse(value);
+  if (!list.success) return { questions: [], details: problemsOf(list.error, place) };
+  const questions: AnnotationQuestion[] = [];
+  const details = list.data.flatMap((one, i) => {
+    const isOpen = typeof one === 'object' && one !== null && 'type' in one;
+    const parsed = (isOpen ? text : closed).safeParse(one);
+    if (parsed.success) questions.push(parsed.data);
+    return parsed.success ? [] : problemsOf(parsed.error, `${place}[${i}]`);
+  });
+  return { questions, details };
 }
-
-/** @returns names of the columns of a question, in their order */
-export function columnsOf(
-  { name, choices, values }: AnnotationQuestion,
-  isCalibrated: boolean,
-): readonly string[] {
-  const shares = choices.map((choice) => `_p_${slug(choice)}`);
-  return [
-    name,
-    `${name}_p`,
-    `${name}_margin`,
-    ...shares.map((share) => `${name}${share}`),
-    ...(values === undefined ? [] : [`${name}_value`]),
-    ...(isCalibrated
-      ? [`${name}_calibrated_p`, ...shares.map((share) => `${name}_calibrated${share}`)]
-      : []),
-  ];
-}
-
-/** Of the columns that every table has. */
-export const FIXED_COLUMNS: readonly string[] = [
-  ...[
-    'file',
-    'sha256',
-    'width',
-    'height',
-    'faces_found',
-    'face',
-    'box_x',
-    'box_y',
-    'box_w',
-    'box_h',
-  ],
-  ...['score', 'roll', 'chip_side', 'flags', 'status', 'error'],
-];
 
 /**
  * Checks questions as they come from a caller or a file; YAML's yes and no are taken as the words they are written with
@@ -89,31 +84,38 @@ export const FIXED_COLUMNS: readonly string[] = [
  * @throws DataError FACELLM_QUESTIONS_INVALID listing everything that is wrong
  */
 export function checkQuestions(value: unknown, place = 'questions'): readonly AnnotationQuestion[] {
-  const parsed = z.array(question).min(1).max(64).safeParse(value);
-  const details = parsed.success ? [] : problemsOf(parsed.error, place);
-  const questions = parsed.data ?? [];
-  const seen = new Set<string>(FIXED_COLUMNS);
-  for (const one of questions) {
-    // Those of a calibration, too, whether or not there is one.
-    for (const column of columnsOf(one, true)) {
-      if (seen.has(column))
-        details.push(`${place}: two columns would be named ${column}; rename ${one.name}`);
-      seen.add(column);
-    }
-  }
+  const { questions, details } = parseAll(value, place);
+  const fields = questions.map((one) =>
+    isText(one) ? ({ kind: 'text', ...one } as const) : ({ kind: 'closed', ...one } as const),
+  );
+  details.push(...collisions(fields, place));
   if (details.length === 0) return questions;
   throw createError('FACELLM_QUESTIONS_INVALID', 'the questions cannot be asked', { details });
 }
 
+/** Columns that two fields would share, those of a calibration too, whether or not there is one. */
+export function collisions(fields: readonly AnnotationField[], place: string): string[] {
+  const seen = new Set<string>(FIXED_COLUMNS);
+  return fields.flatMap((field) =>
+    columnsOf(field, true).flatMap(({ name: column }) => {
+      const isTaken = seen.has(column);
+      seen.add(column);
+      return isTaken
+        ? [`${place}: two columns would be named ${column}; rename ${field.name}`]
+        : [];
+    }),
+  );
+}
+
 /** From a YAML or JSON file. @throws DataError FACELLM_QUESTIONS_INVALID, FACELLM_DATA_NOT_FOUND */
 export async function loadQuestions(path: string): Promise<readonly AnnotationQuestion[]> {
-  const { text } = await readDataText(
+  const { text: written } = await readDataText(
     path,
     (code) => `${path} cannot be read (${code}); check the path`,
   );
   let value: unknown;
   try {
-    value = parse(text);
+    value = parse(written);
   } catch (cause) {
     throw createError('FACELLM_QUESTIONS_INVALID', `${path} is neither YAML nor JSON`, { cause });
   }
@@ -123,9 +125,9 @@ export async function loadQuestions(path: string): Promise<readonly AnnotationQu
 /** The built-in closed questions, worded as data and evaluation word them. */
 export function attributeQuestions(
   names: readonly ClosedQuestionName[],
-): readonly AnnotationQuestion[] {
+): readonly ClosedQuestion[] {
   return names.map((name) => {
-    const { question: text, answers } = CLOSED_QUESTIONS[name];
-    return { name, question: text, choices: [...new Set(Object.values(answers))] };
+    const { question: asked, answers } = CLOSED_QUESTIONS[name];
+    return { name, question: asked, choices: [...new Set(Object.values(answers))] };
   });
 }

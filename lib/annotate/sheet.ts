@@ -5,15 +5,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import sharp from 'sharp';
-
+import { thumbnail } from '../evaluation/index.js';
 import { cutAgain } from '../faces/index.js';
 import { sha256, systemCode, writeFileAtomic } from '../files/index.js';
 import { decodeImage } from '../image/index.js';
 import { mapBounded } from '../jobs/index.js';
 import type { AnnotationRow } from './annotate-picture.js';
 import type { RowSink } from './compose.js';
-import type { AnnotationQuestion } from './questions.js';
+import type { AnnotationField } from './columns.js';
 import { sheetHtml, type SheetPictures } from './sheet-html.js';
 
 export interface SheetOptions {
@@ -22,7 +21,7 @@ export interface SheetOptions {
   readonly most: number;
   /** Where the rows' files lie. */
   readonly root: string;
-  readonly questions: readonly AnnotationQuestion[];
+  readonly fields: readonly AnnotationField[];
 }
 
 /** Pixels of the embedded pictures' longer sides. */
@@ -35,25 +34,16 @@ export function surenessOf({ answers }: AnnotationRow): number {
   return Math.min(Infinity, ...Object.values(answers).map(({ margin }) => margin));
 }
 
-const dataUrl = (jpeg: Buffer): string => `data:image/jpeg;base64,${jpeg.toString('base64')}`;
-
 /** A picture that is gone or another one by now is not shown. */
 async function picturesOf(root: string, row: AnnotationRow): Promise<SheetPictures> {
   try {
     const bytes = await readFile(join(root, row.file));
     if (sha256(bytes) !== row.sha256) return { problem: 'the file has changed since' };
     const image = await decodeImage(bytes);
-    const { rgb, width, height } = image;
-    const whole = await sharp(rgb, { raw: { width, height, channels: 3 } })
-      .resize({ width: PICTURE, height: PICTURE, fit: 'inside', withoutEnlargement: true })
-      .jpeg({ quality: 70 })
-      .toBuffer();
-    if (row.face === null) return { picture: dataUrl(whole) };
+    const picture = await thumbnail(image, PICTURE);
+    if (row.face === null) return { picture };
     const { data } = await cutAgain(image, row.face.chip, CHIP);
-    const chip = await sharp(data, { raw: { width: CHIP, height: CHIP, channels: 3 } })
-      .jpeg({ quality: 75 })
-      .toBuffer();
-    return { picture: dataUrl(whole), chip: dataUrl(chip) };
+    return { picture, chip: await thumbnail({ rgb: data, width: CHIP, height: CHIP }, CHIP) };
   } catch (error) {
     const code = systemCode(error);
     return {
@@ -94,13 +84,13 @@ export class Sheet implements RowSink {
   }
 
   async commit(): Promise<void> {
-    const { path, root, questions } = this.#options;
+    const { path, root, fields } = this.#options;
     const cards = await mapBounded(this.#kept, PICTURES_AT_ONCE, async ({ row }) => ({
       row,
       pictures: await picturesOf(root, row),
     }));
     const counts = { asked: this.#asked, others: this.#others };
-    await writeFileAtomic(path, sheetHtml(cards, questions, counts));
+    await writeFileAtomic(path, sheetHtml(cards, fields, counts));
   }
 
   discard(): Promise<void> {

@@ -1,30 +1,53 @@
 /** Rows as a flat table: the same columns in CSV and Parquet. */
 import type { ParquetColumn, ParquetRow } from '../data/index.js';
 import type { AnnotationRow } from './annotate-picture.js';
-import { type AnnotationQuestion, columnsOf, FIXED_COLUMNS } from './questions.js';
+import { type AnnotationField, type ClosedField, columnsOf, FIXED_COLUMNS } from './columns.js';
 
 const WHOLE = ['width', 'height', 'faces_found', 'face'];
 const TEXTS = ['file', 'sha256', 'flags', 'status', 'error'];
 
 export function tableColumns(
-  questions: readonly AnnotationQuestion[],
+  fields: readonly AnnotationField[],
   isCalibrated: boolean,
 ): readonly ParquetColumn[] {
-  const answers = questions.flatMap((one) =>
-    columnsOf(one, isCalibrated).map(
-      (name) => ({ name, type: name === one.name ? 'STRING' : 'DOUBLE' }) as const,
-    ),
-  );
   const fixed = FIXED_COLUMNS.map((name) => {
     const type = WHOLE.includes(name) ? 'INT32' : TEXTS.includes(name) ? 'STRING' : 'DOUBLE';
     return { name, type } as const;
   });
-  return [...fixed, ...answers];
+  return [...fixed, ...fields.flatMap((field) => columnsOf(field, isCalibrated))];
+}
+
+function closedCells(
+  { name, choices, values }: ClosedField,
+  { answers }: AnnotationRow,
+  isCalibrated: boolean,
+): ParquetRow {
+  const answer = answers[name];
+  const { best = null, probability = null, margin = null, calibrated } = answer ?? {};
+  const of = (shares: Readonly<Record<string, number>> | undefined) =>
+    choices.map((choice) => shares?.[choice] ?? null);
+  return [
+    ...[best, probability, margin, ...of(answer?.probabilities)],
+    ...(values === undefined ? [] : [answer?.value ?? null]),
+    ...(isCalibrated ? [calibrated?.probability ?? null, ...of(calibrated?.probabilities)] : []),
+  ];
+}
+
+function cellsOf(field: AnnotationField, row: AnnotationRow, isCalibrated: boolean): ParquetRow {
+  const { kind, name } = field;
+  if (kind === 'closed') return closedCells(field, row, isCalibrated);
+  if (kind === 'text') {
+    const { text = null, finish = null } = row.texts?.[name] ?? {};
+    return [text, finish];
+  }
+  const { value = null, probability = null } = row.values?.[name] ?? {};
+  if (kind === 'json') return [value === null ? null : JSON.stringify(value)];
+  return [typeof value === 'string' || typeof value === 'number' ? value : null, probability];
 }
 
 export function tableRow(
   row: AnnotationRow,
-  questions: readonly AnnotationQuestion[],
+  fields: readonly AnnotationField[],
   isCalibrated: boolean,
 ): ParquetRow {
   const { face } = row;
@@ -34,15 +57,6 @@ export function tableRow(
     ...[box?.x ?? null, box?.y ?? null, box?.width ?? null, box?.height ?? null],
     ...[face?.score ?? null, face?.roll ?? null, face?.chip.side ?? null],
     ...[face === null ? null : face.flags.join(' '), row.status, row.error],
-    ...questions.flatMap((one) => {
-      const answer = row.answers[one.name];
-      const shares = one.choices.map((choice) => answer?.probabilities[choice] ?? null);
-      const value = one.values === undefined ? [] : [answer?.value ?? null];
-      const { best = null, probability = null, margin = null } = answer ?? {};
-      const { calibrated } = answer ?? {};
-      const scaled = one.choices.map((choice) => calibrated?.probabilities[choice] ?? null);
-      const more = isCalibrated ? [calibrated?.probability ?? null, ...scaled] : [];
-      return [best, probability, margin, ...shares, ...value, ...more];
-    }),
+    ...fields.flatMap((field) => cellsOf(field, row, isCalibrated)),
   ];
 }

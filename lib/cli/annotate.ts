@@ -5,6 +5,7 @@ import {
   annotate,
   type AnnotationPlan,
   type AnnotationQuestion,
+  type AnnotationSchema,
   attributeQuestions,
   type GroupsOption,
   loadQuestions,
@@ -29,12 +30,16 @@ import { interruptSignal } from './interrupt.js';
 import type { ModelFlags, OutputFlags } from './options.js';
 import { type Console, formatBytes } from './output.js';
 import { launchRanks } from './processes.js';
+import { descriptionOf, loadSchema } from './schema-file.js';
 import { withModel } from './with-model.js';
 
 export interface AnnotateFlags extends ModelFlags, OutputFlags, FaceFlags {
   readonly output: readonly string[];
   readonly attributes?: string;
   readonly questions?: string;
+  readonly schema?: string;
+  readonly question?: string;
+  readonly maxNewTokens?: number;
   readonly groups?: string;
   readonly groupColumns?: string;
   readonly groupFrom?: 'folder';
@@ -58,11 +63,33 @@ async function questionsOf(flags: AnnotateFlags): Promise<readonly AnnotationQue
   const details = unknown.map(
     (name) => `--attributes: ${name} is none of ${Object.keys(CLOSED_QUESTIONS).join(', ')}`,
   );
-  if (names.length + own.length === 0) details.push('give --attributes, --questions or both');
+  if (names.length + own.length === 0 && flags.schema === undefined)
+    details.push('give --attributes, --questions, --schema or several of them');
   if (details.length === 0) return [...attributeQuestions(names.filter(isAttribute)), ...own];
   throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'there is nothing to ask', {
     details,
   });
+}
+
+async function schemaOf({
+  schema: path,
+  question,
+  maxNewTokens,
+}: AnnotateFlags): Promise<AnnotationSchema | undefined> {
+  if (path === undefined) {
+    if ((question ?? maxNewTokens) === undefined) return undefined;
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      '--question and --max-new-tokens belong to --schema',
+    );
+  }
+  const schema = await loadSchema(path);
+  const asked = question ?? descriptionOf(schema);
+  if (asked !== undefined) return { question: asked, schema, maxNewTokens };
+  throw new InvalidArgumentError(
+    'FACELLM_INVALID_ARGUMENT',
+    `${path} does not say what is asked: give --question TEXT, or a description in the schema`,
+  );
 }
 
 /** Of several ranks on this machine each has its GPU, or its part of the cores. */
@@ -146,6 +173,7 @@ export async function runAnnotate(
   streams: Console,
 ): Promise<number> {
   const questions = await questionsOf(flags);
+  const schema = await schemaOf(flags);
   if ((flags.processes ?? 1) > 1 && flags.dryRun !== true) return annotateTogether(flags, streams);
   const faces =
     flags.faces === 'off' ? ('off' as const) : { which: 'each' as const, ...faceOptionsOf(flags) };
@@ -158,7 +186,7 @@ export async function runAnnotate(
     const { output, sheet, sheetRows, limit, retryFailed, maxFailures = 0.01 } = flags;
     const options = {
       ...{ input, output, model, questions, faces, limit, retryFailed, sheet, sheetRows },
-      ...{ calibration, groups, retryId: launchId(process.env) },
+      ...{ schema, calibration, groups, retryId: launchId(process.env) },
     };
     if (flags.dryRun === true) {
       const plan = await planAnnotation({ ...options, signal });

@@ -1,13 +1,13 @@
 /** `facellm calibrate`: temperatures fitted on labelled pictures, with their report; the same command goes on where it ended. */
-import { createError, InvalidArgumentError } from '../errors.js';
+import { InvalidArgumentError } from '../errors.js';
 import { calibrate, type CalibratedSchema, type CalibrationResult } from '../evaluation/index.js';
-import { isJsonObject, jsonFault, parseJson, readDataText } from '../files/index.js';
 import { fetchModels } from './download-reporter.js';
 import { benchmarkChoice, describeMissing, type EvaluateFlags, follow } from './evaluate.js';
 import { pictureOptions } from './face-options.js';
 import { Interrupted, interruptSignal } from './interrupt.js';
 import { loadOptionsOf } from './options.js';
 import { type Console, table } from './output.js';
+import { loadSchema } from './schema-file.js';
 
 export interface CalibrateFlags extends Omit<
   EvaluateFlags,
@@ -18,7 +18,7 @@ export interface CalibrateFlags extends Omit<
   readonly folds?: number;
 }
 
-/** @throws InvalidArgumentError for one flag without the other; DataError for a file that is no JSON object */
+/** @throws InvalidArgumentError for one flag without the other; DataError for a file that is no schema */
 async function schemaOf({
   schema: path,
   question,
@@ -32,13 +32,7 @@ async function schemaOf({
       ],
     });
   }
-  const { text } = await readDataText(path, (code) => `${path} cannot be read (${code})`);
-  const parsed = parseJson(text);
-  if (!parsed.isValid) {
-    throw createError('FACELLM_DATA_INVALID', `${path} ${jsonFault(text, parsed.reason)}`);
-  }
-  if (isJsonObject(parsed.value)) return { question, schema: parsed.value, maxNewTokens };
-  throw createError('FACELLM_DATA_INVALID', `${path} is no JSON schema: expected an object`);
+  return { question, schema: await loadSchema(path), maxNewTokens };
 }
 
 /** Resolves to the exit code: 1 if questions could not be asked. */

@@ -50,7 +50,7 @@ export function addCalibrateOptions(command: Command): Command {
     .option('--groups <name...>', 'what to tell apart (default: race, gender, age)')
     .option(
       '--schema <file>',
-      'JSON schema whose fields are calibrated, for extract; needs --question',
+      'JSON schema, or a .ts or .js with one or a zod type as its default export: its fields are calibrated, for extract; needs --question',
     )
     .option('--question <text>', 'what is asked with the schema')
     .option('--max-new-tokens <n>', 'of an object of the schema (default: 500)', wholeNumber(1))
@@ -115,6 +115,12 @@ export function addEvaluateOptions(command: Command): Command {
       ]),
     )
     .option(...NO_CHARTS)
+    .option(
+      '--gallery <n>',
+      'wrong answers of each model on the page report/gallery.html, surest first; 0: none (default: 50)',
+      wholeNumber(0),
+    )
+    .option('--gallery-pictures', 'put the pictures into that page')
     .option(
       '--max-new-tokens <n>',
       'longest reply (default: 2048, 64 or 16, by benchmark)',

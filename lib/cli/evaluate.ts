@@ -39,6 +39,8 @@ export interface EvaluateFlags extends ModelFlags, PromptFlags, AskedFaceFlags, 
   readonly onFailure?: 'record' | 'stop';
   /** False with `--no-charts`. */
   readonly charts: boolean;
+  readonly gallery?: number;
+  readonly galleryPictures?: boolean;
   readonly maxNewTokens?: number;
   readonly batchSize?: number;
   readonly seed?: number;
@@ -48,7 +50,7 @@ export interface EvaluateFlags extends ModelFlags, PromptFlags, AskedFaceFlags, 
 export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promise<number> {
   const choice = benchmarkChoice(flags);
   const { data, model, adapter, tuned, output, reading, limit } = flags;
-  const { onFailure, maxNewTokens, batchSize, seed } = flags;
+  const { onFailure, maxNewTokens, batchSize, seed, gallery, galleryPictures } = flags;
   {
     using fetching = interruptSignal();
     await fetchModels(model, [...(adapter ?? []), tuned], flags, streams.stderr, fetching.signal);
@@ -59,7 +61,7 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
     ...{ data, model, adapter, tuned, output, reading, limit },
     ...{ onFailure, maxNewTokens, batchSize, seed },
     onInvalid: flags.skipInvalid ? 'skip' : 'error',
-    charts: flags.charts,
+    ...{ charts: flags.charts, gallery, galleryPictures },
     prompt: pictureOptions(flags),
   });
   const { result, code } = await follow(run, streams);

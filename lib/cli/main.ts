@@ -114,8 +114,23 @@ export function createProgram(finish: Finish): Command {
     .argument('<folder>', 'pictures, or a text file with a path a line')
     .requiredOption('--output <file...>', '.jsonl, .csv or .parquet; the first names FILE.work')
     .option('--attributes <names>', 'gender,age,race,smile,expression,eyewear: built-in questions')
-    .option('--questions <file>', 'YAML or JSON: name, question, choices, values, minProbability')
-    .option('--groups <file>', 'CSV with a column file: a report of answers by group')
+    .option(
+      '--questions <file>',
+      'YAML or JSON: name, question, choices, values, minProbability; or type: text, maxTokens',
+    )
+    .option(
+      '--schema <file>',
+      'JSON schema, or a .ts or .js with one or a zod type as its default export: an object about each face, its properties as columns',
+    )
+    .option(
+      '--question <text>',
+      "what is asked with the schema (default: the schema's description)",
+    )
+    .option('--max-new-tokens <n>', 'of an object of the schema (default: 500)', wholeNumber(1))
+    .option(
+      '--groups <file>',
+      'CSV with a column file: a report of answers by group; columns named as questions hold their labels',
+    )
     .option('--group-columns <names>', 'its columns, parted by commas')
     .addOption(new Option('--group-from <what>', 'groups without a CSV').choices(['folder']))
     .option('--sheet <file.html>', 'the rows that the model is least sure of, with their pictures')

@@ -55,6 +55,10 @@ export interface AskingOptions extends Loading {
   readonly onFailure?: 'record' | 'stop' | undefined;
   /** Plots in the report, which need the packages vega and vega-lite. @default true */
   readonly charts?: boolean | undefined;
+  /** Wrong answers of each model on the page report/gallery.html, surest first; 0: no such page. @default 50 */
+  readonly gallery?: number | undefined;
+  /** Puts the pictures into that page. @default false */
+  readonly galleryPictures?: boolean | undefined;
   /** Longest reply. @default 2048 for `facexbench`, 64 for `attributes`, 16 for `pairs` */
   readonly maxNewTokens?: number | undefined;
   /** Questions under way at a time. @default 8 */
@@ -75,6 +79,8 @@ export interface AskingOptions extends Loading {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Some 30 kB each with a picture. */
+const MOST_GALLERY = 2000;
 const path = name('a path');
 const place = name('a folder, or a hub id in the local cache');
 const places = list(place, 'a list of folders');
@@ -97,6 +103,8 @@ const askingShape: Shape<AskingOptions> = {
   output: path,
   onFailure: word('record', 'stop').optional(),
   charts: flag.optional(),
+  gallery: whole(0, MOST_GALLERY).optional(),
+  galleryPictures: flag.optional(),
   maxNewTokens: whole(1).optional(),
   batchSize: whole(1).optional(),
   prompt: fields<Omit<PromptOptions, 'signal'>>(promptFields).optional(),

@@ -3,13 +3,10 @@ import { requireVega } from '../packages/vega.js';
 import { JobRun } from '../jobs/index.js';
 import { checkEvaluateOptions, type EvaluateOptions } from './evaluate-options.js';
 import type { NamedModel } from './face-llm-contender.js';
-import { type BenchmarkName, MAX_NEW_TOKENS, openBenchmark } from './open-benchmark.js';
+import { MAX_NEW_TOKENS, openBenchmark } from './open-benchmark.js';
 import type { EvaluationEvent } from './run/events.js';
 import type { EvaluationResult } from './run/run-benchmark.js';
 import { scoreModels } from './score-models.js';
-
-/** Benchmarks whose reports have plots. */
-const DRAWN: readonly BenchmarkName[] = ['attributes', 'pairs'];
 
 /** A run under way: await it for its result, iterate over it for its events. */
 export type EvaluationRun = JobRun<EvaluationEvent, EvaluationResult>;
@@ -34,7 +31,7 @@ async function evaluateAll(
   options: EvaluateOptions,
   run: EvaluationRun,
 ): Promise<EvaluationResult> {
-  if ((options.charts ?? true) && DRAWN.includes(options.benchmark)) {
+  if (options.charts ?? true) {
     await requireVega('leave charts out with charts: false (--no-charts)');
   }
   // Also of a model that was trained on chips: crowds, poses and spoofs are not to be seen in one.

@@ -10,9 +10,19 @@ export { evaluate, type EvaluationRun } from './evaluate.js';
 export type { EvaluateOptions } from './evaluate-options.js';
 export { type BenchmarkChoice, type BenchmarkName, type ReadingChoice } from './open-benchmark.js';
 export type { BenchmarkSummary } from './types.js';
-export { findColumn, missingColumn, readLabelFile } from './labels/label-file.js';
+export { findColumn, type LabelFile, missingColumn, readLabelFile } from './labels/label-file.js';
+export {
+  type Figures,
+  FIGURE_NAMES,
+  FIGURE_TITLES,
+  figuresOfMatrix,
+} from './attributes/figures.js';
+export { builtInAttribute } from './labels/built-in.js';
+export { CalibrationCount } from './metrics/calibration.js';
+export { confusionMatrix, type ConfusionMatrix } from './metrics/classification.js';
 export { compareNames, SMALL_GROUP } from './metrics/groups.js';
 export { wilsonInterval } from './metrics/wilson.js';
+export { barsHtml, cardsPage, cssPercent, type Html, thumbnail } from './report/cards.js';
 export { type Block, numeric } from './report/document.js';
 export { escapeHtml } from './report/html.js';
 export { formatEstimate, formatShare, roundedJson } from './report/numbers.js';

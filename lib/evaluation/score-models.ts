@@ -15,9 +15,10 @@ import type { EvaluationEvent } from './run/events.js';
 import { rankFromEnvironment } from './run/ranks.js';
 import { type EvaluationResult, runBenchmark } from './run/run-benchmark.js';
 import type { SettingValue } from './run/settings.js';
-import type { Benchmark } from './types.js';
+import type { Benchmark, GalleryOptions } from './types.js';
 
 const DEFAULT_BATCH_SIZE = 8;
+const DEFAULT_GALLERY = 50;
 
 export interface ScoringOptions {
   /** As the caller gave them. */
@@ -37,6 +38,13 @@ export interface ScoringOptions {
     form: AskedForm,
     models: readonly LocatedModel[],
   ) => Promise<Benchmark>;
+}
+
+function galleryOf({
+  gallery = DEFAULT_GALLERY,
+  galleryPictures: hasPictures = false,
+}: AskingOptions): GalleryOptions | undefined {
+  return gallery === 0 ? undefined : { most: gallery, hasPictures };
 }
 
 /** @throws as `evaluate` */
@@ -86,6 +94,7 @@ export async function scoreModels(
     },
     onFailure: options.onFailure ?? 'record',
     charts: options.charts ?? true,
+    gallery: galleryOf(options),
     ...(options.rank ?? rankFromEnvironment()),
     signal,
     stop,

@@ -71,6 +71,10 @@ export interface Benchmark {
   readonly sources?: readonly EvaluationSource[];
   /** Whether generated text is read, probabilities are, or both. */
   readonly readings: readonly ('text' | 'probability')[];
+  /** Which choice of an item, by its place, generated text is taken for. @default none is */
+  readonly readText?: (place: number, text: string) => number | undefined;
+  /** A choice as people read it. @default its text */
+  readonly describeChoice?: (place: number, choice: number) => string;
   /**
    * Writes the benchmark's tables and pictures into a folder that exists.
    *
@@ -103,6 +107,14 @@ export interface BenchmarkOptions extends DataOptions {
 export interface ReportOptions {
   /** Whether plots are drawn. @default true */
   readonly charts?: boolean | undefined;
+}
+
+/** Of the page of wrong answers. */
+export interface GalleryOptions {
+  /** Cards of each model at most. */
+  readonly most: number;
+  /** Whether the pictures are put into the page. */
+  readonly hasPictures: boolean;
 }
 
 export interface BenchmarkSummary {

@@ -3,7 +3,7 @@
  * changed, but its faces are looked for once.
  */
 import { createError } from '../errors.js';
-import { ByteCache, decodeOpened, type ImageSource, keyOf, openImage } from '../image/index.js';
+import { ByteCache, decodeOpened, type ImageSource, OpenedImages } from '../image/index.js';
 import { cutFaces, type DetectedFaces } from './detect-faces.js';
 import type { FaceDetector, ResolvedAskedFaces } from './options.js';
 import type { FacesRecord } from './record.js';
@@ -39,16 +39,17 @@ export class KnownFaces {
 
   /**
    * @param options upright by EXIF whatever else is asked
+   * @param read pictures of the call
    * @throws ImageError FACELLM_NO_FACE, and what detectFaces throws
    */
   async take(
     source: ImageSource,
     options: ResolvedAskedFaces,
     reading: { readonly maxPixels?: number | undefined; readonly signal?: AbortSignal | undefined },
+    read: OpenedImages = new OpenedImages(),
   ): Promise<TakenFaces> {
     const { maxPixels, signal } = reading;
-    const opened = await openImage(source, { signal });
-    const key = await keyOf(opened);
+    const { opened, key } = await read.get(source, { signal });
     const { onNoFace, ...looked } = options;
     const name = JSON.stringify([key, maxPixels, looked, this.#numberOf(options.detector)]);
     // One who asked may stop waiting; others who wait for the same picture do not.

@@ -4,6 +4,7 @@ export { ByteCache } from './byte-cache.js';
 export { decodeImage, decodeOpened, keyOf, openImage, readImageSize } from './decode.js';
 export { headerProblem } from './header.js';
 export { KnownImages } from './known-images.js';
+export { OpenedImages } from './opened-images.js';
 export { imageSource } from './source.js';
 export {
   checkTiling,

@@ -5,7 +5,8 @@
 import type { NativeAddon } from '../binding/native.js';
 import { limitArea } from './area-limit.js';
 import { ByteCache } from './byte-cache.js';
-import { decodeOpened, keyOf, openImage } from './decode.js';
+import { decodeOpened } from './decode.js';
+import { OpenedImages } from './opened-images.js';
 import {
   type DecodedImage,
   type DecodeOptions,
@@ -46,11 +47,15 @@ export class KnownImages {
   /**
    * The picture, within its bound. Never write to its pixels: others have them, too.
    *
+   * @param read those of the call
    * @throws what decodeImage throws
    */
-  async get(source: ImageSource, reading: ImageReading): Promise<KnownImage> {
-    const opened = await openImage(source, reading);
-    const key = await keyOf(opened);
+  async get(
+    source: ImageSource,
+    reading: ImageReading,
+    read: OpenedImages = new OpenedImages(),
+  ): Promise<KnownImage> {
+    const { opened, key } = await read.get(source, reading);
     const { signal, limitsImageArea, maxPixels = DEFAULT_MAX_PIXELS } = reading;
     const name = `${key} ${limitsImageArea} ${maxPixels}`;
     const decode = (): Promise<DecodedImage> =>

@@ -1,5 +1,6 @@
 /** Choosing among given answers: one question, or several about the same pictures, each a request of its own. */
 import { choose, type ChoiceResult, together } from '../generation/index.js';
+import { OpenedImages } from '../image/index.js';
 import { checkChoices, subjectOf, withCalibrated } from './calibrated.js';
 import { type ModelCall, turnEnd } from './call.js';
 import { describePrompt } from './prepared.js';
@@ -30,9 +31,10 @@ export async function chooseItems(
     };
     checkChoices(shared, items, how, includesEnd);
   }
+  const read = new OpenedImages();
   const prompts = await Promise.all(
     items.map(({ question }) =>
-      writer.write([toMessage({ image: shared.image, question })], shared, lease.adapters),
+      writer.write([toMessage({ image: shared.image, question })], shared, lease.adapters, read),
     ),
   );
   await shared.whenPrepared?.(prompts.map(describePrompt));

@@ -7,7 +7,7 @@ import {
   IMAGE_TAG,
 } from '../chat/index.js';
 import type { FacesRecord, KnownFaces, TakenFaces } from '../faces/index.js';
-import type { ImageSource } from '../image/index.js';
+import type { ImageSource, OpenedImages } from '../image/index.js';
 import type { ResolvedPromptOptions } from './prompt-options.js';
 
 interface CroppedMessages {
@@ -21,10 +21,11 @@ export async function cropPictures(
   known: KnownFaces,
   pictures: readonly ImageSource[],
   options: ResolvedPromptOptions,
+  read?: OpenedImages,
 ): Promise<readonly TakenFaces[] | undefined> {
   const { faces } = options;
   if (typeof faces === 'string') return undefined;
-  return Promise.all(pictures.map((picture) => known.take(picture, faces, options)));
+  return Promise.all(pictures.map((picture) => known.take(picture, faces, options, read)));
 }
 
 /** A picture that becomes several stands for all of them, where the text has a place for it too. */
@@ -57,6 +58,7 @@ export async function cropMessages(
   known: KnownFaces,
   messages: readonly ChatMessage[],
   options: ResolvedPromptOptions,
+  read?: OpenedImages,
 ): Promise<CroppedMessages> {
   if (typeof options.faces === 'string') return { messages, faces: undefined };
   // Places and pictures are counted before there are others.
@@ -66,7 +68,7 @@ export async function cropMessages(
       const { content } = message;
       const parts = typeof content === 'string' ? [] : content;
       const own = parts.flatMap((part) => (part.type === 'image' ? [part.image] : []));
-      const taken = (await cropPictures(known, own, options)) ?? [];
+      const taken = (await cropPictures(known, own, options, read)) ?? [];
       return { message: cropTurn(message, taken), records: taken.map(({ record }) => record) };
     }),
   );

@@ -1,6 +1,7 @@
 /** Writes the prompts of a loaded model: which form a request's is, whose record it follows, and who is told of it. */
 import { type ChatMessage, ChatTemplate, imagesOf, type TemplateName } from '../chat/index.js';
 import type { PicturedPrompt } from '../generation/index.js';
+import type { OpenedImages } from '../image/index.js';
 import type { Adapter } from './adapter.js';
 import { cropMessages } from './crop-pictures.js';
 import type { ModelParts } from './load.js';
@@ -19,11 +20,15 @@ export class PromptWriter {
     this.#watch = watch;
   }
 
-  /** @param adapters those that work in the request */
+  /**
+   * @param adapters those that work in the request
+   * @param read pictures of the call, where it has several prompts
+   */
   async write(
     messages: readonly ChatMessage[],
     options: PromptOptions,
     adapters: readonly Adapter[],
+    read?: OpenedImages,
   ): Promise<PicturedPrompt> {
     const hasOwnSystem = messages[0]?.role === 'system';
     const resolved = this.#watch.resolve(options, adapters);
@@ -32,10 +37,11 @@ export class PromptWriter {
     const template = await this.#template(resolved.template);
     // A recorded system turn gives way to the conversation's; one that the caller gave twice is refused.
     const system = hasOwnSystem ? options.system : resolved.system;
-    const cropped = await cropMessages(this.#parts.faces, messages, resolved);
+    const cropped = await cropMessages(this.#parts.faces, messages, resolved, read);
     const { faces } = cropped;
     const parts = { ...this.#parts, template };
-    const prompt = await preparePrompt(parts, cropped.messages, { ...resolved, system });
+    const asked = { ...resolved, system };
+    const prompt = await preparePrompt(parts, cropped.messages, asked, read);
     return faces === undefined || faces.length === 0 ? prompt : { ...prompt, faces };
   }
 

@@ -4,7 +4,13 @@ import { type ChatMessage, type ChatTemplate, encodeChat, imagesOf } from '../ch
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { PicturedPrompt, PromptPicture } from '../generation/index.js';
-import { checkTiling, type ImageSource, type KnownImages, planTiles } from '../image/index.js';
+import {
+  checkTiling,
+  type ImageSource,
+  type KnownImages,
+  type OpenedImages,
+  planTiles,
+} from '../image/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import type { ResolvedPromptOptions } from './prompt-options.js';
 
@@ -23,25 +29,28 @@ export async function prepareImage(
   parts: Pick<PromptParts, 'addon' | 'config' | 'images'>,
   source: ImageSource,
   options: ResolvedPromptOptions,
+  read?: OpenedImages,
 ): Promise<PromptPicture & { readonly tiles: number }> {
   checkTiling(options.tiling, parts.config);
-  const image = await parts.images.get(source, options);
+  const image = await parts.images.get(source, options, read);
   const { width, height } = image;
   const plan = planTiles(parts.addon, width, height, parts.config, options.tiling);
   return { ...image, ...plan };
 }
 
 /**
+ * @param read pictures of the call, where it has several prompts
  * @throws InvalidArgumentError FACELLM_PROMPT_TOO_LONG before the engine is asked
  */
 export async function preparePrompt(
   parts: PromptParts,
   messages: readonly ChatMessage[],
   options: ResolvedPromptOptions,
+  read?: OpenedImages,
 ): Promise<PicturedPrompt> {
   const rendered = parts.template.render(messages, { system: options.system });
   const images = await Promise.all(
-    imagesOf(messages).map((source) => prepareImage(parts, source, options)),
+    imagesOf(messages).map((source) => prepareImage(parts, source, options, read)),
   );
   const perTile = parts.config.model.imageSeqLength;
   const { ids } = await encodeChat(

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 
 import { GroupReport } from '../../lib/annotate/group-report.js';
-import { checkQuestions } from '../../lib/annotate/questions.js';
 import {
   annotate,
   type AnnotateOptions,
@@ -124,7 +123,9 @@ describe('annotate by groups', function () {
   });
 
   it('of faces only pictures that were searched tell, of a question only those with an answer', async () => {
-    const questions = checkQuestions([{ name: 'smile', question: 'S?', choices: ['Yes', 'No'] }]);
+    const questions = [
+      { kind: 'closed', name: 'smile', question: 'S?', choices: ['Yes', 'No'] } as const,
+    ];
     const answer = { best: 'Yes', probability: 0.9, margin: 0.8, probabilities: {} };
     const rowOf = (file: string, facesFound: number | null): AnnotationRow => ({
       ...{ file, sha256: null, width: 1, height: 1, facesFound, face: null, error: null },
@@ -132,9 +133,11 @@ describe('annotate by groups', function () {
         ? { status: 'ok', answers: { smile: answer } }
         : { status: facesFound === 0 ? 'no-face' : 'unreadable', answers: {} }),
     });
-    const groups = new GroupReport(at('mixed.jsonl.groups'), questions, (file) => ({
-      folder: file.split('/')[0] ?? '',
-    }));
+    const groups = new GroupReport(at('mixed.jsonl.groups'), questions, {
+      of: (file) => ({ groups: { folder: file.split('/')[0] ?? '' }, labels: new Map() }),
+      labelled: new Map(),
+      notes: [],
+    });
     for (let i = 0; i < 40; i++) {
       for (let face = 0; face < (i < 20 ? 2 : 1); face++) {
         groups.write(rowOf(`=10/${i}`, i < 20 ? 2 : i < 30 ? 0 : null));
@@ -154,6 +157,81 @@ describe('annotate by groups', function () {
     assert.match(csv, /^folder,'=10,true,smile,Yes,40,40,1,/m, 'no formula');
     const text = readFileSync(at('mixed.jsonl.groups', 'groups.md'), 'utf8');
     assert.match(text, /n counts answers.*as independent/);
+  });
+
+  it('columns named as questions hold labels: figures against them, of pictures with one answer alone', async () => {
+    const rows = ['file,race,smile,gender'];
+    for (let i = 0; i < 50; i++) {
+      const label = i === 1 ? 'perhaps' : i % 3 === 0 ? 'yes' : 'No';
+      rows.push(`${i < 40 ? 'one' : 'two'}/${i}.png,${i % 2 === 0 ? 'A' : 'B'},${label},Female`);
+    }
+    writeFileSync(at('truth.csv'), rows.join('\n'));
+    await annotate(
+      options('truth.jsonl', { groups: { file: at('truth.csv'), columns: ['race'] } }),
+    );
+    const table = readFileSync(at('truth.jsonl'), 'utf8').trim().split('\n');
+    const asked = table.map((line) => JSON.parse(line) as AnnotationRow);
+    const isRight = ({ file, answers }: AnnotationRow): boolean => {
+      const { Yes = 0, No = 0 } = answers['smile']?.probabilities ?? {};
+      return (Number(/(\d+)\.png/.exec(file)?.[1]) % 3 === 0) === Yes >= No;
+    };
+    const labelled = asked.filter(({ file }) => file !== 'one/1.png');
+    const { notes, ...report } = reportOf('truth.jsonl') as Report & {
+      readonly labelled: readonly {
+        readonly question: string;
+        readonly overall: { count: number; accuracy: { value: number; low: number } };
+        readonly groupings: readonly {
+          readonly by: string;
+          readonly groups: readonly { name: string; count: number; ece: { value: number } }[];
+        }[];
+      }[];
+    };
+    assert.deepEqual(notes, [
+      'smile: 1 label(s) are none of its answers and count nowhere: perhaps',
+    ]);
+    const [smile, ...others] = report.labelled;
+    assert.deepEqual([smile?.question, others.length, smile?.overall.count], ['smile', 0, 49]);
+    const { accuracy } = smile?.overall ?? {};
+    assert.ok(Math.abs((accuracy?.value ?? 0) - labelled.filter(isRight).length / 49) < 1e-6);
+    assert.ok((accuracy?.low ?? 1) < (accuracy?.value ?? 0));
+    const [race] = smile?.groupings ?? [];
+    assert.deepEqual(
+      race?.groups.map(({ name, count }) => [name, count]),
+      [
+        ['A', 25],
+        ['B', 24],
+      ],
+    );
+    const html = readFileSync(at('truth.jsonl.groups', 'groups.html'), 'utf8');
+    assert.match(html, /<h2>Against the labels<\/h2>/);
+    assert.match(html, /race, against the labels/);
+  });
+
+  it('a picture of several faces has no answer of its own to hold against its label', async () => {
+    const field = {
+      kind: 'closed',
+      name: 'smile',
+      question: 'S?',
+      choices: ['Yes', 'No'],
+    } as const;
+    const groups = new GroupReport(at('several.jsonl.groups'), [field], {
+      of: () => ({ groups: {}, labels: new Map([['smile', 0]]) }),
+      labelled: new Map([['smile', { isOrdinal: false }]]),
+      notes: [],
+    });
+    const probabilities = { Yes: 0.9, No: 0.1 };
+    const answers = { smile: { best: 'Yes', probability: 0.9, margin: 0.8, probabilities } };
+    for (const file of ['a', 'b', 'b', 'c']) {
+      groups.write({
+        ...{ file, sha256: null, width: 1, height: 1, facesFound: 2, face: null, error: null },
+        ...{ status: 'ok', answers },
+      });
+    }
+    await groups.commit();
+    const { labelled } = reportOf('several.jsonl') as unknown as {
+      labelled: readonly { overall: { count: number; accuracy: { value: number } } }[];
+    };
+    assert.deepEqual([labelled[0]?.overall.count, labelled[0]?.overall.accuracy.value], [2, 1]);
   });
 
   it('columns that are not there are refused before a picture is asked about', async () => {

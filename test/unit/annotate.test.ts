@@ -70,6 +70,11 @@ describe('annotate', function () {
     cpSync(join(faces, 'A000014.jpg'), at('pictures', 'the same.jpg'));
     const put = (name: string, bytes: Uint8Array | string): void =>
       writeFileSync(at('pictures', name), bytes);
+    const cell = await sharp(portrait).resize(160, 160).toColourspace('srgb').toBuffer();
+    const places = [0, 1, 2, 3].map((i) => ({ left: 160 * (i % 2), top: 160 * (i >> 1) }));
+    const wall = sharp({ create: { width: 320, height: 320, channels: 3, background: 'black' } });
+    const group = wall.composite(places.map((place) => ({ input: cell, ...place })));
+    put('a group.jpg', await group.jpeg().toBuffer());
     const turned = sharp(portrait)
       .toColourspace('srgb')
       .rotate(90)
@@ -110,6 +115,7 @@ describe('annotate', function () {
         ['A000014.jpg', 'ok'],
         ['A000109.jpg', 'ok'],
         ['A000360.jpg', 'ok'],
+        ...Array.from({ length: 4 }, () => ['a group.jpg', 'ok'] as [string, 'ok']),
         ['animated.gif', 'no-face'],
         ['black.png', 'no-face'],
         ['cmyk.jpg', 'ok'],
@@ -123,7 +129,7 @@ describe('annotate', function () {
         ['words.jpg', 'unreadable'],
       ],
     );
-    assert.deepEqual([result.rows, result.missing, result.statuses.ok], [15, 0, 7]);
+    assert.deepEqual([result.rows, result.missing, result.statuses.ok], [19, 0, 11]);
     const [one, same] = ['A000014.jpg', 'the same.jpg'].map((name) =>
       rows.find(({ file }) => file === name),
     );
@@ -155,8 +161,15 @@ describe('annotate', function () {
     }
   });
 
-  it('killed at every journal write, and within: equal bytes', async () => {
-    await annotate(options('whole.jsonl', { faces: 'off' }));
+  it('24 pictures, killed at every journal write, and within: equal bytes', async () => {
+    cpSync(at('pictures'), at('two dozen'), { recursive: true, verbatimSymlinks: true });
+    for (let i = 0; i < 9; i++) {
+      const background = { r: 20 * i, g: 0, b: 0 };
+      const picture = sharp({ create: { width: 2, height: 1, channels: 3, background } });
+      writeFileSync(at('two dozen', `more ${i}.png`), await picture.png().toBuffer());
+    }
+    const own = { faces: 'off' as const, input: at('two dozen') };
+    await annotate(options('whole.jsonl', own));
     const whole = readFileSync(at('whole.jsonl'));
     const journal = ['whole.jsonl.work', 'rank-0', 'pictures.jsonl'];
     const bytes = readFileSync(at(...journal));
@@ -167,11 +180,12 @@ describe('annotate', function () {
         const name = `killed-${kills++}.jsonl`;
         cpSync(at('whole.jsonl.work'), at(`${name}.work`), { recursive: true });
         truncateSync(at(`${name}.work`, 'rank-0', 'pictures.jsonl'), Math.min(cut, bytes.length));
-        await annotate(options(name, { faces: 'off' }));
+        await annotate(options(name, own));
         assert.deepEqual(readFileSync(at(name)), whole, `cut at ${cut}`);
       }
     }
-    assert.ok(kills >= 30, `${kills} kills`);
+    // At each of 24 lines, within it, and behind the last.
+    assert.equal(kills, 2 * 25);
   });
 
   it('a stopped run writes nothing and goes on; another is refused with each difference', async () => {

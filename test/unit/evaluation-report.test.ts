@@ -8,12 +8,13 @@ import type { ChartSpec } from '../../lib/evaluation/report/charts/theme.js';
 
 import { tmrAtFmr } from '../../lib/evaluation/metrics/operating-points.js';
 import { rocCurve } from '../../lib/evaluation/metrics/roc.js';
-import { confusionSpec } from '../../lib/evaluation/report/charts/confusion.js';
+import { confusionSpecs } from '../../lib/evaluation/report/charts/confusion.js';
 import { groupsSpec } from '../../lib/evaluation/report/charts/groups.js';
-import { reliabilitySpec } from '../../lib/evaluation/report/charts/reliability.js';
+import { radarSpec } from '../../lib/evaluation/report/charts/radar.js';
+import { reliabilitySpecs } from '../../lib/evaluation/report/charts/reliability.js';
 import { renderSvg } from '../../lib/evaluation/report/charts/render.js';
 import { rocSpec } from '../../lib/evaluation/report/charts/roc.js';
-import { scoresSpec } from '../../lib/evaluation/report/charts/scores.js';
+import { scoresSpecs } from '../../lib/evaluation/report/charts/scores.js';
 import { csvOf } from '../../lib/evaluation/report/csv.js';
 import {
   formatDifference,
@@ -96,23 +97,38 @@ describe('plots in reports', () => {
   const matrix = { counts: [[3, 0], [1, 9]], unread: [2, 0], total: 15 }; // prettier-ignore
   const specs: Readonly<Record<string, readonly [ChartSpec, ...string[]]>> = {
     reliability: [
-      reliabilitySpec(models.map((model) => ({ model, ece: 0.15, bins }))),
+      reliabilitySpecs(models.map((model) => ({ model, ece: 0.15, bins })))[0] ?? {},
       ...['accuracy', 'confidence', 'n', 'base &lt;i&gt;, ECE 0.150'],
     ],
     confusion: [
-      confusionSpec(['unread', '<x>'], models.map((model) => ({ model, matrix }))), // prettier-ignore
+      confusionSpecs(['unread', '<x>'], models.map((model) => ({ model, matrix })))[0] ?? {}, // prettier-ignore
       ...['label', 'answer', 'unread (1)', 'unread', '&lt;x&gt;', 'share of the label'],
     ],
     groups: [
       groupsSpec({ points: groups, models, title: 'accuracy', overall: [{ model: models[0] ?? '', value: 0.5 }] }), // prettier-ignore
       ...['accuracy', 'b (n=40)', 'c (n=2)', 'tuned &amp; "co"'],
     ],
+    'groups beside published figures': [
+      groupsSpec({
+        ...{ points: groups, models, title: 'accuracy', overall: [] },
+        published: { names: ['Paper-1B'], values: [{ group: 'b', name: 'Paper-1B', value: 0.7 }] },
+      }),
+      ...['accuracy', 'Paper-1B', 'b (n=40)'],
+    ],
+    radar: [
+      radarSpec({
+        categories: ['one_thing', 'two', 'three'],
+        lines: models.map((model, i) => ({ model, values: [0.5, 0.2 * i, 1] })),
+        published: [{ model: 'Paper-1B', values: [0.4, undefined, 0.3] }],
+      }),
+      ...['one', 'thing', 'three', '75 %', 'Paper-1B', 'base &lt;i&gt;'],
+    ],
     roc: [
       rocSpec(models.map((model) => ({ model, roc, operatingPoints }))), // prettier-ignore
       ...['true match rate', 'false match rate (logarithmic)', '0.1%', '100%'],
     ],
     scores: [
-      scoresSpec(models.map((model) => ({ model, pairs }))), // prettier-ignore
+      scoresSpecs(models.map((model) => ({ model, pairs })))[0] ?? {}, // prettier-ignore
       ...['same person', 'different people', 'share of pairs'],
     ],
   };

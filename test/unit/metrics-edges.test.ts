@@ -87,7 +87,7 @@ describe('metrics of one-sided data', () => {
   it('all unread is all wrong', () => {
     const matrix = confusionMatrix([{ truth: 0, predicted: undefined }], 2);
     assert.deepEqual([correctCount(matrix), balancedAccuracy(matrix), macroF1(matrix)], [0, 0, 0]);
-    assert.equal(withinBinsCount([{ truth: 0, predicted: undefined }], 1), 0);
+    assert.equal(withinBinsCount(confusionMatrix([{ truth: 0, predicted: undefined }], 1), 1), 0);
   });
 
   it('scores that all tie: EER one half, no match is possible at a small FMR', () => {
@@ -196,7 +196,7 @@ describe('properties of metrics', () => {
           const value = figure(matrix) ?? NaN;
           assert.ok(value >= 0 && value <= 1);
         }
-        assert.ok(withinBinsCount(list, 1) >= correctCount(matrix));
+        assert.ok(withinBinsCount(matrix, 1) >= correctCount(matrix));
       }),
     );
   });

@@ -115,7 +115,11 @@ describe('metrics equal the reference libraries', () => {
       assertNear(correctCount(matrix) / items.length, expected.accuracy, 'accuracy');
       assertNear(balancedAccuracy(matrix), expected.balancedAccuracy, 'balanced accuracy');
       assertNear(macroF1(matrix), expected.macroF1, 'macro-F1');
-      assertNear(withinBinsCount(items, 1) / items.length, expected.withinOneBin, 'within one bin');
+      assertNear(
+        withinBinsCount(matrix, 1) / items.length,
+        expected.withinOneBin,
+        'within one bin',
+      );
     });
   }
 

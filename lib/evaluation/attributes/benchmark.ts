@@ -1,6 +1,7 @@
 /** A benchmark from a labelled folder: each picture is asked about each attribute that its labels tell. */
 import type { PictureRow } from '../../data/labels/picture-rows.js';
 import { createError } from '../../errors.js';
+import { answerReader } from '../answers/read-answer.js';
 import {
   type LabelledPictures,
   type LabelledPicturesOptions,
@@ -87,10 +88,12 @@ export async function attributesBenchmark(options: AttributesOptions): Promise<B
     );
   }
   const attributes = layout.attributes.map(({ definition }) => definition);
+  const readers = new Map(attributes.map(({ name, choices }) => [name, answerReader(choices)]));
   return pairedBenchmark({
     name: 'attributes',
     items,
     readings: options.readings ?? ['text', 'probability'],
+    readText: (place, text) => readers.get(items[place]?.tags[ATTRIBUTE_TAG] ?? '')?.(text).choice,
     options,
     file: found.file,
     pictures: new Map(pictures.map(({ file, path }) => [file, path])),

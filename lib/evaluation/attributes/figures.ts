@@ -3,6 +3,7 @@ import { calibration, type ReliabilityBin } from '../metrics/calibration.js';
 import {
   balancedAccuracy,
   type ClassifiedItem,
+  type ConfusionMatrix,
   confusionMatrix,
   correctCount,
   macroF1,
@@ -79,16 +80,26 @@ export function figuresOf(
   seed?: number,
 ): Figures {
   const matrix = confusionMatrix(answers, choices.length);
-  const total = answers.length;
+  return figuresOfMatrix(matrix, calibration(confidentItems(answers)).ece, isOrdinal, seed);
+}
+
+/** @param ece of the answers' probabilities; undefined: they have none */
+export function figuresOfMatrix(
+  matrix: ConfusionMatrix,
+  ece: number | undefined,
+  isOrdinal: boolean,
+  seed?: number,
+): Figures {
+  const { total } = matrix;
   const intervals =
     seed === undefined || total === 0 ? undefined : classificationIntervals(matrix, { seed });
   return {
     count: total,
-    unread: answers.filter(({ predicted }) => predicted === undefined).length,
+    unread: matrix.unread.reduce((sum, n) => sum + n, 0),
     accuracy: shareOf(correctCount(matrix), total),
     balancedAccuracy: estimate(balancedAccuracy(matrix), intervals?.balancedAccuracy),
     macroF1: estimate(macroF1(matrix), intervals?.macroF1),
-    withinOneBin: isOrdinal ? shareOf(withinBinsCount(answers, 1), total) : undefined,
-    ece: estimate(calibration(confidentItems(answers)).ece),
+    withinOneBin: isOrdinal ? shareOf(withinBinsCount(matrix, 1), total) : undefined,
+    ece: estimate(ece),
   };
 }

@@ -140,6 +140,7 @@ export function groupBlocks(attribute: AttributeAnalysis, smallGroup: number): B
     const text = `Largest gaps between groups of at least ${smallGroup} pictures. Among many groups the largest gap is large by chance alone: look at the intervals.`;
     blocks.push({ kind: 'paragraph', text }, ...gaps);
   }
+  blocks.push(...titles.flatMap((title) => accuracyFigure(attribute, title, drawn)));
   for (const title of titles) {
     const unknown = groupingBy(scores[0], title)?.unknown ?? 0;
     blocks.push({ kind: 'heading', level: 4, text: `By ${title}` });
@@ -147,7 +148,7 @@ export function groupBlocks(attribute: AttributeAnalysis, smallGroup: number): B
       const text = `Not in this table: ${unknown} picture(s) whose ${title} is not known.`;
       blocks.push({ kind: 'paragraph', text });
     }
-    blocks.push(...accuracyFigure(attribute, title, drawn), groupTable(title, scores, names));
+    blocks.push(groupTable(title, scores, names));
   }
   return blocks;
 }

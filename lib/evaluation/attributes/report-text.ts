@@ -1,7 +1,8 @@
 /** The fairness report as a document: tables and plots of an analysis, with the words that readers need. */
-import { confusionSpec } from '../report/charts/confusion.js';
-import { reliabilitySpec } from '../report/charts/reliability.js';
+import { confusionSpecs } from '../report/charts/confusion.js';
+import { reliabilitySpecs } from '../report/charts/reliability.js';
 import { type Block, numeric, type TableBlock } from '../report/document.js';
+import { panelFigures } from '../report/panels.js';
 import { comparisonTable } from '../paired/comparison.js';
 import type { AttributeAnalysis, Comparison, Reading } from './analysis.js';
 import { FIGURE_NAMES, FIGURE_TITLES } from './figures.js';
@@ -37,31 +38,27 @@ function reliabilityFigure(attribute: AttributeAnalysis): Block[] {
     reliability === undefined ? [] : [{ model, ece: overall.ece?.value, bins: reliability }],
   );
   if (panels.length === 0) return [];
-  return [
-    {
-      kind: 'figure',
-      name: `${attribute.name}-reliability`,
-      spec: reliabilitySpec(panels),
-      alt: `Reliability diagram of ${attribute.name}: accuracy by confidence, for ${panels.map(({ model }) => model).join(', ')}`,
-      caption:
-        'Bars: share of answers that are right, by the probability that the model gave them; points at the mean of those probabilities, with Wilson intervals. On the dashed line confidence is deserved, below it the model is too sure. Grey: answers in each bin.',
-    },
-  ];
+  return panelFigures({
+    name: `${attribute.name}-reliability`,
+    models: panels.map(({ model }) => model),
+    specs: reliabilitySpecs(panels),
+    alt: `Reliability diagram of ${attribute.name}: accuracy by confidence`,
+    caption:
+      'Bars: share of answers that are right, by the probability that the model gave them; points at the mean of those probabilities, with Wilson intervals. On the dashed line confidence is deserved, below it the model is too sure. Grey: answers in each bin.',
+  });
 }
 
 function confusionFigure(attribute: AttributeAnalysis, reading: Reading): Block[] {
   const scores = scoresOf(attribute, reading);
   if (scores.length === 0) return [];
   const panels = scores.map(({ model, confusion }) => ({ model, matrix: confusion }));
-  return [
-    {
-      kind: 'figure',
-      name: `${attribute.name}-confusion-${reading}`,
-      spec: confusionSpec(attribute.choices, panels),
-      alt: `Confusion matrix of ${attribute.name} from ${READING_TITLES[reading]}: labels in rows, answers in columns`,
-      caption: `Confusion matrix, answers from ${READING_TITLES[reading]}. Rows are labels; shade is the share of a row.`,
-    },
-  ];
+  return panelFigures({
+    name: `${attribute.name}-confusion-${reading}`,
+    models: panels.map(({ model }) => model),
+    specs: confusionSpecs(attribute.choices, panels),
+    alt: `Confusion matrix of ${attribute.name} from ${READING_TITLES[reading]}: labels in rows, answers in columns`,
+    caption: `Confusion matrix, answers from ${READING_TITLES[reading]}. Rows are labels; shade is the share of a row.`,
+  });
 }
 
 function unreadBlocks(attribute: AttributeAnalysis): Block[] {

@@ -1,9 +1,10 @@
 /** The calibration report: what temperatures do to each question, over all pictures and group by group. */
 import type { CalibratedQuestion, CalibrationFile } from '../../calibration/index.js';
-import { reliabilitySpec } from '../report/charts/reliability.js';
+import { reliabilitySpecs } from '../report/charts/reliability.js';
 import { type CsvCell, csvOf } from '../report/csv.js';
 import { type Block, cellsOf, numeric, type TableBlock } from '../report/document.js';
 import { formatShare, rounded, roundedJson } from '../report/numbers.js';
+import { panelFigures } from '../report/panels.js';
 import { writeReport } from '../report/write.js';
 import type { BenchmarkSummary } from '../types.js';
 import type { FittedQuestion } from './fit.js';
@@ -62,14 +63,14 @@ function questionBlocks({ question: one, reliability }: FittedQuestion): Block[]
           } as const,
         ]
       : []),
-    {
-      kind: 'figure',
+    ...panelFigures({
       name: `${one.name}-reliability`,
-      spec: reliabilitySpec(panels),
-      alt: `Reliability diagrams of ${one.name}, before and after scaling`,
+      models: panels.map(({ model }) => model),
+      specs: reliabilitySpecs(panels),
+      alt: `Reliability diagram of ${one.name}`,
       caption:
         'Bars: share of answers that are right, by the probability that they were given; on the dashed line confidence is deserved. Grey: answers in each bin.',
-    },
+    }),
     ...columns.flatMap((by): Block[] => [
       { kind: 'heading', level: 3, text: `${one.name} by ${by}` },
       {

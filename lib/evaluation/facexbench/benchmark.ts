@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 
 import { sha256 } from '../../files/index.js';
-import type { Benchmark, BenchmarkOptions, ModelRun } from '../types.js';
-import { optionLabels } from './extract-official.js';
+import type { Benchmark, BenchmarkOptions, ModelRun, ReportOptions } from '../types.js';
+import { extractOfficial, optionLabels } from './extract-official.js';
 import { buildPrompt, type FaceXSetting } from './prompt.js';
 import { differencesFromPublished } from './published-set.js';
 import { LABELLED_OPTIONS } from './question-file.js';
@@ -40,8 +40,13 @@ export async function faceXBench(options: FaceXBenchOptions): Promise<Benchmark>
     fingerprint: sha256(folder.sources.map((one) => `${one.sha256} ${one.path}\n`).join('')),
     sources: folder.sources,
     readings: options.readings ?? ['text', 'probability'],
-    report: (runs: readonly ModelRun[], output: string) =>
-      reportFaceXBench({ folder, items, isPartial, notes, setting, runs, output }),
+    readText: (place, text) => extractOfficial(text, items[place]?.options ?? []),
+    describeChoice: (place, choice) => {
+      const { choices = [], options: texts = [] } = items[place] ?? {};
+      return `${choices[choice] ?? ''} ${texts[choice] ?? ''}`.trim();
+    },
+    report: (runs: readonly ModelRun[], output: string, how?: ReportOptions) =>
+      reportFaceXBench({ ...how, folder, items, isPartial, notes, setting, runs, output }),
   };
 }
 

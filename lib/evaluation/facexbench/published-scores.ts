@@ -37,7 +37,9 @@ export const PUBLISHED_SCORES: readonly PublishedScore[] = [
   score('Gemini 1.5 Pro', 56.96, [67.4, 70, 35, 58.13, 46.36, 57]),
 ];
 
-/** Per task: FaceLLM-1B, -8B, -38B. */
+export const PUBLISHED_TASK_MODELS = ['FaceLLM-1B', 'FaceLLM-8B', 'FaceLLM-38B'] as const;
+
+/** Per task, in the order of {@link PUBLISHED_TASK_MODELS}. */
 export const PUBLISHED_TASKS: Readonly<Record<string, readonly [number, number, number]>> = {
   age: [27.4, 46, 54.4],
   gender: [63.4, 86.2, 90.2],

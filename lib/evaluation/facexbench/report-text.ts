@@ -2,7 +2,13 @@
 import type { Block, ReportDocument } from '../report/document.js';
 import { formatPValue } from '../report/numbers.js';
 import { CATEGORIES } from './published-set.js';
-import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published-scores.js';
+import {
+  PUBLISHED_SCORES,
+  PUBLISHED_SOURCE,
+  PUBLISHED_TASK_MODELS,
+  PUBLISHED_TASKS,
+} from './published-scores.js';
+import { faceXFigures } from './report-figures.js';
 import { type FaceXResults, scoreRows } from './results.js';
 import type { Group, Reading, Score } from './scores.js';
 
@@ -28,7 +34,10 @@ export function describeResults(results: FaceXResults): ReportDocument {
     blocks: [
       ...heading(results),
       { kind: 'list', items: readings.map((reading) => READINGS[reading]) },
-      ...TABLES.flatMap(([table, title]) => scoreTable(results, table, title, readings)),
+      ...TABLES.flatMap(([table, title]) => [
+        ...scoreTable(results, table, title, readings),
+        ...(table === 'overall' ? faceXFigures(results) : []),
+      ]),
       ...comparisonTable(results),
       ...failureList(results),
       ...publishedTables(results),
@@ -133,36 +142,44 @@ function failureList({ failures }: FaceXResults): Block[] {
 function publishedTables(results: FaceXResults): Block[] {
   if (!results.scores.some(({ reading }) => reading === 'official')) return [];
   const categories = Object.keys(CATEGORIES);
-  const tasks = Object.keys(PUBLISHED_TASKS);
-  const ours = (name: 'category' | 'task', groups: readonly string[]): string[][] =>
-    results.models.map((model) => {
-      const rows = scoreRows(results, 'overall', name).filter((row) => row.model === model);
-      const cells = ['all questions', ...groups].map((group) => {
-        // The reading that the authors used stands for ours.
-        const score = rows.find((row) => row.group === group)?.of('official');
-        return score === undefined ? '–' : percent(score.accuracy);
-      });
-      return [`${model} (measured here)`, ...cells];
-    });
+  const ours = (group: string, model: string): string => {
+    // The reading that the authors used stands for ours.
+    const row = scoreRows(results, 'overall', 'category', 'task').find(
+      (one) => one.group === group && one.model === model,
+    );
+    const score = row?.of('official');
+    return score === undefined ? '–' : percent(score.accuracy);
+  };
+  const measured = results.models.map((model) => [
+    `${model} (measured here)`,
+    ...['all questions', ...categories].map((group) => ours(group, model)),
+  ]);
   const theirs = PUBLISHED_SCORES.map(({ model, overall, categories: values }) => [
     `${model} (published)`,
     overall.toFixed(2),
     ...categories.map((category) => values[category]?.toFixed(2) ?? '–'),
   ]);
-  const perTask = ['FaceLLM-1B', 'FaceLLM-8B', 'FaceLLM-38B'].map((model, k) => [
-    `${model} (published)`,
-    PUBLISHED_SCORES.find((score) => score.model === model)?.overall.toFixed(2) ?? '–',
-    ...tasks.map((task) => PUBLISHED_TASKS[task]?.[k]?.toFixed(1) ?? '–'),
+  const perTask = Object.entries(PUBLISHED_TASKS).map(([task, values]) => [
+    task,
+    ...results.models.map((model) => ours(task, model)),
+    ...values.map((value) => value.toFixed(1)),
   ]);
   const text =
-    `Rows marked (published) are other people's results and were not measured here: ${PUBLISHED_SOURCE}. Ours are ` +
+    `Figures marked (published) are other people's results and were not measured here: ${PUBLISHED_SOURCE}. Ours are ` +
     'by the official reading.';
   const warning = 'Ours are of a partial set: not comparable with the published ones.';
   return [
     title('Beside published figures'),
     { kind: 'paragraph', text },
     ...(results.isPartial ? [{ kind: 'warning', text: warning } as const] : []),
-    table(['model', 'overall', ...categories], [...ours('category', categories), ...theirs]),
-    table(['model', 'overall', ...tasks], [...ours('task', tasks), ...perTask]),
+    table(['model', 'overall', ...categories], [...measured, ...theirs]),
+    table(
+      [
+        'task',
+        ...results.models.map((model) => `${model} (measured here)`),
+        ...PUBLISHED_TASK_MODELS.map((model) => `${model} (published)`),
+      ],
+      perTask,
+    ),
   ];
 }

@@ -9,7 +9,7 @@ import { CONFIDENCE } from '../metrics/wilson.js';
 import { csvOf } from '../report/csv.js';
 import { roundedJson } from '../report/numbers.js';
 import { writeReport } from '../report/write.js';
-import type { BenchmarkSummary, ModelRun } from '../types.js';
+import type { BenchmarkSummary, ModelRun, ReportOptions } from '../types.js';
 import { writePredictions } from './predictions.js';
 import { PUBLISHED_SCORES, PUBLISHED_SOURCE, PUBLISHED_TASKS } from './published-scores.js';
 import type { QuestionFolder } from './question-folder.js';
@@ -17,7 +17,7 @@ import { describeResults } from './report-text.js';
 import { figuresOf, mainTable, type ResultsInput, resultsOf } from './results.js';
 import { type FaceXItem, type ReadRun, readingsOf, readRun, type Score } from './scores.js';
 
-export interface FaceXReportOptions extends ResultsInput {
+export interface FaceXReportOptions extends ResultsInput, ReportOptions {
   readonly folder: QuestionFolder;
   /** The first is what the others are compared with. */
   readonly runs: readonly ModelRun[];
@@ -32,7 +32,7 @@ const SCORE_COLUMNS: readonly (keyof Score)[] = [
 
 /** @throws TrainingError FACELLM_RUN_WRITE */
 export async function reportFaceXBench(options: FaceXReportOptions): Promise<BenchmarkSummary> {
-  const { folder, items, isPartial, output } = options;
+  const { folder, items, isPartial, output, charts } = options;
   const runs = options.runs.map((run) => readRun(items, run));
   const results = resultsOf(options, runs);
   const published = { source: PUBLISHED_SOURCE, scores: PUBLISHED_SCORES, tasks: PUBLISHED_TASKS };
@@ -45,6 +45,7 @@ export async function reportFaceXBench(options: FaceXReportOptions): Promise<Ben
       SCORE_COLUMNS,
       results.scores.map((score) => SCORE_COLUMNS.map((name) => score[name])),
     ),
+    charts,
   });
   const logs: Record<string, string> = {
     'readings.jsonl': readingLines(items, runs),

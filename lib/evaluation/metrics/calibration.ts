@@ -34,28 +34,45 @@ function binOf(confidence: number, bins: number): number {
   return near < bins - 1 && confidence > (near + 1) / bins ? near + 1 : near;
 }
 
-export function calibration(
-  items: readonly ConfidentItem[],
-  bins: number = DEFAULT_BINS,
-): Calibration {
-  const sums = Array.from({ length: bins }, () => ({ count: 0, correct: 0, confidence: 0 }));
-  for (const { confidence, isCorrect } of items) {
-    const sum = sums[binOf(confidence, bins)];
-    if (sum === undefined) continue;
+/** The same of items that come one by one and are not kept. */
+export class CalibrationCount {
+  readonly #sums: { count: number; correct: number; confidence: number }[];
+
+  constructor(bins: number = DEFAULT_BINS) {
+    this.#sums = Array.from({ length: bins }, () => ({ count: 0, correct: 0, confidence: 0 }));
+  }
+
+  add({ confidence, isCorrect }: ConfidentItem): void {
+    const sum = this.#sums[binOf(confidence, this.#sums.length)];
+    if (sum === undefined) return;
     sum.count += 1;
     sum.correct += isCorrect ? 1 : 0;
     sum.confidence += confidence;
   }
-  const gap = sums.reduce((total, sum) => total + Math.abs(sum.confidence - sum.correct), 0);
-  return {
-    ece: items.length === 0 ? undefined : gap / items.length,
-    bins: sums.map(({ count, correct, confidence }, i) => ({
-      low: i / bins,
-      high: (i + 1) / bins,
-      count,
-      correct,
-      meanConfidence: count === 0 ? undefined : confidence / count,
-      accuracy: count === 0 ? undefined : correct / count,
-    })),
-  };
+
+  get result(): Calibration {
+    const sums = this.#sums;
+    const gap = sums.reduce((total, sum) => total + Math.abs(sum.confidence - sum.correct), 0);
+    const items = sums.reduce((total, { count }) => total + count, 0);
+    return {
+      ece: items === 0 ? undefined : gap / items,
+      bins: sums.map(({ count, correct, confidence }, i) => ({
+        low: i / sums.length,
+        high: (i + 1) / sums.length,
+        count,
+        correct,
+        meanConfidence: count === 0 ? undefined : confidence / count,
+        accuracy: count === 0 ? undefined : correct / count,
+      })),
+    };
+  }
+}
+
+export function calibration(
+  items: readonly ConfidentItem[],
+  bins: number = DEFAULT_BINS,
+): Calibration {
+  const count = new CalibrationCount(bins);
+  for (const item of items) count.add(item);
+  return count.result;
 }

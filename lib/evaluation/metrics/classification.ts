@@ -99,8 +99,7 @@ export function macroF1(matrix: ConfusionMatrix): number | undefined {
 }
 
 /** Where classes have an order: items whose predicted class is at most `bins` steps from the true one; unread answers are not. */
-export function withinBinsCount(items: readonly ClassifiedItem[], bins: number): number {
-  return items.filter(
-    ({ truth, predicted }) => predicted !== undefined && Math.abs(predicted - truth) <= bins,
-  ).length;
+export function withinBinsCount({ counts }: ConfusionMatrix, bins: number): number {
+  const near = counts.map((row, truth) => row.filter((_, k) => Math.abs(k - truth) <= bins));
+  return near.flat().reduce((sum, n) => sum + n, 0);
 }

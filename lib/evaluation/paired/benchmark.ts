@@ -12,7 +12,10 @@ export interface PairedBenchmarkOptions extends BenchmarkOptions {
   readonly smallGroup?: number | undefined;
 }
 
-export interface PairedBenchmark extends Pick<Benchmark, 'name' | 'items' | 'readings'> {
+export interface PairedBenchmark extends Pick<
+  Benchmark,
+  'name' | 'items' | 'readings' | 'readText'
+> {
   readonly options: PairedBenchmarkOptions;
   /** That the questions come from. */
   readonly file: EvaluationSource;
@@ -28,7 +31,7 @@ export interface PairedBenchmark extends Pick<Benchmark, 'name' | 'items' | 'rea
 
 /** Reads every picture once, for the fingerprint. */
 export async function pairedBenchmark(parts: PairedBenchmark): Promise<Benchmark> {
-  const { name, items, readings, options, file, pictures, groups, report } = parts;
+  const { name, items, readings, readText, options, file, pictures, groups, report } = parts;
   const [used, all, what] = parts.of;
   const isCut = used < all;
   const isPartial = parts.isPartial || isCut;
@@ -38,6 +41,7 @@ export async function pairedBenchmark(parts: PairedBenchmark): Promise<Benchmark
   const settings = { smallGroup, seed };
   return {
     ...{ name, isPartial, notes, items, readings },
+    ...(readText !== undefined && { readText }),
     fingerprint: sha256,
     sources: [sourceOf(options.data, file), ...sources],
     report: async (runs, output, how) => {

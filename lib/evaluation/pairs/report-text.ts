@@ -3,9 +3,10 @@ import { comparisonTable } from '../paired/comparison.js';
 import { groupingBy, groupingTitles, groupRows } from '../paired/groups.js';
 import { gapTable, groupFigure } from '../paired/report.js';
 import { rocSpec } from '../report/charts/roc.js';
-import { scoresSpec } from '../report/charts/scores.js';
+import { scoresSpecs } from '../report/charts/scores.js';
 import { type Block, numeric, type TableBlock } from '../report/document.js';
 import { formatEstimate, formatShare } from '../report/numbers.js';
+import { panelFigures } from '../report/panels.js';
 import { COMMON_FMR, type PairAnalysis, type PairFigures, type PairScore } from './analysis.js';
 
 const RATE_COLUMNS = numeric('EER', ...['TMR at FMR 10 %', 'TMR at FMR 1 %', 'TMR at FMR 0.1 %']);
@@ -66,14 +67,14 @@ function plots(scores: readonly PairScore[]): Block[] {
       caption:
         'Share of pairs of one person that match, by the share of pairs of two people that match. Points: false match rates of 10, 1 and 0.1 %, as far as there are enough pairs; dashed: guessing.',
     },
-    {
-      kind: 'figure',
+    ...panelFigures({
       name: 'scores',
-      spec: scoresSpec(scores.map(({ model, pairs }) => ({ model, pairs }))),
-      alt: `Scores of pairs of one person and of two people, for ${models}`,
+      models: scores.map(({ model }) => model),
+      specs: scoresSpecs(scores.map(({ model, pairs }) => ({ model, pairs }))),
+      alt: 'Scores of pairs of one person and of two people',
       caption:
         'How the probability of the answer "same person" is spread over both kinds of pairs.',
-    },
+    }),
   ];
 }
 

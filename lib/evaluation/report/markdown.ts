@@ -40,7 +40,7 @@ function blockText(block: DrawnBlock, plotFolder: string): string {
       return `<details><summary>${escapeMarkdown(summary)}</summary>\n\n${lines}\n\n</details>`;
     }
     case 'figure':
-      return `![${escapeMarkdown(block.alt)}](${plotFolder}/${block.name}.svg)\n\n${escapeMarkdown(block.caption)}`;
+      return `![${escapeMarkdown(block.alt)}](${plotFolder}/${block.name}.svg)\n\n${escapeMarkdown(block.caption)}`.trimEnd();
   }
 }
 

@@ -9,9 +9,10 @@ import { createError, FaceLlmError } from '../../errors.js';
 import { lockFolder, writeFileAtomic } from '../../files/index.js';
 import { packageVersion } from '../../packages/version.js';
 import type { Contender } from '../model-under-test.js';
-import type { Benchmark, BenchmarkSummary, ModelRun } from '../types.js';
+import type { Benchmark, BenchmarkSummary, GalleryOptions, ModelRun } from '../types.js';
 import { askModel } from './ask-model.js';
 import type { EvaluationEvent } from './events.js';
+import { galleryHtml } from './gallery.js';
 import { rankFolder, readJournals } from './journal.js';
 import type { Rank } from './ranks.js';
 import type { RunSettings } from './settings.js';
@@ -32,6 +33,8 @@ export interface BenchmarkRunOptions extends Rank {
   readonly onFailure: 'record' | 'stop';
   /** As {@link ReportOptions.charts}. @default true */
   readonly charts?: boolean | undefined;
+  /** @default none */
+  readonly gallery?: GalleryOptions | undefined;
   readonly signal: AbortSignal;
   /** Part of `signal`: its raising ends the run without an error. */
   readonly stop?: AbortSignal;
@@ -51,6 +54,7 @@ export interface EvaluationResult {
 }
 
 const REPORT = 'report';
+const GALLERY = 'gallery.html';
 
 /** @throws the signal's reason; FaceLlmError. What was answered stays in the folder. */
 export async function runBenchmark(options: BenchmarkRunOptions): Promise<EvaluationResult> {
@@ -136,7 +140,7 @@ async function collect(options: BenchmarkRunOptions): Promise<ModelRun[]> {
  * the same one after the other.
  */
 async function writeReport(
-  { benchmark, output, charts, emit }: BenchmarkRunOptions,
+  { benchmark, output, charts, gallery, emit }: BenchmarkRunOptions,
   runs: readonly ModelRun[],
 ): Promise<BenchmarkSummary> {
   const folder = join(output, REPORT);
@@ -148,7 +152,13 @@ async function writeReport(
       const lines = outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`);
       await writeFileAtomic(join(output, `questions-${name}.jsonl`), lines.join(''));
     }
-    const summary = await benchmark.report(runs, folder, { charts });
+    const reported = await benchmark.report(runs, folder, { charts });
+    const { files } = reported;
+    const more = gallery === undefined ? [] : [GALLERY];
+    const summary = { ...reported, files: [...files, ...more] };
+    if (gallery !== undefined) {
+      await writeFileAtomic(join(folder, GALLERY), await galleryHtml(benchmark, runs, gallery));
+    }
     await writeFileAtomic(join(output, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
     return summary;
   } finally {

@@ -1,6 +1,6 @@
-/** Confusion matrices side by side, one a model: shade is the share of a true class, the number a count. */
+/** A confusion matrix: shade is the share of a true class, the number a count. */
 import type { ConfusionMatrix } from '../../metrics/classification.js';
-import { type ChartSpec, FAINT_INK, INK, shorten } from './theme.js';
+import { type ChartSpec, shorten } from './theme.js';
 
 export interface ConfusionPanel {
   readonly model: string;
@@ -9,6 +9,8 @@ export interface ConfusionPanel {
 
 export const UNREAD = 'unread';
 const CELL = 46;
+/** On shades that are the same on a dark page: apart from the theme's ink, which is not. */
+const [ON_LIGHT, FAINT_ON_LIGHT, ON_DARK] = ['#10141a', '#5f6873', '#fdfdfd'] as const;
 /** Above this share the shade is so dark that numbers turn white. */
 const DARK = 0.6;
 
@@ -29,8 +31,7 @@ function panel(
   { model, matrix }: ConfusionPanel,
   labels: readonly string[],
   hasUnread: boolean,
-  isFirst: boolean,
-): object {
+): ChartSpec {
   const columns = hasUnread ? [...labels, UNREAD] : [...labels];
   return {
     title: shorten(model, 24),
@@ -50,7 +51,7 @@ function panel(
         type: 'nominal',
         sort: [...labels],
         scale: { domain: [...labels] },
-        axis: { title: isFirst ? 'label' : null, labels: isFirst, domain: false, ticks: false },
+        axis: { title: 'label', domain: false, ticks: false },
       },
     },
     layer: [
@@ -76,10 +77,10 @@ function panel(
           text: { field: 'count' },
           color: {
             condition: [
-              { test: `datum.share > ${DARK}`, value: 'white' },
-              { test: 'datum.count === 0', value: FAINT_INK },
+              { test: `datum.share > ${DARK}`, value: ON_DARK },
+              { test: 'datum.count === 0', value: FAINT_ON_LIGHT },
             ],
-            value: INK,
+            value: ON_LIGHT,
           },
         },
       },
@@ -87,18 +88,19 @@ function panel(
   };
 }
 
-/** @param labels of the classes, in their order; repeated ones after shortening get their number */
-export function confusionSpec(
+/**
+ * One plot a model; all have the same columns.
+ *
+ * @param labels of the classes, in their order; repeated ones after shortening get their number
+ */
+export function confusionSpecs(
   labels: readonly string[],
   panels: readonly ConfusionPanel[],
-): ChartSpec {
+): readonly ChartSpec[] {
   const names = labels.map((label) => shorten(label, 20));
   const apart = names.map((name, i) =>
     names.indexOf(name) === i && name !== UNREAD ? name : `${name} (${i + 1})`,
   );
   const hasUnread = panels.some(({ matrix }) => matrix.unread.some((count) => count > 0));
-  return {
-    spacing: 24,
-    hconcat: panels.map((one, i) => panel(one, apart, hasUnread, i === 0)),
-  };
+  return panels.map((one) => panel(one, apart, hasUnread));
 }

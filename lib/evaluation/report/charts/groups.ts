@@ -1,5 +1,13 @@
 /** One figure of every group with its interval, models beside each other; small groups are pale and hollow. */
-import { type ChartSpec, LEGEND, modelScales, share, shorten } from './theme.js';
+import {
+  type ChartSpec,
+  FAINT_INK,
+  LEGEND,
+  modelScales,
+  MORE_LEGEND,
+  share,
+  shorten,
+} from './theme.js';
 
 export interface GroupPoint {
   readonly group: string;
@@ -19,9 +27,23 @@ export interface GroupsChartOptions {
   readonly title: string;
   /** The figure over all groups, one a model: a dashed line. */
   readonly overall: readonly { readonly model: string; readonly value: number }[];
+  /** Figures of others, as published: marks without intervals. @default none */
+  readonly published?:
+    | {
+        /** Whose, in their order. */
+        readonly names: readonly string[];
+        readonly values: readonly {
+          readonly group: string;
+          readonly name: string;
+          readonly value: number;
+        }[];
+      }
+    | undefined;
 }
 
-const WIDTH = 440;
+// Labels stand beside it; together they are to be read on a screen of 400 pixels.
+const WIDTH = 280;
+const LABEL = 30;
 const ROW_HEIGHT = 16;
 const SMALL_OPACITY = 0.45;
 
@@ -31,14 +53,23 @@ function labelsOf(points: readonly GroupPoint[]): ReadonlyMap<string, string> {
   const taken = new Set<string>();
   for (const { group, count } of points) {
     if (labels.has(group)) continue;
-    const label = `${shorten(group)} (n=${count})`;
+    const label = `${shorten(group, LABEL)} (n=${count})`;
     labels.set(group, taken.has(label) ? `${label} [${taken.size + 1}]` : label);
     taken.add(label);
   }
   return labels;
 }
 
-export function groupsSpec({ points, models, title, overall }: GroupsChartOptions): ChartSpec {
+/** Marks of others' figures: grey, told apart by their shape. */
+const PUBLISHED_SHAPES = ['triangle-up', 'square', 'cross', 'diamond'];
+
+export function groupsSpec({
+  points,
+  models,
+  title,
+  overall,
+  published = { names: [], values: [] },
+}: GroupsChartOptions): ChartSpec {
   const labels = labelsOf(points);
   const values = points.map((point) => ({ ...point, label: labels.get(point.group) }));
   const { color, shape } = modelScales(models);
@@ -54,11 +85,33 @@ export function groupsSpec({ points, models, title, overall }: GroupsChartOption
     color: { field: 'model', scale: color, legend },
     opacity: { condition: { test: 'datum.isSmall', value: SMALL_OPACITY }, value: 1 },
   };
+  const marks = {
+    data: {
+      values: published.values.flatMap(({ group, name, value }) => {
+        const label = labels.get(group);
+        return label === undefined ? [] : [{ label, published: name, value }];
+      }),
+    },
+    mark: { type: 'point', size: 45, color: FAINT_INK, strokeWidth: 1.2 },
+    encoding: {
+      y: encoding.y,
+      x: share('value'),
+      shape: {
+        field: 'published',
+        scale: { domain: published.names, range: PUBLISHED_SHAPES },
+        legend: MORE_LEGEND,
+      },
+    },
+  };
+  // Two legends of shapes cannot stand for one scale.
+  const hasMarks = published.names.length > 0;
   return {
     width: WIDTH,
     height: { step: ROW_HEIGHT * Math.max(1.4, models.length + 0.2), for: 'position' },
     data: { values },
+    ...(hasMarks && { resolve: { scale: { shape: 'independent' } } }),
     layer: [
+      ...(hasMarks ? [marks] : []),
       {
         data: { values: overall },
         mark: { type: 'rule', strokeDash: [4, 4], opacity: 0.8 },
@@ -77,7 +130,7 @@ export function groupsSpec({ points, models, title, overall }: GroupsChartOption
         encoding: {
           ...encoding,
           x: share('value'),
-          shape: { field: 'model', scale: shape, legend },
+          shape: { field: 'model', scale: shape, legend: hasMarks ? null : legend },
           fill: {
             condition: { test: 'datum.isSmall', value: 'white' },
             field: 'model',

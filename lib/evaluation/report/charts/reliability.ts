@@ -1,4 +1,4 @@
-/** Reliability diagrams side by side, one a model, each over a histogram of its confidences. */
+/** Reliability diagrams, each over a histogram of its confidences. */
 import type { ReliabilityBin } from '../../metrics/calibration.js';
 import { wilsonInterval } from '../../metrics/wilson.js';
 import { type ChartSpec, FAINT_INK, INK, modelScales, number, share, shorten } from './theme.js';
@@ -13,7 +13,7 @@ export interface ReliabilityPanel {
 const SIZE = 230;
 const HISTOGRAM_HEIGHT = 60;
 
-function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: boolean): object {
+function panel({ model, ece, bins }: ReliabilityPanel, color: string): ChartSpec {
   const values = bins.flatMap(({ low, high, count, correct, accuracy, meanConfidence }) => {
     if (count === 0) return [];
     const interval = wilsonInterval(correct, count);
@@ -38,7 +38,7 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
             encoding: {
               x: share('low', { values: ticks.values, labels: false, title: null }),
               x2: { field: 'high' },
-              y: share('accuracy', { ...ticks, title: isFirst ? 'accuracy' : null }),
+              y: share('accuracy', { ...ticks, title: 'accuracy' }),
               y2: { datum: 0 },
             },
           },
@@ -71,7 +71,7 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
             encoding: {
               x: share('low', { ...ticks, title: 'confidence' }),
               x2: { field: 'high' },
-              y: { ...number('count'), axis: { ...counts, title: isFirst ? 'n' : null } },
+              y: { ...number('count'), axis: { ...counts, title: 'n' } },
               y2: { datum: 0 },
             },
           },
@@ -86,11 +86,8 @@ function panel({ model, ece, bins }: ReliabilityPanel, color: string, isFirst: b
   };
 }
 
-/** Bars and points: share right of each bin, points at its mean confidence with Wilson intervals. */
-export function reliabilitySpec(panels: readonly ReliabilityPanel[]): ChartSpec {
+/** One plot a model. Bars and points: share right of each bin, points at its mean confidence with Wilson intervals. */
+export function reliabilitySpecs(panels: readonly ReliabilityPanel[]): readonly ChartSpec[] {
   const { range } = modelScales(panels.map(({ model }) => model)).color;
-  return {
-    spacing: 36,
-    hconcat: panels.map((one, i) => panel(one, range[i] ?? INK, i === 0)),
-  };
+  return panels.map((one, i) => panel(one, range[i] ?? INK));
 }

@@ -30,31 +30,28 @@ function shares({ pairs }: ScorePanel): object[] {
   });
 }
 
-export function scoresSpec(panels: readonly ScorePanel[]): ChartSpec {
-  return {
-    spacing: 36,
-    hconcat: panels.map((panel, i) => ({
-      title: shorten(panel.model, 24),
-      width: WIDTH,
-      height: HEIGHT,
-      data: { values: shares(panel) },
-      mark: { type: 'bar', opacity: 0.55, binSpacing: 0 },
-      encoding: {
-        x: share('low', { title: 'probability of "same person"', format: '.0%' }),
-        x2: { field: 'high' },
-        y: {
-          ...number('share'),
-          stack: null,
-          axis: { title: i === 0 ? 'share of pairs' : null, format: '.0%' },
-        },
-        y2: { datum: 0 },
-        color: {
-          field: 'kind',
-          type: 'nominal',
-          scale: { domain: KINDS, range: ['#0072b2', '#e69f00'] },
-          legend: LEGEND,
-        },
+export function scoresSpecs(panels: readonly ScorePanel[]): readonly ChartSpec[] {
+  return panels.map((panel) => ({
+    title: shorten(panel.model, 24),
+    width: WIDTH,
+    height: HEIGHT,
+    data: { values: shares(panel) },
+    mark: { type: 'bar', opacity: 0.55, binSpacing: 0 },
+    encoding: {
+      x: share('low', { title: 'probability of "same person"', format: '.0%' }),
+      x2: { field: 'high' },
+      y: {
+        ...number('share'),
+        stack: null,
+        axis: { title: 'share of pairs', format: '.0%' },
       },
-    })),
-  };
+      y2: { datum: 0 },
+      color: {
+        field: 'kind',
+        type: 'nominal',
+        scale: { domain: KINDS, range: ['#0072b2', '#e69f00'] },
+        legend: LEGEND,
+      },
+    },
+  }));
 }

@@ -34,6 +34,9 @@ export function modelScales(models: readonly string[]): Record<'color' | 'shape'
 /** Of a plot whose colours name themselves: over it, without a title. */
 export const LEGEND = { title: null, orient: 'top' };
 
+/** Of marks beside the models': under the plot, in few columns, so that it makes no plot wider. */
+export const MORE_LEGEND = { title: null, orient: 'bottom', columns: 3 };
+
 /** A number, on the axis of its plot. */
 export function number(field: string): object {
   return { field, type: 'quantitative' };
