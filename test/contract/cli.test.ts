@@ -28,7 +28,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   plan: `${MODEL} ${LIMITS} ${PROMPT} ${ASKED}`,
   faces: `${FACES} --json --csv --save-crops`,
   annotate:
-    `${MODEL} ${ENGINE} --adapter ${FACES} --output --attributes --questions --groups --group-columns --group-from --sheet --sheet-rows --calibration --limit --retry-failed ` +
+    `${MODEL} ${ENGINE} --adapter ${FACES} --output --attributes --questions --schema --question --max-new-tokens --groups --group-columns --group-from --sheet --sheet-rows --calibration --limit --retry-failed ` +
     '--processes --dry-run --max-failures --json',
   download: '--revision --include --output --from --dry-run --json',
   init: '--data --output --dataset --image-root --set --vocabulary --seed --json',
@@ -37,7 +37,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--device --threads --processes --json',
   evaluate:
     `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --tuned --setting --labels ` +
-    '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure ' +
+    '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure --gallery --gallery-pictures ' +
     '--max-new-tokens --batch-size --seed --no-charts --no-deterministic',
   calibrate:
     `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --labels --columns --split --where ` +

@@ -1,6 +1,6 @@
 /** `facellm faces` and `facellm annotate` as processes: tables, exit codes, what is refused before a model is loaded. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -120,6 +121,64 @@ describe('faces and annotate, from the command line', () => {
     const left = facellm(...asked, at('two.csv'), '--dry-run', '--json');
     assert.equal((JSON.parse(left.stdout) as { left: number }).left, 0);
   }).timeout(300_000);
+
+  it('annotate: 24 pictures and a real model, killed again and again: the same bytes', async () => {
+    mkdirSync(at('dozens'));
+    for (let i = 0; i < 24; i++) {
+      const source = join(ROOT, 'examples', 'faces', 'congress', NAMES[i % 2] ?? '');
+      writeFileSync(
+        at('dozens', `${i}.jpg`),
+        await sharp(source)
+          .modulate({ brightness: 1 + i / 50 })
+          .toBuffer(),
+      );
+    }
+    const args = ['annotate', at('dozens'), '--model', CHECKPOINT, '--deterministic'];
+    const asked = [...args, '--attributes', 'gender,smile', '--output'];
+    assert.equal(facellm(...asked, at('whole.jsonl')).status, 0);
+    const journal = at('torn.jsonl.work', 'rank-0', 'pictures.jsonl');
+    const size = (): number => statSync(journal, { throwIfNoEntry: false })?.size ?? 0;
+    let kills = 0;
+    for (let ended: number | null = null; ended === null;) {
+      const before = size();
+      const child = spawn(process.execPath, [join(ROOT, 'dist', 'cli', 'main.js'), ...asked, at('torn.jsonl')]); // prettier-ignore
+      const watch = setInterval(() => size() > before && child.kill('SIGKILL'), 1);
+      ended = await new Promise<number | null>((resolve) => child.once('close', resolve));
+      clearInterval(watch);
+      kills += Number(ended === null);
+      assert.ok(ended === null || ended === 0);
+    }
+    assert.ok(kills >= 2, `${kills} kills`);
+    assert.deepEqual(readFileSync(at('torn.jsonl')), readFileSync(at('whole.jsonl')));
+  }).timeout(300_000);
+
+  it('annotate: a schema from a file, asked by its own description', () => {
+    const properties = {
+      smiling: { type: 'boolean' },
+      years: { type: 'integer', minimum: 0, maximum: 99 },
+    };
+    const object = {
+      type: 'object',
+      properties,
+      required: ['smiling', 'years'],
+      additionalProperties: false,
+    };
+    writeFileSync(
+      at('face.json'),
+      JSON.stringify({ ...object, description: 'Look at this face.' }),
+    );
+    writeFileSync(at('bare.json'), JSON.stringify(object));
+    const args = ['annotate', at('pictures'), '--model', CHECKPOINT, '--output', at('objects.csv')];
+    const bare = facellm(...args, '--schema', at('bare.json'));
+    assert.equal(bare.status, 2);
+    assert.match(bare.stderr, /does not say what is asked/);
+    const { status, stderr } = facellm(...args, '--schema', at('face.json'), '--limit', '1');
+    assert.equal(status, 0, stderr);
+    const [row] = table(readFileSync(at('objects.csv'), 'utf8'));
+    assert.ok(Number(row?.['years']) >= 0 && Number(row?.['years_p']) > 0);
+    const shares = Number(row?.['smiling_p_true']) + Number(row?.['smiling_p_false']);
+    assert.ok(Math.abs(shares - 1) < 1e-6);
+  });
 
   it('annotate: nothing to ask, and questions that are none, are said before a model is looked for', () => {
     const to = ['--model', '/nowhere', '--output', at('none.csv')];
