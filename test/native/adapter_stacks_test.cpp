@@ -4,51 +4,26 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <functional>
 #include <numeric>
 #include <set>
 
-#include "checkpoint/safetensors_writer.h"
 #include "core/error.h"
 #include "model/open_model.h"
+#include "random_adapter.h"
 #include "tiny_model.h"
 
 namespace facellm {
 namespace {
 
-namespace fs = std::filesystem;
-
 class AdapterStacksTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "facellm-stacks-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    at::manual_seed(4);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
+  void SetUp() override { at::manual_seed(4); }
 
-  // An adapter of random matrices on the modules whose names hold one of `parts`.
   AdapterSource source(const std::vector<std::string>& parts, int64_t rank, bool uses_dora = false) {
-    AdapterSource result{folder_ + "/" + std::to_string(number_++) + ".safetensors", {{}, uses_dora}};
-    for (const auto& site : model_.linears()) {
-      for (const auto& slice : site.slices) {
-        const auto holds = [&](const std::string& part) { return slice.name.find(part) != std::string::npos; };
-        if (std::any_of(parts.begin(), parts.end(), holds)) result.spec.modules.push_back({slice.name, rank, 2.0});
-      }
-    }
-    std::vector<TensorToWrite> tensors;
-    for (const auto& [name, tensor] : Adapter::create(model_, result.spec, 1)->parameters()) {
-      const bool is_magnitude = name.find("magnitude") != std::string::npos;
-      const auto values = is_magnitude ? tensor * (1 + 0.3 * at::randn(tensor.sizes())) : at::randn(tensor.sizes()) * 0.2;
-      tensors.push_back(to_write(name, values));
-    }
-    write_safetensors(result.file, tensors, {});
-    return result;
+    return random_adapter(model_, folder_.file(std::to_string(number_++) + ".safetensors"), parts, rank, uses_dora);
   }
 
   int64_t load(const std::vector<std::string>& parts, int64_t rank, bool uses_dora = false) {
@@ -91,7 +66,7 @@ class AdapterStacksTest : public ::testing::Test {
     return ErrorCode::kDisposed;  // none
   }
 
-  std::string folder_;
+  TemporaryFolder folder_;
   int number_ = 0;
   OpenedModel opened_ = open_model(tiny_model(kTinyWeights, "fp32"), [](int64_t, int64_t) {}, {});
   InternVl& model_ = *opened_.model;

@@ -1,11 +1,13 @@
 // Deterministic mode: ids, log-probabilities and scores of answers are the same, bit for bit, alone, in company, at any
-// cut of the prompt, on a hit and on a miss of the prefix cache, with pictures, and after blocks were lost.
+// cut of the prompt, on a hit and on a miss of the prefix cache, with pictures, under adapters, and after blocks were lost.
 #include <gtest/gtest.h>
 
 #include <random>
 
 #include "engine_driver.h"
 #include "generation/face_llm.h"
+#include "model/open_model.h"
+#include "random_adapter.h"
 #include "tiny_model.h"
 
 namespace facellm {
@@ -15,11 +17,28 @@ constexpr int64_t kSlotBytes = 2 * 2 * 2 * 16;  // numbers: layers, keys and val
 const SamplingOptions kGreedy{.is_greedy = true};
 const SamplingOptions kDrawn{.temperature = 1.5, .top_p = 0.95, .seed = 7};
 
+// On the text, on all parts, and DoRA on some: files that every model of the tests loads.
+const std::vector<AdapterSource>& adapters() {
+  static const TemporaryFolder folder;
+  static const auto sources = [] {
+    at::manual_seed(6);
+    const auto opened = open_model(tiny_model(kTinyWeights, "fp32"), [](int64_t, int64_t) {}, {});
+    auto& model = *opened.model;
+    return std::vector{random_adapter(model, folder.file("text"), {"self_attn", "mlp.down"}, 4),
+                       random_adapter(model, folder.file("all"), {"q_proj", "fc1", "up_proj"}, 3),
+                       random_adapter(model, folder.file("dora"), {"o_proj", "gate_proj"}, 2, true)};
+  }();
+  return sources;
+}
+
 struct Loaded {
   std::unique_ptr<FaceLlm> model;
   Driver<FaceLlm> driver;
 
-  Loaded(const std::string& dtype, int64_t blocks, bool is_deterministic) : model(load(dtype, blocks, is_deterministic)), driver(*model) {}
+  Loaded(const std::string& dtype, int64_t blocks, bool is_deterministic) : model(load(dtype, blocks, is_deterministic)), driver(*model) {
+    int64_t number = 1;
+    for (const auto& source : adapters()) EXPECT_EQ(model->load_adapter(source).id, number++);
+  }
 
  private:
   static std::unique_ptr<FaceLlm> load(const std::string& dtype, int64_t blocks, bool is_deterministic) {
@@ -71,13 +90,17 @@ std::vector<Question> questions(uint64_t seed, int count) {
     }
     for (int32_t t = 1 + below(90); t > 0; --t) prompt.ids.push_back(10 + below(2000));
     const bool uses_cache = below(4) != 0;
+    // DoRA stands alone: it meets no other adapter in a stack.
+    constexpr int kStacks = 6;
+    const AdapterIds stacks[kStacks] = {{}, {}, {1}, {2}, {1, 2}, {3}};
+    const auto& stack = stacks[below(kStacks)];
     Question question{};
     question.is_choice = below(4) == 0;
     if (question.is_choice) {
-      question.choosing = {prompt, {}, {{5}, {6, 7}, {6, 8, 9}, {11, 12, 13, 14}}, uses_cache};
+      question.choosing = {prompt, stack, {{5}, {6, 7}, {6, 8, 9}, {11, 12, 13, 14}}, uses_cache};
       for (int32_t c = below(3) * 20; c > 0; --c) question.choosing.choices.push_back({20 + c, 30, 40 + c, 50, 60});
     } else {
-      question.generation = {prompt, {}, below(2) == 0 ? kGreedy : kDrawn, 1, 0, (1 + below(25)) * (below(3) == 0 ? 6 : 1), {},
+      question.generation = {prompt, stack, below(2) == 0 ? kGreedy : kDrawn, 1, 0, (1 + below(25)) * (below(3) == 0 ? 6 : 1), {},
                              uses_cache};
     }
     all.push_back(std::move(question));
