@@ -51,7 +51,7 @@ def peak_bytes(reset=False):
 def run(request):
     size = model.config.vision_config.image_size
     size = size if isinstance(size, int) else size[0]
-    batch, tokens, learnt, image = (request[k] for k in ("batch", "tokens", "learnt", "imageTokens"))
+    micro, batch, tokens, learnt, image = (request[k] for k in ("microBatches", "batch", "tokens", "learnt", "imageTokens"))
     if request["checkpointing"]:
         model.gradient_checkpointing_enable()
     else:
@@ -66,9 +66,10 @@ def run(request):
         torch.cuda.synchronize()
     peak_bytes(reset=True)
     start = time.perf_counter()
-    with torch.autocast(model.device.type, dtype=torch.bfloat16):
-        loss = model(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels, labels=labels).loss
-    loss.backward()
+    for _ in range(micro):
+        with torch.autocast(model.device.type, dtype=torch.bfloat16):
+            loss = model(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels, labels=labels).loss
+        (loss / micro).backward()
     torch.nn.utils.clip_grad_norm_(trainable, 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

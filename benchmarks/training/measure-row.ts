@@ -26,6 +26,8 @@ export interface RowResult {
   readonly ms: number;
   readonly peakBytes: number;
   readonly samplesPerSecond: number;
+  /** Tokens computed for each of the samples' own. */
+  readonly computedShare: number;
   readonly stolenShare: number;
   readonly beside?: {
     readonly ms: number;
@@ -73,7 +75,8 @@ async function measure({
     pairs,
     ms,
     peakBytes: Math.max(...ours.map((one) => one.peakBytes)),
-    samplesPerSecond: (1000 * row.request.batch) / ms,
+    samplesPerSecond: (1000 * row.request.batch * row.request.microBatches) / ms,
+    computedShare: (ours[0]?.computedTokens ?? 1) / (ours[0]?.tokens ?? 1),
     stolenShare: (after.stolen - before.stolen) / Math.max(1, after.total - before.total),
     ...(theirs.length === 0
       ? {}

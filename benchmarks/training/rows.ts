@@ -8,9 +8,12 @@ import { facellm1b } from '../../lib/index.js';
 import { resolveTargets } from '../../lib/lora/index.js';
 import { resolveWeights } from '../../lib/model/index.js';
 
-/** What both sides compute: `batch` samples of one picture each, and one update. */
+/** What both sides compute: micro-batches of `batch` samples with one picture each, and one update. */
 export interface StepRequest {
+  readonly microBatches: number;
   readonly batch: number;
+  /** Samples of a micro-batch that ask about the same picture after the same system turn. */
+  readonly questions: number;
   readonly tokens: number;
   readonly learnt: number;
   readonly imageTokens: number;
@@ -21,6 +24,9 @@ export interface StepResult {
   readonly ms: number;
   /** Highest memory during the step, the model included: resident, or of the GPU's allocator. */
   readonly peakBytes: number;
+  /** Ours: of the samples, and those that were computed. */
+  readonly tokens?: number;
+  readonly computedTokens?: number;
 }
 
 export interface TrainingRow {
@@ -29,10 +35,32 @@ export interface TrainingRow {
   readonly lossChunkRows: number;
   /** Vectors of the pictures are at hand from an earlier question about them. */
   readonly cachesPictures: boolean;
+  readonly sharesPrefix: boolean;
 }
 
 /** FairFaceGPT: 256 image tokens, a template of some 60, an answer of some 130 (performance estimates). */
 const SAMPLE = { tokens: 448, learnt: 128, imageTokens: 256 };
+/** Of the template what stands behind the picture: a question, and the assistant's head. */
+const QUESTION_TOKENS = 24;
+const QUESTIONS = 8;
+
+/** `pictures` x 8 questions, a picture a micro-batch: FairFaceGPT's own shape. */
+export function pictureRows(pictures: number): readonly TrainingRow[] {
+  const request = {
+    ...{ ...SAMPLE, checkpointing: false },
+    ...{ microBatches: pictures, batch: QUESTIONS, questions: QUESTIONS },
+  };
+  const row = (name: string, sharesPrefix: boolean, cachesPictures: boolean): TrainingRow => ({
+    name: `LoRA step, ${pictures} pictures x ${QUESTIONS} questions, ${name}`,
+    ...{ request, lossChunkRows: 512, cachesPictures, sharesPrefix },
+  });
+  return [
+    row('unshared', false, false),
+    row('unshared, pictures cached', false, true),
+    row('shared prefixes', true, false),
+    row('shared prefixes, pictures cached', true, true),
+  ];
+}
 
 export function trainingRows(batch: number): readonly TrainingRow[] {
   const row = (
@@ -42,9 +70,8 @@ export function trainingRows(batch: number): readonly TrainingRow[] {
     cachesPictures: boolean,
   ): TrainingRow => ({
     name: `LoRA step, ${batch} x ${SAMPLE.tokens}, ${name}`,
-    request: { ...SAMPLE, batch, checkpointing },
-    lossChunkRows,
-    cachesPictures,
+    request: { ...SAMPLE, batch, checkpointing, microBatches: 1, questions: 1 },
+    ...{ lossChunkRows, cachesPictures, sharesPrefix: false },
   });
   return [
     row('activations recomputed', true, 512, false),
@@ -115,8 +142,10 @@ export class OwnTrainer {
         eps: recipe.epsilon,
         weightDecay: recipe.weightDecay,
         decaysVectors: recipe.decaysVectors,
+        rates: { vision: 1, projector: 1, text: 1, head: 1, layerDecay: 1 },
         checkpointsActivations: row.request.checkpointing,
         lossChunkRows: row.lossChunkRows,
+        sharesPrefix: row.sharesPrefix,
         shardsWeights: false,
         featureCacheBytes: row.cachesPictures ? 1e9 : 0,
       },
@@ -125,26 +154,42 @@ export class OwnTrainer {
     return new OwnTrainer(native, config.model.imageTokenId, config.tileSize, device !== 'cpu');
   }
 
-  async step({ batch, tokens, learnt, imageTokens }: StepRequest): Promise<StepResult> {
-    const samples = Array.from({ length: batch }, (_, k): NativeTrainSample => {
-      const ids = Int32Array.from({ length: tokens }, () => 100 + Math.floor(Math.random() * 900));
-      ids.fill(this.#imageToken, 4, 4 + imageTokens);
-      const labels = ids.map((id, t) => (t < tokens - learnt ? -100 : id));
-      const size = 3 * this.#tileSize ** 2;
-      const tiles = Uint8Array.from({ length: size }, (_unused, i) => (i * 31 + k * 7) % 251);
-      return { ids, labels, weight: 1, images: [{ key: String(k), tiles }] };
-    });
+  async step(request: StepRequest): Promise<StepResult> {
+    const { microBatches, batch, learnt } = request;
+    const own = Array.from({ length: microBatches }, (_, m) => this.#samples(request, m));
     resetPeak();
     const start = performance.now();
-    await this.#native.accumulate({
-      samples,
-      denominator: batch * learnt,
-      draw: 0,
-      isLast: true,
-    }).promise;
+    const sums = { tokens: 0, computedTokens: 0 };
+    for (const [m, samples] of own.entries()) {
+      const { tokens, computedTokens } = await this.#native.accumulate({
+        ...{ samples, denominator: microBatches * batch * learnt, draw: m },
+        ...{ isLast: m === microBatches - 1, answerSets: [], answersDenominator: 1 },
+      }).promise;
+      sums.tokens += tokens;
+      sums.computedTokens += computedTokens;
+    }
     const { peakBytes } = await this.#native.update({ learningRate: 1e-5, maxGradNorm: 1 }).promise;
     const ms = performance.now() - start;
-    return { ms, peakBytes: this.#isOnGpu ? peakBytes : readPeak() };
+    return { ms, peakBytes: this.#isOnGpu ? peakBytes : readPeak(), ...sums };
+  }
+
+  /** Random text; of one picture the same up to the question. */
+  #samples(request: StepRequest, microBatch: number): NativeTrainSample[] {
+    const { batch, questions, tokens, learnt, imageTokens } = request;
+    const draw = (): number => 100 + Math.floor(Math.random() * 900);
+    let prefix = new Int32Array();
+    return Array.from({ length: batch }, (_, k): NativeTrainSample => {
+      const picture = Math.floor(k / questions);
+      if (k % questions === 0) {
+        prefix = Int32Array.from({ length: tokens - learnt - QUESTION_TOKENS }, draw);
+        prefix.fill(this.#imageToken, 4, 4 + imageTokens);
+      }
+      const ids = Int32Array.from({ length: tokens }, (_unused, t) => prefix[t] ?? draw());
+      const labels = ids.map((id, t) => (t < tokens - learnt ? -100 : id));
+      const size = 3 * this.#tileSize ** 2;
+      const tiles = Uint8Array.from({ length: size }, (_unused, i) => (i * 31 + picture * 7) % 251);
+      return { ids, labels, weight: 1, images: [{ key: `${microBatch} ${picture}`, tiles }] };
+    });
   }
 
   dispose(): Promise<void> {

@@ -20,9 +20,13 @@ export interface NativeTrainerRequest {
   readonly eps: number;
   readonly weightDecay: number;
   readonly decaysVectors: boolean;
+  /** What multiplies the learning rate of each part; `layerDecay`: of a layer against the one above it. */
+  readonly rates: Readonly<Record<NativeTrainedPart | 'layerDecay', number>>;
   readonly checkpointsActivations: boolean;
   /** 0: all supervised rows at once. */
   readonly lossChunkRows: number;
+  /** What samples of a micro-batch begin with alike, pictures included, is computed once. */
+  readonly sharesPrefix: boolean;
   /** In a job: weights of the text layers are shared out over the ranks. */
   readonly shardsWeights: boolean;
   readonly featureCacheBytes: number;
@@ -51,15 +55,34 @@ export interface NativeTrainSample {
   readonly ids: Int32Array;
   /** -100: not learnt. */
   readonly labels: Int32Array;
-  /** Of its losses in the sum, above 0; 1 counts as it is. */
+  /** Of its losses in the sum, above 0, in an answer set perhaps 0; 1 counts as it is. */
   readonly weight: number;
   readonly images: readonly NativeTrainImage[];
+}
+
+/** Answers to one question, neighbours among a micro-batch's samples, and what is learnt from their probabilities. */
+export interface NativeAnswerSet {
+  readonly first: number;
+  readonly count: number;
+  /** `preference` (DPO): two answers, the first preferred. */
+  readonly objective: 'expected-reward' | 'preference';
+  /** Of its loss in the sum. */
+  readonly weight: number;
+  /** Of KL against the start model; beta of a preference. */
+  readonly strength: number;
+  /** Of each answer; empty for a preference. */
+  readonly rewards: Float64Array;
+  /** Of each answer under the model that training started from; may be empty where `strength` is 0. */
+  readonly startLogProbs: Float64Array;
 }
 
 export interface NativeMicroBatch {
   /** Of this rank; may be empty in a job. */
   readonly samples: readonly NativeTrainSample[];
   readonly denominator: number;
+  readonly answerSets: readonly NativeAnswerSet[];
+  /** Of the answer sets' losses, which are added. */
+  readonly answersDenominator: number;
   readonly draw: number;
   readonly isLast: boolean;
 }
@@ -67,7 +90,11 @@ export interface NativeMicroBatch {
 export interface NativeMicroResult {
   readonly loss: number;
   readonly labelTokens: number;
+  /** Of all samples. */
   readonly tokens: number;
+  /** Fewer than `tokens` where samples share what they begin with. */
+  readonly computedTokens: number;
+  /** Computed. */
   readonly imageTokens: number;
   readonly visionMs: number;
   readonly forwardMs: number;
@@ -78,7 +105,11 @@ export interface NativeMicroResult {
 export interface NativeEvaluateResult {
   readonly loss: number;
   readonly labelTokens: number;
+  /** Of all samples. */
   readonly tokens: number;
+  /** Fewer than `tokens` where samples share what they begin with. */
+  readonly computedTokens: number;
+  /** Computed. */
   readonly imageTokens: number;
   readonly visionMs: number;
   readonly forwardMs: number;

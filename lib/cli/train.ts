@@ -135,6 +135,9 @@ function describeValidation(event: Extract<TrainingEvent, { type: 'validation' }
 
 function describe(result: TrainingResult): string {
   const { steps, totalSteps, loss, output, seconds, samplesPerSecond, peakBytes, best } = result;
+  const { computedShare } = result;
+  const shared =
+    computedShare < 1 ? `${(100 * computedShare).toFixed(0)} % of all tokens computed, ` : '';
   const early = result.stoppedEarly ? ` of ${totalSteps}, no validation was better for long` : '';
   const chosen =
     best === undefined
@@ -145,6 +148,6 @@ function describe(result: TrainingResult): string {
     : `stopped after ${steps} of ${totalSteps} updates; the same command resumes`;
   return (
     `${state}, loss ${loss.toFixed(4)}, ${seconds.toFixed(1)} s, ` +
-    `${samplesPerSecond.toFixed(2)} samples/s, peak ${formatBytes(peakBytes)}: ${output}`
+    `${samplesPerSecond.toFixed(2)} samples/s, ${shared}peak ${formatBytes(peakBytes)}: ${output}`
   );
 }

@@ -21,6 +21,7 @@ export interface CheckedRecord {
   readonly system: string | undefined;
   /** Sound only if there are no problems. */
   readonly turns: readonly TrainingTurn[];
+  readonly rejected?: string;
   readonly facts: TrainingRecord['facts'];
   readonly problems: readonly string[];
 }
@@ -121,6 +122,31 @@ function readSystemColumn(record: JsonObject, layout: RecordLayout, problems: st
   return written;
 }
 
+/** A better answer, which is the conversation's last turn, and a worse one: texts, or turns of their own. */
+function readAnswers(
+  record: JsonObject,
+  layout: RecordLayout,
+  problems: string[],
+): { readonly chosen: Turn | undefined; readonly rejected: string | undefined } {
+  const read = (key: string | undefined): Turn | undefined => {
+    const written = key === undefined ? undefined : record[key];
+    if (key === undefined || written === undefined || written === null) return undefined;
+    const word = [...layout.roles].find(([, role]) => role === 'assistant')?.[0];
+    const turn =
+      typeof written === 'string' ? { [layout.role]: word, [layout.content]: written } : written;
+    const own = readTurn(turn, key, layout, problems);
+    if (own.role !== undefined && own.role !== 'assistant') {
+      problems.push(`${key}.${layout.role}: expected ${wordsFor(layout, 'assistant')} here`);
+    }
+    return own;
+  };
+  const [chosen, rejected] = [read(layout.chosen), read(layout.rejected)];
+  if (chosen !== undefined && rejected === undefined) {
+    problems.push(`${layout.chosen ?? ''}: expected ${layout.rejected ?? ''} beside it`);
+  }
+  return { chosen, rejected: rejected?.text };
+}
+
 /** A number is an age, or a person's number in a list; other kinds of values are no facts of ours. */
 function readFacts(record: JsonObject): TrainingRecord['facts'] {
   const known = FACTS.flatMap((fact) => {
@@ -149,7 +175,14 @@ export function checkRecord(raw: unknown, layout: RecordLayout): CheckedRecord {
   const turns = conversation.map((turn, i) =>
     readTurn(turn, `${layout.messages}[${i}]`, layout, problems),
   );
+  const { chosen, rejected } = readAnswers(raw, layout, problems);
+  if (chosen !== undefined) turns.push(chosen);
   if (isConversation) checkOrder(turns, layout, problems);
+  if (rejected !== undefined && rejected === turns.at(-1)?.text) {
+    problems.push(
+      `${layout.rejected ?? ''}: expected another text than the answer, which it equals`,
+    );
+  }
   const images = readImages(raw, layout, problems);
   const column = readSystemColumn(raw, layout, problems);
   if (isConversation) {
@@ -169,6 +202,7 @@ export function checkRecord(raw: unknown, layout: RecordLayout): CheckedRecord {
       const answer = dialogue[i + 1];
       return i % 2 === 0 && answer ? [{ user: turn.text, assistant: answer.text }] : [];
     }),
+    ...(rejected === undefined ? {} : { rejected }),
     facts: readFacts(raw),
     problems,
   };

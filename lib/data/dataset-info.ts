@@ -4,6 +4,7 @@
  *   own file, which says `columns.image` and `image_root` (github idiap/facellm). Here both
  *   mean what they say.
  * - Tags that a `tags` block leaves out keep their defaults; there they become none.
+ * - With `ranking` a record may still lack a rejected answer; it is then learnt from as any other.
  * - `num_samples` takes the first records, or all if there are fewer; there it draws at random.
  * As there, a `columns` block leaves the columns that it does not name unread.
  */
@@ -34,9 +35,9 @@ const ENTRY_KEYS = [
 const REMOTE_KEYS = ['hf_hub_url', 'ms_hub_url', 'om_hub_url', 'script_url', 'cloud_file_name'];
 /** Keys of which every entry has one. */
 export const LOCATION_KEYS: readonly string[] = ['file_name', ...REMOTE_KEYS];
-const COLUMN_KEYS = ['messages', 'images', 'image', 'system'];
+const COLUMN_KEYS = ['messages', 'images', 'image', 'system', 'chosen', 'rejected'];
 const FOREIGN_COLUMN_KEYS = [
-  ...['tools', 'videos', 'audios', 'chosen', 'rejected', 'kto_tag'],
+  ...['tools', 'videos', 'audios', 'kto_tag'],
   ...['prompt', 'query', 'response', 'history'],
 ];
 const DEFAULT_TAGS: Readonly<Record<string, string>> = {
@@ -89,9 +90,18 @@ function text(block: JsonObject, key: string, place: string, report: Report): st
 function readColumns(
   entry: JsonObject,
   report: Report,
-): Pick<RecordLayout, 'messages' | 'images' | 'system'> {
+): Pick<RecordLayout, 'messages' | 'images' | 'system' | 'chosen' | 'rejected'> {
   const columns = settings(entry['columns'], 'columns', COLUMN_KEYS, report);
-  if (columns === undefined) return { messages: 'conversations', images: [], system: undefined };
+  const isRanked = entry['ranking'] === true;
+  if (isRanked && (columns?.['chosen'] === undefined || columns['rejected'] === undefined)) {
+    report('ranking: expected columns.chosen and columns.rejected, which hold the two answers');
+  } else if (!isRanked && (columns?.['chosen'] ?? columns?.['rejected']) !== undefined) {
+    report('ranking: expected true beside columns.chosen and columns.rejected');
+  }
+  if (columns === undefined) {
+    const none = { system: undefined, chosen: undefined, rejected: undefined };
+    return { messages: 'conversations', images: [], ...none };
+  }
   if (columns['messages'] === undefined) {
     report('columns.messages: is missing; a columns block must name the conversations');
   }
@@ -100,7 +110,10 @@ function readColumns(
   }
   const column = (key: string): string | undefined => text(columns, key, 'columns.', report);
   const images = [column('images'), column('image')].filter((key) => key !== undefined);
-  return { messages: column('messages') ?? '', images, system: column('system') };
+  return {
+    ...{ messages: column('messages') ?? '', images, system: column('system') },
+    ...{ chosen: column('chosen'), rejected: column('rejected') },
+  };
 }
 
 function readTags(
@@ -135,7 +148,9 @@ function checkModes(entry: JsonObject, report: Report): void {
   if (split !== 'train') {
     report(`split: expected "train", the only split of a file, ${received(split)}`);
   }
-  if (ranking !== false) report(`ranking: expected false, ${received(ranking)}`);
+  if (typeof ranking !== 'boolean') {
+    report(`ranking: expected true or false, ${received(ranking)}`);
+  }
   for (const key of ['subset', 'folder']) text(entry, key, '', report);
 }
 

@@ -12,6 +12,9 @@ export interface RecordLayout {
   readonly images: readonly string[];
   /** Key of the system text; undefined if there is none. */
   readonly system: string | undefined;
+  /** Keys of a better and of a worse answer to the last question; undefined if there are none. */
+  readonly chosen: string | undefined;
+  readonly rejected: string | undefined;
   /** Keys of a turn. */
   readonly role: string;
   readonly content: string;
@@ -27,6 +30,8 @@ export const BARE_LAYOUT: RecordLayout = {
   messages: 'conversations',
   images: ['images', 'image'],
   system: 'system',
+  chosen: 'chosen',
+  rejected: 'rejected',
   role: 'from',
   content: 'value',
   roles: new Map([

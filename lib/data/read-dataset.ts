@@ -90,8 +90,7 @@ async function sortRecords(
       return problem === undefined ? [] : [`image ${path} ${problem}`];
     });
     if (problems.length + lost.length === 0) {
-      const { system, turns, facts } = own;
-      records.push({ index, images, system, turns, facts });
+      records.push({ index, images, ...own });
     } else faulty.push({ index, problems: [...problems, ...lost], line: raw[index]?.line });
   }
   return { records, faulty };

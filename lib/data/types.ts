@@ -20,6 +20,8 @@ export interface TrainingRecord {
   readonly system: string | undefined;
   /** At least one. */
   readonly turns: readonly TrainingTurn[];
+  /** An answer to the last question that is worse than the one in `turns`; absent without one. */
+  readonly rejected?: string;
   /** What the record says of the person in it; never learnt from. Absent means not known. */
   readonly facts: { readonly [fact in RecordFact]?: string };
 }

@@ -6,4 +6,5 @@ export {
   readAdapterConfig,
 } from './adapter-config.js';
 export { readAdapter, resolveAdapter } from './read-adapter.js';
-export { resolveTargets } from './targets.js';
+export { linearModules } from './modules.js';
+export { type LoraOptions, resolveTargets } from './targets.js';

@@ -21,6 +21,8 @@ export interface TrainingResult {
   readonly checkpoint: string | undefined;
   readonly seconds: number;
   readonly samplesPerSecond: number;
+  /** As of the last step. */
+  readonly computedShare: number;
   readonly peakBytes: number;
 }
 

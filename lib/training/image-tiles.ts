@@ -45,15 +45,16 @@ export class ImageTiles {
   }
 
   /**
-   * @param place where the picture is met, which decides how it is changed
+   * @param place where the picture is met, which decides how it is changed; undefined: as it is
    * @throws ImageError as decodeImage; FACELLM_NO_FACE
    */
-  load(path: string, place: PicturePlace): Promise<NativeTrainImage> {
-    const isChanged = this.#recipe.augmentation !== null;
-    return this.#tiles.get(isChanged ? `${place.pass}:${path}` : path, () =>
+  load(path: string, place: PicturePlace | undefined): Promise<NativeTrainImage> {
+    const change = this.#recipe.augmentation === null ? undefined : place;
+    return this.#tiles.get(change === undefined ? path : `${change.pass}:${path}`, () =>
       this.#gate.run(async () => {
         const decode = (): Promise<DecodedImage> => this.#decode(path);
-        return this.#cut(await (isChanged ? this.#decoded.get(path, decode) : decode()), place);
+        const decoded = change === undefined ? decode() : this.#decoded.get(path, decode);
+        return this.#cut(await decoded, change);
       }),
     );
   }
@@ -72,7 +73,7 @@ export class ImageTiles {
     return decodeImage(pictures[0] ?? path, asStored);
   }
 
-  async #cut(image: DecodedImage, place: PicturePlace): Promise<NativeTrainImage> {
+  async #cut(image: DecodedImage, place: PicturePlace | undefined): Promise<NativeTrainImage> {
     const { augmentation, seed } = this.#recipe;
     const { columns, rows, hasThumbnail } = planTiles(
       this.#addon,
@@ -82,12 +83,15 @@ export class ImageTiles {
       tilingOf(this.#recipe),
     );
     const change =
-      augmentation === null ? undefined : drawAugmentation(augmentation, image, { ...place, seed });
+      augmentation === null || place === undefined
+        ? undefined
+        : drawAugmentation(augmentation, image, { ...place, seed });
     try {
       const input = { ...image, columns, rows, hasThumbnail };
       const tiles = await this.#addon.tilePixels(input, this.#config.tileSize, change).promise;
       const grid = `${columns}x${rows}${hasThumbnail ? '+1' : ''}`;
-      const drawn = change === undefined ? '' : `/${place.pass}:${place.picture}`;
+      const drawn =
+        change === undefined || place === undefined ? '' : `/${place.pass}:${place.picture}`;
       return { key: `${image.key}/${grid}${drawn}`, tiles };
     } catch (error) {
       throw fromNative(error);

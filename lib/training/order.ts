@@ -14,6 +14,7 @@ export type OrderOptions = Pick<
   | 'packing'
   | 'groupsByLength'
   | 'groupsByPicture'
+  | 'sharesPrefix'
   | 'cutoffLength'
 >;
 
@@ -80,6 +81,25 @@ function gathered(order: readonly number[], pictures: ArrayLike<number>): number
   return [...groups.values()].flat();
 }
 
+/** As cutBySamples, but samples of one picture, which stand together, are cut apart only where no batch holds them all. */
+function cutByPictures(
+  order: readonly number[],
+  pictures: ArrayLike<number>,
+  size: number,
+): number[][] {
+  const batches: number[][] = [];
+  for (let begin = 0; begin < order.length;) {
+    let end = begin + 1;
+    while (end < order.length && pictures[order[end] ?? 0] === pictures[order[begin] ?? 0]) end++;
+    const own = order.slice(begin, Math.min(end, begin + size));
+    const last = batches.at(-1);
+    if (last !== undefined && last.length + own.length <= size) last.push(...own);
+    else batches.push(own);
+    begin += own.length;
+  }
+  return batches;
+}
+
 function cutBySamples(order: readonly number[], size: number): number[][] {
   const batches: number[][] = [];
   for (let begin = 0; begin < order.length; begin += size) {
@@ -119,9 +139,8 @@ function epochOrder(
   const size = options.batchSize * worldSize;
   if (options.groupsByLength) order = grouped(order, lengths, size);
   if (options.groupsByPicture) order = gathered(order, pictures);
-  return options.packing
-    ? cutByTokens(order, lengths, size * options.cutoffLength)
-    : cutBySamples(order, size);
+  if (options.packing) return cutByTokens(order, lengths, size * options.cutoffLength);
+  return options.sharesPrefix ? cutByPictures(order, pictures, size) : cutBySamples(order, size);
 }
 
 /** What the order depends on, by sample. */

@@ -20,6 +20,37 @@ export interface RecipeLora {
   /** Scale by alpha / sqrt(rank) instead of alpha / rank. */
   readonly usesRsLora: boolean;
   readonly usesDora: boolean;
+  /** All layers of the vision tower, with a rank and alpha of their own; null: as `targets` says. */
+  readonly vision: RecipeLoraPart | null;
+  /** Both layers of the projector, likewise. */
+  readonly projector: RecipeLoraPart | null;
+}
+
+export interface RecipeLoraPart {
+  readonly rank: number;
+  readonly alpha: number;
+}
+
+/**
+ * Closed questions by the expected reward under the model's exact probabilities of all their answers in the data: the
+ * loss of a question is minus that, plus `kl` times KL(model || start model) over the answers, in nats.
+ */
+export interface RecipeReward {
+  readonly kl: number;
+  /** What the supervised loss of the same samples, and of open questions, counts beside it; 0: not at all. */
+  readonly supervised: number;
+  /**
+   * Answers that have an order, from one end to the other: a wrong one earns 1 - distance / (n - 1). Of questions whose
+   * answers stand in none of these lists the true one earns 1, every other 0.
+   */
+  readonly ordered: readonly (readonly string[])[];
+}
+
+/** Records with an answer `rejected`, by direct preference optimisation (arXiv 2305.18290). */
+export interface RecipePreference {
+  readonly beta: number;
+  /** What the supervised loss of the preferred answers, and of other records, counts beside it; 0: not at all. */
+  readonly supervised: number;
 }
 
 /**
@@ -71,6 +102,13 @@ export interface TrainingRecipe {
   readonly parts: readonly TrainedPart[];
 
   readonly learningRate: number;
+  /** Of single parts, in the place of `learningRate`; the schedule is the same. */
+  readonly learningRates: Readonly<Partial<Record<TrainedPart, number>>>;
+  /**
+   * In the vision tower and the text: each layer has this times the rate of the layer above it, the embeddings that of
+   * the first layer. 1: all alike.
+   */
+  readonly layerDecay: number;
   readonly schedule: 'cosine' | 'linear' | 'constant';
   /** Updates of linear rise; `warmupRatio` of all updates where this is 0. */
   readonly warmupSteps: number;
@@ -123,6 +161,12 @@ export interface TrainingRecipe {
   /** Puts the samples of a picture into one micro-batch, where it is encoded once for all of them. */
   readonly groupsByPicture: boolean;
   /**
+   * What samples of a micro-batch begin with alike (system turn, pictures, questions) is computed once, what follows as
+   * its branches. Changes no number beyond rounding, but for dropout's draws. Needs `groupsByPicture`, and keeps the
+   * samples of a picture in one micro-batch where they fit.
+   */
+  readonly sharesPrefix: boolean;
+  /**
    * Every answer to a question counts the same in sum, however rare: a sample weighs N / (K n), for N samples with
    * its question, K different answers to it, and n samples with its own. Answers that are all different weigh 1.
    */
@@ -132,6 +176,10 @@ export interface TrainingRecipe {
    * records (`gender`, `age`, `race`), all of them together. Empty: each sample counts as it is.
    */
   readonly balancesGroups: readonly ('gender' | 'age' | 'race')[];
+  /** Null: closed questions are learnt as all others. */
+  readonly expectedReward: RecipeReward | null;
+  /** Null: `rejected` answers are not looked at. */
+  readonly preference: RecipePreference | null;
 
   /** What the run is examined on and never learns from: a share of the data, or data of their own. Null: nothing. */
   readonly validation: ValidationShare | ValidationData | null;
@@ -171,6 +219,7 @@ const atLeastOne = z.number().int().min(1);
 const share = z.number().min(0).max(1);
 const positive = z.number().positive();
 
+const loraPart = z.strictObject({ rank: atLeastOne, alpha: positive }).nullable();
 const loraFields = {
   rank: atLeastOne,
   alpha: positive,
@@ -180,6 +229,8 @@ const loraFields = {
   alphaPattern: z.record(z.string(), positive),
   usesRsLora: z.boolean(),
   usesDora: z.boolean(),
+  vision: loraPart,
+  projector: loraPart,
 };
 const loraSchema = z.strictObject(loraFields, { error: unknownFields(loraFields) });
 
@@ -195,6 +246,21 @@ const augmentationFields = {
 const augmentationSchema = z.strictObject(augmentationFields, {
   error: unknownFields(augmentationFields),
 });
+
+const rewardFields = {
+  kl: z.number().min(0),
+  supervised: z.number().min(0),
+  ordered: z.array(
+    z
+      .array(z.string().min(1))
+      .min(2)
+      .refine((answers) => new Set(answers).size === answers.length, {
+        error: 'expected answers that are all different',
+      }),
+  ),
+};
+const preferenceFields = { beta: positive, supervised: z.number().min(0) };
+const rates = { vision: positive, projector: positive, text: positive, head: positive };
 
 const recipeFaces = askedFaces.refine(
   ({ which = 'main', detector }) =>
@@ -221,6 +287,8 @@ const recipeFields = {
   lora: loraSchema.nullable(),
   parts: z.array(z.enum(['vision', 'projector', 'text', 'head'])),
   learningRate: z.number().min(0),
+  learningRates: z.strictObject(rates, { error: unknownFields(rates) }).partial(),
+  layerDecay: positive.max(1),
   schedule: z.enum(['cosine', 'linear', 'constant']),
   warmupSteps: count,
   warmupRatio: share,
@@ -248,8 +316,13 @@ const recipeFields = {
   packing: z.boolean(),
   groupsByLength: z.boolean(),
   groupsByPicture: z.boolean(),
+  sharesPrefix: z.boolean(),
   balancesAnswers: z.boolean(),
   balancesGroups: z.array(z.enum(['gender', 'age', 'race'])),
+  expectedReward: z.strictObject(rewardFields, { error: unknownFields(rewardFields) }).nullable(),
+  preference: z
+    .strictObject(preferenceFields, { error: unknownFields(preferenceFields) })
+    .nullable(),
   validation: validationSchema.nullable(),
   evaluateEvery: count,
   bestMetric: z.string().min(1),
@@ -288,6 +361,15 @@ export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
   if (parsed.success && recipe.groupsByLength && recipe.groupsByPicture) {
     details.push('recipe: expected groupsByLength or groupsByPicture, not both');
   }
+  if (parsed.success && recipe.sharesPrefix && !recipe.groupsByPicture) {
+    details.push(
+      'recipe.sharesPrefix: expected groupsByPicture, without which samples of a picture rarely meet',
+    );
+  }
+  if (parsed.success) details.push(...rateProblems(recipe));
+  if (parsed.success && recipe.expectedReward !== null && recipe.preference !== null) {
+    details.push('recipe: expected expectedReward or preference, not both');
+  }
   if (parsed.success && recipe.faces !== 'off') {
     if (recipe.faces.onNoFace === 'whole' && recipe.maxTiles > 0) {
       details.push('recipe.faces.onNoFace: whole pictures beside chips need maxTiles 0');
@@ -323,6 +405,17 @@ export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
   );
 }
 
+/** What full fine-tuning trains is known here, what LoRA's targets reach only with the model (modules.ts). */
+function rateProblems({ learningRate, learningRates, parts, lora }: TrainingRecipe): string[] {
+  const named = Object.keys(learningRates) as TrainedPart[];
+  if (named.length > 0 && learningRate === 0) {
+    return ['recipe.learningRate: expected a number above 0 beside learningRates'];
+  }
+  return named
+    .filter((part) => (lora === null ? !parts.includes(part) : part === 'head'))
+    .map((part) => `recipe.learningRates.${part}: the recipe does not train this part`);
+}
+
 function parseValue(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -331,12 +424,15 @@ function parseValue(text: string): unknown {
   }
 }
 
+const GROUPS = [
+  ...['lora', 'augmentation', 'validation', 'faces'],
+  ...['expectedReward', 'preference', 'learningRates'],
+];
+
 /** Names of all fields, those of groups as `lora.rank`; a group that is null hides its own. */
 function keysOf(recipe: TrainingRecipe): string[] {
   return Object.entries(recipe).flatMap(([key, value]) =>
-    ['lora', 'augmentation', 'validation', 'faces'].includes(key) &&
-    typeof value === 'object' &&
-    value !== null
+    GROUPS.includes(key) && typeof value === 'object' && value !== null
       ? [key, ...Object.keys(value as object).map((own) => `${key}.${own}`)]
       : [key],
   );

@@ -20,6 +20,30 @@ const WITHOUT_EFFECT = ['name', 'logEvery', 'saveEvery', 'keepCheckpoints', 'sha
 /** Of validation, without which they say nothing; and runs of before know none of them. */
 const VALIDATION = ['validation', 'evaluateEvery', 'bestMetric', 'patience'];
 
+/** Settings that runs of before do not know, where they say nothing. */
+const NOTHING: Readonly<Record<string, unknown>> = {
+  balancesGroups: [],
+  learningRates: {},
+  layerDecay: 1,
+  sharesPrefix: false,
+  expectedReward: null,
+  preference: null,
+};
+
+function saysNothing(key: string, value: unknown): boolean {
+  return key in NOTHING && JSON.stringify(NOTHING[key]) === JSON.stringify(value);
+}
+
+/** As runs of before have it, where only what they do not know says nothing. */
+function toldOf(key: string, value: unknown): unknown {
+  if (key !== 'lora' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value as object).filter(
+      ([own, part]) => part !== null || !['vision', 'projector'].includes(own),
+    ),
+  );
+}
+
 function hashOf(value: unknown): string {
   return sha256(JSON.stringify(value));
 }
@@ -41,9 +65,9 @@ export interface RunFacts {
 /** Token ids of all samples, which tell the tokenizer and the template. */
 function hashTokens({ samples }: SampleSet): string {
   const hash = createHash('sha256');
-  for (const { encoded, imageTokens } of samples) {
+  for (const { encoded, others, imageTokens } of samples) {
     hash.update(`${encoded.ids.length} ${imageTokens.join(' ')}\n`);
-    hash.update(encoded.ids).update(encoded.isLearnt);
+    for (const { ids, isLearnt } of [encoded, ...others]) hash.update(ids).update(isLearnt);
   }
   return hash.digest('hex');
 }
@@ -64,8 +88,8 @@ export async function runInputsOf(facts: RunFacts, signal?: AbortSignal): Promis
   const settings = Object.entries(recipe)
     .filter(([key]) => !WITHOUT_EFFECT.includes(key))
     .filter(([key]) => recipe.validation !== null || !VALIDATION.includes(key))
-    .filter(([key]) => key !== 'balancesGroups' || recipe.balancesGroups.length > 0)
-    .map(([key, value]) => [`recipe.${key}`, JSON.stringify(value)]);
+    .filter(([key, value]) => !saysNothing(key, value))
+    .map(([key, value]) => [`recipe.${key}`, JSON.stringify(toldOf(key, value))]);
   return {
     ...(Object.fromEntries(settings) as RunInputs),
     processes: String(processes),

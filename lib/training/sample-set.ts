@@ -1,5 +1,5 @@
 /** All samples of a run, encoded once: lengths decide order and packing, ids are expanded when used. */
-import type { NativeAddon, NativeTrainSample } from '../binding/native.js';
+import type { NativeAddon, NativeAnswerSet, NativeTrainSample } from '../binding/native.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import type { TrainingRecord } from '../data/index.js';
 import { createError } from '../errors.js';
@@ -7,6 +7,7 @@ import { resolvePictureFaces } from '../faces/index.js';
 import { type ImageSize, planTiles, readImageSize } from '../image/index.js';
 import { mapBounded } from '../jobs/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
+import type { Alternatives, AlternativesOf } from './answers/answers.js';
 import { balancedWeights } from './balance.js';
 import { type EncodedRecord, encodeRecord, expandRecord, SourceCache } from './encode-record.js';
 import { ImageTiles, tilingOf } from './image-tiles.js';
@@ -19,6 +20,17 @@ export interface Sample {
   readonly imageTokens: readonly number[];
   /** Of its losses in the sum. */
   readonly weight: number;
+  /** The record with each of the other answers; empty where it is learnt from by its own alone. */
+  readonly others: readonly EncodedRecord[];
+  readonly alternatives: Alternatives | undefined;
+}
+
+/** A record as the engine takes it. */
+export interface LoadedRecord {
+  /** With its own answer, then with each other one. */
+  readonly samples: readonly NativeTrainSample[];
+  /** What is learnt from their probabilities. */
+  readonly answers: Omit<NativeAnswerSet, 'first'> | undefined;
 }
 
 export interface SampleSetParts {
@@ -26,6 +38,7 @@ export interface SampleSetParts {
   readonly config: CheckpointConfig;
   readonly coder: TextCoder;
   readonly recipe: TrainingRecipe;
+  readonly alternativesOf?: AlternativesOf | undefined;
 }
 
 export class SampleSet {
@@ -39,11 +52,12 @@ export class SampleSet {
   readonly #images: ImageTiles;
   /** Numbers of pictures by their paths. */
   readonly #numbers: ReadonlyMap<string, number>;
+  #startLogProbs: readonly Float64Array[] = [];
 
   private constructor(samples: readonly Sample[], dropped: number, parts: SampleSetParts) {
     this.samples = samples;
     this.dropped = dropped;
-    this.lengths = Int32Array.from(samples, ({ encoded }) => encoded.length);
+    this.lengths = Int32Array.from(samples, lengthOf);
     this.pictures = numbered(samples.map(({ record }) => record.images.join('\n')));
     const paths = [...new Set(samples.flatMap(({ record }) => record.images))];
     this.#numbers = new Map(paths.map((path, number) => [path, number]));
@@ -66,11 +80,17 @@ export class SampleSet {
     const encoded = await mapBounded(records, 64, async (record) => {
       signal?.throwIfAborted();
       const imageTokens: readonly number[] = await Promise.all(record.images.map(tokensOfImage));
-      const own = await encodeRecord(parts.coder, record, imageTokens, parts.recipe, sources);
+      const encode = (one: TrainingRecord) =>
+        encodeRecord(parts.coder, one, imageTokens, parts.recipe, sources);
+      const alternatives = parts.alternativesOf?.(record);
+      const [own, ...others] = await Promise.all([
+        encode(record),
+        ...(alternatives?.others ?? []).map((answer) => encode(answeredBy(record, answer))),
+      ]);
       onProgress(++done);
-      return { record, encoded: own, imageTokens };
+      return { record, encoded: own, imageTokens, others, alternatives };
     });
-    const usable = encoded.filter(isUsable);
+    const usable = encoded.flatMap((sample) => usableOf(sample) ?? []);
     const { balancesAnswers, balancesGroups } = parts.recipe;
     const isBalanced = balancesAnswers || balancesGroups.length > 0;
     const weights = isBalanced
@@ -80,7 +100,7 @@ export class SampleSet {
         )
       : usable.map(() => 1);
     const kept = usable.map((sample, i) => ({ ...sample, weight: weights[i] ?? 1 }));
-    const tooLong = encoded.filter((sample) => !isUsable(sample));
+    const tooLong = encoded.filter((sample) => usableOf(sample) === undefined);
     if (kept.length === 0 || (tooLong.length > 0 && parts.recipe.onTooLong === 'error')) {
       throw createError(
         'FACELLM_DATA_INVALID',
@@ -110,31 +130,87 @@ export class SampleSet {
     }, 0);
   }
 
+  /** Records that are learnt from by the probabilities of their answers, each counted by its weight. */
+  answerWeights(indices: readonly number[]): number {
+    return indices.reduce((sum, i) => {
+      const { alternatives, weight } = this.samples[i] as Sample;
+      return sum + (alternatives === undefined ? 0 : weight);
+    }, 0);
+  }
+
+  /** @param logProbs of each sample's answers under the model that training starts from */
+  startFrom(logProbs: readonly Float64Array[]): void {
+    this.#startLogProbs = logProbs;
+  }
+
   /**
    * What the engine takes; pictures are decoded, changed and cut here.
    *
-   * @param pass over the data, from 0
+   * @param pass over the data, from 0; undefined: pictures as they are
    */
-  async load(index: number, pass: number): Promise<NativeTrainSample> {
-    const { record, encoded, imageTokens, weight } = this.samples[index] as Sample;
+  async load(index: number, pass: number | undefined): Promise<LoadedRecord> {
+    const { record, encoded, imageTokens, weight, others, alternatives } = this.samples[
+      index
+    ] as Sample;
     const pictures = this.#numbers.size;
-    const images = record.images.map((path) =>
-      this.#images.load(path, { pass, picture: this.#numbers.get(path) ?? 0, pictures }),
+    const images = await Promise.all(
+      record.images.map((path) =>
+        this.#images.load(
+          path,
+          pass === undefined
+            ? undefined
+            : { pass, picture: this.#numbers.get(path) ?? 0, pictures },
+        ),
+      ),
     );
+    const supervised = supervisedOf(this.#parts.recipe);
+    const samples = [encoded, ...others].map((one, i) => ({
+      ...expandRecord(one, imageTokens, this.#parts.coder.controlTokens),
+      images,
+      weight: i === 0 ? weight * supervised : 0,
+    }));
+    if (alternatives === undefined) return { samples, answers: undefined };
+    const { objective, rewards } = alternatives;
+    const { expectedReward, preference } = this.#parts.recipe;
     return {
-      ...expandRecord(encoded, imageTokens, this.#parts.coder.controlTokens),
-      images: await Promise.all(images),
-      weight,
+      samples,
+      answers: {
+        ...{ count: samples.length, objective, weight },
+        strength: preference?.beta ?? expectedReward?.kl ?? 0,
+        rewards: Float64Array.from(rewards),
+        startLogProbs: this.#startLogProbs[index] ?? new Float64Array(),
+      },
     };
   }
 }
 
-interface EncodedSample extends Omit<Sample, 'encoded' | 'weight'> {
-  readonly encoded: EncodedRecord | undefined;
+/** What the supervised loss counts. */
+function supervisedOf({ expectedReward, preference }: TrainingRecipe): number {
+  return (expectedReward ?? preference)?.supervised ?? 1;
 }
 
-function isUsable(sample: EncodedSample): sample is Omit<Sample, 'weight'> {
-  return sample.encoded !== undefined && sample.encoded.learntTokens > 0;
+function answeredBy(record: TrainingRecord, assistant: string): TrainingRecord {
+  const { user = '' } = record.turns.at(-1) ?? {};
+  return { ...record, turns: [...record.turns.slice(0, -1), { user, assistant }] };
+}
+
+/** In tokens; of other answers what they add to the question. */
+function lengthOf({ encoded, others }: Sample): number {
+  return others.reduce((sum, { learntTokens }) => sum + learntTokens, encoded.length);
+}
+
+interface EncodedSample extends Omit<Sample, 'encoded' | 'weight' | 'others'> {
+  readonly encoded: EncodedRecord | undefined;
+  readonly others: readonly (EncodedRecord | undefined)[];
+}
+
+/** Undefined where the length limit leaves nothing to learn of an answer, or would cut image tokens. */
+function usableOf(sample: EncodedSample): Omit<Sample, 'weight'> | undefined {
+  const { encoded } = sample;
+  const others = sample.others.filter((one) => one !== undefined);
+  if (encoded === undefined || others.length < sample.others.length) return undefined;
+  const hasLearnt = [encoded, ...others].every(({ learntTokens }) => learntTokens > 0);
+  return hasLearnt ? { ...sample, encoded, others } : undefined;
 }
 
 /** Equal names get equal numbers, from 0 in their order. */

@@ -4,16 +4,15 @@
  * of all others stays. That follows from the file alone, and checkpoints remember it, so a resumed run, and every
  * rank of a job, leaves out the same.
  */
-import type { NativeTrainSample } from '../binding/native.js';
 import type { SkippedRecord } from '../data/index.js';
 import { createError, FaceLlmError } from '../errors.js';
 import type { UpdatePlan } from './order.js';
-import type { Sample, SampleSet } from './sample-set.js';
+import type { LoadedRecord, Sample, SampleSet } from './sample-set.js';
 
 /** A sample as the engine takes it, or why there is none. */
 export interface LoadedSample {
   readonly index: number;
-  readonly input: NativeTrainSample | undefined;
+  readonly input: LoadedRecord | undefined;
   readonly problem: string;
 }
 
@@ -49,11 +48,11 @@ export class SetAside {
   }
 
   /**
-   * Loads a sample; one that was set aside is not looked at again.
+   * Loads a sample as `SampleSet.load`; one that was set aside is not looked at again.
    *
    * @throws ImageError naming the record, unless such records may be set aside
    */
-  async load(index: number, pass: number): Promise<LoadedSample> {
+  async load(index: number, pass: number | undefined): Promise<LoadedSample> {
     if (!this.isUsed(index)) return { index, input: undefined, problem: '' };
     try {
       return { index, input: await this.#samples.load(index, pass), problem: '' };

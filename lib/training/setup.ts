@@ -12,11 +12,13 @@ import {
 } from '../checkpoint/index.js';
 import { type Dataset, readDataset } from '../data/index.js';
 import type { Job } from '../distributed/index.js';
-import { ADAPTER_WEIGHTS, resolveAdapter, resolveTargets } from '../lora/index.js';
+import { ADAPTER_WEIGHTS, resolveAdapter } from '../lora/index.js';
 import { resolveWeights } from '../model/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
+import { alternativesOf } from './answers/answers.js';
 import type { TrainingEvent } from './events.js';
-import type { TrainingRecipe } from './recipe.js';
+import { trainedModules } from './modules.js';
+import type { TrainedPart, TrainingRecipe } from './recipe.js';
 import { type RunFacts, type RunInputs, runInputsOf } from './run-inputs.js';
 import { SampleSet } from './sample-set.js';
 import { checkStartAdapter } from './start-adapter.js';
@@ -49,7 +51,7 @@ export async function openSetup(
     readCheckpointFiles(directory),
     readCheckpointConfig(directory),
   ]);
-  const modules = recipe.lora === null ? [] : resolveTargets(config.model, recipe.lora);
+  const modules = trainedModules(config.model, recipe);
   const adapter = options.adapter === undefined ? undefined : await resolveAdapter(options.adapter);
   const startAdapter =
     adapter === undefined
@@ -68,7 +70,11 @@ export async function openSetup(
   const coder = await TokenizerThread.load(directory);
   try {
     let shownAt = 0;
-    const parts = { addon, config, coder, recipe };
+    const all = [...records.train, ...records.validation];
+    const parts = {
+      ...{ addon, config, coder, recipe },
+      alternativesOf: alternativesOf(recipe, records.train, all),
+    };
     const recordsTotal = records.train.length;
     const samples = await SampleSet.encode(
       records.train,
@@ -140,10 +146,23 @@ function trainerRequest(
     eps: recipe.epsilon,
     weightDecay: recipe.weightDecay,
     decaysVectors: recipe.decaysVectors,
+    rates: ratesOf(recipe),
     checkpointsActivations: recipe.checkpointsActivations,
+    sharesPrefix: recipe.sharesPrefix,
     shardsWeights: recipe.shardsWeights,
     lossChunkRows: recipe.lossChunkRows,
     // Pictures that change with every pass are never met again.
     featureCacheBytes: recipe.augmentation === null ? recipe.featureCacheMegabytes * 1e6 : 0,
+  };
+}
+
+/** Of each part, against the learning rate of all. */
+function ratesOf({ learningRate, learningRates, layerDecay }: TrainingRecipe) {
+  const of = (part: TrainedPart): number => (learningRates[part] ?? learningRate) / learningRate;
+  // Nothing moves at a rate of 0, whatever multiplies it.
+  if (learningRate === 0) return { vision: 1, projector: 1, text: 1, head: 1, layerDecay };
+  return {
+    ...{ vision: of('vision'), projector: of('projector'), text: of('text'), head: of('head') },
+    layerDecay,
   };
 }

@@ -9,6 +9,7 @@ import type { Job } from '../distributed/index.js';
 import { createError, fromNative } from '../errors.js';
 import { writeFileAtomic } from '../files/index.js';
 import { prefetch } from '../jobs/index.js';
+import { looksAtStart, startLogProbs } from './answers/start-scores.js';
 import {
   checkpointPath,
   listCheckpoints,
@@ -49,6 +50,7 @@ export class TrainingLoop {
   #state: TrainerState;
   #samplesDone = 0;
   #tokensDone = 0;
+  #tokensComputed = 0;
   #peakBytes = 0;
   #savedStep = -1;
 
@@ -90,6 +92,7 @@ export class TrainingLoop {
     const { samples, trainer, inputs } = this.#setup;
     const job = this.#job;
     const plans = planUpdates(samples, job.size, this.#recipe);
+    await this.#lookAtStart();
     const resumed = job.isLeader ? await this.#resume() : undefined;
     this.#state = { ...this.#state, ...resumed, totalSteps: plans.length, inputs };
     const records = samples.samples.map(({ record }) => record.index);
@@ -134,6 +137,16 @@ export class TrainingLoop {
     return result;
   }
 
+  /** Before a checkpoint is restored: what the recipe holds the model against is the one that it started from. */
+  async #lookAtStart(): Promise<void> {
+    if (!looksAtStart(this.#recipe)) return;
+    const { samples, trainer } = this.#setup;
+    const mayLose = new SetAside(samples, this.#options.onInvalid === 'skip');
+    samples.startFrom(
+      await startLogProbs(samples, trainer, this.#recipe, mayLose, this.#job, this.#ending),
+    );
+  }
+
   /** This rank's samples of each update, decoded while the engine is at work on those before. */
   #loadAhead(plans: readonly UpdatePlan[]): AsyncIterable<{
     readonly plan: UpdatePlan;
@@ -166,6 +179,7 @@ export class TrainingLoop {
     if (done === undefined) return undefined;
     this.#samplesDone += done.samples;
     this.#tokensDone += done.tokens;
+    this.#tokensComputed += done.computedTokens;
     this.#peakBytes = Math.max(this.#peakBytes, done.peakBytes);
     // An update whose samples were all set aside has no loss; the one before it is told again.
     const hasLoss = done.samples > 0;
@@ -193,7 +207,7 @@ export class TrainingLoop {
       ...{ step, totalSteps, epoch, loss: lastLoss, learningRate, gradNorm, elapsedSeconds },
       samplesPerSecond: this.#samplesDone / elapsedSeconds,
       tokensPerSecond: this.#tokensDone / elapsedSeconds,
-      ...{ totalTokens, peakBytes: this.#peakBytes },
+      ...{ totalTokens, computedShare: this.#computedShare(), peakBytes: this.#peakBytes },
     };
     this.#emit({ type: 'step', ...record });
     const isDue = step % this.#recipe.logEvery === 0 || step === totalSteps;
@@ -332,6 +346,10 @@ export class TrainingLoop {
     )}\n`;
   }
 
+  #computedShare(): number {
+    return this.#tokensDone === 0 ? 1 : this.#tokensComputed / this.#tokensDone;
+  }
+
   #seconds(): number {
     return Math.max((performance.now() - this.#startedAt) / 1000, 1e-9);
   }
@@ -351,6 +369,7 @@ export class TrainingLoop {
       checkpoint: this.#savedStep < 0 ? undefined : checkpointPath(output, this.#savedStep),
       seconds: this.#seconds(),
       samplesPerSecond: this.#samplesDone / this.#seconds(),
+      computedShare: this.#computedShare(),
       peakBytes: this.#peakBytes,
     };
   }

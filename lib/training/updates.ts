@@ -1,12 +1,12 @@
 /** One update: this rank's part of its micro-batches forward and backward, then the optimizer. */
-import type { NativeTrainer, NativeTrainSample } from '../binding/native.js';
+import type { NativeMicroBatch, NativeTrainer } from '../binding/native.js';
 import { settle } from '../binding/settle.js';
 import type { Job } from '../distributed/index.js';
 import { fromNative } from '../errors.js';
 import { shareOf, type UpdatePlan } from './order.js';
 import { type Place, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
-import type { SampleSet } from './sample-set.js';
+import type { LoadedRecord, SampleSet } from './sample-set.js';
 import { learningRateAt } from './schedule.js';
 
 export interface UpdateOutcome {
@@ -15,6 +15,8 @@ export interface UpdateOutcome {
   readonly learningRate: number;
   readonly samples: number;
   readonly tokens: number;
+  /** Of these; fewer where samples share what they begin with. */
+  readonly computedTokens: number;
   readonly peakBytes: number;
   /** Whether any rank was asked to end the run after this update. */
   readonly isStopping: boolean;
@@ -23,8 +25,8 @@ export interface UpdateOutcome {
 /** Whether a sample takes part; others were set aside. */
 export type IsUsed = (index: number) => boolean;
 
-/** Samples of every micro-batch, ready for the engine. */
-export type LoadedUpdate = readonly (readonly NativeTrainSample[])[];
+/** Records of every micro-batch, ready for the engine. */
+export type LoadedUpdate = readonly (readonly LoadedRecord[])[];
 
 /** Micro-batches of one update are told apart by their dropout masks; more than this many would repeat them. */
 const DRAWS_PER_UPDATE = 65_536;
@@ -63,9 +65,23 @@ export function denominatorsOfRank(
   return plan.microBatches.map((batch, k) => {
     const shares = Array.from({ length: place.size }, (_, r) => shareOf(batch, r, place.size));
     const ranksWithSamples = shares.filter((share) => share.some(isUsed)).length;
+    const denominator = (means[k] ?? 0) * ranksWithSamples;
     // An empty share has no mean; the number is not used.
-    return Math.max(1, (means[k] ?? 0) * ranksWithSamples);
+    return denominator > 0 ? denominator : 1;
   });
+}
+
+/** The records' answers one behind another, and which of them belong together. */
+function samplesOf(
+  records: readonly LoadedRecord[],
+): Pick<NativeMicroBatch, 'samples' | 'answerSets'> {
+  let first = 0;
+  const answerSets = records.flatMap(({ samples, answers }) => {
+    const place = first;
+    first += samples.length;
+    return answers === undefined ? [] : [{ ...answers, first: place }];
+  });
+  return { samples: records.flatMap(({ samples }) => samples), answerSets };
 }
 
 export interface UpdateInput {
@@ -74,7 +90,7 @@ export interface UpdateInput {
   readonly plan: UpdatePlan;
   /** Of this rank. */
   readonly loaded: LoadedUpdate;
-  readonly samples: Pick<SampleSet, 'learntTokens'>;
+  readonly samples: Pick<SampleSet, 'learntTokens' | 'answerWeights'>;
   readonly isUsed: IsUsed;
   readonly totalSteps: number;
   readonly recipe: TrainingRecipe;
@@ -96,32 +112,42 @@ export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome | und
   const { trainer, plan, loaded, samples, isUsed, totalSteps, recipe, signal, job } = input;
   const { stopSignal, ending } = input;
   const leavesUndone = job.size === 1;
-  const denominators = denominatorsOfRank(plan, samples, recipe.lossNormalisation, job, isUsed);
+  const denominatorsOfSums = (counted: Pick<SampleSet, 'learntTokens'>): number[] =>
+    denominatorsOfRank(plan, counted, recipe.lossNormalisation, job, isUsed);
+  const denominators = denominatorsOfSums(samples);
+  const answersDenominators = denominatorsOfSums({
+    learntTokens: (indices) => samples.answerWeights(indices),
+  });
   const learningRate = learningRateAt(plan.update, totalSteps, recipe);
   let loss = 0;
   let tokens = 0;
+  let computedTokens = 0;
   try {
     for (const [k, batch] of loaded.entries()) {
       // In a job a rank without samples still takes part in adding gradients up.
       if (batch.length === 0 && job.group === undefined) continue;
       const work = trainer.accumulate({
-        samples: batch,
+        ...samplesOf(batch),
         denominator: denominators[k] ?? 1,
+        answersDenominator: answersDenominators[k] ?? 1,
         draw: plan.update * DRAWS_PER_UPDATE + k * job.size + job.rank,
         isLast: k === loaded.length - 1,
       });
       const result = await settle(work, leavesUndone ? ending : signal);
       loss += result.loss;
       tokens += result.tokens;
+      computedTokens += result.computedTokens;
     }
     const updating = trainer.update({ learningRate, maxGradNorm: recipe.maxGradNorm });
     const { gradNorm, peakBytes } = await settle(updating, signal);
     const count = loaded.reduce((sum, batch) => sum + batch.length, 0);
-    const sums = await job.sum([loss, count, tokens, stopSignal.aborted ? 1 : 0]);
-    const [allLoss = 0, allSamples = 0, allTokens = 0, stopping = 0] = sums;
+    const own = [loss, count, tokens, computedTokens, stopSignal.aborted ? 1 : 0];
+    const [allLoss = 0, allSamples = 0, allTokens = 0, computed = 0, stopping = 0] =
+      await job.sum(own);
     return {
       ...{ loss: allLoss, gradNorm, learningRate, peakBytes },
-      ...{ samples: allSamples, tokens: allTokens, isStopping: stopping > 0 },
+      ...{ samples: allSamples, tokens: allTokens, computedTokens: computed },
+      isStopping: stopping > 0,
     };
   } catch (error) {
     signal?.throwIfAborted();

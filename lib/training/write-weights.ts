@@ -19,6 +19,7 @@ import {
   writeJson,
 } from '../model/index.js';
 import { tilingOf } from './image-tiles.js';
+import { loraInPeftTerms } from './modules.js';
 import type { TrainingRecipe } from './recipe.js';
 
 export interface WeightsSource {
@@ -43,7 +44,8 @@ async function writeAdapter(source: WeightsSource, target: string): Promise<void
   const { trainer, recipe, modules, model, directory, config } = source;
   await trainer.saveAdapter(join(target, ADAPTER_WEIGHTS)).promise;
   if (recipe.lora !== null) {
-    await writeFile(join(target, ADAPTER_CONFIG), adapterConfigJson(recipe.lora, modules, model));
+    const lora = loraInPeftTerms(recipe.lora, config.model);
+    await writeFile(join(target, ADAPTER_CONFIG), adapterConfigJson(lora, modules, model));
   }
   for (const name of await readdir(directory)) {
     if (isCompanion(name, config.layout, config.layout)) {

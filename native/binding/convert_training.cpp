@@ -1,5 +1,8 @@
 #include "binding/convert_training.h"
 
+#include <memory>
+#include <unordered_map>
+
 #include "binding/convert.h"
 #include "binding/js_value.h"
 #include "binding/object_reader.h"
@@ -7,18 +10,39 @@
 namespace facellm {
 namespace {
 
-TrainSample read_sample(ObjectReader reader) {
+// Of tiles by their key: eight questions about a picture bring them eight times.
+using KnownTiles = std::unordered_map<std::string, std::shared_ptr<const std::vector<uint8_t>>>;
+
+TrainSample read_sample(ObjectReader reader, KnownTiles& known) {
   TrainSample sample;
   sample.ids = reader.typed_array<int32_t>("ids", napi_int32_array, "an Int32Array");
   sample.labels = reader.typed_array<int32_t>("labels", napi_int32_array, "an Int32Array");
   sample.weight = reader.number("weight");
   reader.each("images", [&](Napi::Value image, const std::string& path) {
     ObjectReader own(image, path, reader.problems());
-    sample.images.push_back(
-        {own.text("key"), std::make_shared<const std::vector<uint8_t>>(
-                              own.typed_array<uint8_t>("tiles", napi_uint8_array, "a Uint8Array"))});
+    const auto key = own.text("key");
+    auto& tiles = known[key];
+    if (!tiles) {
+      tiles = std::make_shared<const std::vector<uint8_t>>(
+          own.typed_array<uint8_t>("tiles", napi_uint8_array, "a Uint8Array"));
+    }
+    sample.images.push_back({key, tiles});
   });
   return sample;
+}
+
+AnswerSet read_answer_set(ObjectReader reader) {
+  AnswerSet set{};
+  set.first = reader.natural("first");
+  set.count = reader.natural("count");
+  const auto objective = reader.text("objective");
+  reader.require(objective == "expected-reward" || objective == "preference", "objective: expected expected-reward or preference");
+  set.objective = objective == "preference" ? AnswerObjective::kPreference : AnswerObjective::kExpectedReward;
+  set.weight = reader.number("weight");
+  set.strength = reader.number("strength");
+  set.rewards = reader.typed_array<double>("rewards", napi_float64_array, "a Float64Array");
+  set.start_log_probs = reader.typed_array<double>("startLogProbs", napi_float64_array, "a Float64Array");
+  return set;
 }
 
 }  // namespace
@@ -47,8 +71,15 @@ TrainerRequest to_trainer_request(Napi::Value value) {
     request.eps = reader.number("eps");
     request.weight_decay = reader.number("weightDecay");
     request.decays_vectors = reader.boolean("decaysVectors");
+    auto rates = reader.child("rates");
+    request.rates.vision = rates.number("vision");
+    request.rates.projector = rates.number("projector");
+    request.rates.text = rates.number("text");
+    request.rates.head = rates.number("head");
+    request.rates.layer_decay = rates.number("layerDecay");
     request.checkpoints_activations = reader.boolean("checkpointsActivations");
     request.loss_chunk_rows = reader.natural("lossChunkRows");
+    request.shares_prefix = reader.boolean("sharesPrefix");
     request.shards_weights = reader.boolean("shardsWeights");
     request.feature_cache_bytes = reader.natural("featureCacheBytes");
     if (request.modules.empty() == request.parts.empty()) {
@@ -62,11 +93,16 @@ TrainerRequest to_trainer_request(Napi::Value value) {
 MicroBatch to_micro_batch(Napi::Value value) {
   return read_object("micro-batch", value, "batch", [](ObjectReader& reader) {
     MicroBatch batch;
+    KnownTiles known;
     reader.each("samples", [&](Napi::Value sample, const std::string& path) {
-      batch.samples.push_back(read_sample({sample, path, reader.problems()}));
+      batch.samples.push_back(read_sample({sample, path, reader.problems()}, known));
     });
     batch.denominator = reader.number("denominator");
     reader.require(batch.denominator > 0, "denominator: expected a number above 0");
+    reader.each("answerSets", [&](Napi::Value set, const std::string& path) {
+      batch.answer_sets.push_back(read_answer_set({set, path, reader.problems()}));
+    });
+    batch.answers_denominator = reader.number("answersDenominator");
     batch.draw = static_cast<uint64_t>(reader.natural("draw"));
     batch.is_last = reader.boolean("isLast");
     return batch;
@@ -110,6 +146,7 @@ napi_value to_js(napi_env env, const MicroResult& result) {
   return js::object(env, {{"loss", js::number(env, result.loss)},
                           {"labelTokens", js::count(env, result.label_tokens)},
                           {"tokens", js::count(env, result.tokens)},
+                          {"computedTokens", js::count(env, result.computed_tokens)},
                           {"imageTokens", js::count(env, result.image_tokens)},
                           {"visionMs", js::number(env, result.vision_ms)},
                           {"forwardMs", js::number(env, result.forward_ms)},

@@ -119,18 +119,16 @@ at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, co
 
 at::Tensor LanguageModel::forward(const PackedSequences& sequences,
                                   const LayerRunner& run_layer) const {
-  std::vector<at::Tensor> positions;
-  for (const int64_t length : sequences.lengths) positions.push_back(at::arange(length, at::kLong));
-  const auto rotary = rotary_(at::cat(positions).to(options_.device()).unsqueeze(0));
+  const auto rotary = rotary_(sequences.positions.unsqueeze(0));
   auto hidden_states = sequences.embeddings.unsqueeze(0);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const auto& layer = layers_[i];
     // By value: an activation checkpoint runs it again after this call has returned.
     const LayerFunction run = [this, &layer, rotary,
-                               lengths = sequences.lengths](const at::Tensor& residual) {
+                               nodes = sequences.nodes](const at::Tensor& residual) {
       const auto before =
           add_rms_norm(residual, at::Tensor(), layer.input_layernorm, config_.rms_norm_eps);
-      const auto attended = attend_packed(layer, before.normalised, rotary, lengths);
+      const auto attended = attend_packed(layer, before.normalised, rotary, nodes);
       const auto after =
           add_rms_norm(residual, attended, layer.post_attention_layernorm, config_.rms_norm_eps);
       return after.residual + layer.down_proj(layer.gate_up.gated(after.normalised));
@@ -142,7 +140,7 @@ at::Tensor LanguageModel::forward(const PackedSequences& sequences,
 
 at::Tensor LanguageModel::attend_packed(const DecoderLayer& layer, const at::Tensor& normalised,
                                         const RotaryTables& rotary,
-                                        const std::vector<int64_t>& lengths) const {
+                                        const std::vector<TreeNode>& nodes) const {
   const int64_t heads = config_.num_attention_heads, kv_heads = config_.num_key_value_heads;
   const auto qkv = layer.qkv(normalised).unflatten(-1, {heads + 2 * kv_heads, config_.head_dim});
   // Splits, not narrow(): the gradient of each part of a narrow() is as large as the whole, which makes the
@@ -150,6 +148,12 @@ at::Tensor LanguageModel::attend_packed(const DecoderLayer& layer, const at::Ten
   const auto parts = qkv.split_with_sizes({heads + kv_heads, kv_heads}, 2);
   // q and k turn by the same angles: one rotation over both.
   const auto rotated = apply_rotary(parts[0], rotary.cos, rotary.sin).split_with_sizes({heads, kv_heads}, 2);
+  if (has_branches(nodes)) {
+    const auto heads_first = [](const at::Tensor& x) { return x.transpose(1, 2); };
+    return layer.o_proj(tree_attention(heads_first(rotated[0]), heads_first(rotated[1]), heads_first(parts[1]), nodes));
+  }
+  std::vector<int64_t> lengths;
+  for (const auto& node : nodes) lengths.push_back(node.count);
   const auto split = [&](const at::Tensor& x) { return x.transpose(1, 2).split_with_sizes(lengths, 2); };
   const auto queries = split(rotated[0]), keys = split(rotated[1]), values = split(parts[1]);
   std::vector<at::Tensor> outputs;  // of samples, from [1, H or K, T, E]

@@ -16,6 +16,7 @@
 #include "layers/linear.h"
 #include "layers/paged_attention.h"
 #include "layers/rotary.h"
+#include "layers/tree_attention.h"
 #include "model/config.h"
 #include "model/parameters.h"
 
@@ -40,10 +41,11 @@ struct StepBatch {
   std::optional<DecodeRows> decode = {};  // instead of segments: a token a row, all that they see known to the device alone
 };
 
-// Sequences one behind another in one row, none of which sees another: no padding anywhere.
+// Sequences one behind another in one row, none of which sees another, or trees of them: no padding anywhere.
 struct PackedSequences {
-  at::Tensor embeddings;         // [T, D], T the sum of lengths
-  std::vector<int64_t> lengths;  // positions of each start at 0
+  at::Tensor embeddings;        // [T, D], T the nodes' counts together
+  at::Tensor positions;         // [T] int64, on the model's device: positions_of(nodes)
+  std::vector<TreeNode> nodes;  // a sequence is a node without descendants
 };
 
 // Runs one layer on hidden states [1, T, D]; training wraps it to recompute activations.
@@ -82,7 +84,7 @@ class LanguageModel {
 
  private:
   at::Tensor attend_packed(const DecoderLayer& layer, const at::Tensor& normalised,
-                           const RotaryTables& rotary, const std::vector<int64_t>& lengths) const;
+                           const RotaryTables& rotary, const std::vector<TreeNode>& nodes) const;
 
   TextConfig config_;
   at::TensorOptions options_;

@@ -4,28 +4,45 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <unordered_map>
 
 #include "core/error.h"
 #include "image/normalise.h"
 #include "image/preprocess.h"
 #include "training/activation_checkpoint.h"
+#include "training/answer_loss.h"
 #include "training/loss.h"
+#include "training/prefix_tree.h"
 
 namespace facellm {
 namespace {
 
 constexpr int32_t kIgnored = -100;
 
+// Memory from which a GPU fetches by itself, and the host goes on; of a CPU the usual one.
+at::Tensor host_tensor(at::IntArrayRef shape, at::ScalarType dtype, at::Device device) {
+  return at::empty(shape, at::TensorOptions(dtype).pinned_memory(device.is_cuda()));
+}
+
+// Lists of numbers in one transfer; each is a window onto what arrived.
+std::vector<at::Tensor> upload(const std::vector<std::vector<int64_t>>& lists, at::Device device) {
+  std::vector<int64_t> counts;
+  for (const auto& list : lists) counts.push_back(static_cast<int64_t>(list.size()));
+  auto host = host_tensor({std::accumulate(counts.begin(), counts.end(), int64_t{0})}, at::kLong, device);
+  auto* next = host.mutable_data_ptr<int64_t>();
+  for (const auto& list : lists) next = std::copy(list.begin(), list.end(), next);
+  return host.to(device, /*non_blocking=*/true).split_with_sizes(counts);
+}
+
 // uint8 tiles [N, 3, S, S] of several pictures -> vectors [N * tokens, D].
 at::Tensor encode(const InternVl& model, const at::Tensor& tiles, const LossSettings& settings,
                   const at::Tensor& anchor, const Cancellation& cancellation) {
-  const auto& p = settings.preprocessing;
   std::vector<at::Tensor> parts;
   for (int64_t begin = 0; begin < tiles.size(0); begin += kTilesAtOnce) {
     const int64_t count = std::min(kTilesAtOnce, tiles.size(0) - begin);
-    const auto values = normalise(tiles.narrow(0, begin, count).to(model.options().device()), p.mean,
-                                  p.std, p.rescale_factor);
+    const auto sent = tiles.narrow(0, begin, count).to(model.options().device(), /*non_blocking=*/true);
+    const auto values = normalise(sent, settings.channels);
     // By reference: a backward pass runs within the call that made it.
     const auto run = [&model, &cancellation](const at::Tensor& x) {
       return model.encode_tiles(x, cancellation, {});
@@ -48,66 +65,87 @@ at::Tensor tile_tensor(const InternVlConfig& config, const TrainImage& image) {
                        {tile_count(config, image), 3, size, size}, at::kByte);
 }
 
-// Vectors of all pictures in order, [image tokens, D], or undefined. Each picture is encoded once.
-at::Tensor image_vectors(const InternVl& model, const MicroBatch& batch,
-                         const LossSettings& settings, ImageFeatureCache& cache,
+// The pictures of a micro-batch, each once, and where its vectors begin among those of all.
+struct Pictures {
+  std::vector<const TrainImage*> images;
+  std::unordered_map<std::string, int64_t> first_row;
+
+  Pictures(const InternVlConfig& config, const std::vector<TrainSample>& samples) {
+    int64_t rows = 0;
+    for (const auto& sample : samples) {
+      for (const auto& image : sample.images) {
+        if (!first_row.emplace(image.key, rows).second) continue;
+        images.push_back(&image);
+        rows += tile_count(config, image) * config.image_seq_length;
+      }
+    }
+  }
+};
+
+// Their vectors, [image tokens, D], or undefined without pictures.
+at::Tensor image_vectors(const InternVl& model, const Pictures& pictures, const LossSettings& settings, ImageFeatureCache& cache,
                          const at::Tensor& anchor, const Cancellation& cancellation) {
   const c10::AutoGradMode grad_mode(c10::GradMode::is_enabled() && settings.trains_image_side);
-  std::unordered_map<std::string, at::Tensor> vectors;
-  std::vector<const TrainImage*> fresh;
-  std::vector<std::string> order;
-  for (const auto& sample : batch.samples) {
-    for (const auto& image : sample.images) {
-      order.push_back(image.key);
-      if (vectors.contains(image.key)) continue;
-      auto known = settings.trains_image_side ? at::Tensor() : cache.find(image.key);
-      if (!known.defined()) fresh.push_back(&image);
-      vectors.emplace(image.key, std::move(known));
-    }
+  std::vector<at::Tensor> vectors, tiles;
+  std::vector<size_t> fresh;
+  std::vector<int64_t> counts;
+  for (const auto* image : pictures.images) {
+    vectors.push_back(settings.trains_image_side ? at::Tensor() : cache.find(image->key));
+    if (vectors.back().defined()) continue;
+    fresh.push_back(vectors.size() - 1);
+    tiles.push_back(tile_tensor(model.config(), *image));
+    counts.push_back(tiles.back().size(0) * model.config().image_seq_length);
   }
-  if (order.empty()) return {};
   if (!fresh.empty()) {
-    std::vector<at::Tensor> tiles;
-    std::vector<int64_t> counts;
-    for (const auto* image : fresh) {
-      tiles.push_back(tile_tensor(model.config(), *image));
-      counts.push_back(tiles.back().size(0) * model.config().image_seq_length);
-    }
-    const auto encoded = encode(model, at::cat(tiles), settings, anchor, cancellation);
-    const auto split = encoded.split_with_sizes(counts);
+    const int64_t size = model.config().vision.image_size, count = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+    auto all = host_tensor({count / model.config().image_seq_length, 3, size, size}, at::kByte, model.options().device());
+    at::cat_out(all, tiles);
+    const auto split = encode(model, all, settings, anchor, cancellation).split_with_sizes(counts);
     for (size_t i = 0; i < fresh.size(); ++i) {
-      vectors[fresh[i]->key] = split[i];
+      vectors[fresh[i]] = split[i];
       // A copy: a view would keep the other pictures' vectors alive.
-      if (!settings.trains_image_side) cache.insert(fresh[i]->key, split[i].clone());
+      if (!settings.trains_image_side) cache.insert(pictures.images[fresh[i]]->key, split[i].clone());
     }
   }
-  std::vector<at::Tensor> parts;
-  for (const auto& key : order) parts.push_back(vectors[key]);
-  return at::cat(parts);
+  return vectors.empty() ? at::Tensor() : at::cat(vectors);
+}
+
+// What tells a sample's tokens apart: ids, and in the place of a picture's token -1 minus the row of its vector, so that tokens of
+// different pictures differ.
+std::vector<int64_t> distinct_tokens(const InternVlConfig& config, const Pictures& pictures, const TrainSample& sample) {
+  std::vector<int64_t> rows;
+  for (const auto& image : sample.images) {
+    const int64_t first = pictures.first_row.at(image.key);
+    for (int64_t i = 0; i < tile_count(config, image) * config.image_seq_length; ++i) rows.push_back(first + i);
+  }
+  std::vector<int64_t> tokens(sample.ids.begin(), sample.ids.end());
+  auto row = rows.begin();
+  for (auto& token : tokens) {
+    if (token == config.image_token_id) token = -1 - *row++;
+  }
+  return tokens;
 }
 
 // Flat indices of the rows that predict a learnt token, those tokens, and what each counts.
 struct Supervised {
   std::vector<int64_t> rows, labels;
-  std::vector<size_t> samples;  // whose each row is
+  std::vector<int64_t> owners;  // the sample of each row
   std::vector<float> weights;
   bool is_weighted = false;
 };
 
-Supervised supervised_rows(const std::vector<TrainSample>& samples) {
+Supervised supervised_rows(const std::vector<TrainSample>& samples, const TokenLayout& layout) {
   Supervised result;
-  int64_t begin = 0;
   for (size_t i = 0; i < samples.size(); ++i) {
     const auto& sample = samples[i];
     result.is_weighted |= sample.weight != 1;
     for (size_t t = 1; t < sample.labels.size(); ++t) {
       if (sample.labels[t] == kIgnored) continue;
-      result.rows.push_back(begin + static_cast<int64_t>(t) - 1);
+      result.rows.push_back(layout.places[i][t - 1]);
       result.labels.push_back(sample.labels[t]);
-      result.samples.push_back(i);
+      result.owners.push_back(static_cast<int64_t>(i));
       result.weights.push_back(static_cast<float>(sample.weight));
     }
-    begin += static_cast<int64_t>(sample.ids.size());
   }
   return result;
 }
@@ -123,27 +161,37 @@ template <typename Finish>
 auto with_states(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
                  ImageFeatureCache& features, const at::Tensor& anchor, MicroResult& result, Stopwatch& watch,
                  const Cancellation& cancellation, const Finish& finish) {
-  check_samples(model.config(), batch.samples);
+  check_samples(model.config(), batch);
   const auto device = model.options().device();
   const auto& language_model = model.language_model();
+  const Pictures pictures(model.config(), batch.samples);
   at::Tensor vectors;
   {
     const auto lap = watch.lap(result.vision_ms);
-    vectors = image_vectors(model, batch, settings, features, anchor, cancellation);
+    vectors = image_vectors(model, pictures, settings, features, anchor, cancellation);
   }
   const auto lap = watch.lap(result.forward_ms);
-  std::vector<int64_t> ids;
-  PackedSequences sequences;
+  std::vector<std::vector<int64_t>> tokens;
   for (const auto& sample : batch.samples) {
-    ids.insert(ids.end(), sample.ids.begin(), sample.ids.end());
-    sequences.lengths.push_back(static_cast<int64_t>(sample.ids.size()));
+    tokens.push_back(distinct_tokens(model.config(), pictures, sample));
+    result.tokens += static_cast<int64_t>(sample.ids.size());
   }
-  const auto id_tensor = at::tensor(ids, at::kLong);
-  sequences.embeddings = language_model.embed(id_tensor.to(device));
+  const auto layout = lay_out_tokens(tokens, settings.shares_prefix);
+  std::vector<int64_t> ids, image_places, image_rows;
+  for (const int64_t token : layout.tokens) {
+    if (token < 0) {
+      image_places.push_back(static_cast<int64_t>(ids.size()));
+      image_rows.push_back(-1 - token);
+    }
+    ids.push_back(token < 0 ? model.config().image_token_id : token);
+  }
+  SupervisedStates states;
+  states.rows = supervised_rows(batch.samples, layout);
+  const auto sent = upload({ids, positions_of(layout.nodes), image_places, image_rows, states.rows.rows, states.rows.labels}, device);
+  PackedSequences sequences{language_model.embed(sent[0]), sent[1], layout.nodes};
   if (vectors.defined()) {
-    const auto places = (id_tensor == model.config().image_token_id).nonzero().squeeze(-1);
-    sequences.embeddings = sequences.embeddings.index_copy(0, places.to(device), vectors);
-    result.image_tokens = vectors.size(0);
+    sequences.embeddings = sequences.embeddings.index_copy(0, sent[2], vectors.index_select(0, sent[3]));
+    result.image_tokens = static_cast<int64_t>(image_rows.size());
   }
   const LayerRunner run_layer = [&](int64_t index, const LayerFunction& layer, const at::Tensor& hidden) {
     cancellation.check();
@@ -157,20 +205,19 @@ auto with_states(const InternVl& model, const MicroBatch& batch, const LossSetti
     return settings.checkpoints_activations ? checkpointed(run, hidden, anchor) : run(hidden);
   };
   const auto hidden_states = language_model.forward(sequences, run_layer);
-  SupervisedStates states;
-  states.rows = supervised_rows(batch.samples);
-  const auto rows = at::tensor(states.rows.rows, at::kLong).to(device);
-  states.labels = at::tensor(states.rows.labels, at::kLong).to(device);
-  states.hidden = language_model.final_norm(hidden_states.index_select(0, rows));
+  states.labels = sent[5];
+  states.hidden = language_model.final_norm(hidden_states.index_select(0, sent[4]));
   result.label_tokens = static_cast<int64_t>(states.rows.rows.size());
-  result.tokens = static_cast<int64_t>(ids.size());
+  result.computed_tokens = static_cast<int64_t>(ids.size());
   return finish(states);
 }
 
 }  // namespace
 
-void check_samples(const InternVlConfig& config, const std::vector<TrainSample>& samples) {
+void check_samples(const InternVlConfig& config, const MicroBatch& batch) {
+  const auto& samples = batch.samples;
   std::vector<std::string> mismatches, problems;
+  check_answer_sets(batch, problems);
   for (size_t i = 0; i < samples.size(); ++i) {
     const auto& sample = samples[i];
     const std::string where = "samples[" + std::to_string(i) + "]";
@@ -182,7 +229,7 @@ void check_samples(const InternVlConfig& config, const std::vector<TrainSample>&
       problems.push_back(where + ": " + std::to_string(sample.ids.size()) + " tokens, the model takes " +
                          std::to_string(config.text.max_position_embeddings));
     }
-    if (!(sample.weight > 0) || !std::isfinite(sample.weight)) {
+    if (!(sample.weight > 0 || (sample.weight == 0 && !batch.answer_sets.empty())) || !std::isfinite(sample.weight)) {
       problems.push_back(where + ".weight: expected a finite number above 0");
     }
     const auto outside = [&](int32_t id) { return id < 0 || id >= config.text.vocab_size; };
@@ -221,11 +268,25 @@ void check_samples(const InternVlConfig& config, const std::vector<TrainSample>&
 at::Tensor batch_loss(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,
                       ImageFeatureCache& features, const at::Tensor& anchor, MicroResult& result,
                       Stopwatch& watch, const Cancellation& cancellation) {
+  const auto& head = model.language_model().head_weight();
   const auto finish = [&](const SupervisedStates& states) {
-    const auto weights =
-        states.rows.is_weighted ? at::tensor(states.rows.weights).to(states.hidden.device()) : at::Tensor();
-    return linear_cross_entropy(states.hidden, model.language_model().head_weight(), states.labels, weights,
-                                batch.denominator, settings.loss_chunk_rows);
+    const auto on_device = [&](const auto& values) { return at::tensor(values).to(states.hidden.device()); };
+    auto weights = states.rows.is_weighted ? on_device(states.rows.weights) : at::Tensor();
+    if (batch.answer_sets.empty()) {
+      return linear_cross_entropy(states.hidden, head, states.labels, weights, batch.denominator, settings.loss_chunk_rows);
+    }
+    // Of whole answers the loss is no sum over tokens, but its gradient is one: that of each answer's log-probability, times what
+    // the losses of its tokens have for theirs. So tokens weigh as much, and the value is put in the place of their sum.
+    const auto rows = row_cross_entropy(states.hidden.detach(), head, states.labels, settings.loss_chunk_rows).to(at::kDouble);
+    const auto owners = on_device(states.rows.owners);
+    const auto log_probs = at::zeros({static_cast<int64_t>(batch.samples.size())}, rows.options()).index_add_(0, owners, rows, -1);
+    const auto answers = answer_loss(batch.answer_sets, log_probs, batch.answers_denominator);
+    if (!weights.defined()) weights = at::ones({rows.size(0)}, states.hidden.options().dtype(at::kFloat));
+    const auto own = weights.to(at::kDouble) / batch.denominator;
+    const auto value = (own * rows).sum() + answers.loss;
+    const auto sum = linear_cross_entropy(states.hidden, head, states.labels, (own - answers.gradients.index_select(0, owners)).to(weights.scalar_type()),
+                                          1, settings.loss_chunk_rows);
+    return sum + (value - sum.detach()).to(sum.scalar_type());
   };
   return with_states(model, batch, settings, features, anchor, result, watch, cancellation, finish);
 }
@@ -238,8 +299,8 @@ std::vector<double> sample_losses(const InternVl& model, const MicroBatch& batch
                                         settings.loss_chunk_rows)
                           .to(at::kCPU, at::kDouble);
     std::vector<double> losses(batch.samples.size(), 0);
-    for (size_t row = 0; row < states.rows.samples.size(); ++row) {
-      losses[states.rows.samples[row]] += rows.const_data_ptr<double>()[row];
+    for (size_t row = 0; row < states.rows.owners.size(); ++row) {
+      losses[static_cast<size_t>(states.rows.owners[row])] += rows.const_data_ptr<double>()[row];
     }
     return losses;
   };

@@ -7,6 +7,7 @@
 
 #include "core/cancellation.h"
 #include "core/stopwatch.h"
+#include "image/normalise.h"
 #include "model/image_feature_cache.h"
 #include "model/internvl.h"
 #include "training/trainer.h"
@@ -17,13 +18,14 @@ struct LossSettings {
   bool trains_image_side;  // else it runs without autograd, and its output may be cached
   bool checkpoints_activations;
   int64_t loss_chunk_rows;
-  Preprocessing preprocessing;
+  bool shares_prefix;
+  ChannelScale channels;
   // Before each text layer computes, forward and again in the backward pass (sharded weights); may be null.
   std::function<void(int64_t layer, bool is_backward, const Cancellation& cancellation)> before_layer;
 };
 
 // Throws kImageTokenMismatch or kInvalidArgument, naming the sample, before any work.
-void check_samples(const InternVlConfig& config, const std::vector<TrainSample>& samples);
+void check_samples(const InternVlConfig& config, const MicroBatch& batch);
 
 // The loss, a scalar. Fills in the counts of `result` and names its times to `watch`. `anchor`: see activation_checkpoint.h.
 at::Tensor batch_loss(const InternVl& model, const MicroBatch& batch, const LossSettings& settings,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace facellm {
 namespace {
@@ -22,22 +23,20 @@ void widen(std::vector<at::Tensor>& tensors) {
 
 }  // namespace
 
-AdamW::AdamW(ParameterList parameters, const AdamWOptions& options)
+AdamW::AdamW(ParameterList parameters, const std::vector<double>& rates, const AdamWOptions& options)
     : parameters_(std::move(parameters)), options_(options) {
   const c10::NoGradGuard no_grad;
-  Group decayed{options.weight_decay, {}}, plain{0.0, {}};
+  std::map<std::pair<double, double>, std::vector<size_t>> groups;  // by weight decay and rate
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const auto& value = parameters_[i].second;
     masters_.push_back(value.scalar_type() == at::kFloat ? value.detach()
                                                          : value.detach().to(at::kFloat));
     exp_avgs_.push_back(at::zeros_like(masters_.back()));
     exp_avg_sqs_.push_back(at::zeros_like(masters_.back()));
-    (options.decays_vectors || value.dim() > 1 ? decayed : plain).members.push_back(i);
+    groups[{options.decays_vectors || value.dim() > 1 ? options.weight_decay : 0.0, rates[i]}].push_back(i);
   }
   if (!masters_.empty()) step_ = at::zeros({}, masters_[0].options());
-  for (auto* group : {&decayed, &plain}) {
-    if (!group->members.empty()) groups_.push_back(std::move(*group));
-  }
+  for (auto& [key, members] : groups) groups_.push_back({key.first, key.second, std::move(members)});
 }
 
 double AdamW::gradient_norm() const {
@@ -68,7 +67,7 @@ void AdamW::step(double learning_rate, double gradient_norm, double max_norm) {
     widen(grads);
     if (factor < 1.0) at::_foreach_mul_(grads, factor);
     const std::vector<at::Tensor> steps(values.size(), step_);
-    at::_fused_adamw_(values, grads, averages, squares, {}, steps, learning_rate, options_.beta1,
+    at::_fused_adamw_(values, grads, averages, squares, {}, steps, learning_rate * group.rate, options_.beta1,
                       options_.beta2, group.weight_decay, options_.eps, /*amsgrad=*/false,
                       /*maximize=*/false);
   }

@@ -19,8 +19,9 @@ struct AdamWOptions {
 
 class AdamW {
  public:
-  // `parameters` are leaves that require gradients; names are those of the state's tensors.
-  AdamW(ParameterList parameters, const AdamWOptions& options);
+  // `parameters` are leaves that require gradients; names are those of the state's tensors. rates: what multiplies the learning
+  // rate of each.
+  AdamW(ParameterList parameters, const std::vector<double>& rates, const AdamWOptions& options);
 
   // L2 norm of all gradients, as one vector.
   double gradient_norm() const;
@@ -37,7 +38,7 @@ class AdamW {
 
  private:
   struct Group {
-    double weight_decay;
+    double weight_decay, rate;
     std::vector<size_t> members;
   };
   ParameterList parameters_;

@@ -1,6 +1,7 @@
 #include "training/trainable.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "core/error.h"
@@ -8,9 +9,30 @@
 namespace facellm {
 
 std::string part_of(const std::string& parameter) {
-  if (parameter.starts_with("vision_tower.")) return "vision";
-  if (parameter.starts_with("multi_modal_projector.")) return "projector";
+  const auto holds = [&](const char* text) { return parameter.find(text) != std::string::npos; };
+  if (holds("vision_tower.")) return "vision";
+  if (holds("multi_modal_projector.")) return "projector";
   return parameter.starts_with("language_model.lm_head.") ? "head" : "text";
+}
+
+std::vector<double> rates_of(const ParameterList& leaves, const PartRates& rates, const InternVlConfig& config) {
+  std::vector<double> result;
+  for (const auto& [name, leaf] : leaves) {
+    const auto part = part_of(name);
+    const bool is_vision = part == "vision";
+    const std::string key = is_vision ? ".layer." : ".layers.";
+    const int64_t layers = is_vision ? config.vision.num_hidden_layers : config.text.num_hidden_layers;
+    const auto found = name.find(key);
+    int64_t above = 0;
+    if ((is_vision || part == "text") && found != std::string::npos) {
+      above = layers - 1 - std::stoll(name.substr(found + key.size()));
+    } else if (name.find("embed") != std::string::npos) {
+      above = layers;
+    }
+    const double rate = is_vision ? rates.vision : part == "projector" ? rates.projector : part == "head" ? rates.head : rates.text;
+    result.push_back(rate * std::pow(rates.layer_decay, static_cast<double>(above)));
+  }
+  return result;
 }
 
 namespace {

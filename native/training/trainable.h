@@ -8,6 +8,7 @@
 
 #include "model/internvl.h"
 #include "model/parameters.h"
+#include "training/trainer.h"
 
 namespace facellm {
 
@@ -16,7 +17,11 @@ namespace facellm {
 // it, kInvalidArgument.
 ParameterList trainable_leaves(const InternVl& model, const std::vector<std::string>& parts);
 
-// The part that a parameter belongs to, by its released HF name.
+// The part that a parameter belongs to, by its released HF name or by PEFT's.
 std::string part_of(const std::string& parameter);
+
+// What multiplies the learning rate of each leaf: its part's rate, and, in a part of layers, layer_decay once for every layer
+// above it. Embeddings lie below the first layer; the text's last norm and the head above the last.
+std::vector<double> rates_of(const ParameterList& leaves, const PartRates& rates, const InternVlConfig& config);
 
 }  // namespace facellm

@@ -107,9 +107,10 @@ std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request,
   for (auto& [name, tensor] : leaves) tensor.set_requires_grad(true);
   state->dropout_probability = request.dropout;
   state->seed = request.seed;
+  const auto& pixels = request.load.preprocessing;
   state->settings = {trains_image_side(request, state->adapter.get()),
-                     request.checkpoints_activations, request.loss_chunk_rows,
-                     request.load.preprocessing, {}};
+                     request.checkpoints_activations, request.loss_chunk_rows, request.shares_prefix,
+                     channel_scale(pixels.mean, pixels.std, pixels.rescale_factor, state->model->options().device()), {}};
   if (group) {
     auto* parallel = state->parallel.get();
     parallel->begin(leaves, state->settings.trains_image_side && request.checkpoints_activations);
@@ -120,8 +121,9 @@ std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request,
       };
     }
   }
+  const auto rates = rates_of(leaves, request.rates, state->model->config());
   state->optimizer = std::make_unique<AdamW>(
-      std::move(leaves), AdamWOptions{request.beta1, request.beta2, request.eps,
+      std::move(leaves), rates, AdamWOptions{request.beta1, request.beta2, request.eps,
                                       request.weight_decay, request.decays_vectors});
   state->features = std::make_unique<ImageFeatureCache>(request.feature_cache_bytes);
   state->anchor = at::zeros({}, state->model->options()).set_requires_grad(true);
@@ -152,17 +154,18 @@ MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& can
     Stopwatch watch(state_->model->options().device());
     const auto loss = batch_loss(*state_->model, batch, state_->settings, *state_->features, state_->anchor,
                                  result, watch, cancellation);
-    result.loss = loss.item<double>();
-    if (!std::isfinite(result.loss)) {
-      throw Error(ErrorCode::kLossNonFinite,
-                  "the loss is " + std::to_string(result.loss) +
-                      "; lower the learning rate, or train in fp32. The last checkpoint is intact");
-    }
     {
       const auto lap = watch.lap(result.backward_ms);
       if (parallel) parallel->before_backward(batch.is_last);
       if (loss.requires_grad()) loss.backward();
       if (parallel) parallel->after_backward(batch.is_last);
+    }
+    // Not before: a GPU would stand still while the host enqueues the backward pass.
+    result.loss = loss.item<double>();
+    if (!std::isfinite(result.loss)) {
+      throw Error(ErrorCode::kLossNonFinite,
+                  "the loss is " + std::to_string(result.loss) +
+                      "; lower the learning rate, or train in fp32. The last checkpoint is intact");
     }
     watch.read();
     return result;

@@ -21,6 +21,12 @@ struct TrainedModule {
   double scaling;
 };
 
+// What multiplies the learning rate.
+struct PartRates {
+  double vision = 1, projector = 1, text = 1, head = 1;
+  double layer_decay = 1;  // of a layer against the one above it
+};
+
 struct TrainerRequest {
   LoadRequest load;
   // LoRA where there are modules, else full fine-tuning of `parts`.
@@ -32,8 +38,10 @@ struct TrainerRequest {
   uint64_t seed;
   double beta1, beta2, eps, weight_decay;
   bool decays_vectors;
+  PartRates rates;
   bool checkpoints_activations;
   int64_t loss_chunk_rows;      // 0: all supervised rows at once
+  bool shares_prefix;           // what samples of a micro-batch begin with alike is computed once
   bool shards_weights;          // with a job: text layers' weights shared out over the ranks
   int64_t feature_cache_bytes;  // projected vectors of pictures kept while the image side is frozen; 0: none
 };
@@ -47,13 +55,31 @@ struct TrainImage {
 struct TrainSample {
   std::vector<int32_t> ids;     // image placeholders expanded
   std::vector<int32_t> labels;  // -100: not learnt; labels[t] is learnt from the tokens before t
-  double weight;                // of its losses in the sum
+  double weight;                // of its losses in the sum; in an answer set perhaps 0
   std::vector<TrainImage> images;
+};
+
+// What is learnt from the probabilities of whole answers to one question, beside or instead of their tokens' losses.
+enum class AnswerObjective {
+  kExpectedReward,  // -sum p_i r_i + strength KL(p || start), p the probabilities among these answers
+  kPreference,      // -log sigmoid(strength (log p_0 / start_0 - log p_1 / start_1)), the first preferred (DPO, arXiv 2305.18290)
+};
+
+// Answers to one question: neighbours among a micro-batch's samples, each learnt token of which is the answer's.
+struct AnswerSet {
+  int64_t first, count;
+  AnswerObjective objective;
+  double weight;                        // of its loss in the sum
+  double strength;                      // KL's weight; beta
+  std::vector<double> rewards;          // of each answer; empty for a preference
+  std::vector<double> start_log_probs;  // of each answer under the model that training started from; empty: not asked for
 };
 
 struct MicroBatch {
   std::vector<TrainSample> samples;  // of this rank; may be empty in a job
   double denominator;  // the loss is a weighted sum over learnt tokens divided by this
+  std::vector<AnswerSet> answer_sets;
+  double answers_denominator;  // of the answer sets' losses, which are added
   uint64_t draw;       // tells this micro-batch's dropout from all others
   // The last of its update: gradients of other processes are added in during its backward pass.
   bool is_last;
@@ -62,8 +88,9 @@ struct MicroBatch {
 struct MicroResult {
   double loss;
   int64_t label_tokens;
-  int64_t tokens;
-  int64_t image_tokens;
+  int64_t tokens;           // of all samples
+  int64_t computed_tokens;  // fewer where samples share what they begin with
+  int64_t image_tokens;     // computed
   double vision_ms, forward_ms, backward_ms;
 };
 

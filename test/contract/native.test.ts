@@ -12,7 +12,7 @@ import { GREEDY } from '../support/generate.js';
 import { HAS_GLOO } from '../support/gloo.js';
 import { NEEDS_GLOO, skip } from '../support/skip.js';
 import * as golden from '../support/golden.js';
-import { createTrainer } from '../support/training.js';
+import { createTrainer, NO_ANSWERS } from '../support/training.js';
 
 const BINDING = join(import.meta.dirname, '..', '..', 'lib', 'binding');
 const declared = declaredInterfaces(
@@ -110,7 +110,10 @@ describe('contract: addon and native.ts', () => {
     }).promise;
     const [tensor] = await model.trace(prompt, []).promise;
     const sample = { ids: prompt.ids, labels: prompt.ids, weight: 1, images: [] };
-    const micro = { samples: [sample], denominator: 2, draw: 0, isLast: true };
+    const micro = {
+      ...{ samples: [sample], denominator: 2, draw: 0, isLast: true },
+      ...NO_ANSWERS,
+    };
     const results: Record<string, object> = {
       NativeRuntimeInfo: await loadAddon().runtimeInfo().promise,
       NativeAttentionBackend:

@@ -50,7 +50,7 @@ describe('e2e: without vega', () => {
   it('a training run keeps its logs and draws no plot', () => {
     const script = join(folder, 'plot.mjs');
     const record = `{ step: 1, totalSteps: 1, epoch: 1, loss: 2, learningRate: 1, gradNorm: 1, elapsedSeconds: 1,
-      samplesPerSecond: 1, tokensPerSecond: 1, totalTokens: 1, peakBytes: 0 }`;
+      samplesPerSecond: 1, computedShare: 1, tokensPerSecond: 1, totalTokens: 1, peakBytes: 0 }`;
     writeFileSync(
       script,
       `import { RunFiles } from './dist/training/run-files.js';

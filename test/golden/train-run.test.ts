@@ -34,7 +34,9 @@ describe('golden training run', function () {
     );
     assert.equal(samples.dropped, 0);
     for (const [i, golden] of run.samples.entries()) {
-      const { ids, labels, images } = await samples.load(i, 0);
+      const { samples: loaded, answers } = await samples.load(i, 0);
+      assert.deepEqual([loaded.length, answers], [1, undefined]);
+      const { ids = [], labels = [], images = [] } = loaded[0] ?? {};
       assert.deepEqual([...ids], golden.input_ids, `ids of record ${i}`);
       assert.deepEqual([...labels], golden.labels, `labels of record ${i}`);
       assert.equal(images.length, golden.tiles.length);

@@ -34,7 +34,10 @@ class AdapterStacksTest : public ::testing::Test {
   at::Tensor pass(const std::vector<int64_t>& lengths) const {
     const int64_t rows = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
     const auto ids = at::arange(rows, at::kLong).mul_(37).remainder_(2000);
-    return model_.language_model().forward(PackedSequences{model_.language_model().embed(ids), lengths},
+    std::vector<TreeNode> nodes;
+    for (const int64_t length : lengths) nodes.push_back({length});
+    const auto positions = at::tensor(positions_of(nodes), at::kLong);
+    return model_.language_model().forward(PackedSequences{model_.language_model().embed(ids), positions, nodes},
                                            [](int64_t, const LayerFunction& layer, const at::Tensor& x) { return layer(x); });
   }
 

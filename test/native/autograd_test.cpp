@@ -154,7 +154,7 @@ TEST(Optimizer, EqualsThePlainFormula) {
   auto expected_matrix = matrix.detach().clone(), expected_vector = vector.detach().clone();
   auto m1 = at::zeros_like(expected_matrix), m2 = at::zeros_like(expected_matrix);
   auto v1 = at::zeros_like(expected_vector), v2 = at::zeros_like(expected_vector);
-  AdamW optimizer({{"matrix", matrix}, {"vector", vector}}, options);
+  AdamW optimizer({{"matrix", matrix}, {"vector", vector}}, {1, 1}, options);
   for (int step = 1; step <= 5; ++step) {
     const auto g = at::randn({5, 3}), h = at::randn({4});
     matrix.mutable_grad() = g.clone();
@@ -181,14 +181,15 @@ TEST(Optimizer, AllParametersAtOnceAreUpdatedAsEachAlone) {
     ParameterList together;
     std::vector<at::Tensor> alone;
     std::vector<AdamW> optimizers;
+    const std::vector<double> rates{1, 0.5, 1, 0.5, 0.25};
     for (size_t i = 0; i < shapes.size(); ++i) {
       const auto dtype = i % 2 == 0 ? at::kFloat : at::kBFloat16;
       const auto value = at::randn(shapes[i]).to(dtype);
       together.emplace_back("p" + std::to_string(i), value.to(device, dtype, false, true).set_requires_grad(true));
       alone.push_back(value.to(device, dtype, false, true).set_requires_grad(true));
-      optimizers.emplace_back(ParameterList{{"own", alone[i]}}, options);
+      optimizers.emplace_back(ParameterList{{"own", alone[i]}}, std::vector{rates[i]}, options);
     }
-    AdamW all(together, options);
+    AdamW all(together, rates, options);
     for (int step = 0; step < 4; ++step) {
       std::vector<at::Tensor> norms;
       for (size_t i = 0; i < shapes.size(); ++i) {

@@ -11,7 +11,13 @@ import type {
   NativeTrainSample,
 } from '../../lib/binding/native.js';
 import { readSafetensors } from '../support/safetensors.js';
-import { createTrainer, goldenRun, goldenSamples, loraModules } from '../support/training.js';
+import {
+  createTrainer,
+  NO_ANSWERS,
+  goldenRun,
+  goldenSamples,
+  loraModules,
+} from '../support/training.js';
 
 /** fp32 sums in another order: some roundings of 6e-8 each, never 1e-5 of the whole. */
 const TOLERANCE = 1e-5;
@@ -44,7 +50,7 @@ describe('training properties', () => {
   }
 
   function batchOf(own: readonly NativeTrainSample[], draw = 7): NativeMicroBatch {
-    return { samples: own, denominator: learnt, draw, isLast: true };
+    return { samples: own, denominator: learnt, draw, isLast: true, ...NO_ANSWERS };
   }
 
   /** Gradients of the samples, a micro-batch each entry. */

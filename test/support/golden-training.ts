@@ -13,7 +13,7 @@ import type {
 import { shareOf } from '../../lib/training/order.js';
 import { GOLDEN } from './golden.js';
 import { readSafetensors } from './safetensors.js';
-import { createTrainer, goldenRun, goldenSamples } from './training.js';
+import { createTrainer, goldenRun, goldenSamples, NO_ANSWERS } from './training.js';
 
 const ADAPTER = join(GOLDEN, 'train-lora', 'adapter_init', 'adapter_model.safetensors');
 
@@ -61,6 +61,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
         const result = await trainer.accumulate({
           samples: batch,
           denominator: step.label_tokens,
+          ...NO_ANSWERS,
           draw: 0,
           isLast: k === batches.length - 1,
         }).promise;
@@ -90,8 +91,10 @@ export async function replay(options: ReplayOptions): Promise<void> {
       (sum, sample) => sum + sample.labels.filter((label) => label !== -100).length,
       0,
     );
-    const last = await trainer.evaluate({ samples, denominator: labels, draw: 0, isLast: true })
-      .promise;
+    const last = await trainer.evaluate({
+      ...{ samples, denominator: labels, draw: 0, isLast: true },
+      ...NO_ANSWERS,
+    }).promise;
     near(last.loss, run.loss_after, 1e-5, 'loss after');
     await options.after?.(trainer);
   } finally {

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 import type { NativeMicroBatch } from '../../lib/binding/native.js';
-import { createTrainer, goldenRun, goldenSamples } from './training.js';
+import { createTrainer, goldenRun, goldenSamples, NO_ANSWERS } from './training.js';
 
 function limitAddressSpace(bytes: number | 'unlimited'): void {
   execFileSync('prlimit', ['--pid', String(process.pid), `--as=${bytes}:unlimited`]);
@@ -19,6 +19,7 @@ const batchOf = (copies: number): NativeMicroBatch => ({
   denominator: 1000,
   draw: 0,
   isLast: true,
+  ...NO_ANSWERS,
 });
 const lossOf = async (): Promise<number> => (await trainer.accumulate(batchOf(1)).promise).loss;
 

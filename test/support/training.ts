@@ -175,14 +175,19 @@ export async function createTrainer(
     eps: 1e-8,
     weightDecay: 0,
     decaysVectors: true,
+    rates: { vision: 1, projector: 1, text: 1, head: 1, layerDecay: 1 },
     checkpointsActivations: false,
     lossChunkRows: 0,
+    sharesPrefix: false,
     shardsWeights: false,
     featureCacheBytes: 0,
     ...overrides,
   };
   return loadAddon().createTrainer(request, () => {}, group).promise;
 }
+
+/** Of micro-batches that are learnt from token by token. */
+export const NO_ANSWERS = { answerSets: [], answersDenominator: 1 } as const;
 
 /** Runs train() in the oracle's order; losses, gradient norms and rates of every step must be the oracle's. */
 export async function checkRun({

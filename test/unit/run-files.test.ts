@@ -17,6 +17,7 @@ const RECORD: StepRecord = {
   gradNorm: 0.5,
   elapsedSeconds: 83.9,
   samplesPerSecond: 80,
+  computedShare: 1,
   tokensPerSecond: 2345.678,
   totalTokens: 196_800,
   peakBytes: 3 * 1024 ** 3,

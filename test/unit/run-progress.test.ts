@@ -19,6 +19,7 @@ function record(step: number, elapsedSeconds: number): StepRecord {
     gradNorm: 1,
     elapsedSeconds,
     samplesPerSecond: 12.345,
+    computedShare: 1,
     tokensPerSecond: 4321.4,
     totalTokens: 1,
     peakBytes: 21.34 * 1024 ** 3,

@@ -142,6 +142,7 @@ describe('TensorBoardWriter', () => {
       gradNorm: 0.25,
       elapsedSeconds: 3,
       samplesPerSecond: 40,
+      computedShare: 1,
       tokensPerSecond: 4000,
       totalTokens: 1,
       peakBytes: 1.5 * 1024 ** 3,

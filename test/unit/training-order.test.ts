@@ -21,6 +21,7 @@ const OPTIONS: OrderOptions = {
   packing: false,
   groupsByLength: false,
   groupsByPicture: false,
+  sharesPrefix: false,
   cutoffLength: 100,
 };
 
@@ -138,6 +139,22 @@ describe('order of samples', () => {
         },
       ),
     );
+  });
+
+  it('shared prefixes: a picture is cut apart only where no micro-batch holds all of its samples', () => {
+    const pictures = [0, 1, 2, 3, 0, 1, 2, 0, 1, 2, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4];
+    const facts = { lengths: pictures.map(() => 1), pictures };
+    const settings = { ...OPTIONS, batchSize: 7, groupsByPicture: true, sharesPrefix: true };
+    const batches = planUpdates(facts, 1, settings).flatMap(({ microBatches }) => microBatches);
+    assert.deepEqual(
+      batches.flat().toSorted((a, b) => a - b),
+      pictures.map((_, i) => i),
+    );
+    assert.ok(batches.every((batch) => batch.length <= 7));
+    for (const [picture, count] of [1, 1, 1, 1, 2].entries()) {
+      const holding = batches.filter((batch) => batch.some((i) => pictures[i] === picture));
+      assert.equal(holding.length, count, `picture ${picture}`);
+    }
   });
 
   it('epochs may be a fraction, and maxSteps decides where it is given', () => {

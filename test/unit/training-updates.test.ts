@@ -31,15 +31,15 @@ function interrupted(size: number, how: 'stop' | 'abort') {
     return { promise, cancel };
   };
   const trainer = {
-    accumulate: () => job('accumulate', { loss: 1, tokens: 2 }),
+    accumulate: () => job('accumulate', { loss: 1, tokens: 2, computedTokens: 2 }),
     update: () => job('update', { gradNorm: 3, peakBytes: 4 }),
   } as unknown as NativeTrainer;
   const microBatches = Array.from({ length: MICRO_BATCHES }, (_, i) => [i]);
   const input: UpdateInput = {
     ...{ trainer, totalSteps: 2, recipe: facellm1b(), isUsed: () => true },
     plan: { update: 0, pass: 0, epoch: 1, microBatches },
-    loaded: microBatches.map(() => [sample]),
-    samples: { learntTokens: (of) => of.length },
+    loaded: microBatches.map(() => [{ samples: [sample], answers: undefined }]),
+    samples: { learntTokens: (of) => of.length, answerWeights: () => 0 },
     ...{ signal: abort.signal, stopSignal: stop.signal },
     ending: AbortSignal.any([stop.signal, abort.signal]),
     job: {

@@ -27,7 +27,7 @@ function perSecond(value: number): string {
  * 4,321 tokens/s  peak 21.3 GiB  0:01:23 elapsed  1:02:03 left`.
  */
 export function formatProgress(snapshot: ProgressSnapshot): string {
-  const { step, totalSteps, epoch, loss, peakBytes, secondsLeft } = snapshot;
+  const { step, totalSteps, epoch, loss, peakBytes, secondsLeft, computedShare } = snapshot;
   const percent = totalSteps === 0 ? 100 : (100 * step) / totalSteps;
   return [
     `step ${step}/${totalSteps} (${percent.toFixed(1)} %)`,
@@ -36,6 +36,7 @@ export function formatProgress(snapshot: ProgressSnapshot): string {
     `lr ${snapshot.learningRate.toExponential(2)}`,
     `${perSecond(snapshot.samplesPerSecond)} samples/s`,
     `${perSecond(snapshot.tokensPerSecond)} tokens/s`,
+    ...(computedShare < 1 ? [`${(100 * computedShare).toFixed(0)} % of them computed`] : []),
     ...(peakBytes > 0 ? [`peak ${(peakBytes / 1024 ** 3).toFixed(1)} GiB`] : []),
     `${formatDuration(snapshot.elapsedSeconds)} elapsed`,
     formatLeft(secondsLeft),

@@ -19,6 +19,8 @@ export interface StepRecord {
   readonly tokensPerSecond: number;
   /** Tokens fed to the model since step 1; 0 if they are not counted. */
   readonly totalTokens: number;
+  /** Of the tokens of this process's updates, those that were computed; below 1 where samples share what they begin with. */
+  readonly computedShare: number;
   /** Highest device memory in use so far; 0 if unknown. */
   readonly peakBytes: number;
 }

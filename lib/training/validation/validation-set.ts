@@ -77,8 +77,10 @@ export class ValidationSet {
       augmentation: null,
       balancesAnswers: false,
       balancesGroups: [],
+      ...{ expectedReward: null, preference: null },
     };
-    const samples = await SampleSet.encode(all, { ...parts, recipe }, () => undefined, signal);
+    const own = { ...parts, recipe, alternativesOf: undefined };
+    const samples = await SampleSet.encode(all, own, () => undefined, signal);
     const places = new Map(samples.samples.map(({ record }, place) => [record, place]));
     const items = asked.flatMap(({ record, others }): Item[] => {
       const own = places.get(record);
@@ -123,8 +125,11 @@ export class ValidationSet {
         input === undefined ? [] : [{ index, input }],
       );
       if (usable.length === 0) continue;
-      const samples = usable.map(({ input }) => input);
-      const work = trainer.evaluate({ samples, denominator: 1, draw: 0, isLast: true });
+      const samples = usable.flatMap(({ input }) => input.samples);
+      const work = trainer.evaluate({
+        ...{ samples, denominator: 1, answerSets: [], answersDenominator: 1 },
+        ...{ draw: 0, isLast: true },
+      });
       const { sampleLosses } = await settle(work, signal).catch((error: unknown) => {
         signal?.throwIfAborted();
         throw fromNative(error);
