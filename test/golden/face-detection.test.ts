@@ -174,8 +174,8 @@ describe('faces of real pictures', function () {
 
     it('are found as often as docs/faces.md tells', async () => {
       const least = { congress: 590, london: 164, cmu: 461, fairface: 417 };
-      // Of the first look: a face that another look found better is not counted as its.
-      const alone: Readonly<Record<string, number>> = { congress: 590, london: 164, cmu: 456, fairface: 396 };
+      // Of the first look alone. Of cmu's small heads it cannot be told: where a later look finds the same face better, that one's stays.
+      const alone: Readonly<Record<string, number>> = { congress: 590, london: 164, fairface: 396 };
       for (const [folder, bound] of Object.entries(least)) {
         const results = await detectIn(folder);
         const found = results.filter(({ faces }) => faces.length > 0).length;
