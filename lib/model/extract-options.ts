@@ -5,7 +5,13 @@ import { type ChatMessage, conversation } from '../chat/index.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { FieldsResult, Form } from '../generation/index.js';
 import { abortSignal, callback, field, fields, flag, number, whole } from '../options/index.js';
-import { readSchema } from '../structured/index.js';
+import {
+  anyObject,
+  type GrammarNode,
+  plainText,
+  readPattern,
+  readSchema,
+} from '../structured/index.js';
 import { type CalibrationChoice, calibrationShape } from './calibrated.js';
 import { type Preparation, preparationShape } from './prepared.js';
 import { type PromptOptions, promptShape } from './prompt-options.js';
@@ -17,8 +23,8 @@ import {
   toMessage,
 } from './requests.js';
 
-/** A zod 4 type, or a JSON schema. */
-export type ExtractSchema = z.ZodType | Readonly<Record<string, unknown>>;
+/** A zod 4 type, a JSON schema, or `json_object`: any object, nested at most 16 deep. */
+export type ExtractSchema = z.ZodType | Readonly<Record<string, unknown>> | 'json_object';
 
 /** What a schema's answers are: of a JSON schema nobody knows before. */
 export type Extracted<S extends ExtractSchema> = S extends z.ZodType ? z.output<S> : unknown;
@@ -28,8 +34,10 @@ export interface ExtractOptions<S extends ExtractSchema = ExtractSchema>
   /** A conversation in place of a question with its pictures. */
   readonly messages?: readonly ChatMessage[] | undefined;
   /**
-   * Closed: objects of named properties, enums, constants, booleans, null, numbers with bounds, texts, lists of at most 64.
-   * It is not part of the prompt: say in the question what is wanted.
+   * Objects of named properties, enums, constants, booleans, null, numbers with bounds, texts, lists of at most 64: each
+   * value is chosen as a whole. Patterns, formats, recursion, longer lists and branches that begin alike are written token by
+   * token under a grammar. It is not part of the prompt: say in the question
+   * what is wanted.
    */
   readonly schema: S;
   /**
@@ -41,7 +49,10 @@ export interface ExtractOptions<S extends ExtractSchema = ExtractSchema>
   readonly seed?: number | undefined;
   /** Of the whole answer with what the schema gives. @default 500 */
   readonly maxNewTokens?: number | undefined;
-  /** Of an enum of texts: one of them is the whole answer, without quotes. @default false: the answer is JSON */
+  /**
+   * Of an enum of texts: one of them is the whole answer, without quotes. Of a text with a pattern, which must then be of all of
+   * it: the text. @default false: the answer is JSON
+   */
   readonly plain?: boolean | undefined;
   readonly reusePrefix?: boolean | undefined;
   /** Receives the answer's text as it is settled. */
@@ -66,8 +77,10 @@ export const extractOptions: z.ZodType<ExtractOptions> = fields<ExtractOptions>(
   question: questionShape.question.optional(),
   messages: conversation.optional(),
   schema: field<ExtractSchema>(
-    'a zod type or a JSON schema',
-    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    'a zod type, a JSON schema, or json_object',
+    (value) =>
+      value === 'json_object' ||
+      (typeof value === 'object' && value !== null && !Array.isArray(value)),
   ),
   temperature: number('a number of at least 0', 0).optional(),
   seed: whole(0).optional(),
@@ -89,10 +102,13 @@ export function turnsOf({ messages, question, image }: ExtractOptions): readonly
   return messages ?? [toMessage({ image, question: question ?? '' })];
 }
 
-const isZod = (schema: ExtractSchema): schema is z.ZodType => '_zod' in schema;
+const isZod = (schema: ExtractSchema): schema is z.ZodType =>
+  typeof schema === 'object' && '_zod' in schema;
 
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing all that cannot be held to */
 export function formOf({ schema, plain }: Pick<ExtractOptions, 'schema' | 'plain'>): Form {
+  if (schema === 'json_object') return { node: anyObject() };
+  if (plain === true && !isZod(schema) && 'pattern' in schema) return { node: plainOf(schema) };
   const { node, problems } = readSchema(isZod(schema) ? jsonSchemaOf(schema) : schema);
   if (node !== undefined && plain !== true) return { node };
   const values = node?.kind === 'values' ? node.values.map(({ value }) => value) : [];
@@ -100,8 +116,19 @@ export function formOf({ schema, plain }: Pick<ExtractOptions, 'schema' | 'plain
   if (texts.length > 1 && texts.length === values.length) return { choices: texts };
   throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the schema cannot be held to', {
     details: problems?.map(({ message }) => message) ?? [
-      'plain: expected an enum of several texts',
+      'plain: expected an enum of several texts, or a text with a pattern',
     ],
+  });
+}
+
+/** A text of a pattern, as the whole answer. */
+function plainOf({ pattern, ...others }: Readonly<Record<string, unknown>>): GrammarNode {
+  const read = readPattern(pattern, false, true);
+  const unknown = Object.keys(others).filter((key) => key !== 'type');
+  if ('expression' in read && unknown.length === 0) return plainText(read.expression);
+  const expected = 'kind' in read ? read.expected : `nothing but type and pattern beside plain`;
+  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the schema cannot be held to', {
+    details: [`#/pattern: expected ${expected}`],
   });
 }
 

@@ -1,5 +1,6 @@
 /** One answer by a schema: prompt, engine, and the type that the caller gave. */
 import type { ChatMessage } from '../chat/index.js';
+import { grammarsIn, withFollowing } from '../structured/index.js';
 import { FieldsCost, type Form, resolveGeneration, writeFields } from '../generation/index.js';
 import { askedBy, checkSchema, subjectOf, withCalibratedFields } from './calibrated.js';
 import { type ModelCall, turnEnd } from './call.js';
@@ -13,7 +14,7 @@ export async function extract(
   form: Form,
 ): Promise<ExtractResult<unknown>> {
   const startedAt = performance.now();
-  const { native, tokens, pixels, tokenizer, config, maxContext } = parts;
+  const { native, tokens, pixels, tokenizer, grammars, config, maxContext } = parts;
   const { temperature = 0, seed, maxNewTokens, signal } = request;
   const resolved = resolveGeneration({
     ...{ seed, maxNewTokens },
@@ -28,12 +29,15 @@ export async function extract(
     checkSchema(request, asked, form, how);
   }
   const prompt = await prompts.write(turns, request, lease.adapters);
+  const asGrammars = 'node' in form ? [...new Set(grammarsIn(form.node))] : [];
+  // Before anybody is told that the answer begins.
+  for (const grammar of asGrammars) await grammars.check(withFollowing(grammar, ['']));
   const preparedMs = performance.now() - startedAt;
   await request.whenPrepared?.([describePrompt(prompt)]);
   const { eosTokenIds } = config.generation;
   const { json, ...result } = await writeFields(
     {
-      ...{ native, tokens, pixels, tokenizer, prompt, signal },
+      ...{ native, tokens, pixels, tokenizer, grammars, prompt, signal },
       adapters: lease.ids,
       vocabSize: config.model.text.vocabSize,
       endId: turnEnd(parts) ?? 0,

@@ -342,7 +342,8 @@ export class FaceLlm implements AsyncDisposable {
 
   /** Stops this model's work and frees its memory. May be called at any time, any number of times. */
   async dispose(): Promise<void> {
-    await Promise.all([this.#parts.native.dispose().promise, this.#parts.tokenizer.dispose()]);
+    const { native, tokenizer, grammars } = this.#parts;
+    await Promise.all([native.dispose().promise, tokenizer.dispose(), grammars.dispose()]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

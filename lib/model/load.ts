@@ -13,7 +13,7 @@ import {
 import { type DownloadEvent, downloadMissing } from '../download/index.js';
 import { fromNative } from '../errors.js';
 import { KnownFaces } from '../faces/index.js';
-import { PixelDesk, TokenRouter } from '../generation/index.js';
+import { type GrammarThread, grammarThread, PixelDesk, TokenRouter } from '../generation/index.js';
 import { KnownImages } from '../image/index.js';
 import {
   abortSignal,
@@ -138,6 +138,8 @@ export interface ModelParts {
   readonly directory: string;
   readonly config: CheckpointConfig;
   readonly tokenizer: TokenizerThread;
+  /** For schemas with patterns, recursion and the like; started with the first of them. */
+  readonly grammars: GrammarThread;
   readonly pixels: PixelDesk;
   readonly images: KnownImages;
   readonly faces: KnownFaces;
@@ -214,6 +216,11 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
       images: new KnownImages(addon),
       faces: new KnownFaces(),
       tokenizer: await tokenizer,
+      grammars: grammarThread(
+        await tokenizer,
+        config.model.text.vocabSize,
+        config.generation.eosTokenIds,
+      ),
     };
   } catch (error) {
     void tokenizer.then(

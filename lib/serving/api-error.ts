@@ -1,5 +1,6 @@
 /** What a request is answered with when it cannot be served: OpenAI's envelope, and whether to try again. */
 import { FaceLlmError } from '../errors.js';
+import { GrammarTooComplex } from '../generation/index.js';
 
 export type ApiErrorType = 'invalid_request_error' | 'rate_limit_error' | 'server_error';
 
@@ -93,6 +94,9 @@ export function toApiError(error: unknown): ApiError {
     const message =
       'faces: no such face was found in a picture; send faces: "off", or {"on_no_face": "whole"} for the whole picture then';
     return new ApiError(400, 'no_face', message, { param: 'faces', cause: error });
+  }
+  if (error instanceof GrammarTooComplex) {
+    return new ApiError(400, 'json_schema_too_complex', error.details.join('; '), { cause: error });
   }
   const [code, param] = REQUEST_FAULTS[error.code] ?? [];
   if (code !== undefined) {

@@ -115,7 +115,7 @@ function accountOf(
   const [first] = found;
   if (first === undefined) return {};
   return {
-    structured: 'fields',
+    structured: first.engine,
     complete: found.every(({ isComplete }) => isComplete),
     forced_tokens: found.reduce((sum, { forcedTokens }) => sum + forcedTokens, 0),
     ...(tellsFields &&

@@ -111,7 +111,7 @@ export async function answerExtract(work: Work): Promise<Reply> {
       fields: fieldsOf(result),
       usage: usageOf(facts, result.imageTokens, tokenIds.length),
       facellm: {
-        structured: 'fields',
+        structured: result.engine,
         prompt_hash: result.promptHash,
         seed,
         adapters: facts.adapters,

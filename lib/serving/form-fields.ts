@@ -1,10 +1,10 @@
 /** Forms that an answer is held to: OpenAI's `response_format`, vLLM's `structured_outputs`. */
-import { readSchema } from '../structured/index.js';
+import { readPattern, readSchema } from '../structured/index.js';
 import { type Body, type Fields, isObject, isOff } from './values.js';
 
 export interface AskedForm {
-  readonly schema: Body;
-  /** One of an enum's texts, without quotes. */
+  readonly schema: Body | 'json_object';
+  /** One of an enum's texts, or a text of a pattern, without quotes. */
   readonly isPlain: boolean;
   /** Whether the answer tells the probabilities of its fields. */
   readonly tellsFields: boolean;
@@ -74,8 +74,9 @@ type Given = Omit<AskedForm, 'tellsFields'> | undefined;
 
 function readFormat(fields: Fields): Given {
   const format = fields.object('response_format', ['type', 'json_schema']);
+  if (format?.raw('type') === 'json_object') return { schema: 'json_object', isPlain: false };
   if (format?.raw('type') !== 'json_schema') {
-    const why = "of this type is not supported; use {type: 'json_schema'}";
+    const why = "of this type is not supported; use {type: 'json_schema'} or {type: 'json_object'}";
     fields.problems.unsupported('response_format', why);
     return undefined;
   }
@@ -88,8 +89,15 @@ function readFormat(fields: Fields): Given {
 
 function readOutputs(fields: Fields): Given {
   const outputs = fields.object('structured_outputs', ['choice', 'json', 'regex', 'grammar']);
-  const [choice, json] = [outputs?.raw('choice'), outputs?.raw('json')];
-  if (choice !== undefined && json === undefined) {
+  const [choice, json, regex] = ['choice', 'json', 'regex'].map((name) => outputs?.raw(name));
+  const given = [choice, json, regex].filter((one) => one !== undefined);
+  if (given.length !== 1) {
+    const why = 'other than one of choice, regex and json is not supported';
+    fields.problems.unsupported('structured_outputs', why);
+    return undefined;
+  }
+  if (regex !== undefined) return readRegex(regex, fields);
+  if (choice !== undefined) {
     const isTexts = Array.isArray(choice) && choice.every((one) => typeof one === 'string');
     if (isTexts && choice.length >= 2 && choice.length <= 256 && !choice.includes('')) {
       return { schema: { enum: choice }, isPlain: true };
@@ -97,13 +105,15 @@ function readOutputs(fields: Fields): Given {
     fields.problems.wrong('structured_outputs.choice', 'a list of 2..256 texts');
     return undefined;
   }
-  if (json !== undefined && choice === undefined) {
-    const schema = readGivenSchema(json, 'structured_outputs.json', fields);
-    return schema && { schema, isPlain: false };
-  }
-  fields.problems.unsupported(
-    'structured_outputs',
-    'other than one of choice and json is not supported',
-  );
+  const schema = readGivenSchema(json, 'structured_outputs.json', fields);
+  return schema && { schema, isPlain: false };
+}
+
+/** vLLM's: of the whole answer. */
+function readRegex(pattern: unknown, { problems }: Fields): Given {
+  const read = readPattern(pattern, false, true);
+  if ('expression' in read) return { schema: { type: 'string', pattern }, isPlain: true };
+  const param = 'structured_outputs.regex';
+  problems.add({ code: CODES[read.kind], param, message: `${param}: expected ${read.expected}` });
   return undefined;
 }

@@ -106,6 +106,7 @@ function readFormat(fields: Fields): object | undefined {
   const format = text?.object('format', ['type', 'name', 'schema', 'strict', 'description']);
   const type = format?.raw('type');
   if (format === undefined || type === 'text') return undefined;
+  if (type === 'json_object') return { type };
   if (type !== 'json_schema') {
     problems.unsupported('text.format', "of this type is not supported; use {type: 'json_schema'}");
     return undefined;

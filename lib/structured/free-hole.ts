@@ -6,9 +6,11 @@ export interface FreeHole {
   readonly text: string;
   readonly isClosed: boolean;
   /** Bits of the ids that may come next; never none while it is open. */
-  mask(): Uint32Array;
+  mask(): Uint32Array | Promise<Uint32Array>;
   /** @param bytes of an id that the mask allowed; what goes beyond the hole's end is left out */
-  take(bytes: Uint8Array): void;
+  take(bytes: Uint8Array, id: number): void;
+  /** It is asked no longer. */
+  close?(): void;
 }
 
 export interface HoleContext {

@@ -2,6 +2,7 @@
 export {
   branchWays,
   END,
+  type GrammarNode,
   itemOf,
   itemWays,
   type Json,
@@ -15,6 +16,13 @@ export {
   type Way,
 } from './node.js';
 export { readSchema, type SchemaProblem, type SchemaResult } from './read-schema.js';
+export { automatonOf, GrammarTooLarge } from './automaton.js';
+export type { Grammar } from './expression.js';
+export { withFollowing } from './grammar-rules.js';
+export { anyObject, grammarsIn, plainText } from './grammars.js';
+export { Matcher, PlaceTable, TooManyWays } from './matcher.js';
+export { SortedVocabulary } from './sorted-vocabulary.js';
+export { readPattern } from './pattern.js';
 export type { FreeHole, HoleContext } from './free-hole.js';
 export { NumberHole } from './number-hole.js';
 export { StringHole } from './string-hole.js';

@@ -1,4 +1,5 @@
 /** A closed schema as what an answer is written by: literal text, and holes in it. */
+import type { Expression, Grammar } from './expression.js';
 
 export type Json =
   null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
@@ -54,7 +55,43 @@ export interface AnyNode {
   readonly branches: readonly SchemaNode[];
 }
 
-export type SchemaNode = ValuesNode | StringNode | NumberNode | ObjectNode | ArrayNode | AnyNode;
+/** A text of a pattern or format. */
+export interface TextNode {
+  readonly kind: 'text';
+  /** The inside of the string. */
+  readonly expression: Expression;
+  /** It stands alone, without quotes and escapes. */
+  readonly isPlain: boolean;
+}
+
+/** What stands under such a name. */
+export interface ReferenceNode {
+  readonly kind: 'reference';
+  readonly to: string;
+}
+
+/** What is written token by token under a grammar: it cannot be cut into literal text and holes. */
+export interface GrammarNode {
+  readonly kind: 'grammar';
+  readonly of: SchemaNode;
+  readonly grammar: Grammar;
+  /** What its text begins with; the grammar has it, too. */
+  readonly lead: string;
+}
+
+/** What references stand for, by their pointers. */
+export type Definitions = ReadonlyMap<string, SchemaNode>;
+
+export type SchemaNode =
+  | ValuesNode
+  | StringNode
+  | NumberNode
+  | ObjectNode
+  | ArrayNode
+  | AnyNode
+  | TextNode
+  | ReferenceNode
+  | GrammarNode;
 
 /** Texts that may come, as far as the next hole. */
 export type Texts = () => readonly string[];
@@ -72,7 +109,8 @@ export function commonStart(texts: readonly string[]): string {
   for (const text of texts) {
     while (!text.startsWith(first.slice(0, length))) length--;
   }
-  return first.slice(0, length);
+  // No half of a character.
+  return first.slice(0, length).replace(/[\ud800-\udbff]$/, '');
 }
 
 export const keyText = (name: string): string => `${JSON.stringify(name).normalize('NFC')}:`;
@@ -88,7 +126,12 @@ export function leads(node: SchemaNode, after: Texts): readonly string[] {
     case 'string':
       return ['"'];
     case 'number':
+    case 'reference':
       return [''];
+    case 'text':
+      return [node.isPlain ? '' : '"'];
+    case 'grammar':
+      return [node.lead];
     case 'object':
       return ways(propertyWays(node, 0, true, after)).map((text) => `{${text}`);
     case 'array':

@@ -9,14 +9,14 @@ const WHOLE = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 const BEGUN = /^-?(?:(?:0|[1-9]\d*)(?:\.\d*)?)?$/;
 
 /** Numbers from the first to the last of them, so far apart. */
-interface Cell {
+export interface Cell {
   readonly least: number;
   readonly last: number;
   readonly step: number;
 }
 
 /** The magnitudes that begin with such digits, as far as {@link MOST_DIGITS} can tell them apart. */
-function cellsOf(digits: string, isInteger: boolean): readonly Cell[] {
+export function cellsOf(digits: string, isInteger: boolean): readonly Cell[] {
   const [whole = '', decimals] = digits.split('.');
   // The last is the number that is written with nines, rounded as that is.
   const nines = (count: number): string => '9'.repeat(count);
@@ -77,6 +77,13 @@ function meets({ least, last, step }: Cell, node: NumberNode): boolean {
   const [low, high] = [Math.max(least, node.minimum), Math.min(last, node.maximum)];
   if (high - low > step + 4 * Number.EPSILON * high) return true;
   return low <= high ? isWithin(Math.ceil(low / step) * step, node) : false;
+}
+
+/** Where the numbers that begin with such a text lie. */
+export function isWithinCell(cell: Cell, text: string, node: NumberNode): 'in' | 'out' | 'partly' {
+  const bounds = text.startsWith('-') ? mirrored(node) : node;
+  if (isWithin(cell.least, bounds) && isWithin(cell.last, bounds)) return 'in';
+  return meets(cell, bounds) ? 'partly' : 'out';
 }
 
 export class NumberHole implements FreeHole {

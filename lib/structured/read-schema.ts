@@ -2,9 +2,23 @@
  * A JSON schema to what an answer is written by. Whatever would not be held to is refused by name, all of it at once: nothing is
  * left out silently.
  */
-import { areAlike, type ArrayNode, itemWays, type Json, type SchemaNode } from './node.js';
+import { NOTHING } from './expression.js';
+import { FORMATS } from './formats.js';
+import { grammarOf } from './grammar-rules.js';
+import {
+  areAlike,
+  type ArrayNode,
+  commonStart,
+  type GrammarNode,
+  itemWays,
+  type Json,
+  leads,
+  type SchemaNode,
+} from './node.js';
 import { MOST_INTEGERS, numberRange } from './number-range.js';
-import { haveValuesInCommon, unionOf } from './union.js';
+import { readPattern } from './pattern.js';
+import { endless } from './recursion.js';
+import { areApart, haveValuesInCommon, unionOf } from './union.js';
 
 /** `invalid`: no schema; `unsupported`: one that is not held to here; `complex`: beyond a bound. */
 export interface SchemaProblem {
@@ -25,7 +39,13 @@ const MOST_DEPTH = 16;
 const MOST_PROPERTIES = 256;
 const MOST_VALUES = 1000;
 const MOST_BRANCHES = 32;
+/** Longer lists are written under a grammar, and longer ones than that not at all. */
 const MOST_ITEMS = 64;
+const MOST_LISTED = 1000;
+/** Schemas read, each as often as references lead to it. */
+const MOST_READ = 4000;
+/** Grammars of a schema, which take some 50 ms each. */
+const MOST_GRAMMARS = 16;
 /** zod writes these for "any whole number". */
 const UNBOUNDED = 2 ** 53 - 1;
 
@@ -37,7 +57,7 @@ const IGNORED = [
 const OF_TYPE: Readonly<Record<string, readonly string[]>> = {
   object: ['properties', 'required', 'additionalProperties'],
   array: ['items', 'prefixItems', 'minItems', 'maxItems'],
-  string: ['minLength', 'maxLength'],
+  string: ['minLength', 'maxLength', 'pattern', 'format'],
   integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
   number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
   boolean: [],
@@ -85,27 +105,64 @@ export function readSchema(schema: unknown): SchemaResult {
     return { problems: [{ kind: 'complex', pointer: '#', message }] };
   }
   const reader = new Reader(schema);
-  const node = reader.read(schema, '#', []);
-  if (node?.kind === 'number') {
-    // Nothing that follows would end it.
-    const message = '#: expected an object or a list around a number without a small range';
-    return { problems: [...reader.problems, { kind: 'unsupported', pointer: '#', message }] };
-  }
+  const node = reader.whole(schema);
   const [first] = reader.problems;
   return first === undefined && node !== undefined ? { node } : { problems: reader.problems };
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 class Reader {
   readonly problems: SchemaProblem[] = [];
   readonly #root: unknown;
+  readonly #grammars: Writable<GrammarNode>[] = [];
+  /** Of references that lead back to where they stand. */
+  readonly #definitions = new Map<string, SchemaNode>();
+  readonly #recursive = new Map<string, string>();
   #properties = 0;
   #values = 0;
+  #read = 0;
 
   constructor(root: unknown) {
     this.#root = root;
   }
 
-  /** @param refs that lead here: one met again would never end */
+  whole(schema: unknown): SchemaNode | undefined {
+    const read = this.read(schema, '#', ['#']);
+    // The schema as a whole is what `#` refers to.
+    const named = read && this.#named('#', read);
+    // Nothing that follows a number would end it.
+    const node = named?.kind === 'number' ? this.#grammar(named) : named;
+    for (const name of endless(this.#definitions)) {
+      this.#wrong(
+        'invalid',
+        this.#recursive.get(name) ?? name,
+        'a reference that a value can end with',
+      );
+    }
+    if (this.problems.length > 0) return undefined;
+    for (const one of this.#grammars) one.grammar = grammarOf(one.of, this.#definitions);
+    if (
+      new Set(this.#grammars.map(({ grammar }) => JSON.stringify(grammar))).size > MOST_GRAMMARS
+    ) {
+      return this.#wrong(
+        'complex',
+        '#',
+        `at most ${MOST_GRAMMARS} kinds of patterns, lists and recursions`,
+      );
+    }
+    return node;
+  }
+
+  /** What is written token by token; its text is made when all that it refers to has been read. */
+  #grammar(of: SchemaNode): GrammarNode {
+    const lead = of.kind === 'array' ? '[' : commonStart(leads(of, () => ['']));
+    const node: GrammarNode = { kind: 'grammar', of, grammar: { root: NOTHING, rules: {} }, lead };
+    this.#grammars.push(node);
+    return node;
+  }
+
+  /** @param refs that lead here: one met again is a recursion */
   read(
     schema: unknown,
     pointer: string,
@@ -114,6 +171,13 @@ class Reader {
   ): SchemaNode | undefined {
     if (depth > MOST_DEPTH)
       return this.#wrong('complex', pointer, `values nested at most ${MOST_DEPTH} deep`);
+    if (++this.#read > MOST_READ) {
+      return this.#wrong(
+        'complex',
+        pointer,
+        `at most ${MOST_READ} schemas, followed through references`,
+      );
+    }
     if (!isObject(schema)) return this.#wrong('invalid', pointer, 'a schema object');
     const given = Object.keys(schema).filter((key) => !IGNORED.includes(key));
     if ('$ref' in schema) return this.#ref(schema, given, pointer, refs, depth);
@@ -173,16 +237,43 @@ class Reader {
     if (type === 'boolean') return this.#valuesOf([true, false], pointer);
     if (type === 'integer' || type === 'number')
       return this.#number(type === 'integer', schema, pointer);
-    if (type === 'string') {
-      const minLength = this.#count(schema, 'minLength', pointer) ?? 0;
-      const maxLength = this.#count(schema, 'maxLength', pointer) ?? Infinity;
-      if (minLength > maxLength)
-        return this.#wrong('invalid', pointer + step('minLength'), 'at most maxLength');
-      return { kind: 'string', minLength, maxLength };
-    }
+    if (type === 'string') return this.#string(schema, pointer);
     return type === 'object'
       ? this.#object(schema, pointer, refs, depth)
       : this.#array(schema, pointer, refs, depth);
+  }
+
+  #string(schema: Schema, pointer: string): SchemaNode | undefined {
+    const { pattern, format } = schema;
+    if (pattern !== undefined || format !== undefined) return this.#text(schema, pointer);
+    const minLength = this.#count(schema, 'minLength', pointer) ?? 0;
+    const maxLength = this.#count(schema, 'maxLength', pointer) ?? Infinity;
+    if (minLength > maxLength)
+      return this.#wrong('invalid', pointer + step('minLength'), 'at most maxLength');
+    return { kind: 'string', minLength, maxLength };
+  }
+
+  #text(schema: Schema, pointer: string): SchemaNode | undefined {
+    const { pattern, format } = schema;
+    // Beside a pattern, which is held to, a format says the same in other words: zod writes both.
+    const isFormat = pattern === undefined;
+    const key = isFormat ? 'format' : 'pattern';
+    for (const other of ['minLength', 'maxLength']) {
+      if (schema[other] === undefined) continue;
+      this.#wrong('unsupported', pointer + step(other), `none of it beside ${key}, which says it`);
+    }
+    if (isFormat) {
+      const isNamed = typeof format === 'string' && Object.hasOwn(FORMATS, format);
+      const expression = isNamed ? FORMATS[format] : undefined;
+      if (expression !== undefined) {
+        return this.#grammar({ kind: 'text', expression, isPlain: false });
+      }
+      const what = `one of ${Object.keys(FORMATS).join(', ')}`;
+      return this.#wrong('unsupported', pointer + step('format'), what);
+    }
+    const read = readPattern(pattern, true);
+    if ('kind' in read) return this.#wrong(read.kind, pointer + step('pattern'), read.expected);
+    return this.#grammar({ kind: 'text', expression: read.expression, isPlain: false });
   }
 
   #object(
@@ -248,12 +339,16 @@ class Reader {
     const isClosed = items === false || (items === undefined && given.length > 0);
     const item = isClosed ? undefined : this.read(items, pointer + step('items'), refs, depth + 1);
     if (prefix.includes(undefined) || (!isClosed && item === undefined)) return undefined;
-    const most = isClosed ? given.length : MOST_ITEMS;
     const minItems = this.#count(schema, 'minItems', pointer) ?? (isClosed ? given.length : 0);
     const maxItems =
-      this.#count(schema, 'maxItems', pointer) ?? (isClosed ? given.length : undefined);
-    if (maxItems === undefined || maxItems > most) {
-      return this.#wrong('unsupported', pointer + step('maxItems'), `a number of at most ${most}`);
+      this.#count(schema, 'maxItems', pointer) ?? (isClosed ? given.length : Infinity);
+    if (isClosed && maxItems > given.length) {
+      const what = `at most ${given.length}, as many as prefixItems has`;
+      return this.#wrong('unsupported', pointer + step('maxItems'), what);
+    }
+    if (minItems > MOST_LISTED || (maxItems > MOST_LISTED && maxItems < Infinity)) {
+      const key = minItems > MOST_LISTED ? 'minItems' : 'maxItems';
+      return this.#wrong('complex', pointer + step(key), `at most ${MOST_LISTED}`);
     }
     if (minItems > maxItems)
       return this.#wrong('invalid', pointer + step('minItems'), 'at most maxItems');
@@ -264,14 +359,10 @@ class Reader {
       minItems,
       maxItems,
     };
-    if (minItems === 0 && areAlike(itemWays(node, 0, () => ['']))) {
-      return this.#wrong(
-        'unsupported',
-        pointer + step('minItems'),
-        'at least 1, where items are numbers',
-      );
-    }
-    return node;
+    const isLong = maxItems > MOST_ITEMS;
+    // Nothing tells an item from the list's end but the item itself.
+    const isBare = minItems === 0 && !isLong && areAlike(itemWays(node, 0, () => ['']));
+    return isLong || isBare ? this.#grammar(node) : node;
   }
 
   #number(isInteger: boolean, schema: Schema, pointer: string): SchemaNode | undefined {
@@ -314,15 +405,25 @@ class Reader {
     if (typeof ref !== 'string' || parts === undefined) {
       return this.#wrong('unsupported', at, 'a reference inside the schema, #/$defs/NAME');
     }
-    if (refs.includes(ref))
-      return this.#wrong('unsupported', at, 'no reference to what it stands in');
+    if (refs.includes(ref)) {
+      this.#recursive.set(ref, this.#recursive.get(ref) ?? at);
+      return { kind: 'reference', to: ref };
+    }
     let target: unknown = this.#root;
     for (const part of parts.split('/').slice(1)) {
       const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
       target = isObject(target) && Object.hasOwn(target, key) ? target[key] : undefined;
     }
     if (target === undefined) return this.#wrong('invalid', at, 'what is there');
-    return this.read(target, ref, [...refs, ref], depth + 1);
+    const node = this.read(target, ref, [...refs, ref], depth + 1);
+    return node && this.#named(ref, node);
+  }
+
+  /** What a reference inside it leads back to is written under a grammar. */
+  #named(ref: string, node: SchemaNode): SchemaNode {
+    if (!this.#recursive.has(ref)) return node;
+    this.#definitions.set(ref, node);
+    return this.#grammar(node);
   }
 
   #either(
@@ -352,8 +453,12 @@ class Reader {
     if (isExclusive && haveValuesInCommon(nodes)) {
       return this.#wrong('unsupported', pointer, 'branches that have no value in common');
     }
-    const what = 'branches that tell themselves apart by their beginning';
-    return unionOf(nodes) ?? this.#wrong('unsupported', pointer, what);
+    const told = unionOf(nodes);
+    if (told !== undefined) return told;
+    if (!isExclusive || areApart(nodes)) return this.#grammar({ kind: 'any', branches: nodes });
+    const what =
+      'branches told apart by their types, or by a constant property that all of them need';
+    return this.#wrong('unsupported', pointer, what);
   }
 
   /** Values of a list, held against the type beside it: those of another could never come. */

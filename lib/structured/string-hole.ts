@@ -156,7 +156,8 @@ export class StringHole implements FreeHole {
 
   get text(): string {
     // Half a character at its end is none yet.
-    return new TextDecoder().decode(Uint8Array.from(this.#bytes), { stream: true });
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    return decoder.decode(Uint8Array.from(this.#bytes), { stream: true });
   }
 
   get isClosed(): boolean {

@@ -39,3 +39,51 @@ export function unionOf(given: readonly SchemaNode[]): SchemaNode | undefined {
   const node = { kind: 'any', branches: [...grouped, ...others] } as const;
   return areAlike(branchWays(node, () => [''])) ? undefined : node;
 }
+
+/** Of JSON; '?': any of them. */
+function typesOf(node: SchemaNode): readonly string[] {
+  switch (node.kind) {
+    case 'values':
+      return node.values.map(({ value }) =>
+        value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value,
+      );
+    case 'text':
+      return ['string'];
+    case 'number':
+      return node.orNull ? ['number', 'null'] : ['number'];
+    case 'any':
+      return node.branches.flatMap(typesOf);
+    case 'grammar':
+      return typesOf(node.of);
+    case 'reference':
+      return ['?'];
+    default:
+      return [node.kind];
+  }
+}
+
+/** A property that both must have, with other values in each. */
+function isToldByProperty(one: SchemaNode, other: SchemaNode): boolean {
+  const [a, b] = [one, other].map((node) => (node.kind === 'grammar' ? node.of : node));
+  if (a?.kind !== 'object' || b?.kind !== 'object') return false;
+  return a.properties.some((mine) => {
+    const theirs = b.properties.find(({ name }) => name === mine.name);
+    if (theirs === undefined || !mine.isRequired || !theirs.isRequired) return false;
+    if (mine.node.kind !== 'values' || theirs.node.kind !== 'values') return false;
+    return !haveValuesInCommon([mine.node, theirs.node]);
+  });
+}
+
+/** Whether no value can be of two of them, by its type or by a property that tells which it is. */
+export function areApart(nodes: readonly SchemaNode[]): boolean {
+  return nodes.every((one, i) =>
+    nodes.slice(i + 1).every((other) => {
+      const [mine, theirs] = [typesOf(one), typesOf(other)];
+      const isAny = mine.includes('?') || theirs.includes('?');
+      if (!isAny && !mine.some((type) => theirs.includes(type))) return true;
+      if (one.kind === 'values' && other.kind === 'values')
+        return !haveValuesInCommon([one, other]);
+      return isToldByProperty(one, other);
+    }),
+  );
+}

@@ -114,8 +114,8 @@ describe('extract', () => {
     for (const [schema, pattern] of [
       [{ type: 'integer', multipleOf: 2 }, /#\/multipleOf/],
       [z.object({ a: z.date() }), /schema: Date/],
-      [z.string().regex(/a/), /#\/pattern/],
-      ['object', /schema: expected a zod type or a JSON schema/],
+      [z.string().regex(/a(?=b)/), /#\/pattern/],
+      ['object', /schema: expected a zod type, a JSON schema, or json_object/],
     ] as const) {
       await assert.rejects(
         model.extract({ ...ASKED, schema: schema as object as z.ZodType }),
@@ -130,6 +130,60 @@ describe('extract', () => {
     assert.equal((await model.stats()).steps, steps);
     const never = z.object({ a: z.boolean() }).refine(() => false, 'never');
     await assert.rejects(model.extract({ ...ASKED, schema: never }), /conditions of the type/);
+  });
+
+  it('patterns, recursions and endless lists are of the schema, beside fields that are chosen', async () => {
+    const Person = z.object({
+      name: z.string().regex(/^[A-Z][a-z]{2,8}$/),
+      glasses: z.boolean(),
+      get like() {
+        return z.array(Person).max(1);
+      },
+    });
+    const Answer = z.object({
+      seen: z.iso.date(),
+      smiling: z.boolean(),
+      code: z.string().regex(/^\d{3}-["\\]é$/u),
+      marks: z.array(z.number().min(0).max(1)).min(2).max(70),
+      hat: z.enum(['yes', 'no']),
+    });
+    for (let seed = 0; seed < 4; seed++) {
+      const drawn = { ...ASKED, temperature: seed === 0 ? 0 : 1, seed, maxNewTokens: 400 };
+      const { value, text, fields, engine, isComplete } = await model.extract({
+        ...drawn,
+        schema: Answer,
+      });
+      assert.ok(value !== undefined && isComplete, text);
+      assert.equal(engine, 'grammar');
+      assert.deepEqual(JSON.parse(text), value);
+      const paths = fields.map(({ path }) => path);
+      assert.deepEqual(paths, ['/seen', '/smiling', '/code', '/marks', '/hat']);
+      const [seen, smiling] = fields;
+      assert.deepEqual([seen?.alternatives.length, smiling?.alternatives.length], [0, 1]);
+      for (const { probability, mass } of fields)
+        assert.ok(probability >= 0 && probability <= 1 && mass <= 1.0001);
+      const person = await model.extract({ ...drawn, schema: Person, maxNewTokens: 60 });
+      if (person.isComplete) Person.parse(JSON.parse(person.text));
+      else assert.match(person.text, /^\{"name":"/);
+    }
+    assert.deepEqual(
+      [(await model.stats()).usedBlocks, (await model.stats()).pinnedImages],
+      [0, 0],
+    );
+  });
+
+  it('any object, a text of a pattern alone, a number alone', async () => {
+    const any = await model.extract({ ...ASKED, schema: 'json_object', maxNewTokens: 60 });
+    if (any.isComplete) assert.equal(typeof any.value, 'object');
+    else assert.match(any.text, /^\{/);
+    const schema = { type: 'string', pattern: '(yes|no), "[a-f]{2}"' };
+    const plain = await model.extract({ ...ASKED, schema, plain: true });
+    assert.match(plain.text, /^(yes|no), "[a-f]{2}"$/);
+    assert.equal(plain.value, plain.text);
+    const { value } = await model.extract({ ...ASKED, schema: z.number().min(2).max(3) });
+    assert.ok(value !== undefined && value >= 2 && value <= 3);
+    const again = await model.extract({ ...ASKED, schema: z.number().min(2).max(3) });
+    assert.equal(again.value, value);
   });
 
   it('ends when it is stopped', async () => {

@@ -147,10 +147,58 @@ describe('serving: forms', () => {
     FACE.parse(JSON.parse(contentOf(object.json)));
   });
 
+  it('patterns, regex and any object, whole and streamed', async () => {
+    const schema = {
+      type: 'object',
+      properties: {
+        id: { type: 'string', pattern: '^[A-F]{2}-\\d{4}$' },
+        hat: { type: 'boolean' },
+      },
+      required: ['id', 'hat'],
+    };
+    const body = { ...ASKED, response_format: format(schema), probabilities: true };
+    const { json, text } = await post(server, CHAT, body);
+    const value = JSON.parse(contentOf(json)) as { id: string };
+    assert.match(value.id, /^[A-F]{2}-\d{4}$/, text);
+    const { structured, fields } = json['facellm'] as { structured: string; fields: Field[] };
+    assert.equal(structured, 'grammar');
+    assert.deepEqual(
+      fields.map(({ path }) => path),
+      ['/id', '/hat'],
+    );
+    const streamed = await post(server, CHAT, { ...body, stream: true });
+    const pieces = (
+      eventsOf(streamed.text) as unknown as { choices: { delta: { content?: string } }[] }[]
+    ).flatMap(({ choices }) => choices[0]?.delta.content ?? []);
+    assert.equal(pieces.join(''), contentOf(json));
+    const regex = await post(server, CHAT, {
+      ...ASKED,
+      structured_outputs: { regex: '(a|b){3}\\.' },
+    });
+    assert.match(contentOf(regex.json), /^(a|b){3}\.$/, regex.text);
+    const object = { ...ASKED, response_format: { type: 'json_object' }, max_tokens: 40 };
+    assert.match(contentOf((await post(server, CHAT, object)).json), /^\{/);
+    const asked = {
+      input: 'Describe it.',
+      text: { format: { type: 'json_object' } },
+      max_output_tokens: 20,
+    };
+    const { status, text: told } = await post(server, '/v1/responses', asked);
+    assert.equal(status, 200, told);
+    const complex = format({ type: 'string', pattern: '^((a|b|ab){0,100}c?){0,60}$' });
+    const refusal = await post(server, CHAT, { ...ASKED, response_format: complex, stream: true });
+    if (refusal.status !== 200) {
+      assert.deepEqual(
+        [refusal.status, errorOf(refusal)['code']],
+        [400, 'json_schema_too_complex'],
+      );
+    }
+  });
+
   const refused: readonly (readonly [name: string, more: object, code: string, param: string])[] = [
     [
       'a keyword',
-      { response_format: format({ type: 'string', pattern: 'a' }) },
+      { response_format: format({ type: 'string', pattern: 'a(?=b)' }) },
       'unsupported_json_schema',
       '#/pattern',
     ],
@@ -168,14 +216,14 @@ describe('serving: forms', () => {
       '#/enum',
     ],
     [
-      'json_object',
-      { response_format: { type: 'json_object' } },
-      'unsupported_parameter',
-      'response_format',
+      'a regex that is none',
+      { structured_outputs: { regex: '(' } },
+      'invalid_json_schema',
+      'structured_outputs.regex',
     ],
     [
-      'a regex',
-      { structured_outputs: { regex: 'a' } },
+      'a grammar of its own',
+      { structured_outputs: { grammar: 'root ::= "a"' } },
       'unsupported_parameter',
       'structured_outputs',
     ],

@@ -72,7 +72,7 @@ describe('serving: protocol', () => {
     ['cache_salt', { ...HI, cache_salt: 'x' }, 400, 'unsupported_parameter', 'cache_salt'],
     [
       'JSON answers',
-      { ...HI, response_format: { type: 'json_object' } },
+      { ...HI, response_format: { type: 'xml' } },
       400,
       'unsupported_parameter',
       'response_format',

@@ -146,8 +146,8 @@ describe('serving: responses', () => {
       'text.verbosity',
     ],
     [
-      'json_object',
-      { ...text, text: { format: { type: 'json_object' } } },
+      'a form that is none',
+      { ...text, text: { format: { type: 'grammar' } } },
       'unsupported_parameter',
       'text.format',
     ],

@@ -6,7 +6,6 @@ import fc from 'fast-check';
 
 import { beginsNumber, isNumber } from '../../lib/structured/number-hole.js';
 import {
-  type FreeHole,
   NumberHole,
   type NumberNode,
   readSchema,
@@ -87,24 +86,40 @@ describe('schemas', () => {
     ['a keyword', { type: 'integer', multipleOf: 2 }, '#/multipleOf'],
     [
       'a keyword inside',
-      { properties: { a: { type: 'string', pattern: 'a' } } },
-      '#/properties/a/pattern',
+      { properties: { a: { type: 'string', contentEncoding: 'base64' } } },
+      '#/properties/a/contentEncoding',
     ],
+    ['lengths beside a pattern', { type: 'string', pattern: 'a', maxLength: 3 }, '#/maxLength'],
+    ['a format', { type: 'string', format: 'uri' }, '#/format'],
     ['not', { not: { type: 'string' } }, '#/type'],
     ['allOf', { type: 'object', allOf: [] }, '#/allOf'],
     ['no type', {}, '#/type'],
-    ['a number alone', { type: 'number' }, '#'],
     ['true', true, '#', 'invalid'],
     ['a type', { type: 'face' }, '#/type', 'invalid'],
     ['more properties', { type: 'object', additionalProperties: true }, '#/additionalProperties'],
-    ['an endless list', { type: 'array', items: { type: 'string' } }, '#/maxItems'],
-    ['numbers or nothing', { type: 'array', items: { type: 'number' }, maxItems: 3 }, '#/minItems'],
+    [
+      'a list of very many',
+      { type: 'array', items: { type: 'string' }, maxItems: 1001 },
+      '#/maxItems',
+      'complex',
+    ],
     ['a property that is none', { type: 'object', required: ['x'] }, '#/required'],
     ['an empty enum', { enum: [] }, '#/enum', 'invalid'],
-    ['a recursion', { $defs: { a: { $ref: '#/$defs/a' } }, $ref: '#/$defs/a' }, '#/$defs/a/$ref'],
+    [
+      'what is itself',
+      { $defs: { a: { $ref: '#/$defs/a' } }, $ref: '#/$defs/a' },
+      '#/$defs/a/$ref',
+      'invalid',
+    ],
+    [
+      'what never ends',
+      { type: 'object', properties: { a: { $ref: '#' } }, required: ['a'] },
+      '#/properties/a/$ref',
+      'invalid',
+    ],
     ['a reference outside', { $ref: 'https://a.example/x' }, '#/$ref'],
     ['a reference to nothing', { $ref: '#/$defs/x' }, '#/$ref', 'invalid'],
-    ['texts beside texts', { anyOf: [{ type: 'string' }, { const: 'a' }] }, '#/anyOf'],
+    ['one of two texts', { oneOf: [{ type: 'string' }, { const: 'a' }] }, '#/oneOf'],
     ['no number', { type: 'number', minimum: 2, maximum: 1 }, '#/minimum', 'invalid'],
     ['values of another type', { type: 'integer', enum: [1, 'a'] }, '#/enum', 'invalid'],
     ['a constant of another type', { type: ['string', 'null'], const: 1 }, '#/const', 'invalid'],
@@ -121,6 +136,11 @@ describe('schemas', () => {
       assert.ok(problems[0]?.message.startsWith(pointer));
     });
   }
+
+  it('a format beside a pattern says the same in other words', () => {
+    const { node } = readSchema({ type: 'string', format: 'email', pattern: '^a@b$' });
+    assert.equal(node?.kind, 'grammar');
+  });
 
   it('refuses what is too deep, too large or too wide, all problems at once', () => {
     let deep: object = { type: 'string' };
@@ -142,7 +162,7 @@ describe('free places', () => {
   });
 
   /** Draws tokens that the mask allows until it is closed, or so many. */
-  function fill(hole: FreeHole, numbers: Iterator<number>, most: number): boolean {
+  function fill(hole: StringHole | NumberHole, numbers: Iterator<number>, most: number): boolean {
     for (let i = 0; i < most && !hole.isClosed; i++) {
       const words = hole.mask();
       const allowed = Array.from({ length: tokenizer.vocabSize }, (_, id) => id).filter(

@@ -143,6 +143,7 @@ describe('sources', () => {
     'annotate/work-folder.ts': 'lines of a journal of its own, by bytes',
     'serving/batch-lines.ts': 'lines of an uploaded file, by bytes: each refused for itself',
     'cli/ask.ts': 'a token',
+    'generation/fields/grammar-hole.ts': 'tokens',
     'structured/string-hole.ts': 'tokens',
     'cli/parity.ts': 'a safetensors header that is shipped',
   };

@@ -3,6 +3,7 @@ import type { NativeModel, NativeSampling, NativeTimings } from '../../binding/n
 import type { TokenBytes } from '../../structured/index.js';
 import type { TextCoder } from '../../tokenizer/index.js';
 import type { PicturedPrompt, PixelDesk } from '../pixel-desk.js';
+import type { GrammarThread } from '../grammar/grammar-thread.js';
 import type { TokenRouter } from '../token-router.js';
 
 export interface FieldsContext {
@@ -10,6 +11,8 @@ export interface FieldsContext {
   readonly tokens: TokenRouter;
   readonly pixels: PixelDesk;
   readonly tokenizer: TextCoder & TokenBytes;
+  /** Starts with what needs it. */
+  readonly grammars: GrammarThread;
   /** Ids of the adapters that work. */
   readonly adapters: readonly number[];
   /** Of the model: ids that a mask covers. */

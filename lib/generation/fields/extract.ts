@@ -1,5 +1,5 @@
 /** An answer that a schema holds to, with the probabilities of its fields. */
-import type { Json, SchemaNode } from '../../structured/index.js';
+import { grammarsIn, type Json, type SchemaNode } from '../../structured/index.js';
 import type { AnswerTimings } from '../answer.js';
 import { type FacesSeen, facesOf } from '../pixel-desk.js';
 import { promptHash } from '../prompt-hash.js';
@@ -14,6 +14,8 @@ export interface FieldsResult extends FacesSeen {
   readonly text: string;
   /** Whether it was whole within the limit of tokens. */
   readonly isComplete: boolean;
+  /** Whether a part of it was written under a grammar; else all of it by fields. */
+  readonly engine: 'fields' | 'grammar';
   /** In the order in which they were written; each given those before it. */
   readonly fields: readonly ExtractedField[];
   readonly seed: number;
@@ -65,6 +67,7 @@ export async function writeFields(
     json,
     text,
     isComplete: json !== undefined,
+    engine: 'node' in form && grammarsIn(form.node).length > 0 ? 'grammar' : 'fields',
     fields: writer.fields,
     ...facesOf(prompt),
     seed: drawing.seed,

@@ -2,14 +2,18 @@
 import {
   branchWays,
   END,
+  type FreeHole,
+  type GrammarNode,
   itemOf,
   itemWays,
   type Json,
   keyText,
   NumberHole,
   propertyWays,
+  type NumberNode,
   type SchemaNode,
   StringHole,
+  type StringNode,
   type Texts,
   textTokens,
   type ValuesNode,
@@ -19,6 +23,7 @@ import { softmax } from '../choose.js';
 import { type Drawing, pick, seedOf } from './draw.js';
 import type { FieldsContext } from './engine-context.js';
 import { fillHole } from './fill-hole.js';
+import { GrammarHole } from './grammar-hole.js';
 import { scoreWays, type WayScore, type WayText } from './score-ways.js';
 
 /** One value of an answer, and what the model thought of it and of the others. */
@@ -105,8 +110,12 @@ export class FieldWriter {
         const chosen = node.branches[branch];
         return chosen === undefined ? null : this.#write(chosen, path, after);
       }
-      default:
+      case 'grammar':
+      case 'string':
+      case 'number':
         return this.#free(node, path, after);
+      default:
+        throw new RangeError(`a ${node.kind} is part of a grammar`);
     }
   }
 
@@ -221,24 +230,30 @@ export class FieldWriter {
   }
 
   async #free(
-    node: Extract<SchemaNode, { kind: 'string' | 'number' }>,
+    node: StringNode | NumberNode | GrammarNode,
     path: string,
     after: Texts,
   ): Promise<Json> {
-    const { tokenizer, vocabSize } = this.#context;
-    const context = { tokens: textTokens(tokenizer), vocabSize, after: after() };
-    const isText = node.kind === 'string';
-    if (isText) this.#put('"');
-    const hole = isText ? new StringHole(node, context) : new NumberHole(node, context);
+    const lead = node.kind === 'string' ? '"' : node.kind === 'grammar' ? node.lead : '';
+    if (lead !== '') this.#put(lead);
+    const hole = this.#hole(node, after());
     const seed = seedOf(this.#drawing.seed, this.#holes++);
     const { logProb, mass, tokens } = await fillHole(this.#context, this.text, hole, seed);
     this.chosenTokens += tokens;
     const text = hole.text.normalize('NFC');
-    const value = JSON.parse(isText ? `"${text}` : text) as Json;
+    const isPlain = node.kind === 'grammar' && node.of.kind === 'text' && node.of.isPlain;
+    const value = isPlain ? text : (JSON.parse(lead + text) as Json);
     const probability = mass > 0 ? Math.min(1, Math.exp(logProb) / mass) : 0;
     this.fields.push({ path, value, logProb, probability, mass, alternatives: [] });
     this.#put(text);
     return value;
+  }
+
+  #hole(node: StringNode | NumberNode | GrammarNode, after: readonly string[]): FreeHole {
+    const { tokenizer, vocabSize, grammars, eosIds } = this.#context;
+    const context = { tokens: textTokens(tokenizer), vocabSize, after };
+    if (node.kind === 'grammar') return new GrammarHole(node, context, grammars, eosIds);
+    return node.kind === 'string' ? new StringHole(node, context) : new NumberHole(node, context);
   }
 }
 

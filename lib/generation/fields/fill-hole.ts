@@ -33,9 +33,11 @@ export async function fillHole(
   signal?.throwIfAborted();
   let [logProb, mass, tokens] = [0, 1, 0];
   let failure: { readonly error: unknown } | undefined;
-  const ask = (): void => {
+  const ask = async (): Promise<void> => {
+    const place = tokens;
     try {
-      job.setMask(0, tokens, hole.mask());
+      const mask = hole.mask();
+      job.setMask(0, place, mask instanceof Uint32Array ? mask : await mask);
     } catch (error) {
       failure ??= { error };
       job.cancel();
@@ -59,17 +61,19 @@ export async function fillHole(
         tokens++;
         logProb += token.logProb;
         mass *= maskMass;
-        hole.take(tokenizer.tokenBytes(token.id) ?? new Uint8Array());
+        hole.take(tokenizer.tokenBytes(token.id) ?? new Uint8Array(), token.id);
         if (hole.isClosed) job.cancel();
         // Not before everybody has the tokens of this step.
-        else if (tokens < room) queueMicrotask(ask);
+        else if (tokens < room) queueMicrotask(() => void ask());
       },
     ),
   );
-  ask();
-  const result = await settle(job, signal).catch((error: unknown) => {
-    throw failure === undefined ? error : failure.error;
-  });
+  void ask();
+  const result = await settle(job, signal)
+    .catch((error: unknown) => {
+      throw failure === undefined ? error : failure.error;
+    })
+    .finally(() => hole.close?.());
   signal?.throwIfAborted();
   if (failure !== undefined) throw failure.error;
   const [row] = result.rows;

@@ -1,0 +1,34 @@
+/** What the thread of the grammars and its owner say to each other. */
+import type { Grammar } from '../../structured/index.js';
+
+/** What the thread is started with. */
+export interface GrammarSetup {
+  /** Bytes of all ids, one after the other, and where each begins; of control tokens and of ids without an entry none. */
+  readonly bytes: Uint8Array;
+  readonly offsets: Uint32Array;
+  readonly eosIds: readonly number[];
+}
+
+export type GrammarRequest =
+  /** Whether it can be held to: its first mask. */
+  | { readonly kind: 'check'; readonly grammar: Grammar }
+  /** Starts to match, after a text and after ids; gives the first mask. */
+  | {
+      readonly kind: 'open';
+      readonly matcher: number;
+      readonly grammar: Grammar;
+      readonly begun: string;
+      readonly ids: readonly number[];
+    }
+  /** Takes an id; gives the next mask. */
+  | { readonly kind: 'next'; readonly matcher: number; readonly id: number };
+
+export type GrammarMessage =
+  | { readonly request: number; readonly asked: GrammarRequest }
+  /** Not answered. */
+  | { readonly closed: number };
+
+export type GrammarReply =
+  | { readonly ready: true }
+  | { readonly request: number; readonly words: Uint32Array }
+  | { readonly request: number; readonly failed: string; readonly isTooComplex: boolean };

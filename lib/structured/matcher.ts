@@ -1,0 +1,186 @@
+/**
+ * Which ids may come next in a text of a grammar. All ways through the grammar are followed at a time: a place is the set of them, each a
+ * state with the machines that called it; places, and where bytes lead from them, are worked out once. Masks come of one walk over the
+ * vocabulary in the order of its bytes, on which common beginnings are gone once.
+ */
+import type { Automaton } from './automaton.js';
+import type { SortedVocabulary } from './sorted-vocabulary.js';
+
+/** Places and masks that are kept: about a kilobyte, and 19 kB. */
+const MOST_PLACES = 20_000;
+const MOST_MASKS = 256;
+/** Ways that a place may have: beyond it a grammar is ambiguous without bound. */
+const MOST_WAYS = 20_000;
+
+/** Nobody's text has so many ways. */
+export class TooManyWays extends Error {}
+
+/** Where a machine goes on when it has ended: the state, and whoever called that one. */
+interface Caller {
+  readonly number: number;
+  readonly back: number;
+  readonly caller: Caller | undefined;
+}
+
+interface Way {
+  readonly state: number;
+  readonly caller: Caller | undefined;
+}
+
+export interface Place {
+  readonly ways: readonly Way[];
+  readonly mayEnd: boolean;
+  /** By class of byte; null: it may not come; undefined: not known yet. */
+  readonly next: (Place | null | undefined)[];
+  mask: Uint32Array | undefined;
+}
+
+/** A grammar with what has been worked out of it, for all who match. */
+export class PlaceTable {
+  readonly #automaton: Automaton;
+  readonly #vocabulary: SortedVocabulary;
+  readonly #words: number;
+  #places = new Map<string, Place>();
+  #callers = new Map<number, Caller>();
+  #masks = 0;
+
+  /** @param vocabSize of the model: ids that a mask covers */
+  constructor(automaton: Automaton, vocabulary: SortedVocabulary, vocabSize: number) {
+    this.#automaton = automaton;
+    this.#vocabulary = vocabulary;
+    this.#words = Math.ceil(vocabSize / 32);
+  }
+
+  /** @throws TooManyWays */
+  start(): Place {
+    return this.#place([{ state: this.#automaton.start, caller: undefined }]);
+  }
+
+  /** @throws TooManyWays */
+  after(place: Place, byte: number): Place | null {
+    const kind = this.#automaton.classes[byte] ?? 0;
+    const known = place.next[kind];
+    if (known !== undefined) return known;
+    const ways: Way[] = [];
+    for (const { state, caller } of place.ways) {
+      const edges = this.#automaton.edges[state] ?? [];
+      for (let i = 0; i < edges.length; i += 3) {
+        const isMet = byte >= (edges[i] ?? 0) && byte <= (edges[i + 1] ?? -1);
+        if (isMet) ways.push({ state: edges[i + 2] ?? 0, caller });
+      }
+    }
+    return (place.next[kind] = ways.length === 0 ? null : this.#place(ways));
+  }
+
+  /** Text ids that may come at a place. Not to be written to. */
+  mask(place: Place): Uint32Array {
+    if (place.mask !== undefined) return place.mask;
+    const words = new Uint32Array(this.#words);
+    const { ids, bytes, offsets, shared, longest } = this.#vocabulary;
+    const path = new Array<Place>(longest + 1).fill(place);
+    /** Bytes of the id before that could come: places of the path behind its first. */
+    let gone = 0;
+    for (let i = 0; i < ids.length; i++) {
+      const same = shared[i] ?? 0;
+      if (same > gone) continue;
+      const begin = offsets[i] ?? 0;
+      const length = (offsets[i + 1] ?? 0) - begin;
+      for (gone = same; gone < length; gone++) {
+        const next = this.after(path[gone] ?? place, bytes[begin + gone] ?? 0);
+        if (next === null) break;
+        path[gone + 1] = next;
+      }
+      if (gone < length) continue;
+      const id = ids[i] ?? 0;
+      words[id >>> 5] = (words[id >>> 5] ?? 0) | (1 << (id & 31));
+    }
+    if (++this.#masks > MOST_MASKS) this.#forgetMasks();
+    place.mask = words;
+    return words;
+  }
+
+  #caller(back: number, caller: Caller | undefined): Caller {
+    const { length } = this.#automaton.edges;
+    const key = back + length * ((caller?.number ?? -1) + 1);
+    const known = this.#callers.get(key);
+    if (known !== undefined) return known;
+    const made: Caller = { number: this.#callers.size, back, caller };
+    this.#callers.set(key, made);
+    return made;
+  }
+
+  /** With all states that these are also in. */
+  #place(from: readonly Way[]): Place {
+    const { edges, also, calls, ends } = this.#automaton;
+    const seen = new Set<number>();
+    const kept: number[] = [];
+    const ways: Way[] = [];
+    let mayEnd = false;
+    const open = [...from];
+    for (let way = open.pop(); way !== undefined; way = open.pop()) {
+      const { state, caller } = way;
+      const key = state + edges.length * ((caller?.number ?? -1) + 1);
+      if (seen.has(key)) continue;
+      seen.add(key);
+      if (seen.size > MOST_WAYS) throw new TooManyWays();
+      if ((edges[state]?.length ?? 0) > 0) {
+        ways.push(way);
+        kept.push(key);
+      }
+      for (const next of also[state] ?? []) open.push({ state: next, caller });
+      const called = calls[state] ?? [];
+      for (let i = 0; i < called.length; i += 2) {
+        open.push({ state: called[i] ?? 0, caller: this.#caller(called[i + 1] ?? 0, caller) });
+      }
+      if (!ends.has(state)) continue;
+      if (caller === undefined) mayEnd = true;
+      else open.push({ state: caller.back, caller: caller.caller });
+    }
+    const name = `${mayEnd ? '.' : ''}${kept.sort((a, b) => a - b).join(' ')}`;
+    const known = this.#places.get(name);
+    if (known !== undefined) return known;
+    // Who stands at an old place goes on from there.
+    if (this.#places.size >= MOST_PLACES) this.#places = new Map();
+    const place: Place = { ways, mayEnd, next: [], mask: undefined };
+    this.#places.set(name, place);
+    return place;
+  }
+
+  #forgetMasks(): void {
+    for (const place of this.#places.values()) place.mask = undefined;
+    this.#masks = 0;
+  }
+}
+
+/** One text under way. */
+export class Matcher {
+  readonly #table: PlaceTable;
+  #place: Place;
+
+  /** @throws TooManyWays */
+  constructor(table: PlaceTable) {
+    this.#table = table;
+    this.#place = table.start();
+  }
+
+  /** Whether the text may be all. */
+  get mayEnd(): boolean {
+    return this.#place.mayEnd;
+  }
+
+  /** @returns whether the bytes may come; if not, nothing is taken. @throws TooManyWays */
+  take(bytes: Uint8Array): boolean {
+    let place: Place | null = this.#place;
+    for (const byte of bytes) {
+      place = this.#table.after(place, byte);
+      if (place === null) return false;
+    }
+    this.#place = place;
+    return true;
+  }
+
+  /** Text ids that may come next. Not to be written to. @throws TooManyWays */
+  mask(): Uint32Array {
+    return this.#table.mask(this.#place);
+  }
+}
