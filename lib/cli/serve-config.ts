@@ -140,6 +140,8 @@ export function serveOptions(
     corsOrigins: flags.corsOrigin,
     adaptersRoot: flags.adaptersRoot,
     batches: flags.batches,
+    imageHosts:
+      flags.anyImageHost === true ? 'any' : flags.imageHosts?.flatMap((names) => names.split(',')),
     extraFormats: flags.allowFormat,
     defaultTemperature: flags.defaultTemperature,
     unknownFields: flags.unknownFields,

@@ -59,6 +59,8 @@ export interface ServeFlags extends AskedFaceFlags {
   readonly allowHost?: readonly string[];
   readonly corsOrigin?: readonly string[];
   readonly adaptersRoot?: string;
+  readonly imageHosts?: readonly string[];
+  readonly anyImageHost?: boolean;
   readonly allowFormat?: readonly ('avif' | 'tiff')[];
   readonly defaultTemperature?: number;
   readonly unknownFields?: 'refuse' | 'ignore';
@@ -111,6 +113,14 @@ export function addServeOptions(command: Command): Command {
     .option('--cors-origin <origin...>', 'web pages that may ask, such as https://example.com')
     .option('--batches <dir>', 'takes files of requests and keeps them and their answers here')
     .option('--adapters-root <dir>', 'adapters below it may be loaded by keys with the right admin')
+    .option(
+      '--image-hosts <name...>',
+      'hosts that pictures given by address are fetched from, https',
+    )
+    .option(
+      '--any-image-host',
+      'from any public host: who may ask can make the server ask strangers',
+    )
     .addOption(
       new Option('--allow-format <name...>', 'beside JPEG, PNG, WebP, GIF').choices([
         'avif',

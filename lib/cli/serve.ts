@@ -92,7 +92,7 @@ function describe(
   const { device, dtype, parameterBytes, weights } = model.info;
   const off = [
     ...(options.apiKeys === undefined ? ['keys (anybody who reaches it may ask)'] : []),
-    'pictures by address or path',
+    options.imageHosts === undefined ? 'pictures by address or path' : 'pictures by path',
     ...((options.corsOrigins ?? []).length === 0 ? ['pages of other origins'] : []),
   ];
   return [

@@ -1,8 +1,10 @@
-/** Pictures as a request holds them: `data:` URLs in strict base64. */
+/** Pictures as a request holds them: `data:` URLs in strict base64, or addresses. */
 
 /** A picture's file, or why there is none. */
 export type Picture =
   | { readonly bytes: Uint8Array }
+  /** To be fetched, if the server does. */
+  | { readonly address: string }
   | {
       readonly code: string;
       readonly message: string;
@@ -26,12 +28,7 @@ export function readPicture(url: unknown): Picture {
   if (BARE.test(url)) {
     return bad('invalid_image_url', 'looks like base64; put data:image/...;base64, in front of it');
   }
-  if (/^https?:/i.test(url)) {
-    return bad(
-      'invalid_image_url',
-      'this server fetches nothing; send the picture as data:image/...;base64,...',
-    );
-  }
+  if (/^https?:/i.test(url)) return { address: url };
   if (/^file:/i.test(url)) {
     return bad(
       'invalid_image_url',

@@ -17,6 +17,7 @@ import {
   whole,
 } from '../options/index.js';
 import { type FaceLlm, type LoadOptions } from '../model/index.js';
+import { RemotePictures } from './remote-pictures.js';
 
 /** Bounds on requests and on what is under way. Bytes, milliseconds. */
 export interface ServerLimits {
@@ -128,6 +129,11 @@ export interface ServeOptions {
    * server ever writes. @default none
    */
   readonly batches?: string | undefined;
+  /**
+   * Hosts that pictures given by their address are fetched from, exact names; `any`: every public one, so that who may ask can make
+   * the server ask strangers. https only, never private addresses. @default none
+   */
+  readonly imageHosts?: readonly string[] | 'any' | undefined;
   /** Formats beside JPEG, PNG, WebP and GIF. */
   readonly extraFormats?: readonly ('avif' | 'tiff')[] | undefined;
   /** Temperature of a request that gives none; 0 is the most probable answer. @default 0 */
@@ -173,6 +179,11 @@ export const answerShapes: Shape<Pick<ServeOptions, 'calibration' | 'servedName'
   ).optional(),
   faces: pictureFaces.optional(),
 };
+/** As a URL has it: lower case, no port, no address in odd writing. */
+const isHostName = (value: unknown): boolean =>
+  typeof value === 'string' &&
+  URL.canParse(`https://${value}`) &&
+  new URL(`https://${value}`).host === value;
 const isOrigin = (value: unknown): boolean => {
   if (typeof value !== 'string') return false;
   return URL.canParse(value) && new URL(value).origin === value && value !== 'null';
@@ -200,6 +211,11 @@ const serveOptions: z.ZodType<ServeOptions> = fields<ServeOptions>({
   ).optional(),
   adaptersRoot: text('a folder').optional(),
   batches: text('a folder').optional(),
+  imageHosts: field<readonly string[] | 'any'>(
+    'host names, or any',
+    (value) =>
+      value === 'any' || (Array.isArray(value) && value.length > 0 && value.every(isHostName)),
+  ).optional(),
   extraFormats: list(
     field<'avif' | 'tiff'>('avif or tiff', (value) => value === 'avif' || value === 'tiff'),
     'a list of formats',
@@ -235,6 +251,8 @@ export interface Policy {
   readonly faces: PictureFaces | undefined;
   readonly extraFormats: readonly string[];
   readonly adaptersRoot: string | undefined;
+  /** Undefined: pictures come as bytes only. */
+  readonly remote: RemotePictures | undefined;
 }
 
 export function policyOf(options: Omit<ServeOptions, 'model'>): Policy {
@@ -246,5 +264,14 @@ export function policyOf(options: Omit<ServeOptions, 'model'>): Policy {
     ignoresUnknown: options.unknownFields === 'ignore',
     extraFormats: options.extraFormats ?? [],
     adaptersRoot: options.adaptersRoot,
+    remote: remoteOf(options.imageHosts, options.limits?.imageBytes ?? DEFAULT_LIMITS.imageBytes),
   };
+}
+
+function remoteOf(
+  hosts: ServeOptions['imageHosts'],
+  mostBytes: number,
+): RemotePictures | undefined {
+  if (hosts === undefined) return undefined;
+  return new RemotePictures({ hosts: hosts === 'any' ? 'any' : new Set(hosts), mostBytes });
 }

@@ -4,6 +4,7 @@ import { readImageSize } from '../image/index.js';
 import { ApiError } from './api-error.js';
 import type { Picture } from './data-url.js';
 import type { Policy } from './options.js';
+import { NotFetched } from './remote-pictures.js';
 
 /** Its own bytes, and the memory that its pixels will take. */
 export interface TakenPicture {
@@ -40,15 +41,59 @@ export function formatOf(bytes: Uint8Array): string | undefined {
 
 const USUAL = ['jpeg', 'png', 'gif', 'webp'];
 
+const refusalOf =
+  (param: string) =>
+  (code: string, message: string): ApiError =>
+    new ApiError(400, code, `${param}: ${message}`, { param });
+
+/**
+ * The bytes of a picture that is given by its address.
+ *
+ * @throws ApiError 400, the same whatever went wrong on the way
+ */
+async function fetchPicture(
+  address: string,
+  { remote, limits }: Policy,
+  refuse: (code: string, message: string) => ApiError,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  if (remote === undefined) {
+    const message =
+      'this server fetches nothing (--image-hosts); send the picture as data:image/...;base64,...';
+    throw refuse('invalid_image_url', message);
+  }
+  if (!remote.allows(address)) {
+    const message =
+      'expected https on one of the hosts that this server fetches from, without port and user';
+    throw refuse('invalid_image_url', message);
+  }
+  const failed = (): ApiError =>
+    refuse(
+      'failed_to_download_image',
+      `no picture of at most ${limits.imageBytes} bytes could be had from there`,
+    );
+  try {
+    const bytes = await remote.fetch(address, signal);
+    if (formatOf(bytes) !== undefined) return bytes;
+  } catch (error) {
+    if (!(error instanceof NotFetched)) throw error;
+  }
+  throw failed();
+}
+
 /** @throws ApiError 400 of OpenAI's own codes */
 export async function takePicture(
   { picture, param }: PictureField,
-  { limits, extraFormats }: Policy,
+  policy: Policy,
+  signal: AbortSignal,
 ): Promise<TakenPicture> {
-  const refuse = (code: string, message: string): ApiError =>
-    new ApiError(400, code, `${param}: ${message}`, { param });
+  const { limits, extraFormats } = policy;
+  const refuse = refusalOf(param);
   if ('code' in picture) throw refuse(picture.code, picture.message);
-  const { bytes } = picture;
+  const bytes =
+    'bytes' in picture
+      ? picture.bytes
+      : await fetchPicture(picture.address, policy, refuse, signal);
   if (bytes.length > limits.imageBytes) {
     throw refuse('image_file_too_large', `the file has more than ${limits.imageBytes} bytes`);
   }

@@ -192,7 +192,14 @@ export async function takePictures(
   given: readonly PictureField[],
 ): Promise<{ readonly images: readonly Uint8Array[]; readonly giveMemory: () => void }> {
   const { state, facts } = exchange;
-  const pictures = await Promise.all(given.map((one) => takePicture(one, state.policy)));
+  // Room for what may come, before it comes.
+  const fetched = given.filter(({ picture }) => 'address' in picture).length;
+  const { remote } = state.policy;
+  const bytes = remote === undefined ? 0 : fetched * remote.mostBytes;
+  state.admission.bodies.take(bytes);
+  const pictures = await Promise.all(
+    given.map((one) => takePicture(one, state.policy, signal)),
+  ).finally(() => state.admission.bodies.give(bytes));
   facts.imageBytes = pictures.reduce((sum, { bytes }) => sum + bytes.length, 0);
   const memory = pictures.reduce((sum, { decodedBytes }) => sum + decodedBytes, 0);
   const { decoded, decodedBehind } = state.admission;

@@ -155,6 +155,18 @@ describe('serving: hostile clients', () => {
         assert.ok(!JSON.stringify(json).includes('passwd'));
       }
     });
+
+    it('nor one of this machine where a host of it is named to be asked', async () => {
+      await using fetching = await serveTiny(model, { imageHosts: ['localhost'] });
+      const told = async (url: string): Promise<unknown> => {
+        const part = { type: 'image_url', image_url: { url } };
+        const messages = [{ role: 'user', content: [part, { type: 'text', text: 'Who?' }] }];
+        return errorOf(await post(fetching, '/v1/chat/completions', { messages }))['code'];
+      };
+      assert.equal(await told('https://localhost/x.png'), 'failed_to_download_image');
+      assert.equal(await told('https://other.example/x.png'), 'invalid_image_url');
+      assert.equal(await told('http://localhost/x.png'), 'invalid_image_url');
+    });
   });
 
   it('bodies with bytes changed, cut, doubled: never a 5xx, and nothing is left behind', async () => {
