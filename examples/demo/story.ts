@@ -6,6 +6,7 @@ import { table } from './screen.js';
 import type { Stage, StageOutcome } from './stage-cache.js';
 import { dataStage } from './stages/data.js';
 import { type Face, FACE_RULE, facesStage } from './stages/faces.js';
+import { type FolderResult, folderStage, SHEET_FILE, TABLE_FILE } from './stages/folder.js';
 import { modelStage } from './stages/model.js';
 import { afterStage, beforeStage } from './stages/scores.js';
 import { trainingStage } from './stages/training.js';
@@ -18,7 +19,7 @@ import {
   shownPath,
 } from './summary.js';
 
-const STAGES = 7;
+const STAGES = 8;
 
 const WARNING =
   'A smoke test: a few pictures and updates, to see that everything runs. Its scores mean nothing; leave out --quick for the real run.';
@@ -53,6 +54,17 @@ function showFaces({ screen }: Demo, faces: readonly Face[]): void {
     }),
   );
   screen.show(table([['face', 'question', 'answer', '', 'probabilities'], ...rows]));
+}
+
+function showFolder({ screen, cache }: Demo, { pictures, seconds, head }: FolderResult): void {
+  screen.say(
+    `${pictures} pictures in ${seconds.toFixed(1)} s: ${shownPath(cache.path(TABLE_FILE))}, which begins so:`,
+  );
+  screen.show(table(head));
+  screen.line();
+  screen.say(
+    `The least sure answers, with their pictures: ${shownPath(cache.path(SHEET_FILE))}. By group, held against the labels: ${shownPath(cache.path(TABLE_FILE))}.groups/groups.html.`,
+  );
 }
 
 function showEnd(demo: Demo, report: string, faces: readonly Face[]): void {
@@ -147,7 +159,16 @@ export async function runStages(demo: Demo): Promise<void> {
   );
   showFaces(demo, faces);
 
-  screen.heading(`[7/${STAGES}] Report`);
+  const { result: folder } = await step(
+    demo,
+    7,
+    'A folder to a table',
+    'What people do with such a model: a folder of pictures becomes a table with the probability of every answer, and a page of those that a person should look at.',
+    folderStage(demo),
+  );
+  showFolder(demo, folder);
+
+  screen.heading(`[8/${STAGES}] Report`);
   const report = await writeReport(demo, {
     ...{ data, model, figures, faces },
     training: { steps: trained.steps, seconds },

@@ -133,7 +133,7 @@ export function stageCommands(demo: Demo): readonly string[] {
 
 /** The real thing: FaceLLM's recipe, published weights, one's own pictures. */
 export const REAL_COMMANDS: readonly string[] = [
-  'hf download OpenGVLab/InternVL3-1B-hf',
+  'npx facellm download OpenGVLab/InternVL3-1B-hf',
   'npx facellm generate --labels my/labels.csv --images my/pictures --teacher openai --output my/data --dry-run',
   'npx facellm generate --labels my/labels.csv --images my/pictures --teacher openai --output my/data --spending-limit 20',
   'npx facellm train --recipe facellm1b --model OpenGVLab/InternVL3-1B-hf --data my/data --output my/run',

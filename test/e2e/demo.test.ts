@@ -67,8 +67,8 @@ describe('e2e: the demo', function () {
     const { code, stdout, stderr } = await demo(quick('whole'));
     assert.equal(code, 0, stderr);
     assert.deepEqual(
-      [...stdout.matchAll(/^\[(\d)\/7\]/gm)].map(([, number]) => number),
-      ['1', '2', '3', '4', '5', '6', '7'],
+      [...stdout.matchAll(/^\[(\d)\/8\]/gm)].map(([, number]) => number),
+      ['1', '2', '3', '4', '5', '6', '7', '8'],
     );
     assert.match(stdout, /A smoke test/);
     assert.match(stdout, /^ {2}npx facellm serve --model \S+run$/m);
@@ -97,7 +97,11 @@ describe('e2e: the demo', function () {
     const report = reportOf('whole');
     const { code, stdout, stderr } = await demo(quick('whole'));
     assert.equal(code, 0, stderr);
-    assert.equal(stdout.match(CACHED)?.length, 6);
+    assert.equal(stdout.match(CACHED)?.length, 7);
+    const table = readFileSync(join(folder, 'whole', 'quick', 'portraits.csv'), 'utf8');
+    assert.equal(table.trim().split('\r\n').length, PICTURES + 1);
+    const sheet = readFileSync(join(folder, 'whole', 'quick', 'sheet.html'), 'utf8');
+    assert.equal(sheet.match(/<article>/g)?.length, PICTURES);
     assert.equal(statSync(weights).mtimeMs, before);
     assert.deepEqual(reportOf('whole'), report);
   });
