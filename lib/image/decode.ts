@@ -73,7 +73,13 @@ export async function decodeOpened(
   opened: OpenedImage,
   options: DecodeOptions = {},
 ): Promise<RgbPixels> {
-  const { name, bytes } = opened;
+  const { name, bytes, raw } = opened;
+  if (raw?.channels === 3) {
+    // They are what they become: a chip's way through libvips costs more than a small model's answer.
+    checkSize(raw, name, options);
+    const rgb = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return { rgb, width: raw.width, height: raw.height };
+  }
   const pixels = await run(opened, options, async () => {
     const input = inputOf(opened);
     const meta = await input.metadata();
