@@ -11,7 +11,7 @@ mocha() { npx --no-install mocha --timeout 300000 "$@"; }
 # itself, and a disk that is full.
 training() {
   local status=0
-  mocha test/golden/{training,train-run}.test.ts test/property/training.test.ts \
+  mocha test/golden/{training,train-run,answers}.test.ts test/property/training.test.ts \
     test/e2e/{training-resume,training-options}.test.ts || status=1
   mocha --grep 'far better than chance|a full disk ends the run' test/e2e/{small-data,training}.test.ts || status=1
   return $status

@@ -76,6 +76,30 @@ struct Fused {
   }
 };
 
+// libtorch's flash attention of a GPU, which takes grouped heads as they are.
+struct Flash {
+  static at::Tensor all_heads(const at::Tensor& x) { return x.flatten(0, 1).unsqueeze(0); }
+  static at::Tensor key_heads(const at::Tensor& x) { return x.select(1, 0).unsqueeze(0); }
+  static std::tuple<at::Tensor, at::Tensor> forward(const Heads& heads, const Block& block) {
+    const auto result = at::_scaled_dot_product_flash_attention(
+        all_heads(queries_of(heads.q, block)), key_heads(keys_of(heads.k, block)), key_heads(keys_of(heads.v, block)), 0.0, block.is_causal,
+        /*return_debug_mask=*/false, heads.scale);
+    const std::vector<int64_t> grouped{heads.q.size(0), heads.q.size(1)};
+    return {std::get<0>(result)[0].unflatten(0, grouped), std::get<1>(result)[0].unflatten(0, grouped)};
+  }
+  static std::array<at::Tensor, 3> backward(const Heads& heads, const Block& block, const at::Tensor& grad, const at::Tensor& out,
+                                            const at::Tensor& log_sums) {
+    // As the forward pass gives them where there is no dropout and one length.
+    const auto seed = at::empty({2}, out.options().dtype(at::kUInt64)), offset = at::empty({}, seed.options());
+    // Logsumexps are read by their address alone.
+    const auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_backward(
+        all_heads(queries_of(grad, block)), all_heads(queries_of(heads.q, block)), key_heads(keys_of(heads.k, block)),
+        key_heads(keys_of(heads.v, block)), all_heads(queries_of(out, block)), all_heads(queries_of(log_sums, block)).contiguous(), at::Tensor(), at::Tensor(),
+        block.queries, block.keys, 0.0, block.is_causal, seed, offset, heads.scale);
+    return {dq[0].unflatten(0, {heads.q.size(0), heads.q.size(1)}), dk[0].unsqueeze(1), dv[0].unsqueeze(1)};
+  }
+};
+
 // Any device and dtype.
 struct Plain {
   static at::Tensor scores(const Heads& heads, const Block& block) {
@@ -175,8 +199,12 @@ at::Tensor tree_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
     const auto wide = [](const at::Tensor& x) { return x.to(at::kFloat); };
     return tree_attention(wide(q), wide(k), wide(v), nodes).to(q.scalar_type());
   }
-  const bool is_fused = q.is_cpu() && q.scalar_type() != at::kDouble;
-  return is_fused ? attend<Fused>(q, k, v, nodes) : attend<Plain>(q, k, v, nodes);
+  if (q.is_cpu() && q.scalar_type() != at::kDouble) return attend<Fused>(q, k, v, nodes);
+  constexpr int64_t kFlash = 1;  // at::SDPBackend, whose header differs between versions
+  // As scaled_dot_product_attention() would choose: by the card, the dtype and the shapes.
+  const bool is_flash =
+      q.is_cuda() && at::_fused_sdp_choice(q, k, v, std::nullopt, 0.0, true, std::nullopt, q.size(1) != k.size(1)) == kFlash;
+  return is_flash ? attend<Flash>(q, k, v, nodes) : attend<Plain>(q, k, v, nodes);
 }
 
 at::Tensor tree_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<TreeNode>& nodes) {

@@ -18,28 +18,33 @@ struct Matrices {
   Matrices(const std::vector<const AnswerSet*>& sets, int64_t samples, double denominator, at::Device device) {
     int64_t most = 0;
     for (const auto* set : sets) most = std::max(most, set->count);
-    std::vector<int64_t> own_places;
-    std::vector<double> own_rewards, own_start, own_weights, own_strengths;
+    std::vector<double> own_places, own_rewards, own_start, own_weights, own_strengths;
     const double never = -std::numeric_limits<double>::infinity();
     for (const auto* set : sets) {
       for (int64_t i = 0; i < most; ++i) {
         const auto index = static_cast<size_t>(i);
         const bool is_own = i < set->count;
-        own_places.push_back(is_own ? set->first + i : samples);
+        own_places.push_back(static_cast<double>(is_own ? set->first + i : samples));
         own_rewards.push_back(is_own && !set->rewards.empty() ? set->rewards[index] : 0);
         own_start.push_back(!is_own ? never : set->start_log_probs.empty() ? 0 : set->start_log_probs[index]);
       }
       own_weights.push_back(set->weight / denominator);
       own_strengths.push_back(set->strength);
     }
-    const auto matrix = [&](const auto& values, at::ScalarType dtype) {
-      return at::tensor(values, dtype).to(device).view({static_cast<int64_t>(sets.size()), -1});
-    };
-    places = matrix(own_places, at::kLong);
-    rewards = matrix(own_rewards, at::kDouble);
-    start = matrix(own_start, at::kDouble);
-    weights = matrix(own_weights, at::kDouble);
-    strengths = matrix(own_strengths, at::kDouble);
+    // One transfer: places are exact in fp64, too.
+    const auto count = static_cast<int64_t>(sets.size());
+    auto host = at::empty({count * (3 * most + 2)}, at::TensorOptions(at::kDouble).pinned_memory(device.is_cuda()));
+    auto* next = host.mutable_data_ptr<double>();
+    for (const auto* values : {&own_places, &own_rewards, &own_start, &own_weights, &own_strengths}) {
+      next = std::copy(values->begin(), values->end(), next);
+    }
+    const auto sent = host.to(device, /*non_blocking=*/true).split_with_sizes({count * most, count * most, count * most, count, count});
+    const auto matrix = [&](size_t i) { return sent[i].view({count, -1}); };
+    places = matrix(0).to(at::kLong);
+    rewards = matrix(1);
+    start = matrix(2);
+    weights = matrix(3);
+    strengths = matrix(4);
   }
 };
 

@@ -3,6 +3,7 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 #include <unordered_map>
@@ -130,7 +131,7 @@ std::vector<int64_t> distinct_tokens(const InternVlConfig& config, const Picture
 struct Supervised {
   std::vector<int64_t> rows, labels;
   std::vector<int64_t> owners;  // the sample of each row
-  std::vector<float> weights;
+  std::vector<int64_t> weights;  // bits of fp64, so that they travel with the other numbers
   bool is_weighted = false;
 };
 
@@ -144,15 +145,16 @@ Supervised supervised_rows(const std::vector<TrainSample>& samples, const TokenL
       result.rows.push_back(layout.places[i][t - 1]);
       result.labels.push_back(sample.labels[t]);
       result.owners.push_back(static_cast<int64_t>(i));
-      result.weights.push_back(static_cast<float>(sample.weight));
+      result.weights.push_back(std::bit_cast<int64_t>(sample.weight));
     }
   }
   return result;
 }
 
-// What predicts a learnt token: normalised hidden states [R, D], the tokens [R], and whose they are.
+// What predicts a learnt token: normalised hidden states [R, D], the tokens [R], whose they are, and what each counts (fp32;
+// undefined where all count 1).
 struct SupervisedStates {
-  at::Tensor hidden, labels;
+  at::Tensor hidden, labels, owners, weights;
   Supervised rows;
 };
 
@@ -187,7 +189,8 @@ auto with_states(const InternVl& model, const MicroBatch& batch, const LossSetti
   }
   SupervisedStates states;
   states.rows = supervised_rows(batch.samples, layout);
-  const auto sent = upload({ids, positions_of(layout.nodes), image_places, image_rows, states.rows.rows, states.rows.labels}, device);
+  const auto sent = upload({ids, positions_of(layout.nodes), image_places, image_rows, states.rows.rows, states.rows.labels,
+                            states.rows.owners, states.rows.weights}, device);
   PackedSequences sequences{language_model.embed(sent[0]), sent[1], layout.nodes};
   if (vectors.defined()) {
     sequences.embeddings = sequences.embeddings.index_copy(0, sent[2], vectors.index_select(0, sent[3]));
@@ -206,6 +209,8 @@ auto with_states(const InternVl& model, const MicroBatch& batch, const LossSetti
   };
   const auto hidden_states = language_model.forward(sequences, run_layer);
   states.labels = sent[5];
+  states.owners = sent[6];
+  if (states.rows.is_weighted) states.weights = sent[7].view(at::kDouble).to(at::kFloat);
   states.hidden = language_model.final_norm(hidden_states.index_select(0, sent[4]));
   result.label_tokens = static_cast<int64_t>(states.rows.rows.size());
   result.computed_tokens = static_cast<int64_t>(ids.size());
@@ -270,15 +275,14 @@ at::Tensor batch_loss(const InternVl& model, const MicroBatch& batch, const Loss
                       Stopwatch& watch, const Cancellation& cancellation) {
   const auto& head = model.language_model().head_weight();
   const auto finish = [&](const SupervisedStates& states) {
-    const auto on_device = [&](const auto& values) { return at::tensor(values).to(states.hidden.device()); };
-    auto weights = states.rows.is_weighted ? on_device(states.rows.weights) : at::Tensor();
+    auto weights = states.weights;
     if (batch.answer_sets.empty()) {
       return linear_cross_entropy(states.hidden, head, states.labels, weights, batch.denominator, settings.loss_chunk_rows);
     }
     // Of whole answers the loss is no sum over tokens, but its gradient is one: that of each answer's log-probability, times what
     // the losses of its tokens have for theirs. So tokens weigh as much, and the value is put in the place of their sum.
     const auto rows = row_cross_entropy(states.hidden.detach(), head, states.labels, settings.loss_chunk_rows).to(at::kDouble);
-    const auto owners = on_device(states.rows.owners);
+    const auto& owners = states.owners;
     const auto log_probs = at::zeros({static_cast<int64_t>(batch.samples.size())}, rows.options()).index_add_(0, owners, rows, -1);
     const auto answers = answer_loss(batch.answer_sets, log_probs, batch.answers_denominator);
     if (!weights.defined()) weights = at::ones({rows.size(0)}, states.hidden.options().dtype(at::kFloat));

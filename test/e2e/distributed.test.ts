@@ -139,6 +139,33 @@ describe(`end to end: training in several processes`, function () {
     assert.ok(readdirSync(join(folder, 'whole')).includes('model.safetensors'));
   });
 
+  it('shared prefixes and expected rewards, too', async () => {
+    const records = Array.from({ length: 12 }, (_, i) => ({
+      conversations: [
+        { from: 'human', value: '<image>\nIs it round?' },
+        { from: 'gpt', value: i % 3 === 0 ? 'yes' : 'no' },
+      ],
+      images: [i % 2 === 0 ? '0_0.png' : '1_0.png'],
+    }));
+    writeFileSync(join(folder, 'closed.json'), JSON.stringify(records));
+    const more = [
+      ...['maxSteps=6', 'accumulation=2', 'sharesPrefix=true'],
+      'expectedReward={"kl":0.1,"supervised":0.5,"ordered":[]}',
+      ...['--data', join(folder, 'closed.json')],
+    ];
+    await new Run([...options('one-closed', 4, ...more), '--threads', '1']).expectCode(0);
+    await new Run([...options('closed', 2, ...more), ...two]).expectCode(0);
+    const expected = losses('one-closed');
+    assert.equal(expected.length, 6);
+    losses('closed').forEach((loss, i) =>
+      assert.ok(
+        // Six digits in the log; expected rewards make losses of either sign, of order one.
+        Math.abs(loss - (expected[i] ?? NaN)) < 1e-4 * Math.max(1, Math.abs(loss)),
+        `step ${i}: ${loss}, ${expected[i]}`,
+      ),
+    );
+  });
+
   it('a killed rank ends the job with its name; Ctrl-C saves; resumed, the run is the unbroken one', async () => {
     const killed = new Run([...options('broken', 2), ...two]);
     await until('a checkpoint', () => existsSync(join(folder, 'broken', 'checkpoint-10')));

@@ -15,6 +15,7 @@ import {
   type TrainingRecipe,
 } from '../../lib/index.js';
 import { TEST_DEVICE } from '../support/golden.js';
+import { readSafetensors } from '../support/safetensors.js';
 
 const PICTURES = 6;
 const COLOURS = ['red', 'blue'];
@@ -134,13 +135,32 @@ describe('end to end: answers, shared prefixes, rates', function () {
     });
   }
 
-  it('rates per part: a part with hardly a rate hardly moves, and a resumed run has the same', async () => {
+  it('rates per part: a part with hardly a rate hardly moves, a lower layer half as much; a resumed run has the same', async () => {
     const rates = {
       learningRates: { vision: 3e-9, projector: 3e-9 },
       layerDecay: 0.5,
       maxSteps: 4,
     };
     await run('rates', rates);
+    const before = readSafetensors(at('model', 'model.safetensors'));
+    const after = readSafetensors(at('rates', 'model.safetensors'));
+    const moved = (prefix: string): number => {
+      let most = 0;
+      for (const [name, { data }] of after) {
+        const old = before.get(name)?.data ?? [];
+        if (!name.startsWith(prefix)) continue;
+        data.forEach(
+          (value, i) => (most = Math.max(most, Math.abs(Number(value) - Number(old[i])))),
+        );
+      }
+      return most;
+    };
+    // AdamW moves an element by the rate at most, and by its decay; the rates of four updates add up to 2.5 times the first.
+    assert.ok(moved('vision_tower.') <= 1e-7 && moved('multi_modal_projector.') <= 1e-7);
+    const layers = [0, 1].map((layer) => moved(`language_model.model.layers.${layer}.mlp`));
+    assert.ok((layers[1] ?? 0) > 3e-4, String(layers[1]));
+    const ratio = (layers[0] ?? 0) / (layers[1] ?? 0);
+    assert.ok(ratio > 0.4 && ratio < 0.6, String(ratio));
     await run('rates stopped', rates, 2);
     await run('rates stopped', rates);
     assert.deepEqual(weights('rates stopped'), weights('rates'));

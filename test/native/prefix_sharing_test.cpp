@@ -86,6 +86,7 @@ TEST(TreeAttention, BlocksEqualOneMaskOfAllTokens) {
   at::manual_seed(3);
   for (const auto& device : test_devices()) {
     for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
+      SCOPED_TRACE(device + " " + at::toString(dtype));
       const auto given = random_heads(at::TensorOptions(dtype).device(at::Device(device)));
       const auto wide = [](const at::Tensor& x) { return x.detach().cpu().to(at::kDouble); };
       const auto expected = results([](const Heads& h) { return tree_attention_reference(h.q, h.k, h.v, kNodes); },
@@ -97,7 +98,7 @@ TEST(TreeAttention, BlocksEqualOneMaskOfAllTokens) {
           const double unit = dtype == at::kDouble ? 0x1p-53 : dtype == at::kFloat ? 0x1p-24 : 0x1p-9;
           const double most = expected[i].abs().max().item<double>();
           const double error = (wide(actual[i]) - expected[i]).abs().max().item<double>();
-          EXPECT_LE(error, 30 * unit * std::max(1.0, most)) << device << " " << dtype << " result " << i;
+          EXPECT_LE(error, 30 * unit * std::max(1.0, most)) << "result " << i;
         }
       }
     }

@@ -128,6 +128,47 @@ TEST(Budget, TrainingUpdate) {
   }
 }
 
+// A loss that is no number is known when the backward pass has been enqueued, and not before: the host reads nothing until then.
+TEST(Budget, NothingIsReadBeforeTheBackwardPass) {
+  const auto trainer = lora_trainer("fp32");
+  trainer->accumulate(batch(), {});
+  const auto whole = cost([&] { trainer->accumulate(batch(), {}); });
+  auto infinite = batch();
+  infinite.samples[0].weight = infinite.samples[1].weight = 1e300;
+  const auto failed = cost([&] { EXPECT_THROW(trainer->accumulate(infinite, {}), facellm::Error); });
+  EXPECT_GE(failed.total_operations(), whole.total_operations());
+  EXPECT_EQ(failed.downloads, 1);
+}
+
+// Samples that begin alike: as many transfers and waits as without, an attention a block, which has no mask. The attention of answers
+// beside each other needs the losses of all their tokens first, which stay on the device.
+TEST(Budget, TrainingUpdateOfSharedPrefixes) {
+  const auto shared = batch(/*samples=*/4, /*shared_tokens=*/20);
+  auto answers = shared;
+  answers.answer_sets = {{0, 2, facellm::AnswerObjective::kExpectedReward, 1, 0.1, {1, 0}, {-3, -4}},
+                         {2, 2, facellm::AnswerObjective::kPreference, 1, 0.1, {}, {-3, -4}}};
+  answers.answers_denominator = 2;
+  for (const auto& [dtype, flash] : {std::pair{"bf16", true}, std::pair{"fp32", false}}) {
+    const auto plain = lora_trainer(dtype), trees = lora_trainer(dtype, /*shares_prefix=*/true);
+    for (const auto* trainer : {&plain, &trees}) (*trainer)->accumulate(shared, {});
+    const auto unshared = cost([&] { plain->accumulate(shared, {}); });
+    facellm::MicroResult result{};
+    const auto own = cost([&] { result = trees->accumulate(shared, {}); });
+    EXPECT_EQ(result.tokens - result.computed_tokens, 3 * 20);
+    EXPECT_EQ(own.pinned_uploads, unshared.pinned_uploads);
+    EXPECT_EQ(own.pageable_uploads, 0);
+    EXPECT_EQ(own.downloads, unshared.downloads);
+    EXPECT_EQ(own.total_waits(), unshared.total_waits());
+    // Two layers, computed again in the backward pass: four branches and their beginning among themselves, and what they see of it.
+    const auto count = [&](const char* name) { return own.operations.contains(name) ? own.operations.at(name) : 0; };
+    EXPECT_EQ(count("flash_attention"), flash ? 2 * 2 * 6 : 0);
+    EXPECT_EQ(count("flash_attention_backward"), flash ? 2 * 6 : 0);
+    const auto with_answers = cost([&] { trees->accumulate(answers, {}); });
+    EXPECT_EQ(with_answers.pageable_uploads, 0) << summary(with_answers);
+    EXPECT_EQ(with_answers.downloads, unshared.downloads) << summary(with_answers);
+  }
+}
+
 // The rules of graph capture (docs/gpu.md): what is left of them to the host is the transfer of what was chosen, and the wait for
 // the step before.
 TEST(Capture, TwoDecodedTokensAreTheSame) {

@@ -72,7 +72,7 @@ inline std::vector<int32_t> answer(facellm::FaceLlm& model, const std::vector<fa
   return ids;
 }
 
-inline std::unique_ptr<facellm::Trainer> lora_trainer(const std::string& dtype) {
+inline std::unique_ptr<facellm::Trainer> lora_trainer(const std::string& dtype, bool shares_prefix = false) {
   facellm::TrainerRequest request{};
   request.load = on_device(dtype);
   for (int layer = 0; layer < 2; ++layer) {
@@ -88,19 +88,27 @@ inline std::unique_ptr<facellm::Trainer> lora_trainer(const std::string& dtype) 
   request.weight_decay = 0.01;
   request.checkpoints_activations = true;
   request.loss_chunk_rows = 8;
+  request.shares_prefix = shares_prefix;
   return facellm::Trainer::create(request, nullptr, [](int64_t, int64_t) {}, {});
 }
 
-inline facellm::MicroBatch batch() {
+// Samples with a picture each; or, behind so many tokens that are the same in all, without.
+inline facellm::MicroBatch batch(int samples = 2, int shared_tokens = 0) {
   facellm::MicroBatch batch{};
-  for (int n = 0; n < 2; ++n) {
+  for (int n = 0; n < samples; ++n) {
     facellm::TrainSample sample;
     for (int i = 0; i < 12 + n; ++i) sample.ids.push_back(100 + 7 * i + n);
     sample.labels = sample.ids;
     for (int i = 0; i < 5; ++i) sample.labels[i] = -100;
+    sample.weight = 1;
+    if (shared_tokens > 0) {
+      sample.ids.insert(sample.ids.begin(), static_cast<size_t>(shared_tokens), 50);
+      sample.labels.insert(sample.labels.begin(), static_cast<size_t>(shared_tokens), -100);
+      batch.samples.push_back(std::move(sample));
+      continue;
+    }
     sample.ids.insert(sample.ids.begin() + 2, 4, 2072);
     sample.labels.insert(sample.labels.begin() + 2, 4, -100);
-    sample.weight = 1;
     sample.images = {{"tile " + std::to_string(n), std::make_shared<const std::vector<uint8_t>>(3 * 56 * 56, uint8_t(40 + n))}};
     batch.samples.push_back(std::move(sample));
   }
