@@ -3,12 +3,13 @@
 set(cpu_units "${CMAKE_CURRENT_SOURCE_DIR}/native/kernels/cpu")
 # Contracted, a unit with FMA would round less often than the reference.
 set(cpu_flags -O3 -fno-exceptions -fno-rtti -ffp-contract=off)
-set_property(SOURCE "${cpu_units}/scalar.cpp" "${cpu_units}/scalar_quantised.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags})
+set_property(SOURCE "${cpu_units}/scalar.cpp" "${cpu_units}/scalar_quantised.cpp" "${cpu_units}/scalar_attention.cpp"
+  PROPERTY COMPILE_OPTIONS ${cpu_flags})
 set_property(SOURCE "${cpu_units}/avx2.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma)
 set_property(SOURCE "${cpu_units}/avx2_quantised.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mf16c)
 # GCC 12 takes its own intrinsics for reads of uninitialised variables (its bug 105593).
-set_property(SOURCE "${cpu_units}/avx512.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mavx512f -mavx512bw
-  -mavx512vl -mavx512dq -mavx512bf16 -Wno-uninitialized -Wno-maybe-uninitialized)
+set_property(SOURCE "${cpu_units}/avx512.cpp" "${cpu_units}/avx512_attention.cpp" PROPERTY COMPILE_OPTIONS
+  ${cpu_flags} -mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -Wno-uninitialized -Wno-maybe-uninitialized)
 set_property(SOURCE "${cpu_units}/avx512_quantised.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mf16c -mavx512f
   -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -Wno-uninitialized -Wno-maybe-uninitialized)
 

@@ -1,5 +1,6 @@
 #include "layers/attention.h"
 
+#include "kernels/cpu/full_attention.h"
 #include "kernels/product/product.h"
 
 namespace facellm {
@@ -8,6 +9,7 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                      const at::Tensor& mask, bool is_causal) {
   const int64_t batch = q.size(0), heads = q.size(1), length = q.size(2), head_dim = q.size(3);
   const int64_t kv_heads = k.size(1);
+  if (!mask.defined() && !is_causal && takes_full_attention(q, k, v)) return full_attention(q, k, v);
   if (length >= kWidenedRows && has_slow_products(q)) {
     const auto wide = [](const at::Tensor& x) { return x.to(at::kFloat); };
     return attention(wide(q), wide(k), wide(v), mask, is_causal).to(q.scalar_type());

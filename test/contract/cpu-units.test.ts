@@ -10,8 +10,14 @@ import { join } from 'node:path';
 import { skip } from '../support/skip.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const UNITS = ['scalar', 'avx2', 'avx512'].flatMap((unit) => [unit, `${unit}_quantised`]);
-const SHARED = ['cpu_kernels.h', 'quantised_kernels.h', 'quantised_common.h'];
+const UNITS = [
+  ...['scalar', 'avx2', 'avx512'].flatMap((unit) => [unit, `${unit}_quantised`]),
+  ...['scalar_attention', 'avx512_attention'],
+];
+const SHARED = [
+  ...['cpu_kernels.h', 'quantised_kernels.h', 'quantised_common.h'],
+  ...['attention_kernels.h', 'avx512_common.h'],
+];
 
 describe('contract: units of kernels/cpu', () => {
   for (const unit of UNITS) {
@@ -41,7 +47,7 @@ describe('contract: units of kernels/cpu', () => {
       if (nm.error !== undefined) return skip(this, 'no nm');
       const symbols = nm.stdout.trim().split('\n');
       assert.ok(
-        symbols.some((line) => / [DRB] .*(Kernels|Quantised)/.test(line)),
+        symbols.some((line) => / [DRB] .*(Kernels|Quantised|Attention)/.test(line)),
         nm.stdout,
       );
       assert.deepEqual(

@@ -1,16 +1,14 @@
 // Kernels of packed weights, every level that this processor has: layout exact, sums beside the scalar unit's and the
 // truth in fp64, a row's bits whatever surrounds it, and not a byte touched that is not theirs.
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <ATen/Parallel.h>
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "core/cpu_level.h"
+#include "guarded.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/packed_matrix.h"
 
@@ -31,36 +29,6 @@ std::vector<const CpuKernels*> levels() {
 constexpr int64_t kShapes[][2]{{1152, 896}, {64, 896},  {96, 4864},   {64, 3584}, {64, 18944}, {64, 5120}, {32, 27648},
                                {96, 1024},  {64, 4096}, {64, 12800},  {33, 588},  {1, 2},      {31, 30},   {34, 34},
                                {70, 62},    {32, 64},   {2079, 64},   {65, 450}};
-
-// Numbers whose pages end where they end, so that reading or writing past them stops the test.
-class Guarded {
- public:
-  explicit Guarded(int64_t count) : count_(count) {
-    const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-    const auto bytes = static_cast<size_t>(count) * sizeof(Bf16);
-    bytes_ = (bytes + page - 1) / page * page;
-    base_ = static_cast<std::byte*>(
-        ::mmap(nullptr, bytes_ + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    ::mprotect(base_ + page, bytes_, PROT_READ | PROT_WRITE);
-    begin_ = reinterpret_cast<Bf16*>(base_ + page + bytes_ - bytes);
-    total_ = bytes_ + 2 * page;
-  }
-  explicit Guarded(const at::Tensor& values) : Guarded(values.numel()) {
-    const auto own = values.contiguous();
-    std::memcpy(begin_, own.const_data_ptr(), static_cast<size_t>(count_) * sizeof(Bf16));
-  }
-  ~Guarded() { ::munmap(base_, total_); }
-  Guarded(const Guarded&) = delete;
-  Guarded& operator=(const Guarded&) = delete;
-  Bf16* data() const { return begin_; }
-  at::Tensor tensor(at::IntArrayRef shape) const { return at::from_blob(begin_, shape, at::kBFloat16).clone(); }
-
- private:
-  int64_t count_;
-  size_t bytes_, total_;
-  std::byte* base_;
-  Bf16* begin_;
-};
 
 int64_t blocks_of(int64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
 

@@ -29,4 +29,16 @@ const QuantisedKernels& quantised_kernels() {
   return kernels;
 }
 
+const AttentionKernels* attention_kernels_for([[maybe_unused]] const CpuFeatures& features) {
+#if defined(__x86_64__)
+  if (features.has_avx512_bf16 && features.level != CpuLevel::kAmx) return &kAvx512Attention;
+#endif
+  return nullptr;
+}
+
+const AttentionKernels* attention_kernels() {
+  static const AttentionKernels* const kernels = attention_kernels_for(cpu_features());
+  return kernels;
+}
+
 }  // namespace facellm

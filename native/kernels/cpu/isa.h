@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/cpu_level.h"
+#include "kernels/cpu/attention_kernels.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/quantised_kernels.h"
 
@@ -14,5 +15,8 @@ const CpuKernels& cpu_kernels();
 // The same for weights in 8 and 4 bits: AVX-512 without VNNI is served by AVX2.
 const QuantisedKernels& quantised_kernels_for(const CpuFeatures& features);
 const QuantisedKernels& quantised_kernels();
+// The same for attention; null where libtorch is taken: with AMX, where it has kernels for that, and below AVX-512 BF16.
+const AttentionKernels* attention_kernels_for(const CpuFeatures& features);
+const AttentionKernels* attention_kernels();
 
 }  // namespace facellm

@@ -1,18 +1,17 @@
 #include "kernels/cpu/packed_matrix.h"
 
 #include <ATen/Parallel.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
-#include <new>
 
 #include "core/populate.h"
+#include "kernels/cpu/scratch.h"
 
 namespace facellm {
 namespace {
 
-constexpr size_t kLargePage = 2 << 20, kLine = 64;
+constexpr size_t kLine = 64;
 // Multiplications below which a second thread costs more than it saves.
 constexpr int64_t kWorthThreads = 1 << 18;
 
@@ -46,40 +45,7 @@ void share_out(int64_t blocks, int64_t threads, const Work& work) {
   });
 }
 
-// Kept by the thread that asks: fresh pages would cost as much as the work.
-void* scratch(int64_t bytes) {
-  thread_local std::unique_ptr<PackedMemory> memory;
-  thread_local void* begin = nullptr;
-  thread_local int64_t capacity = 0;
-  if (capacity < bytes) {
-    capacity = 0;
-    memory = std::make_unique<PackedMemory>(static_cast<size_t>(bytes));
-    begin = memory->take(static_cast<size_t>(bytes));
-    capacity = bytes;
-  }
-  return begin;
-}
-
 }  // namespace
-
-PackedMemory::PackedMemory(size_t bytes)
-    : mapped_bytes_((bytes + kLargePage - 1) / kLargePage * kLargePage + kLargePage) {
-  void* const mapped = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) throw std::bad_alloc();
-  mapped_ = static_cast<std::byte*>(mapped);
-  const auto past = reinterpret_cast<uintptr_t>(mapped_) % kLargePage;
-  next_ = mapped_ + (past == 0 ? 0 : kLargePage - past);
-  // Advice: pages of 4 KB give a fifth less.
-  ::madvise(next_, mapped_bytes_ - kLargePage, MADV_HUGEPAGE);
-}
-
-PackedMemory::~PackedMemory() { ::munmap(mapped_, mapped_bytes_); }
-
-std::byte* PackedMemory::take(size_t bytes) {
-  std::byte* const piece = next_;
-  next_ += (bytes + kLine - 1) / kLine * kLine;
-  return piece;
-}
 
 bool PackedMatrix::takes(int64_t rows, int64_t inner) { return rows > 0 && inner > 0 && inner % 2 == 0; }
 

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/packed_memory.h"
 #include "kernels/cpu/quantised_kernels.h"
 
 namespace facellm {
@@ -18,22 +19,6 @@ enum class WeightForm { kBf16, kInt8, kInt4 };
 struct WeightScheme {
   WeightForm form = WeightForm::kBf16;
   int64_t group = 64;  // int4's
-};
-
-// Memory of one's own in large pages, for many matrices: given back when none is left.
-class PackedMemory {
- public:
-  explicit PackedMemory(size_t bytes);  // throws std::bad_alloc
-  ~PackedMemory();
-  PackedMemory(const PackedMemory&) = delete;
-  PackedMemory& operator=(const PackedMemory&) = delete;
-  // The next piece of so many bytes, on a cache line.
-  std::byte* take(size_t bytes);
-
- private:
-  std::byte* mapped_;
-  size_t mapped_bytes_;
-  std::byte* next_;
 };
 
 class PackedMatrix {

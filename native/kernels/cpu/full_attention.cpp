@@ -1,0 +1,67 @@
+#include "kernels/cpu/full_attention.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/scratch.h"
+
+namespace facellm {
+namespace {
+
+// Packing keys and values costs what attending some two dozen queries does.
+constexpr int64_t kFewestQueries = 64;
+// Of one head by one thread at a time: whole groups of every level's kernels.
+constexpr int64_t kQueriesAtOnce = 96;
+
+const Bf16* bits(const at::Tensor& x, int64_t n, int64_t h) {
+  return static_cast<const Bf16*>(x.const_data_ptr()) + n * x.stride(0) + h * x.stride(1);
+}
+
+int64_t on_a_line(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+}  // namespace
+
+bool takes_full_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return attention_kernels() != nullptr && q.is_cpu() && q.scalar_type() == at::kBFloat16 && !c10::GradMode::is_enabled() &&
+         q.size(1) == k.size(1) && q.size(3) % 32 == 0 && q.size(2) >= kFewestQueries && q.stride(3) == 1 &&
+         k.stride(3) == 1 && v.stride(3) == 1;
+}
+
+at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  const auto& kernels = *attention_kernels();
+  const int64_t heads = q.size(1), length = q.size(2), dim = q.size(3), keys = k.size(2);
+  const auto out = at::empty({q.size(0), length, heads * dim}, q.options());
+  const auto head_of = [&](int64_t n, int64_t h) {
+    return CpuAttention{bits(q, n, h), bits(k, n, h), bits(v, n, h), q.stride(2), k.stride(2), v.stride(2), length, keys, dim,
+                        static_cast<float>(1 / std::sqrt(static_cast<double>(dim))),
+                        static_cast<Bf16*>(out.mutable_data_ptr()) + (n * length * heads + h) * dim, heads * dim};
+  };
+  const int64_t packed_bytes = on_a_line(kernels.packed_bytes(keys, dim));
+  const int64_t pieces = (length + kQueriesAtOnce - 1) / kQueriesAtOnce;
+  // A tile at a time: what is packed stays near.
+  for (int64_t n = 0; n < q.size(0); ++n) {
+    auto* const packed = static_cast<std::byte*>(scratch(packed_bytes * heads));
+    at::parallel_for(0, heads, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t h = begin; h < end; ++h) {
+        const auto head = head_of(n, h);
+        kernels.pack(packed + h * packed_bytes, &head);
+      }
+    });
+    at::parallel_for(0, heads * pieces, 1, [&](int64_t begin, int64_t end) {
+      void* const work = work_scratch(kernels.work_bytes(keys, dim));
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t h = i / pieces, first = i % pieces * kQueriesAtOnce;
+        const auto head = head_of(n, h);
+        kernels.attend(&head, packed + h * packed_bytes, work, first, std::min(length, first + kQueriesAtOnce));
+      }
+    });
+  }
+  return out;
+}
+
+}  // namespace facellm

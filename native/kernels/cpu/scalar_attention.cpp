@@ -1,0 +1,53 @@
+// The reference of attention_kernels.h, number by number.
+#include "kernels/cpu/attention_kernels.h"
+
+namespace facellm {
+namespace {
+
+float widened(Bf16 bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  __builtin_memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+// To nearest, ties to even; NaN stays NaN.
+Bf16 rounded(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<Bf16>((bits >> 16) | 64);
+  return static_cast<Bf16>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+int64_t packed_bytes(int64_t, int64_t) { return 0; }
+void pack(void*, const CpuAttention*) {}
+int64_t work_bytes(int64_t keys, int64_t) { return keys * 4; }
+
+void attend(const CpuAttention* h, const void*, void* work, int64_t begin, int64_t end) {
+  auto* const p = static_cast<float*>(work);
+  for (int64_t m = begin; m < end; ++m) {
+    float largest = -__builtin_inff(), sum = 0;
+    for (int64_t n = 0; n < h->keys; ++n) {
+      float score = 0;
+      for (int64_t d = 0; d < h->head_dim; ++d) {
+        score = __builtin_fmaf(widened(h->q[m * h->q_stride + d]), widened(h->k[n * h->k_stride + d]), score);
+      }
+      p[n] = score * h->scale;
+      if (p[n] > largest) largest = p[n];
+    }
+    for (int64_t n = 0; n < h->keys; ++n) sum += p[n] = __builtin_expf(p[n] - largest);
+    for (int64_t d = 0; d < h->head_dim; ++d) {
+      float value = 0;
+      for (int64_t n = 0; n < h->keys; ++n) {
+        value = __builtin_fmaf(widened(rounded(p[n])), widened(h->v[n * h->v_stride + d]), value);
+      }
+      h->out[m * h->out_stride + d] = rounded(value / sum);
+    }
+  }
+}
+
+}  // namespace
+
+const AttentionKernels kScalarAttention{"scalar", packed_bytes, pack, work_bytes, attend};
+
+}  // namespace facellm

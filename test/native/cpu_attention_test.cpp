@@ -1,0 +1,153 @@
+// Attention of kernels/cpu, every level that this processor has: beside the truth in fp64, a row's bits whatever surrounds it, and not
+// a byte touched that is not theirs.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/cpu_level.h"
+#include "guarded.h"
+#include "kernels/cpu/full_attention.h"
+#include "kernels/cpu/isa.h"
+
+namespace facellm {
+namespace {
+
+std::vector<const AttentionKernels*> levels() {
+  std::vector<const AttentionKernels*> found{&kScalarAttention};
+#if defined(__x86_64__)
+  if (detect_cpu().has_avx512_bf16) found.push_back(&kAvx512Attention);
+#endif
+  return found;
+}
+
+at::Tensor bits(const at::Tensor& x) { return x.contiguous().view(at::kShort); }
+
+// q [M, D], k and v [S, D] as they lie in a tower: side by side. Rows [begin, end) of the result.
+at::Tensor attend(const AttentionKernels& kernels, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t begin,
+                  int64_t end) {
+  const int64_t queries = q.size(0), keys = k.size(0), dim = q.size(1);
+  const Guarded own_q(q), keys_and_values(at::cat({k, v}, 1)), out(queries * dim);
+  const Guarded packed(kernels.packed_bytes(keys, dim) / 2), work((kernels.work_bytes(keys, dim) + 1) / 2);
+  std::memset(out.data(), 0, static_cast<size_t>(queries * dim) * sizeof(Bf16));
+  const CpuAttention head{own_q.data(), keys_and_values.data(), keys_and_values.data() + dim, dim, 2 * dim, 2 * dim, queries, keys, dim,
+                          static_cast<float>(1 / std::sqrt(static_cast<double>(dim))), out.data(), dim};
+  kernels.pack(packed.data(), &head);
+  kernels.attend(&head, packed.data(), work.data(), begin, end);
+  return out.tensor({queries, dim});
+}
+
+// The output's rounding, 2^-9 of it (2^-8 with room for ties), that of every p, the same of what they weigh together, and
+// sums in fp32: of a score D products, which move every p by as much of itself, of p and of values S. 2.6e-6: the power of two.
+void expect_attention(const at::Tensor& actual, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::string& where) {
+  const auto wide_q = q.to(at::kDouble), wide_k = k.to(at::kDouble), wide_v = v.to(at::kDouble);
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(1)));
+  const auto p = at::softmax(at::mm(wide_q, wide_k.t()) * scale, -1);
+  const auto truth = at::mm(p, wide_v), magnitude = at::mm(p, wide_v.abs());
+  const auto scores = std::get<0>(at::mm(wide_q.abs(), wide_k.abs().t()).max(1, true)) * scale;
+  const auto relative = scores * (2 * static_cast<double>(q.size(1) + 4) * 0x1p-23) + (2 * static_cast<double>(k.size(0)) * 0x1p-23 + 6e-6);
+  const auto allowed = truth.abs() * 0x1p-8 + magnitude * (relative + 0x1p-8);
+  const auto error = (actual.to(at::kDouble) - truth).abs();
+  EXPECT_TRUE((error <= allowed).all().item<bool>()) << where << " worst " << (error / allowed).max().item<double>() << " of the bound";
+}
+
+TEST(CpuAttention, IsTheTruthWithinItsRoundingsAndRowsKnowNothingOfEachOther) {
+  at::manual_seed(1);
+  for (const int64_t dim : {32, 64, 128}) {
+    for (const int64_t keys : {1, 2, 31, 32, 33, 64, 100, 257, 1025}) {
+      const int64_t queries = keys == 1025 ? 61 : 27;
+      const auto q = at::randn({queries, dim}).mul_(3).to(at::kBFloat16), k = at::randn({keys, dim}, at::kBFloat16);
+      const auto v = at::randn({keys, dim}, at::kBFloat16);
+      for (const auto* kernels : levels()) {
+        const auto where = std::string(kernels->name) + " D " + std::to_string(dim) + " keys " + std::to_string(keys);
+        const auto all = attend(*kernels, q, k, v, 0, queries);
+        expect_attention(all, q, k, v, where);
+        for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 1}, {5, 6}, {3, 17}, {queries - 1, queries}}) {
+          const auto part = attend(*kernels, q, k, v, begin, end);
+          EXPECT_TRUE(at::equal(bits(part.narrow(0, begin, end - begin)), bits(all.narrow(0, begin, end - begin)))) << where << " rows " << begin;
+          EXPECT_EQ(part.narrow(0, 0, begin).count_nonzero().item<int64_t>(), 0) << where;
+        }
+      }
+    }
+  }
+}
+
+// Scores of +-500: only the largest counts, and nothing overflows.
+TEST(CpuAttention, LargeScoresAndOneKeyThatTakesAll) {
+  at::manual_seed(2);
+  const auto q = at::full({13, 64}, 8.0, at::kBFloat16), v = at::randn({40, 64}, at::kBFloat16);
+  auto k = at::full({40, 64}, -8.0, at::kBFloat16);
+  k.select(0, 37).fill_(8.0);
+  for (const auto* kernels : levels()) {
+    const auto out = attend(*kernels, q, k, v, 0, 13);
+    EXPECT_TRUE(at::equal(out, v.select(0, 37).expand({13, 64}))) << kernels->name;
+  }
+}
+
+TEST(CpuAttention, NanReachesItsOwnRowOrAllThatAttendToIt) {
+  at::manual_seed(3);
+  const auto q = at::randn({20, 64}, at::kBFloat16), k = at::randn({50, 64}, at::kBFloat16), v = at::randn({50, 64}, at::kBFloat16);
+  for (const auto* kernels : levels()) {
+    const auto clean = attend(*kernels, q, k, v, 0, 20);
+    auto damaged = q.clone();
+    damaged[7][3] = std::numeric_limits<float>::quiet_NaN();
+    const auto out = attend(*kernels, damaged, k, v, 0, 20);
+    EXPECT_TRUE(out.select(0, 7).isnan().all().item<bool>()) << kernels->name;
+    EXPECT_TRUE(at::equal(bits(out.narrow(0, 8, 12)), bits(clean.narrow(0, 8, 12)))) << kernels->name;
+    auto bad_key = k.clone();
+    bad_key[49][0] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_TRUE(attend(*kernels, q, bad_key, v, 0, 20).isnan().all().item<bool>()) << kernels->name;
+    auto bad_value = v.clone();
+    bad_value[0][5] = std::numeric_limits<float>::infinity();
+    EXPECT_TRUE(attend(*kernels, q, k, bad_value, 0, 20).select(1, 5).isinf().all().item<bool>()) << kernels->name;
+  }
+}
+
+TEST(CpuAttention, TilesOfATowerByAnyNumberOfThreads) {
+  if (attention_kernels() == nullptr) GTEST_SKIP() << "a processor without attention kernels of its own";
+  const c10::InferenceMode inference;
+  at::manual_seed(4);
+  constexpr int64_t kTiles = 2, kHeads = 3, kLength = 101, kDim = 64;
+  const auto qkv = at::randn({kTiles, kLength, 3, kHeads, kDim}, at::kBFloat16);
+  const auto part = [&](int64_t i) { return qkv.select(2, i).transpose(1, 2); };
+  ASSERT_TRUE(takes_full_attention(part(0), part(1), part(2)));
+  const int threads = at::get_num_threads();
+  std::vector<at::Tensor> results;
+  for (const int count : {1, 2, 3}) {
+    at::set_num_threads(count);
+    results.push_back(full_attention(part(0), part(1), part(2)));
+  }
+  at::set_num_threads(threads);
+  ASSERT_EQ(results[0].sizes(), (at::IntArrayRef{kTiles, kLength, kHeads * kDim}));
+  for (size_t i = 1; i < results.size(); ++i) EXPECT_TRUE(at::equal(bits(results[i]), bits(results[0]))) << i;
+  for (int64_t n = 0; n < kTiles; ++n) {
+    for (int64_t h = 0; h < kHeads; ++h) {
+      const auto own = results[0][n].narrow(1, h * kDim, kDim);
+      expect_attention(own, part(0)[n][h], part(1)[n][h], part(2)[n][h], "tile " + std::to_string(n) + " head " + std::to_string(h));
+    }
+  }
+}
+
+TEST(CpuAttention, IsTakenWhereItWasMeasured) {
+  EXPECT_EQ(attention_kernels_for({CpuLevel::kScalar, false}), nullptr);
+#if defined(__x86_64__)
+  EXPECT_EQ(attention_kernels_for({CpuLevel::kAvx2, false}), nullptr);
+  EXPECT_EQ(attention_kernels_for({CpuLevel::kAvx512, true}), &kAvx512Attention);
+  EXPECT_EQ(attention_kernels_for({CpuLevel::kAmx, true}), nullptr);
+#endif
+  const c10::InferenceMode inference;
+  const auto x = at::zeros({1, 2, 64, 64}, at::kBFloat16);
+  EXPECT_EQ(takes_full_attention(x, x, x), attention_kernels() != nullptr);
+  EXPECT_FALSE(takes_full_attention(x.to(at::kFloat), x.to(at::kFloat), x.to(at::kFloat)));
+  EXPECT_FALSE(takes_full_attention(x.narrow(2, 0, 63), x, x));  // few queries
+  EXPECT_FALSE(takes_full_attention(x, x.narrow(1, 0, 1), x.narrow(1, 0, 1)));  // grouped
+  EXPECT_FALSE(takes_full_attention(x.narrow(3, 0, 16), x.narrow(3, 0, 16), x.narrow(3, 0, 16)));
+}
+
+}  // namespace
+}  // namespace facellm
