@@ -53,6 +53,9 @@ function fieldsOf(node: SchemaNode, name: string, path: string): readonly Annota
       return [{ kind: node.orNull ? 'json' : 'number', name, path }];
     case 'string':
       return [{ kind: 'string', name, path }];
+    case 'grammar':
+      // A pattern or format is a text; what else needs a grammar of its own has no one value.
+      return [{ kind: node.of.kind === 'text' ? 'string' : 'json', name, path }];
     default:
       return [{ kind: 'json', name, path }];
   }

@@ -75,6 +75,12 @@ describe('annotate with texts and schemas', function () {
         ['json', 'tags'],
       ],
     );
+    const code = {
+      type: 'object',
+      properties: { code: { type: 'string', pattern: '^[A-Z]{2}$' } },
+    };
+    const [pattern] = schemaFields({ question: 'q', schema: code });
+    assert.deepEqual([pattern?.kind, pattern?.name], ['string', 'code']);
     const names = fields.flatMap((field) => columnsOf(field, false).map(({ name }) => name));
     assert.deepEqual(names.slice(0, 9), [
       ...['smiling', 'smiling_p', 'smiling_margin', 'smiling_p_true', 'smiling_p_false'],
