@@ -39,6 +39,10 @@ export {
   type GenerationProgress,
   type GenerationResult,
   type GenerationRun,
+  type JudgedCounts,
+  type JudgedGroup,
+  type JudgementSummary,
+  type JudgeOptions,
   labelsTeacher,
   type LabelsTeacherOptions,
   loadPromptSet,
@@ -120,7 +124,10 @@ export {
   type EvaluationEvent,
   type EvaluationResult,
   type EvaluationRun,
+  type ModelCardOptions,
+  updateModelCard,
 } from './evaluation/index.js';
+export type { WrittenCard } from './card/index.js';
 export {
   checkRecipe,
   facellm1b,
@@ -179,6 +186,7 @@ export {
   type AskOptions,
   type ChatOptions,
   type ChoiceText,
+  type ChoosingModel,
   type ChooseItem,
   type ChooseItemsOptions,
   type ChooseOptions,

@@ -28,19 +28,21 @@ const LIB = {
   distributed: ['binding'],
   download: ['jobs', 'checkpoint'],
   faces: ['binding', 'image'],
+  sheet: ['image', 'faces'],
+  card: [],
   chat: ['binding', 'image', 'tokenizer'],
   structured: [],
   generation: ['binding', 'faces', 'tokenizer', 'structured'],
   calibration: ['generation'],
   lora: ['binding', 'checkpoint'],
-  data: ['files', 'jobs', 'binding', 'image', 'faces', 'chat', 'model'],
+  data: [...['files', 'jobs', 'binding', 'image', 'faces', 'chat', 'model', 'sheet', 'card']],
   model: [
     ...['binding', 'image', 'faces', 'tokenizer', 'checkpoint', 'chat', 'generation', 'lora'],
-    ...['download', 'structured', 'calibration'],
+    ...['download', 'structured', 'calibration', 'card'],
   ],
   training: [
     ...['files', 'jobs', 'binding', 'image', 'faces', 'tokenizer', 'checkpoint', 'chat', 'lora'],
-    ...['data', 'model', 'distributed'],
+    ...['data', 'model', 'distributed', 'card'],
   ],
   evaluation: [
     ...[
@@ -55,11 +57,11 @@ const LIB = {
       'generation',
       'lora',
     ],
-    ...['data', 'calibration', 'model'],
+    ...['data', 'calibration', 'model', 'sheet', 'card'],
   ],
   annotate: [
     ...['jobs', 'image', 'faces', 'structured', 'generation', 'calibration', 'model', 'data'],
-    'evaluation',
+    ...['evaluation', 'sheet'],
   ],
   serving: [
     ...[

@@ -99,7 +99,8 @@ export function stageCommands(demo: Demo): readonly string[] {
     command(
       ...['generate', '--labels', shownPath(labels), '--images', faces, '--teacher', 'labels'],
       ...['--prompts', 'attributes', '--questions', ...ATTRIBUTES, '--where', 'split=train'],
-      ...['--column', 'age=age_bracket', '--column', 'race=', '--seed', `${seed}`],
+      ...['--column', 'age=age_bracket', '--column', 'race=', '--column', 'person=identity'],
+      ...['--seed', `${seed}`],
       ...['--output', at('data')],
     ),
     command('init', '--data', at('data'), '--seed', `${seed}`, '--output', model),

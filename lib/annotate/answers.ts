@@ -1,14 +1,8 @@
 /** Everything that is asked about one face: closed questions together, texts and an object beside them, all in the engine's loop at once. */
 import type { Calibration } from '../calibration/index.js';
-import type { AskedFaces } from '../faces/index.js';
 import type { AnswerResult, ItemResult } from '../generation/index.js';
 import type { ImageSource } from '../image/index.js';
-import type {
-  AskOptions,
-  ChooseItemsOptions,
-  ExtractOptions,
-  ExtractResult,
-} from '../model/index.js';
+import type { AskOptions, ChoosingModel, ExtractOptions, ExtractResult } from '../model/index.js';
 import {
   type AnnotationField,
   type AnnotationValue,
@@ -20,14 +14,7 @@ import {
 import { type AnnotationSchema, sharesOf, valueOf } from './schema-fields.js';
 
 /** What answers: a loaded model, or anything like it. */
-export interface AnnotatingModel {
-  /** Tells models apart whose answers may differ. */
-  readonly fingerprint: string;
-  /** The same, whatever machine and process it is in: what a run goes by. @default fingerprint */
-  readonly contentHash?: string;
-  /** How faces are cut where the caller does not say: those of a model trained on chips. @default off */
-  readonly faces?: AskedFaces | 'off';
-  choose(options: ChooseItemsOptions): Promise<readonly ItemResult[]>;
+export interface AnnotatingModel extends ChoosingModel {
   /** For questions of `type: 'text'`. */
   ask?(options: AskOptions): { result(): Promise<AnswerResult> };
   /** For a schema. */

@@ -1,15 +1,15 @@
 /** The contact sheet's page. All text of pictures, questions and models is escaped; numbers are ours. */
-import { barsHtml, cardsPage, cssPercent as place, escapeHtml } from '../evaluation/index.js';
+import {
+  barsHtml,
+  cardsPage,
+  cssPercent as place,
+  escapeHtml,
+  picturesHtml,
+  type SheetPictures,
+} from '../sheet/index.js';
 import type { AnnotationRow } from './annotate-picture.js';
 import type { AnnotationAnswer } from './answers.js';
 import type { AnnotationField } from './columns.js';
-
-/** As data URLs, or why there are none. */
-export interface SheetPictures {
-  readonly picture?: string;
-  readonly chip?: string;
-  readonly problem?: string;
-}
 
 export interface SheetCard {
   readonly row: AnnotationRow;
@@ -23,17 +23,6 @@ function boxHtml({ face, width, height }: AnnotationRow): string {
   const [right, bottom] = [Math.min(1, (x + w) / width), Math.min(1, (y + h) / height)];
   const edges = `left:${place(left)};top:${place(top)};width:${place(right - left)};height:${place(bottom - top)}`;
   return `<i class="box" style="${edges}"></i>`;
-}
-
-function picturesHtml({ row, pictures }: SheetCard): string {
-  const { picture, chip, problem } = pictures;
-  if (picture === undefined) return `<p class="none">${escapeHtml(problem ?? '')}</p>`;
-  const whole = `<div class="whole"><img src="${picture}" alt="" loading="lazy">${boxHtml(row)}</div>`;
-  const cut =
-    chip === undefined
-      ? ''
-      : `<div><img src="${chip}" alt="the face, cut out" loading="lazy"></div>`;
-  return `<div class="pictures">${whole}${cut}</div>`;
 }
 
 function answerHtml(name: string, question: string, answer: AnnotationAnswer): string {
@@ -69,7 +58,7 @@ function cardHtml(card: SheetCard, fields: readonly AnnotationField[]): string {
     ...(face?.flags ?? []),
   ];
   const told = fields.flatMap((field) => fieldHtml(field, card.row));
-  return `${picturesHtml(card)}
+  return `${picturesHtml(card.pictures, boxHtml(card.row))}
 <h2>${escapeHtml(file)}</h2>
 <p class="facts">${escapeHtml(facts.join(', '))}</p>
 ${told.join('\n')}`;

@@ -33,7 +33,7 @@ export function addGenerateOptions(command: Command): Command {
     )
     .option('--prompts <name>', 'fairfacegpt (default), attributes, or a YAML or JSON file')
     .option('--questions <id...>', "only these of the set's questions (default: all)")
-    .option('--column <attribute=name>', 'column of an attribute; repeatable', pair)
+    .option('--column <attribute=name>', 'column of an attribute, file or person; repeatable', pair)
     .option('--value <attribute:word=label>', "a CSV's own word for a label; repeatable", pair)
     .option('--where <column=text>', 'only rows that say this; repeatable', pair)
     .option('--max-images <n>', 'only the first pictures', count)
@@ -46,8 +46,8 @@ export function addGenerateOptions(command: Command): Command {
     .option('--temperature <t>', "of the API's answers (default: its own)", decimal)
     .option('--timeout <s>', 'seconds for one request (default: 120)', decimal)
     .option('--seed <n>', 'of the wordings of the labels teacher (default: 0)', wholeNumber(0))
-    .option('--device <name>', 'of our model: cpu, cuda or cuda:N (default: a GPU if usable)')
-    .option('--threads <n>', 'of our model', count);
+    .option('--device <name>', 'of our models: cpu, cuda or cuda:N (default: a GPU if usable)')
+    .option('--threads <n>', 'of our models', count);
   return addAskedFaceOptions(addDeterministicOption(addEngineOptions(asking)))
     .option('--concurrency <n>', 'requests at a time (default: 16 for an API)', count)
     .option('--requests-per-minute <n>', 'limit of the API', count)
@@ -60,6 +60,16 @@ export function addGenerateOptions(command: Command): Command {
     .option('--batch', 'use the Batch API: half the price, answers within a day')
     .option('--poll <s>', 'seconds between looks at a batch (default: 60)', decimal)
     .option('--retry-set-aside', 'ask again for what was set aside')
+    .option('--judge <model>', 'our checkpoint that is asked what the answers claim')
+    .option('--judge-adapter <dir...>', 'PEFT adapters on the judge')
+    .option('--judge-threshold <p>', 'least probability of a claim (default: 0.2)', decimal)
+    .addOption(
+      new Option('--judge-action <what>', 'with answers below it (default: drop)').choices([
+        'drop',
+        'mark',
+      ]),
+    )
+    .option('--judge-sheet-rows <n>', 'of judge.html (default: 100; 0: none)', wholeNumber(0))
     .option('--license <name>', 'of the texts, for the data card')
     .option('--dry-run', 'check the labels and estimate tokens and cost; ask and write nothing');
 }

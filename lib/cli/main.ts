@@ -10,6 +10,7 @@ import { addAnswerOptions } from './answer-options.js';
 import type { AskFlags } from './ask.js';
 import type { BatchFlags } from './batch.js';
 import type { CalibrateFlags } from './calibrate.js';
+import type { CardFlags } from './card.js';
 import type { ChooseFlags } from './choose.js';
 import type { DoctorFlags } from './doctor-memory.js';
 import type { DownloadFlags } from './download.js';
@@ -231,6 +232,20 @@ export function createProgram(finish: Finish): Command {
     .action(async (flags: MergeFlags) => {
       const { runMerge } = await import('./merge.js');
       await runMerge(flags, process);
+    });
+
+  addJsonOption(program.command('card'))
+    .description(
+      'put scores, a calibration and the licence onto the card (README.md) of trained or merged weights',
+    )
+    .argument('<dir>', 'result of train or merge')
+    .option('--scores <dir>', 'output of evaluate --benchmark attributes on these weights')
+    .option('--calibration <file>', 'of calibrate on these weights')
+    .option('--model <dir>', 'base of an adapter, with --calibration')
+    .option('--license <name>', "of the weights: the hub's word, such as apache-2.0")
+    .action(async (directory: string, flags: CardFlags) => {
+      const { runCard } = await import('./card.js');
+      await runCard(directory, flags, process);
     });
 
   const serving = addServeOptions(program.command('serve'));

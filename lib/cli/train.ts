@@ -114,6 +114,9 @@ async function report(run: ReturnType<typeof train>, streams: Console): Promise<
     }
     if (event.type === 'validation') progress.note(describeValidation(event));
     if (event.type === 'checkpoint') progress.note(`saved ${event.directory}`);
+    if (event.type === 'card' && event.keptReadme) {
+      progress.note(`README.md is your own and stays; the card is in ${event.path}`);
+    }
   }
   progress.finish();
   return run;

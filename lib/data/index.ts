@@ -11,6 +11,8 @@ export {
   planDataset,
 } from './synthesis/generate-dataset.js';
 export type { BatchOptions, GenerateOptions } from './synthesis/options.js';
+export type { JudgeOptions } from './judging/judge.js';
+export type { JudgedCounts, JudgedGroup, JudgementSummary } from './judging/tally.js';
 export { loadPromptSet, PROMPT_SETS, promptSetHash } from './prompts/load-prompt-set.js';
 export type { PromptQuestion, PromptSet } from './prompts/prompt-set.js';
 export { readDataset, type ReadDatasetOptions } from './read-dataset.js';

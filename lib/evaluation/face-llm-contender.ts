@@ -142,10 +142,10 @@ function underTest(
 const HASHED = /\.(safetensors|json|jinja|txt|model)$/;
 
 /** sha256 over the names and contents of a model's files. */
-async function hashFolder(
+export async function hashFolder(
   directory: string,
   name: string,
-  { emit, signal }: FaceLlmContenderOptions,
+  { emit, signal }: Pick<FaceLlmContenderOptions, 'emit' | 'signal'>,
 ): Promise<string> {
   const names = (await readdir(directory)).filter((file) => HASHED.test(file)).sort();
   const sizes = await Promise.all(

@@ -34,6 +34,24 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Makes everything in `folder` durable, to its depths. */
+export async function syncFiles(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      await syncFiles(path);
+      continue;
+    }
+    const handle = await open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+  await syncFolder(folder);
+}
+
 async function writeDurably(path: string, data: string | Uint8Array, mode?: number): Promise<void> {
   // `wx`: never write through a link or into someone else's file.
   const handle = await open(path, 'wx', mode);

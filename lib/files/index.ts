@@ -3,6 +3,7 @@ export {
   AtomicFile,
   removeTemporaries,
   runWriteError,
+  syncFiles,
   syncFolder,
   temporaryPath,
   writeFileAtomic,

@@ -4,7 +4,7 @@
  * of another name, which takes the asked-for name when it is complete.
  */
 import { statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
 import type { NativeExportResult } from '../binding/native.js';
@@ -17,6 +17,7 @@ import {
   resolveCheckpoint,
 } from '../checkpoint/index.js';
 import { readAdapter, resolveAdapter } from '../lora/index.js';
+import { writeExportCard } from './export-card.js';
 import { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
 import {
   abortSignal,
@@ -127,6 +128,7 @@ async function write(options: ExportOptions, adapters: readonly string[]): Promi
     const result = await writeWeights(source, options, partial);
     await writeIndex(partial, result);
     await writeJson(join(partial, 'config.json'), configFor(source, isTied(result)));
+    await writeExportCard(options.model, source, partial, basename(folder.output));
     return {
       directory: folder.output,
       layout: source.target,

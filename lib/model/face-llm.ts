@@ -18,7 +18,7 @@ import { checkArguments, checkFields, list, name } from '../options/index.js';
 import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
 import { type AdapterLease, AdapterSet } from './adapter-set.js';
 import { answer } from './answer.js';
-import { subjectOf } from './calibrated.js';
+import { AskedBy } from './asked-by.js';
 import { chooseItems } from './choose-items.js';
 import { embedImages, type ImageEmbedding } from './embed-images.js';
 import {
@@ -31,7 +31,6 @@ import {
   turnsOf,
 } from './extract-options.js';
 import { extract } from './extract.js';
-import { fingerprint, modelContent } from './fingerprint.js';
 import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
 import { type Plan, planWith } from './plan.js';
 import { describePrompt, type PreparedPrompt } from './prepared.js';
@@ -65,6 +64,7 @@ export class FaceLlm implements AsyncDisposable {
   readonly #adapters: AdapterSet;
   readonly #watch: SettingsWatch;
   readonly #prompts: PromptWriter;
+  readonly #askedBy: AskedBy;
   /** Calls of `choose` so far. */
   #choices = 0;
 
@@ -75,6 +75,7 @@ export class FaceLlm implements AsyncDisposable {
     this.#adapters = new AdapterSet(parts.native, parts.config);
     this.#watch = new SettingsWatch(parts.config, parts.settings, onWarning);
     this.#prompts = new PromptWriter(parts, this.#watch);
+    this.#askedBy = new AskedBy(parts, this.#info, this.#adapters, this.#watch, this.#prompts);
   }
 
   /**
@@ -124,7 +125,7 @@ export class FaceLlm implements AsyncDisposable {
    * configs, tokenizer, dtype, device, build, processor, threads, `deterministic`, and the adapters in memory.
    */
   get fingerprint(): string {
-    return fingerprint(this.#parts.identity, this.#adapters.loaded);
+    return this.#askedBy.fingerprint;
   }
 
   /**
@@ -132,7 +133,7 @@ export class FaceLlm implements AsyncDisposable {
    * another rank of a job, whose answers may differ in last digits.
    */
   get contentHash(): string {
-    return fingerprint(modelContent(this.#parts.checkpoint, this.#info), this.#adapters.loaded);
+    return this.#askedBy.contentHash;
   }
 
   /** What the checkpoint's config files say. */
@@ -174,8 +175,7 @@ export class FaceLlm implements AsyncDisposable {
 
   /** How faces are taken from the pictures of requests that do not say: as recorded of what works in them. */
   get faces(): ResolvedAskedFaces | 'off' {
-    const { faces } = this.#watch.resolve({}, this.#adapters.defaults);
-    return faces === 'cropped' ? 'off' : faces;
+    return this.#askedBy.faces;
   }
 
   /** Continues a conversation. Its last turn is the user's. */
@@ -252,12 +252,7 @@ export class FaceLlm implements AsyncDisposable {
 
   /** What a calibration must have been fitted on to be for questions asked in this way. */
   askedHow(options: PromptOptions & AdapterChoice = {}): AskedHow {
-    const lease = this.#adapters.lease(options.adapters);
-    lease.release();
-    return {
-      model: subjectOf(this.#parts, lease.adapters),
-      form: this.#prompts.form(options, lease.adapters),
-    };
+    return this.#askedBy.how(options);
   }
 
   /** Projected vectors of pictures, in the order given. */

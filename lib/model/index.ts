@@ -5,6 +5,7 @@ export {
   type AdapterSelection,
   type LoadAdapterOptions,
 } from './adapter.js';
+export { baseFacts, statedLicense } from './base-facts.js';
 export { askedBy, type CalibrationChoice, schemaIdentity } from './calibrated.js';
 export { calibrationSubject } from './calibration-subject.js';
 export { createModel, type CreatedModel, type CreateModelOptions } from './create-model.js';
@@ -25,6 +26,7 @@ export {
   SETTINGS_FILE,
 } from './serving-settings.js';
 export type { ImageEmbedding } from './embed-images.js';
+export type { ChoosingModel } from './choosing-model.js';
 export { FaceLlm } from './face-llm.js';
 export type {
   AdapterChoice,

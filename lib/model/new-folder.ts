@@ -1,11 +1,12 @@
 /**
- * A folder that is whole or absent: gathered beside the place it shall take, under another name, and renamed when it
- * is complete.
+ * A folder that is whole or absent: gathered beside the place it shall take, under another name, and renamed when all of it
+ * is on the disk.
  */
 import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { createError, FaceLlmError, InvalidArgumentError } from '../errors.js';
+import { syncFiles, syncFolder } from '../files/index.js';
 
 async function checkIsFree(output: string): Promise<void> {
   let names: readonly string[];
@@ -55,7 +56,9 @@ export async function newFolder(path: string, signal: AbortSignal | undefined): 
       try {
         const result = await fill(partial);
         signal?.throwIfAborted();
+        await syncFiles(partial);
         await rename(partial, output);
+        await syncFolder(dirname(output));
         return result;
       } catch (error) {
         await rm(partial, { recursive: true, force: true });

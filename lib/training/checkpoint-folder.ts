@@ -2,14 +2,14 @@
  * Checkpoints of a run: `checkpoint-N`, written beside as `checkpoint-N.partial` and renamed when every file is
  * on the disk, so that a folder of that name is complete whatever happens meanwhile.
  */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { z } from 'zod';
 
 import type { SkippedRecord } from '../data/index.js';
 import { createError, FaceLlmError, fromNative } from '../errors.js';
-import { decodeText, syncFolder, writeFileAtomic } from '../files/index.js';
+import { decodeText, syncFiles, syncFolder, writeFileAtomic } from '../files/index.js';
 import { type BestState, NONE_YET } from './validation/best.js';
 
 export interface TrainerState {
@@ -84,19 +84,6 @@ export async function readState(directory: string): Promise<TrainerState> {
       : `${directory} holds no usable ${STATE}; remove this folder to resume from the one before`;
     throw createError('FACELLM_RUN_INVALID', text, { cause });
   }
-}
-
-/** Every file of a folder, and their names, onto the disk. */
-async function syncFiles(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    const file = await open(join(directory, name), 'r');
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  }
-  await syncFolder(directory);
 }
 
 /** As TrainingError FACELLM_RUN_WRITE, unless the engine has said it better. */

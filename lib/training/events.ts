@@ -1,4 +1,5 @@
 /** What a run tells while it goes on: one stream for the API, the command line and the run's files. */
+import type { WrittenCard } from '../card/index.js';
 import type { StepRecord } from './run/step-record.js';
 import type { ValidationRecord } from './validation/validation.js';
 
@@ -49,4 +50,6 @@ export type TrainingEvent =
   | { readonly type: 'skip'; readonly record: number; readonly problems: readonly string[] }
   | ({ readonly type: 'validation' } & ValidationRecord)
   | { readonly type: 'checkpoint'; readonly step: number; readonly directory: string }
+  /** The result's card is written: into README.md, or beside it where that is not as we had written it. */
+  | ({ readonly type: 'card' } & WrittenCard)
   | { readonly type: 'done'; readonly result: TrainingResult };

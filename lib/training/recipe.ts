@@ -386,6 +386,11 @@ export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
         details.push(`recipe.${key}: expected validation, without which nothing is evaluated`);
     }
   }
+  if (parsed.success && recipe.patience > 0 && recipe.evaluateEvery === 0) {
+    details.push(
+      'recipe.patience: expected evaluateEvery above 0; with one validation, after the last update, there is nothing to wait for',
+    );
+  }
   if (parsed.success && recipe.shardsWeights) {
     if (recipe.lora === null)
       details.push('recipe.shardsWeights: expected lora, whose base takes no gradient');

@@ -24,6 +24,7 @@ import { SampleSet } from './sample-set.js';
 import { checkStartAdapter } from './start-adapter.js';
 import type { TrainOptions } from './train-options.js';
 import { openValidation, validationRecords } from './validation/open-validation.js';
+import { checkNeeds } from './validation/recipe-needs.js';
 import type { ValidationSet } from './validation/validation-set.js';
 
 export interface TrainingSetup extends AsyncDisposable {
@@ -66,6 +67,7 @@ export async function openSetup(
     onInvalid: options.onInvalid,
   });
   const records = await validationRecords(dataset, recipe, options, signal);
+  checkNeeds(records, recipe, options);
   signal?.throwIfAborted();
   const coder = await TokenizerThread.load(directory);
   try {

@@ -24,6 +24,7 @@ import type { TrainingEvent, TrainingResult } from './events.js';
 import { planUpdates, type UpdatePlan } from './order.js';
 import { agreeOnStart, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
+import { writeResultCard } from './result-card.js';
 import { RunFiles } from './run-files.js';
 import { changedInputs, fingerprintOf } from './run-inputs.js';
 import type { TrainingSetup } from './setup.js';
@@ -315,6 +316,8 @@ export class TrainingLoop {
       });
     }
     await saveResult(this.#options.output, (partial) => this.#writeWeights(partial));
+    const card = await writeResultCard(this.#options, this.#recipe, this.#setup, this.#state);
+    this.#emit({ type: 'card', ...card });
   }
 
   #writeWeights(directory: string): Promise<void> {

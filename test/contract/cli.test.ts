@@ -43,11 +43,12 @@ const FLAGS: Readonly<Record<string, string>> = {
     `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --labels --columns --split --where ` +
     '--attributes --groups --schema --question --max-new-tokens --folds --limit --skip-invalid --batch-size --seed --no-charts --no-deterministic',
   merge: '--model --adapter --download --output --layout --dtype --max-shard-size --json',
+  card: '--scores --calibration --model --license --json',
   generate:
     '--labels --images --output --teacher --prompts --questions --column --value --where --max-images ' +
     '--skip-invalid --model --adapter --download --base-url --max-tokens --temperature --timeout --seed --device --threads ' +
     '--concurrency --requests-per-minute --tokens-per-minute --max-retries --max-attempts ' +
-    '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license ' +
+    '--spending-limit --price-input --price-output --batch --poll --retry-set-aside --license --judge --judge-adapter --judge-threshold --judge-action --judge-sheet-rows ' +
     `--dry-run --json ${ENGINE} ${ASKED}`,
   serve: `--port --max-context --max-rows --kv-memory --image-cache --prefix-cache --max-tokens --default-max-tokens --max-n --max-images --max-image-bytes --max-pixels --max-tiles --max-body --max-bodies --max-decoded --max-queue --max-wait --queue-timeout --header-timeout --body-timeout --answer-timeout --stream-timeout --stall-timeout --stream-interval-ms --drain-timeout --stall-limit --max-batch-file --max-batch-bytes --batches --max-connections --model --adapter --calibration --config --served-name --host --api-keys --deterministic --insecure-no-auth --allow-host --cors-origin --adapters-root --image-hosts --any-image-host --allow-format --default-temperature --unknown-fields --metrics-prefix --subfolder --device --dtype --weights --threads --no-mmap ${ASKED}`,
   batch: `${MODEL} ${ENGINE} --adapter --output --served-name --calibration --ahead --retry-failed --json`,

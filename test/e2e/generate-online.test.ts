@@ -127,7 +127,11 @@ describe('e2e: generate from an API', () => {
       /^It is known that this is a face image of a boy with Black ethnicity, 3-9 years old\. /,
     );
     const text = readFileSync(join(result.output, 'dataset.json'), 'utf8');
-    assert.doesNotMatch(text, /ethnicity|3-9|Latino|known that/);
+    // What is learnt holds no label; keys beside it do.
+    const learnt = (JSON.parse(text) as { conversations: unknown }[]).map(
+      (one) => one.conversations,
+    );
+    assert.doesNotMatch(JSON.stringify(learnt), /ethnicity|3-9|Latino|known that/);
   });
 
   it('writes ShareGPT that our reader takes, the same as Parquet, a card and a summary', async () => {
@@ -148,7 +152,7 @@ describe('e2e: generate from an API', () => {
       prompt_set: string;
     }[];
     assert.deepEqual(Object.keys(records[0] ?? {}), [
-      ...['id', 'conversations', 'images', 'teacher', 'prompt_set'],
+      ...['id', 'conversations', 'images', 'teacher', 'prompt_set', 'age', 'gender', 'race'],
     ]);
     assert.deepEqual(records[0]?.images, ['../val/1.jpg']);
     assert.ok(records.every(({ prompt_set }) => prompt_set === result.promptSet.sha256));
@@ -165,7 +169,7 @@ describe('e2e: generate from an API', () => {
     assert.equal(rows[0]?.['age'], '3-9');
     assert.equal(rows[0]?.['eyewear'], null);
     const card = readFileSync(join(result.output, 'README.md'), 'utf8');
-    assert.match(card, /license: "CC BY-SA 4.0"/);
+    assert.match(card, /^license: CC BY-SA 4\.0$/m);
     assert.ok(card.includes(result.promptSet.sha256));
     assert.match(card, /24000 prompt and 4800 completion tokens\. \$0\.0288 at/);
     assert.match(card, /\| Black \| Male \| 1 \|/);

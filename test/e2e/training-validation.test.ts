@@ -255,7 +255,26 @@ describe('end to end: validation while training', function () {
     );
     await assert.rejects(
       async () => train({ ...options('no', { bestMetric: 'worstGroupAccuracy' }), data }),
-      { code: 'FACELLM_INVALID_ARGUMENT', message: /metric that its data cannot give/ },
+      { code: 'FACELLM_INVALID_ARGUMENT', message: /groups that its data cannot give/ },
+    );
+    // All at once, and nothing is begun.
+    const wanted = { bestMetric: 'acuracy', balancesGroups: ['race', 'gender'] as const };
+    const updates: number[] = [];
+    const run = train({ ...options('nothing', wanted), data });
+    await assert.rejects(
+      async () => {
+        for await (const event of run) if (event.type === 'step') updates.push(event.step);
+        await run;
+      },
+      (error: { details: string[] }) => {
+        assert.match(error.details.join('\n'), /acuracy is none of .*did you mean accuracy\?[^]*key race[^]*key gender/); // prettier-ignore
+        return error.details.length === 3;
+      },
+    );
+    assert.deepEqual([updates, existsSync(at('nothing', 'checkpoint-3'))], [[], false]);
+    assert.throws(
+      () => train(options('no', { patience: 2, evaluateEvery: 0 })),
+      /recipe\.patience: expected evaluateEvery above 0/,
     );
     assert.throws(() => train(options('no', { validation: null, patience: 2, bestMetric: 'x' })), {
       details: ['evaluateEvery', 'patience', 'bestMetric'].map(

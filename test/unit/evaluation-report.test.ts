@@ -22,7 +22,8 @@ import {
   formatPValue,
   roundedJson,
 } from '../../lib/evaluation/report/numbers.js';
-import { escapeHtml, htmlOf } from '../../lib/evaluation/report/html.js';
+import { htmlOf } from '../../lib/evaluation/report/html.js';
+import { escapeHtml } from '../../lib/sheet/index.js';
 import { escapeMarkdown, markdownOf } from '../../lib/evaluation/report/markdown.js';
 
 const HOSTILE = '<b>&"\'|`*_[x](y)\n# z';

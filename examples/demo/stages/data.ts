@@ -27,7 +27,7 @@ async function makeData(demo: Demo): Promise<DataResult> {
     prompts: PROMPTS,
     questions: ATTRIBUTES,
     where: { split: 'train' },
-    columns: { age: 'age_bracket', race: '' },
+    columns: { age: 'age_bracket', race: '', person: 'identity' },
     license: 'pictures: public domain and CC BY 4.0, see examples/faces/ATTRIBUTION.md',
   });
   const result = await interruption.during(run, async () => {

@@ -4,9 +4,9 @@ import { type Attribute, ATTRIBUTES, FAIRFACE_ATTRIBUTES, VOCABULARY } from './v
 
 export interface ColumnOptions {
   /**
-   * Column of `file` and of attributes, such as `{ age: 'age_bracket' }`. Attributes not named are read
-   * from the column of their own name, if there is one; `{ race: '' }` leaves one out. Empty cells then
-   * mean "not known". Without this option the CSV is FairFace's and every cell must be filled.
+   * Column of `file`, of `person` (any text that tells people apart) and of attributes, such as `{ age: 'age_bracket', person:
+   * 'identity' }`. What is not named is read from the column of its own name, if there is one; `{ race: '' }` leaves
+   * one out. Empty cells then mean "not known". Without this option the CSV is FairFace's and every cell must be filled.
    */
   readonly columns?: Readonly<Record<string, string>> | undefined;
   /** Own words of the CSV: `{ gender: { M: 'Male', F: 'Female' } }`. */
@@ -18,6 +18,8 @@ export interface ColumnOptions {
 /** Where things stand in a row, counted from 0. */
 export interface ColumnMap {
   readonly file: number;
+  /** -1: no column tells who it is. */
+  readonly person: number;
   readonly attributes: readonly (readonly [Attribute, number])[];
   readonly where: readonly (readonly [column: number, value: string])[];
   readonly isFairFace: boolean;
@@ -26,7 +28,7 @@ export interface ColumnMap {
 /** What is wrong with the options themselves; empty if nothing is. */
 export function columnOptionProblems({ columns = {}, values = {} }: ColumnOptions): string[] {
   const problems: string[] = [];
-  const known = ['file', ...ATTRIBUTES];
+  const known = ['file', 'person', ...ATTRIBUTES];
   for (const key of Object.keys(columns)) {
     if (!known.includes(key)) problems.push(`columns.${key}: ${didYouMean(key, known)}`);
   }
@@ -65,6 +67,9 @@ export function mapColumns(
     return at;
   };
   const file = place(columns['file'] ?? 'file', 'file', true);
+  const who = columns['person'];
+  const person =
+    isFairFace || who === '' ? -1 : place(who ?? 'person', 'person', who !== undefined);
   const attributes: [Attribute, number][] = [];
   for (const attribute of isFairFace ? FAIRFACE_ATTRIBUTES : ATTRIBUTES) {
     const column = columns[attribute];
@@ -76,5 +81,5 @@ export function mapColumns(
   const where = Object.entries(options.where ?? {}).map(
     ([column, value]) => [place(column, 'where', true), value] as const,
   );
-  return { file, attributes, where, isFairFace };
+  return { file, person, attributes, where, isFairFace };
 }

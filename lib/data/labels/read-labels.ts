@@ -34,6 +34,8 @@ export interface LabelledImage {
   /** Absolute. */
   readonly path: string;
   readonly labels: FaceLabels;
+  /** Whose picture it is, as the CSV says; absent where it does not. */
+  readonly person?: string | undefined;
   /** Of the CSV file, counted from 1. */
   readonly line: number;
 }
@@ -156,9 +158,11 @@ export async function readLabels(options: ReadLabelsOptions): Promise<LabelledIm
   const skipped = [...faulty]
     .map(([line, texts]) => ({ line, problems: texts }))
     .sort((a, b) => a.line - b.line);
-  const images = usable.map(({ file, path, line, cells }) => ({
-    ...{ file, path, line, labels: labelsOf(cells, map, options).labels },
-  }));
+  const images = usable.map(({ file, path, line, cells }) => {
+    const person = cells[map.person] ?? '';
+    const { labels } = labelsOf(cells, map, options);
+    return { file, path, line, labels, ...(person === '' ? {} : { person }) };
+  });
   if (rows.length === 0) {
     throw invalidLabels(
       `${options.labels} has no rows to use (${otherRows} left out by where)`,

@@ -1,5 +1,7 @@
 /** README.md of a dataset, in the form that the hub and people read. */
+import { type Cell, frontMatter as hubFrontMatter, markdownTable } from '../../card/index.js';
 import { ATTRIBUTES, VOCABULARY } from '../labels/vocabulary.js';
+import type { JudgedCounts, JudgementSummary } from '../judging/tally.js';
 import type { PromptSet } from '../prompts/prompt-set.js';
 import type { GenerationResult } from './events.js';
 import type { DatasetStatistics } from './statistics.js';
@@ -16,13 +18,7 @@ export interface CardFacts {
   readonly prices: { readonly input: number; readonly output: number } | undefined;
 }
 
-type Cell = string | number;
-
-function table(header: readonly string[], rows: readonly (readonly Cell[])[]): string {
-  const line = (cells: readonly Cell[]): string =>
-    `| ${cells.map((cell) => String(cell).replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
-}
+const table = markdownTable;
 
 function countRows(counts: Readonly<Record<string, number>>): string {
   const rows = Object.entries(counts).filter(([, count]) => count > 0);
@@ -70,6 +66,29 @@ function cost({ result, prices }: CardFacts): string {
   return `${tokens} ${money(spent)} at $${prices.input} and $${prices.output} a million.${lost}`;
 }
 
+/** What a judge doubts, and of whom: a group whose answers are dropped more often is there less. */
+function judgeSection(judgement: JudgementSummary): string[] {
+  const { judge, threshold, action, judged, doubtful, noClaim, unjudged, open } = judgement;
+  const share = (part: number, all: number): string =>
+    all === 0 ? '–' : `${((100 * part) / all).toFixed(1)} %`;
+  const word = action === 'drop' ? 'dropped' : 'marked';
+  const row = (name: string, counts: JudgedCounts): Cell[] => [
+    ...[name, counts.judged, counts.doubtful, share(counts.doubtful, counts.judged)],
+  ];
+  const waiting = open === 0 ? '' : ` Not judged yet, and left out until they are: ${open}.`;
+  return [
+    '## Judge',
+    `A model (${judge}) was asked the closed questions that ${judged} answers claim; ${doubtful} (${share(doubtful, judged)}) have a probability below ${threshold} and are ${word}. Answers that claim nothing that can be asked for: ${noClaim}. Answers about pictures that could not be shown to it: ${unjudged}. Both are kept.${waiting}`,
+    table(
+      ['answers about', 'judged', word, 'share'],
+      [
+        ...Object.entries(judgement.byQuestion).map(([id, counts]) => row(id, counts)),
+        ...judgement.groups.map(({ by, group, ...counts }) => row(`${by} ${group}`, counts)),
+      ],
+    ),
+  ];
+}
+
 function license({ license: stated, isFairFace }: CardFacts): string {
   const text =
     stated === undefined
@@ -81,17 +100,17 @@ function license({ license: stated, isFairFace }: CardFacts): string {
 }
 
 function frontMatter({ license: stated }: CardFacts): string {
-  // JSON strings are YAML strings.
-  const lines = stated === undefined ? [] : [`license: ${JSON.stringify(stated)}`];
-  return [
-    ...['---', ...lines, 'language: en', 'task_categories:', '  - image-text-to-text'],
-    ...['configs:', '  - config_name: default', '    data_files: dataset.parquet', '---'],
-  ].join('\n');
+  return hubFrontMatter({
+    ...(stated === undefined ? {} : { license: stated }),
+    language: 'en',
+    task_categories: ['image-text-to-text'],
+    configs: [{ config_name: 'default', data_files: 'dataset.parquet' }],
+  });
 }
 
 export function dataCard(facts: CardFacts): string {
   const { result, prompts, labelsSha256 } = facts;
-  const { statistics, teacher, promptSet, answered, total, end } = result;
+  const { statistics, teacher, promptSet, total, end } = result;
   const { words } = statistics;
   const state =
     end === 'complete'
@@ -107,7 +126,7 @@ export function dataCard(facts: CardFacts): string {
   return `${[
     frontMatter(facts),
     `# Face questions and answers (${prompts.name})`,
-    `${answered} question-answer pairs about ${statistics.images} face pictures, made by facellm.${state}`,
+    `${statistics.pairs} question-answer pairs about ${statistics.images} face pictures, made by facellm.${state}`,
     '## Files',
     '- `dataset.json`: ShareGPT records, picture paths relative to this folder; `dataset_info.json` describes it to LLaMA-Factory and facellm.\n' +
       '- `dataset.parquet`: the same with the labels of each picture.\n' +
@@ -123,7 +142,7 @@ export function dataCard(facts: CardFacts): string {
         ['labels sha256', labelsSha256],
       ],
     ),
-    'Labels were given to the teacher only; the questions in the records name none.',
+    'Labels were given to the teacher only; the questions in the records name none. The records hold them under keys of their own, for reports by group.',
     '## Questions',
     table(
       ['question', 'asked as', 'pairs'],
@@ -135,6 +154,7 @@ export function dataCard(facts: CardFacts): string {
     attributes(statistics),
     '## Pictures by race, gender and age',
     groups(statistics),
+    ...(result.judgement === undefined ? [] : judgeSection(result.judgement)),
     '## Left out',
     `Pairs set aside:\n\n${countRows(result.setAside)}`,
     `Pairs not asked because a label is not known: ${result.unasked}. Rows of the label file left out: ${result.skippedRows}.`,

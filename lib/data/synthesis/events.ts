@@ -1,5 +1,6 @@
 /** What making a dataset tells while it goes on, and in the end. */
 import type { DatasetStatistics } from './statistics.js';
+import type { JudgementSummary } from '../judging/tally.js';
 import type { Spending } from './spending.js';
 
 export interface GenerationProgress {
@@ -37,6 +38,8 @@ export type GenerationEvent =
       readonly done: number;
       readonly total: number;
     }
+  /** Pictures whose answers have been judged, of those with answers. */
+  | { readonly type: 'judge'; readonly done: number; readonly total: number }
   | { readonly type: 'write' };
 
 export type GenerationEnd = 'complete' | 'stopped' | 'spending_limit';
@@ -67,6 +70,8 @@ export interface GenerationResult {
   readonly spending: Spending;
   readonly teacher: Readonly<Record<string, unknown>>;
   readonly promptSet: { readonly name: string; readonly version: string; readonly sha256: string };
+  /** What the judge says of the answers; absent without one. */
+  readonly judgement?: JudgementSummary | undefined;
   readonly statistics: DatasetStatistics;
   /** Written, relative to the output folder. */
   readonly files: readonly string[];

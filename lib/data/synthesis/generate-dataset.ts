@@ -14,6 +14,7 @@ import {
 } from '../../files/index.js';
 import { JobRun } from '../../jobs/index.js';
 import { loadParquetWriter } from '../../packages/parquet.js';
+import { Judge } from '../judging/judge.js';
 import { type LabelledImages, readLabels } from '../labels/read-labels.js';
 import { checkPromptSet, loadPromptSet, selectQuestions } from '../prompts/load-prompt-set.js';
 import type { PromptSet } from '../prompts/prompt-set.js';
@@ -239,12 +240,28 @@ async function generate(given: GenerateOptions, run: GenerationRun): Promise<Gen
     });
     const outcome = await ask(options, prepared, journal, run, progress);
     run.emit({ type: 'progress', ...progress.now() });
+    await using judge =
+      options.judge === undefined ? undefined : await Judge.open(output, options.judge, plan);
+    const isJudged =
+      judge === undefined ||
+      (await judge.ask(answeredImages(plan, journal), run.stopSignal, (done, all) => {
+        run.emit({ type: 'judge', done, total: all });
+      }));
     run.emit({ type: 'write' });
-    const end: GenerationEnd = outcome === 'done' ? 'complete' : outcome;
-    return await finish(options, prepared, journal, progress, end);
+    const asked: GenerationEnd = outcome === 'done' ? 'complete' : outcome;
+    const end = isJudged ? asked : 'stopped';
+    return await finish(options, prepared, journal, progress, end, judge);
   } finally {
     await unlock();
   }
+}
+
+/** Pictures with at least one answer, ascending. */
+function answeredImages(plan: Plan, journal: RunJournal): readonly number[] {
+  const count = plan.prompts.questions.length;
+  return [
+    ...new Set([...journal.ledger.pairs('answered')].map((pair) => Math.floor(pair / count))),
+  ];
 }
 
 async function finish(
@@ -253,10 +270,12 @@ async function finish(
   journal: RunJournal,
   progress: Progress,
   end: GenerationEnd,
+  judge: Judge | undefined,
 ): Promise<GenerationResult> {
   const output = resolve(options.output);
   const { ledger } = journal;
-  const written = await writeDataset({ plan, journal, output, skipped: labelled.skipped });
+  const written = await writeDataset({ plan, journal, output, skipped: labelled.skipped, judge });
+  const sheet = (await judge?.writeSheet(output)) ?? [];
   const result: GenerationResult = {
     output,
     end,
@@ -272,8 +291,9 @@ async function finish(
     spending: journal.account.spending,
     teacher: { name: options.teacher.name, ...options.teacher.identity },
     promptSet: promptSetOf(plan),
+    ...(judge === undefined ? {} : { judgement: judge.summary() }),
     statistics: written.statistics,
-    files: [...written.files, CARD_NAME, SUMMARY_NAME],
+    files: [...written.files, ...sheet, CARD_NAME, SUMMARY_NAME],
     seconds: progress.seconds,
   };
   const { license } = options;

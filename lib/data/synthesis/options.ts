@@ -13,6 +13,7 @@ import {
   whole,
   word,
 } from '../../options/index.js';
+import { type JudgeOptions, judgeOptions } from '../judging/judge.js';
 import type { ReadLabelsOptions } from '../labels/read-labels.js';
 import type { PromptSet } from '../prompts/prompt-set.js';
 import type { Teacher } from '../teachers/teacher.js';
@@ -52,6 +53,8 @@ export interface GenerateOptions extends ReadLabelsOptions, RateLimits {
   readonly license?: string | undefined;
   /** Use the provider's Batch API: half the price, answers within a day. Needs the openai teacher. */
   readonly batch?: boolean | BatchOptions | undefined;
+  /** A model that is asked whether what answers claim of a person can be seen. @default none */
+  readonly judge?: JudgeOptions | undefined;
 }
 
 const path = name('a path');
@@ -95,6 +98,7 @@ const schema = fields<GenerateOptions>({
   batch: kindOf<boolean | BatchOptions>((value) =>
     isObject(value) ? batchOptions : flag,
   ).optional(),
+  judge: judgeOptions.optional(),
 });
 
 const absent = (reason: string) => field<undefined>(reason, (value) => value === undefined);

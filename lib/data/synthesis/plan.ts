@@ -69,10 +69,12 @@ export class Plan {
     };
   }
 
-  /** sha256 of all pictures' names and labels in order. */
+  /** sha256 of all pictures' names and labels in order, and of whose they are where that is known. */
   fingerprint(): string {
     const hash = createHash('sha256');
-    for (const { file, labels } of this.images) hash.update(JSON.stringify([file, labels]));
+    for (const { file, labels, person } of this.images) {
+      hash.update(JSON.stringify([file, labels, ...(person === undefined ? [] : [person])]));
+    }
     return hash.digest('hex');
   }
 }

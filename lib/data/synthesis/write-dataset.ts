@@ -6,6 +6,7 @@ import { isAbsolute, join, relative, resolve } from 'node:path';
 
 import { AtomicFile } from '../../files/index.js';
 import { INFO_NAME } from '../dataset-info.js';
+import type { Judge, JudgedAnswer } from '../judging/judge.js';
 import type { SkippedRow } from '../labels/read-labels.js';
 import { ATTRIBUTES } from '../labels/vocabulary.js';
 import { ParquetFile, type ParquetColumn } from './parquet-file.js';
@@ -20,9 +21,13 @@ const WINDOW = 512;
 
 const PARQUET_COLUMNS: readonly ParquetColumn[] = [
   ...(['id', 'image', 'file', 'question', 'human', 'gpt'] as const),
-  ...(['teacher', 'model', 'prompt_set'] as const),
+  ...(['teacher', 'model', 'prompt_set', 'person'] as const),
   ...ATTRIBUTES,
 ].map((name): ParquetColumn => ({ name, type: 'STRING' }));
+const JUDGE_COLUMNS: readonly ParquetColumn[] = [
+  { name: 'judge_support', type: 'DOUBLE' },
+  { name: 'judge_doubtful', type: 'INT32' },
+];
 
 /**
  * A picture as the dataset names it: relative to the dataset's folder, which is where LLaMA-Factory and
@@ -60,6 +65,27 @@ interface WriteContext {
   readonly journal: RunJournal;
   readonly output: string;
   readonly skipped: readonly SkippedRow[];
+  readonly judge: Judge | undefined;
+}
+
+/** Of a record: what a judge says of its answer, where it has been asked about it. */
+function judgeKeys({ verdict, isDoubtful }: JudgedAnswer): Readonly<Record<string, unknown>> {
+  if (verdict.kind !== 'judged') return {};
+  return { judge_support: shortened(verdict.support), judge_doubtful: isDoubtful };
+}
+
+function judgeCells({ verdict, isDoubtful }: JudgedAnswer): (number | null)[] {
+  if (verdict.kind !== 'judged') return [null, null];
+  return [shortened(verdict.support), Number(isDoubtful)];
+}
+
+const shortened = (share: number): number => Number(share.toPrecision(6));
+
+/** Why a judged answer is not in the dataset. */
+function judgedAside(id: string, { verdict }: JudgedAnswer): string {
+  if (verdict.kind !== 'judged') return JSON.stringify({ id, reason: 'judge_open' });
+  const told = verdict.claims.map((one) => `${one.claimed} ${shortened(one.support)}`);
+  return JSON.stringify({ id, reason: 'judge', detail: told.join(', ') });
 }
 
 /** Pairs of one status, so many at a time. */
@@ -75,9 +101,10 @@ function* windows(journal: RunJournal, status: 'answered' | 'aside'): Generator<
 }
 
 async function writeRecords(
-  { plan, journal, output }: WriteContext,
+  { plan, journal, output, judge }: WriteContext,
   json: AtomicFile,
   parquet: ParquetFile,
+  judgedAsides: string[],
 ): Promise<DatasetStatistics> {
   const statistics = new StatisticsCounter(journal.ledger.count('answered'));
   let separator = '[\n';
@@ -87,6 +114,12 @@ async function writeRecords(
       const { i, id, text, teacher, model = teacher, promptSet } = entry;
       const image = plan.image(i);
       const question = plan.question(i);
+      const judged = judge?.judge(i, text);
+      if (judged !== undefined && !judged.isKept) {
+        judgedAsides.push(judgedAside(id, judged));
+        continue;
+      }
+      const { person, labels } = image;
       const name = imageName(output, image.path);
       const record = {
         id,
@@ -97,12 +130,17 @@ async function writeRecords(
         images: [name],
         teacher: model,
         prompt_set: promptSet,
+        ...(person === undefined ? {} : { person }),
+        ...labels,
+        ...(judged === undefined ? {} : judgeKeys(judged)),
       };
       await json.write(`${separator}${JSON.stringify(record)}`);
       separator = ',\n';
       await parquet.write([
         ...[id, name, image.file, question.id, question.student, text, teacher, model, promptSet],
-        ...ATTRIBUTES.map((attribute) => image.labels[attribute] ?? null),
+        person ?? null,
+        ...ATTRIBUTES.map((attribute) => labels[attribute] ?? null),
+        ...(judged === undefined ? [] : judgeCells(judged)),
       ]);
       statistics.add(image, question.id, text);
     }
@@ -115,6 +153,7 @@ async function writeRecords(
 async function writeSetAside(
   { plan, journal, skipped }: WriteContext,
   file: AtomicFile,
+  judgedAsides: readonly string[],
 ): Promise<void> {
   for (const { line, problems } of skipped) {
     await file.write(`${JSON.stringify({ line, reason: 'row', problems })}\n`);
@@ -130,6 +169,7 @@ async function writeSetAside(
       await file.write(`${JSON.stringify({ id, reason, detail, attempts })}\n`);
     }
   }
+  for (const line of judgedAsides) await file.write(`${line}\n`);
 }
 
 /**
@@ -144,11 +184,13 @@ export async function writeDataset(context: WriteContext): Promise<WrittenDatase
   const json = await AtomicFile.open(join(output, DATASET_NAME));
   const info = await AtomicFile.open(join(output, INFO_NAME));
   const setAside = await AtomicFile.open(join(output, SET_ASIDE_NAME));
-  const parquet = await ParquetFile.open(join(output, PARQUET_NAME), PARQUET_COLUMNS);
+  const columns = [...PARQUET_COLUMNS, ...(context.judge === undefined ? [] : JUDGE_COLUMNS)];
+  const parquet = await ParquetFile.open(join(output, PARQUET_NAME), columns);
   const open = [json, info, setAside, parquet];
   try {
-    const statistics = await writeRecords(absolute, json, parquet);
-    await writeSetAside(absolute, setAside);
+    const judgedAsides: string[] = [];
+    const statistics = await writeRecords(absolute, json, parquet, judgedAsides);
+    await writeSetAside(absolute, setAside, judgedAsides);
     await info.write(datasetInfo(context.plan.prompts.name));
     for (const file of open) await file.commit();
     const files = [DATASET_NAME, INFO_NAME, SET_ASIDE_NAME, PARQUET_NAME];

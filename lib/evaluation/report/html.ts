@@ -1,18 +1,6 @@
 /** A report as one HTML file that needs nothing else: style and plots are in it, and no script. */
+import { escapeHtml } from '../../sheet/index.js';
 import type { DrawnBlock, DrawnDocument, TableBlock } from './document.js';
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-/** Text that is safe in elements and in quoted attributes. */
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
-}
 
 /** Tables of more columns become lists of named cells where there is no place for them side by side. */
 const MOST_NARROW_COLUMNS = 3;

@@ -4,9 +4,8 @@
  */
 import { decodeImage } from '../../image/index.js';
 import { mapBounded } from '../../jobs/index.js';
+import { barsHtml, cardsPage, escapeHtml, type Html, thumbnail } from '../../sheet/index.js';
 import { mostProbable } from '../outcomes.js';
-import { barsHtml, cardsPage, type Html, thumbnail } from '../report/cards.js';
-import { escapeHtml } from '../report/html.js';
 import type { Benchmark, EvaluationItem, GalleryOptions, ItemOutcome, ModelRun } from '../types.js';
 
 type Asked = Pick<Benchmark, 'items' | 'readings' | 'readText' | 'describeChoice'>;

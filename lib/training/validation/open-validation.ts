@@ -8,7 +8,6 @@ import type { SampleSetParts } from '../sample-set.js';
 
 import type { TrainOptions } from '../train-options.js';
 import { closedAnswers } from './closed-answers.js';
-import { METRICS } from './figures.js';
 import { splitRecords } from './split.js';
 import { ValidationSet } from './validation-set.js';
 
@@ -79,10 +78,7 @@ async function checkApart(
   );
 }
 
-/**
- * @returns undefined without validation
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT for a metric that these data cannot give
- */
+/** @returns undefined without validation */
 export async function openValidation(
   { train, validation }: ValidationRecords,
   parts: SampleSetParts,
@@ -92,29 +88,5 @@ export async function openValidation(
   if (validation.length === 0) return undefined;
   const answersTo = closedAnswers([...train, ...validation]);
   const mayLose = options.onInvalid === 'skip';
-  const set = await ValidationSet.encode(validation, answersTo, parts, mayLose, signal);
-  const { bestMetric } = parts.recipe;
-  const isOurs = (METRICS as readonly string[]).includes(bestMetric);
-  const details: string[] = [];
-  if (isOurs && bestMetric !== 'loss' && !set.hasClosedQuestions) {
-    details.push(
-      `recipe.bestMetric: ${bestMetric} is of closed questions, and no question of the data has the same few answers again and again; expected loss`,
-    );
-  }
-  if (
-    bestMetric === 'worstGroupAccuracy' &&
-    !validation.some(({ facts: { gender, age, race } }) => gender ?? age ?? race)
-  ) {
-    details.push(
-      'recipe.bestMetric: worstGroupAccuracy needs records with the keys gender, age or race',
-    );
-  }
-  if (details.length > 0) {
-    throw createError(
-      'FACELLM_INVALID_ARGUMENT',
-      'the recipe asks for a metric that its data cannot give',
-      { details },
-    );
-  }
-  return set;
+  return ValidationSet.encode(validation, answersTo, parts, mayLose, signal);
 }

@@ -1,11 +1,11 @@
 /**
- * Pages of cards, each with pictures, answers and bars: annotate's contact sheet and the gallery of wrong answers. One file that
+ * Pages of cards, each with pictures, answers and bars: annotate's contact sheet, the gallery of wrong answers, judged answers. One file that
  * runs no script and fetches nothing. Texts of callers are escaped here; what they give as `Html` is markup already.
  */
 import sharp from 'sharp';
 
-import type { DecodedImage } from '../../image/index.js';
-import { escapeHtml } from './html.js';
+import type { DecodedImage } from '../image/index.js';
+import { escapeHtml } from './escape-html.js';
 
 /** Markup. */
 export type Html = string;
@@ -14,8 +14,8 @@ export type Html = string;
 const BARS = 5;
 
 const STYLE = `
-:root { color-scheme: light dark; --text: #1b1f24; --muted: #5c6670; --back: #f4f5f7; --card: #fff; --line: #d9dee4; --bar: #2f6fb3; --other: #9fb4ca; --box: #ffb000; --good: #1a7f37; }
-@media (prefers-color-scheme: dark) { :root { --text: #e6e9ed; --muted: #9aa5b1; --back: #14171b; --card: #1d2127; --line: #343b44; --bar: #6aa5e0; --other: #4a5f76; --good: #4cc26a; } }
+:root { color-scheme: light dark; --text: #1b1f24; --muted: #5c6670; --back: #f4f5f7; --card: #fff; --line: #d9dee4; --bar: #2f6fb3; --other: #9fb4ca; --box: #ffb000; --good: #1a7f37; --bad: #a61b1b; }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e9ed; --muted: #9aa5b1; --back: #14171b; --card: #1d2127; --line: #343b44; --bar: #6aa5e0; --other: #4a5f76; --good: #4cc26a; --bad: #ff8f8f; } }
 * { box-sizing: border-box; }
 body { font: 15px/1.45 system-ui, "Segoe UI", Roboto, sans-serif; color: var(--text); background: var(--back); margin: 0; }
 header, section { max-width: 78rem; margin: 0 auto; padding: 1.25rem 1rem 0; }
@@ -40,6 +40,8 @@ h3 { font-size: .9rem; margin: .7rem 0 .25rem; font-weight: 600; overflow-wrap: 
 .track i { display: block; height: 100%; background: var(--other); }
 .best .track i { background: var(--bar); }
 .best span:first-child { font-weight: 600; }
+.mark { display: inline-block; margin: .5rem 0 0; padding: .05rem .5rem; border: 1px solid currentColor; border-radius: 1rem; font-size: .8rem; font-weight: 600; color: var(--good); }
+.bad { color: var(--bad); }
 .right .track i { background: var(--good); }
 .right span:first-child::after { content: " \\2713"; color: var(--good); }
 `;

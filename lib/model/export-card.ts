@@ -1,0 +1,50 @@
+/** The card of a checkpoint that is written anew: what it was made from, and what the cards of these said of their training. */
+import { basename, join, resolve } from 'node:path';
+
+import { type CardFacts, readCardFacts, writeCard } from '../card/index.js';
+import { readCheckpointFiles } from '../checkpoint/index.js';
+import { sampledWeightsHash, sha256OfFile } from '../files/index.js';
+import { createError } from '../errors.js';
+import { ADAPTER_WEIGHTS } from '../lora/index.js';
+import { baseFacts } from './base-facts.js';
+import type { ExportSource } from './export-companions.js';
+
+/**
+ * @param model as the user named it
+ * @param partial the new folder, its weights in it
+ * @param name of the new folder
+ */
+export async function writeExportCard(
+  model: string,
+  { directory, adapters, dtype, config }: ExportSource,
+  partial: string,
+  name: string,
+): Promise<void> {
+  const before = await readCardFacts(directory);
+  const ofAdapters = await Promise.all(adapters.map((one) => readCardFacts(one.directory)));
+  const merged = await Promise.all(
+    adapters.map(async ({ directory: folder }) => {
+      const path = join(folder, ADAPTER_WEIGHTS);
+      const failure = (cause: unknown): Error =>
+        createError('FACELLM_CHECKPOINT_NOT_FOUND', `${path} cannot be read`, { cause });
+      return { name: basename(resolve(folder)), sha256: await sha256OfFile(path, failure) };
+    }),
+  );
+  const { dataFiles } = await readCheckpointFiles(partial);
+  const license = ofAdapters.at(-1)?.license ?? before?.license;
+  const facts: CardFacts = {
+    kind: 'model',
+    ...(license === undefined ? {} : { license }),
+    // Another form of a trained model is still made from what that one was made from.
+    base: before?.base ?? (await baseFacts(model, directory)),
+    merged: [...(before?.merged ?? []), ...merged],
+    files: [],
+    weights: await sampledWeightsHash(dataFiles),
+    dtype: dtype ?? config.dtype,
+    trainings: [
+      ...(before?.trainings ?? []),
+      ...ofAdapters.flatMap((facts) => facts?.trainings ?? []),
+    ],
+  };
+  await writeCard(partial, facts, name);
+}

@@ -1,0 +1,65 @@
+/** What a recipe asks of the data that these data cannot give: told at once, before anything is encoded or loaded. */
+import type { TrainingRecord } from '../../data/index.js';
+import { createError } from '../../errors.js';
+import { didYouMean } from '../../options/index.js';
+import type { TrainingRecipe } from '../recipe.js';
+import type { TrainOptions } from '../train-options.js';
+import { closedAnswers } from './closed-answers.js';
+import { METRICS } from './figures.js';
+import type { ValidationRecords } from './open-validation.js';
+
+/** Figures of the validation data, and what is wrong with the one that decides. */
+function metricProblems(
+  { train, validation }: ValidationRecords,
+  { bestMetric, validation: wanted }: TrainingRecipe,
+  { validate }: TrainOptions,
+): string[] {
+  if (wanted === null) return [];
+  if (!(METRICS as readonly string[]).includes(bestMetric)) {
+    // What `validate` gives is known when it has been called.
+    if (validate !== undefined) return [];
+    const known = METRICS.join(', ');
+    return [
+      `recipe.bestMetric: ${bestMetric} is none of ${known}, and there is no train({ validate }) to give it; ${didYouMean(bestMetric, METRICS)}`,
+    ];
+  }
+  const problems: string[] = [];
+  const answersTo = closedAnswers([...train, ...validation]);
+  if (bestMetric !== 'loss' && !validation.some((record) => answersTo(record) !== undefined)) {
+    problems.push(
+      `recipe.bestMetric: ${bestMetric} is of closed questions, and no question of the data has the same few answers again and again; expected loss`,
+    );
+  }
+  const isGrouped = ({ facts: { gender, age, race } }: TrainingRecord): boolean =>
+    (gender ?? age ?? race) !== undefined;
+  if (bestMetric === 'worstGroupAccuracy' && !validation.some(isGrouped)) {
+    problems.push(
+      'recipe.bestMetric: worstGroupAccuracy needs records with the keys gender, age or race',
+    );
+  }
+  return problems;
+}
+
+/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing all that is wrong */
+export function checkNeeds(
+  records: ValidationRecords,
+  recipe: TrainingRecipe,
+  options: TrainOptions,
+): void {
+  const missing = recipe.balancesGroups.filter(
+    (key) => !records.train.some(({ facts }) => facts[key] !== undefined),
+  );
+  const details = [
+    ...metricProblems(records, recipe, options),
+    ...missing.map(
+      (key) =>
+        `recipe.balancesGroups: no record has the key ${key}, by which people would be told apart; write it into the records, or leave it out`,
+    ),
+  ];
+  if (details.length === 0) return;
+  throw createError(
+    'FACELLM_INVALID_ARGUMENT',
+    'the recipe asks for a metric or for groups that its data cannot give',
+    { details },
+  );
+}
