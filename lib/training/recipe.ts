@@ -386,7 +386,8 @@ export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
         details.push(`recipe.${key}: expected validation, without which nothing is evaluated`);
     }
   }
-  if (parsed.success && recipe.patience > 0 && recipe.evaluateEvery === 0) {
+  const { validation, patience, evaluateEvery } = recipe;
+  if (parsed.success && validation !== null && patience > 0 && evaluateEvery === 0) {
     details.push(
       'recipe.patience: expected evaluateEvery above 0; with one validation, after the last update, there is nothing to wait for',
     );
