@@ -47,7 +47,7 @@ describe('end to end: a card with what was measured', function () {
 
   const card = (folder: string): string => readFileSync(join(folder, 'README.md'), 'utf8');
 
-  it('the command puts them there, again to the same bytes; the model stays what it was', async () => {
+  it('the command puts them there, again to the same bytes; the model stays what it was', () => {
     const run = () =>
       spawnSync(
         process.execPath,
