@@ -66,7 +66,13 @@ describe('e2e: generate, then train', () => {
         ...{ epochs: 1, batchSize: 2, cutoffLength: 1024, parts: [], dtype: 'bf16' as const },
         lora: {
           ...{ rank: 2, alpha: 4, dropout: 0, targets: 'all' as const, rankPattern: {} },
-          ...{ alphaPattern: {}, usesRsLora: false, usesDora: false, vision: null, projector: null },
+          ...{
+            alphaPattern: {},
+            usesRsLora: false,
+            usesDora: false,
+            vision: null,
+            projector: null,
+          },
         },
         validation: { share: 0.3, by: 'person' as const },
       };
