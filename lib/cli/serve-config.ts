@@ -112,6 +112,7 @@ export function serveOptions(
     stallLimit: flags.stallLimit,
     batchFileBytes: flags.maxBatchFile,
     batchBytes: flags.maxBatchBytes,
+    batchKeep: flags.keepBatches,
     connections: flags.maxConnections,
   };
   const given = Object.entries(limits).filter(([, value]) => value !== undefined);

@@ -36,6 +36,7 @@ const NUMBERS: readonly (readonly [flag: string, text: string, least: number])[]
   ['--stall-limit <ms>', 'without progress, then /health is 503 (default: 60000)', 1],
   ['--max-batch-file <bytes>', 'of a file of requests (default: 64 MiB)', 1],
   ['--max-batch-bytes <bytes>', 'of all such files (default: 4 GiB)', 1],
+  ['--keep-batches <ms>', 'files, and batches that are over (default: 30 days)', 1000],
   ['--max-connections <n>', '(default: 1024)', 1],
 ];
 
@@ -93,6 +94,7 @@ export interface ServeFlags extends AskedFaceFlags {
   readonly stallLimit?: number;
   readonly maxBatchFile?: number;
   readonly maxBatchBytes?: number;
+  readonly keepBatches?: number;
   readonly batches?: string;
   readonly maxConnections?: number;
 }

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 
 import type { Calibration } from '../calibration/index.js';
 import { createError } from '../errors.js';
-import { faceSettings, resolveAskedFaces } from '../faces/index.js';
-import { lockFolder, sha256 } from '../files/index.js';
+import { lockFolder } from '../files/index.js';
 import { JobRun } from '../jobs/index.js';
 import type { FaceLlm } from '../model/index.js';
 import { abortSignal, checkFields, field, fields, flag, name, whole } from '../options/index.js';
@@ -13,6 +12,7 @@ import { Admission } from './admission.js';
 import { shuttingDown } from './api-error.js';
 import { type BatchFault, readBatchLines } from './batch-lines.js';
 import { type BatchCounts, runBatch, writeResults } from './batch-run.js';
+import { settingsOf } from './batch-settings.js';
 import { BodyParser } from './body-parser.js';
 import { Calibrations } from './calibrations.js';
 import { Catalogue, checkNames } from './catalogue.js';
@@ -95,21 +95,6 @@ async function refuseOverwriting(input: string, outputs: readonly string[]): Pro
   throw createError('FACELLM_INVALID_ARGUMENT', SUMMARY, { details });
 }
 
-/** What answers follow from besides the input. */
-function settingsOf(
-  { model, faces }: BatchOptions,
-  { ids }: Catalogue,
-  calibrations: readonly Calibration[],
-): Readonly<Record<string, unknown>> {
-  const asked = typeof faces === 'object' ? resolveAskedFaces(faces) : undefined;
-  return {
-    model: model.contentHash,
-    models: ids,
-    calibration: calibrations.map(({ file }) => sha256(JSON.stringify(file))),
-    faces: asked ? { ...faceSettings(asked), onNoFace: asked.onNoFace } : (faces ?? null),
-  };
-}
-
 async function runFile(options: BatchOptions, run: BatchFileRun): Promise<BatchResult> {
   const { model, input, output, ahead = AHEAD, retryFailed } = options;
   const stop = run.stopSignal;
@@ -123,7 +108,7 @@ async function runFile(options: BatchOptions, run: BatchFileRun): Promise<BatchR
   checkNames(catalogue.ids, SUMMARY);
   const files = [options.calibration ?? []].flat() as readonly Calibration[];
   const calibrations = new Calibrations(model, files, false);
-  const settings = settingsOf(options, catalogue, files);
+  const settings = settingsOf(model, catalogue.ids, files, options.faces);
   const folder = `${output}.work`;
   await mkdir(folder, { recursive: true });
   const unlock = await lockFolder(folder);

@@ -45,9 +45,6 @@ export interface StoredBatch {
   cancelled_at: number | null;
 }
 
-/** Of files, where nothing else is asked for. */
-export const KEPT_SECONDS: number = 30 * 24 * 3600;
-
 export const isOver = ({ status }: Pick<StoredBatch, 'status'>): boolean =>
   ['completed', 'failed', 'expired', 'cancelled'].includes(status);
 export const seconds = (): number => Math.floor(Date.now() / 1000);

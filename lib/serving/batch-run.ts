@@ -89,7 +89,7 @@ async function openJournal({
   journal: path,
   input,
   lines,
-  settings = {},
+  settings,
   mode,
   retryFailed = false,
 }: JournalOptions): Promise<{
@@ -115,7 +115,9 @@ async function openJournal({
   if (header === undefined) journal.append({ type: 'batch', input: hash, ...settings });
   else {
     try {
-      refuseOthers(path, header, { input: hash, ...settings });
+      // What is only read out is whose input it is.
+      const begun = settings === undefined ? { input: header['input'] } : header;
+      refuseOthers(path, begun, { input: hash, ...settings });
     } catch (error) {
       await journal.close();
       throw error;

@@ -42,6 +42,8 @@ export class BatchStore {
   readonly #folder: string;
   readonly #unlock: () => Promise<void>;
   readonly #mostBytes: number;
+  /** How long files are kept that ask for nothing else, and records of batches that are over. */
+  readonly keptSeconds: number;
   readonly #files = new Map<string, StoredFile>();
   readonly #batches = new Map<string, StoredBatch>();
 
@@ -49,7 +51,13 @@ export class BatchStore {
   #arriving = 0;
   #lastWrite: Promise<void> = Promise.resolve();
 
-  private constructor(folder: string, unlock: () => Promise<void>, mostBytes: number) {
+  private constructor(
+    folder: string,
+    unlock: () => Promise<void>,
+    mostBytes: number,
+    keptSeconds: number,
+  ) {
+    this.keptSeconds = keptSeconds;
     this.#folder = folder;
     this.#unlock = unlock;
     this.#mostBytes = mostBytes;
@@ -57,13 +65,14 @@ export class BatchStore {
 
   /**
    * @param mostBytes of all files together
+   * @param keptSeconds of files, and of batches that are over
    * @throws TrainingError FACELLM_RUN_INVALID while another process holds the folder or others may read it,
    *   FACELLM_RUN_WRITE
    */
-  static async open(folder: string, mostBytes: number): Promise<BatchStore> {
+  static async open(folder: string, mostBytes: number, keptSeconds: number): Promise<BatchStore> {
     await mkdir(folder, { recursive: true, mode: PRIVATE });
     await refuseOpen(folder);
-    const store = new BatchStore(folder, await lockFolder(folder), mostBytes);
+    const store = new BatchStore(folder, await lockFolder(folder), mostBytes, keptSeconds);
     try {
       await store.#read();
       return store;
@@ -183,14 +192,18 @@ export class BatchStore {
     );
   }
 
-  /** Deletes what has expired, and journals of batches that are over. */
+  /** Deletes what has expired, journals of batches that are over, and after a while their records. */
   async purge(): Promise<void> {
     const inUse = new Set(this.unfinished.map(({ input_file_id: id }) => id));
     for (const { id, expires_at: end } of this.#files.values()) {
       if (end <= seconds() && !inUse.has(id)) await this.deleteFile(id);
     }
     for (const batch of this.#batches.values()) {
-      if (isOver(batch)) await rm(this.journalOf(batch.id), { force: true });
+      if (!isOver(batch)) continue;
+      await rm(this.journalOf(batch.id), { force: true });
+      if (endOf(batch) + this.keptSeconds > seconds()) continue;
+      this.#batches.delete(batch.id);
+      await rm(join(this.#folder, `${batch.id}.json`), { force: true });
     }
   }
 
@@ -204,6 +217,14 @@ export class BatchStore {
     return written;
   }
 }
+
+/** When a batch was over. */
+const endOf = (batch: StoredBatch): number =>
+  batch.completed_at ??
+  batch.failed_at ??
+  batch.expired_at ??
+  batch.cancelled_at ??
+  batch.expires_at;
 
 /** @throws TrainingError FACELLM_RUN_INVALID of a folder that others may read: people's pictures lie there */
 async function refuseOpen(folder: string): Promise<void> {

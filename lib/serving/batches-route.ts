@@ -4,13 +4,7 @@ import { pipeline } from 'node:stream/promises';
 
 import { ApiError, ClientGone } from './api-error.js';
 import { BATCH_URLS } from './batch-lines.js';
-import {
-  KEPT_SECONDS,
-  newId,
-  seconds,
-  type StoredBatch,
-  type StoredFile,
-} from './batch-records.js';
+import { newId, seconds, type StoredBatch, type StoredFile } from './batch-records.js';
 import type { BatchQueue } from './batch-store.js';
 import type { Exchange, Reply } from './exchange.js';
 import { readBody } from './read-body.js';
@@ -93,9 +87,11 @@ export async function uploadRoute(exchange: Exchange): Promise<Reply> {
     if (file === null || typeof file === 'string' || file.size === 0) {
       problems.wrong('file', 'a file of JSON lines');
     }
-    const kept = Number(form.get('expires_after[seconds]') ?? KEPT_SECONDS);
-    if (!Number.isSafeInteger(kept) || kept < LEAST_KEPT || kept > KEPT_SECONDS) {
-      problems.wrong('expires_after[seconds]', `a whole number of ${LEAST_KEPT}..${KEPT_SECONDS}`);
+    const most = store.keptSeconds;
+    const kept = Number(form.get('expires_after[seconds]') ?? most);
+    const least = Math.min(LEAST_KEPT, most);
+    if (!Number.isSafeInteger(kept) || kept < least || kept > most) {
+      problems.wrong('expires_after[seconds]', `a whole number of ${least}..${most}`);
     }
     const anchor = form.get('expires_after[anchor]');
     if (anchor !== null && anchor !== 'created_at') {

@@ -4,8 +4,9 @@ import { rename, rm } from 'node:fs/promises';
 import { FaceLlmError } from '../errors.js';
 import { ApiError, isFatal, shuttingDown } from './api-error.js';
 import { readBatchLines } from './batch-lines.js';
-import { isOver, KEPT_SECONDS, newId, seconds, type StoredBatch } from './batch-records.js';
+import { isOver, newId, seconds, type StoredBatch } from './batch-records.js';
 import { runBatch, writeResults } from './batch-run.js';
+import type { BatchSettings } from './batch-settings.js';
 import { type BatchQueue, type BatchStore, PRIVATE_FILE } from './batch-store.js';
 import type { Right } from './keys.js';
 import type { RequestFacts } from './request-facts.js';
@@ -19,6 +20,8 @@ const PURGE_MS = 3600_000;
 export interface BatchesOptions {
   readonly store: BatchStore;
   readonly state: EngineState;
+  /** What a batch must have been begun with to be gone on with. */
+  readonly settings: BatchSettings;
   /** Lines under way at a time. */
   readonly ahead: number;
   readonly onFatal: (error: unknown) => void;
@@ -33,12 +36,19 @@ type End = 'completed' | 'cancelled' | 'expired' | 'failed';
 const isOfTheFolder = (error: unknown): boolean =>
   error instanceof FaceLlmError && error.code === 'FACELLM_RUN_WRITE';
 
+/** Begun by a server with another model, say. */
+const isOfOthers = (error: unknown): error is FaceLlmError =>
+  error instanceof FaceLlmError && error.code === 'FACELLM_RUN_INVALID';
+
 function faultOf(error: unknown): StoredBatch['errors'] {
-  const message = error instanceof ApiError ? error.message : 'a fault of the server';
-  return {
-    object: 'list',
-    data: [{ code: 'internal_error', message, line: null, param: null }],
-  };
+  const [code, message] = isOfOthers(error)
+    ? [
+        'server_changed',
+        'the server was started again with another model or other settings than this batch was begun with ' +
+          `(${error.details.map((detail) => detail.split(':', 1)[0]).join(', ')}); what was answered before is kept, send the other lines again`,
+      ]
+    : ['internal_error', error instanceof ApiError ? error.message : 'a fault of the server'];
+  return { object: 'list', data: [{ code, message, line: null, param: null }] };
 }
 
 class Cancelled extends Error {}
@@ -135,7 +145,7 @@ export class Batches implements BatchQueue {
   }
 
   async #answer(batch: StoredBatch, signal: AbortSignal): Promise<void> {
-    const { store, state, ahead, onEnd } = this.#options;
+    const { store, state, settings, ahead, onEnd } = this.#options;
     const input = store.pathOf(batch.input_file_id);
     const limits = { lines: MOST_LINES, lineBytes: state.policy.limits.bodyBytes };
     const { lines, faults } = await readBatchLines(input, limits, batch.endpoint);
@@ -156,7 +166,7 @@ export class Batches implements BatchQueue {
       const caller = { name: batch.owner, rights: new Set(batch.rights as readonly Right[]) };
       try {
         await runBatch({
-          ...{ ...parts, state, caller, ahead, signal, onEnd },
+          ...{ ...parts, settings, state, caller, ahead, signal, onEnd },
           onProgress: (counts) => (batch.request_counts = counts),
         });
       } catch (error) {
@@ -203,7 +213,7 @@ export class Batches implements BatchQueue {
     const created = seconds();
     await store.keepFile({
       ...{ id, owner: batch.owner, bytes: await store.sizeOf(id), purpose: 'batch_output' },
-      ...{ created_at: created, expires_at: created + KEPT_SECONDS },
+      ...{ created_at: created, expires_at: created + store.keptSeconds },
       filename: `${batch.id}_${what}.jsonl`,
     });
     return id;

@@ -67,6 +67,8 @@ export interface ServerLimits {
   readonly batchFileBytes: number;
   /** Of all such files together. @default 4 GiB */
   readonly batchBytes: number;
+  /** How long files, and batches that are over, are kept. @default 30 days */
+  readonly batchKeep: number;
   /** Connections. @default 1024 */
   readonly connections: number;
 }
@@ -95,6 +97,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   stallLimit: 60_000,
   batchFileBytes: 64 * 2 ** 20,
   batchBytes: 4 * 2 ** 30,
+  batchKeep: 30 * 24 * 3600_000,
   connections: 1024,
 };
 

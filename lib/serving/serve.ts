@@ -11,6 +11,7 @@ import { packageVersion } from '../packages/version.js';
 import { Admission } from './admission.js';
 import { shuttingDown } from './api-error.js';
 import { createApp } from './app.js';
+import { defaultsOf, settingsOf } from './batch-settings.js';
 import { BatchStore } from './batch-store.js';
 import { Batches } from './batches.js';
 import { BodyParser } from './body-parser.js';
@@ -139,7 +140,16 @@ async function start(
   const { batches: folder } = options;
   if (folder !== undefined) {
     batches = new Batches({
-      ...{ state, ahead: rows, store: await BatchStore.open(folder, policy.limits.batchBytes) },
+      ...{ state, ahead: rows },
+      store: await BatchStore.open(
+        folder,
+        policy.limits.batchBytes,
+        Math.ceil(policy.limits.batchKeep / 1000),
+      ),
+      settings: {
+        ...settingsOf(model, catalogue.ids, files, options.faces),
+        ...defaultsOf(policy),
+      },
       onFatal: (error) => state.fail(error),
       onHalt: (error) => {
         const code = (error as { readonly code?: unknown } | null)?.code;

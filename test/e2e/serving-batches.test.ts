@@ -137,6 +137,31 @@ describe('serving: batches', () => {
     for (const one of kept) assert.ok(content.includes(one), 'an answer stays as it was');
   });
 
+  it('is not gone on with by a server of other settings: what is answered is kept, and it says so', async () => {
+    const id = await beginAndStop();
+    await using server = await start({ servedName: 'other' });
+    const client = clientOf(server);
+    const done = await ended(client, id);
+    assert.equal(done.status, 'failed');
+    const [fault] = done.errors?.data ?? [];
+    assert.equal(fault?.code, 'server_changed');
+    assert.match(fault?.message ?? '', /other settings .*\(models\)/);
+    const count = (await read(client, done.output_file_id)).length;
+    assert.ok(count > 2 && count < LINES.length);
+  });
+
+  it('what is known of a batch goes after a while, too', async () => {
+    await using server = await start({ limits: { batchKeep: 1000 } });
+    const client = clientOf(server);
+    const { id } = await begin(client, LINES.slice(0, 1));
+    await ended(client, id);
+    await server.close();
+    await new Promise((resolve) => setTimeout(resolve, 2100));
+    await using again = await start({ limits: { batchKeep: 1000 } });
+    await assert.rejects(clientOf(again).batches.retrieve(id), OpenAI.NotFoundError);
+    assert.ok(!readdirSync(folder).some((name) => name.startsWith(id)));
+  });
+
   it('is cancelled with what is answered kept, and not twice', async () => {
     await using server = await start();
     const client = clientOf(server);
@@ -331,7 +356,7 @@ describe('serving: batches', () => {
   });
 
   it('two uploads at once share the bound; of two saves at once the later stays', async () => {
-    const store = await BatchStore.open(folder, 1000);
+    const store = await BatchStore.open(folder, 1000, 3600);
     const file = (id: string): StoredFile => ({
       ...{ id: `file-${id.repeat(32)}`, owner: '', bytes: 600, created_at: 1 },
       ...{ expires_at: 1e12, filename: 'x', purpose: 'batch' as const },
