@@ -3,8 +3,7 @@ import { fileURLToPath } from 'node:url';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  // web/ is held to its own tsconfig.json by `npm run typecheck`.
-  { ignores: ['dist', 'build*', 'node_modules', 'web', '**/*.mjs', '**/*.cjs'] },
+  { ignores: ['dist', 'build*', 'node_modules', '**/*.mjs', '**/*.cjs'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {
@@ -28,6 +27,7 @@ export default tseslint.config(
       '@typescript-eslint/no-unnecessary-type-conversion': 'off',
     },
   },
+  { files: ['web/**'], languageOptions: { parserOptions: { project: './web/tsconfig.json' } } },
   {
     files: ['test/**', 'benchmarks/**'],
     rules: {

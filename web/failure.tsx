@@ -4,7 +4,8 @@ import { ApiError } from './api.js';
 export function Failure({ error }: { readonly error: unknown }) {
   if (error === undefined) return null;
   const known = error instanceof ApiError ? error.failure : undefined;
-  const text = error instanceof Error ? error.message : String(error);
+  const text =
+    error instanceof Error ? error.message : 'something went wrong that says nothing of itself';
   return (
     <p class="failure" role="alert">
       {text}
