@@ -30,6 +30,18 @@ export interface NativeTextConfig {
   readonly ropeDynamicFactor: number;
 }
 
+/** In which form files hold the weights of linear layers (native/checkpoint/quantisation.h). */
+export interface NativeQuantisation {
+  readonly format:
+    'pack-quantized' | 'int-quantized' | 'float-quantized' | 'awq' | 'gptq' | 'gptq_v2';
+  /** Of a code. */
+  readonly bits: 4 | 8;
+  /** Columns that share a scale; 0: a row does. */
+  readonly group: number;
+  /** Codes around 0, columns in order. */
+  readonly isSymmetric: boolean;
+}
+
 export interface NativeModelConfig {
   readonly vision: NativeVisionConfig;
   readonly text: NativeTextConfig;
@@ -40,6 +52,8 @@ export interface NativeModelConfig {
   readonly keepsClsToken: boolean;
   /** A checkpoint without a head of its own shares the token embedding; else the head is missing. */
   readonly tiesEmbeddings: boolean;
+  /** Of a checkpoint that is stored quantised. */
+  readonly quantisation?: NativeQuantisation;
 }
 
 export interface NativePreprocessing {
@@ -87,7 +101,7 @@ export interface NativeImageInput {
   readonly key: string;
   /**
    * `[height, width, 3]` uint8; copied by the addon before the call returns. Absent: the request waits until they are
-   * given, where nothing that the engine has covers them. `trace` takes no picture without.
+   * given, where nothing that the engine has covers them. `trace` and `lastLogits` take no picture without.
    */
   readonly rgb?: Uint8Array | undefined;
   readonly width: number;
@@ -304,6 +318,12 @@ export interface NativeModel {
   ): NativeRequest<readonly NativeTensor[]>;
   stats(): NativeJob<NativeStats>;
   trace(prompt: NativePrompt, adapters: readonly number[]): NativeJob<readonly NativeTensor[]>;
+  /** Of the last `count` positions of the prompt, `[count, vocabulary]`. Takes no picture without pixels. */
+  lastLogits(
+    prompt: NativePrompt,
+    adapters: readonly number[],
+    count: number,
+  ): NativeJob<NativeTensor>;
   /** Beside the base; active only in requests that name it. */
   loadAdapter(source: NativeAdapterSource): NativeJob<NativeAdapterInfo>;
   /** Idempotent. */
@@ -329,8 +349,10 @@ export interface NativeExportRequest {
   /** Folded in, in this order. */
   readonly adapters: readonly NativeAdapterSource[];
   readonly layout: 'hf' | 'original';
-  /** '': every tensor as it is stored. */
+  /** '': every tensor as it is stored, quantised ones in bf16. */
   readonly dtype: 'fp32' | 'bf16' | '';
+  /** In which the text layers' projections are written; absent: as other tensors. */
+  readonly quantisation?: NativeQuantisation;
   /** Exists. */
   readonly directory: string;
   readonly maxShardBytes: number;

@@ -5,7 +5,11 @@
  */
 import { join } from 'node:path';
 
-import type { NativeModelConfig, NativePreprocessing } from '../binding/native.js';
+import type {
+  NativeModelConfig,
+  NativePreprocessing,
+  NativeQuantisation,
+} from '../binding/native.js';
 import { createError } from '../errors.js';
 import { type GenerationDefaults, readGenerationConfig } from './generation-config.js';
 import { parseHfConfig } from './hf-config.js';
@@ -15,6 +19,7 @@ import { parseOriginalConfig } from './original-config.js';
 import type { ParsedConfig } from './parsed-config.js';
 import { IMAGENET_PREPROCESSING, readPreprocessorConfig } from './preprocessor-config.js';
 import type { PreprocessorConfig } from './preprocessor-config.js';
+import { readQuantisation, type StoredQuantisation } from './quantisation-config.js';
 import { expected, type Problems } from './schema.js';
 import { findTokenId } from './special-tokens.js';
 
@@ -33,6 +38,8 @@ export interface CheckpointConfig {
   readonly maxTiles: number;
   readonly useThumbnail: boolean;
   readonly generation: GenerationDefaults;
+  /** Of a checkpoint whose linear layers are stored quantised; `model.quantisation` is the same for the engine. */
+  readonly quantisation?: StoredQuantisation;
 }
 
 const layouts: Readonly<Record<string, CheckpointLayout>> = {
@@ -100,6 +107,10 @@ async function imageTokenIdOf(
   return id;
 }
 
+function forEngine({ format, bits, group, isSymmetric }: StoredQuantisation): NativeQuantisation {
+  return { format, bits, group, isSymmetric };
+}
+
 function originalPreprocessor(config: ParsedConfig | undefined): PreprocessorConfig {
   const { min = 1, max = 1 } = config?.tiling ?? {};
   return { preprocessing: IMAGENET_PREPROCESSING, minTiles: min, maxTiles: max };
@@ -128,6 +139,7 @@ export async function readCheckpointConfig(directory: string): Promise<Checkpoin
   const imageTokenId = await imageTokenIdOf(directory, layout, config, problems);
   const chatEosId = isHf ? undefined : await findRequiredToken(directory, '<|im_end|>', problems);
   const generation = await readGenerationConfig(directory, config, chatEosId, problems);
+  const quantisation = await readQuantisation(directory, raw, problems);
   const geometry = config && {
     imageSize: config.vision.imageSize,
     imageSeqLength: config.imageSeqLength,
@@ -149,7 +161,9 @@ export async function readCheckpointConfig(directory: string): Promise<Checkpoin
       visionFeatureLayer: config.visionFeatureLayer,
       keepsClsToken: false,
       tiesEmbeddings: config.tiesEmbeddings,
+      ...(quantisation !== undefined && { quantisation: forEngine(quantisation) }),
     },
+    ...(quantisation !== undefined && { quantisation }),
     preprocessing: preprocessor.preprocessing,
     dtype: config.dtype,
     tileSize: config.vision.imageSize,

@@ -6,6 +6,8 @@
 import type { CheckpointConfig, CheckpointLayout } from './config.js';
 import { isJsonObject, type JsonObject } from '../files/index.js';
 import { omit } from './json-file.js';
+import { compressedTensorsConfig, withoutQuantisation } from './quantisation-config.js';
+import type { NativeQuantisation } from '../binding/native.js';
 
 export type StoredDtypeName = 'bf16' | 'fp16' | 'fp32';
 
@@ -167,17 +169,32 @@ export interface ConvertConfigOptions {
   readonly dtype: StoredDtypeName | undefined;
   /** The weights hold no head of their own: it shares the embedding. */
   readonly isTied: boolean;
+  /** In which form the text layers' projections are written; absent: plain. */
+  readonly quantisation?: NativeQuantisation | undefined;
 }
 
 /**
- * @param raw config.json as it lies beside the weights
+ * @param given config.json as it lies beside the weights
  * @param config what {@link readCheckpointConfig} made of its folder
  */
 export function convertConfig(
+  given: JsonObject,
+  config: CheckpointConfig,
+  options: ConvertConfigOptions,
+): JsonObject {
+  const plain = convertPlain(withoutQuantisation(given), config, options);
+  const { quantisation } = options;
+  if (quantisation === undefined) return plain;
+  return { ...plain, quantization_config: compressedTensorsConfig(quantisation) };
+}
+
+function convertPlain(
   raw: JsonObject,
   config: CheckpointConfig,
-  { layout, dtype, isTied }: ConvertConfigOptions,
+  { layout, dtype: wanted, isTied }: ConvertConfigOptions,
 ): JsonObject {
+  // Quantised weights are written in bf16 where nothing else is asked for.
+  const dtype = wanted ?? (config.quantisation === undefined ? undefined : 'bf16');
   const convert = layout === 'original' ? toOriginal : toHf;
   const converted =
     layout === config.layout ? withTying(raw, isTied) : convert(raw, config, isTied);

@@ -8,6 +8,7 @@ import {
   addEngineOptions,
   addJsonOption,
   addModelOptions,
+  decimal,
   wholeNumber,
 } from './options.js';
 
@@ -66,8 +67,42 @@ export function addCalibrateOptions(command: Command): Command {
     .option('--seed <n>', 'of dealing pictures into parts (default: 0)', wholeNumber(0));
 }
 
+/** What is asked about, and how much of it. */
+function addBenchmarkOptions(command: Command, longest: string): Command {
+  return command
+    .addOption(
+      choice('--setting <name>', 'facexbench: prompts (default: zero-shot)', [
+        'zero-shot',
+        'in-context',
+      ]),
+    )
+    .option('--labels <csv>', 'attributes, pairs: label file (default: the usual names in --data)')
+    .option('--columns <what=column...>', 'attributes, pairs: columns of the label file')
+    .option('--split <name>', 'attributes, pairs: rows of this split only')
+    .option('--where <column=value...>', 'attributes, pairs: rows with these values only')
+    .option('--attributes <name...>', 'attributes: which (default: those labelled)')
+    .option('--groups <name...>', 'attributes: what to tell apart (default: race, gender, age)')
+    .option('--pairs <file>', 'pairs: list of pairs (default: in --data, else drawn from people)')
+    .option(
+      '--limit <n>',
+      'only the first questions (facexbench: of each file), pictures or pairs',
+      wholeNumber(1),
+    )
+    .option('--skip-invalid', 'leave out what is faulty or has no picture')
+    .addOption(
+      choice('--on-failure <what>', 'a question that cannot be asked (default: record)', [
+        'record',
+        'stop',
+      ]),
+    )
+    .option(...NO_CHARTS)
+    .option('--max-new-tokens <n>', `longest reply (default: ${longest})`, wholeNumber(1))
+    .option('--batch-size <n>', 'questions under way at a time (default: 8)', wholeNumber(1))
+    .option('--seed <n>', 'of drawing pairs and resampling (default: 0)', wholeNumber(0));
+}
+
 export function addEvaluateOptions(command: Command): Command {
-  return addAskedOptions(command)
+  const asked = addAskedOptions(command)
     .description(
       'score a model on a benchmark, and beside it the model with adapters or a tuned one; the same command ' +
         'goes on with an interrupted run',
@@ -83,19 +118,6 @@ export function addEvaluateOptions(command: Command): Command {
     .requiredOption('--output <dir>', 'folder of the run')
     .option('--tuned <dir>', 'second checkpoint, instead of adapters')
     .addOption(
-      choice('--setting <name>', 'facexbench: prompts (default: zero-shot)', [
-        'zero-shot',
-        'in-context',
-      ]),
-    )
-    .option('--labels <csv>', 'attributes, pairs: label file (default: the usual names in --data)')
-    .option('--columns <what=column...>', 'attributes, pairs: columns of the label file')
-    .option('--split <name>', 'attributes, pairs: rows of this split only')
-    .option('--where <column=value...>', 'attributes, pairs: rows with these values only')
-    .option('--attributes <name...>', 'attributes: which (default: those labelled)')
-    .option('--groups <name...>', 'attributes: what to tell apart (default: race, gender, age)')
-    .option('--pairs <file>', 'pairs: list of pairs (default: in --data, else drawn from people)')
-    .addOption(
       choice('--reading <name>', 'how answers are read (default: both, of pairs: probability)', [
         'text',
         'probability',
@@ -103,29 +125,33 @@ export function addEvaluateOptions(command: Command): Command {
       ]),
     )
     .option(
-      '--limit <n>',
-      'only the first questions (facexbench: of each file), pictures or pairs',
-      wholeNumber(1),
-    )
-    .option('--skip-invalid', 'leave out what is faulty or has no picture')
-    .addOption(
-      choice('--on-failure <what>', 'a question that cannot be asked (default: record)', [
-        'record',
-        'stop',
-      ]),
-    )
-    .option(...NO_CHARTS)
-    .option(
       '--gallery <n>',
       'wrong answers of each model on the page report/gallery.html, surest first; 0: none (default: 50)',
       wholeNumber(0),
     )
-    .option('--gallery-pictures', 'put the pictures into that page')
-    .option(
-      '--max-new-tokens <n>',
-      'longest reply (default: 2048, 64 or 16, by benchmark)',
-      wholeNumber(1),
+    .option('--gallery-pictures', 'put the pictures into that page');
+  return addBenchmarkOptions(asked, '2048, 64 or 16, by benchmark');
+}
+
+export function addCompareOptions(command: Command): Command {
+  const asked = addAskedOptions(command)
+    .description(
+      'what a form of weights or another checkpoint loses beside a reference: KL, flipped decisions, calibration, by group; ' +
+        'the same command goes on with an interrupted run',
     )
-    .option('--batch-size <n>', 'questions under way at a time (default: 8)', wholeNumber(1))
-    .option('--seed <n>', 'of drawing pairs and resampling (default: 0)', wholeNumber(0));
+    .option('--against <dir>', 'reference (default: the model itself, its weights as stored)')
+    .option(
+      '--against-adapter <dir...>',
+      'of the reference (default: as of the model, without --against)',
+    )
+    .addOption(
+      choice('--benchmark <name>', 'what is asked', ['attributes', 'facexbench', 'pairs']).default(
+        'attributes',
+      ),
+    )
+    .requiredOption('--data <dir>', 'folder with labels and pictures')
+    .requiredOption('--output <dir>', 'folder of the run')
+    .option('--no-yardstick', "leave out the reference's other dtype")
+    .option('--max-kl <nats>', 'ends with code 1 where the mean KL a token is above', decimal);
+  return addBenchmarkOptions(asked, '64');
 }

@@ -12,10 +12,11 @@ import type { BatchFlags } from './batch.js';
 import type { CalibrateFlags } from './calibrate.js';
 import type { CardFlags } from './card.js';
 import type { ChooseFlags } from './choose.js';
+import type { CompareFlags } from './compare.js';
 import type { DoctorFlags } from './doctor-memory.js';
 import type { DownloadFlags } from './download.js';
 import type { EvaluateFlags } from './evaluate.js';
-import { addCalibrateOptions, addEvaluateOptions } from './evaluate-options.js';
+import { addCalibrateOptions, addCompareOptions, addEvaluateOptions } from './evaluate-options.js';
 import type { AnnotateFlags } from './annotate.js';
 import { addFaceOptions, addPictureOptions } from './face-options.js';
 import type { FacesFlags } from './faces.js';
@@ -37,6 +38,7 @@ import {
 } from './options.js';
 import type { MergeFlags } from './merge.js';
 import type { PlanFlags } from './plan.js';
+import type { QuantizeFlags } from './quantize.js';
 import type { KeygenFlags } from './serve.js';
 import { addServeOptions, type ServeFlags } from './serve-options.js';
 import type { TrainFlags } from './train.js';
@@ -211,6 +213,11 @@ export function createProgram(finish: Finish): Command {
     finish(await runEvaluate(flags, process));
   });
 
+  addCompareOptions(program.command('compare')).action(async (flags: CompareFlags) => {
+    const { runCompare } = await import('./compare.js');
+    finish(await runCompare(flags, process));
+  });
+
   addCalibrateOptions(program.command('calibrate')).action(async (flags: CalibrateFlags) => {
     const { runCalibrate } = await import('./calibrate.js');
     finish(await runCalibrate(flags, process));
@@ -246,6 +253,39 @@ export function createProgram(finish: Finish): Command {
     .action(async (directory: string, flags: CardFlags) => {
       const { runCard } = await import('./card.js');
       await runCard(directory, flags, process);
+    });
+
+  addJsonOption(program.command('quantize'))
+    .description(
+      "write a checkpoint with its text layers' weights in 8 or 4 bits (compressed-tensors), for this program, transformers and vLLM",
+    )
+    .requiredOption('--model <dir>', 'checkpoint: folder, or hub id in the local cache')
+    .addOption(
+      new Option('--weights <form>', 'of the text layers')
+        .choices(['int4', 'int8', 'fp8'])
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--group <n>', 'columns of an int4 scale (default: 128 where it fits)').choices([
+        ...['32', '64', '128'],
+      ]),
+    )
+    .option('--adapter <dir...>', 'PEFT adapters, folded in before')
+    .option(...DOWNLOAD)
+    .requiredOption('--output <dir>', 'new folder; must not hold anything')
+    .addOption(
+      new Option('--layout <name>', "default: the checkpoint's").choices(['hf', 'original']),
+    )
+    .addOption(
+      new Option('--dtype <name>', 'of everything else; default: as stored').choices([
+        'bf16',
+        'fp32',
+      ]),
+    )
+    .option('--max-shard-size <size>', 'largest weight file, such as 5GB (default: 5GB)', shardSize)
+    .action(async (flags: QuantizeFlags) => {
+      const { runQuantize } = await import('./quantize.js');
+      await runQuantize(flags, process);
     });
 
   const serving = addServeOptions(program.command('serve'));

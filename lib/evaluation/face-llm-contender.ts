@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
+import type { ChatMessage } from '../chat/index.js';
 import { createError } from '../errors.js';
 import { sha256, sha256OfFile } from '../files/index.js';
 import {
@@ -12,7 +13,7 @@ import {
   readServingSettings,
 } from '../model/index.js';
 import type { RecordOwner } from './asked-form.js';
-import type { Contender, ModelUnderTest } from './model-under-test.js';
+import type { Contender, ModelUnderTest, Question, ScoredModel } from './model-under-test.js';
 import type { EvaluationEvent } from './run/events.js';
 
 /** A model that takes part, by what the caller named. */
@@ -23,12 +24,15 @@ export interface NamedModel {
   readonly subfolder?: string | undefined;
   /** PEFT folders, or hub ids in the local cache, whose effects add up. */
   readonly adapter?: readonly string[] | undefined;
+  /** In place of the run's own. */
+  readonly load?: Pick<LoadOptions, 'dtype' | 'weights'> | undefined;
 }
 
 export interface LocatedModel extends RecordOwner {
   readonly model: string;
   readonly directory: string;
   readonly adapters: readonly string[];
+  readonly load?: NamedModel['load'];
 }
 
 export interface FaceLlmContenderOptions {
@@ -54,7 +58,7 @@ const PREFIX_CACHE_BYTES = 2 ** 30;
  * @throws CheckpointError
  */
 export async function locateModel(named: NamedModel): Promise<LocatedModel> {
-  const { name, model, subfolder, adapter = [] } = named;
+  const { name, model, subfolder, adapter = [], load } = named;
   const directory = await resolveCheckpoint(model, subfolder === undefined ? {} : { subfolder });
   const adapters = await Promise.all(adapter.map((folder) => resolveCheckpoint(folder)));
   const { layout } = await readCheckpointConfig(directory);
@@ -63,7 +67,7 @@ export async function locateModel(named: NamedModel): Promise<LocatedModel> {
     ...adapters.map((folder) => readServingSettings(folder, 'FACELLM_ADAPTER_INVALID')),
   ]);
   const recorded = records.findLast((one) => one !== undefined);
-  return { name, model, directory, adapters, recorded, layout };
+  return { name, model, directory, adapters, recorded, layout, load };
 }
 
 /**
@@ -72,10 +76,11 @@ export async function locateModel(named: NamedModel): Promise<LocatedModel> {
  * @throws CheckpointError; the signal's reason
  */
 export async function faceLlmContender(
-  { name, model, directory, adapters }: LocatedModel,
+  { name, model, directory, adapters, load: own }: LocatedModel,
   options: FaceLlmContenderOptions,
-): Promise<Contender> {
-  const { load, emit, signal } = options;
+): Promise<Contender<ScoredModel>> {
+  const { emit, signal } = options;
+  const load = { ...options.load, ...own };
   const hashes: string[] = [];
   for (const folder of [directory, ...adapters]) {
     const hash = options.hashes.get(folder) ?? (await hashFolder(folder, name, options));
@@ -86,7 +91,10 @@ export async function faceLlmContender(
   return {
     name,
     origin: { model, directory: resolve(directory), adapters: adapters.map((one) => resolve(one)) },
-    identity: { model: ofModel, adapters: ofAdapters },
+    identity: {
+      ...{ model: ofModel, adapters: ofAdapters },
+      ...(own !== undefined && { load: JSON.stringify(own) }),
+    },
     open: async (opening) => {
       const loading: LoadOptions = {
         prefixCacheBytes: PREFIX_CACHE_BYTES,
@@ -115,18 +123,27 @@ export async function faceLlmContender(
 function underTest(
   model: FaceLlm,
   { prompt, maxNewTokens, seed, choose }: FaceLlmContenderOptions,
-): ModelUnderTest {
+): ScoredModel {
   const { device, dtype } = model.info;
+  // Pictures before all text, as the authors' wrapper puts them.
+  const messages = ({ images, prompt: text }: Question): [ChatMessage] => {
+    const pictures = images.map((image) => ({ type: 'image' as const, image }));
+    return [{ role: 'user', content: [...pictures, { type: 'text' as const, text }] }];
+  };
   return {
     ...{ device, dtype, isDeterministic: model.deterministic },
-    answer: async ({ images, prompt: text }, signal) => {
-      // Pictures before all text, as the authors' wrapper puts them.
-      const pictures = images.map((image) => ({ type: 'image' as const, image }));
-      const content = [...pictures, { type: 'text' as const, text }];
+    answer: async (question, signal) => {
       // Greedy, whatever a checkpoint's file says: one model has one score.
       const options = { ...prompt, maxNewTokens, doSample: false, seed, signal };
-      const answer = await model.chat([{ role: 'user', content }], options).result();
+      const answer = await model.chat(messages(question), options).result();
       return { ...answer, text: answer.text.trim(), generatedTokens: answer.tokenIds.length };
+    },
+    answerLogits: async (question, tokenIds, signal) => {
+      const { data } = await model.answerLogits(messages(question), tokenIds, {
+        ...prompt,
+        signal,
+      });
+      return data;
     },
     choose:
       choose?.(model, prompt) ??

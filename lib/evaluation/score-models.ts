@@ -10,7 +10,7 @@ import {
   locateModel,
   type NamedModel,
 } from './face-llm-contender.js';
-import type { Contender } from './model-under-test.js';
+import type { Contender, ScoredModel } from './model-under-test.js';
 import type { EvaluationEvent } from './run/events.js';
 import { rankFromEnvironment } from './run/ranks.js';
 import { type EvaluationResult, runBenchmark } from './run/run-benchmark.js';
@@ -32,6 +32,8 @@ export interface ScoringOptions {
   readonly benchmarkOptions: Readonly<Record<string, SettingValue>>;
   readonly maxNewTokens: number;
   readonly choose?: FaceLlmContenderOptions['choose'];
+  /** A model that is not the first, held against that. @default alone */
+  readonly beside?: (contender: Contender<ScoredModel>, first: Contender<ScoredModel>) => Contender;
   /** The benchmark once it is known who is asked, and how. @default as it is */
   readonly settle?: (
     benchmark: Benchmark,
@@ -52,7 +54,7 @@ export async function scoreModels(
   scoring: ScoringOptions,
   run: JobRun<EvaluationEvent, unknown>,
 ): Promise<EvaluationResult> {
-  const { options, maxNewTokens, benchmarkOptions, choose, settle } = scoring;
+  const { options, maxNewTokens, benchmarkOptions, choose, settle, beside } = scoring;
   const stop = run.stopSignal;
   const signal = options.signal === undefined ? stop : AbortSignal.any([options.signal, stop]);
   const emit = (event: EvaluationEvent): void => run.emit(event);
@@ -68,10 +70,14 @@ export async function scoreModels(
   const limits = { kvMemory, maxContext, maxRows, deterministic };
   const load = { device, dtype, weights, threads, mmap, ...limits };
   const asking = { prompt: form, maxNewTokens, seed, choose, hashes: new Map<string, string>() };
-  const contenders: Contender[] = [];
+  const located: Contender<ScoredModel>[] = [];
   for (const model of models) {
-    contenders.push(await faceLlmContender(model, { ...asking, load, signal, emit }));
+    located.push(await faceLlmContender(model, { ...asking, load, signal, emit }));
   }
+  const contenders = located.map((one, i) => {
+    const [first] = located;
+    return i === 0 || first === undefined ? one : (beside?.(one, first) ?? one);
+  });
   return runBenchmark({
     benchmark,
     contenders,

@@ -28,6 +28,8 @@ export interface ItemOutcome {
   readonly text?: string;
   /** Of each choice, normalised over the choices; absent where only text was asked for. */
   readonly probabilities?: readonly number[];
+  /** Where the model is compared with a reference, along the reference's answer. */
+  readonly divergence?: AnswerDivergence;
   readonly promptTokens: number;
   readonly imageTokens: number;
   readonly generatedTokens: number;
@@ -35,6 +37,18 @@ export interface ItemOutcome {
   readonly milliseconds: number;
   /** Why the question has no answer: neither text nor probabilities are there then, and it counts as wrong. */
   readonly failure?: ItemFailure;
+}
+
+/** How far a model's scores are from a reference's at each token of the reference's own greedy answer. */
+export interface AnswerDivergence {
+  /** KL(reference || model) over the whole vocabulary, in nats, of each token. */
+  readonly kl: readonly number[];
+  /** Tokens whose most probable id is the same. */
+  readonly agreeing: number;
+  /** ln p(reference) - ln p(model) of the answer's tokens, added up. */
+  readonly logProbLoss: number;
+  /** Tokens before the model's own greedy answer parts from the reference's; null: it does not. */
+  readonly sharedTokens: number | null;
 }
 
 /** A question that could not be asked: a broken picture, no memory. */

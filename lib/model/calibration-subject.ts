@@ -6,8 +6,8 @@ import { readCheckpointConfig, readCheckpointFiles } from '../checkpoint/index.j
 import { readAdapter } from '../lora/index.js';
 import { sortedByHash } from './calibrated.js';
 import { adapterIdentity, checkpointIdentity } from './fingerprint.js';
-import { defaultDtype, type LoadOptions } from './load.js';
-import { describeWeights, resolveWeights } from './weight-forms.js';
+import { defaultDtype, type LoadOptions, weightsOf } from './load.js';
+import { describeWeights } from './weight-forms.js';
 
 /**
  * Equal to what a model loaded so is to a calibration.
@@ -19,7 +19,7 @@ import { describeWeights, resolveWeights } from './weight-forms.js';
 export async function calibrationSubject(
   directory: string,
   adapters: readonly string[],
-  { dtype, weights }: Pick<LoadOptions, 'dtype' | 'weights'>,
+  { dtype, weights, device = 'cpu' }: Pick<LoadOptions, 'dtype' | 'weights' | 'device'>,
 ): Promise<CalibrationSubject> {
   const config = await readCheckpointConfig(directory);
   const hashes = await Promise.all(
@@ -32,6 +32,6 @@ export async function calibrationSubject(
     checkpoint: await checkpointIdentity(await readCheckpointFiles(directory)),
     adapters: sortedByHash(hashes),
     dtype: dtype ?? defaultDtype(config),
-    weights: describeWeights(resolveWeights(weights, config.model.text)),
+    weights: describeWeights(weightsOf(config, device, weights)),
   };
 }

@@ -3,10 +3,9 @@ import type { NativeAddon } from '../binding/native.js';
 import { type CheckpointConfig, readCheckpointFiles } from '../checkpoint/index.js';
 import { FaceLlmError } from '../errors.js';
 import { deviceMemory } from './device-memory.js';
-import { defaultDevice, defaultDtype, type LoadOptions } from './load.js';
+import { defaultDevice, defaultDtype, type LoadOptions, storedWeights, weightsOf } from './load.js';
 import { describeMemory, type ModelMemory, planMemory } from './memory-plan.js';
 import { weightBytes } from './weight-bytes.js';
-import { resolveWeights } from './weight-forms.js';
 
 const NUMBER_BYTES = { fp32: 4, bf16: 2, fp16: 2 } as const;
 
@@ -34,8 +33,16 @@ export async function planCheckpoint(
   // Headers of the files are some ten thousandths of them.
   const share = NUMBER_BYTES[dtype] / NUMBER_BYTES[config.dtype];
   const kept = (weights: LoadOptions['weights']): number =>
-    weightBytes(config.model, NUMBER_BYTES[dtype], resolveWeights(weights, text));
+    weightBytes(config.model, NUMBER_BYTES[dtype], weightsOf(config, device, weights));
   const saved = kept('stored') - kept(options.weights);
-  const bytes = stored === undefined ? undefined : Math.round(stored.totalBytes * share) - saved;
-  return describeMemory(text, { dtype, device }, plan, bytes);
+  // The size of quantised files says nothing of what they become.
+  const whole =
+    config.quantisation === undefined
+      ? Math.round((stored?.totalBytes ?? 0) * share)
+      : kept('stored');
+  const bytes = stored === undefined ? undefined : whole - saved;
+  return {
+    ...describeMemory(text, { dtype, device }, plan, bytes),
+    ...storedWeights(config, device, options.weights),
+  };
 }

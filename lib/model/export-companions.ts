@@ -5,7 +5,11 @@
 import { copyFile, cp, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { NativeAdapterSource } from '../binding/native.js';
+import type {
+  NativeAdapterSource,
+  NativeModelConfig,
+  NativeQuantisation,
+} from '../binding/native.js';
 import { HUB_TEMPLATE } from '../chat/index.js';
 import {
   type CheckpointConfig,
@@ -32,6 +36,8 @@ export interface ExportSource {
   readonly target: CheckpointLayout;
   /** Absent: every tensor as it is stored. */
   readonly dtype: Dtype | undefined;
+  /** In which form the text layers' projections are written. */
+  readonly quantisation: NativeQuantisation | undefined;
   readonly adapters: readonly {
     readonly directory: string;
     readonly source: NativeAdapterSource;
@@ -40,8 +46,8 @@ export interface ExportSource {
 
 /** config.json of the folder to write. */
 export function configFor(source: ExportSource, isTied: boolean): JsonObject {
-  const { raw, config, target: layout, dtype } = source;
-  return convertConfig(raw, config, { layout, dtype, isTied });
+  const { raw, config, target: layout, dtype, quantisation } = source;
+  return convertConfig(raw, config, { layout, dtype, isTied, quantisation });
 }
 
 /**
@@ -91,18 +97,22 @@ async function copySettings({ directory, adapters }: ExportSource, partial: stri
 
 /** A layout that cannot express this checkpoint is refused before any weight is written. */
 async function checkReadsTheSame(
-  { directory, config, target, dtype }: ExportSource,
+  { directory, config: all, target, dtype, quantisation }: ExportSource,
   partial: string,
 ): Promise<void> {
   const written = await readCheckpointConfig(partial);
+  const { quantisation: stored, ...config } = all;
+  const model: NativeModelConfig = { ...config.model };
+  Reflect.deleteProperty(model, 'quantisation');
   const wanted: CheckpointConfig = {
     ...config,
     // Of the head nothing is known before the weights are written.
-    model: { ...config.model, tiesEmbeddings: false },
+    model: { ...model, tiesEmbeddings: false, ...(quantisation && { quantisation }) },
+    ...(quantisation && { quantisation: { method: 'compressed-tensors', ...quantisation } }),
     // How answers are drawn is read in the HF layout alone.
     generation: withoutOptions(config.generation),
     layout: target,
-    dtype: dtype ?? config.dtype,
+    dtype: dtype ?? (stored === undefined ? config.dtype : 'bf16'),
   };
   const generation = withoutOptions(written.generation);
   const details = differences(wanted, { ...written, generation }, '');

@@ -7,8 +7,13 @@ import { statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
-import type { NativeExportResult } from '../binding/native.js';
+import type {
+  NativeExportResult,
+  NativeQuantisation,
+  NativeTextConfig,
+} from '../binding/native.js';
 import { settle } from '../binding/settle.js';
+import { InvalidArgumentError } from '../errors.js';
 import {
   type CheckpointLayout,
   readCheckpointConfig,
@@ -23,6 +28,7 @@ import {
   abortSignal,
   callback,
   checkFields,
+  field,
   fields,
   list,
   name,
@@ -54,6 +60,21 @@ export interface MergeOptions extends ExportOptions {
   readonly adapters: readonly string[];
 }
 
+/** Forms that quantised files are written in, all of compressed-tensors. */
+export type QuantizedForm = 'int4' | 'int8' | 'fp8';
+
+export interface QuantizeOptions extends ExportOptions {
+  /**
+   * Of the text layers' projections: `int4` in groups (`pack-quantized`), `int8` and `fp8` with a scale a row (`int-quantized`,
+   * `float-quantized`). Everything else stays as it is.
+   */
+  readonly weights: QuantizedForm;
+  /** Columns of an int4 scale. @default 128 where it divides all layers' columns, else 64 or 32 */
+  readonly group?: 32 | 64 | 128 | undefined;
+  /** PEFT folders, folded in before, in fp32. @default none */
+  readonly adapters?: readonly string[] | undefined;
+}
+
 export interface ExportedModel {
   readonly directory: string;
   readonly layout: CheckpointLayout;
@@ -78,6 +99,14 @@ const exportShape: Shape<ExportOptions> = {
   signal: abortSignal.optional(),
 };
 const exportOptions = fields<ExportOptions>(exportShape);
+const quantizeOptions = fields<QuantizeOptions>({
+  ...exportShape,
+  weights: word('int4', 'int8', 'fp8'),
+  group: field<32 | 64 | 128>('32, 64 or 128', (value) =>
+    [32, 64, 128].includes(Number(value)),
+  ).optional(),
+  adapters: list(place, 'a list of folders').optional(),
+});
 const mergeOptions = fields<MergeOptions>({
   ...exportShape,
   adapters: list(place, 'at least one folder; exportModel() writes a model without any', 1),
@@ -99,7 +128,52 @@ export async function exportModel(options: ExportOptions): Promise<ExportedModel
   return write(checkFields(exportOptions, options, WRONG_OPTIONS), []);
 }
 
-async function open(options: ExportOptions, adapters: readonly string[]): Promise<ExportSource> {
+/**
+ * Writes a checkpoint with its text layers' projections in 8 or 4 bits, for this library, transformers and vLLM. Scales are found
+ * without data, so that adapters of the original stay valid. As {@link mergeAdapter}.
+ *
+ * @throws as {@link mergeAdapter}; InvalidArgumentError FACELLM_INVALID_ARGUMENT for a group that does not divide a layer's columns
+ */
+export async function quantizeModel(options: QuantizeOptions): Promise<ExportedModel> {
+  const checked = checkFields(quantizeOptions, options, WRONG_OPTIONS);
+  const { weights, group, adapters = [], ...rest } = checked;
+  return write(rest, adapters, { weights, group });
+}
+
+type Wanted = Pick<QuantizeOptions, 'weights' | 'group'>;
+
+/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT */
+function quantisationOf(
+  { weights, group }: Wanted,
+  { hiddenSize, intermediateSize, headDim, numAttentionHeads }: NativeTextConfig,
+): NativeQuantisation {
+  if (weights !== 'int4') {
+    if (group !== undefined) {
+      throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', WRONG_OPTIONS, {
+        details: [`group: of int4 alone, ${weights} has a scale a row`],
+      });
+    }
+    const format = weights === 'int8' ? 'int-quantized' : 'float-quantized';
+    return { format, bits: 8, group: 0, isSymmetric: true };
+  }
+  const columns = [hiddenSize, intermediateSize, headDim * numAttentionHeads];
+  const fits = [128, 64, 32].filter((size) => columns.every((count) => count % size === 0));
+  const chosen = group ?? fits[0];
+  if (chosen === undefined || !fits.includes(chosen)) {
+    throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', WRONG_OPTIONS, {
+      details: [
+        `group: layers have ${columns.join(', ')} columns, which ${fits.length === 0 ? 'none of 32, 64 and 128 divides' : `${fits.join(', ')} divide(s) and ${chosen} does not`}`,
+      ],
+    });
+  }
+  return { format: 'pack-quantized', bits: 4, group: chosen, isSymmetric: true };
+}
+
+async function open(
+  options: ExportOptions,
+  adapters: readonly string[],
+  wanted: Wanted | undefined,
+): Promise<ExportSource> {
   const directory = await resolveCheckpoint(options.model);
   const config = await readCheckpointConfig(directory);
   return {
@@ -109,6 +183,7 @@ async function open(options: ExportOptions, adapters: readonly string[]): Promis
     layout: config.layout,
     target: options.layout ?? config.layout,
     dtype: options.dtype,
+    quantisation: wanted && quantisationOf(wanted, config.model.text),
     adapters: await Promise.all(
       adapters.map(async (folder) => {
         const adapter = await resolveAdapter(folder);
@@ -119,10 +194,14 @@ async function open(options: ExportOptions, adapters: readonly string[]): Promis
   };
 }
 
-async function write(options: ExportOptions, adapters: readonly string[]): Promise<ExportedModel> {
+async function write(
+  options: ExportOptions,
+  adapters: readonly string[],
+  wanted?: Wanted,
+): Promise<ExportedModel> {
   options.signal?.throwIfAborted();
   const folder = await newFolder(options.output, options.signal);
-  const source = await open(options, adapters);
+  const source = await open(options, adapters, wanted);
   return folder.write(async (partial) => {
     await writeCompanions(source, partial);
     const result = await writeWeights(source, options, partial);
@@ -160,6 +239,7 @@ async function writeWeights(
       adapters: source.adapters.map((adapter) => adapter.source),
       layout: source.target,
       dtype: options.dtype ?? '',
+      ...(source.quantisation && { quantisation: source.quantisation }),
       directory: partial,
       maxShardBytes: options.maxShardBytes ?? DEFAULT_SHARD_BYTES,
       availableBytes: Math.min(bavail * bsize, Number.MAX_SAFE_INTEGER),

@@ -14,10 +14,11 @@ import {
 } from '../generation/index.js';
 import type { ResolvedAskedFaces } from '../faces/index.js';
 import type { ImageSource } from '../image/index.js';
-import { checkArguments, checkFields, list, name } from '../options/index.js';
+import { checkArguments, checkFields, list, name, whole } from '../options/index.js';
 import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
 import { type AdapterLease, AdapterSet } from './adapter-set.js';
 import { answer } from './answer.js';
+import { answerLogits, type AnswerLogits } from './answer-logits.js';
 import { AskedBy } from './asked-by.js';
 import { chooseItems } from './choose-items.js';
 import { embedImages, type ImageEmbedding } from './embed-images.js';
@@ -38,6 +39,8 @@ import type { PromptOptions } from './prompt-options.js';
 import { PromptWriter } from './prompt-writer.js';
 import {
   type AdapterChoice,
+  type AnswerLogitsOptions,
+  answerLogitsOptions,
   type AskOptions,
   askOptions,
   type ChatOptions,
@@ -248,6 +251,30 @@ export class FaceLlm implements AsyncDisposable {
     return this.#withAdapters(request, (lease) =>
       extract({ parts: this.#parts, prompts: this.#prompts, lease }, request, turns, form),
     ) as Promise<ExtractResult<Extracted<S>>>;
+  }
+
+  /**
+   * The scores of the whole vocabulary at each place of an answer that is given, in one pass: what a comparison of two models is
+   * made from. The answer need not be one that the model would give.
+   *
+   * @param answer ids of at least one token, the closing control token among them where it counts
+   * @throws InvalidArgumentError FACELLM_PROMPT_TOO_LONG, and what its pictures throw
+   */
+  async answerLogits(
+    messages: readonly ChatMessage[],
+    answer: readonly number[],
+    options: AnswerLogitsOptions = {},
+  ): Promise<AnswerLogits> {
+    const vocabulary = this.#parts.config.model.text.vocabSize;
+    const [taken, ids, checked] = checkArguments(
+      WRONG_REQUEST,
+      [conversation, messages, 'messages'],
+      [list(whole(0, vocabulary - 1), 'a list of ids', 1), answer, 'answer'],
+      [answerLogitsOptions, options],
+    );
+    return this.#withAdapters(checked, (lease) =>
+      answerLogits({ parts: this.#parts, prompts: this.#prompts, lease }, taken, ids, checked),
+    );
   }
 
   /** What a calibration must have been fitted on to be for questions asked in this way. */

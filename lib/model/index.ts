@@ -15,6 +15,9 @@ export {
   type ExportOptions,
   mergeAdapter,
   type MergeOptions,
+  type QuantizedForm,
+  quantizeModel,
+  type QuantizeOptions,
 } from './export-model.js';
 export { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
 export { type ModelShape, nanoShape, overrideShape } from './model-shape.js';
@@ -25,11 +28,13 @@ export {
   type ServingSettings,
   SETTINGS_FILE,
 } from './serving-settings.js';
+export type { AnswerLogits } from './answer-logits.js';
 export type { ImageEmbedding } from './embed-images.js';
 export type { ChoosingModel } from './choosing-model.js';
 export { FaceLlm } from './face-llm.js';
 export type {
   AdapterChoice,
+  AnswerLogitsOptions,
   AskOptions,
   ChatOptions,
   ChoiceText,
@@ -40,6 +45,7 @@ export type {
   Question,
 } from './requests.js';
 export {
+  defaultDtype,
   type Dtype,
   dtypeName,
   limitShape,
@@ -51,6 +57,7 @@ export type { ModelMemory } from './memory-plan.js';
 export type { ImagePlan, Plan } from './plan.js';
 export {
   describeWeights,
+  keptForm,
   resolveWeights,
   type WeightForm,
   type WeightForms,

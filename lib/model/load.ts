@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 
 import { loadAddon } from '../binding/load.js';
-import type { NativeAddon, NativeModel } from '../binding/native.js';
+import type { NativeAddon, NativeModel, NativeWeightForms } from '../binding/native.js';
 import {
   type CheckpointConfig,
   type CheckpointFiles,
@@ -33,7 +33,14 @@ import { deviceMemory } from './device-memory.js';
 import { checkpointIdentity, modelIdentity } from './fingerprint.js';
 import { describeMemory, type ModelMemory, planMemory } from './memory-plan.js';
 import { readServingSettings, type ServingSettings } from './serving-settings.js';
-import { resolveWeights, type WeightForm, type WeightForms, weightForms } from './weight-forms.js';
+import {
+  describeStored,
+  keptForm,
+  resolveWeights,
+  type WeightForm,
+  type WeightForms,
+  weightForms,
+} from './weight-forms.js';
 
 export type Dtype = 'fp32' | 'bf16';
 
@@ -255,7 +262,7 @@ async function loadNative(
       weightMap: files.weightMap,
       device,
       dtype,
-      weights: resolveWeights(options.weights, config.model.text),
+      weights: weightsOf(config, device, options.weights),
       mmap: options.mmap ?? true,
       deterministic: options.deterministic ?? false,
       ...plan,
@@ -273,15 +280,40 @@ async function loadNative(
     });
     if (model.status === 'rejected') throw model.reason;
     const { parameterBytes, device: opened } = model.value.info();
-    const memory = describeMemory(text, { dtype, device: opened }, plan, parameterBytes);
+    const memory = {
+      ...describeMemory(text, { dtype, device: opened }, plan, parameterBytes),
+      ...storedWeights(config, device, options.weights),
+    };
     return { native: model.value, memory };
   } finally {
     options.signal?.removeEventListener('abort', cancel);
   }
 }
 
-export function defaultDtype({ dtype }: CheckpointConfig): Dtype {
-  return dtype === 'bf16' ? 'bf16' : 'fp32';
+/** Quantised ones that are fp16 otherwise were bf16 once, and hold no number that bf16 does not reach. */
+export function defaultDtype({ dtype, quantisation }: CheckpointConfig): Dtype {
+  return dtype === 'bf16' || (dtype === 'fp16' && quantisation !== undefined) ? 'bf16' : 'fp32';
+}
+
+/** For `plan` and `doctor`: how quantised files are kept. */
+export function storedWeights(
+  config: CheckpointConfig,
+  device: string,
+  weights: LoadOptions['weights'],
+): Pick<ModelMemory, 'storedWeights'> {
+  const { quantisation } = config;
+  if (quantisation === undefined) return {};
+  return { storedWeights: describeStored(quantisation, weightsOf(config, device, weights)) };
+}
+
+/** What codes of files are kept in is the CPU's kernels' affair. */
+export function weightsOf(
+  { model }: Pick<CheckpointConfig, 'model'>,
+  device: string,
+  weights: LoadOptions['weights'],
+): NativeWeightForms {
+  const kept = device === 'cpu' ? keptForm(model.quantisation) : undefined;
+  return resolveWeights(weights, model.text, kept);
 }
 
 export async function defaultDevice(addon: NativeAddon): Promise<string> {

@@ -24,6 +24,8 @@ export interface ModelMemory {
   readonly dtype: 'fp32' | 'bf16';
   /** Undefined where they were planned without and are not there. */
   readonly weightBytes: number | undefined;
+  /** Of files that hold quantised weights: in which form, and what becomes of them. */
+  readonly storedWeights?: string;
   /** Of all keys and values: of requests under way, and of prompts kept. In whole blocks. */
   readonly kvPoolBytes: number;
   readonly blocks: number;

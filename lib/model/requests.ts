@@ -70,6 +70,10 @@ export interface ChooseOptions
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface AnswerLogitsOptions extends PromptOptions, AdapterChoice {
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface EmbedOptions extends PromptOptions, AdapterChoice, Preparation {}
 
 export const adapterShape: Shape<AdapterChoice> = {
@@ -135,6 +139,11 @@ export const chooseItemsOptions: z.ZodType<ChooseItemsOptions> = fields<ChooseIt
     1,
     MOST_ITEMS,
   ),
+});
+export const answerLogitsOptions: z.ZodType<AnswerLogitsOptions> = fields<AnswerLogitsOptions>({
+  ...promptShape,
+  ...adapterShape,
+  signal: abortSignal.optional(),
 });
 export const embedOptions: z.ZodType<EmbedOptions> = fields<EmbedOptions>({
   ...promptShape,

@@ -1,7 +1,13 @@
 /** In which form a model keeps the weights of its linear layers. */
 import type { z } from 'zod';
 
-import type { NativeTextConfig, NativeWeightForm, NativeWeightForms } from '../binding/native.js';
+import type {
+  NativeQuantisation,
+  NativeTextConfig,
+  NativeWeightForm,
+  NativeWeightForms,
+} from '../binding/native.js';
+import type { StoredQuantisation } from '../checkpoint/index.js';
 import { field, fields, kindOf, word } from '../options/index.js';
 
 /**
@@ -41,10 +47,44 @@ export const weightForms: z.ZodType<WeightForm | WeightForms> = kindOf<WeightFor
         }),
 );
 
-/** A word alone: the text layers so, and the head in 8 bits at least, which int4 would lose more in than it saves. */
+const GROUPS: readonly number[] = [32, 64, 128];
+
+/**
+ * In which form the codes of quantised files are kept as they are, on a CPU: int8 with a scale a row, int4 around 0 in groups that
+ * the kernels have. Undefined: they are dequantised, into whatever form is asked for.
+ */
+export function keptForm(
+  stored: NativeQuantisation | undefined,
+): Pick<NativeWeightForms, 'text' | 'group'> | undefined {
+  if (stored?.isSymmetric !== true || stored.format === 'float-quantized') return undefined;
+  const { bits, group } = stored;
+  if (bits === 8) return group === 0 ? { text: 'int8', group: 64 } : undefined;
+  return GROUPS.includes(group) ? { text: 'int4', group } : undefined;
+}
+
+/** `compressed-tensors, 4 bits in groups of 64: kept packed`, as `plan` and `doctor` tell it. */
+export function describeStored(
+  { method, format, bits, group, isSymmetric }: StoredQuantisation,
+  kept: NativeWeightForms,
+): string {
+  const isKept =
+    kept.text !== 'stored' && keptForm({ format, bits, group, isSymmetric })?.text === kept.text;
+  const codes = format === 'float-quantized' ? 'fp8' : `${bits} bits`;
+  const scales = group === 0 ? 'a scale a row' : `groups of ${group}`;
+  return `${method}, ${codes}, ${scales}${isSymmetric ? '' : ', zero points or an order of columns'}: ${
+    isKept ? 'kept packed as stored' : 'dequantised while read'
+  }`;
+}
+
+/**
+ * A word alone: the text layers so, and the head in 8 bits at least, which int4 would lose more in than it saves.
+ *
+ * @param kept of quantised files, what `stored` means for the text layers
+ */
 export function resolveWeights(
   weights: WeightForm | WeightForms | undefined,
   text: Pick<NativeTextConfig, 'hiddenSize'>,
+  kept?: Pick<NativeWeightForms, 'text' | 'group'>,
 ): NativeWeightForms {
   const given: WeightForms =
     weights === undefined
@@ -52,11 +92,11 @@ export function resolveWeights(
       : typeof weights === 'string'
         ? { text: weights, head: weights === 'stored' ? 'stored' : 'int8' }
         : weights;
+  const { text: form = 'stored', head = 'stored', vision = 'stored' } = given;
+  const ofFiles = form === 'stored' ? kept : undefined;
   return {
-    text: given.text ?? 'stored',
-    head: given.head ?? 'stored',
-    vision: given.vision ?? 'stored',
-    group: given.group ?? (text.hiddenSize >= LARGE ? 128 : 64),
+    ...{ text: ofFiles?.text ?? form, head, vision },
+    group: ofFiles?.group ?? given.group ?? (text.hiddenSize >= LARGE ? 128 : 64),
   };
 }
 

@@ -67,6 +67,7 @@ async function writeModel(
     layout: config.layout,
     target: 'hf',
     dtype: recipe.dtype,
+    quantisation: undefined,
     adapters: [],
   };
   await writeCompanions(source, target);

@@ -31,6 +31,7 @@ napi_value to_js(napi_env env, const ExportResult& result);
 napi_value to_js(napi_env env, const GenerateResult& result);
 napi_value to_js(napi_env env, const ChooseResult& result);
 napi_value to_js(napi_env env, const EngineStats& stats);
+napi_value to_js(napi_env env, const HostTensor& tensor);
 napi_value to_js(napi_env env, const std::vector<HostTensor>& tensors);
 napi_value to_js(napi_env env, const std::vector<TokenEvent>& events);
 

@@ -77,6 +77,12 @@ void check_sizes(const InternVlConfig& config, Problems& problems) {
           "visionFeatureLayer is out of range");
 }
 
+Quantisation read_quantisation(ObjectReader reader) {
+  const Quantisation form{reader.text("format"), reader.natural("bits"), reader.natural("group"), reader.boolean("isSymmetric")};
+  reader.require(form.bits == 4 || form.bits == 8, "bits: expected 4 or 8");
+  return form;
+}
+
 InternVlConfig read_config(ObjectReader reader) {
   InternVlConfig config;
   config.vision = read_vision(reader.child("vision"));
@@ -87,6 +93,7 @@ InternVlConfig read_config(ObjectReader reader) {
   config.vision_feature_layer = reader.integer("visionFeatureLayer");
   config.keeps_cls_token = reader.boolean("keepsClsToken");
   config.ties_embeddings = reader.boolean("tiesEmbeddings");
+  if (reader.has("quantisation")) config.quantisation = read_quantisation(reader.child("quantisation"));
   if (reader.problems().empty()) check_sizes(config, reader.problems());
   return config;
 }
@@ -337,6 +344,7 @@ ExportRequest to_export_request(Napi::Value value) {
     request.dtype = reader.text("dtype");
     reader.require(request.dtype == "" || request.dtype == "fp32" || request.dtype == "bf16",
                    "dtype: expected fp32, bf16 or an empty string");
+    if (reader.has("quantisation")) request.quantisation = read_quantisation(reader.child("quantisation"));
     request.directory = reader.text("directory");
     request.max_shard_bytes = reader.natural("maxShardBytes");
     request.available_bytes = reader.natural("availableBytes");

@@ -153,14 +153,14 @@ napi_value to_js(napi_env env, const EngineStats& stats) {
                           {"preemptions", js::count(env, stats.preemptions)}});
 }
 
+napi_value to_js(napi_env env, const HostTensor& tensor) {
+  return js::object(env, {{"name", js::text(env, tensor.name)},
+                          {"shape", to_array(env, tensor.shape, [&](int64_t size) { return js::count(env, size); })},
+                          {"data", js::float32_array(env, tensor.data)}});
+}
+
 napi_value to_js(napi_env env, const std::vector<HostTensor>& tensors) {
-  return to_array(env, tensors, [&](const HostTensor& tensor) {
-    return js::object(env, {{"name", js::text(env, tensor.name)},
-                            {"shape", to_array(env, tensor.shape, [&](int64_t size) {
-                               return js::count(env, size);
-                             })},
-                            {"data", js::float32_array(env, tensor.data)}});
-  });
+  return to_array(env, tensors, [&](const HostTensor& tensor) { return to_js(env, tensor); });
 }
 
 napi_value to_js(napi_env env, const std::vector<TokenEvent>& events) {

@@ -18,6 +18,7 @@ void ModelWrap::define(Napi::Env env, EnvState& state) {
        InstanceMethod<&ModelWrap::give_pixels>("givePixels"),
        InstanceMethod<&ModelWrap::stats>("stats"),
        InstanceMethod<&ModelWrap::trace>("trace"),
+       InstanceMethod<&ModelWrap::last_logits>("lastLogits"),
        InstanceMethod<&ModelWrap::load_adapter>("loadAdapter"),
        InstanceMethod<&ModelWrap::unload_adapter>("unloadAdapter"),
        InstanceMethod<&ModelWrap::clear_caches>("clearCaches"),
@@ -108,6 +109,16 @@ Napi::Value ModelWrap::trace(const Napi::CallbackInfo& info) {
     return [prompt = to_prompt(info[0]), adapters = to_adapter_ids(info[1])](
                FaceLlm& model, const TaskContext& context) {
       return model.trace(prompt, adapters, context.cancellation());
+    };
+  });
+}
+
+Napi::Value ModelWrap::last_logits(const Napi::CallbackInfo& info) {
+  return start(info, [&] {
+    const auto count = info[2].IsNumber() ? info[2].As<Napi::Number>().Int64Value() : 0;
+    return [prompt = to_prompt(info[0]), adapters = to_adapter_ids(info[1]), count](
+               FaceLlm& model, const TaskContext& context) {
+      return model.last_logits(prompt, adapters, count, context.cancellation());
     };
   });
 }

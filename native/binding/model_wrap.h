@@ -4,7 +4,7 @@
 //   onPixelsWanted(callback)     [sync]   takes the number of a request, and of its image
 //   givePixels(request, image, rgb)  [async]
 //   generate(request), choose(request), embedImages(images, adapters)  [async]  through the engine's loop
-//   stats(), trace(prompt, adapters)  [async]
+//   stats(), trace(prompt, adapters), lastLogits(prompt, adapters, count)  [async]
 //   loadAdapter(source), unloadAdapter(id), clearCaches()  [async]
 //   dispose()                    [async]  idempotent
 #pragma once
@@ -37,6 +37,7 @@ class ModelWrap : public EngineObject<ModelWrap, FaceLlm> {
   Napi::Value choose(const Napi::CallbackInfo& info);
   Napi::Value embed_images(const Napi::CallbackInfo& info);
   Napi::Value trace(const Napi::CallbackInfo& info);
+  Napi::Value last_logits(const Napi::CallbackInfo& info);
   Napi::Value load_adapter(const Napi::CallbackInfo& info);
   Napi::Value unload_adapter(const Napi::CallbackInfo& info);
   Napi::Value clear_caches(const Napi::CallbackInfo& info);

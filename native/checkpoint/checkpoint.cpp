@@ -75,7 +75,7 @@ void check_weight_map(const WeightMap& weight_map,
 
 }  // namespace
 
-Checkpoint Checkpoint::open(const std::vector<std::string>& files, const WeightMap& weight_map) {
+Checkpoint Checkpoint::open(const std::vector<std::string>& files, const WeightMap& weight_map, StoredDtypes dtypes) {
   ProblemList problems;
   bool is_only_absence = true;
   if (files.empty()) problems.add("no data file was given");
@@ -93,7 +93,7 @@ Checkpoint Checkpoint::open(const std::vector<std::string>& files, const WeightM
       continue;
     }
     const size_t before = problems.count();
-    auto file = read_safetensors(std::move(data), name, problems);
+    auto file = read_safetensors(std::move(data), name, problems, dtypes);
     if (problems.count() > before) is_only_absence = false;
     has_header.back() = file.has_all_tensors;
     checkpoint.files_.push_back(std::move(file.data));

@@ -21,7 +21,7 @@ namespace facellm {
 class Checkpoint {
  public:
   struct Entry {
-    at::ScalarType dtype;        // Float, Half or BFloat16
+    at::ScalarType dtype;        // Float, Half or BFloat16; those of codes where they are wanted
     std::vector<int64_t> shape;
     int32_t file;                // index into the files opened
     uint64_t begin;              // byte range within that file, counted from its start
@@ -32,8 +32,8 @@ class Checkpoint {
   // index; empty when there is none. Throws kCheckpointNotFound if all that is wrong is absent or
   // unreadable files, else kCheckpointInvalid; `details` lists every problem of every file (the
   // first 200 and a count), naming file and tensor.
-  static Checkpoint open(const std::vector<std::string>& files,
-                         const std::vector<std::pair<std::string, int32_t>>& weight_map);
+  static Checkpoint open(const std::vector<std::string>& files, const std::vector<std::pair<std::string, int32_t>>& weight_map,
+                         StoredDtypes dtypes = StoredDtypes::kNumbers);
 
   const std::map<std::string, Entry, std::less<>>& entries() const { return entries_; }
   // Last component of the path, for messages.

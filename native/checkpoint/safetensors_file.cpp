@@ -16,7 +16,14 @@ static_assert(std::endian::native == std::endian::little, "safetensors data are 
 constexpr uint64_t kLengthBytes = 8;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the format's own library
 
-c10::ScalarType weight_dtype(std::string_view name) {
+c10::ScalarType weight_dtype(std::string_view name, StoredDtypes dtypes) {
+  if (dtypes == StoredDtypes::kNumbersAndCodes) {
+    if (name == "I8") return c10::ScalarType::Char;
+    if (name == "U8") return c10::ScalarType::Byte;
+    if (name == "I32") return c10::ScalarType::Int;
+    if (name == "I64") return c10::ScalarType::Long;
+    if (name == "F8_E4M3") return c10::ScalarType::Float8_e4m3fn;
+  }
   if (name == "BF16") return c10::ScalarType::BFloat16;
   if (name == "F16") return c10::ScalarType::Half;
   if (name == "F32") return c10::ScalarType::Float;
@@ -128,7 +135,7 @@ std::string header_text(const DataFile& data, const std::string& file, ProblemLi
 }  // namespace
 
 SafetensorsFile read_safetensors(std::shared_ptr<const DataFile> data, const std::string& file,
-                                 ProblemList& problems) {
+                                 ProblemList& problems, StoredDtypes dtypes) {
   SafetensorsFile result{std::move(data), {}, false};
   const auto text = header_text(*result.data, file, problems);
   if (text.empty()) return result;
@@ -142,10 +149,11 @@ SafetensorsFile read_safetensors(std::shared_ptr<const DataFile> data, const std
   bool has_all_ranges = result.has_all_tensors;
   for (const auto& tensor : parsed) {
     const std::string place = file + ": " + printable(tensor.name);
-    const auto dtype = weight_dtype(tensor.dtype);
+    const auto dtype = weight_dtype(tensor.dtype, dtypes);
     if (dtype == c10::ScalarType::Undefined) {
       problems.add(place + " has the unsupported dtype " + printable(tensor.dtype) +
-                   ", expected BF16, F16 or F32");
+                   (dtypes == StoredDtypes::kNumbers ? ", expected BF16, F16 or F32"
+                                                     : ", expected BF16, F16, F32, I8, U8, I32, I64 or F8_E4M3"));
     } else {
       check_size(tensor, dtype, place, problems);
     }

@@ -13,9 +13,12 @@
 
 namespace facellm {
 
+// What tensors may be: fp32, fp16 and bf16, or the codes of quantised weights too: whole numbers and float8 (e4m3).
+enum class StoredDtypes { kNumbers, kNumbersAndCodes };
+
 struct TensorRecord {
   std::string name;
-  c10::ScalarType dtype = c10::ScalarType::Undefined;  // Float, Half or BFloat16
+  c10::ScalarType dtype = c10::ScalarType::Undefined;  // of those that were asked for
   std::vector<int64_t> shape;
   uint64_t begin = 0;  // bytes from the start of the file
   uint64_t end = 0;
@@ -32,6 +35,6 @@ struct SafetensorsFile {
 // shape times item size equal to the length of data_offsets, offsets inside the file, no overlap,
 // no gap.
 SafetensorsFile read_safetensors(std::shared_ptr<const DataFile> data, const std::string& file,
-                                 ProblemList& problems);
+                                 ProblemList& problems, StoredDtypes dtypes = StoredDtypes::kNumbers);
 
 }  // namespace facellm

@@ -33,6 +33,10 @@ const char* dtype_text(at::ScalarType dtype) {
     case at::kFloat: return "F32";
     case at::kHalf: return "F16";
     case at::kBFloat16: return "BF16";
+    case at::kChar: return "I8";
+    case at::kInt: return "I32";
+    case at::kLong: return "I64";
+    case at::kFloat8_e4m3fn: return "F8_E4M3";
     default: throw Error(ErrorCode::kInternal, "safetensors: a dtype that is never written");
   }
 }

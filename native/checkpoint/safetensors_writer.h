@@ -14,7 +14,7 @@ namespace facellm {
 // A tensor that is made only when its turn comes, so that an export holds one at a time.
 struct TensorToWrite {
   std::string name;
-  at::ScalarType dtype;  // Float, Half or BFloat16
+  at::ScalarType dtype;  // Float, Half or BFloat16, or of codes: Char, Int, Long, Float8_e4m3fn
   std::vector<int64_t> shape;
   std::function<at::Tensor()> make;  // of that dtype and shape, any device
 };

@@ -74,8 +74,8 @@ bool FaceLlm::step() {
   return state_->engine.step();
 }
 
-std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<int64_t>& adapters,
-                                       const Cancellation& cancellation) {
+template <typename Work>
+auto FaceLlm::beside(const Prompt& prompt, const std::vector<int64_t>& adapters, const Work& work) {
   check_prompt(state_->model.config(), prompt);
   for (const auto& image : prompt.images) check_pixels(image, image.rgb ? image.rgb->size() : 0);
   const c10::InferenceMode inference;
@@ -83,9 +83,22 @@ std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<i
   state_->require_usable();
   auto& stacks = state_->engine.adapters();
   stacks.set_all_rows(stacks.serial_of(adapters));
-  auto stages = trace_prompt(state_->model, state_->preprocessing, prompt, cancellation);
+  auto result = work();
   state_->require_usable();
-  return stages;
+  return result;
+}
+
+std::vector<HostTensor> FaceLlm::trace(const Prompt& prompt, const std::vector<int64_t>& adapters,
+                                       const Cancellation& cancellation) {
+  return beside(prompt, adapters,
+                [&] { return trace_prompt(state_->model, state_->preprocessing, prompt, cancellation); });
+}
+
+HostTensor FaceLlm::last_logits(const Prompt& prompt, const std::vector<int64_t>& adapters, int64_t count,
+                                const Cancellation& cancellation) {
+  return beside(prompt, adapters, [&] {
+    return facellm::last_logits(state_->model, state_->preprocessing, prompt, count, cancellation);
+  });
 }
 
 AdapterInfo FaceLlm::load_adapter(const AdapterSource& source) {

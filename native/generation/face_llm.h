@@ -33,6 +33,9 @@ class FaceLlm : public WorkSource {
   // Every stage of one forward pass over the prompt, under the oracle's names (golden tests, doctor).
   std::vector<HostTensor> trace(const Prompt& prompt, const std::vector<int64_t>& adapters,
                                 const Cancellation& cancellation);
+  // Scores of the last `count` positions of such a pass, [count, V].
+  HostTensor last_logits(const Prompt& prompt, const std::vector<int64_t>& adapters, int64_t count,
+                         const Cancellation& cancellation);
   // Adapters beside the base, which stays as it is: kept in the model's dtype, active only in requests
   // that name them. Throws kAdapterInvalid listing every tensor that does not fit.
   AdapterInfo load_adapter(const AdapterSource& source);
@@ -42,6 +45,9 @@ class FaceLlm : public WorkSource {
 
  private:
   struct State;
+  // `work` on the engine's stream under these adapters, beside its loop.
+  template <typename Work>
+  auto beside(const Prompt& prompt, const std::vector<int64_t>& adapters, const Work& work);
   explicit FaceLlm(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -20,7 +20,8 @@ struct ExportRequest {
   std::vector<std::pair<std::string, int32_t>> weight_map;
   std::vector<AdapterSource> adapters;  // folded in, in this order
   bool is_original_layout;  // what to write: original names with fused qkv, else released HF names
-  std::string dtype;        // "fp32", "bf16"; "": every tensor as it is stored
+  std::string dtype;        // "fp32", "bf16"; "": every tensor as it is stored, quantised ones in bf16
+  Quantisation quantisation;  // in which form the text layers' projections are written; empty: as they are
   std::string directory;    // exists; gets model.safetensors, or shards
   int64_t max_shard_bytes;  // a larger tensor gets a shard of its own
   int64_t available_bytes;  // on that disk

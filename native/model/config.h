@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/quantisation.h"
+
 namespace facellm {
 
 struct VisionConfig {
@@ -45,6 +47,7 @@ struct InternVlConfig {
   int64_t vision_feature_layer = -1;   // index into [embeddings, layer 0, ...]; -1 is the last
   bool keeps_cls_token = false;        // vision_feature_select_strategy == "full"
   bool ties_embeddings = false;        // a checkpoint without a head of its own shares embed_tokens
+  Quantisation quantisation = {};      // in which form its files have linear layers' weights
 };
 
 }  // namespace facellm

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/quantised_weight.h"
 #include "core/cancellation.h"
 #include "model/internvl.h"
 #include "model/map_weights.h"
@@ -21,12 +23,14 @@ struct Assignment {
   std::string name;    // released HF name
   at::Tensor target;   // the parameter
   TensorSource source;
+  std::optional<QuantisedTensors> quantised = {};  // it is not stored as it is: `source` names what it would be
 };
 
 // Pairs every parameter with its source, in the parameters' order. Throws kCheckpointInvalid listing every
 // missing, ambiguous, unexpected and mis-shaped tensor. Touches shapes only: `parameters` may be on the meta
 // device.
-std::vector<Assignment> assign_weights(const ParameterList& parameters, const Checkpoint& checkpoint);
+std::vector<Assignment> assign_weights(const ParameterList& parameters, const Checkpoint& checkpoint,
+                                       const Quantisation& form = {});
 
 // True if the head has weights of its own: the files hold them, or config.json does not say that it shares
 // embed_tokens, so that they are missing.

@@ -37,7 +37,7 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
   Stopwatch watch(device);
   {
     const auto lap = watch.lap(opened.info.load_ms);
-    const auto checkpoint = Checkpoint::open(request.files, request.weight_map);
+    const auto checkpoint = Checkpoint::open(request.files, request.weight_map, stored_dtypes(request.config.quantisation));
     opened.model =
         std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,
                                    place ? LayerWeights::kLeftOut : LayerWeights::kOwn);

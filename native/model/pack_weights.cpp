@@ -171,11 +171,12 @@ PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms) {
     const bool is_taken = scheme.form == WeightForm::kBf16
                               ? packs_bf16 && PackedMatrix::takes(linear->weight.size(0), linear->weight.size(1))
                               : true;
-    if (is_taken) packed.push_back({linear, std::move(slices), scheme});
+    if (is_taken) packed.push_back({linear, std::move(slices), scheme, nullptr});
   }
   const auto memory = std::make_shared<PackedMemory>(static_cast<size_t>(packed_bytes(packed)));
-  for (const auto& [linear, slices, scheme] : packed) {
+  for (auto& [linear, slices, scheme, place] : packed) {
     auto& weight = linear->weight;
+    place = memory->take(0);
     const bool is_bf16 = scheme.form == WeightForm::kBf16;
     linear->packed = is_bf16 ? std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), memory, kernels)
                              : std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), scheme, memory,

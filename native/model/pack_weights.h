@@ -2,6 +2,7 @@
 // files piece by piece and packed while the processor's cache holds them, so that nothing lies in memory twice.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -19,6 +20,7 @@ struct PackedSite {
   Linear* linear;
   std::vector<LinearSite::Slice> slices;
   WeightScheme scheme;
+  std::byte* place;  // where its packed form begins
 };
 using PackedSiteList = std::vector<PackedSite>;
 

@@ -39,9 +39,15 @@ const FLAGS: Readonly<Record<string, string>> = {
     `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --tuned --setting --labels ` +
     '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure --gallery --gallery-pictures ' +
     '--max-new-tokens --batch-size --seed --no-charts --no-deterministic',
+  compare:
+    `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --against --against-adapter --benchmark --data --output --setting --labels ` +
+    '--columns --split --where --attributes --groups --pairs --limit --skip-invalid --on-failure ' +
+    '--max-new-tokens --batch-size --seed --no-charts --no-deterministic --no-yardstick --max-kl',
   calibrate:
     `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --labels --columns --split --where ` +
     '--attributes --groups --schema --question --max-new-tokens --folds --limit --skip-invalid --batch-size --seed --no-charts --no-deterministic',
+  quantize:
+    '--model --weights --group --adapter --download --output --layout --dtype --max-shard-size --json',
   merge: '--model --adapter --download --output --layout --dtype --max-shard-size --json',
   card: '--scores --calibration --model --license --json',
   generate:

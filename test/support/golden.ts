@@ -12,7 +12,12 @@ import type {
   NativeTensor,
 } from '../../lib/binding/native.js';
 import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
-import { resolveWeights, type WeightForm, type WeightForms } from '../../lib/model/index.js';
+import {
+  keptForm,
+  resolveWeights,
+  type WeightForm,
+  type WeightForms,
+} from '../../lib/model/index.js';
 import { readSafetensors, type StoredTensor } from './safetensors.js';
 
 export const GOLDEN: string = join(import.meta.dirname, '..', 'fixtures', 'golden');
@@ -128,7 +133,11 @@ export async function loadNative(directory: string, options: LoadOptions): Promi
       weightMap: files.weightMap,
       device: options.device ?? TEST_DEVICE,
       dtype: options.dtype,
-      weights: resolveWeights(options.weights, config.model.text),
+      weights: resolveWeights(
+        options.weights,
+        config.model.text,
+        keptForm(config.model.quantisation),
+      ),
       mmap: options.mmap ?? true,
       imageCacheBytes: options.imageCacheBytes ?? 1 << 24,
       prefixCacheBytes: options.prefixCacheBytes ?? 1 << 24,

@@ -26,6 +26,8 @@ function decode(dtype: string, bytes: ArrayBuffer): StoredTensor['data'] {
     }
     case 'F16':
       return Float32Array.from(new Uint16Array(bytes), halfToFloat);
+    case 'I8':
+    case 'F8_E4M3':
     case 'U8':
       return new Uint8Array(bytes);
     case 'I32':

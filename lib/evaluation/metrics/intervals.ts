@@ -23,8 +23,8 @@ export interface ResamplingOptions {
   readonly resamples?: number | undefined;
 }
 
-/** The value below which `share` of the sorted values lie, interpolated (numpy's default). */
-function quantile(sorted: readonly number[], share: number): number {
+/** The value below which `share` of the sorted values lie, interpolated (numpy's default); NaN of none. */
+export function quantile(sorted: readonly number[], share: number): number {
   const place = share * (sorted.length - 1);
   const below = sorted[Math.floor(place)] ?? NaN;
   const above = sorted[Math.ceil(place)] ?? NaN;
@@ -72,6 +72,23 @@ function bootstrapIntervals(
     list.sort((a, b) => a - b);
     return { low: quantile(list, tail), high: quantile(list, 1 - tail) };
   });
+}
+
+/** Of a ratio of sums over items, such as a mean over tokens that come in answers: items are drawn. */
+export function ratioInterval(
+  items: readonly (readonly [sum: number, count: number])[],
+  options: ResamplingOptions,
+): Interval | undefined {
+  const ratio = ([drawn = new Uint32Array()]: readonly Uint32Array[]) => {
+    let [sum, count] = [0, 0];
+    for (const [i, [ofSum, ofCount]] of items.entries()) {
+      const times = drawn[i] ?? 0;
+      sum += times * ofSum;
+      count += times * ofCount;
+    }
+    return [count === 0 ? undefined : sum / count];
+  };
+  return bootstrapIntervals([items.map(() => 1)], ratio, options)[0];
 }
 
 /** Resamples of data without an error have none either: an interval of no width, which promises too much. */

@@ -31,6 +31,7 @@ export async function ask(
     return {
       ...{ id, promptHash },
       ...(text !== undefined && { text: text.text }),
+      ...(text?.divergence !== undefined && { divergence: text.divergence }),
       ...(choice !== undefined && { probabilities: choice.probabilities }),
       ...{ promptTokens, imageTokens, generatedTokens: text?.generatedTokens ?? 0 },
       milliseconds: performance.now() - startedAt,
