@@ -16,7 +16,7 @@ import { loadGroups } from './groups.js';
 import { listPictures } from './pictures.js';
 import { type AnnotationField, isClosed } from './columns.js';
 import { Sheet } from './sheet.js';
-import { openRankJournal, openWorkFolder, readPlaces } from './work-folder.js';
+import { openRankJournal, openWorkFolder, readPlaces, type Settings } from './work-folder.js';
 
 export interface AnnotationEvent {
   readonly type: 'progress';
@@ -49,13 +49,15 @@ export const hasFailed = (rows: readonly AnnotationRow[]): boolean =>
 
 /** What is made of the rows once all are there. */
 function sinksOf(
-  { sheet, sheetRows: most = 100, calibration }: AnnotateOptions,
+  { sheet, sheetRows: most = 100, calibration, csvRaw: isRaw = false }: AnnotateOptions,
   outputs: readonly string[],
   root: string,
   fields: readonly AnnotationField[],
+  settings: Settings,
 ): (() => Promise<RowSink> | RowSink)[] {
+  const table = { fields, isCalibrated: calibration !== undefined, isRaw, settings };
   return [
-    ...outputs.map((path) => () => openTable(path, fields, calibration !== undefined)),
+    ...outputs.map((path) => () => openTable(path, table)),
     ...(sheet === undefined ? [] : [() => new Sheet({ path: sheet, most, root, fields })]),
   ];
 }
@@ -108,7 +110,7 @@ async function run(
   const { missing } = places;
   const result = { pictures: files.length, missing };
   if (missing > 0) return { ...result, outputs: [], rows: 0, statuses: {} };
-  const sinks = sinksOf(options, outputs, root, fields);
+  const sinks = sinksOf(options, outputs, root, fields, settings);
   const report = `${outputs[0]}.groups`;
   if (groupsOf !== undefined) sinks.push(() => new GroupReport(report, closed, groupsOf));
   const made = [

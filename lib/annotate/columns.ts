@@ -84,6 +84,9 @@ export function columnsOf(field: AnnotationField, isCalibrated: boolean): readon
   }
 }
 
+/** Of Parquet alone: a list of x and y, which a line of CSV has no cell for. */
+export const POINTS_COLUMN = 'points';
+
 /** Of the columns that every table has. */
 export const FIXED_COLUMNS: readonly string[] = [
   ...['file', 'sha256', 'width', 'height', 'faces_found', 'face'],

@@ -1,10 +1,10 @@
 /** From the journals to what people read: rows in the order of the list, one at a time, each file whole or not there. */
-import { type ParquetColumn, ParquetFile } from '../data/index.js';
+import { ParquetFile } from '../data/index.js';
 import { AtomicFile, csvLine } from '../files/index.js';
 import type { AnnotationRow, RowStatus } from './annotate-picture.js';
 import type { AnnotationField } from './columns.js';
-import { tableColumns, tableRow } from './table.js';
-import type { Places } from './work-folder.js';
+import { pointsColumn, pointsOf, tableColumns, tableRow } from './table.js';
+import type { Places, Settings } from './work-folder.js';
 
 /** Takes all rows, then makes its files. */
 export interface RowSink {
@@ -20,18 +20,30 @@ export interface Composed {
   readonly statuses: Readonly<Partial<Record<RowStatus, number>>>;
 }
 
+export interface TableOptions {
+  readonly fields: readonly AnnotationField[];
+  readonly isCalibrated: boolean;
+  /** Of CSV: texts as they are, also those that begin as formulas. */
+  readonly isRaw: boolean;
+  /** Of the run: they stand in Parquet's metadata. */
+  readonly settings: Settings;
+}
+
+const GROUP_ROWS = 20_000;
+
 /** @param path ends in .parquet, .csv or .jsonl */
 export async function openTable(
   path: string,
-  fields: readonly AnnotationField[],
-  isCalibrated: boolean,
+  { fields, isCalibrated, isRaw, settings }: TableOptions,
 ): Promise<RowSink> {
-  const columns: readonly ParquetColumn[] = tableColumns(fields, isCalibrated);
+  const columns = tableColumns(fields, isCalibrated);
   const cells = (row: AnnotationRow) => tableRow(row, fields, isCalibrated);
   if (path.endsWith('.parquet')) {
-    const file = await ParquetFile.open(path, columns);
+    const metadata = { 'facellm.run': JSON.stringify(settings) };
+    const options = { groupRows: GROUP_ROWS, metadata };
+    const file = await ParquetFile.open(path, [...columns, pointsColumn], options);
     return {
-      write: (row) => file.write(cells(row)),
+      write: (row) => file.write([...cells(row), pointsOf(row)]),
       commit: () => file.commit(),
       discard: () => file.discard(),
     };
@@ -40,7 +52,7 @@ export async function openTable(
   const isCsv = path.endsWith('.csv');
   if (isCsv) await file.write(csvLine(columns.map(({ name }) => name)));
   return {
-    write: (row) => file.write(isCsv ? csvLine(cells(row)) : `${JSON.stringify(row)}\n`),
+    write: (row) => file.write(isCsv ? csvLine(cells(row), { isRaw }) : `${JSON.stringify(row)}\n`),
     commit: () => file.commit(),
     discard: () => file.discard(),
   };

@@ -7,6 +7,9 @@ import { mkdir } from 'node:fs/promises';
 import {
   type Block,
   compareNames,
+  type Estimate,
+  FIGURE_NAMES,
+  type Figures,
   formatEstimate,
   formatShare,
   numeric,
@@ -132,6 +135,44 @@ function blocksOf(
   ];
 }
 
+/** A line a figure: of each answer its share, and where labels are there what they say, over all without a group. */
+const CSV_HEADER = [
+  ...['grouping', 'group', 'is_small', 'question', 'figure', 'answer', 'count', 'of'],
+  ...['value', 'low', 'high'],
+];
+
+function csvOf(
+  groupings: readonly { readonly by: string; readonly groups: readonly Described[] }[],
+  labelled: readonly LabelledFigures[],
+): string {
+  const shares = groupings.flatMap(({ by, groups }) =>
+    groups.flatMap(({ name, questions }) =>
+      questions.flatMap(({ name: question, isSmall, count, answers }) =>
+        answers.map((one) => [
+          ...[by, name, String(isSmall), question, 'share', one.answer, one.count, count],
+          ...boundsOf(one.share),
+        ]),
+      ),
+    ),
+  );
+  const figures = (place: readonly string[], own: Figures) =>
+    FIGURE_NAMES.flatMap((figure) => {
+      const estimate = own[figure];
+      if (estimate === undefined) return [];
+      return [[...place, figure, null, null, own.count, ...boundsOf(estimate)]];
+    });
+  const right = labelled.flatMap(({ question, overall, groupings: all }) => [
+    ...figures(['', '', String(overall.count < SMALL_GROUP), question], overall),
+    ...all.flatMap(({ by, groups }) =>
+      groups.flatMap((one) => figures([by, one.name, String(one.isSmall), question], one)),
+    ),
+  ]);
+  return [CSV_HEADER, ...shares, ...right].map((cells) => csvLine(cells)).join('');
+}
+
+const boundsOf = (estimate: Estimate | undefined): (number | null)[] =>
+  [estimate?.value, estimate?.low, estimate?.high].map((value) => value ?? null);
+
 export class GroupReport implements RowSink {
   readonly #folder: string;
   readonly #questions: readonly ClosedField[];
@@ -191,28 +232,6 @@ export class GroupReport implements RowSink {
       ...labelledBlocks(labelled),
       ...groupings.flatMap(({ by, groups }) => blocksOf(by, groups, this.#questions, labelled)),
     ];
-    const header = [
-      'grouping',
-      'group',
-      'is_small',
-      'question',
-      'answer',
-      'count',
-      'of',
-      'share',
-      'low',
-      'high',
-    ];
-    const rows = groupings.flatMap(({ by, groups }) =>
-      groups.flatMap(({ name, questions }) =>
-        questions.flatMap(({ name: question, isSmall, count, answers }) =>
-          answers.map((one) => [
-            ...[by, name, String(isSmall), question, one.answer, one.count, count],
-            ...[one.share?.value, one.share?.low, one.share?.high].map((value) => value ?? null),
-          ]),
-        ),
-      ),
-    );
     await writeReport({
       output: this.#folder,
       stem: 'groups',
@@ -225,7 +244,7 @@ export class GroupReport implements RowSink {
         groupings,
         ...(labelled.length > 0 && { labelled }),
       }),
-      csv: [header, ...rows].map(csvLine).join(''),
+      csv: csvOf(groupings, labelled),
       charts: false,
     });
   }

@@ -48,6 +48,8 @@ export interface AnnotateOptions {
   readonly groups?: GroupsOption | undefined;
   /** Of `loadCalibration`, for this model and all of these closed questions, or for the schema: adds calibrated probabilities. @default none */
   readonly calibration?: Calibration | undefined;
+  /** CSV outputs for programs: texts that begin as a formula get no apostrophe. @default false */
+  readonly csvRaw?: boolean | undefined;
   /** Only the first so many pictures of the list. */
   readonly limit?: number | undefined;
   /** Asks pictures again that could not be read or answered. @default false */
@@ -103,6 +105,7 @@ const annotateOptions = fields<AnnotateOptions>({
     'what loadCalibration() gives',
     (value) => value instanceof Calibration,
   ).optional(),
+  csvRaw: flag.optional(),
   limit: whole(1).optional(),
   retryFailed: flag.optional(),
   retryId: name('a text of at least one character').optional(),

@@ -6,7 +6,7 @@ import { CLOSED_QUESTIONS, type ClosedQuestionName } from '../data/index.js';
 import { createError } from '../errors.js';
 import { readDataText } from '../files/index.js';
 import { problemsOf } from '../options/index.js';
-import { type AnnotationField, columnsOf, FIXED_COLUMNS } from './columns.js';
+import { type AnnotationField, columnsOf, FIXED_COLUMNS, POINTS_COLUMN } from './columns.js';
 
 /** One of given answers. */
 export interface ClosedQuestion {
@@ -95,7 +95,7 @@ export function checkQuestions(value: unknown, place = 'questions'): readonly An
 
 /** Columns that two fields would share, those of a calibration too, whether or not there is one. */
 export function collisions(fields: readonly AnnotationField[], place: string): string[] {
-  const seen = new Set<string>(FIXED_COLUMNS);
+  const seen = new Set<string>([...FIXED_COLUMNS, POINTS_COLUMN]);
   return fields.flatMap((field) =>
     columnsOf(field, true).flatMap(({ name: column }) => {
       const isTaken = seen.has(column);

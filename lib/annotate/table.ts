@@ -1,10 +1,20 @@
-/** Rows as a flat table: the same columns in CSV and Parquet. */
+/** Rows as a flat table: the same columns in CSV and Parquet, which has the faces' points, too. */
 import type { ParquetColumn, ParquetRow } from '../data/index.js';
+import type { FacePoint } from '../faces/index.js';
 import type { AnnotationRow } from './annotate-picture.js';
-import { type AnnotationField, type ClosedField, columnsOf, FIXED_COLUMNS } from './columns.js';
+import {
+  type AnnotationField,
+  type ClosedField,
+  columnsOf,
+  FIXED_COLUMNS,
+  POINTS_COLUMN,
+} from './columns.js';
 
 const WHOLE = ['width', 'height', 'faces_found', 'face'];
+export const pointsColumn: ParquetColumn = { name: POINTS_COLUMN, type: 'DOUBLES' };
 const TEXTS = ['file', 'sha256', 'flags', 'status', 'error'];
+
+export type FlatRow = readonly (string | number | null)[];
 
 export function tableColumns(
   fields: readonly AnnotationField[],
@@ -21,7 +31,7 @@ function closedCells(
   { name, choices, values }: ClosedField,
   { answers }: AnnotationRow,
   isCalibrated: boolean,
-): ParquetRow {
+): FlatRow {
   const answer = answers[name];
   const { best = null, probability = null, margin = null, calibrated } = answer ?? {};
   const of = (shares: Readonly<Record<string, number>> | undefined) =>
@@ -33,7 +43,7 @@ function closedCells(
   ];
 }
 
-function cellsOf(field: AnnotationField, row: AnnotationRow, isCalibrated: boolean): ParquetRow {
+function cellsOf(field: AnnotationField, row: AnnotationRow, isCalibrated: boolean): FlatRow {
   const { kind, name } = field;
   if (kind === 'closed') return closedCells(field, row, isCalibrated);
   if (kind === 'text') {
@@ -49,7 +59,7 @@ export function tableRow(
   row: AnnotationRow,
   fields: readonly AnnotationField[],
   isCalibrated: boolean,
-): ParquetRow {
+): FlatRow {
   const { face } = row;
   const box = face?.box;
   return [
@@ -59,4 +69,11 @@ export function tableRow(
     ...[face === null ? null : face.flags.join(' '), row.status, row.error],
     ...fields.flatMap((field) => cellsOf(field, row, isCalibrated)),
   ];
+}
+
+/** x and y of right eye, left eye, nose tip, mouth, right ear and left ear, pixels of the picture; NaN is null. */
+export function pointsOf({ face }: AnnotationRow): ParquetRow[number] {
+  return face === null
+    ? null
+    : Object.values<FacePoint>({ ...face.points }).flatMap(({ x, y }) => [x, y]);
 }

@@ -46,6 +46,7 @@ export interface AnnotateFlags extends ModelFlags, OutputFlags, FaceFlags {
   readonly sheet?: string;
   readonly sheetRows?: number;
   readonly calibration?: string;
+  readonly csvRaw?: boolean;
   readonly limit?: number;
   readonly retryFailed?: boolean;
   readonly maxFailures?: number;
@@ -183,9 +184,9 @@ export async function runAnnotate(
   endWithLauncher(process.env);
   const own = { ...flags, ...(await shareOfRank(flags)) };
   return withModel(own, streams, async (model, signal) => {
-    const { output, sheet, sheetRows, limit, retryFailed, maxFailures = 0.01 } = flags;
+    const { output, sheet, sheetRows, csvRaw, limit, retryFailed, maxFailures = 0.01 } = flags;
     const options = {
-      ...{ input, output, model, questions, faces, limit, retryFailed, sheet, sheetRows },
+      ...{ input, output, model, questions, faces, limit, retryFailed, sheet, sheetRows, csvRaw },
       ...{ schema, calibration, groups, retryId: launchId(process.env) },
     };
     if (flags.dryRun === true) {

@@ -139,6 +139,10 @@ export function createProgram(finish: Finish): Command {
     .option('--sheet <file.html>', 'the rows that the model is least sure of, with their pictures')
     .option('--sheet-rows <n>', 'of the sheet (default: 100)', wholeNumber(1))
     .option(...CALIBRATION)
+    .option(
+      '--csv-raw',
+      'no apostrophe before texts that begin as a formula: for programs, not for spreadsheets',
+    )
     .option('--limit <n>', 'only the first pictures of the list', wholeNumber(1))
     .option('--retry-failed', 'ask pictures again that could not be read or answered')
     .option('--dry-run', 'tell what is to do and how long it will take; keep nothing')

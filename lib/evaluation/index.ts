@@ -16,6 +16,7 @@ export { type BenchmarkChoice, type BenchmarkName, type ReadingChoice } from './
 export type { BenchmarkSummary } from './types.js';
 export { findColumn, type LabelFile, missingColumn, readLabelFile } from './labels/label-file.js';
 export {
+  type Estimate,
   type Figures,
   FIGURE_NAMES,
   FIGURE_TITLES,

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { parse } from 'csv-parse/sync';
 import sharp from 'sharp';
 
 import { GroupReport } from '../../lib/annotate/group-report.js';
@@ -105,7 +106,7 @@ describe('annotate by groups', function () {
     assert.ok(!html.includes('<i>B') && !html.includes('Smiling <b>'));
     assert.match(
       readFileSync(at('out.jsonl.groups', 'groups.csv'), 'utf8'),
-      /^grouping,group,is_small,question,answer,count,of,share/,
+      /^grouping,group,is_small,question,figure,answer,count,of,value,low,high\r\n/,
     );
     assert.ok(existsSync(at('out.jsonl.groups', 'groups.md')));
   });
@@ -154,7 +155,7 @@ describe('annotate by groups', function () {
     const [asked] = second?.questions ?? [];
     assert.deepEqual([second?.isSmall, asked?.count, asked?.isSmall], [false, 40, true]);
     const csv = readFileSync(at('mixed.jsonl.groups', 'groups.csv'), 'utf8');
-    assert.match(csv, /^folder,'=10,true,smile,Yes,40,40,1,/m, 'no formula');
+    assert.match(csv, /^folder,'=10,true,smile,share,Yes,40,40,1,/m, 'no formula');
     const text = readFileSync(at('mixed.jsonl.groups', 'groups.md'), 'utf8');
     assert.match(text, /n counts answers.*as independent/);
   });
@@ -205,6 +206,25 @@ describe('annotate by groups', function () {
     const html = readFileSync(at('truth.jsonl.groups', 'groups.html'), 'utf8');
     assert.match(html, /<h2>Against the labels<\/h2>/);
     assert.match(html, /race, against the labels/);
+    const csv = parse<Record<string, string>>(
+      readFileSync(at('truth.jsonl.groups', 'groups.csv')),
+      {
+        columns: true,
+      },
+    );
+    const figuresOf = (group: string) =>
+      csv.filter((one) => one['figure'] !== 'share' && one['group'] === group);
+    assert.deepEqual(
+      figuresOf('').map(({ figure }) => figure),
+      ['accuracy', 'balancedAccuracy', 'macroF1', 'ece'],
+    );
+    const [all] = figuresOf('');
+    assert.ok(Math.abs(Number(all?.['value']) - (accuracy?.value ?? 0)) < 1e-6);
+    assert.deepEqual([all?.['question'], all?.['of'], all?.['answer']], ['smile', '49', '']);
+    assert.deepEqual(
+      ['A', 'B'].map((name) => figuresOf(name)[0]?.['of']),
+      ['25', '24'],
+    );
   });
 
   it('a picture of several faces has no answer of its own to hold against its label', async () => {

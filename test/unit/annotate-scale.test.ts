@@ -5,6 +5,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { parquetMetadata } from 'hyparquet';
+
 import { byCodePoint } from '../../lib/annotate/pictures.js';
 import type { AnnotationPlan, AnnotationResult } from '../../lib/index.js';
 
@@ -38,6 +40,12 @@ describe('annotate at length', function () {
     assert.ok(peak < MOST_BYTES, `${(peak / 1e6).toFixed(0)} MB`);
     const lines = readFileSync(join(folder, 'out.csv'), 'utf8').split('\r\n');
     assert.equal(lines.length, 100_002);
+    const parquet = readFileSync(join(folder, 'out.parquet'));
+    const { row_groups: groups } = parquetMetadata(new Uint8Array(parquet).buffer);
+    assert.deepEqual(
+      groups.map(({ num_rows: count }) => count),
+      Array.from({ length: 5 }, () => 20_000n),
+    );
     assert.match(lines[100_000] ?? '', /^999\/\.\.\/one\.png,[0-9a-f]{64},200,200,20,19,/);
   });
 

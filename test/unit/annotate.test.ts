@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { parse } from 'csv-parse/sync';
-import { parquetReadObjects } from 'hyparquet';
+import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import sharp from 'sharp';
 
 import { checkQuestions } from '../../lib/annotate/questions.js';
@@ -48,6 +48,7 @@ const rowsOf = (path: string): AnnotationRow[] =>
 it('a cell that a spreadsheet would compute is a text, a number is none', () => {
   const line = csvLine(['=1+1', '-2.5', -3, '@x', 'a "b", c', null]);
   assert.equal(line, `'=1+1,-2.5,-3,'@x,"a ""b"", c",\r\n`);
+  assert.equal(csvLine(['=1+1', '@x'], { isRaw: true }), '=1+1,@x\r\n');
 });
 
 describe('annotate', function () {
@@ -147,6 +148,10 @@ describe('annotate', function () {
     const fromParquet = await parquetReadObjects({ file });
     const fromCsv = parse<Record<string, string>>(readFileSync(at('out.csv')), { columns: true });
     assert.equal(fromCsv.length, rows.length);
+    const { key_value_metadata: [run] = [] } = parquetMetadata(file);
+    assert.equal(run?.key, 'facellm.run');
+    const { questions } = JSON.parse(run.value ?? '') as { questions: unknown };
+    assert.deepEqual(questions, JSON.parse(JSON.stringify(QUESTIONS)));
     for (const [i, row] of rows.entries()) {
       const [a, b] = [fromParquet[i] ?? {}, fromCsv[i] ?? {}];
       assert.equal(a['file'], row.file);
@@ -156,9 +161,24 @@ describe('annotate', function () {
       assert.equal(b['age_p'], probability === null ? '' : String(probability));
       assert.equal(b['age'], best?.startsWith('=') ? `'${best}` : (best ?? ''));
       assert.equal(a['box_x'] ?? null, row.face?.box.x ?? null);
+      const { rightEye, leftEye, noseTip, mouth, rightEar, leftEar } = row.face?.points ?? {};
+      const points = [rightEye, leftEye, noseTip, mouth, rightEar, leftEar];
+      const numbers = points.flatMap((point) => (point === undefined ? [] : [point.x, point.y]));
+      assert.deepEqual(a['points'] ?? [], numbers);
+      assert.equal(b['points'], undefined);
       const beard = row.answers['beard'];
       if (beard !== undefined) assert.equal(beard.best === null, beard.probability < 0.6);
     }
+  });
+
+  it('CSV for programs: the same cells without apostrophes, from what is answered', async () => {
+    cpSync(at('out.csv'), at('out-safe.csv'));
+    const output = ['out.jsonl', 'out.csv'].map((name) => at(name));
+    const model = annotatingStub(() => assert.fail('asked again'));
+    await annotate(options('', { output, model, csvRaw: true }));
+    const [safe, raw] = ['out-safe.csv', 'out.csv'].map((name) => readFileSync(at(name), 'utf8'));
+    assert.ok(raw !== undefined && raw.includes(',=20-29,'));
+    assert.equal(raw, safe?.replaceAll(",'=", ',='));
   });
 
   it('24 pictures, killed at every journal write, and within: equal bytes', async () => {

@@ -11,12 +11,36 @@ import { runWriteError, syncFolder, temporaryPath } from '../../files/index.js';
 /** A column's values in the rows of one group. */
 export interface ParquetColumn {
   readonly name: string;
-  readonly type: 'STRING' | 'DOUBLE' | 'INT32';
+  /** `DOUBLES`: a list of them, read as such by what reads Parquet. */
+  readonly type: 'STRING' | 'DOUBLE' | 'INT32' | 'DOUBLES';
 }
 
-export type ParquetRow = readonly (string | number | null)[];
+export type ParquetCell = string | number | readonly (number | null)[] | null;
+export type ParquetRow = readonly ParquetCell[];
+
+export interface ParquetFileOptions {
+  /** In each group but the last. @default 8192 */
+  readonly groupRows?: number;
+  /** In the file's key-value metadata. @default none */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+type SchemaElement = import('hyparquet').SchemaElement;
 
 const GROUP_ROWS = 8192;
+
+function elementsOf({ name, type }: ParquetColumn): readonly SchemaElement[] {
+  const repetition_type = 'OPTIONAL' as const;
+  if (type === 'DOUBLES') {
+    return [
+      { name, repetition_type, num_children: 1, converted_type: 'LIST' },
+      { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+      { name: 'element', repetition_type, type: 'DOUBLE' },
+    ];
+  }
+  if (type !== 'STRING') return [{ name, repetition_type, type }];
+  return [{ name, repetition_type, type: 'BYTE_ARRAY', converted_type: 'UTF8' }];
+}
 
 /** Nothing is seen at `path` before `commit()`. */
 export class ParquetFile {
@@ -24,6 +48,7 @@ export class ParquetFile {
   readonly #temporary: string;
   readonly #columns: readonly ParquetColumn[];
   readonly #writer: import('hyparquet-writer').ParquetWriter;
+  readonly #groupRows: number;
   #rows: ParquetRow[] = [];
 
   private constructor(
@@ -31,29 +56,31 @@ export class ParquetFile {
     temporary: string,
     columns: readonly ParquetColumn[],
     writer: import('hyparquet-writer').ParquetWriter,
+    groupRows: number,
   ) {
     this.#path = path;
     this.#temporary = temporary;
     this.#columns = columns;
     this.#writer = writer;
+    this.#groupRows = groupRows;
   }
 
   /** @throws TrainingError FACELLM_RUN_WRITE */
-  static async open(path: string, columns: readonly ParquetColumn[]): Promise<ParquetFile> {
+  static async open(
+    path: string,
+    columns: readonly ParquetColumn[],
+    { groupRows = GROUP_ROWS, metadata = {} }: ParquetFileOptions = {},
+  ): Promise<ParquetFile> {
     const { fileWriter, ParquetWriter } = await loadParquetWriter();
     const temporary = temporaryPath(path);
     try {
       const schema = [
         { name: 'root', num_children: columns.length },
-        ...columns.map(({ name, type }) => ({
-          name,
-          type: type === 'STRING' ? ('BYTE_ARRAY' as const) : type,
-          repetition_type: 'OPTIONAL' as const,
-          ...(type === 'STRING' ? { converted_type: 'UTF8' as const } : {}),
-        })),
+        ...columns.flatMap(elementsOf),
       ];
-      const writer = new ParquetWriter({ writer: fileWriter(temporary), schema });
-      return new ParquetFile(path, temporary, columns, writer);
+      const kvMetadata = Object.entries(metadata).map(([key, value]) => ({ key, value }));
+      const writer = new ParquetWriter({ writer: fileWriter(temporary), schema, kvMetadata });
+      return new ParquetFile(path, temporary, columns, writer, groupRows);
     } catch (cause) {
       throw runWriteError(path, cause);
     }
@@ -61,7 +88,7 @@ export class ParquetFile {
 
   async write(row: ParquetRow): Promise<void> {
     this.#rows.push(row);
-    if (this.#rows.length >= GROUP_ROWS) await this.#flush();
+    if (this.#rows.length >= this.#groupRows) await this.#flush();
   }
 
   async commit(): Promise<void> {
@@ -92,12 +119,11 @@ export class ParquetFile {
     if (rows.length === 0) return;
     this.#rows = [];
     try {
-      const columnData = this.#columns.map(({ name, type }, i) => ({
+      const columnData = this.#columns.map(({ name }, i) => ({
         name,
-        type,
         data: rows.map((row) => row[i] ?? null),
       }));
-      await this.#writer.write({ columnData, rowGroupSize: GROUP_ROWS });
+      await this.#writer.write({ columnData, rowGroupSize: this.#groupRows });
     } catch (cause) {
       throw runWriteError(this.#path, cause);
     }
