@@ -37,6 +37,11 @@ class PictureEncoder {
   // vision of `timings`; traces tiles_u8 and pixel_values of the tiles at hand. `is_base`: the stack is empty.
   void encode(const std::vector<Picture*>& wanted, EncodeLimits limits, bool is_base, Timings& timings, Stopwatch& watch,
               const Cancellation& cancellation, const Trace& trace);
+  // Nobody wants a picture: what was begun goes, and its memory.
+  void forget() {
+    pass_.reset();
+    under_way_.clear();
+  }
   void clear() { cache_.clear(); }
   int64_t cached() const { return cache_.size(); }
   int64_t tiles_encoded() const { return tiles_encoded_; }

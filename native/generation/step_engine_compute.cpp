@@ -64,7 +64,9 @@ bool StepEngine::encode() {
     }
   }
   bool has_encoded = false;
-  if (!wanted.empty()) {
+  if (wanted.empty()) {
+    encoder_.forget();
+  } else {
     try {
       adapters_.set_all_rows(stack);
       Timings timings{};

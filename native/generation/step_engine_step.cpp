@@ -164,6 +164,7 @@ void StepEngine::remove(ActiveRequest& request) {
   if (!request.is_root_shared && !request.rows.empty() && is_last) cache_.forget(request.root);
   suspects_.erase(request.ticket.id);
   std::erase_if(requests_, [&](const auto& one) { return one.get() == &request; });
+  if (requests_.empty()) encoder_.forget();
 }
 
 void StepEngine::deliver() {

@@ -44,7 +44,7 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
     WeightSources sources{request.uses_mmap, place ? place(*opened.model) : WeightPlacement()};
     if (order == WeightOrder::kPacked) {
       opened.info.weights = request.weights;
-      sources.packed = make_room_for_packed(*opened.model, request.weights);
+      sources.packed = make_room_for_packed(*opened.model, request.weights, request.is_deterministic);
     }
     opened.files = load_weights(*opened.model, checkpoint, progress, cancellation, sources);
     opened.info.packed_bytes = packed_bytes(sources.packed);

@@ -131,15 +131,15 @@ struct Schemes {
   }
 };
 
-Schemes parse(const WeightForms& forms) {
+Schemes parse(const WeightForms& forms, bool is_invariant) {
   const int64_t group = forms.group;
   if (group != 32 && group != 64 && group != 128) {
     throw Error(ErrorCode::kInvalidArgument,
                 "weights.group: expected 32, 64 or 128, got " + std::to_string(group));
   }
-  return {{parse_form(forms.text, "text"), group},
-          {parse_form(forms.head, "head"), group},
-          {parse_form(forms.vision, "vision"), group}};
+  return {{parse_form(forms.text, "text"), group, is_invariant},
+          {parse_form(forms.head, "head"), group, is_invariant},
+          {parse_form(forms.vision, "vision"), group, is_invariant}};
 }
 
 }  // namespace
@@ -150,8 +150,8 @@ ProductKernels product_kernels() {
           quantised_kernels().name};
 }
 
-PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms) {
-  const auto schemes = parse(forms);
+PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, bool is_invariant) {
+  const auto schemes = parse(forms, is_invariant);
   const auto options = model.options();
   if (!options.device().is_cpu()) {
     if (schemes.is_any_quantised()) {

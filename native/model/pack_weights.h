@@ -28,8 +28,8 @@ using PackedSiteList = std::vector<PackedSite>;
 // that kernels/cpu takes; none of these where the model is not bf16 on a CPU, or for a processor that kernels/cpu does not make
 // faster. Makes room for them (Linear::packed). Where the kernels serve every number of rows, as they do of quantised weights, the
 // layer's own weight becomes a meta tensor, which no checkpoint fills. Throws kInvalidArgument for forms that
-// there are not, and for quantised ones on another device.
-PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms);
+// there are not, and for quantised ones on another device. `is_invariant`: see WeightScheme.
+PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, bool is_invariant);
 // Bytes of that room.
 int64_t packed_bytes(const PackedSiteList& packed);
 

@@ -2,6 +2,7 @@
 // a byte touched that is not theirs.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
@@ -140,8 +141,12 @@ TEST(CpuAttention, IsTakenWhereItWasMeasured) {
   EXPECT_EQ(attention_kernels_for({CpuLevel::kAvx512, true}), &kAvx512Attention);
   EXPECT_EQ(attention_kernels_for({CpuLevel::kAmx, true}), nullptr);
 #endif
-  const c10::InferenceMode inference;
   const auto x = at::zeros({1, 2, 64, 64}, at::kBFloat16);
+  {
+    const c10::NoGradGuard training;
+    EXPECT_FALSE(takes_full_attention(x, x, x));
+  }
+  const c10::InferenceMode inference;
   EXPECT_EQ(takes_full_attention(x, x, x), attention_kernels() != nullptr);
   EXPECT_FALSE(takes_full_attention(x.to(at::kFloat), x.to(at::kFloat), x.to(at::kFloat)));
   EXPECT_FALSE(takes_full_attention(x.narrow(2, 0, 63), x, x));  // few queries

@@ -235,6 +235,69 @@ TEST(QuantisedMatrix, ThreadsAndCompanyChangeNoBitAndManyRowsAreNearFewOnes) {
   at::set_num_threads(before);
 }
 
+// Tails of rows, of quads and of groups.
+TEST(QuantisedMatrix, ExpandedBlocksAreWhatTheCodesStandFor) {
+  at::manual_seed(5);
+  for (const auto* kernels : levels()) {
+    for (const auto& [n, k] : {std::pair<int64_t, int64_t>{64, 896}, {32, 898}, {96, 30}, {32, 2}, {32, 130}}) {
+      const auto weight = at::randn({n, k});
+      for (const auto scheme : {WeightScheme{WeightForm::kInt8, 64}, {WeightForm::kInt4, 32}, {WeightForm::kInt4, 64}, {WeightForm::kInt4, 128}}) {
+        const bool is_int8 = scheme.form == WeightForm::kInt8;
+        const auto& form = is_int8 ? kernels->int8 : kernels->int4;
+        if (form.expand == nullptr) continue;
+        const int64_t bytes = is_int8 ? int8_block_bytes(k) : int4_block_bytes(k, scheme.group);
+        const Guarded packed(bytes * n / 32), block(32 * k * 2);
+        form.pack(packed.bytes(), weight.data_ptr<float>(), k, n, k, scheme.group, 0, n / 32);
+        const auto rows = at::empty({n, k});
+        form.unpack(rows.data_ptr<float>(), k, packed.bytes(), n, k, scheme.group, 0, n / 32);
+        for (int64_t b = 0; b < n / 32; ++b) {
+          form.expand(static_cast<uint16_t*>(block.data()), packed.bytes() + b * bytes, k, scheme.group);
+          // [K/2][32][2] -> [32][K]
+          const auto own = at::from_blob(block.data(), {k / 2, 32, 2}, at::kBFloat16).permute({1, 0, 2}).reshape({32, k}).to(at::kFloat);
+          const auto wanted = rows.narrow(0, b * 32, 32);
+          if (is_int8) {
+            const auto scales = at::from_blob(packed.bytes() + b * bytes, {32, 1}, at::kFloat);
+            EXPECT_TRUE(at::equal(own * scales, wanted)) << k;
+          } else {
+            EXPECT_TRUE(((own - wanted).abs() <= wanted.abs() * 0x1p-8f).all().item<bool>()) << k << " group " << scheme.group;
+          }
+        }
+      }
+    }
+  }
+}
+
+// The output's rounding, sums of K products in fp32, and for int4 the rounding of what codes stand for.
+TEST(QuantisedMatrix, ManyRowsAreNearTheTruthAndInvariantOnesKeepTheirBits) {
+  at::manual_seed(6);
+  for (const auto form : {WeightForm::kInt8, WeightForm::kInt4}) {
+    for (const auto& [n, k] : {std::pair<int64_t, int64_t>{70, 898}, {33, 896}, {2079, 64}}) {
+      const auto weight = at::randn({n, k}).mul_(0.05), bias = at::randn({n}, at::kBFloat16), x = at::randn({70, k}, at::kBFloat16);
+      for (const bool is_invariant : {false, true}) {
+        const WeightScheme scheme{form, 64, is_invariant};
+        const PackedMatrix packed(n, k, scheme, std::make_shared<PackedMemory>(PackedMatrix::bytes(n, k, scheme)), quantised_kernels());
+        packed.fill(weight.const_data_ptr(), 0, packed.blocks());
+        const auto rows = packed.rows(0, n).to(at::kDouble), wide = x.to(at::kDouble);
+        const auto truth = at::linear(wide, rows, bias.to(at::kDouble));
+        const auto magnitude = at::mm(wide.abs(), rows.abs().t()) + bias.to(at::kDouble).abs();
+        // Few rows have x in 14 bits, 2^-14 of its row's largest.
+        const auto of_x = std::get<0>(wide.abs().max(1, true)) * 0x1p-14 * rows.abs().sum(1).unsqueeze(0);
+        const auto allowed = truth.abs() * 0x1p-8 + magnitude * (static_cast<double>(k + 2) * 0x1p-23 + (form == WeightForm::kInt4 ? 0x1p-8 : 0)) + of_x;
+        const auto few = packed.product(x.narrow(0, 0, 5), bias);
+        for (const int64_t m : {11, 12, 13, 24, 70}) {
+          const auto out = packed.product(x.narrow(0, 0, m), bias);
+          const auto error = (out.to(at::kDouble) - truth.narrow(0, 0, m)).abs();
+          EXPECT_TRUE((error <= allowed.narrow(0, 0, m)).all().item<bool>()) << n << " " << k << " M " << m;
+          const bool is_exact = is_invariant && m <= (form == WeightForm::kInt8 ? quantised_kernels().int8 : quantised_kernels().int4).most_rows;
+          if (is_exact) EXPECT_TRUE(at::equal(out.narrow(0, 0, 5), few)) << m;
+        }
+        const auto narrow = packed.product(x, {}), wide_x = packed.product(x.to(at::kFloat), {});
+        EXPECT_LE((narrow.to(at::kDouble) - wide_x.to(at::kDouble)).abs().max().item<double>(), (2 * allowed).max().item<double>());
+      }
+    }
+  }
+}
+
 TEST(QuantisedMatrix, TheLevelDecides) {
   EXPECT_EQ(&quantised_kernels_for({CpuLevel::kScalar, false}), &kScalarQuantised);
 #if defined(__x86_64__)
@@ -251,7 +314,7 @@ TEST(PackedLoading, EveryFormIsMadeOfTheCheckpointsRows) {
   for (const auto dtype : {at::kBFloat16, at::kFloat}) {
     for (const std::string form : {"stored", "int8", "int4"}) {
       InternVl model(tiny_model(kTinyWeights, "").config, true, at::kCPU, dtype);
-      const auto sites = make_room_for_packed(model, {form, form, form, 32});
+      const auto sites = make_room_for_packed(model, {form, form, form, 32}, false);
       int64_t last = 0, total = 0;
       load_weights(model, checkpoint, [&](int64_t done, int64_t all) { last = done, total = all; }, {}, {true, {}, sites});
       EXPECT_EQ(last, total);
@@ -277,10 +340,10 @@ TEST(PackedLoading, EveryFormIsMadeOfTheCheckpointsRows) {
 
 TEST(PackedLoading, FormsThatThereAreNotAndOtherDevicesAreErrors) {
   InternVl model(tiny_model(kTinyWeights, "").config, true, at::kCPU, at::kFloat);
-  EXPECT_THROW(make_room_for_packed(model, {"int3", "stored", "stored", 64}), Error);
-  EXPECT_THROW(make_room_for_packed(model, {"int4", "stored", "stored", 48}), Error);
+  EXPECT_THROW(make_room_for_packed(model, {"int3", "stored", "stored", 64}, false), Error);
+  EXPECT_THROW(make_room_for_packed(model, {"int4", "stored", "stored", 48}, false), Error);
   InternVl elsewhere(tiny_model(kTinyWeights, "").config, true, at::kMeta, at::kFloat);
-  EXPECT_THROW(make_room_for_packed(elsewhere, {"int8", "stored", "stored", 64}), Error);
+  EXPECT_THROW(make_room_for_packed(elsewhere, {"int8", "stored", "stored", 64}, false), Error);
 }
 
 }  // namespace

@@ -23,7 +23,11 @@ __m512 widened(__m256i bits) {
 void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows, const float* sums) {
   const int64_t column = block * kBlockRows, left = p->weight_rows - column;
   const __mmask32 mask = left >= 32 ? ~__mmask32{0} : (__mmask32{1} << left) - 1;
-  __m512 low = _mm512_setzero_ps(), high = low;
+  __m512 low = _mm512_setzero_ps(), high = low, low_scale = low, high_scale = low;
+  if (p->scales != nullptr) {
+    low_scale = _mm512_loadu_ps(p->scales + column);
+    high_scale = _mm512_loadu_ps(p->scales + column + 16);
+  }
   if (p->bias != nullptr) {
     const __m512i bias = _mm512_maskz_loadu_epi16(mask, p->bias + column);
     low = widened(_mm512_castsi512_si256(bias));
@@ -31,6 +35,10 @@ void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows,
   }
   for (int64_t r = 0; r < rows; ++r, sums += 32) {
     __m512 a = _mm512_loadu_ps(sums), b = _mm512_loadu_ps(sums + 16);
+    if (p->scales != nullptr) {
+      a = _mm512_mul_ps(a, low_scale);
+      b = _mm512_mul_ps(b, high_scale);
+    }
     if (p->bias != nullptr) {
       a = _mm512_add_ps(a, low);
       b = _mm512_add_ps(b, high);

@@ -240,12 +240,59 @@ void multiply_int4(const QuantisedProduct* p, int64_t begin, int64_t end) {
   multiply(p, kInt4, int4_block_bytes(p->inner, p->group), int4_row_bytes(p->inner, p->group), begin, end);
 }
 
+// Bytes `shift` of 16 dwords as bf16, in the lower half of each.
+__m512i bf16_of_codes(__m512i quads, int shift) {
+  const __m512i codes = _mm512_srai_epi32(_mm512_slli_epi32(quads, static_cast<unsigned>(24 - shift)), 24);
+  return _mm512_srli_epi32(_mm512_castps_si512(_mm512_cvtepi32_ps(codes)), 16);
+}
+
+void expand_int8(uint16_t* block, const uint8_t* packed, int64_t inner, int64_t) {
+  packed += 256;
+  for (int64_t line = 0; line < inner / 2; line += 2, packed += 128) {
+    for (int64_t half = 0; half < 2; ++half) {
+      const __m512i quads = _mm512_loadu_si512(packed + half * 64);
+      uint16_t* const to = block + line * 64 + half * 32;
+      _mm512_storeu_si512(to, _mm512_or_si512(bf16_of_codes(quads, 0), _mm512_slli_epi32(bf16_of_codes(quads, 8), 16)));
+      if (line + 1 == inner / 2) continue;  // K is no multiple of 4
+      _mm512_storeu_si512(to + 64, _mm512_or_si512(bf16_of_codes(quads, 16), _mm512_slli_epi32(bf16_of_codes(quads, 24), 16)));
+    }
+  }
+}
+
+// What the codes at `shift` stand for, as fp32 rounded to bf16, away from zero where two are equally near.
+__m512i bits_of_nibbles(__m512i bytes, int shift, __m512 scale) {
+  const __m512i above = _mm512_and_si512(_mm512_srli_epi32(bytes, static_cast<unsigned>(shift)), _mm512_set1_epi32(15));
+  const __m512 codes = _mm512_cvtepi32_ps(_mm512_sub_epi32(above, _mm512_set1_epi32(8)));
+  return _mm512_add_epi32(_mm512_castps_si512(_mm512_mul_ps(codes, scale)), _mm512_set1_epi32(0x8000));
+}
+
+void expand_int4(uint16_t* block, const uint8_t* packed, int64_t inner, int64_t group) {
+  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+  int64_t line = 0;
+  for (int64_t begin = 0; begin < inner; begin += group) {
+    const __m512i halves = _mm512_loadu_si512(packed);
+    const __m512 scales[2]{_mm512_cvtph_ps(_mm512_castsi512_si256(halves)), _mm512_cvtph_ps(_mm512_extracti64x4_epi64(halves, 1))};
+    packed += 64;
+    for (int64_t i = 0; i < group / 8; ++i, packed += 128, line += 4) {
+      for (int64_t half = 0; half < 2; ++half) {
+        const __m512i bytes = _mm512_loadu_si512(packed + half * 64);
+        for (int pair = 0; pair < 4 && line + pair < inner / 2; ++pair) {
+          const int shift = pair % 2 * 16 + pair / 2 * 4;
+          const __m512i first = _mm512_srli_epi32(bits_of_nibbles(bytes, shift, scales[half]), 16);
+          const __m512i second = _mm512_and_si512(bits_of_nibbles(bytes, shift + 8, scales[half]), upper);
+          _mm512_storeu_si512(block + (line + pair) * 64 + half * 32, _mm512_or_si512(first, second));
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 const QuantisedKernels kAvx512Quantised{
     "avx512",
-    {INT64_MAX, pack_int8, unpack_int8, int8_arranged_bytes, arrange_int8, multiply_int8},
-    {INT64_MAX, pack_int4, unpack_int4, int4_arranged_bytes, arrange_int4, multiply_int4}};
+    {INT64_MAX, pack_int8, unpack_int8, int8_arranged_bytes, arrange_int8, multiply_int8, expand_int8},
+    {INT64_MAX, pack_int4, unpack_int4, int4_arranged_bytes, arrange_int4, multiply_int4, expand_int4}};
 
 }  // namespace facellm
 #endif

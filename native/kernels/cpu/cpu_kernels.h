@@ -18,7 +18,8 @@ using Bf16 = uint16_t;  // bits
 constexpr int64_t kBlockRows = 32;
 constexpr int64_t kAnyRows = INT64_MAX;
 
-// out[m, n] = rounded(sum over k of x[m, k] w[n, k] + bias[n]), once. Strides are in elements.
+// out[m, n] = rounded(sum over k of x[m, k] w[n, k] + bias[n]), once; the sum times scales[n] where there are any, which the
+// kernels of AVX-512 alone know. Strides are in elements.
 struct CpuProduct {
   const Bf16* weight;  // packed
   int64_t weight_rows, inner;  // N, K
@@ -29,6 +30,7 @@ struct CpuProduct {
   const Bf16* bias;    // [N] or null
   Bf16* out;           // [rows, N]
   int64_t out_stride;
+  const float* scales = nullptr;  // [N] filled up to whole blocks
 };
 
 struct CpuKernels {

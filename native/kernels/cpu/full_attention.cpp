@@ -1,7 +1,7 @@
 #include "kernels/cpu/full_attention.h"
 
 #include <ATen/Parallel.h>
-#include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -27,7 +27,7 @@ int64_t on_a_line(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 }  // namespace
 
 bool takes_full_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  return attention_kernels() != nullptr && q.is_cpu() && q.scalar_type() == at::kBFloat16 && !c10::GradMode::is_enabled() &&
+  return attention_kernels() != nullptr && q.is_cpu() && q.scalar_type() == at::kBFloat16 && c10::InferenceMode::is_enabled() &&
          q.size(1) == k.size(1) && q.size(3) % 32 == 0 && q.size(2) >= kFewestQueries && q.stride(3) == 1 &&
          k.stride(3) == 1 && v.stride(3) == 1;
 }

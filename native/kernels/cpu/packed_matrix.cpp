@@ -6,12 +6,15 @@
 #include <atomic>
 
 #include "core/populate.h"
+#include "kernels/cpu/isa.h"
 #include "kernels/cpu/scratch.h"
 
 namespace facellm {
 namespace {
 
 constexpr size_t kLine = 64;
+// Rows from which blocks are put back into bf16: measured (docs/quantisation.md).
+constexpr int64_t kExpandedRows = 12;
 // Multiplications below which a second thread costs more than it saves.
 constexpr int64_t kWorthThreads = 1 << 18;
 
@@ -101,13 +104,25 @@ bool PackedMatrix::suits(const at::Tensor& x) const {
 
 at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) const {
   if (quantised_ != nullptr) {
+    if (expands(x)) return bf16_product(x, bias);
     return x.numel() / inner_ <= quantised_->most_rows ? quantised_product(x, bias) : dequantised_product(x, bias);
   }
+  return bf16_product(x, bias);
+}
+
+bool PackedMatrix::expands(const at::Tensor& x) const {
+  return quantised_->expand != nullptr && !scheme_.is_invariant && x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) &&
+         x.numel() / inner_ >= kExpandedRows && suits_all_rows(cpu_kernels());
+}
+
+at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bias) const {
+  const auto& kernels = quantised_ == nullptr ? *kernels_ : cpu_kernels();
   auto shape = x.sizes().vec();
   shape.back() = weight_rows_;
   const auto out = at::empty(shape, x.options());
   const auto flat = x.reshape({-1, inner_});
   const auto own = flat.stride(1) == 1 || flat.size(0) == 0 ? flat : flat.contiguous();
+  const auto own_bias = bias.defined() ? bias.to(x.scalar_type()) : bias;
   CpuProduct product{as_bf16(packed_),
                      weight_rows_,
                      inner_,
@@ -115,16 +130,16 @@ at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) co
                      own.stride(0),
                      own.size(0),
                      nullptr,
-                     bias.defined() ? bits(bias) : nullptr,
+                     own_bias.defined() ? bits(own_bias) : nullptr,
                      static_cast<Bf16*>(out.mutable_data_ptr()),
                      weight_rows_};
   if (product.rows == 0) return out;
   const int64_t work = product.rows * weight_rows_ * inner_;
   const int64_t threads = work < kWorthThreads ? 1 : at::get_num_threads();
-  if (const int64_t bytes = kernels_->arranged_bytes(product.rows, inner_); bytes > 0) {
+  if (const int64_t bytes = kernels.arranged_bytes(product.rows, inner_); bytes > 0) {
     void* const arranged = scratch(bytes);
-    const int64_t groups = (product.rows + kernels_->group_rows - 1) / kernels_->group_rows;
-    const auto arrange = [&](int64_t begin, int64_t end) { kernels_->arrange(arranged, &product, begin, end); };
+    const int64_t groups = (product.rows + kernels.group_rows - 1) / kernels.group_rows;
+    const auto arrange = [&](int64_t begin, int64_t end) { kernels.arrange(arranged, &product, begin, end); };
     if (groups < 2 * threads) {
       arrange(0, groups);
     } else {
@@ -132,8 +147,22 @@ at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) co
     }
     product.arranged = arranged;
   }
-  share_out(blocks_of(weight_rows_), threads,
-            [&](int64_t begin, int64_t end) { kernels_->multiply(&product, begin, end); });
+  share_out(blocks_of(weight_rows_), threads, [&](int64_t begin, int64_t end) {
+    if (quantised_ == nullptr) return kernels.multiply(&product, begin, end);
+    auto* const block = static_cast<Bf16*>(work_scratch(block_bytes(inner_, {})));
+    const int64_t packed_bytes = block_bytes(inner_, scheme_);
+    for (int64_t i = begin; i < end; ++i) {
+      const auto* const packed = as_codes(packed_) + i * packed_bytes;
+      quantised_->expand(block, packed, inner_, scheme_.group);
+      CpuProduct one = product;
+      one.weight = block;
+      one.weight_rows = std::min(kBlockRows, weight_rows_ - i * kBlockRows);
+      if (own_bias.defined()) one.bias += i * kBlockRows;
+      one.out += i * kBlockRows;
+      if (scheme_.form == WeightForm::kInt8) one.scales = reinterpret_cast<const float*>(packed);
+      kernels.multiply(&one, 0, 1);
+    }
+  });
   return out;
 }
 

@@ -19,6 +19,8 @@ enum class WeightForm { kBf16, kInt8, kInt4 };
 struct WeightScheme {
   WeightForm form = WeightForm::kBf16;
   int64_t group = 64;  // int4's
+  // A row of x gives the same bits whatever is beside it, at the price of speed with many rows.
+  bool is_invariant = false;
 };
 
 class PackedMatrix {
@@ -49,13 +51,15 @@ class PackedMatrix {
   bool suits(const at::Tensor& x) const;
   // x [..., K] bf16 -> x W^T + bias, [..., N], rounded once. A row's bits depend on nothing but that row, W and bias:
   // not on the other rows, nor on threads. bias [N] bf16 or undefined. Quantised weights take x and bias in fp32 too, and
-  // multiply x in whole numbers of 14 bits (quantised_kernels.h); where their kernels have too many rows, in fp32 by
-  // blocks that are dequantised.
+  // multiply x in whole numbers of 14 bits (quantised_kernels.h); many rows by blocks that are put back: into bf16, where
+  // the processor multiplies that best and the scheme is not invariant, or into fp32.
   at::Tensor product(const at::Tensor& x, const at::Tensor& bias) const;
   // Rows [begin, begin + count), [count, K]: bf16 as they were; of quantised weights what the codes stand for, in fp32.
   at::Tensor rows(int64_t begin, int64_t count) const;
 
  private:
+  at::Tensor bf16_product(const at::Tensor& x, const at::Tensor& bias) const;
+  bool expands(const at::Tensor& x) const;
   at::Tensor quantised_product(const at::Tensor& x, const at::Tensor& bias) const;
   at::Tensor dequantised_product(const at::Tensor& x, const at::Tensor& bias) const;
 

@@ -42,6 +42,9 @@ struct QuantisedForm {
   int64_t (*arranged_bytes)(int64_t rows, int64_t inner, int64_t group);
   void (*arrange)(const QuantisedProduct* product, int64_t begin_row, int64_t end_row);
   void (*multiply)(const QuantisedProduct* product, int64_t begin, int64_t end);  // of blocks
+  // A block as cpu_kernels.h packs bf16, for many rows of x: int8's codes as they are, which bf16 holds exactly and which
+  // the block's scales belong to; what int4's codes stand for, rounded. K even. Null where multiply() is as fast.
+  void (*expand)(uint16_t* block, const uint8_t* packed, int64_t inner, int64_t group) = nullptr;
 };
 
 struct QuantisedKernels {

@@ -51,6 +51,34 @@ TEST(DeviceMemory, AModelThatEndsGivesBackAllOfIt) {
   EXPECT_LT(left, 1 << 16);
 }
 
+// Tiles that were in the tower when memory ran out, of a request that is over: nothing of them stays.
+TEST(DeviceMemory, APictureThatFailedLeavesNothingOnTheDevice) {
+  const auto model = load("bf16");
+  facellm::Driver driver(*model);
+  const auto picture_of = [](uint8_t shade) {
+    auto own = picture();
+    own.key = "shade " + std::to_string(shade);
+    own.columns = own.rows = 3;  // more tiles than a graph of the tower takes
+    own.rgb = std::make_shared<const std::vector<uint8_t>>(70 * 50 * 3, shade);
+    return own;
+  };
+  driver.answer(facellm::EmbedRequest{{picture_of(1)}, {}});
+  model->clear_caches();
+  const int64_t live = live_bytes(0);
+  int64_t failures = 0;
+  for (int64_t number = 0;; number += 5) {
+    fail_allocation(number);
+    const auto outcome = driver.submit(facellm::EmbedRequest{{picture_of(2)}, {}});
+    driver.run();
+    fail_allocation(-1);
+    model->clear_caches();
+    if (!outcome->error) break;
+    ++failures;
+    ASSERT_EQ(live_bytes(0), live) << "at allocation " << number;
+  }
+  EXPECT_GT(failures, 5);
+}
+
 TEST(OutOfDeviceMemory, AnswersAreRightAfterwards) {
   const auto model = load("bf16");
   const std::vector request{generation(prompt(4, true), 3), generation(prompt(6, false), 3)};
