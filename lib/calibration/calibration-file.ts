@@ -183,8 +183,13 @@ export function parseCalibration(content: string, path: string): CalibrationFile
   throw invalid(`${path} is no calibration that \`facellm calibrate\` has written`, problems);
 }
 
-/** @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_CALIBRATION_INVALID */
-export async function readCalibration(path: string): Promise<CalibrationFile> {
-  const { text: content } = await readDataText(path, (code) => `${path} cannot be read (${code})`);
-  return parseCalibration(content, path);
+/**
+ * @returns what the file says, and the sha256 of its bytes
+ * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_CALIBRATION_INVALID
+ */
+export async function readCalibration(
+  path: string,
+): Promise<{ readonly file: CalibrationFile; readonly sha256: string }> {
+  const read = await readDataText(path, (code) => `${path} cannot be read (${code})`);
+  return { file: parseCalibration(read.text, path), sha256: read.sha256 };
 }

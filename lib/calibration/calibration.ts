@@ -38,11 +38,14 @@ export class Calibration {
   /** Where it was read, for messages. */
   readonly name: string;
   readonly file: CalibrationFile;
+  /** Of the file's bytes, in lower-case hex. */
+  readonly sha256: string;
   readonly #questions: ReadonlyMap<string, CalibratedQuestion>;
 
-  constructor(name: string, file: CalibrationFile) {
+  constructor(name: string, file: CalibrationFile, hash: string) {
     this.name = name;
     this.file = file;
+    this.sha256 = hash;
     this.#questions = new Map(file.questions.map((one) => [questionKey(one), one]));
   }
 
@@ -83,8 +86,13 @@ export class Calibration {
     return this.otherModel(how.model).length + this.#otherForm(how.form).length === 0;
   }
 
+  /** What is known of a question; undefined: it is not in the file. */
+  find(asked: AskedQuestion): CalibratedQuestion | undefined {
+    return this.#questions.get(questionKey(asked));
+  }
+
   knows(asked: AskedQuestion): boolean {
-    return this.#questions.has(questionKey(asked));
+    return this.find(asked) !== undefined;
   }
 
   /** Whether it knows any field of a schema. */
@@ -134,17 +142,18 @@ export class Calibration {
 
   /** After {@link check}, or where {@link knows} says so. */
   apply(asked: AskedQuestion, logProbs: readonly number[]): Calibrated {
-    const temperature = this.#questions.get(questionKey(asked))?.temperature;
+    const temperature = this.find(asked)?.temperature;
     if (temperature === undefined) throw new TypeError('the question was not checked');
     return { probabilities: sharesAt(logProbs, temperature), temperature };
   }
 }
 
 /**
- * Reads what `facellm calibrate` has written, for `choose`, `extract`, `annotate` and the server.
+ * Reads what `facellm calibrate` has written, for `choose`, `extract`, `annotate`, `evaluate` and the server.
  *
  * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_CALIBRATION_INVALID
  */
 export async function loadCalibration(path: string): Promise<Calibration> {
-  return new Calibration(path, await readCalibration(path));
+  const { file, sha256: hash } = await readCalibration(path);
+  return new Calibration(path, file, hash);
 }

@@ -11,7 +11,7 @@ import { loadSchema } from './schema-file.js';
 
 export interface CalibrateFlags extends Omit<
   EvaluateFlags,
-  'tuned' | 'reading' | 'onFailure' | 'setting' | 'pairs'
+  'tuned' | 'reading' | 'onFailure' | 'setting' | 'pairs' | 'calibration'
 > {
   readonly schema?: string;
   readonly question?: string;

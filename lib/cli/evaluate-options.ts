@@ -129,7 +129,11 @@ export function addEvaluateOptions(command: Command): Command {
       'wrong answers of each model on the page report/gallery.html, surest first; 0: none (default: 50)',
       wholeNumber(0),
     )
-    .option('--gallery-pictures', 'put the pictures into that page');
+    .option('--gallery-pictures', 'put the pictures into that page')
+    .option(
+      '--calibration <file...>',
+      'attributes: of `facellm calibrate`, for a model of the run and its questions: calibrated probabilities and their ECE, too',
+    );
   return addBenchmarkOptions(asked, '2048, 64 or 16, by benchmark');
 }
 

@@ -1,4 +1,5 @@
 /** `facellm evaluate`: a benchmark with its progress on stderr; the same command goes on where it ended. */
+import { loadCalibration } from '../calibration/index.js';
 import { InvalidArgumentError } from '../errors.js';
 import {
   type BenchmarkChoice,
@@ -41,6 +42,7 @@ export interface EvaluateFlags extends ModelFlags, PromptFlags, AskedFaceFlags, 
   readonly charts: boolean;
   readonly gallery?: number;
   readonly galleryPictures?: boolean;
+  readonly calibration?: readonly string[];
   readonly maxNewTokens?: number;
   readonly batchSize?: number;
   readonly seed?: number;
@@ -51,6 +53,8 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
   const choice = benchmarkChoice(flags);
   const { data, model, adapter, tuned, output, reading, limit } = flags;
   const { onFailure, maxNewTokens, batchSize, seed, gallery, galleryPictures } = flags;
+  const calibration =
+    flags.calibration && (await Promise.all(flags.calibration.map(loadCalibration)));
   {
     using fetching = interruptSignal();
     await fetchModels(model, [...(adapter ?? []), tuned], flags, streams.stderr, fetching.signal);
@@ -59,7 +63,7 @@ export async function runEvaluate(flags: EvaluateFlags, streams: Console): Promi
     ...choice,
     ...loadOptionsOf(flags),
     ...{ data, model, adapter, tuned, output, reading, limit },
-    ...{ onFailure, maxNewTokens, batchSize, seed },
+    ...{ onFailure, maxNewTokens, batchSize, seed, calibration },
     onInvalid: flags.skipInvalid ? 'skip' : 'error',
     ...{ charts: flags.charts, gallery, galleryPictures },
     prompt: pictureOptions(flags),
@@ -96,7 +100,7 @@ export async function follow<R extends EvaluationResult>(
 /** Flags that belong to some of the benchmarks only. */
 const OWN_FLAGS: Readonly<Record<BenchmarkName, readonly (keyof EvaluateFlags)[]>> = {
   facexbench: ['setting'],
-  attributes: ['labels', 'columns', 'split', 'where', 'attributes', 'groups'],
+  attributes: ['labels', 'columns', 'split', 'where', 'attributes', 'groups', 'calibration'],
   pairs: ['labels', 'columns', 'split', 'where', 'pairs'],
 };
 

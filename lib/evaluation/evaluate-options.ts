@@ -2,6 +2,8 @@
 import { z } from 'zod';
 
 import {
+  type Calibrations,
+  calibrationsShape,
   dtypeName,
   limitShape,
   type LoadOptions,
@@ -49,6 +51,11 @@ export interface AskingOptions extends Loading {
   readonly adapter?: string | readonly string[] | undefined;
   /** Instead of adapters: a second checkpoint, scored beside the first as `tuned`. */
   readonly tuned?: string | undefined;
+  /**
+   * Of `loadCalibration`, of `attributes`: the report tells calibrated probabilities and their ECE beside the model's own. Each file
+   * must have been fitted on a model of the run, asked in its form, and know all of its questions. @default none
+   */
+  readonly calibration?: Calibrations | undefined;
   /** Folder of the run; made if absent. A run that lies there goes on. */
   readonly output: string;
   /** A question that cannot be asked (broken picture, no memory) is recorded, or ends the run. @default 'record' */
@@ -100,6 +107,7 @@ const askingShape: Shape<AskingOptions> = {
     Array.isArray(value) ? places : place,
   ).optional(),
   tuned: place.optional(),
+  ...calibrationsShape,
   output: path,
   onFailure: word('record', 'stop').optional(),
   charts: flag.optional(),
@@ -194,6 +202,14 @@ const besideAdapter = field<undefined>(
   'nothing beside adapter, since the model with adapters is the tuned one',
   (value) => value === undefined,
 );
+const ofAttributes = field<undefined>(
+  'nothing but of attributes, whose questions are all that `facellm calibrate` fits',
+  (value) => value === undefined,
+);
+const besideText = field<undefined>(
+  'nothing where answers are read as text alone, which has no probabilities',
+  (value) => value === undefined,
+);
 
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing everything that can be told without reading a file */
 export function checkEvaluateOptions(options: EvaluateOptions): void {
@@ -202,12 +218,16 @@ export function checkEvaluateOptions(options: EvaluateOptions): void {
     const known = BENCHMARK_NAMES.find((one) => one === benchmark);
     return known === undefined ? ANY : BENCHMARKS[known];
   });
-  const { adapter, tuned, benchmark, prompt }: Partial<EvaluateOptions> = options ?? {};
+  const { adapter, tuned, benchmark, prompt, reading, calibration }: Partial<EvaluateOptions> =
+    options ?? {};
+  const isOfAttributes = benchmark === 'attributes';
   const hasAdapters = [adapter ?? []].flat().length > 0;
   checkArguments(
     'the evaluation options are wrong',
     [schema, options],
     [ofWholePictures, benchmark === 'facexbench' ? prompt?.faces : undefined, 'prompt.faces'],
     [besideAdapter, hasAdapters ? tuned : undefined, 'tuned'],
+    [ofAttributes, isOfAttributes ? undefined : calibration, 'calibration'],
+    [besideText, isOfAttributes && reading === 'text' ? calibration : undefined, 'calibration'],
   );
 }

@@ -1,12 +1,13 @@
 /** `evaluate()`: a benchmark by name over checkpoints by path, with one journal, one report. */
 import { requireVega } from '../packages/vega.js';
 import { JobRun } from '../jobs/index.js';
+import { withCalibrations } from './calibration/apply.js';
 import { checkEvaluateOptions, type EvaluateOptions } from './evaluate-options.js';
 import type { NamedModel } from './face-llm-contender.js';
 import { MAX_NEW_TOKENS, openBenchmark } from './open-benchmark.js';
 import type { EvaluationEvent } from './run/events.js';
 import type { EvaluationResult } from './run/run-benchmark.js';
-import { scoreModels } from './score-models.js';
+import { scoreModels, type ScoringOptions } from './score-models.js';
 
 /** A run under way: await it for its result, iterate over it for its events. */
 export type EvaluationRun = JobRun<EvaluationEvent, EvaluationResult>;
@@ -36,7 +37,8 @@ async function evaluateAll(
   }
   // Also of a model that was trained on chips: crowds, poses and spoofs are not to be seen in one.
   const faces = options.benchmark === 'facexbench' ? 'off' : options.prompt?.faces;
-  const scoring = {
+  const calibrations = [options.calibration ?? []].flat();
+  const scoring: ScoringOptions = {
     options,
     prompt: { ...options.prompt, faces },
     benchmark: await openBenchmark(options),
@@ -44,7 +46,15 @@ async function evaluateAll(
     benchmarkOptions: {
       ...(options.benchmark === 'facexbench' && { setting: options.setting ?? 'zero-shot' }),
       limit: options.limit ?? null,
+      // By content: a report of other files is another run's.
+      ...(calibrations.length > 0 && {
+        calibration: calibrations.map(({ sha256 }) => sha256).sort(),
+      }),
     },
+    ...(calibrations.length > 0 && {
+      settle: (benchmark, form, models) =>
+        withCalibrations(benchmark, calibrations, form, models, options),
+    }),
     maxNewTokens: options.maxNewTokens ?? MAX_NEW_TOKENS[options.benchmark],
   };
   return scoreModels(scoring, run);

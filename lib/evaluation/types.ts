@@ -28,6 +28,8 @@ export interface ItemOutcome {
   readonly text?: string;
   /** Of each choice, normalised over the choices; absent where only text was asked for. */
   readonly probabilities?: readonly number[];
+  /** The same at a temperature that was fitted on labels; never in a journal, which holds the model's own. */
+  readonly calibrated?: readonly number[];
   /** Where the model is compared with a reference, along the reference's answer. */
   readonly divergence?: AnswerDivergence;
   readonly promptTokens: number;
@@ -89,6 +91,8 @@ export interface Benchmark {
   readonly readText?: (place: number, text: string) => number | undefined;
   /** A choice as people read it. @default its text */
   readonly describeChoice?: (place: number, choice: number) => string;
+  /** Adds calibrated probabilities to a model's answers. @default none are told */
+  readonly withCalibrated?: (run: ModelRun) => ModelRun;
   /**
    * Writes the benchmark's tables and pictures into a folder that exists.
    *
@@ -121,6 +125,33 @@ export interface BenchmarkOptions extends DataOptions {
 export interface ReportOptions {
   /** Whether plots are drawn. @default true */
   readonly charts?: boolean | undefined;
+  /** Files that calibrated probabilities come from. @default none */
+  readonly calibrations?: readonly UsedCalibration[] | undefined;
+}
+
+/** A calibration file as a report names it. */
+export interface UsedCalibration {
+  /** Label of the model that it is for. */
+  readonly model: string;
+  /** Name, without its folder. */
+  readonly file: string;
+  /** Of its bytes. */
+  readonly sha256: string;
+  /** Of the model and form that it was fitted on. */
+  readonly fingerprint: string;
+  readonly fittedOn: {
+    readonly benchmark: string;
+    readonly sha256: string;
+    readonly pictures: number;
+  };
+  /** It was fitted on the very data that are evaluated: figures of it are too good. */
+  readonly isOwnData: boolean;
+  /** In the order of the questions asked. */
+  readonly questions: readonly {
+    readonly question: string;
+    readonly temperature: number;
+    readonly isAtBound: boolean;
+  }[];
 }
 
 /** Of the page of wrong answers. */

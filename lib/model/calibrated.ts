@@ -9,7 +9,7 @@ import type { ChatMessage } from '../chat/index.js';
 import { InvalidArgumentError } from '../errors.js';
 import { sha256 } from '../files/index.js';
 import type { ChoiceResult, ExtractedField, FieldValue, Form } from '../generation/index.js';
-import { field, type Shape } from '../options/index.js';
+import { field, kindOf, list, type Shape } from '../options/index.js';
 import type { Adapter } from './adapter.js';
 import type { ModelParts } from './load.js';
 import { describeWeights } from './weight-forms.js';
@@ -22,10 +22,17 @@ export interface CalibrationChoice {
   readonly calibration?: Calibration | undefined;
 }
 
-export const calibrationShape: Shape<CalibrationChoice> = {
-  calibration: field<Calibration>(
-    'what loadCalibration() gives',
-    (value) => value instanceof Calibration,
+const loaded = field<Calibration>(
+  'what loadCalibration() gives',
+  (value) => value instanceof Calibration,
+);
+export const calibrationShape: Shape<CalibrationChoice> = { calibration: loaded.optional() };
+
+/** One, or some for several models. */
+export type Calibrations = Calibration | readonly Calibration[];
+export const calibrationsShape: Shape<{ readonly calibration?: Calibrations | undefined }> = {
+  calibration: kindOf<Calibrations>((value) =>
+    Array.isArray(value) ? list(loaded, 'a list of calibrations') : loaded,
   ).optional(),
 };
 

@@ -6,7 +6,13 @@ export {
   type LoadAdapterOptions,
 } from './adapter.js';
 export { baseFacts, statedLicense } from './base-facts.js';
-export { askedBy, type CalibrationChoice, schemaIdentity } from './calibrated.js';
+export {
+  askedBy,
+  type CalibrationChoice,
+  type Calibrations,
+  calibrationsShape,
+  schemaIdentity,
+} from './calibrated.js';
 export { calibrationSubject } from './calibration-subject.js';
 export { createModel, type CreatedModel, type CreateModelOptions } from './create-model.js';
 export {

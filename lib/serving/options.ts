@@ -1,7 +1,6 @@
 /** What a server is started with: every option, its bounds and its default. */
 import type { z } from 'zod';
 
-import { Calibration } from '../calibration/index.js';
 import { type PictureFaces, pictureFaces } from '../faces/index.js';
 import {
   callback,
@@ -9,14 +8,18 @@ import {
   field,
   fields,
   flag,
-  kindOf,
   list,
   name,
   type Shape,
   text as anyText,
   whole,
 } from '../options/index.js';
-import { type FaceLlm, type LoadOptions } from '../model/index.js';
+import {
+  type Calibrations,
+  calibrationsShape,
+  type FaceLlm,
+  type LoadOptions,
+} from '../model/index.js';
 import { RemotePictures } from './remote-pictures.js';
 
 /** Bounds on requests and on what is under way. Bytes, milliseconds. */
@@ -110,7 +113,7 @@ export interface ServeOptions {
    * Of `loadCalibration`: answers to their questions have calibrated probabilities beside the model's own. Each must be of this
    * model, with none or some of its adapters. @default none
    */
-  readonly calibration?: Calibration | readonly Calibration[] | undefined;
+  readonly calibration?: Calibrations | undefined;
   /** Id of the base model. @default the last part of the model's name; `facellm` for a loaded one */
   readonly servedName?: string | undefined;
   /** @default 127.0.0.1 */
@@ -167,15 +170,9 @@ const limitShape = Object.fromEntries(
   ]),
 );
 const text = (expected: string) => name(expected);
-const calibration = field<Calibration>(
-  'what loadCalibration() gives',
-  (value) => value instanceof Calibration,
-);
 /** Of what answers follow from, with a server or without one. */
 export const answerShapes: Shape<Pick<ServeOptions, 'calibration' | 'servedName' | 'faces'>> = {
-  calibration: kindOf<Calibration | readonly Calibration[]>((value) =>
-    Array.isArray(value) ? list(calibration, 'a list of calibrations') : calibration,
-  ).optional(),
+  ...calibrationsShape,
   servedName: field<string>(
     'letters, digits and . _ - / (1..128)',
     (value) => typeof value === 'string' && /^[\w./-]{1,128}$/.test(value),

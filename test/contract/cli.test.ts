@@ -37,7 +37,7 @@ const FLAGS: Readonly<Record<string, string>> = {
     '--device --threads --processes --json',
   evaluate:
     `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --tuned --setting --labels ` +
-    '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure --gallery --gallery-pictures ' +
+    '--columns --split --where --attributes --groups --pairs --reading --limit --skip-invalid --on-failure --gallery --gallery-pictures --calibration ' +
     '--max-new-tokens --batch-size --seed --no-charts --no-deterministic',
   compare:
     `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --against --against-adapter --benchmark --data --output --setting --labels ` +

@@ -261,7 +261,7 @@ describe('batch of a file', () => {
       questions: [],
       fields: [],
       schemas: [],
-    } as never);
+    } as never, '');
     const run = async () => batch({ model, input, output, calibration: other });
     for (let i = 0; i < 2; i++) {
       await assert.rejects(run, { code: 'FACELLM_CALIBRATION_MISMATCH' });

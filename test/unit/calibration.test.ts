@@ -180,7 +180,7 @@ describe('calibration', () => {
   });
 
   it('scales answers in any order, and never changes which is first', () => {
-    const calibration = new Calibration('c.json', FILE);
+    const calibration = new Calibration('c.json', FILE, HASH);
     const [yes = 0, no = 0] = calibration.apply(SMILE, [-1, -3]).probabilities;
     assert.ok(Math.abs(yes - 1 / (1 + Math.exp(-1))) < 1e-12 && Math.abs(yes + no - 1) < 1e-12);
     const turned = calibration.apply({ ...SMILE, choices: ['No', 'Yes'] }, [-3, -1]);
@@ -227,7 +227,7 @@ describe('calibration', () => {
     check({})();
     const adapted = { ...FILE, model: { ...FILE.model, adapters: [{ name: 'a', hash: HASH }] } };
     const model = { ...FILE.model, adapters: [{ name: 'b', hash: HASH }] };
-    new Calibration('c.json', adapted).check([SMILE], { ...HOW, model });
+    new Calibration('c.json', adapted, HASH).check([SMILE], { ...HOW, model });
   });
 
   function check(
@@ -236,6 +236,6 @@ describe('calibration', () => {
     asked = SMILE,
   ): () => void {
     const how = { model: { ...FILE.model, ...model }, form: { ...FILE.form, ...form } };
-    return () => new Calibration('c.json', FILE).check([asked], how);
+    return () => new Calibration('c.json', FILE, HASH).check([asked], how);
   }
 });

@@ -30,6 +30,8 @@ export interface Score {
   readonly confusion: ConfusionMatrix;
   /** Undefined of generated text. */
   readonly reliability: readonly ReliabilityBin[] | undefined;
+  /** Undefined without a calibration. */
+  readonly calibratedReliability: readonly ReliabilityBin[] | undefined;
   /** The first ones. */
   readonly unreadAnswers: readonly UnreadAnswer[];
   readonly groupings: readonly Grouping[];
@@ -59,6 +61,7 @@ const MAX_UNREAD_ANSWERS = 20;
 interface Taken {
   readonly choice: number | undefined;
   readonly confidence?: number | undefined;
+  readonly calibratedConfidence?: number | undefined;
   readonly text?: string;
   /** Why it was taken for nothing. */
   readonly problem?: string | undefined;
@@ -67,11 +70,13 @@ interface Taken {
 function takerOf(reading: Reading, { choices }: AttributeDefinition): (one: ItemOutcome) => Taken {
   const read = answerReader(choices);
   return (outcome) => {
-    const { text, probabilities } = outcome;
+    const { text, probabilities, calibrated } = outcome;
     if (reading === 'text' && text !== undefined) return { text, ...read(text) };
+    // By the model's own probabilities: a temperature changes no answer, and rounding shall not either.
     const choice = reading === 'text' ? undefined : mostProbable(outcome);
     if (choice === undefined) return { choice, problem: 'no answer' };
-    return { choice, confidence: probabilities?.[choice] };
+    const [confidence, calibratedConfidence] = [probabilities?.[choice], calibrated?.[choice]];
+    return { choice, confidence, calibratedConfidence };
   };
 }
 
@@ -89,15 +94,16 @@ function scoreRun(
   const answers = options.items.flatMap(({ id, tags, answer: truth }, i) => {
     const outcome = outcomes[i];
     if (tags['attribute'] !== definition.name || outcome === undefined) return [];
-    const { choice: predicted, confidence, text = '', problem } = take(outcome);
-    return [{ id, tags, truth, predicted, confidence, text, problem }];
+    const { choice: predicted, text = '', problem, ...confidences } = take(outcome);
+    return [{ id, tags, truth, predicted, ...confidences, text, problem }];
   });
   const score: Score = {
     model,
     reading,
     overall: figuresOf(answers, definition, options.seed),
     confusion: confusionMatrix(answers, definition.choices.length),
-    reliability: reliability(answers),
+    reliability: reliability(answers, 'confidence'),
+    calibratedReliability: reliability(answers, 'calibratedConfidence'),
     unreadAnswers: answers
       .flatMap(({ id, text, problem }) => (problem === undefined ? [] : [{ id, text, problem }]))
       .slice(0, MAX_UNREAD_ANSWERS),

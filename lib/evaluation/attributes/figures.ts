@@ -1,5 +1,5 @@
 /** The figures of one attribute, one model and one way of reading, over a set of pictures. */
-import { calibration, type ReliabilityBin } from '../metrics/calibration.js';
+import { type Calibration, calibration, type ReliabilityBin } from '../metrics/calibration.js';
 import {
   balancedAccuracy,
   type ClassifiedItem,
@@ -19,7 +19,9 @@ export interface ScoredAnswer extends ClassifiedItem {
   readonly id: string;
   readonly tags: Readonly<Record<string, string>>;
   /** Probability of the answer taken; undefined of generated text. */
-  readonly confidence: number | undefined;
+  readonly confidence?: number | undefined;
+  /** The same of calibrated probabilities; undefined where the run has none. */
+  readonly calibratedConfidence?: number | undefined;
 }
 
 /** A figure, with its interval where it has one. */
@@ -39,6 +41,8 @@ export interface Figures {
   readonly macroF1: Estimate | undefined;
   readonly withinOneBin: Share | undefined;
   readonly ece: Estimate | undefined;
+  /** Of probabilities at a temperature that was fitted on labels. */
+  readonly calibratedEce: Estimate | undefined;
 }
 
 export type FigureName = Exclude<keyof Figures, 'count' | 'unread'>;
@@ -50,6 +54,7 @@ export const FIGURE_TITLES: Readonly<Record<FigureName, string>> = {
   macroF1: 'macro-F1',
   withinOneBin: 'within one bin',
   ece: 'ECE',
+  calibratedEce: 'calibrated ECE',
 };
 export const FIGURE_NAMES = Object.keys(FIGURE_TITLES) as readonly FigureName[];
 
@@ -57,20 +62,23 @@ function estimate(value: number | undefined, interval?: Interval): Estimate | un
   return value === undefined ? undefined : { value, ...interval };
 }
 
-function confidentItems(
-  answers: readonly ScoredAnswer[],
-): { confidence: number; isCorrect: boolean }[] {
-  return answers.flatMap(({ confidence, predicted, truth }) =>
+/** The model's own probabilities, or the calibrated ones. */
+type Confidence = 'confidence' | 'calibratedConfidence';
+
+function calibrationOf(answers: readonly ScoredAnswer[], which: Confidence): Calibration {
+  const items = answers.flatMap(({ predicted, truth, [which]: confidence }) =>
     confidence === undefined ? [] : [{ confidence, isCorrect: predicted === truth }],
   );
+  return calibration(items);
 }
 
-/** Bars of the reliability diagram; undefined if no answer has a probability. */
+/** Bars of the reliability diagram; undefined if no answer has such a probability. */
 export function reliability(
   answers: readonly ScoredAnswer[],
+  which: Confidence,
 ): readonly ReliabilityBin[] | undefined {
-  const items = confidentItems(answers);
-  return items.length === 0 ? undefined : calibration(items).bins;
+  const { ece, bins } = calibrationOf(answers, which);
+  return ece === undefined ? undefined : bins;
 }
 
 /** @param seed of the intervals of balanced accuracy and macro-F1 @default without them */
@@ -80,7 +88,10 @@ export function figuresOf(
   seed?: number,
 ): Figures {
   const matrix = confusionMatrix(answers, choices.length);
-  return figuresOfMatrix(matrix, calibration(confidentItems(answers)).ece, isOrdinal, seed);
+  const { ece } = calibrationOf(answers, 'confidence');
+  const { ece: calibratedEce } = calibrationOf(answers, 'calibratedConfidence');
+  const figures = figuresOfMatrix(matrix, ece, isOrdinal, seed);
+  return { ...figures, calibratedEce: estimate(calibratedEce) };
 }
 
 /** @param ece of the answers' probabilities; undefined: they have none */
@@ -101,5 +112,6 @@ export function figuresOfMatrix(
     macroF1: estimate(macroF1(matrix), intervals?.macroF1),
     withinOneBin: isOrdinal ? shareOf(withinBinsCount(matrix, 1), total) : undefined,
     ece: estimate(ece),
+    calibratedEce: undefined,
   };
 }

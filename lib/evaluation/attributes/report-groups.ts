@@ -17,12 +17,17 @@ export const READING_TITLES: Readonly<Record<Reading, string>> = {
   text: 'generated text',
 };
 
-/** The figures that exist for an attribute: nearness where choices have an order, ECE where there are probabilities. */
+/**
+ * The figures that exist for an attribute: nearness where choices have an order, ECE where there are probabilities, and calibrated
+ * ones.
+ */
 export function figuresIn({ isOrdinal, scores }: AttributeAnalysis): FigureName[] {
-  const hasProbabilities = scores.some(({ reading }) => reading === 'probability');
-  return FIGURE_NAMES.filter(
-    (name) => (name !== 'withinOneBin' || isOrdinal) && (name !== 'ece' || hasProbabilities),
-  );
+  const exists: Partial<Record<FigureName, boolean>> = {
+    withinOneBin: isOrdinal,
+    ece: scores.some(({ reading }) => reading === 'probability'),
+    calibratedEce: scores.some(({ overall }) => overall.calibratedEce !== undefined),
+  };
+  return FIGURE_NAMES.filter((name) => exists[name] ?? true);
 }
 
 export function figureCells(names: readonly FigureName[], figures: Figures): string[] {

@@ -4,8 +4,10 @@ import { reliabilitySpecs } from '../report/charts/reliability.js';
 import { type Block, numeric, type TableBlock } from '../report/document.js';
 import { panelFigures } from '../report/panels.js';
 import { comparisonTable } from '../paired/comparison.js';
+import type { UsedCalibration } from '../types.js';
 import type { AttributeAnalysis, Comparison, Reading } from './analysis.js';
 import { FIGURE_NAMES, FIGURE_TITLES } from './figures.js';
+import { calibrationBlocks } from './report-calibration.js';
 import { figureCells, figuresIn, groupBlocks, READING_TITLES, scoresOf } from './report-groups.js';
 
 /** Figures over all pictures, a row for each attribute, reading and model. */
@@ -34,9 +36,17 @@ export function headline(attributes: readonly AttributeAnalysis[]): TableBlock {
 }
 
 function reliabilityFigure(attribute: AttributeAnalysis): Block[] {
-  const panels = scoresOf(attribute, 'probability').flatMap(({ model, overall, reliability }) =>
-    reliability === undefined ? [] : [{ model, ece: overall.ece?.value, bins: reliability }],
-  );
+  const panels = scoresOf(attribute, 'probability').flatMap((score) => {
+    const { model, overall, reliability, calibratedReliability } = score;
+    return [
+      { model, ece: overall.ece?.value, bins: reliability },
+      {
+        model: `${model}, calibrated`,
+        ece: overall.calibratedEce?.value,
+        bins: calibratedReliability,
+      },
+    ].flatMap(({ bins, ...panel }) => (bins === undefined ? [] : [{ ...panel, bins }]));
+  });
   if (panels.length === 0) return [];
   return panelFigures({
     name: `${attribute.name}-reliability`,
@@ -105,12 +115,14 @@ function attributeBlocks(attribute: AttributeAnalysis, smallGroup: number): Bloc
 export function fairnessBlocks(
   attributes: readonly AttributeAnalysis[],
   smallGroup: number,
+  calibrations: readonly UsedCalibration[],
 ): Block[] {
   const text =
     'Labels of gender, age and race are judgements of appearance, often by strangers, and errors in them count as errors of the model. Good figures here are no licence to sort, identify or judge people; see docs/fairness.md.';
   return [
     headline(attributes),
     { kind: 'paragraph', text },
+    ...calibrationBlocks(calibrations, attributes),
     ...attributes.flatMap((attribute) => attributeBlocks(attribute, smallGroup)),
   ];
 }

@@ -21,6 +21,9 @@ const TABLE_COLUMNS = [
   ...[FIGURE_TITLES.accuracy, FIGURE_TITLES.balancedAccuracy, 'unread'],
 ];
 
+/** With them, where there are some. */
+const CALIBRATED_COLUMNS = [FIGURE_TITLES.ece, FIGURE_TITLES.calibratedEce];
+
 const CSV_HEADER = [
   ...['attribute', 'reading', 'model', 'grouping', 'group', 'count', 'is_small', 'unread'],
   ...['figure', 'value', 'low', 'high'],
@@ -79,7 +82,8 @@ function headlineFigures(name: string, { reading, overall, groupings }: Score): 
 export async function writeFairnessReport(
   options: FairnessReportOptions,
 ): Promise<BenchmarkSummary> {
-  const { runs, smallGroup } = options;
+  const { runs, smallGroup, calibrations = [] } = options;
+  const hasCalibrations = calibrations.length > 0;
   const attributes = analyseAttributes(options);
   const models = runs.map(({ name }) => name);
   return writePairedReport(options, {
@@ -87,8 +91,8 @@ export async function writeFairnessReport(
     stem: 'fairness',
     title: 'Fairness report',
     intro: `Answers of ${models.join(', ')} held against the labels of the pictures. In brackets ${CONFIDENCE * 100} % intervals: Wilson's for accuracy and within one bin, bootstrap for balanced accuracy and macro-F1. Groups of fewer than ${smallGroup} pictures are marked as small and decide no gap.`,
-    blocks: fairnessBlocks(attributes, smallGroup),
-    data: { models, attributes },
+    blocks: fairnessBlocks(attributes, smallGroup, calibrations),
+    data: { models, ...(hasCalibrations && { calibrations }), attributes },
     csv: [CSV_HEADER, csvRows(attributes)],
     models: models.map((model) => ({
       name: model,
@@ -101,6 +105,6 @@ export async function writeFairnessReport(
       ),
     })),
     main: headline(attributes),
-    shown: TABLE_COLUMNS,
+    shown: hasCalibrations ? [...TABLE_COLUMNS, ...CALIBRATED_COLUMNS] : TABLE_COLUMNS,
   });
 }

@@ -17,7 +17,10 @@ export interface CalibratedSchema {
   readonly maxNewTokens?: number | undefined;
 }
 
-export interface CalibrateOptions extends Omit<Attributes, 'tuned' | 'reading' | 'maxNewTokens'> {
+export interface CalibrateOptions extends Omit<
+  Attributes,
+  'tuned' | 'reading' | 'maxNewTokens' | 'calibration'
+> {
   /** Parts into which pictures are dealt: each is scaled by what the others fit. @default 5 */
   readonly folds?: number | undefined;
   /** @default each attribute's own question, as `choose` asks it */
@@ -36,7 +39,7 @@ const ownShape = {
   }).optional(),
 };
 /** Of an evaluation, and of no calibration. */
-const OTHERS: readonly string[] = ['tuned', 'reading', 'maxNewTokens'];
+const OTHERS: readonly string[] = ['tuned', 'reading', 'maxNewTokens', 'calibration'];
 const shared = Object.fromEntries(
   Object.entries(attributesShape).filter(([key]) => !OTHERS.includes(key)),
 ) as Shape<Omit<CalibrateOptions, keyof typeof ownShape>>;

@@ -34,7 +34,7 @@ async function calibrationOf(
   { directory, model }: ModelCardOptions,
   { kind }: CardFacts,
 ): Promise<CardFacts['calibration']> {
-  const { model: fitted, questions } = await readCalibration(file);
+  const { model: fitted, questions } = (await readCalibration(file)).file;
   const isAdapter = kind === 'adapter';
   const base = isAdapter ? model : directory;
   if (base === undefined) {

@@ -3,7 +3,8 @@ import { InvalidArgumentError } from '../../errors.js';
 import { checkEvaluateOptions, type EvaluateOptions } from '../evaluate-options.js';
 
 /** Of an evaluation and of no comparison. */
-type Others = 'tuned' | 'reading' | 'gallery' | 'galleryPictures';
+const OTHERS = ['tuned', 'reading', 'gallery', 'galleryPictures', 'calibration'] as const;
+type Others = (typeof OTHERS)[number];
 type Own<T> = T extends unknown ? Omit<T, Others> : never;
 
 export type CompareOptions = Own<EvaluateOptions> & {
@@ -32,9 +33,9 @@ export function checkCompareOptions(options: CompareOptions): void {
     ...(yardstick === undefined || typeof yardstick === 'boolean'
       ? []
       : ['yardstick: expected true or false']),
-    ...['tuned', 'reading', 'gallery', 'galleryPictures']
-      .filter((name) => options !== null && typeof options === 'object' && name in options)
-      .map((name) => `${name}: not of a comparison`),
+    ...OTHERS.filter(
+      (name) => options !== null && typeof options === 'object' && name in options,
+    ).map((name) => `${name}: not of a comparison`),
   ];
   if (options !== null && typeof options === 'object') {
     const { weights = 'stored' } = options;

@@ -130,7 +130,8 @@ async function collect(options: BenchmarkRunOptions): Promise<ModelRun[]> {
     contenders.map(async (contender) => {
       const known = await readJournals(output, contender.name, settingsOf(options, contender));
       const outcomes = benchmark.items.flatMap(({ id }) => known.get(id) ?? []);
-      return { name: contender.name, outcomes };
+      const run = { name: contender.name, outcomes };
+      return benchmark.withCalibrated?.(run) ?? run;
     }),
   );
 }
