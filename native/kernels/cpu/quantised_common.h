@@ -107,42 +107,51 @@ void unpack_int8(float* rows, int64_t stride, const uint8_t* packed, int64_t wei
   }
 }
 
-struct Fit {
-  float scale;
-  float error;   // sum of squares
-  float slope;   // the scale that is best for these codes
-};
-
-float sum_of(const Lanes& v) {
-  float sums[16];
-  __builtin_memcpy(sums, &v, sizeof sums);
-  for (int width = 8; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
-  }
-  return sums[0];
+float sum_of(const Lanes& lanes) {
+  Lanes v = lanes;
+  typedef int32_t Order __attribute__((vector_size(64)));
+  v += __builtin_shuffle(v, Order{8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15});
+  v += __builtin_shuffle(v, Order{4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7});
+  v += __builtin_shuffle(v, Order{2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3});
+  return v[0] + v[1];
 }
 
-// Codes of `count` values (a multiple of 16) at fp16's value next to `wanted`.
+// Values w as they are and their codes.
+void int4_codes(const float* values, float inverse, Lanes* w, Lanes* codes) {
+  __builtin_memcpy(w, values, sizeof *w);
+  Lanes q = (*w * inverse + 0x1.8p23f) - 0x1.8p23f;
+  q = q < -8.0f ? Lanes{} - 8.0f : q;
+  *codes = q > 7.0f ? Lanes{} + 7.0f : q;
+}
+
+struct Fit {
+  float scale;  // of fp16
+  float error;  // sum of squares
+};
+
+// Of `count` values (a multiple of 16) at fp16's value next to `wanted`.
 Fit fit_int4(const float* values, int64_t count, float wanted) {
-  const float scale = widened_half(rounded_half(wanted));
-  Fit fit{scale, 0, scale};
-  const float inverse = scale == 0 ? 0 : 1 / scale;
-  Lanes errors{}, products{}, squares{};
+  const float scale = widened_half(rounded_half(wanted)), inverse = scale == 0 ? 0 : 1 / scale;
+  Lanes w, q, errors{};
   for (int64_t i = 0; i < count; i += 16) {
-    Lanes w;
-    __builtin_memcpy(&w, values + i, sizeof w);
-    Lanes q = (w * inverse + 0x1.8p23f) - 0x1.8p23f;
-    q = q < -8.0f ? Lanes{} - 8.0f : q;
-    q = q > 7.0f ? Lanes{} + 7.0f : q;
+    int4_codes(values + i, inverse, &w, &q);
     const Lanes lost = w - q * scale;
     errors += lost * lost;
+  }
+  return {scale, sum_of(errors)};
+}
+
+// The scale that is best for the codes of this one.
+float slope_of_int4(const float* values, int64_t count, float scale) {
+  const float inverse = scale == 0 ? 0 : 1 / scale;
+  Lanes w, q, products{}, squares{};
+  for (int64_t i = 0; i < count; i += 16) {
+    int4_codes(values + i, inverse, &w, &q);
     products += w * q;
     squares += q * q;
   }
-  fit.error = sum_of(errors);
   const float square = sum_of(squares);
-  if (square > 0) fit.slope = sum_of(products) / square;
-  return fit;
+  return square > 0 ? sum_of(products) / square : scale;
 }
 
 // The scale of least error: from the one that just holds the largest value on -8 or on 7 down to 0.7 of it, then twice the
@@ -153,18 +162,16 @@ float best_int4_scale(const float* values, int64_t count) {
     if (float_of(bits_of(values[i]) & 0x7fffffff) > float_of(bits_of(most) & 0x7fffffff)) most = values[i];
   }
   Fit best = fit_int4(values, count, -most / 8);
+  const auto try_next = [&](float wanted) {
+    const Fit fit = fit_int4(values, count, wanted);
+    if (fit.error < best.error) best = fit;
+  };
   for (int step = 0; step < 20; ++step) {
     const float part = 1 - static_cast<float>(step) * (0.3f / 19);
-    const float wanted[2]{-most / 8 * part, most / 7 * part};
-    for (int side = 0; side < 2; ++side) {
-      const Fit fit = fit_int4(values, count, wanted[side]);
-      if (fit.error < best.error) best = fit;
-    }
+    try_next(-most / 8 * part);
+    try_next(most / 7 * part);
   }
-  for (int again = 0; again < 2; ++again) {
-    const Fit fit = fit_int4(values, count, best.slope);
-    if (fit.error < best.error) best = fit;
-  }
+  for (int again = 0; again < 2; ++again) try_next(slope_of_int4(values, count, best.scale));
   return best.scale;
 }
 
