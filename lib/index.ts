@@ -91,6 +91,8 @@ export {
   type ClosedQuestion,
   type RowStatus,
   type TextQuestion,
+  exportAnnotation,
+  type ExportOptions as ExportAnnotationOptions,
   planAnnotation,
 } from './annotate/index.js';
 export {

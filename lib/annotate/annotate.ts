@@ -9,14 +9,11 @@ import { join } from 'node:path';
 import { rankFromEnvironment } from '../evaluation/index.js';
 import { JobRun, prefetch } from '../jobs/index.js';
 import { annotatePicture, type AnnotationRow, type RowStatus } from './annotate-picture.js';
-import { compose, openTable, type RowSink } from './compose.js';
-import { type AnnotateOptions, prepare } from './options.js';
-import { GroupReport } from './group-report.js';
-import { loadGroups } from './groups.js';
-import { listPictures } from './pictures.js';
-import { type AnnotationField, isClosed } from './columns.js';
-import { Sheet } from './sheet.js';
-import { openRankJournal, openWorkFolder, readPlaces, type Settings } from './work-folder.js';
+import { type AnnotateOptions, prepare, type PreparedRun } from './options.js';
+import { groupingOf, writeOutputs } from './outputs.js';
+import { listPictures, rootOf } from './pictures.js';
+import { readPlaces } from './places.js';
+import { openRankJournal, openWorkFolder, readWorkFolder } from './work-folder.js';
 
 export interface AnnotationEvent {
   readonly type: 'progress';
@@ -26,9 +23,11 @@ export interface AnnotationEvent {
 }
 
 export interface AnnotationResult {
-  /** Written files; empty where other processes still have pictures to do, or the run was stopped. */
+  /** Written files; empty where other processes still have pictures to do, or the run was stopped; `exportAnnotation` writes them nevertheless. */
   readonly outputs: readonly string[];
   readonly pictures: number;
+  /** How many of them came after the run's first start. */
+  readonly added: number;
   readonly rows: number;
   /** Rows by status. */
   readonly statuses: Readonly<Partial<Record<RowStatus, number>>>;
@@ -47,35 +46,17 @@ const FAILED: readonly RowStatus[] = ['unreadable', 'too-large', 'model-error'];
 export const hasFailed = (rows: readonly AnnotationRow[]): boolean =>
   rows.some(({ status }) => FAILED.includes(status));
 
-/** What is made of the rows once all are there. */
-function sinksOf(
-  { sheet, sheetRows: most = 100, calibration, csvRaw: isRaw = false }: AnnotateOptions,
-  outputs: readonly string[],
-  root: string,
-  fields: readonly AnnotationField[],
-  settings: Settings,
-): (() => Promise<RowSink> | RowSink)[] {
-  const table = { fields, isCalibrated: calibration !== undefined, isRaw, settings };
-  return [
-    ...outputs.map((path) => () => openTable(path, table)),
-    ...(sheet === undefined ? [] : [() => new Sheet({ path: sheet, most, root, fields })]),
-  ];
-}
-
-async function run(
-  { options, outputs, fields, faces, settings, folder, ahead }: ReturnType<typeof prepare>,
-  job: AnnotationRun,
-): Promise<AnnotationResult> {
+async function run(prepared: PreparedRun, job: AnnotationRun): Promise<AnnotationResult> {
+  const { options, fields, faces, settings, folder, ahead } = prepared;
   const { model, schema, calibration, limit, retryFailed = false } = options;
   const { rank, worldSize } = rankFromEnvironment(options.environment);
   const signal = AbortSignal.any([job.stopSignal, ...(options.signal ? [options.signal] : [])]);
   setMaxListeners(0, signal); // a listener for each face under way
   // Before anything is asked: a group that is not there is no reason to lose a night.
-  const closed = fields.filter(isClosed);
-  const groupsOf =
-    options.groups === undefined ? undefined : await loadGroups(options.groups, closed);
+  const groups = await groupingOf(options, fields);
   const { root, files: listed } = await listPictures(options.input);
-  const files = await openWorkFolder(folder, settings, listed.slice(0, limit ?? listed.length));
+  const opened = await openWorkFolder(folder, settings, listed, { keeps: true, limit });
+  const { files, added } = opened;
   const retryId = !retryFailed
     ? undefined
     : (options.retryId ?? (worldSize === 1 ? randomUUID() : undefined));
@@ -108,16 +89,10 @@ async function run(
   const isLeft = retryId === undefined ? undefined : isOld;
   const places = await readPlaces(folder, files.length, hasFailed, isLeft);
   const { missing } = places;
-  const result = { pictures: files.length, missing };
+  const result = { pictures: files.length, added, missing };
   if (missing > 0) return { ...result, outputs: [], rows: 0, statuses: {} };
-  const sinks = sinksOf(options, outputs, root, fields, settings);
-  const report = `${outputs[0]}.groups`;
-  if (groupsOf !== undefined) sinks.push(() => new GroupReport(report, closed, groupsOf));
-  const made = [
-    ...[...outputs, ...(options.sheet === undefined ? [] : [options.sheet])],
-    ...(groupsOf === undefined ? [] : [report]),
-  ];
-  return { ...result, outputs: made, ...(await compose(places, sinks)) };
+  const made = { prepared, root, settings: opened.settings, groups };
+  return { ...result, ...(await writeOutputs(places, made)) };
 }
 
 /**
@@ -131,4 +106,29 @@ async function run(
  */
 export function annotate(options: AnnotateOptions): AnnotationRun {
   return new JobRun((job) => run(prepare(options), job));
+}
+
+/** Of the same run without its model. */
+export type ExportOptions = Omit<AnnotateOptions, 'model' | 'faces'>;
+
+const nobody = (): never => {
+  throw new TypeError('an export asks nothing');
+};
+
+/**
+ * Writes the outputs of a run from what it has so far, also while it goes on: pictures that are left have no rows. It asks nothing and
+ * loads no model; questions, schema, calibration and limit are the run's.
+ *
+ * @throws as annotate; TrainingError FACELLM_RUN_INVALID where there is no such run
+ */
+export async function exportAnnotation(given: ExportOptions): Promise<AnnotationResult> {
+  const model = { fingerprint: '', choose: nobody, ask: nobody, extract: nobody };
+  const prepared = prepare({ ...given, model });
+  const { options, fields, folder } = prepared;
+  const groups = await groupingOf(options, fields);
+  const { root } = await rootOf(options.input);
+  const { files, added, settings } = await readWorkFolder(folder, prepared.settings);
+  const places = await readPlaces(folder, files.length, hasFailed);
+  const written = await writeOutputs(places, { prepared, root, settings, groups });
+  return { pictures: files.length, added, missing: places.missing, ...written };
 }

@@ -3,8 +3,9 @@ import { ParquetFile } from '../data/index.js';
 import { AtomicFile, csvLine } from '../files/index.js';
 import type { AnnotationRow, RowStatus } from './annotate-picture.js';
 import type { AnnotationField } from './columns.js';
+import type { Places } from './places.js';
 import { pointsColumn, pointsOf, tableColumns, tableRow } from './table.js';
-import type { Places, Settings } from './work-folder.js';
+import type { Settings } from './work-folder.js';
 
 /** Takes all rows, then makes its files. */
 export interface RowSink {

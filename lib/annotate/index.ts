@@ -4,6 +4,8 @@ export {
   type AnnotationEvent,
   type AnnotationResult,
   type AnnotationRun,
+  exportAnnotation,
+  type ExportOptions,
 } from './annotate.js';
 export type { GroupsOption } from './groups.js';
 export type { AnnotateOptions } from './options.js';

@@ -145,6 +145,8 @@ export interface Prepared {
   readonly ahead: number;
 }
 
+export type PreparedRun = Prepared & { readonly options: AnnotateOptions };
+
 const AHEAD = 16;
 
 /** @throws DataError FACELLM_QUESTIONS_INVALID listing what does not go together; InvalidArgumentError for a schema that cannot be held to */
@@ -175,7 +177,7 @@ function fieldsOf(
 }
 
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT, DataError FACELLM_QUESTIONS_INVALID, each listing all that is wrong */
-export function prepare(given: AnnotateOptions): Prepared & { readonly options: AnnotateOptions } {
+export function prepare(given: AnnotateOptions): PreparedRun {
   const options = checkFields(annotateOptions, given, 'the options of annotate are wrong');
   const outputs = outputsOf(options);
   const questions = checkQuestions(options.questions ?? []);

@@ -40,17 +40,30 @@ export function byCodePoint(a: string, b: string): number {
 }
 
 /**
- * @param input a folder, looked through to its depths, or a text file with a path a line, relative to it
- * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID
+ * Where names start.
+ *
+ * @throws DataError FACELLM_DATA_NOT_FOUND
  */
-export async function listPictures(input: string): Promise<PictureList> {
+export async function rootOf(
+  input: string,
+): Promise<{ readonly root: string; readonly isFolder: boolean }> {
   const found = await stat(input).catch((cause: unknown) => {
     throw createError('FACELLM_DATA_NOT_FOUND', `${input}: there is no such folder or list`, {
       cause,
     });
   });
+  const isFolder = found.isDirectory();
+  return { root: isFolder ? input : dirname(input), isFolder };
+}
+
+/**
+ * @param input a folder, looked through to its depths, or a text file with a path a line, relative to it
+ * @throws DataError FACELLM_DATA_NOT_FOUND, FACELLM_DATA_INVALID
+ */
+export async function listPictures(input: string): Promise<PictureList> {
+  const { root, isFolder } = await rootOf(input);
   const files: string[] = [];
-  if (found.isDirectory()) await walk(input, '', files);
+  if (isFolder) await walk(input, '', files);
   else {
     const { text } = await readDataText(
       input,
@@ -58,7 +71,6 @@ export async function listPictures(input: string): Promise<PictureList> {
     );
     for (const line of text.split(/\r?\n/)) if (line !== '') files.push(line);
   }
-  const root = found.isDirectory() ? input : dirname(input);
   if (files.length === 0) throw createError('FACELLM_DATA_INVALID', `${input} holds no pictures`);
   return { root, files: [...new Set(files)].sort(byCodePoint) };
 }

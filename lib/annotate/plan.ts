@@ -10,7 +10,8 @@ import type { AnnotatingModel } from './answers.js';
 import { hasFailed } from './annotate.js';
 import { type AnnotateOptions, prepare } from './options.js';
 import { listPictures } from './pictures.js';
-import { openWorkFolder, readPlaces } from './work-folder.js';
+import { readPlaces } from './places.js';
+import { openWorkFolder } from './work-folder.js';
 
 export interface AnnotationPlan {
   readonly pictures: number;
@@ -44,7 +45,7 @@ export async function planAnnotation(given: AnnotateOptions): Promise<Annotation
   let isDone: (place: number) => boolean = () => false;
   let left = files.length;
   if ((await stat(folder).catch(() => undefined)) !== undefined) {
-    files = await openWorkFolder(folder, settings, files);
+    ({ files } = await openWorkFolder(folder, settings, listed, { keeps: false, limit }));
     const places = await readPlaces(
       folder,
       files.length,

@@ -1,143 +1,142 @@
 /**
  * What a run keeps beside its output, in OUTPUT.work: its settings, the pictures as they were listed, and a journal for each
- * process, a line a picture. All journals together are the run, whoever wrote them; of two lines about a picture the later counts.
+ * process, a line a picture.
  */
-import { mkdir, open, readdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
-import { createError } from '../errors.js';
+import { createError, FaceLlmError } from '../errors.js';
 import {
   isJsonObject,
-  type JournalLine,
-  lockFolder,
   JournalFile,
+  lockFolder,
   parseJson,
-  readJournal,
   readOptionalText,
   sha256,
   writeFileAtomic,
 } from '../files/index.js';
-import type { AnnotationRow } from './annotate-picture.js';
+import { JOURNAL } from './places.js';
 
-const RANK = /^rank-\d+$/;
-const JOURNAL = 'pictures.jsonl';
 const FILES = { unreadable: 'FACELLM_RUN_INVALID', invalid: 'FACELLM_RUN_INVALID' } as const;
 
 export type Settings = Readonly<Record<string, unknown>>;
 
-export interface PictureLine {
-  readonly place: number;
-  readonly rows: readonly AnnotationRow[];
-  /** Of the run that asked again what had failed. */
-  readonly retryId?: string | undefined;
+/** As it was listed at first, and what came later behind it: a picture keeps its place. */
+interface List {
+  readonly first: number;
+  readonly files: readonly string[];
 }
 
-/** Where each picture's last line is. Sixteen bytes a picture. */
-export class Places {
-  readonly journals: string[] = [];
-  readonly #journal: Int32Array;
-  readonly #start: Float64Array;
-  readonly #length: Int32Array;
-
-  constructor(count: number) {
-    this.#journal = new Int32Array(count).fill(-1);
-    this.#start = new Float64Array(count);
-    this.#length = new Int32Array(count);
-  }
-
-  set(place: number, journal: number, { start, length }: JournalLine): void {
-    this.#journal[place] = journal;
-    this.#start[place] = start;
-    this.#length[place] = length;
-  }
-
-  has(place: number): boolean {
-    return (this.#journal[place] ?? -1) >= 0;
-  }
-
-  /** How many pictures have none. */
-  get missing(): number {
-    return this.#journal.reduce((sum, journal) => sum + Number(journal < 0), 0);
-  }
-
-  /** Every picture's line, in their order. */
-  async *lines(): AsyncGenerator<PictureLine> {
-    const handles = await Promise.all(this.journals.map((path) => open(path, 'r')));
-    try {
-      for (let place = 0; place < this.#journal.length; place++) {
-        const handle = handles[this.#journal[place] ?? -1];
-        if (handle === undefined) continue;
-        const bytes = Buffer.alloc(this.#length[place] ?? 0);
-        await handle.read(bytes, 0, bytes.length, this.#start[place] ?? 0);
-        yield JSON.parse(bytes.toString('utf8')) as PictureLine;
-      }
-    } finally {
-      await Promise.all(handles.map((handle) => handle.close()));
-    }
-  }
+export interface WorkFolder {
+  /** Pictures of the run, by place. */
+  readonly files: readonly string[];
+  /** How many of them, the last ones, were not there at the first start. */
+  readonly added: number;
+  /** What run.json holds. */
+  readonly settings: Settings;
 }
 
-/**
- * Keeps the settings and the list, or holds them against those that are kept.
- *
- * @returns the pictures of the run: those of its first start
- * @throws TrainingError FACELLM_RUN_INVALID listing every setting that differs; FACELLM_RUN_WRITE
- */
-export async function openWorkFolder(
-  folder: string,
-  settings: Settings,
-  files: readonly string[],
-): Promise<readonly string[]> {
-  await mkdir(folder, { recursive: true });
-  const listPath = join(folder, 'files.json');
-  const kept = await readOptionalText(listPath, FILES);
-  const list = kept === undefined ? undefined : parseJson(kept);
-  const known =
-    list?.isValid === true && Array.isArray(list.value) ? (list.value as string[]) : files;
-  if (kept === undefined) await writeFileAtomic(listPath, JSON.stringify(files));
-  const all: Settings = { ...settings, pictures: sha256(known.join('\n')) };
-  const path = join(folder, 'run.json');
+async function readObject(path: string): Promise<Settings | undefined> {
   const text = await readOptionalText(path, FILES);
-  if (text === undefined) {
-    await writeFileAtomic(path, `${JSON.stringify(all, null, 2)}\n`);
-    return known;
-  }
-  const run = parseJson(text);
-  const before = run.isValid && isJsonObject(run.value) ? run.value : {};
+  if (text === undefined) return undefined;
+  const json = parseJson(text);
+  if (json.isValid && isJsonObject(json.value)) return json.value;
+  throw createError('FACELLM_RUN_INVALID', `${path} is not as it was written; take another output`);
+}
+
+async function readRun(folder: string) {
+  const list = (await readObject(join(folder, 'files.json'))) as unknown as List | undefined;
+  return { list, before: await readObject(join(folder, 'run.json')) };
+}
+
+function grown(list: List | undefined, listed: readonly string[], limit: number): List {
+  if (list === undefined)
+    return { first: Math.min(limit, listed.length), files: listed.slice(0, limit) };
+  const known = new Set(list.files);
+  const added = listed.filter((file) => !known.has(file));
+  return { first: list.first, files: [...list.files, ...added].slice(0, limit) };
+}
+
+const hashOf = ({ first, files }: List): string => sha256(files.slice(0, first).join('\n'));
+
+/** @throws TrainingError FACELLM_RUN_INVALID listing every setting that differs */
+function holdAgainst(before: Settings, all: Settings, folder: string): void {
   const names = Object.keys({ ...before, ...all });
   const details = names.flatMap((name) => {
     const [now, then] = [all[name], before[name]].map((one) => JSON.stringify(one) ?? 'nothing');
     return now === then ? [] : [`${name}: begun with ${then}, now ${now}`];
   });
-  if (details.length === 0) return known;
+  if (details.length === 0) return;
   const message = `${folder} belongs to a run with other settings; use them again, or another output`;
   throw createError('FACELLM_RUN_INVALID', message, { details });
 }
 
-/**
- * An answer stays, whatever comes later; a failure gives way to what came of asking again.
- *
- * @param isFailed by its rows
- * @param forgets whether a failure is left out, by the run that asked again
- */
-export async function readPlaces(
-  folder: string,
-  count: number,
-  isFailed: (rows: readonly AnnotationRow[]) => boolean,
-  forgets: (retryId: string | undefined) => boolean = () => false,
-): Promise<Places> {
-  const places = new Places(count);
-  for (const name of (await readdir(folder)).filter((one) => RANK.test(one)).sort()) {
-    const path = join(folder, name, JOURNAL);
-    const journal = places.journals.length;
-    const isThere = await readJournal(path, (entry, line) => {
-      const { place, rows, retryId } = entry as unknown as PictureLine;
-      if (isFailed(rows) && (forgets(retryId) || places.has(place))) return;
-      places.set(place, journal, line);
-    });
-    if (isThere) places.journals.push(path);
+/** Writing takes moments; who holds it longer has gone wrong. */
+const LONGEST_WAIT_MS = 60_000;
+
+/** Processes of a run start at once. */
+async function lockAtLast(folder: string): Promise<() => Promise<void>> {
+  for (const startedAt = performance.now(); ;) {
+    try {
+      return await lockFolder(folder);
+    } catch (error) {
+      const isHeld = error instanceof FaceLlmError && error.code === 'FACELLM_RUN_INVALID';
+      if (!isHeld || performance.now() - startedAt > LONGEST_WAIT_MS) throw error;
+      await setTimeout(20);
+    }
   }
-  return places;
+}
+
+/**
+ * Holds the settings against those that are kept, and lists what has come behind what is listed.
+ *
+ * @param keeps writes both; else nothing is written
+ * @param limit pictures at most
+ * @throws TrainingError FACELLM_RUN_INVALID listing every setting that differs; FACELLM_RUN_WRITE
+ */
+export async function openWorkFolder(
+  folder: string,
+  settings: Settings,
+  listed: readonly string[],
+  { keeps, limit = Infinity }: { readonly keeps: boolean; readonly limit?: number | undefined },
+): Promise<WorkFolder> {
+  if (keeps) await mkdir(folder, { recursive: true });
+  const unlock = keeps ? await lockAtLast(folder) : undefined;
+  try {
+    const { list, before } = await readRun(folder);
+    const now = grown(list, listed, limit);
+    const { first, files } = now;
+    const all: Settings = { ...settings, pictures: hashOf(now) };
+    if (before !== undefined) holdAgainst(before, all, folder);
+    if (keeps && files.length !== list?.files.length) {
+      await writeFileAtomic(join(folder, 'files.json'), JSON.stringify(now));
+    }
+    if (keeps && before === undefined) {
+      await writeFileAtomic(join(folder, 'run.json'), `${JSON.stringify(all, null, 2)}\n`);
+    }
+    return { files, added: files.length - first, settings: all };
+  } finally {
+    await unlock?.();
+  }
+}
+
+/**
+ * For what is made of a run that others may be at work on, without a model: who answers, and of which faces, is the run's.
+ *
+ * @throws TrainingError FACELLM_RUN_INVALID where there is no run, or listing every other setting that differs
+ */
+export async function readWorkFolder(folder: string, settings: Settings): Promise<WorkFolder> {
+  const { list, before } = await readRun(folder);
+  if (list === undefined || before === undefined) {
+    throw createError(
+      'FACELLM_RUN_INVALID',
+      `${folder}: there is no run yet; begin one, or name its first output`,
+    );
+  }
+  const { model, faces } = before;
+  holdAgainst(before, { ...settings, model, faces, pictures: hashOf(list) }, folder);
+  return { files: list.files, added: list.files.length - list.first, settings: before };
 }
 
 /** This process's own, locked. */

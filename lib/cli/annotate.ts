@@ -5,8 +5,10 @@ import {
   annotate,
   type AnnotationPlan,
   type AnnotationQuestion,
+  type AnnotationResult,
   type AnnotationSchema,
   attributeQuestions,
+  exportAnnotation,
   type GroupsOption,
   loadQuestions,
   planAnnotation,
@@ -52,6 +54,7 @@ export interface AnnotateFlags extends ModelFlags, OutputFlags, FaceFlags {
   readonly maxFailures?: number;
   readonly processes?: number;
   readonly dryRun?: boolean;
+  readonly export?: boolean;
 }
 
 const isAttribute = (name: string): name is ClosedQuestionName =>
@@ -137,7 +140,30 @@ function describePlan(plan: AnnotationPlan): string {
 
 const LEFT = 'pictures are left to do; run the same again\n';
 /** The result of processes none of which knows what the others have done. */
-const UNTOLD = `${JSON.stringify({ outputs: [], pictures: null, rows: 0, statuses: {}, missing: null })}\n`;
+const UNTOLD = `${JSON.stringify({ outputs: [], pictures: null, added: null, rows: 0, statuses: {}, missing: null })}\n`;
+
+/** @returns the exit code: 1 where more have failed than may */
+function tellResult(
+  result: AnnotationResult,
+  { json = false, maxFailures = 0.01 }: AnnotateFlags,
+  { stdout }: Console,
+): number {
+  const { outputs, pictures, added, rows, statuses, missing } = result;
+  const left = `${missing} of ${pictures} pictures are left to do; run the same again\n`;
+  const later = added === 0 ? '' : `, ${added} of which came after its first start`;
+  const counts = Object.entries(statuses).map(([name, count]) => `${count} ${name}`);
+  if (json) stdout.write(`${JSON.stringify(result)}\n`);
+  else {
+    if (outputs.length > 0) {
+      stdout.write(
+        `${rows} rows of ${pictures} pictures${later} (${counts.join(', ')}): ${outputs.join(', ')}\n`,
+      );
+    }
+    if (missing > 0) stdout.write(left);
+  }
+  const { unreadable = 0, 'too-large': large = 0, 'model-error': wrong = 0 } = statuses;
+  return unreadable + large + wrong > maxFailures * rows ? 1 : 0;
+}
 
 /** Whoever ends last writes the outputs and tells of them. */
 async function annotateTogether(flags: AnnotateFlags, streams: Console): Promise<number> {
@@ -175,20 +201,30 @@ export async function runAnnotate(
 ): Promise<number> {
   const questions = await questionsOf(flags);
   const schema = await schemaOf(flags);
-  if ((flags.processes ?? 1) > 1 && flags.dryRun !== true) return annotateTogether(flags, streams);
-  const faces =
-    flags.faces === 'off' ? ('off' as const) : { which: 'each' as const, ...faceOptionsOf(flags) };
   const calibration =
     flags.calibration === undefined ? undefined : await loadCalibration(flags.calibration);
   const groups = groupsFrom(flags);
+  const { output, sheet, sheetRows, csvRaw, limit } = flags;
+  const asked = {
+    ...{ input, output, questions, schema, calibration, groups },
+    ...{ sheet, sheetRows, csvRaw, limit },
+  };
+  if (flags.export === true) {
+    if (flags.dryRun === true || flags.retryFailed === true)
+      throw new InvalidArgumentError(
+        'FACELLM_INVALID_ARGUMENT',
+        '--export asks nothing: leave out --dry-run and --retry-failed',
+      );
+    return tellResult(await exportAnnotation(asked), flags, streams);
+  }
+  if ((flags.processes ?? 1) > 1 && flags.dryRun !== true) return annotateTogether(flags, streams);
+  const faces =
+    flags.faces === 'off' ? ('off' as const) : { which: 'each' as const, ...faceOptionsOf(flags) };
   endWithLauncher(process.env);
   const own = { ...flags, ...(await shareOfRank(flags)) };
   return withModel(own, streams, async (model, signal) => {
-    const { output, sheet, sheetRows, csvRaw, limit, retryFailed, maxFailures = 0.01 } = flags;
-    const options = {
-      ...{ input, output, model, questions, faces, limit, retryFailed, sheet, sheetRows, csvRaw },
-      ...{ schema, calibration, groups, retryId: launchId(process.env) },
-    };
+    const { retryFailed } = flags;
+    const options = { ...asked, model, faces, retryFailed, retryId: launchId(process.env) };
     if (flags.dryRun === true) {
       const plan = await planAnnotation({ ...options, signal });
       streams.stdout.write(flags.json === true ? `${JSON.stringify(plan)}\n` : describePlan(plan));
@@ -205,22 +241,9 @@ export async function runAnnotate(
     }
     status.erase();
     const result = await job;
-    const { outputs, pictures, rows, statuses, missing } = result;
-    const isOthersToTell = missing > 0 && isLaunched(process.env);
+    const isOthersToTell = result.missing > 0 && isLaunched(process.env);
     if (isOthersToTell) return signal.aborted ? 130 : 0;
-    if (flags.json === true) streams.stdout.write(`${JSON.stringify(result)}\n`);
-    else if (missing > 0) {
-      streams.stdout.write(
-        `${missing} of ${pictures} pictures are left to do; run the same again\n`,
-      );
-    } else {
-      const counts = Object.entries(statuses).map(([name, count]) => `${count} ${name}`);
-      streams.stdout.write(
-        `${rows} rows of ${pictures} pictures (${counts.join(', ')}): ${outputs.join(', ')}\n`,
-      );
-    }
-    if (signal.aborted) return 130;
-    const { unreadable = 0, 'too-large': large = 0, 'model-error': wrong = 0 } = statuses;
-    return unreadable + large + wrong > maxFailures * rows ? 1 : 0;
+    const code = tellResult(result, flags, streams);
+    return signal.aborted ? 130 : code;
   });
 }

@@ -145,6 +145,7 @@ export function createProgram(finish: Finish): Command {
     )
     .option('--limit <n>', 'only the first pictures of the list', wholeNumber(1))
     .option('--retry-failed', 'ask pictures again that could not be read or answered')
+    .option('--export', 'write the outputs of what is answered so far; ask nothing, load no model')
     .option('--dry-run', 'tell what is to do and how long it will take; keep nothing')
     .option('--processes <n>', 'in n processes of this machine, one a GPU', wholeNumber(1))
     .option('--max-failures <share>', 'failed rows that are no failure (default: 0.01)', decimal)

@@ -117,6 +117,9 @@ describe('faces and annotate, from the command line', () => {
     const other = ['--attributes', 'gender', '--output', at('two.csv'), '--processes', '2'];
     const refused = facellm(...args, ...other);
     assert.deepEqual([refused.status, refused.stdout], [1, '']);
+    const exported = facellm(...asked, at('two.csv'), '--export', '--model', '/nowhere');
+    assert.match(exported.stdout, /^300 rows of 300 pictures \(300 ok\): /, 'no model is loaded');
+    assert.equal(facellm(...asked, at('two.csv'), '--export', '--dry-run').status, 2);
     assert.match(refused.stderr, /begun with/);
     const left = facellm(...asked, at('two.csv'), '--dry-run', '--json');
     assert.equal((JSON.parse(left.stdout) as { left: number }).left, 0);

@@ -140,7 +140,7 @@ describe('sources', () => {
     'serving/parse-body.ts': 'the body of a request',
     'data/teachers/openai-batches.ts': "a server's answer",
     'checkpoint/tensor-names.ts': 'a safetensors header that was written here',
-    'annotate/work-folder.ts': 'lines of a journal of its own, by bytes',
+    'annotate/places.ts': 'lines of a journal of its own, by bytes',
     'serving/batch-lines.ts': 'lines of an uploaded file, by bytes: each refused for itself',
     'cli/ask.ts': 'a token',
     'generation/fields/grammar-hole.ts': 'tokens',
