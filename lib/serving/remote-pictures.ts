@@ -3,9 +3,10 @@
  * connection goes to that very address with the name kept for TLS; redirects go through all of it again. Whatever goes wrong looks the
  * same from outside: a request must not learn what there is behind the server.
  */
-import { lookup } from 'node:dns/promises';
-import type { IncomingMessage } from 'node:http';
+import { Resolver } from 'node:dns/promises';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import { isIP } from 'node:net';
 
 import { isPublicAddress } from './public-address.js';
 
@@ -17,7 +18,7 @@ export interface RemoteOptions {
   /** All of a picture, milliseconds. @default 10,000 */
   readonly wholeMs?: number;
   /** For tests. @default the system's */
-  readonly resolve?: (name: string) => Promise<readonly string[]>;
+  readonly resolve?: (name: string, signal: AbortSignal) => Promise<readonly string[]>;
   readonly connect?: Connect;
 }
 
@@ -28,6 +29,7 @@ export type Connect = (target: {
   readonly signal: AbortSignal;
 }) => Promise<IncomingMessage>;
 
+const RESOLVE_MS = 2000;
 const CONNECT_MS = 3000;
 const WHOLE_MS = 10_000;
 const MOST_REDIRECTS = 3;
@@ -35,24 +37,53 @@ const MOST_REDIRECTS = 3;
 /** Nothing of why: it could not be had. */
 export class NotFetched extends Error {}
 
-async function addressesOf(name: string): Promise<readonly string[]> {
-  return (await lookup(name, { all: true, verbatim: true })).map(({ address }) => address);
+/**
+ * The name servers are asked, not the system's `getaddrinfo`: that cannot be stopped, and a few names that nobody answers for would
+ * keep the threads busy that read files, too.
+ *
+ * @param signal ends it
+ */
+export async function addressesOf(
+  name: string,
+  signal: AbortSignal,
+  servers?: readonly string[],
+): Promise<readonly string[]> {
+  if (isIP(name) > 0) return [name];
+  const resolver = new Resolver({ timeout: RESOLVE_MS, tries: 2 });
+  if (servers !== undefined) resolver.setServers(servers);
+  const stop = (): void => resolver.cancel();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const found = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
+    return found.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
 
-const connectTls: Connect = ({ address, url, signal }) =>
-  new Promise((resolve, reject) => {
-    const asked = request({
-      ...{ host: address, port: 443, servername: url.hostname, path: url.pathname + url.search },
-      // No agent: nothing is kept, and no proxy of the environment is asked.
-      ...{ agent: false, signal, method: 'GET', timeout: CONNECT_MS },
-      headers: { host: url.host, accept: 'image/*', 'accept-encoding': 'identity' },
-    });
-    asked.once('timeout', () => asked.destroy(new NotFetched()));
-    asked.once('socket', (socket) => socket.once('secureConnect', () => asked.setTimeout(0)));
+/** What a request is answered with; a connection that becomes another protocol is no answer. */
+export function answerOf(asked: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
     asked.once('response', resolve);
+    asked.once('upgrade', (_, socket) => socket.destroy());
     asked.once('error', reject);
-    asked.end();
+    // However it ends: nothing after this would settle it.
+    asked.once('close', () => reject(new NotFetched()));
   });
+}
+
+const connectTls: Connect = ({ address, url, signal }) => {
+  const asked = request({
+    ...{ host: address, port: 443, servername: url.hostname, path: url.pathname + url.search },
+    // No agent: nothing is kept, and no proxy of the environment is asked.
+    ...{ agent: false, signal, method: 'GET', timeout: CONNECT_MS },
+    headers: { host: url.host, accept: 'image/*', 'accept-encoding': 'identity' },
+  });
+  asked.once('timeout', () => asked.destroy(new NotFetched()));
+  asked.once('socket', (socket) => socket.once('secureConnect', () => asked.setTimeout(0)));
+  asked.end();
+  return answerOf(asked);
+};
 
 export class RemotePictures {
   readonly #options: RemoteOptions;
@@ -112,10 +143,10 @@ export class RemotePictures {
     const url = new URL(text);
     const { resolve = addressesOf, connect = connectTls } = this.#options;
     const name = url.hostname.replace(/^\[|\]$/g, '');
-    const addresses = await within(resolve(name), signal);
+    const addresses = await within(resolve(name, signal), signal);
     const [address] = addresses;
     if (address === undefined || !addresses.every(isPublicAddress)) throw new NotFetched();
-    return connect({ address, url, signal });
+    return within(connect({ address, url, signal }), signal);
   }
 
   async #read(response: IncomingMessage): Promise<Uint8Array> {
@@ -135,7 +166,7 @@ export class RemotePictures {
   }
 }
 
-/** Looking a name up cannot be stopped: it is not waited for. */
+/** Whether or not the work itself can be stopped, it is not waited for. */
 function within<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(signal.reason as Error);

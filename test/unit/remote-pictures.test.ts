@@ -1,5 +1,7 @@
 /** Pictures by address: which addresses are asked, and that nothing else is, whatever names resolve to and redirects say. */
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import {
   createServer,
   get,
@@ -7,10 +9,16 @@ import {
   type RequestListener,
   type Server,
 } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 import { isPublicAddress } from '../../lib/serving/public-address.js';
-import { type Connect, NotFetched, RemotePictures } from '../../lib/serving/remote-pictures.js';
+import {
+  addressesOf,
+  answerOf,
+  type Connect,
+  NotFetched,
+  RemotePictures,
+} from '../../lib/serving/remote-pictures.js';
 
 const PUBLIC = '93.184.216.34';
 const never = new AbortController().signal;
@@ -71,18 +79,13 @@ describe('remote pictures', () => {
   });
 
   /** Instead of TLS to the address: what was meant to be asked is noted. */
-  const connect: Connect = ({ address, url, signal }) =>
-    new Promise((resolve, reject) => {
-      const { port } = server.address() as AddressInfo;
-      const request = get(
-        { host: '127.0.0.1', port, path: url.pathname, signal, agent: false },
-        (response) => {
-          asked.push({ path: url.href, address, headers: response.headers });
-          resolve(response);
-        },
-      );
-      request.once('error', reject);
-    });
+  const connect: Connect = async ({ address, url, signal }) => {
+    const { port } = server.address() as AddressInfo;
+    const target = { host: '127.0.0.1', port, path: url.pathname, signal, agent: false };
+    const response = await answerOf(get(target));
+    asked.push({ path: url.href, address, headers: response.headers });
+    return response;
+  };
   const remote = (
     names: Readonly<Record<string, readonly string[]>>,
     more: { readonly hosts?: 'any'; readonly wholeMs?: number } = {},
@@ -252,5 +255,43 @@ describe('remote pictures', () => {
     answer = () => stop.abort(new Error('gone'));
     const work = remote({ 'a.example': [PUBLIC] }).fetch('https://a.example/x', stop.signal);
     await assert.rejects(work, /gone/);
+  });
+
+  it('an answer that becomes another protocol is none', async () => {
+    let isClosed: Promise<unknown> = Promise.reject(new Error('never asked'));
+    isClosed.catch(() => undefined);
+    answer = (_, outgoing) => {
+      const { socket } = outgoing;
+      isClosed = once(socket as Socket, 'close');
+      socket?.write(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+      );
+    };
+    const work = remote({ 'a.example': [PUBLIC] }).fetch('https://a.example/x', never);
+    await fails(work);
+    // Nothing of it stays open.
+    await isClosed;
+  });
+
+  it('nothing is waited for longer than a picture may take', async () => {
+    const deaf = new RemotePictures({
+      ...{ hosts: 'any', mostBytes: 1000, wholeMs: 50, resolve: () => Promise.resolve([PUBLIC]) },
+      connect: () => new Promise(() => {}),
+    });
+    await fails(deaf.fetch('https://a.example/x', never));
+  });
+
+  it('a name that no server answers for is given up', async () => {
+    const silent = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const stop = new AbortController();
+    silent.once('message', () => stop.abort());
+    try {
+      const servers = [`127.0.0.1:${silent.address().port}`];
+      assert.deepEqual(await addressesOf('a.example', stop.signal, servers), []);
+      assert.deepEqual(await addressesOf('10.0.0.1', never, servers), ['10.0.0.1']);
+    } finally {
+      silent.close();
+    }
   });
 });
