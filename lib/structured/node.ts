@@ -137,7 +137,7 @@ export function leads(node: SchemaNode, after: Texts): readonly string[] {
     case 'array':
       return ways(itemWays(node, 0, after)).map((text) => `[${text}`);
     case 'any':
-      return node.branches.flatMap((branch) => leads(branch, after));
+      return branchWays(node, after).map(({ text }) => text);
   }
 }
 
@@ -152,24 +152,35 @@ export const END = -1;
 
 const ways = (all: readonly Way[]): readonly string[] => few(all.map(({ text }) => text));
 
+/** What follows is the same for every way that leads there. */
+function once(texts: Texts): Texts {
+  let known: readonly string[] | undefined;
+  return () => (known ??= texts());
+}
+
 /** What may follow property `next - 1`. */
 export function propertyWays(
-  node: ObjectNode,
+  { properties }: ObjectNode,
   next: number,
   isFirst: boolean,
   after: Texts,
 ): readonly Way[] {
-  const found: Way[] = [];
-  for (let i = next; i < node.properties.length; i++) {
-    const property = node.properties[i];
-    if (property === undefined) break;
-    const head = (isFirst ? '' : ',') + keyText(property.name);
-    const rest: Texts = () => ways(propertyWays(node, i + 1, false, after));
-    for (const text of leads(property.node, rest)) found.push({ target: i, text: head + text });
-    if (property.isRequired) return found;
-  }
-  for (const text of after()) found.push({ target: END, text: `}${text}` });
-  return found;
+  // Each property is looked at once, however many of those before it may be left out.
+  const known: (readonly Way[])[] = [];
+  const waysFrom = (i: number): readonly Way[] => {
+    const property = properties[i];
+    if (property === undefined) return after().map((text) => ({ target: END, text: `}${text}` }));
+    const head = `,${keyText(property.name)}`;
+    const own = leads(property.node, () => ways(from(i + 1)));
+    const found = own.map((text) => ({ target: i, text: head + text }));
+    return property.isRequired ? found : [...found, ...from(i + 1)];
+  };
+  const from = (i: number): readonly Way[] => (known[i] ??= waysFrom(i));
+  if (!isFirst) return from(next);
+  return from(next).map(({ target, text }) => ({
+    target,
+    text: target === END ? text : text.slice(1),
+  }));
 }
 
 export function itemOf(node: ArrayNode, i: number): SchemaNode | undefined {
@@ -178,11 +189,15 @@ export function itemOf(node: ArrayNode, i: number): SchemaNode | undefined {
 
 /** What may follow item `next - 1`. */
 export function itemWays(node: ArrayNode, next: number, after: Texts): readonly Way[] {
+  return itemWaysFrom(node, next, once(after));
+}
+
+function itemWaysFrom(node: ArrayNode, next: number, after: Texts): readonly Way[] {
   const found: Way[] = [];
   const item = next < node.maxItems ? itemOf(node, next) : undefined;
   if (item !== undefined) {
     const head = next === 0 ? '' : ',';
-    const rest: Texts = () => ways(itemWays(node, next + 1, after));
+    const rest = once(() => ways(itemWaysFrom(node, next + 1, after)));
     for (const text of leads(item, rest)) {
       const begun = head + text;
       if (begun !== '') found.push({ target: next, text: begun });
@@ -197,8 +212,9 @@ export function itemWays(node: ArrayNode, next: number, after: Texts): readonly 
 }
 
 export function branchWays(node: AnyNode, after: Texts): readonly Way[] {
+  const rest = once(after);
   return node.branches.flatMap((branch, target) =>
-    leads(branch, after).map((text) => ({ target, text })),
+    leads(branch, rest).map((text) => ({ target, text })),
   );
 }
 

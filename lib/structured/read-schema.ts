@@ -5,6 +5,7 @@
 import { NOTHING } from './expression.js';
 import { FORMATS } from './formats.js';
 import { grammarOf } from './grammar-rules.js';
+import { stepsPast } from './look-ahead.js';
 import {
   areAlike,
   type ArrayNode,
@@ -42,6 +43,8 @@ const MOST_BRANCHES = 32;
 /** Longer lists are written under a grammar, and longer ones than that not at all. */
 const MOST_ITEMS = 64;
 const MOST_LISTED = 1000;
+/** Lists that take more to be looked past are written under a grammar, too. */
+const MOST_STEPS = 4096;
 /** Schemas read, each as often as references lead to it. */
 const MOST_READ = 4000;
 /** Grammars of a schema, which take some 50 ms each. */
@@ -359,7 +362,7 @@ class Reader {
       minItems,
       maxItems,
     };
-    const isLong = maxItems > MOST_ITEMS;
+    const isLong = maxItems > MOST_ITEMS || stepsPast(node) > MOST_STEPS;
     // Nothing tells an item from the list's end but the item itself.
     const isBare = minItems === 0 && !isLong && areAlike(itemWays(node, 0, () => ['']));
     return isLong || isBare ? this.#grammar(node) : node;

@@ -13,6 +13,7 @@ import {
   StringHole,
   textTokens,
 } from '../../lib/structured/index.js';
+import { stepsPast } from '../../lib/structured/look-ahead.js';
 import { leads } from '../../lib/structured/node.js';
 import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { GOLDEN } from '../support/golden.js';
@@ -75,6 +76,29 @@ describe('schemas', () => {
       leads(list, () => ['}']),
       ['["', '[]}'],
     );
+  });
+
+  it('what follows is looked at once, however many ways lead there', () => {
+    const nothing = { type: 'null' };
+    const properties = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`p${i}`, nothing]));
+    const branches = { anyOf: [nothing, { const: true }, { type: 'object' }] };
+    const listOf = (items: object, maxItems = 64): object => ({ type: 'array', items, maxItems });
+    for (const schema of [{ type: 'object', properties }, listOf(nothing), listOf(branches)]) {
+      let asked = 0;
+      const texts = leads(nodeOf(schema), () => {
+        asked++;
+        return ['.'];
+      });
+      assert.equal(asked, 1);
+      assert.ok(texts.length > 1);
+    }
+    // Lists in lists multiply what there is to look at.
+    let deep = listOf(nothing, 2);
+    for (let i = 0; i < 4; i++) deep = listOf(deep);
+    const { node } = readSchema(deep);
+    assert.equal(node?.kind, 'array');
+    assert.ok(JSON.stringify(node).includes('"kind":"grammar"'));
+    assert.ok(stepsPast(nodeOf(listOf(listOf(listOf({ type: 'string' }))))) < 10);
   });
 
   const refused: readonly (readonly [
