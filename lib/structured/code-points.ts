@@ -42,6 +42,7 @@ export const charactersOf = (own: string): CodePoints =>
 
 /** What a JSON string writes with a backslash. */
 const ESCAPED: CodePoints = unionOf([[[0, 0x1f]], charactersOf('"\\')]);
+const UNESCAPED = others(ESCAPED);
 /** Not in a text that stands alone: nobody means them. */
 const CONTROL: CodePoints = [
   [0, 8],
@@ -53,7 +54,7 @@ const CONTROL: CodePoints = [
 export function oneOf(given: CodePoints, isJson: boolean): Expression | undefined {
   const set = without(given, SURROGATES);
   const plain = without(set, isJson ? ESCAPED : CONTROL);
-  const escaped = isJson ? without(set, others(ESCAPED)) : [];
+  const escaped = isJson ? without(set, UNESCAPED) : [];
   const ways: Expression[] = plain.length > 0 ? [{ set: plain }] : [];
   for (const [first, last] of escaped) {
     for (let point = first; point <= last; point++) {

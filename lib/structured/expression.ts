@@ -36,3 +36,17 @@ export const times = (of: Expression, least: number, most: number): Expression =
   ...{ of, least },
   most: most === Infinity ? null : most,
 });
+
+const sizes = new WeakMap<Expression, number>();
+
+/** Parts of it: what is met again is counted again, and looked at once. */
+export function partsOf(expression: Expression): number {
+  const known = sizes.get(expression);
+  if (known !== undefined) return known;
+  let parts = 1;
+  if ('all' in expression) for (const one of expression.all) parts += partsOf(one);
+  else if ('any' in expression) for (const one of expression.any) parts += partsOf(one);
+  else if ('of' in expression) parts += partsOf(expression.of);
+  sizes.set(expression, parts);
+  return parts;
+}

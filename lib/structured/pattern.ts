@@ -75,6 +75,8 @@ class PatternReader {
   readonly #points: readonly string[];
   readonly #isJson: boolean;
   readonly #isWhole: boolean;
+  /** Of classes that are met again. */
+  readonly #sets = new Map<CodePoints, Expression>();
   #at = 0;
   #depth = 0;
 
@@ -136,7 +138,8 @@ class PatternReader {
     const quantifier = this.#quantifier();
     if (quantifier === undefined) return atom;
     const [least, most] = quantifier;
-    const size = atom.size * Math.max(1, most === Infinity ? least + 1 : most);
+    // What is empty is written as often as what is not.
+    const size = Math.max(1, atom.size) * Math.max(1, most === Infinity ? least + 1 : most);
     if (size > MOST_PARTS) {
       throw new Refusal('complex', `repetitions that come to at most ${MOST_PARTS} characters`);
     }
@@ -236,8 +239,9 @@ class PatternReader {
   }
 
   #one(set: CodePoints): Expression {
-    const expression = oneOf(set, this.#isJson);
+    const expression = this.#sets.get(set) ?? oneOf(set, this.#isJson);
     if (expression === undefined) throw new Refusal('invalid', 'a pattern that some text has');
+    this.#sets.set(set, expression);
     return expression;
   }
 

@@ -2,7 +2,7 @@
  * A JSON schema to what an answer is written by. Whatever would not be held to is refused by name, all of it at once: nothing is
  * left out silently.
  */
-import { NOTHING } from './expression.js';
+import { type Expression, type Grammar, NOTHING, partsOf } from './expression.js';
 import { FORMATS } from './formats.js';
 import { grammarOf } from './grammar-rules.js';
 import { stepsPast } from './look-ahead.js';
@@ -17,7 +17,7 @@ import {
   type SchemaNode,
 } from './node.js';
 import { MOST_INTEGERS, numberRange } from './number-range.js';
-import { readPattern } from './pattern.js';
+import { type PatternResult, readPattern } from './pattern.js';
 import { endless } from './recursion.js';
 import { areApart, haveValuesInCommon, unionOf } from './union.js';
 
@@ -49,6 +49,8 @@ const MOST_STEPS = 4096;
 const MOST_READ = 4000;
 /** Grammars of a schema, which take some 50 ms each. */
 const MOST_GRAMMARS = 16;
+/** Of all grammars together: what a thread is sent, and compiles, before it can say that it is too much. */
+const MOST_PARTS = 300_000;
 /** zod writes these for "any whole number". */
 const UNBOUNDED = 2 ** 53 - 1;
 
@@ -113,6 +115,9 @@ export function readSchema(schema: unknown): SchemaResult {
   return first === undefined && node !== undefined ? { node } : { problems: reader.problems };
 }
 
+const sizeOf = ({ root, rules }: Grammar): number =>
+  Object.values(rules).reduce((sum, body) => sum + partsOf(body), partsOf(root));
+
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 class Reader {
@@ -122,6 +127,13 @@ class Reader {
   /** Of references that lead back to where they stand. */
   readonly #definitions = new Map<string, SchemaNode>();
   readonly #recursive = new Map<string, string>();
+  /** By their patterns. */
+  readonly #patterns = new Map<string, PatternResult>();
+  /** A pattern or format is one grammar, however often it stands there. */
+  readonly #texts = new Map<Expression, GrammarNode>();
+  #parts = 0;
+  /** A bound was passed: nothing more is read. */
+  #isBeyond = false;
   #properties = 0;
   #values = 0;
   #read = 0;
@@ -144,17 +156,27 @@ class Reader {
       );
     }
     if (this.problems.length > 0) return undefined;
-    for (const one of this.#grammars) one.grammar = grammarOf(one.of, this.#definitions);
+    this.#parts = 0;
+    for (const one of this.#grammars) {
+      one.grammar = grammarOf(one.of, this.#definitions);
+      this.#parts += sizeOf(one.grammar);
+      if (this.#parts > MOST_PARTS) return this.#tooLarge('#');
+    }
     if (
       new Set(this.#grammars.map(({ grammar }) => JSON.stringify(grammar))).size > MOST_GRAMMARS
     ) {
-      return this.#wrong(
-        'complex',
-        '#',
-        `at most ${MOST_GRAMMARS} kinds of patterns, lists and recursions`,
-      );
+      return this.#tooMany('#');
     }
     return node;
+  }
+
+  #tooMany(pointer: string): SchemaNode | undefined {
+    const what = `at most ${MOST_GRAMMARS} kinds of patterns, lists and recursions`;
+    return this.#wrong('complex', pointer, what);
+  }
+
+  #tooLarge(pointer: string): SchemaNode | undefined {
+    return this.#wrong('complex', pointer, `at most ${MOST_PARTS} parts of patterns and lists`);
   }
 
   /** What is written token by token; its text is made when all that it refers to has been read. */
@@ -172,6 +194,7 @@ class Reader {
     refs: readonly string[],
     depth = 1,
   ): SchemaNode | undefined {
+    if (this.#isBeyond) return undefined;
     if (depth > MOST_DEPTH)
       return this.#wrong('complex', pointer, `values nested at most ${MOST_DEPTH} deep`);
     if (++this.#read > MOST_READ) {
@@ -269,14 +292,27 @@ class Reader {
       const isNamed = typeof format === 'string' && Object.hasOwn(FORMATS, format);
       const expression = isNamed ? FORMATS[format] : undefined;
       if (expression !== undefined) {
-        return this.#grammar({ kind: 'text', expression, isPlain: false });
+        return this.#textOf(expression, pointer);
       }
       const what = `one of ${Object.keys(FORMATS).join(', ')}`;
       return this.#wrong('unsupported', pointer + step('format'), what);
     }
-    const read = readPattern(pattern, true);
+    const name = String(pattern);
+    const read = this.#patterns.get(name) ?? readPattern(pattern, true);
+    this.#patterns.set(name, read);
     if ('kind' in read) return this.#wrong(read.kind, pointer + step('pattern'), read.expected);
-    return this.#grammar({ kind: 'text', expression: read.expression, isPlain: false });
+    return this.#textOf(read.expression, pointer);
+  }
+
+  #textOf(expression: Expression, pointer: string): SchemaNode | undefined {
+    const known = this.#texts.get(expression);
+    if (known !== undefined) return known;
+    this.#parts += partsOf(expression);
+    if (this.#parts > MOST_PARTS) return this.#tooLarge(pointer);
+    if (this.#texts.size === MOST_GRAMMARS) return this.#tooMany(pointer);
+    const node = this.#grammar({ kind: 'text', expression, isPlain: false });
+    this.#texts.set(expression, node);
+    return node;
   }
 
   #object(
@@ -502,6 +538,7 @@ class Reader {
   /** @returns no node */
   #wrong(kind: SchemaProblem['kind'], pointer: string, expected: string): SchemaNode | undefined {
     this.problems.push({ kind, pointer, message: `${pointer}: expected ${expected}` });
+    if (kind === 'complex') this.#isBeyond = true;
     return undefined;
   }
 }

@@ -255,6 +255,8 @@ describe('grammars', () => {
     ['a^b', 'unsupported'],
     ['(a$)b', 'unsupported'],
     ['((a{100}){100}){100}', 'complex'],
+    ['(){0,4000000000}x', 'complex'],
+    ['(|){0,4000000000}x', 'complex'],
     ['a'.repeat(257), 'complex'],
     [`${'('.repeat(100)}a${')'.repeat(100)}`, 'complex'],
   ];
@@ -264,6 +266,31 @@ describe('grammars', () => {
       assert.deepEqual([problems[0]?.kind, problems[0]?.pointer], [kind, '#/pattern']);
     });
   }
+
+  it('a pattern is one grammar wherever it stands, and what is too much ends the reading', () => {
+    const propertiesOf = (count: number, of: (i: number) => object): object => ({
+      properties: Object.fromEntries(Array.from({ length: count }, (_, i) => [`p${i}`, of(i)])),
+      $defs: { a: { type: 'string', pattern: '.'.repeat(250) } },
+    });
+    const day = { type: 'string', format: 'date' };
+    const same = propertiesOf(200, (i) => (i % 2 === 0 ? { $ref: '#/$defs/a' } : day));
+    const { node } = readSchema(same);
+    assert.ok(node);
+    const grammars = grammarsIn(node);
+    assert.deepEqual([grammars.length, new Set(grammars).size], [200, 2]);
+    const many = propertiesOf(200, (i) => ({ type: 'string', pattern: `${i}${'.'.repeat(200)}` }));
+    const lists = propertiesOf(200, () => ({ type: 'array', items: { $ref: '#/$defs/a' } }));
+    for (const [schema, pointer] of [
+      [many, '#/properties/p16'],
+      [lists, '#'],
+    ] as const) {
+      const { problems = [] } = readSchema(schema);
+      assert.deepEqual(
+        problems.map((problem) => [problem.kind, problem.pointer]),
+        [['complex', pointer]],
+      );
+    }
+  });
 
   it('hostile schemas are refused in time, or compile', async () => {
     const wide = (depth: number): Record<string, unknown> =>
@@ -323,6 +350,41 @@ describe('grammars', () => {
     }
     const node = nodeOf({ type: 'string', pattern: '^ab$' });
     assert.equal(await walk(node, [''], 1), '"ab"');
+  });
+
+  it('a blocked process blames nobody: an answer that lies there already counts', async () => {
+    const calm = grammarThread(tokenizer, tokenizer.vocabSize, eosIds);
+    try {
+      const [short, other] = ['ab', 'cd'].map((text) => ({ root: { text }, rules: {} }));
+      assert.ok(short && other);
+      await calm.check(short);
+      const before = calm.generation;
+      // Timers come next, and messages after them.
+      await new Promise(setImmediate);
+      const work = calm.check(other);
+      // Longer than a request may take: its timer fires before the reply is read.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
+      await work;
+      assert.equal(calm.generation, before);
+    } finally {
+      await calm.dispose();
+    }
+  });
+
+  it('what was too much is not tried again', async () => {
+    const set = [[0x20, 0x7e]] as const;
+    const many = { of: { of: { set }, least: 0, most: 900 }, least: 0, most: 900 };
+    const own = grammarThread(tokenizer, tokenizer.vocabSize, eosIds);
+    try {
+      await assert.rejects(own.check({ root: many, rules: {} }), GrammarTooComplex);
+      const { generation } = own;
+      await assert.rejects(own.check({ root: many, rules: {} }), GrammarTooComplex);
+      const { root } = { root: structuredClone(many) };
+      await assert.rejects(own.open({ root, rules: {} }, '').mask(), GrammarTooComplex);
+      assert.equal(own.generation, generation);
+    } finally {
+      await own.dispose();
+    }
   });
 
   it('a thread that dies takes with it what it died of, and nothing else', async () => {

@@ -2,6 +2,7 @@
  * Masks of tokens by a grammar, from a thread of its own. Where a request of it takes too long, the thread is given up and another
  * started: matchers go on there from what they have taken, and only who asked too much is refused.
  */
+import { createHash } from 'node:crypto';
 import type { Worker } from 'node:worker_threads';
 
 import { createError, InvalidArgumentError } from '../../errors.js';
@@ -19,6 +20,12 @@ const WORKER = new URL(
 const MOST_MS = 2000;
 /** To sort the vocabulary. */
 const START_MS = 60_000;
+/** So long is a grammar refused that took too long: each trial costs everybody the thread. Not for ever: the machine may have been slow. */
+const REFUSED_MS = 60_000;
+const MOST_REFUSED = 64;
+
+const keyOf = (grammar: Grammar): string =>
+  createHash('sha256').update(JSON.stringify(grammar)).digest('base64');
 
 /** The schema takes more of the thread's time or memory than anybody may. */
 export class GrammarTooComplex extends InvalidArgumentError {
@@ -49,6 +56,8 @@ export class GrammarThread {
   #matchers = 0;
   #timer: NodeJS.Timeout | undefined;
   #end: Error | undefined;
+  /** Until when, by `keyOf`; the oldest first. */
+  readonly #refused = new Map<string, number>();
   /** Of the worker: matchers of an earlier one are not there. */
   generation = 0;
 
@@ -70,6 +79,9 @@ export class GrammarThread {
   /** @internal */
   ask(asked: GrammarRequest, owner: GrammarMatcher | undefined): Promise<Uint32Array> {
     if (this.#end !== undefined) return Promise.reject(this.#end);
+    if (asked.kind !== 'next' && this.#isRefused(asked.grammar)) {
+      return Promise.reject(new GrammarTooComplex());
+    }
     return new Promise((resolve, reject) => {
       this.#send(this.#count++, { asked, owner, resolve, reject, isSecond: false });
     });
@@ -84,9 +96,23 @@ export class GrammarThread {
   async dispose(): Promise<void> {
     this.#end = createError('FACELLM_DISPOSED', 'the model was disposed');
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     for (const { reject } of this.#pending.values()) reject(this.#end);
     this.#pending.clear();
     await this.#worker?.terminate();
+  }
+
+  #isRefused(grammar: Grammar): boolean {
+    if (this.#refused.size === 0) return false;
+    return (this.#refused.get(keyOf(grammar)) ?? 0) > performance.now();
+  }
+
+  #refuse(grammar: Grammar): void {
+    const key = keyOf(grammar);
+    this.#refused.delete(key);
+    this.#refused.set(key, performance.now() + REFUSED_MS);
+    const [oldest] = this.#refused.keys();
+    if (this.#refused.size > MOST_REFUSED && oldest !== undefined) this.#refused.delete(oldest);
   }
 
   #send(request: number, pending: Pending): void {
@@ -127,8 +153,13 @@ export class GrammarThread {
       return;
     }
     const ms = this.#isReady ? MOST_MS : START_MS;
-    this.#timer = setTimeout(() => this.#renew(true), ms);
-    this.#timer.unref();
+    // Where this process itself was held up, the reply may lie there unread: it is read first, and that sets another timer.
+    const late = (): void => {
+      if (this.#timer === timer) this.#renew(true);
+    };
+    const timer = setTimeout(() => setImmediate(late), ms);
+    timer.unref();
+    this.#timer = timer;
   }
 
   #take(reply: GrammarReply): void {
@@ -157,8 +188,11 @@ export class GrammarThread {
     this.#pending.clear();
     const again = others.map(([, pending]) => pending);
     if (culprit !== undefined) {
-      if (isLate && wasReady) culprit.reject(new GrammarTooComplex());
-      else if (culprit.isSecond || !wasReady) {
+      if (isLate && wasReady) {
+        const asked = culprit.owner?.again() ?? culprit.asked;
+        if (asked.kind !== 'next') this.#refuse(asked.grammar);
+        culprit.reject(new GrammarTooComplex());
+      } else if (culprit.isSecond || !wasReady) {
         culprit.reject(failure(isLate ? 'it did not start' : 'its thread ended'));
       } else again.unshift({ ...culprit, isSecond: true });
     }
