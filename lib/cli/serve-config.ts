@@ -83,7 +83,18 @@ export async function withConfig(flags: ServeFlags, command: Command): Promise<S
   return { ...reader.opts<ServeFlags>(), ...Object.fromEntries(given) };
 }
 
-/** Absent flags leave the library's defaults. */
+/** @throws InvalidArgumentError where it is not told which of them counts */
+function imageHostsOf({ imageHosts, anyImageHost }: ServeFlags): ServeOptions['imageHosts'] {
+  if (anyImageHost !== true) return imageHosts?.flatMap((names) => names.split(','));
+  if (imageHosts === undefined) return 'any';
+  throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the server cannot be started so', {
+    details: [
+      'any-image-host: expected either it or image-hosts: it would fetch from hosts that image-hosts does not name; leave one of them out',
+    ],
+  });
+}
+
+/** Absent flags leave the library's defaults. @throws InvalidArgumentError */
 export function serveOptions(
   flags: ServeFlags,
   apiKeys: readonly string[] | undefined,
@@ -141,8 +152,7 @@ export function serveOptions(
     corsOrigins: flags.corsOrigin,
     adaptersRoot: flags.adaptersRoot,
     batches: flags.batches,
-    imageHosts:
-      flags.anyImageHost === true ? 'any' : flags.imageHosts?.flatMap((names) => names.split(',')),
+    imageHosts: imageHostsOf(flags),
     extraFormats: flags.allowFormat,
     defaultTemperature: flags.defaultTemperature,
     unknownFields: flags.unknownFields,

@@ -15,6 +15,8 @@ export class Admission {
   readonly decoded: Room;
   /** Of batches' lines, as much again: they may wait for hours with what they took. */
   readonly decodedBehind: Room;
+  /** Of files that batches' lines fetch: as much again as bodies. */
+  readonly fetchedBehind: Room;
   readonly queue: FairQueue;
   readonly rate: WorkRate = new WorkRate();
   readonly #limits: ServerLimits;
@@ -30,6 +32,7 @@ export class Admission {
     this.bodies = new BytesInFlight(limits.bodyBytesInFlight);
     this.decoded = new Room(limits.decodedBytes);
     this.decodedBehind = new Room(limits.decodedBytes);
+    this.fetchedBehind = new Room(limits.bodyBytesInFlight);
     this.queue = new FairQueue(rows);
   }
 

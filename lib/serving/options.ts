@@ -1,6 +1,7 @@
 /** What a server is started with: every option, its bounds and its default. */
 import type { z } from 'zod';
 
+import { createError } from '../errors.js';
 import { type PictureFaces, pictureFaces } from '../faces/index.js';
 import {
   callback,
@@ -238,9 +239,20 @@ const serveOptions: z.ZodType<ServeOptions> = fields<ServeOptions>({
   signal: field<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal).optional(),
 });
 
+const CANNOT_START = 'the server cannot be started so';
+
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing all that is wrong */
 export function checkServeOptions(options: ServeOptions): ServeOptions {
-  return checkFields(serveOptions, options, 'the server cannot be started so');
+  const checked = checkFields(serveOptions, options, CANNOT_START);
+  const { limits } = policyOf(checked);
+  const most = limits.images * limits.imageBytes;
+  if (checked.imageHosts === undefined || most <= limits.bodyBytesInFlight) return checked;
+  throw createError('FACELLM_INVALID_ARGUMENT', CANNOT_START, {
+    details: [
+      `limits.bodyBytesInFlight: expected at least ${most}, as much as a request's pictures may be that are fetched ` +
+        `(images ${limits.images} x imageBytes ${limits.imageBytes}), got ${limits.bodyBytesInFlight}; allow fewer or smaller pictures, or more bytes`,
+    ],
+  });
 }
 
 /** What requests are held to, with every default in place. */

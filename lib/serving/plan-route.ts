@@ -15,7 +15,8 @@ import {
 } from './prompt-fields.js';
 import { type AskedQuestion, readQuestion } from './question-fields.js';
 import { Fields, Problems } from './values.js';
-import { takePictures, withWork } from './work.js';
+import { takePictures } from './take-pictures.js';
+import { withWork } from './work.js';
 
 interface PlanRequest extends PromptFields, AskedQuestion {
   readonly pictures: readonly PictureField[];
@@ -57,7 +58,7 @@ export function planRoute(exchange: Exchange): Promise<Reply> {
     const id = request.model ?? catalogue.base;
     const held = catalogue.hold(id, request.adapters);
     try {
-      const { images, giveMemory } = await takePictures(work, request.pictures);
+      const { images, giveAll } = await takePictures(work, request.pictures);
       try {
         const options = {
           ...promptOf(request, model.config),
@@ -81,7 +82,7 @@ export function planRoute(exchange: Exchange): Promise<Reply> {
           estimate_ms: admission.rate.wait(admission.queue.waitingCost + whole) || null,
         };
       } finally {
-        giveMemory();
+        giveAll();
       }
     } finally {
       held.release();

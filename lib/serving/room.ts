@@ -21,20 +21,21 @@ export class Room {
   /**
    * What is more than there can ever be is taken as all of it.
    *
-   * @returns gives it back; idempotent
+   * @returns gives so much of it back, all that is left where nothing is said; what is given is given once
    * @throws the signal's reason
    */
-  async take(wanted: number, signal: AbortSignal): Promise<() => void> {
+  async take(wanted: number, signal: AbortSignal): Promise<(part?: number) => void> {
     signal.throwIfAborted();
     const amount = Math.min(wanted, this.#most);
     if (this.#waiting.length > 0 || this.#taken + amount > this.#most) {
       await this.#wait(amount, signal);
     } else this.#taken += amount;
-    let isTaken = true;
-    return () => {
-      if (!isTaken) return;
-      isTaken = false;
-      this.#taken -= amount;
+    let left = amount;
+    return (part = left) => {
+      const given = Math.min(part, left);
+      if (given <= 0) return;
+      left -= given;
+      this.#taken -= given;
       this.#next();
     };
   }

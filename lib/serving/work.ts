@@ -15,10 +15,11 @@ import {
 import type { Exchange } from './exchange.js';
 import { requireRight } from './keys.js';
 import type { BodyKind, ParsedBody } from './parse-body.js';
-import { type PictureField, takePicture } from './picture-intake.js';
+import type { PictureField } from './picture-intake.js';
 import type { PromptFields } from './prompt-fields.js';
 import { readBody } from './read-body.js';
 import type { EngineState } from './state.js';
+import { takePictures } from './take-pictures.js';
 
 /** Tokens that an answer is taken to have, of those that it may have: most end long before. */
 const LIKELY_SHARE = 0.5;
@@ -127,7 +128,7 @@ export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
   });
   const { policy, admission } = state;
   let endDeadlines = (): void => {};
-  let giveMemory = (): void => {};
+  let giveAll = (): void => {};
   try {
     const deadline = startDeadlines(
       work,
@@ -136,7 +137,7 @@ export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
     );
     endDeadlines = deadline.end;
     const taken = await takePictures(work, asked.pictures);
-    giveMemory = taken.giveMemory;
+    giveAll = taken.giveAll;
     let tellPrepared = (): void => {};
     const prepared = new Promise<void>((resolve) => (tellPrepared = resolve));
     let leaveQueue = (): void => {};
@@ -160,7 +161,7 @@ export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
         facts.queueMs = performance.now() - queuedAt;
         deadline.begun();
         admission.rate.begin();
-        giveMemory();
+        taken.givePixels();
         leaveQueue = () => {
           leave();
           admission.rate.end(cost);
@@ -169,43 +170,17 @@ export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
       },
       done: () => {
         endDeadlines();
-        giveMemory();
+        giveAll();
         leaveQueue();
         release();
       },
     };
   } catch (error) {
     endDeadlines();
-    giveMemory();
+    giveAll();
     release();
     throw error;
   }
-}
-
-/**
- * A request's pictures, checked, with room for their pixels.
- *
- * @throws ApiError of the first that cannot be taken
- */
-export async function takePictures(
-  { exchange, signal, isBackground = false }: Work,
-  given: readonly PictureField[],
-): Promise<{ readonly images: readonly Uint8Array[]; readonly giveMemory: () => void }> {
-  const { state, facts } = exchange;
-  // Room for what may come, before it comes.
-  const fetched = given.filter(({ picture }) => 'address' in picture).length;
-  const { remote } = state.policy;
-  const bytes = remote === undefined ? 0 : fetched * remote.mostBytes;
-  state.admission.bodies.take(bytes);
-  const pictures = await Promise.all(
-    given.map((one) => takePicture(one, state.policy, signal)),
-  ).finally(() => state.admission.bodies.give(bytes));
-  facts.imageBytes = pictures.reduce((sum, { bytes }) => sum + bytes.length, 0);
-  const memory = pictures.reduce((sum, { decodedBytes }) => sum + decodedBytes, 0);
-  const { decoded, decodedBehind } = state.admission;
-  const room = isBackground ? decodedBehind : decoded;
-  const giveMemory = memory > 0 ? await room.take(memory, signal) : () => {};
-  return { images: pictures.map(({ bytes }) => bytes), giveMemory };
 }
 
 function checkTiles(tiles: readonly number[], most: number): void {

@@ -6,7 +6,7 @@ import { FairQueue, type QueuedRequest } from '../../lib/serving/fair-queue.js';
 import { DEFAULT_LIMITS, policyOf } from '../../lib/serving/options.js';
 import { RequestFacts } from '../../lib/serving/request-facts.js';
 import type { EngineState } from '../../lib/serving/state.js';
-import { takePictures, type Work } from '../../lib/serving/work.js';
+import { takePictures } from '../../lib/serving/take-pictures.js';
 import { PHOTO } from '../support/server.js';
 
 interface Entry {
@@ -103,14 +103,12 @@ describe('fair queue', () => {
     const state = { policy: policyOf({}), admission } as EngineState;
     const picture = { picture: { bytes: PHOTO }, param: 'images[0]' };
     const take = (isBackground: boolean) => {
-      const exchange = { state, facts: new RequestFacts('', '') } as unknown as Work['exchange'];
-      const signal = AbortSignal.timeout(5000);
-      const work = { exchange, isBackground, signal, parsed: {} as never, stop: () => undefined };
-      return takePictures(work, [picture]);
+      const exchange = { state, facts: new RequestFacts('', '') };
+      return takePictures({ exchange, isBackground, signal: AbortSignal.timeout(5000) }, [picture]);
     };
     await take(true);
-    const { giveMemory } = await take(false);
-    giveMemory();
+    const { givePixels } = await take(false);
+    givePixels();
     assert.deepEqual([admission.decoded.taken, admission.decodedBehind.taken], [0, 1]);
   });
 
