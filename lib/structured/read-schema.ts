@@ -128,7 +128,7 @@ class Reader {
   readonly #definitions = new Map<string, SchemaNode>();
   readonly #recursive = new Map<string, string>();
   /** By their patterns. */
-  readonly #patterns = new Map<string, PatternResult>();
+  readonly #patterns = new Map<unknown, PatternResult>();
   /** A pattern or format is one grammar, however often it stands there. */
   readonly #texts = new Map<Expression, GrammarNode>();
   #parts = 0;
@@ -297,9 +297,8 @@ class Reader {
       const what = `one of ${Object.keys(FORMATS).join(', ')}`;
       return this.#wrong('unsupported', pointer + step('format'), what);
     }
-    const name = String(pattern);
-    const read = this.#patterns.get(name) ?? readPattern(pattern, true);
-    this.#patterns.set(name, read);
+    const read = this.#patterns.get(pattern) ?? readPattern(pattern, true);
+    this.#patterns.set(pattern, read);
     if ('kind' in read) return this.#wrong(read.kind, pointer + step('pattern'), read.expected);
     return this.#textOf(read.expression, pointer);
   }
