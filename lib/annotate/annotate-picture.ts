@@ -1,6 +1,6 @@
 /** One picture to its rows: read, faces found and cut out, each asked. What is wrong with a picture is a row, too. */
 import { webcrypto } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 
 import { FaceLlmError, ImageError } from '../errors.js';
 import { cutFaces, type FaceRecord, type ResolvedFaceOptions } from '../faces/index.js';
@@ -56,6 +56,13 @@ async function hashOf(bytes: Uint8Array): Promise<string> {
   return Buffer.from(digest).toString('hex');
 }
 
+async function readStamped(path: string): Promise<{ bytes: Uint8Array; stamp: Stamp }> {
+  await using handle = await open(path);
+  // Before the bytes: what is written meanwhile shows as a later change.
+  const { size, mtimeMs } = await handle.stat();
+  return { bytes: await handle.readFile(), stamp: [size, mtimeMs] };
+}
+
 async function rowsOf(
   work: Annotating,
   seen: Pick<AnnotationRow, 'file' | 'sha256'>,
@@ -87,17 +94,28 @@ async function rowsOf(
   );
 }
 
+/** By which a file that was not written to is told without reading it: bytes, and milliseconds of its last change. */
+export type Stamp = readonly [size: number, mtimeMs: number];
+
+export interface AnnotatedPicture {
+  readonly rows: readonly AnnotationRow[];
+  /** Of the file that was read; none where it could not be. */
+  readonly stamp?: Stamp | undefined;
+}
+
 /** @param path of the file; its name in the list stands in the rows */
 export async function annotatePicture(
   work: Annotating,
   file: string,
   path: string,
-): Promise<readonly AnnotationRow[]> {
+): Promise<AnnotatedPicture> {
   let hash: string | null = null;
+  let stamp: Stamp | undefined;
   try {
-    const bytes = await readFile(path);
-    hash = await hashOf(bytes);
-    return await rowsOf(work, { file, sha256: hash }, bytes);
+    const read = await readStamped(path);
+    stamp = read.stamp;
+    hash = await hashOf(read.bytes);
+    return { rows: await rowsOf(work, { file, sha256: hash }, read.bytes), stamp };
   } catch (error) {
     work.signal.throwIfAborted();
     const isOfSystem = (error as { errno?: unknown } | null)?.errno !== undefined;
@@ -106,6 +124,6 @@ export async function annotatePicture(
     const message =
       error instanceof ImageError ? error.message : `cannot be read (${systemCode(error)})`;
     const status = isLarge ? 'too-large' : 'unreadable';
-    return [{ ...EMPTY, file, sha256: hash, status, error: message }];
+    return { rows: [{ ...EMPTY, file, sha256: hash, status, error: message }], stamp };
   }
 }

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { rankFromEnvironment } from '../evaluation/index.js';
 import { JobRun, prefetch } from '../jobs/index.js';
 import { annotatePicture, type AnnotationRow, type RowStatus } from './annotate-picture.js';
+import { leaveChanged } from './changed.js';
 import { type AnnotateOptions, prepare, type PreparedRun } from './options.js';
 import { groupingOf, writeOutputs } from './outputs.js';
 import { listPictures, rootOf } from './pictures.js';
@@ -62,6 +63,8 @@ async function run(prepared: PreparedRun, job: AnnotationRun): Promise<Annotatio
     : (options.retryId ?? (worldSize === 1 ? randomUUID() : undefined));
   const isOld = (id: string | undefined): boolean => retryFailed && (!retryId || id !== retryId);
   const known = await readPlaces(folder, files.length, hasFailed, isOld);
+  const { changed } = options;
+  const redone = await leaveChanged(known, { files, root, changed });
   const own: number[] = [];
   for (let place = 0; place < files.length; place++) {
     if (Math.floor(place / UNIT) % worldSize === rank && !known.has(place)) own.push(place);
@@ -73,7 +76,8 @@ async function run(prepared: PreparedRun, job: AnnotationRun): Promise<Annotatio
     const annotated = prefetch(own, ahead, async (place) => {
       signal.throwIfAborted();
       const file = files[place] ?? '';
-      return { place, rows: await annotatePicture(work, file, join(root, file)), retryId };
+      const version = known.versionOf(place) || undefined;
+      return { place, ...(await annotatePicture(work, file, join(root, file))), version, retryId };
     });
     for await (const line of annotated) {
       journal.append({ ...line });
@@ -88,6 +92,9 @@ async function run(prepared: PreparedRun, job: AnnotationRun): Promise<Annotatio
   // What others have still to ask again is missing, where it can be told from what they have.
   const isLeft = retryId === undefined ? undefined : isOld;
   const places = await readPlaces(folder, files.length, hasFailed, isLeft);
+  for (const [place, version] of redone) {
+    if (places.versionOf(place) < version) places.drop(place, version);
+  }
   const { missing } = places;
   const result = { pictures: files.length, added, missing };
   if (missing > 0) return { ...result, outputs: [], rows: 0, statuses: {} };

@@ -22,6 +22,7 @@ import {
 } from '../options/index.js';
 import type { ExtractSchema } from '../model/index.js';
 import type { AnnotatingModel } from './answers.js';
+import type { OnChanged } from './changed.js';
 import type { AnnotationField } from './columns.js';
 import type { GroupsOption } from './groups.js';
 import { type AnnotationQuestion, checkQuestions, collisions, isText } from './questions.js';
@@ -54,6 +55,8 @@ export interface AnnotateOptions {
   readonly limit?: number | undefined;
   /** Asks pictures again that could not be read or answered. @default false */
   readonly retryFailed?: boolean | undefined;
+  /** Of answered pictures whose bytes are others now, or which are gone: asks them again, or keeps their rows. @default they are an error */
+  readonly changed?: OnChanged | undefined;
   /**
    * Of `retryFailed` in several processes: a text that all share and no other run has, by which each knows what the others have asked
    * again. @default of one process its own; of several none: whoever ends takes what the others have not asked again as failed
@@ -108,6 +111,7 @@ const annotateOptions = fields<AnnotateOptions>({
   csvRaw: flag.optional(),
   limit: whole(1).optional(),
   retryFailed: flag.optional(),
+  changed: word('redo', 'keep').optional(),
   retryId: name('a text of at least one character').optional(),
   ahead: whole(1, 4096).optional(),
   environment: field<NodeJS.ProcessEnv>(

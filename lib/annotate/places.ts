@@ -1,9 +1,9 @@
 /** Which pictures the journals of a run tell of, and where: all journals together are the run, whoever wrote them. */
-import { open, readdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { type JournalLine, readJournal } from '../files/index.js';
-import type { AnnotationRow } from './annotate-picture.js';
+import type { AnnotationRow, Stamp } from './annotate-picture.js';
 
 const RANK = /^rank-\d+$/;
 /** Of each process, in its folder rank-N. */
@@ -12,27 +12,58 @@ export const JOURNAL = 'pictures.jsonl';
 export interface PictureLine {
   readonly place: number;
   readonly rows: readonly AnnotationRow[];
+  readonly stamp?: Stamp | undefined;
+  /** How often the picture had changed before. @default 0 */
+  readonly version?: number | undefined;
   /** Of the run that asked again what had failed. */
   readonly retryId?: string | undefined;
 }
 
-/** Where each picture's last line is. Sixteen bytes a picture. */
+/** Where each picture's last line is, and what the file was then. 34 bytes a picture. */
 export class Places {
   readonly journals: string[] = [];
   readonly #journal: Int32Array;
   readonly #start: Float64Array;
   readonly #length: Int32Array;
+  readonly #size: Float64Array;
+  readonly #mtimeMs: Float64Array;
+  readonly #version: Uint16Array;
 
   constructor(count: number) {
     this.#journal = new Int32Array(count).fill(-1);
     this.#start = new Float64Array(count);
     this.#length = new Int32Array(count);
+    this.#size = new Float64Array(count);
+    this.#mtimeMs = new Float64Array(count);
+    this.#version = new Uint16Array(count);
   }
 
-  set(place: number, journal: number, { start, length }: JournalLine): void {
+  set(
+    { place, stamp: [size, mtimeMs] = [-1, -1], version = 0 }: Omit<PictureLine, 'rows'>,
+    journal: number,
+    { start, length }: JournalLine,
+  ): void {
     this.#journal[place] = journal;
     this.#start[place] = start;
     this.#length[place] = length;
+    this.#size[place] = size;
+    this.#mtimeMs[place] = mtimeMs;
+    this.#version[place] = version;
+  }
+
+  /** As if it had no line: it is to be asked, at this version. */
+  drop(place: number, version: number): void {
+    this.#journal[place] = -1;
+    this.#version[place] = version;
+  }
+
+  /** How often it has changed: a line of a lower version is of other bytes. */
+  versionOf(place: number): number {
+    return this.#version[place] ?? 0;
+  }
+
+  hasStamp(place: number, { size, mtimeMs }: { size: number; mtimeMs: number }): boolean {
+    return this.#size[place] === size && this.#mtimeMs[place] === mtimeMs;
   }
 
   has(place: number): boolean {
@@ -44,6 +75,18 @@ export class Places {
     return this.#journal.reduce((sum, journal) => sum + Number(journal < 0), 0);
   }
 
+  /** One picture's line. */
+  async line(place: number): Promise<PictureLine> {
+    await using handle = await open(this.journals[this.#journal[place] ?? -1] ?? '', 'r');
+    return await this.#read(handle, place);
+  }
+
+  async #read(handle: FileHandle, place: number): Promise<PictureLine> {
+    const bytes = Buffer.alloc(this.#length[place] ?? 0);
+    await handle.read(bytes, 0, bytes.length, this.#start[place] ?? 0);
+    return JSON.parse(bytes.toString('utf8')) as PictureLine;
+  }
+
   /** Every picture's line, in their order. */
   async *lines(): AsyncGenerator<PictureLine> {
     const handles = await Promise.all(this.journals.map((path) => open(path, 'r')));
@@ -51,9 +94,7 @@ export class Places {
       for (let place = 0; place < this.#journal.length; place++) {
         const handle = handles[this.#journal[place] ?? -1];
         if (handle === undefined) continue;
-        const bytes = Buffer.alloc(this.#length[place] ?? 0);
-        await handle.read(bytes, 0, bytes.length, this.#start[place] ?? 0);
-        yield JSON.parse(bytes.toString('utf8')) as PictureLine;
+        yield await this.#read(handle, place);
       }
     } finally {
       await Promise.all(handles.map((handle) => handle.close()));
@@ -62,7 +103,8 @@ export class Places {
 }
 
 /**
- * An answer stays, whatever comes later; a failure gives way to what came of asking again.
+ * An answer stays, whatever comes later, and a failure gives way to what came of asking again, as long as the picture is the same: of one
+ * that had changed the later version counts, in whose journal whatsoever it stands.
  *
  * @param isFailed by its rows
  * @param forgets whether a failure is left out, by the run that asked again
@@ -78,9 +120,16 @@ export async function readPlaces(
     const path = join(folder, name, JOURNAL);
     const journal = places.journals.length;
     const isThere = await readJournal(path, (entry, line) => {
-      const { place, rows, retryId } = entry as unknown as PictureLine;
-      if (isFailed(rows) && (forgets(retryId) || places.has(place))) return;
-      places.set(place, journal, line);
+      const picture = entry as unknown as PictureLine;
+      const { place, rows, retryId, version = 0 } = picture;
+      const before = places.versionOf(place);
+      if (version < before) return;
+      if (isFailed(rows) && forgets(retryId)) {
+        if (version > before) places.drop(place, version);
+        return;
+      }
+      if (isFailed(rows) && version === before && places.has(place)) return;
+      places.set(picture, journal, line);
     });
     if (isThere) places.journals.push(path);
   }

@@ -10,6 +10,7 @@ import type { AnnotatingModel } from './answers.js';
 import { hasFailed } from './annotate.js';
 import { type AnnotateOptions, prepare } from './options.js';
 import { listPictures } from './pictures.js';
+import { leaveChanged } from './changed.js';
 import { readPlaces } from './places.js';
 import { openWorkFolder } from './work-folder.js';
 
@@ -52,6 +53,7 @@ export async function planAnnotation(given: AnnotateOptions): Promise<Annotation
       hasFailed,
       () => options.retryFailed === true,
     );
+    await leaveChanged(places, { files, root, changed: options.changed });
     isDone = (place) => places.has(place);
     left = places.missing;
   }
@@ -85,7 +87,7 @@ export async function planAnnotation(given: AnnotateOptions): Promise<Annotation
     annotatePicture(work, file, join(root, file)),
   );
   for await (const own of annotated) {
-    rows += own.length;
+    rows += own.rows.length;
     journalBytes += Buffer.byteLength(JSON.stringify(own));
   }
   const factor = sample.length === 0 ? 0 : left / sample.length;

@@ -51,6 +51,7 @@ export interface AnnotateFlags extends ModelFlags, OutputFlags, FaceFlags {
   readonly csvRaw?: boolean;
   readonly limit?: number;
   readonly retryFailed?: boolean;
+  readonly changed?: 'redo' | 'keep';
   readonly maxFailures?: number;
   readonly processes?: number;
   readonly dryRun?: boolean;
@@ -223,8 +224,15 @@ export async function runAnnotate(
   endWithLauncher(process.env);
   const own = { ...flags, ...(await shareOfRank(flags)) };
   return withModel(own, streams, async (model, signal) => {
-    const { retryFailed } = flags;
-    const options = { ...asked, model, faces, retryFailed, retryId: launchId(process.env) };
+    const { retryFailed, changed } = flags;
+    const options = {
+      ...asked,
+      model,
+      faces,
+      retryFailed,
+      changed,
+      retryId: launchId(process.env),
+    };
     if (flags.dryRun === true) {
       const plan = await planAnnotation({ ...options, signal });
       streams.stdout.write(flags.json === true ? `${JSON.stringify(plan)}\n` : describePlan(plan));

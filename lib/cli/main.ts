@@ -145,6 +145,12 @@ export function createProgram(finish: Finish): Command {
     )
     .option('--limit <n>', 'only the first pictures of the list', wholeNumber(1))
     .option('--retry-failed', 'ask pictures again that could not be read or answered')
+    .addOption(
+      new Option(
+        '--changed <how>',
+        'answered pictures whose bytes are others now: ask again, or keep their rows (default: refuse)',
+      ).choices(['redo', 'keep']),
+    )
     .option('--export', 'write the outputs of what is answered so far; ask nothing, load no model')
     .option('--dry-run', 'tell what is to do and how long it will take; keep nothing')
     .option('--processes <n>', 'in n processes of this machine, one a GPU', wholeNumber(1))

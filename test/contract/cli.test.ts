@@ -29,7 +29,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   faces: `${FACES} --json --csv --save-crops`,
   annotate:
     `${MODEL} ${ENGINE} --adapter ${FACES} --output --attributes --questions --schema --question --max-new-tokens --groups --group-columns --group-from --sheet --sheet-rows --calibration --csv-raw --limit --retry-failed ` +
-    '--processes --export --dry-run --max-failures --json',
+    '--processes --changed --export --dry-run --max-failures --json',
   download: '--revision --include --output --from --dry-run --json',
   init: '--data --output --dataset --image-root --set --vocabulary --seed --json',
   train:

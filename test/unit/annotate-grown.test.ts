@@ -1,6 +1,15 @@
 /** Folders that do not stay as they were: pictures that come later, and outputs of a run that is not at its end. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -11,6 +20,7 @@ import {
   type AnnotateOptions,
   type AnnotationRow,
   exportAnnotation,
+  type FaceLlmError,
   planAnnotation,
 } from '../../lib/index.js';
 import { annotatingStub } from '../support/annotating-stub.js';
@@ -28,11 +38,12 @@ describe('annotate a folder that changes', () => {
     ...{ input: at('pictures'), output: at('out.jsonl'), model: annotatingStub() },
     ...{ questions: QUESTIONS, faces: 'off', environment: {}, ...more },
   });
-  const filesOf = (output = 'out.jsonl'): string[] =>
-    readFileSync(at(output), 'utf8')
+  const rowsOf = (): AnnotationRow[] =>
+    readFileSync(at('out.jsonl'), 'utf8')
       .trim()
       .split('\n')
-      .map((line) => (JSON.parse(line) as AnnotationRow).file);
+      .map((line) => JSON.parse(line) as AnnotationRow);
+  const filesOf = (): string[] => rowsOf().map(({ file }) => file);
   const first = ['b.png', 'd.png', 'f.png'];
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'facellm-grown-'));
@@ -104,5 +115,61 @@ describe('annotate a folder that changes', () => {
     await assert.rejects(exportAnnotation({ ...made, questions: other }), /other settings/);
     await annotate(options());
     assert.deepEqual(filesOf(), [...first, 'a.png']);
+  });
+
+  /** One other, one gone, one written again as it was. */
+  const change = async (): Promise<void> => {
+    await put('b.png', 20);
+    rmSync(at('pictures', 'd.png'));
+    utimesSync(at('pictures', 'f.png'), 1, 1);
+  };
+
+  it('pictures that have changed or gone are refused by name, unless it is said what to do', async () => {
+    await annotate(options());
+    const before = readFileSync(at('out.jsonl'), 'utf8');
+    await change();
+    const model = annotatingStub(() => assert.fail('asked'));
+    const isNamed = ({ code, details }: FaceLlmError): boolean =>
+      code === 'FACELLM_RUN_INVALID' && details.join() === 'b.png has changed,d.png is gone';
+    await assert.rejects(async () => annotate(options({ model })), isNamed);
+    await assert.rejects(planAnnotation(options({ model })), isNamed);
+    await annotate(options({ model, changed: 'keep' }));
+    assert.equal(readFileSync(at('out.jsonl'), 'utf8'), before);
+  });
+
+  it('changed ones are asked again, whichever process had asked them, and are then as they are', async () => {
+    await annotate(options());
+    const before = rowsOf();
+    await change();
+    renameSync(at('out.jsonl.work', 'rank-0'), at('out.jsonl.work', 'rank-3'));
+    let asked = 0;
+    const model = annotatingStub((calls) => (asked = calls));
+    assert.equal((await planAnnotation(options({ changed: 'redo' }))).left, 2);
+    await annotate(options({ model, changed: 'redo' }));
+    const [b, d, f] = rowsOf();
+    assert.equal(asked, 1, 'what is gone is not asked about');
+    assert.notEqual(b?.sha256, before[0]?.sha256);
+    assert.deepEqual([b?.status, d?.status, f], ['ok', 'unreadable', before[2]]);
+    // It was answered before: that is of other bytes.
+    writeFileSync(at('pictures', 'b.png'), 'words');
+    await annotate(options({ changed: 'redo' }));
+    assert.deepEqual(rowsOf()[0]?.status, 'unreadable');
+    await put('b.png', 21);
+    await annotate(options({ retryFailed: true }));
+    const last = rowsOf();
+    assert.equal(last[0]?.status, 'ok');
+    await annotate(options());
+    assert.deepEqual(rowsOf(), last);
+  });
+
+  it('what another process has to ask again is missing until it has', async () => {
+    await annotate(options());
+    await put('b.png', 20);
+    const again = (rank: number) =>
+      annotate(options({ changed: 'redo', environment: { RANK: String(rank), WORLD_SIZE: '2' } }));
+    const early = await again(1);
+    assert.deepEqual([early.missing, early.outputs], [1, []]);
+    assert.equal((await again(0)).missing, 0);
+    assert.equal((await again(1)).missing, 0);
   });
 });
