@@ -189,6 +189,36 @@ describe('e2e: a judge of generated data', function () {
     }
   });
 
+  it('a picture that could not be read is asked about by the next call, a changed one again', async () => {
+    const path = join(faces.folder, 'val', '3.jpg');
+    const bytes = readFileSync(path);
+    const asked: string[] = [];
+    const onAsk = (file: string): void => void asked.push(file);
+    const model = seeingJudge(faces.folder, seen, { onAsk });
+    try {
+      // Gone while the teacher writes, after the labels were checked.
+      const teacher = labelsTeacher();
+      const answer = teacher.answer.bind(teacher);
+      teacher.answer = (request, signal) => {
+        rmSync(path, { force: true });
+        return answer(request, signal);
+      };
+      const unread = await make('passing', { model }, { teacher });
+      assert.deepEqual([unread.judgement?.unjudged, asked.length], [3, COUNT - 1]);
+      writeFileSync(path, bytes);
+      asked.length = 0;
+      const read = await make('passing', { model });
+      assert.deepEqual([read.judgement?.unjudged, asked], [0, ['val/3.jpg']]);
+      // Another picture under the name: what was said of the first says nothing of it.
+      writeFileSync(path, readFileSync(join(faces.folder, 'val', '2.jpg')));
+      asked.length = 0;
+      await make('passing', { model });
+      assert.deepEqual(asked, ['val/2.jpg']);
+    } finally {
+      writeFileSync(path, bytes);
+    }
+  });
+
   it('wrong options are refused at once, all of them', async () => {
     const wrong = { model: {}, threshold: 2, action: 'burn', sheetRows: -1, other: 1 };
     await assert.rejects(

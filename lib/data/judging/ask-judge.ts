@@ -36,33 +36,40 @@ async function sharesOf(
   return Object.fromEntries(shares);
 }
 
+/** What the judge says of the picture as it is now: what it has said, where the picture is the same. */
 async function judgePicture(
   model: ChoosingModel,
   plan: Plan,
   i: number,
+  known: PictureJudgement | undefined,
   signal: AbortSignal,
 ): Promise<PictureJudgement> {
   const { file = '', path = '' } = plan.images[i] ?? {};
-  let hash: string | null = null;
+  let bytes: Buffer;
   try {
-    const bytes = await readFile(path);
-    hash = sha256(bytes);
+    bytes = await readFile(path);
+  } catch (error) {
+    const problem = `cannot be read (${systemCode(error)})`;
+    return known ?? { i, file, sha256: null, shares: {}, problem };
+  }
+  const hash = sha256(bytes);
+  if (known?.sha256 === hash) return known;
+  try {
     const shares = await sharesOf(model, bytes, itemsOfImage(plan, i), signal);
     return { i, file, sha256: hash, shares };
   } catch (error) {
     signal.throwIfAborted();
-    const isOfSystem = (error as { errno?: unknown } | null)?.errno !== undefined;
     const isOfPicture =
       error instanceof ImageError ||
       (error instanceof FaceLlmError && error.code === 'FACELLM_NO_FACE');
-    if (!isOfPicture && !isOfSystem) throw error;
-    const problem = isOfPicture ? error.message : `cannot be read (${systemCode(error)})`;
-    return { i, file, sha256: hash, shares: {}, problem };
+    if (!isOfPicture) throw error;
+    return { i, file, sha256: hash, shares: {}, problem: error.message };
   }
 }
 
 /**
- * Asks about all pictures that are not judged yet. What is recorded is durable when this settles.
+ * Asks about all pictures that are not judged yet, and about those that have changed since. What is recorded is durable when this
+ * settles.
  *
  * @param images numbers of pictures in the plan
  * @returns whether all are judged: false where the run was stopped
@@ -76,15 +83,13 @@ export async function askJudge(
   stopSignal: AbortSignal,
   tell: (done: number, total: number) => void,
 ): Promise<boolean> {
-  const open = images.filter(
-    (i) => journal.of(i) === undefined && itemsOfImage(plan, i).length > 0,
-  );
-  let done = images.length - open.length;
+  const asked = images.filter((i) => itemsOfImage(plan, i).length > 0);
+  let done = images.length - asked.length;
   tell(done, images.length);
   try {
-    for await (const judgement of prefetch(open, AHEAD, async (i) => {
+    for await (const judgement of prefetch(asked, AHEAD, async (i) => {
       stopSignal.throwIfAborted();
-      return judgePicture(model, plan, i, stopSignal);
+      return judgePicture(model, plan, i, journal.of(i), stopSignal);
     })) {
       journal.record(judgement);
       if (++done % DURABLE_EVERY === 0) await journal.durable();

@@ -55,8 +55,9 @@ export class JudgeJournal implements AsyncDisposable {
     const known = new Map<number, PictureJudgement>();
     const file = await JournalFile.open(path, (entry) => {
       const parsed = line.safeParse(entry);
-      if (parsed.success) known.set(parsed.data.i, parsed.data);
-      else {
+      if (parsed.success) {
+        if (parsed.data.sha256 !== null) known.set(parsed.data.i, parsed.data);
+      } else {
         throw createError(
           'FACELLM_RUN_INVALID',
           `${path} holds a line that is none of this version's; remove the file, and the judge is asked again`,
@@ -70,8 +71,10 @@ export class JudgeJournal implements AsyncDisposable {
     return this.#known.get(image);
   }
 
+  /** What is known already is not written again; what could not be read holds for this run alone: the next one may read it. */
   record(judgement: PictureJudgement): void {
-    this.#file.append({ ...judgement });
+    if (judgement === this.#known.get(judgement.i)) return;
+    if (judgement.sha256 !== null) this.#file.append({ ...judgement });
     this.#known.set(judgement.i, judgement);
   }
 
