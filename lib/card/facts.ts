@@ -61,6 +61,8 @@ export interface CardScores {
   readonly notes: readonly string[];
   readonly isPartial: boolean;
   readonly smallGroup: number;
+  /** Template, system turn, tiles, dtype; absent of cards that older versions wrote. */
+  readonly asked?: Readonly<Record<string, string>> | undefined;
   readonly attributes: readonly {
     readonly name: string;
     readonly reading: string;
@@ -138,6 +140,7 @@ const attribute = z.strictObject({
 });
 const scores: z.ZodType<CardScores> = z.strictObject({
   ...{ benchmark: text, notes: z.array(z.string()), isPartial: z.boolean(), smallGroup: count },
+  asked: z.record(z.string(), z.string()).optional(),
   attributes: z.array(attribute),
 });
 const calibration = z.strictObject({

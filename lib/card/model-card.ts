@@ -121,6 +121,7 @@ function scoresSection({
   isPartial,
   notes,
   smallGroup,
+  asked,
   attributes,
 }: CardScores): string[] {
   return [
@@ -134,6 +135,9 @@ function scoresSection({
         ...[estimateText(own.balancedAccuracy), estimateText(own.ece)],
       ]),
     ),
+    ...(asked === undefined
+      ? []
+      : ['How it was asked:', markdownTable(['setting', 'value'], Object.entries(asked))]),
     '### By group',
     markdownTable(
       ['question', 'read from', 'group', 'pictures', 'accuracy'],

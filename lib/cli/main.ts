@@ -259,7 +259,7 @@ export function createProgram(finish: Finish): Command {
     .argument('<dir>', 'result of train or merge')
     .option('--scores <dir>', 'output of evaluate --benchmark attributes on these weights')
     .option('--calibration <file>', 'of calibrate on these weights')
-    .option('--model <dir>', 'base of an adapter, with --calibration')
+    .option('--model <dir>', 'base of an adapter, with --scores and --calibration')
     .option('--license <name>', "of the weights: the hub's word, such as apache-2.0")
     .action(async (directory: string, flags: CardFlags) => {
       const { runCard } = await import('./card.js');

@@ -5,6 +5,7 @@ import { resolveCheckpoint } from '../../checkpoint/index.js';
 import { createError, InvalidArgumentError } from '../../errors.js';
 import { calibrationSubject } from '../../model/index.js';
 import { checkFields, fields, name } from '../../options/index.js';
+import type { MeasuredWeights } from './measured-run.js';
 import { readScores } from './read-scores.js';
 
 export interface ModelCardOptions {
@@ -16,7 +17,7 @@ export interface ModelCardOptions {
   readonly calibration?: string | undefined;
   /** Of the weights: the hub's word for it, such as apache-2.0. */
   readonly license?: string | undefined;
-  /** The base of an adapter: needed with `calibration`, which is held against both. */
+  /** The base of an adapter: needed with `scores` and `calibration`, which are held against both. */
   readonly model?: string | undefined;
 }
 
@@ -29,28 +30,32 @@ const options = fields<ModelCardOptions>({
   model: name('a folder, or a hub id in the local cache').optional(),
 });
 
-async function calibrationOf(
-  file: string,
+/** What measurements are held against. */
+async function measuredWeights(
   { directory, model }: ModelCardOptions,
   { kind }: CardFacts,
+): Promise<MeasuredWeights> {
+  if (kind !== 'adapter') return { base: directory, adapter: undefined };
+  if (model !== undefined) return { base: await resolveCheckpoint(model), adapter: directory };
+  throw new InvalidArgumentError(
+    'FACELLM_INVALID_ARGUMENT',
+    'model: expected the base of the adapter (--model), so that what was measured can be held against both',
+  );
+}
+
+async function calibrationOf(
+  file: string,
+  { base, adapter }: MeasuredWeights,
 ): Promise<CardFacts['calibration']> {
   const { model: fitted, questions } = (await readCalibration(file)).file;
-  const isAdapter = kind === 'adapter';
-  const base = isAdapter ? model : directory;
-  if (base === undefined) {
-    throw new InvalidArgumentError(
-      'FACELLM_INVALID_ARGUMENT',
-      'model: expected the base of the adapter, so that the calibration can be held against both',
-    );
-  }
   const { dtype } = fitted;
-  const adapters = isAdapter ? [directory] : [];
-  const own = await calibrationSubject(await resolveCheckpoint(base), adapters, { dtype });
+  const adapters = adapter === undefined ? [] : [adapter];
+  const own = await calibrationSubject(base, adapters, { dtype });
   const hashes = ({ adapters: all }: typeof own): string => all.map(({ hash }) => hash).join(' ');
   if (own.checkpoint !== fitted.checkpoint || hashes(own) !== hashes(fitted)) {
     throw createError(
       'FACELLM_CALIBRATION_MISMATCH',
-      `${file} was fitted on other weights than those in ${directory}; run facellm calibrate on these`,
+      `${file} was fitted on other weights than those in ${adapter ?? base}; run facellm calibrate on these`,
     );
   }
   return questions.map(({ name: question, count, temperature, ece }) => ({
@@ -70,13 +75,11 @@ export async function updateModelCard(given: ModelCardOptions): Promise<WrittenC
   const { directory, scores, calibration, license } = checked;
   const facts = await readCardFacts(directory);
   if (facts === undefined) return updateCard(directory, {}); // says what is missing
+  const measured = scores !== undefined || calibration !== undefined;
+  const weights = measured ? await measuredWeights(checked, facts) : undefined;
   return updateCard(directory, {
     ...(license === undefined ? {} : { license }),
-    ...(scores === undefined
-      ? {}
-      : { scores: await readScores(scores, directory, facts.kind === 'adapter') }),
-    ...(calibration === undefined
-      ? {}
-      : { calibration: await calibrationOf(calibration, checked, facts) }),
+    ...(scores && weights ? { scores: await readScores(scores, weights) } : {}),
+    ...(calibration && weights ? { calibration: await calibrationOf(calibration, weights) } : {}),
   });
 }
