@@ -80,6 +80,15 @@ export interface CardScores {
   }[];
 }
 
+/** Of the text layers' projections. */
+export interface CardQuantisation {
+  readonly format: string;
+  /** Of a code. */
+  readonly bits: number;
+  /** Columns that share a scale; 0: a row does. */
+  readonly group: number;
+}
+
 export interface CardFacts {
   readonly kind: 'adapter' | 'model';
   /** Of the weights, as the user states it. */
@@ -97,7 +106,12 @@ export interface CardFacts {
   readonly files: readonly { readonly name: string; readonly sha256: string }[];
   /** Of a model, whose files are large: sha256 over samples of every tensor. */
   readonly weights?: string | undefined;
+  /** Of what is not quantised. */
   readonly dtype: string;
+  /** In which form the weights here are. @default as plain numbers */
+  readonly quantisation?: CardQuantisation | undefined;
+  /** Plain weights that were quantised before: what that took from them is gone. */
+  readonly decodedFrom?: CardQuantisation | undefined;
   /** The last one last. */
   readonly trainings: readonly CardTraining[];
   readonly scores?: CardScores | undefined;
@@ -149,11 +163,12 @@ const calibration = z.strictObject({
 const base = z.strictObject({
   ...{ name: text, isHubId: z.boolean(), weights: text, license: text.optional() },
 });
+const quantisation = z.strictObject({ format: text, bits: count, group: count }).optional();
 type Written = CardFacts & { readonly format: typeof FORMAT };
 const schema: z.ZodType<Written> = z.strictObject({
   ...{ format: z.literal(FORMAT), kind: z.enum(['adapter', 'model']), license: text.optional() },
   ...{ base, merged: named, files: named, weights: text.optional(), dtype: text },
-  trainings: z.array(training),
+  ...{ quantisation, decodedFrom: quantisation, trainings: z.array(training) },
   scores: scores.optional(),
   calibration: z.array(calibration).optional(),
 });

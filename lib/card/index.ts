@@ -2,6 +2,7 @@
 export {
   type CardFacts,
   CARD_FACTS,
+  type CardQuantisation,
   type CardScores,
   type CardTraining,
   readCardFacts,

@@ -2,7 +2,13 @@
 import { stringify } from 'yaml';
 
 import type { JsonObject } from '../files/index.js';
-import type { CardEstimate, CardFacts, CardScores, CardTraining } from './facts.js';
+import type {
+  CardEstimate,
+  CardFacts,
+  CardQuantisation,
+  CardScores,
+  CardTraining,
+} from './facts.js';
 import { type Cell, frontMatter, markdownTable } from './markdown.js';
 
 const NONE = '–';
@@ -38,18 +44,22 @@ function modelIndex({ attributes, benchmark }: CardScores, name: string): JsonOb
   };
 }
 
+/** In the hub's words. What was trained is no longer the base in fewer bits; undefined: the base in another file. */
+function relationToBase({ kind, merged, trainings, quantisation }: CardFacts): string | undefined {
+  if (kind === 'adapter') return 'adapter';
+  if (merged.length > 0 || trainings.length > 0) return 'finetune';
+  return quantisation === undefined ? undefined : 'quantized';
+}
+
 function header(facts: CardFacts, name: string): string {
-  const { kind, base, license, merged, trainings, scores } = facts;
-  const isDerived = kind === 'adapter' || merged.length > 0 || trainings.length > 0;
+  const { kind, base, license, trainings, scores } = facts;
+  const relation = relationToBase(facts);
   const recipe = trainings.at(-1)?.recipe;
   return frontMatter({
     library_name: kind === 'adapter' ? 'peft' : 'transformers',
     pipeline_tag: 'image-text-to-text',
-    ...(base.isHubId && isDerived
-      ? {
-          base_model: base.name,
-          base_model_relation: kind === 'adapter' ? 'adapter' : 'finetune',
-        }
+    ...(base.isHubId && relation !== undefined
+      ? { base_model: base.name, base_model_relation: relation }
       : {}),
     ...(license === undefined ? {} : { license }),
     tags: [
@@ -61,17 +71,32 @@ function header(facts: CardFacts, name: string): string {
   });
 }
 
-function whatItIs({ kind, base, merged, trainings, dtype }: CardFacts): string {
+function bitsText({ format, bits, group }: CardQuantisation): string {
+  return `${bits} bits (${format}, a scale a ${group === 0 ? 'row' : `group of ${group} columns`})`;
+}
+
+/** `in bf16`, and what else was done to the numbers. */
+function numbersText({ dtype, quantisation, decodedFrom }: CardFacts): string {
+  if (quantisation !== undefined) {
+    return `the text layers' projections in ${bitsText(quantisation)}, everything else in ${dtype}`;
+  }
+  const decoded = decodedFrom && `, decoded from projections in ${bitsText(decodedFrom)}`;
+  return `in ${dtype}${decoded ?? ''}`;
+}
+
+function whatItIs(facts: CardFacts): string {
+  const { kind, base, merged, trainings } = facts;
   const of = `\`${base.name}\``;
   if (kind === 'adapter') {
     return `A LoRA adapter in PEFT's layout for ${of}. It works only on that model; its weights are named below.`;
   }
+  const numbers = numbersText(facts);
   if (merged.length > 0) {
     const names = merged.map(({ name }) => `\`${name}\``).join(', ');
-    return `${of} with ${merged.length === 1 ? 'an adapter' : `${merged.length} adapters`} folded in (${names}), in ${dtype}.`;
+    return `${of} with ${merged.length === 1 ? 'an adapter' : `${merged.length} adapters`} folded in (${names}), ${numbers}.`;
   }
-  if (trainings.length > 0) return `A model trained from ${of}, in ${dtype}.`;
-  return `${of}, written anew in ${dtype}.`;
+  if (trainings.length > 0) return `A model trained from ${of}, ${numbers}.`;
+  return `${of}, written anew, ${numbers}.`;
 }
 
 function use({ kind, base }: CardFacts, name: string): string {

@@ -1,13 +1,34 @@
 /** The card of a checkpoint that is written anew: what it was made from, and what the cards of these said of their training. */
 import { basename, join, resolve } from 'node:path';
 
-import { type CardFacts, readCardFacts, writeCard } from '../card/index.js';
-import { readCheckpointFiles } from '../checkpoint/index.js';
+import {
+  type CardFacts,
+  type CardQuantisation,
+  type CardTraining,
+  readCardFacts,
+  writeCard,
+} from '../card/index.js';
+import {
+  readCheckpointConfig,
+  readCheckpointFiles,
+  type StoredQuantisation,
+} from '../checkpoint/index.js';
 import { sampledWeightsHash, sha256OfFile } from '../files/index.js';
 import { createError } from '../errors.js';
 import { ADAPTER_WEIGHTS } from '../lora/index.js';
 import { baseFacts } from './base-facts.js';
 import type { ExportSource } from './export-companions.js';
+
+/** An adapter that was trained on a model with a card repeats what that one says. */
+function eachOnce(trainings: readonly CardTraining[]): readonly CardTraining[] {
+  return [...new Map(trainings.map((one) => [one.fingerprint, one])).values()];
+}
+
+function quantisationOf(stored: StoredQuantisation | undefined): CardQuantisation | undefined {
+  if (stored === undefined) return undefined;
+  const { format, bits, group } = stored;
+  return { format, bits, group };
+}
 
 /**
  * @param model as the user named it
@@ -16,7 +37,7 @@ import type { ExportSource } from './export-companions.js';
  */
 export async function writeExportCard(
   model: string,
-  { directory, adapters, dtype, config }: ExportSource,
+  { directory, adapters, config }: ExportSource,
   partial: string,
   name: string,
 ): Promise<void> {
@@ -31,7 +52,14 @@ export async function writeExportCard(
     }),
   );
   const { dataFiles } = await readCheckpointFiles(partial);
-  const license = ofAdapters.at(-1)?.license ?? before?.license;
+  const written = await readCheckpointConfig(partial);
+  const quantisation = quantisationOf(written.quantisation);
+  const decodedFrom =
+    quantisation === undefined
+      ? (quantisationOf(config.quantisation) ?? before?.decodedFrom)
+      : undefined;
+  // With an adapter folded in they are other weights, of which nobody has said anything.
+  const license = adapters.length === 0 ? before?.license : undefined;
   const facts: CardFacts = {
     kind: 'model',
     ...(license === undefined ? {} : { license }),
@@ -40,11 +68,10 @@ export async function writeExportCard(
     merged: [...(before?.merged ?? []), ...merged],
     files: [],
     weights: await sampledWeightsHash(dataFiles),
-    dtype: dtype ?? config.dtype,
-    trainings: [
-      ...(before?.trainings ?? []),
-      ...ofAdapters.flatMap((facts) => facts?.trainings ?? []),
-    ],
+    dtype: written.dtype,
+    ...(quantisation && { quantisation }),
+    ...(decodedFrom && { decodedFrom }),
+    trainings: eachOnce([before, ...ofAdapters].flatMap((one) => one?.trainings ?? [])),
   };
   await writeCard(partial, facts, name);
 }

@@ -92,6 +92,23 @@ describe('model cards', () => {
     ]);
   });
 
+  it('of quantised weights say in how many bits they are, and of which model', () => {
+    const plain: CardFacts = { ...FACTS, kind: 'model', files: [], trainings: [] };
+    const quantisation = { format: 'pack-quantized', bits: 4, group: 128 };
+    const quantised = modelCard({ ...plain, quantisation }, 'm');
+    assert.equal(front(quantised)['base_model_relation'], 'quantized');
+    assert.match(quantised, /projections in 4 bits \(pack-quantized, a scale a group of 128 columns\), everything else in bf16\./); // prettier-ignore
+    const rows = modelCard({ ...plain, quantisation: { ...quantisation, group: 0 } }, 'm');
+    assert.match(rows, /a scale a row\)/);
+    // A tuned model in fewer bits is not its base in fewer bits.
+    const tuned = modelCard({ ...plain, quantisation, trainings: FACTS.trainings }, 'm');
+    assert.equal(front(tuned)['base_model_relation'], 'finetune');
+    assert.match(tuned, /A model trained from .*, the text layers' projections in 4 bits/);
+    const decoded = modelCard({ ...plain, decodedFrom: quantisation }, 'm');
+    assert.match(decoded, /written anew, in bf16, decoded from projections in 4 bits/);
+    assert.ok(!('base_model' in front(decoded)));
+  });
+
   it('tell data, recipe, hashes, scores of groups, calibration, limits and licences', () => {
     const calibration = [{ name: 'smile', count: 36, temperature: 2, eceBefore: 0.2, eceAfter: 0.05 }]; // prettier-ignore
     const card = modelCard({ ...FACTS, scores: SCORES, calibration }, 'm');
