@@ -32,9 +32,10 @@ function answerHtml(name: string, question: string, answer: AnnotationAnswer): s
   return `<h3 title="${escapeHtml(question)}">${escapeHtml(name)}${best}</h3>\n${barsHtml(bars)}`;
 }
 
-/** What was written, whatever it is: nothing tells how sure the model is of it. */
-function textHtml(name: string, text: string): string {
-  return `<h3>${escapeHtml(name)}</h3>\n<p class="asked">${escapeHtml(text)}</p>`;
+/** What was written, whatever it is. @param share of it; null: nothing tells how sure the model is */
+function textHtml(name: string, text: string, share: number | null): string {
+  const sure = share === null ? '' : ` <span class="none">(${(100 * share).toFixed(1)} %)</span>`;
+  return `<h3>${escapeHtml(name)}${sure}</h3>\n<p class="asked">${escapeHtml(text)}</p>`;
 }
 
 function fieldHtml(field: AnnotationField, { answers, texts, values }: AnnotationRow): string[] {
@@ -43,10 +44,10 @@ function fieldHtml(field: AnnotationField, { answers, texts, values }: Annotatio
     const answer = answers[name];
     return answer === undefined ? [] : [answerHtml(name, field.question, answer)];
   }
-  const { value } = values?.[name] ?? {};
+  const { value, probability = null } = values?.[name] ?? {};
   const told = typeof value === 'string' ? value : value && JSON.stringify(value);
   const text = kind === 'text' ? texts?.[name]?.text : told;
-  return text === undefined || text === null ? [] : [textHtml(name, String(text))];
+  return text === undefined || text === null ? [] : [textHtml(name, String(text), probability)];
 }
 
 function cardHtml(card: SheetCard, fields: readonly AnnotationField[]): string {
@@ -64,6 +65,19 @@ function cardHtml(card: SheetCard, fields: readonly AnnotationField[]): string {
 ${told.join('\n')}`;
 }
 
+/** As the rows are sorted by `surenessOf`. */
+function orderText(fields: readonly AnnotationField[]): string {
+  const has = (...kinds: readonly AnnotationField['kind'][]): boolean =>
+    fields.some(({ kind }) => kinds.includes(kind));
+  if (has('closed')) {
+    return "the least sure first: by the smallest distance between a question's best and second answer";
+  }
+  if (has('number', 'string')) {
+    return "the least sure first: by the smallest probability of a property's value";
+  }
+  return 'in the order of the table: of texts nothing tells how sure the model is';
+}
+
 export function sheetHtml(
   cards: readonly SheetCard[],
   fields: readonly AnnotationField[],
@@ -74,7 +88,7 @@ export function sheetHtml(
   return cardsPage({
     title: 'Answers to check',
     intro: [
-      `${shown}, the least sure first: by the smallest distance between a question's best and second answer.${rest}`,
+      `${shown}, ${orderText(fields)}.${rest}`,
       'The pictures are in this file. Treat it as you treat them.',
     ],
     sections: [{ cards: cards.map((card) => cardHtml(card, fields)) }],

@@ -21,9 +21,16 @@ export interface SheetOptions {
   readonly fields: readonly AnnotationField[];
 }
 
-/** How sure the model is of a row: the least of its margins. Infinite where it was not asked. */
-export function surenessOf({ answers }: AnnotationRow): number {
-  return Math.min(Infinity, ...Object.values(answers).map(({ margin }) => margin));
+/**
+ * How sure the model is of a row: the least of its margins; without any, of the probabilities of its values. 1 where it wrote texts
+ * alone, of which nothing tells that. Infinite where it has not answered.
+ */
+export function surenessOf({ answers, texts = {}, values = {} }: AnnotationRow): number {
+  const margins = Object.values(answers).map(({ margin }) => margin);
+  if (margins.length > 0) return Math.min(...margins);
+  const written = Object.values(values);
+  const isAnswered = written.length + Object.keys(texts).length > 0;
+  return Math.min(isAnswered ? 1 : Infinity, ...written.map(({ probability }) => probability ?? 1));
 }
 
 export class Sheet implements RowSink {

@@ -15,7 +15,8 @@ import { pathToFileURL } from 'node:url';
 
 import { chromium } from 'playwright-core';
 
-import { surenessOf } from '../../lib/annotate/sheet.js';
+import type { AnnotationField } from '../../lib/annotate/columns.js';
+import { Sheet, surenessOf } from '../../lib/annotate/sheet.js';
 import { annotate, type AnnotateOptions, type AnnotationRow } from '../../lib/index.js';
 import { annotatingStub } from '../support/annotating-stub.js';
 import { skip } from '../support/skip.js';
@@ -143,6 +144,42 @@ describe('contact sheet', function () {
     cpSync(join(FACES, 'congress', 'A000014.jpg'), at('pictures', EVIL));
     cpSync(join(FACES, 'congress', 'A000014.jpg'), at('pictures', 'A000014.jpg'));
     cpSync(join(FACES, 'congress', 'A000109.jpg'), at('pictures', 'A000109.jpg'));
+  });
+
+  it('of open answers alone: by the probabilities of values, else the first rows', async () => {
+    const row = (file: string, more: Partial<AnnotationRow>): AnnotationRow => ({
+      ...{ file, sha256: null, width: 1, height: 1, facesFound: 1, face: null },
+      ...{ status: 'ok', error: null, answers: {}, ...more },
+    });
+    const made = async (
+      fields: readonly AnnotationField[],
+      rows: readonly AnnotationRow[],
+    ): Promise<string> => {
+      const path = at('open.html');
+      const open = new Sheet({ path, most: 2, root: at('pictures'), fields });
+      for (const one of rows) open.write(one);
+      await open.commit();
+      return readFileSync(path, 'utf8');
+    };
+    const value = (probability: number | null) => ({ hair: { value: 'dark', probability } });
+    const failed = row('none', { status: 'model-error' });
+    const values = await made(
+      [{ kind: 'string', name: 'hair', path: '/hair' }],
+      [row('sure', { values: value(0.9) }), failed, row('unsure', { values: value(0.25) }), row('list', { values: value(null) })], // prettier-ignore
+    );
+    assert.deepEqual(cards(values), ['unsure', 'sure']);
+    assert.match(
+      values,
+      /2 of 3 rows, the least sure first: by the smallest probability[^]*not shown: 1\./,
+    );
+    assert.match(values, /hair <span class="none">\(25\.0 %\)/);
+    const texts = { said: { text: 'A person.', finish: 'stop' } };
+    const written = await made(
+      [{ kind: 'text', name: 'said', question: 'What?' }],
+      ['one', 'two', 'three'].map((file) => row(file, { texts })),
+    );
+    assert.deepEqual(cards(written), ['one', 'two']);
+    assert.match(written, /2 of 3 rows, in the order of the table/);
   });
 
   it('a name of another kind is refused', async () => {
