@@ -63,6 +63,7 @@ function othersHtml(asked: Asked, name: string, place: number, runs: readonly Mo
   const told = runs.flatMap(({ name: other, outcomes }) => {
     const outcome = outcomes[place];
     if (other === name || outcome === undefined || item === undefined) return [];
+    if (outcome.failure !== undefined) return [`${other}: could not be asked`];
     const { probabilities, text = '' } = outcome;
     const taken = probabilities ? mostProbable(outcome) : asked.readText?.(place, text);
     const share = probabilities?.[taken ?? -1];
