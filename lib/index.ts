@@ -149,6 +149,7 @@ export {
   type RecipePreference,
   type RecipeReward,
   type OwnValidation,
+  type ResultCard,
   type TrainingEvent,
   type TrainingRecipe,
   type ValidationData,

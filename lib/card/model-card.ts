@@ -1,7 +1,7 @@
 /** README.md of trained weights: front matter that hub pages read, and what whoever takes them must know. */
 import { stringify } from 'yaml';
 
-import type { JsonObject } from '../files/index.js';
+import { isJsonObject, type JsonObject } from '../files/index.js';
 import type {
   CardEstimate,
   CardFacts,
@@ -44,6 +44,38 @@ function modelIndex({ attributes, benchmark }: CardScores, name: string): JsonOb
   };
 }
 
+interface Objective {
+  readonly tag: string;
+  readonly text: string;
+}
+
+/** What a recipe learns by; of its fields those of `preference` and `expectedReward` decide. */
+function objectivesOf(recipe: CardTraining['recipe']): readonly Objective[] {
+  const given = (field: string): JsonObject | undefined => {
+    const value = recipe[field];
+    return isJsonObject(value) ? value : undefined;
+  };
+  const [preference, reward] = [given('preference'), given('expectedReward')];
+  const supervised = (preference ?? reward)?.['supervised'];
+  const weight = typeof supervised === 'number' ? `, counted ${supervised}` : '';
+  return [
+    ...(preference === undefined
+      ? []
+      : [
+          {
+            tag: 'dpo',
+            text: `direct preference optimisation, beta ${String(preference['beta'])}`,
+          },
+        ]),
+    ...(reward === undefined
+      ? []
+      : [{ tag: 'expected-reward', text: 'exact expectation of a reward, of closed questions' }]),
+    ...(supervised === 0
+      ? []
+      : [{ tag: 'supervised-fine-tuning', text: `likelihood of the answers${weight}` }]),
+  ];
+}
+
 /** In the hub's words. What was trained is no longer the base in fewer bits; undefined: the base in another file. */
 function relationToBase({ kind, merged, trainings, quantisation }: CardFacts): string | undefined {
   if (kind === 'adapter') return 'adapter';
@@ -54,7 +86,6 @@ function relationToBase({ kind, merged, trainings, quantisation }: CardFacts): s
 function header(facts: CardFacts, name: string): string {
   const { kind, base, license, trainings, scores } = facts;
   const relation = relationToBase(facts);
-  const recipe = trainings.at(-1)?.recipe;
   return frontMatter({
     library_name: kind === 'adapter' ? 'peft' : 'transformers',
     pipeline_tag: 'image-text-to-text',
@@ -65,7 +96,7 @@ function header(facts: CardFacts, name: string): string {
     tags: [
       ...['facellm', 'internvl', 'face-analysis'],
       ...(kind === 'adapter' ? ['lora'] : []),
-      ...(typeof recipe?.['seed'] === 'number' ? ['supervised-fine-tuning'] : []),
+      ...new Set(trainings.flatMap(({ recipe }) => objectivesOf(recipe).map(({ tag }) => tag))),
     ],
     ...(scores === undefined ? {} : modelIndex(scores, name)),
   });
@@ -118,6 +149,12 @@ function trainingSection(training: CardTraining, place: string): string[] {
         ['records', `${records}, learnt from ${trainSamples}`],
         ['licence of the data', license ?? 'not stated beside them'],
         ['recipe', String(recipe['name'])],
+        [
+          'learnt by',
+          objectivesOf(recipe)
+            .map(({ text }) => text)
+            .join('; '),
+        ],
         ['updates', `${steps} of ${totalSteps}${early}`],
         ['fingerprint of all inputs', fingerprint],
       ],

@@ -49,10 +49,9 @@ export async function writeCard(
   );
   const text = marked(modelCard(facts, name));
   const readme = join(directory, CARD);
-  const before = await readOptionalText(readme, {
-    unreadable: 'FACELLM_RUN_WRITE',
-    invalid: 'FACELLM_RUN_WRITE',
-  });
+  const codes = { unreadable: 'FACELLM_RUN_WRITE', invalid: 'FACELLM_RUN_WRITE' } as const;
+  // What cannot be read, or is no UTF-8, we have not written: it stays, and ends no training.
+  const before = await readOptionalText(readme, codes).catch(() => '');
   const keptReadme = before !== undefined && !isOurs(before);
   const path = resolve(directory, keptReadme ? OWN_CARD : CARD);
   await writeFileAtomic(path, text);

@@ -117,6 +117,9 @@ async function report(run: ReturnType<typeof train>, streams: Console): Promise<
     if (event.type === 'card' && event.keptReadme) {
       progress.note(`README.md is your own and stays; the card is in ${event.path}`);
     }
+    if (event.type === 'card') {
+      for (const reason of event.unread) progress.note(`not on the card: ${reason}`);
+    }
   }
   progress.finish();
   return run;

@@ -30,6 +30,23 @@ function quantisationOf(stored: StoredQuantisation | undefined): CardQuantisatio
   return { format, bits, group };
 }
 
+/** What the cards of a model and its adapters say. */
+export interface SourceCards {
+  readonly before: CardFacts | undefined;
+  readonly ofAdapters: readonly (CardFacts | undefined)[];
+}
+
+/**
+ * Read before any weight is written, so that a damaged one costs nothing.
+ *
+ * @throws DataError FACELLM_DATA_INVALID
+ */
+export async function readSourceCards({ directory, adapters }: ExportSource): Promise<SourceCards> {
+  const before = await readCardFacts(directory);
+  const ofAdapters = await Promise.all(adapters.map((one) => readCardFacts(one.directory)));
+  return { before, ofAdapters };
+}
+
 /**
  * @param model as the user named it
  * @param partial the new folder, its weights in it
@@ -38,11 +55,10 @@ function quantisationOf(stored: StoredQuantisation | undefined): CardQuantisatio
 export async function writeExportCard(
   model: string,
   { directory, adapters, config }: ExportSource,
+  { before, ofAdapters }: SourceCards,
   partial: string,
   name: string,
 ): Promise<void> {
-  const before = await readCardFacts(directory);
-  const ofAdapters = await Promise.all(adapters.map((one) => readCardFacts(one.directory)));
   const merged = await Promise.all(
     adapters.map(async ({ directory: folder }) => {
       const path = join(folder, ADAPTER_WEIGHTS);

@@ -22,7 +22,7 @@ import {
   resolveCheckpoint,
 } from '../checkpoint/index.js';
 import { readAdapter, resolveAdapter } from '../lora/index.js';
-import { writeExportCard } from './export-card.js';
+import { readSourceCards, writeExportCard } from './export-card.js';
 import { configFor, type ExportSource, writeCompanions, writeJson } from './export-companions.js';
 import {
   abortSignal,
@@ -202,12 +202,13 @@ async function write(
   options.signal?.throwIfAborted();
   const folder = await newFolder(options.output, options.signal);
   const source = await open(options, adapters, wanted);
+  const cards = await readSourceCards(source);
   return folder.write(async (partial) => {
     await writeCompanions(source, partial);
     const result = await writeWeights(source, options, partial);
     await writeIndex(partial, result);
     await writeJson(join(partial, 'config.json'), configFor(source, isTied(result)));
-    await writeExportCard(options.model, source, partial, basename(folder.output));
+    await writeExportCard(options.model, source, cards, partial, basename(folder.output));
     return {
       directory: folder.output,
       layout: source.target,

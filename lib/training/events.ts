@@ -27,6 +27,11 @@ export interface TrainingResult {
   readonly peakBytes: number;
 }
 
+export interface ResultCard extends WrittenCard {
+  /** Why older cards' facts (licence, trainings) are not on it, a text each. */
+  readonly unread: readonly string[];
+}
+
 export type TrainingEvent =
   | { readonly type: 'load'; readonly bytesDone: number; readonly bytesTotal: number }
   | { readonly type: 'prepare'; readonly recordsDone: number; readonly recordsTotal: number }
@@ -51,5 +56,5 @@ export type TrainingEvent =
   | ({ readonly type: 'validation' } & ValidationRecord)
   | { readonly type: 'checkpoint'; readonly step: number; readonly directory: string }
   /** The result's card is written: into README.md, or beside it where that is not as we had written it. */
-  | ({ readonly type: 'card' } & WrittenCard)
+  | ({ readonly type: 'card' } & ResultCard)
   | { readonly type: 'done'; readonly result: TrainingResult };

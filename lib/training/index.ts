@@ -1,5 +1,5 @@
 /** Training runs: recipes, the run itself, and what it tells. */
-export type { TrainingEvent, TrainingResult } from './events.js';
+export type { ResultCard, TrainingEvent, TrainingResult } from './events.js';
 export {
   checkRecipe,
   overrideRecipe,

@@ -1,19 +1,14 @@
 /** The card beside a run's result: data, recipe, hashes and what was held out, as the run knows them. */
 import { basename, dirname, join } from 'node:path';
 
-import {
-  type CardFacts,
-  type CardTraining,
-  readCardFacts,
-  writeCard,
-  type WrittenCard,
-} from '../card/index.js';
-import { createError } from '../errors.js';
+import { type CardFacts, type CardTraining, readCardFacts, writeCard } from '../card/index.js';
+import { createError, FaceLlmError } from '../errors.js';
 import { readJournal, sampledWeightsHash, sha256OfFile } from '../files/index.js';
 import { readCheckpointFiles } from '../checkpoint/index.js';
 import { ADAPTER_WEIGHTS } from '../lora/index.js';
 import { baseFacts, statedLicense } from '../model/index.js';
 import type { TrainerState } from './checkpoint-folder.js';
+import type { ResultCard } from './events.js';
 import type { TrainingRecipe } from './recipe.js';
 import { TRAINER_LOG_NAME } from './run/trainer-log.js';
 import { fingerprintOf } from './run-inputs.js';
@@ -85,7 +80,7 @@ export async function writeResultCard(
   recipe: TrainingRecipe,
   setup: TrainingSetup,
   state: TrainerState,
-): Promise<WrittenCard> {
+): Promise<ResultCard> {
   const { dataset, samples, directory, inputs } = setup;
   const license = await statedLicense(dirname(dataset.file));
   const validation = await validationOf(output, state, setup, recipe);
@@ -101,16 +96,22 @@ export async function writeResultCard(
     ...{ steps: state.step, totalSteps: state.totalSteps, trainSamples: samples.samples.length },
     ...(validation === undefined ? {} : { validation }),
   };
-  const [before, base, ofAdapter, ofBase] = await Promise.all([
-    readCardFacts(output).catch(() => undefined),
-    baseFacts(model, directory),
-    adapter === undefined ? undefined : readCardFacts(adapter).catch(() => undefined),
-    readCardFacts(directory).catch(() => undefined),
-  ]);
-  return writeCard(output, {
+  const unread: string[] = [];
+  const factsIn = (folder: string): Promise<CardFacts | undefined> =>
+    readCardFacts(folder).catch((error: unknown) => {
+      if (!(error instanceof FaceLlmError)) throw error;
+      unread.push(error.message);
+      return undefined;
+    });
+  const base = await baseFacts(model, directory);
+  const before = await factsIn(output);
+  const ofAdapter = adapter === undefined ? undefined : await factsIn(adapter);
+  const earlier = ofAdapter ?? (await factsIn(directory));
+  const written = await writeCard(output, {
     kind: recipe.lora === null ? 'model' : 'adapter',
     ...(before?.license === undefined ? {} : { license: before.license }),
     ...{ base, merged: [], ...(await weightsOf(output, recipe)), dtype: recipe.dtype },
-    trainings: [...((ofAdapter ?? ofBase)?.trainings ?? []), training],
+    trainings: [...(earlier?.trainings ?? []), training],
   });
+  return { ...written, unread };
 }

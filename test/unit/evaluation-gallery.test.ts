@@ -24,7 +24,7 @@ describe('gallery of wrong answers', () => {
       [
         { name: 'wrong', outcomes: [outcome({ probabilities: [0.1, 0.9] })] },
         { name: 'right', outcomes: [outcome({ probabilities: [0.8, 0.2] })] },
-        { name: 'gone', outcomes: [outcome({ failure: { code: 'FACELLM_NO_FACE', message: 'none' } as never })] }, // prettier-ignore
+        { name: 'gone', outcomes: [outcome({ failure: { code: 'FACELLM_NO_FACE', message: 'none' } })] }, // prettier-ignore
       ],
       { most: 5, hasPictures: false },
     );

@@ -1,6 +1,6 @@
 /** Cards of weights: what hub pages read, what is told, equal bytes, and that nobody's README is lost. */
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 
 import { parse } from 'yaml';
 
@@ -109,6 +109,30 @@ describe('model cards', () => {
     assert.ok(!('base_model' in front(decoded)));
   });
 
+  it('name what was learnt by, as tags and in words', () => {
+    const [training] = FACTS.trainings;
+    assert.ok(training);
+    const taught = (...recipes: readonly object[]): string => {
+      const trainings = recipes.map((more) => ({
+        ...training,
+        recipe: { ...training.recipe, ...more },
+      }));
+      return modelCard({ ...FACTS, trainings }, 'm');
+    };
+    const tags = (card: string): unknown => (front(card)['tags'] as string[]).slice(4);
+    assert.deepEqual(tags(taught({})), ['supervised-fine-tuning']);
+    assert.match(taught({}), /\| learnt by \| likelihood of the answers \|/);
+    const alone = taught({ preference: { beta: 0.1, supervised: 0 } });
+    assert.deepEqual(tags(alone), ['dpo']);
+    assert.match(alone, /\| learnt by \| direct preference optimisation, beta 0\.1 \|/);
+    const reward = taught({}, { expectedReward: { supervised: 0.5, ordered: [] } });
+    assert.deepEqual(tags(reward), ['supervised-fine-tuning', 'expected-reward']);
+    assert.match(
+      reward,
+      /a reward, of closed questions; likelihood of the answers, counted 0\.5 \|/,
+    );
+  });
+
   it('tell data, recipe, hashes, scores of groups, calibration, limits and licences', () => {
     const calibration = [{ name: 'smile', count: 36, temperature: 2, eceBefore: 0.2, eceAfter: 0.05 }]; // prettier-ignore
     const card = modelCard({ ...FACTS, scores: SCORES, calibration }, 'm');
@@ -148,7 +172,6 @@ describe('model cards', () => {
     assert.equal(await read('README.md'), '# Mine\n');
     assert.match(await read('README.facellm.md'), /^---\nlibrary_name: peft/);
     await folder.write('README.md', '');
-    const { rm } = await import('node:fs/promises');
     await rm(folder.at('README.md'));
     assert.equal((await writeCard(folder.path, FACTS, 'm')).keptReadme, false);
     await assert.rejects(read('README.facellm.md'), /ENOENT/);
@@ -157,6 +180,16 @@ describe('model cards', () => {
     assert.ok((await updateCard(folder.path, { license: 'mit' })).keptReadme);
     assert.equal(await read('README.md'), changed);
     assert.equal(readFrontMatter(await read('README.facellm.md'))['license'], 'mit');
+  });
+
+  it('stand beside a README that cannot be read, which ends nothing', async () => {
+    await writeFile(folder.at('README.md'), Buffer.from([0x4d, 0xfc, 0x6c, 0x6c, 0x65, 0x72]));
+    assert.ok((await writeCard(folder.path, FACTS, 'm')).keptReadme);
+    assert.equal((await readFile(folder.at('README.md'))).length, 6);
+    await rm(folder.at('README.md'));
+    await mkdir(folder.at('README.md'));
+    assert.ok((await writeCard(folder.path, FACTS, 'm')).keptReadme);
+    assert.match(await read('README.facellm.md'), /^---\nlibrary_name: peft/);
   });
 
   it('say what is wrong with facts of another form, and where there are none', async () => {
