@@ -145,17 +145,24 @@ function jsonSchemaOf(schema: z.ZodType): unknown {
   }
 }
 
-/** @throws InvalidArgumentError where the type has conditions that its JSON schema has not */
-export function parsed(schema: ExtractSchema, json: unknown): unknown {
-  if (!isZod(schema)) return json;
-  const result = schema.safeParse(json);
-  if (result.success) return result.data;
-  throw new InvalidArgumentError(
+const unmet = (details: readonly string[], cause: unknown): Error =>
+  new InvalidArgumentError(
     'FACELLM_INVALID_ARGUMENT',
     'the answer does not meet conditions of the type that no JSON schema carries',
-    {
-      details: result.error.issues.map(({ path, message }) => `/${path.join('/')}: ${message}`),
-      cause: result.error,
-    },
+    { details, cause },
+  );
+
+/** @throws InvalidArgumentError where the type has conditions that its JSON schema has not, or functions of its own that fail */
+export async function parsed(schema: ExtractSchema, json: unknown): Promise<unknown> {
+  if (!isZod(schema)) return json;
+  const result = await schema.safeParseAsync(json).catch((cause: unknown) => {
+    // What a refinement or transform throws is no issue of zod's.
+    throw unmet([`schema: ${cause instanceof Error ? cause.message : String(cause)}`], cause);
+  });
+  if (result.success) return result.data;
+  const { issues } = result.error;
+  throw unmet(
+    issues.map(({ path, message }) => `/${path.join('/')}: ${message}`),
+    result.error,
   );
 }

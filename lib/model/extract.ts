@@ -55,6 +55,6 @@ export async function extract(
     preparedMs,
   );
   const fields = withCalibratedFields(request, asked.question, form, result.fields);
-  const value = json === undefined ? undefined : parsed(request.schema, json);
+  const value = json === undefined ? undefined : await parsed(request.schema, json);
   return { ...result, fields, value };
 }

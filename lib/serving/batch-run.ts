@@ -112,12 +112,19 @@ async function openJournal({
       cause,
     }),
   );
-  if (header === undefined) journal.append({ type: 'batch', input: hash, ...settings });
+  const own = { type: 'batch', input: hash, ...settings };
+  if (header === undefined) journal.append(own);
   else {
     try {
-      // What is only read out is whose input it is.
-      const begun = settings === undefined ? { input: header['input'] } : header;
-      refuseOthers(path, begun, { input: hash, ...settings });
+      // What is only read out is whose input it is; settings of a header that has none were not written yet when it was begun.
+      const isBare = Object.keys(header).every((name) => name === 'type' || name === 'input');
+      const isOfInput = settings === undefined || isBare;
+      refuseOthers(
+        path,
+        isOfInput ? { input: header['input'] } : header,
+        isOfInput ? { input: hash } : own,
+      );
+      if (settings !== undefined && isBare) journal.append(own);
     } catch (error) {
       await journal.close();
       throw error;

@@ -36,9 +36,18 @@ type End = 'completed' | 'cancelled' | 'expired' | 'failed';
 const isOfTheFolder = (error: unknown): boolean =>
   error instanceof FaceLlmError && error.code === 'FACELLM_RUN_WRITE';
 
-/** Begun by a server with another model, say. */
-const isOfOthers = (error: unknown): error is FaceLlmError =>
+/** Its record is of no use here. */
+const isOfRecord = (error: unknown): error is FaceLlmError =>
   error instanceof FaceLlmError && error.code === 'FACELLM_RUN_INVALID';
+/** Begun by a server with another model, say: its settings are named. */
+const isOfOthers = (error: unknown): error is FaceLlmError =>
+  isOfRecord(error) && error.details.some((detail) => detail.includes(': begun with '));
+
+const RECORD_FAULT: readonly [code: string, message: string] = [
+  'record_invalid',
+  'the file of requests or the record of this batch is not the one any more that it was begun with; ' +
+    'what was answered before is kept, send the other lines again',
+];
 
 function faultOf(error: unknown): StoredBatch['errors'] {
   const [code, message] = isOfOthers(error)
@@ -47,7 +56,9 @@ function faultOf(error: unknown): StoredBatch['errors'] {
         'the server was started again with another model or other settings than this batch was begun with ' +
           `(${error.details.map((detail) => detail.split(':', 1)[0]).join(', ')}); what was answered before is kept, send the other lines again`,
       ]
-    : ['internal_error', error instanceof ApiError ? error.message : 'a fault of the server'];
+    : isOfRecord(error)
+      ? RECORD_FAULT
+      : ['internal_error', error instanceof ApiError ? error.message : 'a fault of the server'];
   return { object: 'list', data: [{ code, message, line: null, param: null }] };
 }
 

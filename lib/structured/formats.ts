@@ -20,3 +20,20 @@ export const FORMATS: Readonly<Record<string, Expression>> = {
   'date-time': wholePattern(`${DATE}T${TIME}`),
   uuid: wholePattern('[\\da-f]{8}(?:-[\\da-f]{4}){3}-[\\da-f]{12}'),
 };
+
+/** What zod writes beside a pattern that says the same. */
+const BESIDE = [
+  ...['email', 'ipv4', 'ipv6', 'cidrv4', 'cidrv6', 'base64', 'base64url', 'nanoid', 'cuid'],
+  ...['cuid2', 'ulid', 'xid', 'ksuid', 'e164', 'hostname', 'duration', 'emoji', 'mac', 'regex'],
+  ...['lowercase', 'uppercase', 'starts_with', 'ends_with', 'includes'],
+];
+/** Nothing of these is a date, time or UUID: a pattern that some of them have says less than its format. */
+const NOT_OURS = ['', 'x', '2', '20', '2024', '2024-', '2024-99-99', '99:99:99', '0123abcd'];
+
+/** Whether a pattern may stand for a format beside it. @param pattern a regular expression of flag u */
+export function isSaidBy(format: unknown, pattern: string): boolean {
+  if (typeof format !== 'string') return false;
+  if (!Object.hasOwn(FORMATS, format)) return BESIDE.includes(format);
+  const own = new RegExp(pattern, 'u');
+  return !NOT_OURS.some((text) => own.test(text));
+}

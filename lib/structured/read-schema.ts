@@ -3,7 +3,7 @@
  * left out silently.
  */
 import { type Expression, type Grammar, NOTHING, partsOf } from './expression.js';
-import { FORMATS } from './formats.js';
+import { FORMATS, isSaidBy } from './formats.js';
 import { grammarOf } from './grammar-rules.js';
 import { stepsPast } from './look-ahead.js';
 import {
@@ -300,6 +300,10 @@ class Reader {
     const read = this.#patterns.get(pattern) ?? readPattern(pattern, true);
     this.#patterns.set(pattern, read);
     if ('kind' in read) return this.#wrong(read.kind, pointer + step('pattern'), read.expected);
+    if (format !== undefined && !isSaidBy(format, pattern as string)) {
+      const what = 'none beside a pattern that does not say it: only the pattern is held to';
+      return this.#wrong('unsupported', pointer + step('format'), what);
+    }
     return this.#textOf(read.expression, pointer);
   }
 

@@ -132,6 +132,14 @@ describe('extract', () => {
     await assert.rejects(model.extract({ ...ASKED, schema: never }), /conditions of the type/);
   });
 
+  it('a text that is none of its pattern in normal form is refused, one that is stays', async () => {
+    const schemaOf = (pattern: string) => ({ type: 'string', pattern }) as const;
+    const only = model.extract({ ...ASKED, schema: schemaOf('^e\u0301$') });
+    await assert.rejects(only, /normal form NFC/);
+    const { value } = await model.extract({ ...ASKED, schema: schemaOf('^(e\u0301|\u00e9)$') });
+    assert.equal(value, '\u00e9');
+  });
+
   it('patterns, recursions and endless lists are of the schema, beside fields that are chosen', async () => {
     const Person = z.object({
       name: z.string().regex(/^[A-Z][a-z]{2,8}$/),

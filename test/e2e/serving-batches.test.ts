@@ -150,6 +150,31 @@ describe('serving: batches', () => {
     assert.ok(count > 2 && count < LINES.length);
   });
 
+  /** Of a batch's record. */
+  function changeHeader(id: string, change: (header: Record<string, unknown>) => object): void {
+    const path = join(folder, `${id}.answers.jsonl`);
+    const [header = '', ...lines] = readFileSync(path, 'utf8').split('\n');
+    const changed = change(JSON.parse(header) as Record<string, unknown>);
+    writeFileSync(path, [JSON.stringify(changed), ...lines].join('\n'));
+  }
+
+  it('begun before settings were recorded it goes on', async () => {
+    const id = await beginAndStop();
+    changeHeader(id, ({ type, input }) => ({ type, input }));
+    await using server = await start();
+    const done = await ended(clientOf(server), id);
+    assert.deepEqual([done.status, done.request_counts?.completed], ['completed', LINES.length]);
+  });
+
+  it("with another batch's record it ends, and says that instead of another model", async () => {
+    const id = await beginAndStop();
+    changeHeader(id, (header) => ({ ...header, input: 'another' }));
+    await using server = await start();
+    const [fault] = (await ended(clientOf(server), id)).errors?.data ?? [];
+    assert.equal(fault?.code, 'record_invalid');
+    assert.doesNotMatch(fault?.message ?? '', /model|\//);
+  });
+
   it('what is known of a batch goes after a while, too', async () => {
     await using server = await start({ limits: { batchKeep: 1000 } });
     const client = clientOf(server);

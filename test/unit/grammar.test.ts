@@ -371,6 +371,13 @@ describe('grammars', () => {
     }
   });
 
+  it('a text is wholly of a grammar, or not', async () => {
+    const { grammar } = nodeOf({ type: 'string', pattern: '^(e\u0301|ab)$' });
+    const texts = ['"e\u0301"', '"ab"', '"\u00e9"', '"a', '"ab"x', ''];
+    const are = await Promise.all(texts.map((one) => thread.matches(grammar, one)));
+    assert.deepEqual(are, [true, true, false, false, false, false]);
+  });
+
   it('what was too much is not tried again', async () => {
     const set = [[0x20, 0x7e]] as const;
     const many = { of: { of: { set }, least: 0, most: 900 }, least: 0, most: 900 };

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
+import { z } from 'zod';
 
 import { beginsNumber, isNumber } from '../../lib/structured/number-hole.js';
 import {
@@ -164,6 +165,21 @@ describe('schemas', () => {
   it('a format beside a pattern says the same in other words', () => {
     const { node } = readSchema({ type: 'string', format: 'email', pattern: '^a@b$' });
     assert.equal(node?.kind, 'grammar');
+    for (const type of [z.uuid(), z.iso.date(), z.iso.datetime(), z.string().startsWith('a')]) {
+      assert.equal(readSchema(z.toJSONSchema(type)).node?.kind, 'grammar');
+    }
+    for (const [format, pattern] of [
+      ['date', '^2'],
+      ['uuid', '[0-9a-f]+'],
+      ['uri', '^https:'],
+      [1, 'a'],
+    ]) {
+      const { problems = [] } = readSchema({ type: 'string', format, pattern });
+      assert.deepEqual(
+        problems.map((problem) => [problem.kind, problem.pointer]),
+        [['unsupported', '#/format']],
+      );
+    }
   });
 
   it('refuses what is too deep, too large or too wide, all problems at once', () => {

@@ -19,6 +19,7 @@ import {
   type ValuesNode,
   type Way,
 } from '../../structured/index.js';
+import { InvalidArgumentError } from '../../errors.js';
 import { softmax } from '../choose.js';
 import { type Drawing, pick, seedOf } from './draw.js';
 import type { FieldsContext } from './engine-context.js';
@@ -241,12 +242,23 @@ export class FieldWriter {
     const { logProb, mass, tokens } = await fillHole(this.#context, this.text, hole, seed);
     this.chosenTokens += tokens;
     const text = hole.text.normalize('NFC');
+    if (node.kind === 'grammar' && text !== hole.text) await this.#checkNormal(node, lead + text);
     const isPlain = node.kind === 'grammar' && node.of.kind === 'text' && node.of.isPlain;
     const value = isPlain ? text : (JSON.parse(lead + text) as Json);
     const probability = mass > 0 ? Math.min(1, Math.exp(logProb) / mass) : 0;
     this.fields.push({ path, value, logProb, probability, mass, alternatives: [] });
     this.#put(text);
     return value;
+  }
+
+  /** A pattern may tell a letter with a mark from the same in one character. @throws InvalidArgumentError */
+  async #checkNormal({ grammar }: GrammarNode, text: string): Promise<void> {
+    if (await this.#context.grammars.matches(grammar, text)) return;
+    throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the schema cannot be held to', {
+      details: [
+        "schema: a text of one of its patterns is none any more in Unicode's normal form NFC, which answers are in; let the pattern take composed characters",
+      ],
+    });
   }
 
   #hole(node: StringNode | NumberNode | GrammarNode, after: readonly string[]): FreeHole {

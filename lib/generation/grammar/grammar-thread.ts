@@ -71,6 +71,12 @@ export class GrammarThread {
     await this.ask({ kind: 'check', grammar }, undefined);
   }
 
+  /** Whether a text is wholly of it. @throws GrammarTooComplex */
+  async matches(grammar: Grammar, text: string): Promise<boolean> {
+    const [isOf] = await this.ask({ kind: 'match', grammar, text }, undefined);
+    return isOf === 1;
+  }
+
   /** @param begun text that stands there already */
   open(grammar: Grammar, begun: string): GrammarMatcher {
     return new GrammarMatcher(this, this.#matchers++, grammar, begun);

@@ -40,6 +40,10 @@ class GrammarServer {
 
   answer(asked: GrammarRequest): Uint32Array {
     if (asked.kind === 'check') return this.#mask(new Matcher(this.#table(asked.grammar)));
+    if (asked.kind === 'match') {
+      const matcher = new Matcher(this.#table(asked.grammar));
+      return Uint32Array.of(Number(matcher.take(Buffer.from(asked.text)) && matcher.mayEnd));
+    }
     if (asked.kind === 'open') {
       const matcher = new Matcher(this.#table(asked.grammar));
       this.#matchers.set(asked.matcher, matcher);

@@ -12,6 +12,8 @@ export interface GrammarSetup {
 export type GrammarRequest =
   /** Whether it can be held to: its first mask. */
   | { readonly kind: 'check'; readonly grammar: Grammar }
+  /** Whether a text is wholly of it: one word, 1 or 0. */
+  | { readonly kind: 'match'; readonly grammar: Grammar; readonly text: string }
   /** Starts to match, after a text and after ids; gives the first mask. */
   | {
       readonly kind: 'open';
