@@ -92,6 +92,10 @@ async function report(run: ReturnType<typeof train>, streams: Console): Promise<
     if (event.type === 'prepare' && event.recordsDone === event.recordsTotal) {
       say(`${event.recordsTotal} records read and encoded`);
     }
+    if (event.type === 'score') {
+      loading.finish();
+      progress.scored(event.recordsDone, event.recordsTotal);
+    }
     if (event.type === 'start') {
       loading.finish();
       const from = event.resumedStep > 0 ? `, resumed after update ${event.resumedStep}` : '';

@@ -91,44 +91,82 @@ function cutTail(
   return kept;
 }
 
+interface EncodedTurn {
+  readonly source: readonly number[];
+  readonly target: readonly number[];
+  /** For which the source makes room. */
+  readonly longest: number;
+}
+
 /**
+ * A record with its own answer, then with each of `others` in its last one's place. All have one prompt: where the length limit
+ * cuts it, as the longest of the answers needs.
+ *
  * @param imageTokens of each picture of the record, without `<img>` and `</img>`
- * @returns undefined where the length limit would cut image tokens
+ * @returns undefined in the place of each where the length limit would cut image tokens
  */
+export async function encodeAnswers(
+  coder: TextCoder,
+  record: TrainingRecord,
+  others: readonly string[],
+  imageTokens: readonly number[],
+  options: { readonly system: string; readonly cutoffLength: number },
+  sources: SourceCache = new SourceCache(),
+): Promise<readonly (EncodedRecord | undefined)[]> {
+  const system = record.system ?? options.system;
+  const targetOf = async (text: string): Promise<readonly number[]> => [
+    ...(await coder.encodeSegments([
+      { text, trusted: false },
+      { text: '<|im_end|>\n', trusted: true },
+    ])),
+  ];
+  const turns = await Promise.all(
+    record.turns.map(async ({ user, assistant }, i): Promise<EncodedTurn> => {
+      const source = await sources.encode(coder, i === 0 ? system : '', user);
+      const target = await targetOf(assistant);
+      return { source, target, longest: target.length };
+    }),
+  );
+  const last = turns.at(-1);
+  const targets = [last?.target ?? [], ...(await Promise.all(others.map(targetOf)))];
+  const longest = Math.max(...targets.map(({ length }) => length));
+  return targets.map((target) => {
+    const own = last === undefined ? [] : [{ ...last, target, longest }];
+    return joinTurns([...turns.slice(0, -1), ...own], imageTokens, options.cutoffLength);
+  });
+}
+
+/** As encodeAnswers, with the record's own answer alone. */
 export async function encodeRecord(
   coder: TextCoder,
   record: TrainingRecord,
   imageTokens: readonly number[],
   options: { readonly system: string; readonly cutoffLength: number },
-  sources: SourceCache = new SourceCache(),
 ): Promise<EncodedRecord | undefined> {
+  const [own] = await encodeAnswers(coder, record, [], imageTokens, options);
+  return own;
+}
+
+function joinTurns(
+  turns: readonly EncodedTurn[],
+  imageTokens: readonly number[],
+  cutoffLength: number,
+): EncodedRecord | undefined {
   const tokensOf = (picture: number): number => imageTokens[picture] ?? 0;
-  const system = record.system ?? options.system;
-  const encoded = await Promise.all(
-    record.turns.map(async ({ user, assistant }, i) => ({
-      source: await sources.encode(coder, i === 0 ? system : '', user),
-      target: [
-        ...(await coder.encodeSegments([
-          { text: assistant, trusted: false },
-          { text: '<|im_end|>\n', trusted: true },
-        ])),
-      ],
-    })),
-  );
   const pieces: Piece[] = [];
   let used = 0;
   let picture = 0;
-  for (const { source, target } of encoded) {
+  for (const { source, target, longest } of turns) {
     const pictures = source.filter((id) => id === PICTURE).length;
     let sourceLength = source.length;
     for (let k = 0; k < pictures; k++) sourceLength += tokensOf(picture + k) + 1;
-    const room = options.cutoffLength - used;
+    const room = cutoffLength - used;
     if (room <= 0) {
       // LLaMA-Factory drops the turns that are left; pictures among them would lose their tokens.
       if (pictures > 0) return undefined;
       continue;
     }
-    const [keepSource, keepTarget] = fitTurn(sourceLength, target.length, room);
+    const [keepSource, keepTarget] = fitTurn(sourceLength, longest, room);
     const cut = cutTail(source, keepSource, tokensOf, picture);
     if (cut === undefined) return undefined;
     pieces.push({ ids: cut, isLearnt: false });

@@ -35,6 +35,8 @@ export interface ResultCard extends WrittenCard {
 export type TrainingEvent =
   | { readonly type: 'load'; readonly bytesDone: number; readonly bytesTotal: number }
   | { readonly type: 'prepare'; readonly recordsDone: number; readonly recordsTotal: number }
+  /** Closed questions or pairs whose answers the start model has scored, before the first update. */
+  | { readonly type: 'score'; readonly recordsDone: number; readonly recordsTotal: number }
   | {
       readonly type: 'start';
       readonly totalSteps: number;

@@ -22,14 +22,16 @@ export function loraInPeftTerms<T extends RecipeLora>(
       .filter(({ part }) => own.some((one) => one.part === part))
       .map(({ name }) => name),
   ]);
-  // The first pattern that matches counts, for PEFT as for us.
-  const patterns = (key: 'rank' | 'alpha') =>
-    Object.fromEntries(own.map((one) => [`${PREFIXES[one.part]}\\..*`, one[key]]));
+  // The first pattern that matches counts, for PEFT as for us: a layer's own before its part's.
+  const patterns = (key: 'rank' | 'alpha', layers: Readonly<Record<string, number>>) => {
+    const parts = own.map((one) => [`${PREFIXES[one.part]}\\..*`, one[key]] as const);
+    return { ...layers, ...Object.fromEntries(parts), ...layers };
+  };
   return {
     ...lora,
     targets: [...names],
-    rankPattern: { ...patterns('rank'), ...lora.rankPattern },
-    alphaPattern: { ...patterns('alpha'), ...lora.alphaPattern },
+    rankPattern: patterns('rank', lora.rankPattern),
+    alphaPattern: patterns('alpha', lora.alphaPattern),
   };
 }
 
@@ -37,13 +39,21 @@ export function loraInPeftTerms<T extends RecipeLora>(
  * Empty for full fine-tuning.
  *
  * @throws CheckpointError FACELLM_ADAPTER_INVALID as resolveTargets; InvalidArgumentError for a learning rate of a part
- *   that no module belongs to
+ *   that no module belongs to, or of a head that is tied to the text's embedding
  */
 export function trainedModules(
   config: NativeModelConfig,
   { lora, learningRates }: TrainingRecipe,
 ): readonly NativeTrainedModule[] {
-  if (lora === null) return [];
+  if (lora === null) {
+    if (config.tiesEmbeddings && learningRates.head !== undefined) {
+      throw createError(
+        'FACELLM_INVALID_ARGUMENT',
+        "recipe.learningRates.head: this model's head is its text's embedding, one tensor, which learns at the rate of text; set learningRates.text",
+      );
+    }
+    return [];
+  }
   const modules = resolveTargets(config, loraInPeftTerms(lora, config));
   const partOf = new Map(linearModules(config).map(({ name, part }) => [name, part as string]));
   const trained = new Set(modules.map(({ name }) => partOf.get(name)));

@@ -29,6 +29,8 @@ export interface UpdatePlan {
   /** Passes over the data when this update is done. */
   readonly epoch: number;
   readonly microBatches: readonly MicroBatchPlan[];
+  /** Of each micro-batch what each process computes; undefined: as `equalShare` cuts it. */
+  readonly shares?: readonly (readonly MicroBatchPlan[])[] | undefined;
 }
 
 /** Uniform numbers in [0, 1) from a seed (splitmix64's top 53 bits). */
@@ -134,13 +136,21 @@ function epochOrder(
   { lengths, pictures }: SampleFacts,
   worldSize: number,
   options: OrderOptions,
-): number[][] {
+): Pick<UpdatePlan, 'microBatches' | 'shares'> {
   let order = permutation(lengths.length, randomNumbers(options.seed, epoch));
   const size = options.batchSize * worldSize;
   if (options.groupsByLength) order = grouped(order, lengths, size);
   if (options.groupsByPicture) order = gathered(order, pictures);
-  if (options.packing) return cutByTokens(order, lengths, size * options.cutoffLength);
-  return options.sharesPrefix ? cutByPictures(order, pictures, size) : cutBySamples(order, size);
+  if (options.packing) {
+    return { microBatches: cutByTokens(order, lengths, size * options.cutoffLength) };
+  }
+  if (!options.sharesPrefix) return { microBatches: cutBySamples(order, size) };
+  // A process shares only what it computes itself.
+  const ofRanks = cutByPictures(order, pictures, options.batchSize);
+  const shares = Array.from({ length: Math.ceil(ofRanks.length / worldSize) }, (_, k) =>
+    ofRanks.slice(k * worldSize, (k + 1) * worldSize),
+  );
+  return { microBatches: shares.map((share) => share.flat()), shares };
 }
 
 /** What the order depends on, by sample. */
@@ -162,7 +172,7 @@ export function planUpdates(
   // maxSteps alone decides where it is given, as in transformers.
   const epochs = options.maxSteps > 0 ? Infinity : options.epochs;
   for (let epoch = 0; epoch < epochs && updates.length < limit; epoch++) {
-    const batches = epochOrder(epoch, facts, worldSize, options);
+    const { microBatches: batches, shares } = epochOrder(epoch, facts, worldSize, options);
     const share = Math.min(1, epochs - epoch);
     const used = Math.ceil(batches.length * share);
     for (let begin = 0; begin < used && updates.length < limit; begin += options.accumulation) {
@@ -172,15 +182,28 @@ export function planUpdates(
         pass: epoch,
         epoch: epoch + end / batches.length,
         microBatches: batches.slice(begin, end),
+        shares: shares?.slice(begin, end),
       });
     }
   }
   return updates;
 }
 
-/** The part of a micro-batch that a process computes; may be empty at the end of an epoch. */
-export function shareOf(plan: MicroBatchPlan, rank: number, worldSize: number): MicroBatchPlan {
-  const begin = Math.floor((plan.length * rank) / worldSize);
-  const end = Math.floor((plan.length * (rank + 1)) / worldSize);
-  return plan.slice(begin, end);
+/** A process's part of a micro-batch that may be cut anywhere; may be empty at the end of an epoch. */
+export function equalShare(batch: MicroBatchPlan, rank: number, worldSize: number): MicroBatchPlan {
+  const begin = Math.floor((batch.length * rank) / worldSize);
+  const end = Math.floor((batch.length * (rank + 1)) / worldSize);
+  return batch.slice(begin, end);
+}
+
+/** The part of a plan's k-th micro-batch that a process computes; may be empty. */
+export function shareOf(
+  { microBatches, shares }: UpdatePlan,
+  k: number,
+  rank: number,
+  worldSize: number,
+): MicroBatchPlan {
+  return shares === undefined
+    ? equalShare(microBatches[k] ?? [], rank, worldSize)
+    : (shares[k]?.[rank] ?? []);
 }

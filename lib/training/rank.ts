@@ -10,7 +10,7 @@ export type Place = Pick<Job, 'rank' | 'size'>;
 
 /** The update as this rank computes it; micro-batches may be empty. */
 export function planOfRank(plan: UpdatePlan, { rank, size }: Place): UpdatePlan {
-  return { ...plan, microBatches: plan.microBatches.map((batch) => shareOf(batch, rank, size)) };
+  return { ...plan, microBatches: plan.microBatches.map((_, k) => shareOf(plan, k, rank, size)) };
 }
 
 /** A number that two runs are very unlikely to share, exact in a double. */

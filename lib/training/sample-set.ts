@@ -9,7 +9,7 @@ import { mapBounded } from '../jobs/index.js';
 import type { TextCoder } from '../tokenizer/index.js';
 import type { Alternatives, AlternativesOf } from './answers/answers.js';
 import { balancedWeights } from './balance.js';
-import { type EncodedRecord, encodeRecord, expandRecord, SourceCache } from './encode-record.js';
+import { encodeAnswers, type EncodedRecord, expandRecord, SourceCache } from './encode-record.js';
 import { ImageTiles, tilingOf } from './image-tiles.js';
 import type { TrainingRecipe } from './recipe.js';
 
@@ -57,7 +57,7 @@ export class SampleSet {
   private constructor(samples: readonly Sample[], dropped: number, parts: SampleSetParts) {
     this.samples = samples;
     this.dropped = dropped;
-    this.lengths = Int32Array.from(samples, lengthOf);
+    this.lengths = Int32Array.from(samples, (one) => lengthOf(one, parts.recipe));
     this.pictures = numbered(samples.map(({ record }) => record.images.join('\n')));
     const paths = [...new Set(samples.flatMap(({ record }) => record.images))];
     this.#numbers = new Map(paths.map((path, number) => [path, number]));
@@ -80,13 +80,11 @@ export class SampleSet {
     const encoded = await mapBounded(records, 64, async (record) => {
       signal?.throwIfAborted();
       const imageTokens: readonly number[] = await Promise.all(record.images.map(tokensOfImage));
-      const encode = (one: TrainingRecord) =>
-        encodeRecord(parts.coder, one, imageTokens, parts.recipe, sources);
       const alternatives = parts.alternativesOf?.(record);
-      const [own, ...others] = await Promise.all([
-        encode(record),
-        ...(alternatives?.others ?? []).map((answer) => encode(answeredBy(record, answer))),
-      ]);
+      const answers = alternatives?.others ?? [];
+      const [own, ...others] = await encodeAnswers(
+        ...([parts.coder, record, answers, imageTokens, parts.recipe, sources] as const),
+      );
       onProgress(++done);
       return { record, encoded: own, imageTokens, others, alternatives };
     });
@@ -189,14 +187,12 @@ function supervisedOf({ expectedReward, preference }: TrainingRecipe): number {
   return (expectedReward ?? preference)?.supervised ?? 1;
 }
 
-function answeredBy(record: TrainingRecord, assistant: string): TrainingRecord {
-  const { user = '' } = record.turns.at(-1) ?? {};
-  return { ...record, turns: [...record.turns.slice(0, -1), { user, assistant }] };
-}
-
-/** In tokens; of other answers what they add to the question. */
-function lengthOf({ encoded, others }: Sample): number {
-  return others.reduce((sum, { learntTokens }) => sum + learntTokens, encoded.length);
+/** In tokens, as they are computed: the question once where it is shared, else with each answer. */
+function lengthOf({ encoded, others }: Sample, { sharesPrefix }: TrainingRecipe): number {
+  return others.reduce(
+    (sum, other) => sum + (sharesPrefix ? other.learntTokens : other.length),
+    encoded.length,
+  );
 }
 
 interface EncodedSample extends Omit<Sample, 'encoded' | 'weight' | 'others'> {

@@ -9,10 +9,10 @@ import { JobRun } from '../jobs/index.js';
 import { checkFields } from '../options/index.js';
 import type { TrainingResult } from './events.js';
 import { checkRecipe, type TrainingRecipe } from './recipe.js';
-import { openSetup, type TrainingSetup } from './setup.js';
+import { openSetup } from './setup.js';
 import { type TrainOptions, trainOptions } from './train-options.js';
 import { TrainingLoop } from './training-loop.js';
-import type { TrainingRun } from './training-run.js';
+import { beforeFirstUpdate, type TrainingRun } from './training-run.js';
 
 /**
  * Starts a run. Await it for its result, iterate over it for its events.
@@ -53,34 +53,13 @@ async function trainAsRank(
 ): Promise<TrainingResult> {
   const { output, signal } = options;
   const unlock = job.isLeader ? await takeFolder(output) : undefined;
-  // The ranks of a job agree on a stop before their first update.
-  const stops = job.size > 1 ? [] : [run.stopSignal];
-  const preparing = AbortSignal.any([...(signal === undefined ? [] : [signal]), ...stops]);
   try {
-    await using setup = await prepare(options, recipe, run, preparing, job);
+    await using setup = await beforeFirstUpdate(run, signal, job.size, (until) =>
+      openSetup(options, recipe, (event) => run.emit(event), until, job),
+    );
     return await new TrainingLoop(options, recipe, run, setup, job).run();
   } finally {
     await unlock?.();
-  }
-}
-
-/** As openSetup; a stop meanwhile ends it, since there is nothing to save yet. */
-async function prepare(
-  options: TrainOptions,
-  recipe: TrainingRecipe,
-  run: TrainingRun,
-  signal: AbortSignal,
-  job: Job,
-): Promise<TrainingSetup> {
-  try {
-    return await openSetup(options, recipe, (event) => run.emit(event), signal, job);
-  } catch (error) {
-    if (!signal.aborted || options.signal?.aborted === true) throw error;
-    throw createError(
-      'FACELLM_CANCELLED',
-      'the run was stopped before its first update; what was saved before stays',
-      { cause: error },
-    );
   }
 }
 

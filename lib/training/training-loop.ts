@@ -30,7 +30,7 @@ import { changedInputs, fingerprintOf } from './run-inputs.js';
 import type { TrainingSetup } from './setup.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';
-import type { TrainingRun } from './training-run.js';
+import { beforeFirstUpdate, type TrainingRun } from './training-run.js';
 import { runUpdate, type UpdateOutcome } from './updates.js';
 import { NONE_YET } from './validation/best.js';
 import { Validation } from './validation/validation.js';
@@ -143,9 +143,15 @@ export class TrainingLoop {
     if (!looksAtStart(this.#recipe)) return;
     const { samples, trainer } = this.#setup;
     const mayLose = new SetAside(samples, this.#options.onInvalid === 'skip');
-    samples.startFrom(
-      await startLogProbs(samples, trainer, this.#recipe, mayLose, this.#job, this.#ending),
+    const { size } = this.#job;
+    const scores = await beforeFirstUpdate(this.#run, this.#options.signal, size, (signal) =>
+      startLogProbs({
+        ...{ samples, trainer, recipe: this.#recipe, aside: mayLose, job: this.#job, signal },
+        onProgress: (recordsDone, recordsTotal) =>
+          this.#emit({ type: 'score', recordsDone, recordsTotal }),
+      }),
     );
+    samples.startFrom(scores);
   }
 
   /** This rank's samples of each update, decoded while the engine is at work on those before. */

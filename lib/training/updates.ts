@@ -4,7 +4,7 @@ import { settle } from '../binding/settle.js';
 import type { Job } from '../distributed/index.js';
 import { fromNative } from '../errors.js';
 import { shareOf, type UpdatePlan } from './order.js';
-import { type Place, planOfRank } from './rank.js';
+import type { Place } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
 import type { LoadedRecord, SampleSet } from './sample-set.js';
 import { learningRateAt } from './schedule.js';
@@ -31,44 +31,47 @@ export type LoadedUpdate = readonly (readonly LoadedRecord[])[];
 /** Micro-batches of one update are told apart by their dropout masks; more than this many would repeat them. */
 const DRAWS_PER_UPDATE = 65_536;
 
-/** What each micro-batch's sum of losses is divided by (docs/internvl3.md, section 11.2). */
+/**
+ * What each micro-batch's sum of losses is divided by (docs/internvl3.md, section 11.2). Micro-batches without anything that counts
+ * have no mean to take part with.
+ */
 export function denominatorsOf(
-  learntTokens: readonly number[],
+  counts: readonly number[],
   normalisation: TrainingRecipe['lossNormalisation'],
 ): number[] {
-  const whole = learntTokens.reduce((sum, count) => sum + count, 0);
-  return learntTokens.map((count) =>
-    normalisation === 'window' ? whole : count * learntTokens.length,
-  );
+  const whole = counts.reduce((sum, count) => sum + count, 0);
+  const means = counts.filter((count) => count > 0).length;
+  return counts.map((count) => (normalisation === 'window' ? whole : count * means));
 }
 
 /**
  * What the sum of this rank's losses in each micro-batch is divided by, so that sums over ranks are the loss and
- * the gradient. `window`: the learnt tokens of the whole update on all ranks, whatever their number. `micro-batch`:
- * the mean of each rank's own share counts alike, as under torch's DistributedDataParallel.
+ * the gradient. `window`: what counts in the whole update on all ranks, whatever their number. `micro-batch`:
+ * the mean of each rank's own share counts alike, as under torch's DistributedDataParallel, where it has one.
+ *
+ * @param countOf what of these samples counts: learnt tokens, or questions with several answers
  */
 export function denominatorsOfRank(
   plan: UpdatePlan,
-  samples: Pick<SampleSet, 'learntTokens'>,
+  countOf: (indices: readonly number[]) => number,
   normalisation: TrainingRecipe['lossNormalisation'],
-  place: Place,
+  { rank, size }: Place,
   isUsed: IsUsed = () => true,
 ): number[] {
-  const learntIn = (batch: readonly number[]): number => samples.learntTokens(batch.filter(isUsed));
-  if (normalisation === 'window') {
-    // Without any sample there is no mean; the number is not used.
-    const means = denominatorsOf(plan.microBatches.map(learntIn), normalisation);
-    return means.map((mean) => (mean === 0 ? 1 : mean));
-  }
-  const own = planOfRank(plan, place).microBatches;
-  const means = denominatorsOf(own.map(learntIn), normalisation);
-  return plan.microBatches.map((batch, k) => {
-    const shares = Array.from({ length: place.size }, (_, r) => shareOf(batch, r, place.size));
-    const ranksWithSamples = shares.filter((share) => share.some(isUsed)).length;
-    const denominator = (means[k] ?? 0) * ranksWithSamples;
-    // An empty share has no mean; the number is not used.
-    return denominator > 0 ? denominator : 1;
-  });
+  const countIn = (batch: readonly number[]): number => countOf(batch.filter(isUsed));
+  const counts = plan.microBatches.map(countIn);
+  const means = counts.filter((count) => count > 0).length;
+  const denominators =
+    normalisation === 'window'
+      ? denominatorsOf(counts, normalisation)
+      : counts.map((_, k) => {
+          const shares = Array.from({ length: size }, (_share, r) =>
+            countIn(shareOf(plan, k, r, size)),
+          );
+          return (shares[rank] ?? 0) * shares.filter((count) => count > 0).length * means;
+        });
+  // Where nothing counts the number is not used.
+  return denominators.map((denominator) => (denominator > 0 ? denominator : 1));
 }
 
 /** The records' answers one behind another, and which of them belong together. */
@@ -112,12 +115,10 @@ export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome | und
   const { trainer, plan, loaded, samples, isUsed, totalSteps, recipe, signal, job } = input;
   const { stopSignal, ending } = input;
   const leavesUndone = job.size === 1;
-  const denominatorsOfSums = (counted: Pick<SampleSet, 'learntTokens'>): number[] =>
-    denominatorsOfRank(plan, counted, recipe.lossNormalisation, job, isUsed);
-  const denominators = denominatorsOfSums(samples);
-  const answersDenominators = denominatorsOfSums({
-    learntTokens: (indices) => samples.answerWeights(indices),
-  });
+  const denominatorsOfSums = (countOf: (indices: readonly number[]) => number): number[] =>
+    denominatorsOfRank(plan, countOf, recipe.lossNormalisation, job, isUsed);
+  const denominators = denominatorsOfSums((indices) => samples.learntTokens(indices));
+  const answersDenominators = denominatorsOfSums((indices) => samples.answerWeights(indices));
   const learningRate = learningRateAt(plan.update, totalSteps, recipe);
   let loss = 0;
   let tokens = 0;

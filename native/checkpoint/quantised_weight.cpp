@@ -86,7 +86,7 @@ void inspect_compressed(const Checkpoint& checkpoint, const Quantisation& form, 
   if (inspect.find(".weight_g_idx") != nullptr) inspect.take(".weight_g_idx", {at::kInt}, {{tensors.inner}});
 }
 
-void inspect_columns(const Quantisation& form, Inspector& inspect, QuantisedTensors& tensors) {
+void inspect_columns(const Quantisation& form, Inspector& inspect, QuantisedTensors& tensors, std::vector<std::string>& problems) {
   const auto& packed = *inspect.find(".qweight");
   const int64_t fields = 32 / form.bits;
   if (packed.shape.size() == 2) {
@@ -96,6 +96,11 @@ void inspect_columns(const Quantisation& form, Inspector& inspect, QuantisedTens
   const int64_t group = form.group == 0 ? tensors.inner : form.group;
   const int64_t groups = group == 0 ? 0 : divided_up(tensors.inner, group);
   inspect.take(".qweight", {at::kInt}, {packed.shape});
+  // Zero points are packed along rows, and no part of a word is left for the last ones.
+  if (tensors.rows % fields != 0) {
+    problems.push_back(tensors.module + ".qweight is of " + std::to_string(tensors.rows) + " rows, expected a multiple of " +
+                       std::to_string(fields));
+  }
   inspect.take(".qzeros", {at::kInt}, {{groups, tensors.rows / fields}});
   inspect.take(".scales", kScales, {{groups, tensors.rows}});
   if (is_gptq(form)) inspect.take(".g_idx", {at::kInt}, {{tensors.inner}});
@@ -247,7 +252,7 @@ std::optional<QuantisedTensors> find_quantised(const Checkpoint& checkpoint, con
   tensors.names.push_back(module + suffix);
   const size_t before = problems.size();
   if (is_columns) {
-    inspect_columns(form, inspect, tensors);
+    inspect_columns(form, inspect, tensors, problems);
   } else {
     inspect_compressed(checkpoint, form, inspect, tensors);
   }

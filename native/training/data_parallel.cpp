@@ -67,8 +67,8 @@ void DataParallel::after_backward(bool is_last) {
 
 void DataParallel::shadow(bool is_last, const Cancellation& cancellation) {
   if (is_last) reducer_->arm();
+  shadow_forward(cancellation);
   if (sharded_) {
-    for (int64_t layer = 0; layer < sharded_->count(); ++layer) sharded_->prepare(layer, false, cancellation);
     for (int64_t layer = sharded_->count(); layer-- > 0;) {
       sharded_->prepare(layer, true, cancellation);
       // Where a rank with samples would now have this layer's gradients, and may send a bucket.
@@ -77,6 +77,11 @@ void DataParallel::shadow(bool is_last, const Cancellation& cancellation) {
     }
   }
   if (is_last) reducer_->flush();
+}
+
+void DataParallel::shadow_forward(const Cancellation& cancellation) {
+  if (!sharded_) return;
+  for (int64_t layer = 0; layer < sharded_->count(); ++layer) sharded_->prepare(layer, false, cancellation);
 }
 
 void DataParallel::broadcast(const ParameterList& tensors, const Cancellation& cancellation) {

@@ -37,6 +37,8 @@ class DataParallel {
   // In the place of both passes where this rank's share of a micro-batch is empty: shadows the collectives of
   // the others, in their order, as torch's Join context does.
   void shadow(bool is_last, const Cancellation& cancellation);
+  // Likewise where only the forward pass is computed.
+  void shadow_forward(const Cancellation& cancellation);
   // Waits until every gradient is the sum over all ranks.
   void finish(const Cancellation& cancellation) { reducer_->finish(cancellation); }
   // The update is done, or has failed.

@@ -178,6 +178,11 @@ MicroResult Trainer::accumulate(const MicroBatch& batch, const Cancellation& can
 EvaluateResult Trainer::evaluate(const MicroBatch& batch, const Cancellation& cancellation) {
   require_device(state_->info.device);
   const c10::NoGradGuard no_grad;
+  if (batch.samples.empty()) {
+    if (!state_->parallel) throw Error(ErrorCode::kInvalidArgument, "batch.samples: expected at least one");
+    state_->parallel->shadow_forward(cancellation);
+    return {};
+  }
   state_->dropout->probability = 0;
   EvaluateResult result{};
   Stopwatch watch(state_->model->options().device());

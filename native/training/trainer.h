@@ -133,7 +133,8 @@ class Trainer {
   // Forward and backward of one micro-batch; gradients add up until update(). Throws kLossNonFinite and
   // kImageTokenMismatch; after any throw the gradients of the whole update are gone.
   MicroResult accumulate(const MicroBatch& batch, const Cancellation& cancellation);
-  // The losses alone, without dropout and gradients.
+  // The losses alone, without dropout and gradients. A rank of a job may have no samples: it takes part in gathering shared-out
+  // weights for those that have.
   EvaluateResult evaluate(const MicroBatch& batch, const Cancellation& cancellation);
   // Clips, updates, clears. Throws kLossNonFinite before touching a parameter. After any throw the gradients are gone.
   UpdateResult update(const UpdateRequest& request, const Cancellation& cancellation);

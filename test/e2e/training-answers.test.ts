@@ -135,6 +135,28 @@ describe('end to end: answers, shared prefixes, rates', function () {
     });
   }
 
+  it('a stop while the start model scores the answers ends the run as any before its first update; the same command begins anew', async () => {
+    const own = { preference: { beta: 0.1, supervised: 0.2 }, batchSize: 1, maxSteps: 2 };
+    const started = train({
+      ...{ recipe: recipeOf(own), model: at('model'), data: at('data.json') },
+      ...{ output: at('stopped early'), device: TEST_DEVICE, threads: 1 },
+    });
+    const scored: number[] = [];
+    await assert.rejects(
+      async () => {
+        for await (const event of started) {
+          if (event.type !== 'score') continue;
+          assert.equal(event.recordsTotal, PICTURES);
+          scored.push(event.recordsDone);
+          started.stop();
+        }
+      },
+      { code: 'FACELLM_CANCELLED', message: /before its first update/ },
+    );
+    assert.ok(scored.length > 0 && scored.length < PICTURES, String(scored));
+    assert.equal((await run('stopped early', own)).result.isComplete, true);
+  });
+
   it('rates per part: a part with hardly a rate hardly moves, a lower layer half as much; a resumed run has the same', async () => {
     const rates = {
       learningRates: { vision: 3e-9, projector: 3e-9 },

@@ -22,7 +22,14 @@ const JOBS: readonly (readonly [number, readonly string[]])[] = [
     ],
   ],
   // Shares of a layer that end in the middle of a matrix, and ranks without samples.
-  [3, ['LoRA, weights sharded', 'LoRA, accumulation, some shares empty, weights sharded']],
+  [
+    3,
+    [
+      'LoRA, weights sharded',
+      'LoRA, accumulation, some shares empty, weights sharded',
+      'evaluation, weights sharded, shares empty',
+    ],
+  ],
   [4, ['LoRA, weights sharded']],
 ];
 

@@ -19,6 +19,8 @@ import {
   SCHEMES,
   transposed,
   writeQuantisedCheckpoint,
+  writeSafetensors,
+  type Written,
 } from '../support/quantised-checkpoint.js';
 import { readSafetensors } from '../support/safetensors.js';
 
@@ -122,6 +124,36 @@ describe('quantised files', () => {
     await using requantised = await FaceLlm.load(awq, { device: 'cpu', weights: 'int8' });
     assert.equal(requantised.info.weights.text, 'int8');
     assert.equal(requantised.info.dtype, 'bf16');
+  });
+
+  it('rows whose zero points fill no whole words are refused, and nothing behind them is read', async () => {
+    const directory = join(root, 'gptq-rows');
+    writeQuantisedCheckpoint(DIRECTORY, directory, 'gptq_v2');
+    const path = join(directory, 'model.safetensors');
+    const file = readFileSync(path);
+    const start = 8 + Number(file.readBigUInt64LE());
+    type Entry = Omit<Written, 'bytes'> & { readonly data_offsets: readonly [number, number] };
+    const header = JSON.parse(file.toString('utf8', 8, start)) as Record<string, Entry>;
+    const module = Object.keys(header).find((name) => name.endsWith('.qweight'))?.slice(0, -8);
+    const tensors = Object.entries(header).map(([name, { dtype, shape, data_offsets }]) => {
+      const bytes = file.subarray(start + data_offsets[0], start + data_offsets[1]);
+      const [height = 0, width = 0] = shape;
+      const isOurs = [`${module}.qweight`, `${module}.scales`, `${module}.qzeros`].includes(name);
+      if (!isOurs) return [name, { dtype, shape, bytes }] as const;
+      // Four rows of the weight fewer, and with them half a word of zero points.
+      const kept = name.endsWith('.qzeros') ? width - 1 : width - 4;
+      const size = bytes.length / (height * width);
+      const rows = Array.from({ length: height }, (_, r) =>
+        bytes.subarray(r * width * size, (r * width + kept) * size),
+      );
+      return [name, { dtype, shape: [height, kept], bytes: Buffer.concat(rows) }] as const;
+    });
+    writeSafetensors(path, new Map(tensors));
+    await assert.rejects(FaceLlm.load(directory, { device: 'cpu' }), (error: unknown) => {
+      assert.ok(error instanceof FaceLlmError);
+      assert.match(error.details.join('\n'), /\.qweight is of \d+ rows, expected a multiple of 8/);
+      return true;
+    });
   });
 
   it('a field that is not understood is refused by name, as is another method or version', async () => {

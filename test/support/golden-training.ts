@@ -10,7 +10,7 @@ import type {
   NativeTrainerRequest,
   NativeTrainSample,
 } from '../../lib/binding/native.js';
-import { shareOf } from '../../lib/training/order.js';
+import { equalShare } from '../../lib/training/order.js';
 import { GOLDEN } from './golden.js';
 import { readSafetensors } from './safetensors.js';
 import { createTrainer, goldenRun, goldenSamples, NO_ANSWERS } from './training.js';
@@ -57,7 +57,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
       let loss = 0;
       const batches = options.joinsMicroBatches ? [step.samples.flat()] : step.samples;
       for (const [k, picked] of batches.entries()) {
-        const batch = shareOf(picked, rank, size).map((i) => samples[i] as NativeTrainSample);
+        const batch = equalShare(picked, rank, size).map((i) => samples[i] as NativeTrainSample);
         const result = await trainer.accumulate({
           samples: batch,
           denominator: step.label_tokens,

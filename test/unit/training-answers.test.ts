@@ -171,6 +171,37 @@ describe('unit: parts with their own ranks and rates', () => {
     assert.equal((written['target_modules'] as string[]).length, modules.length);
   });
 
+  it("a layer's own pattern counts before its part's, also one that is written alike", async () => {
+    const { model } = await readCheckpointConfig(BASE);
+    const fc1 = String.raw`.*\.layer\.0\.mlp\.fc1`;
+    const lora = {
+      ...facellm1b().lora,
+      vision: { rank: 4, alpha: 4 },
+      projector: { rank: 2, alpha: 8 },
+      rankPattern: { [fc1]: 8, [String.raw`multi_modal_projector\..*`]: 3 },
+      alphaPattern: { [fc1]: 32 },
+    };
+    const recipe = checkRecipe({ ...facellm1b(), lora: lora as TrainingRecipe['lora'] });
+    const modules = trainedModules(model, recipe);
+    const ranks = new Map(modules.map(({ name, rank, scaling }) => [name, [rank, scaling]]));
+    assert.deepEqual(ranks.get('vision_tower.encoder.layer.0.mlp.fc1'), [8, 4]);
+    assert.deepEqual(ranks.get('vision_tower.encoder.layer.1.mlp.fc1'), [4, 1]);
+    assert.deepEqual(ranks.get('multi_modal_projector.linear_2'), [3, 8 / 3]);
+  });
+
+  it('a rate of a head that is tied to the embedding is refused, one of its own is not', async () => {
+    const { model } = await readCheckpointConfig(BASE);
+    const recipe = checkRecipe({
+      ...nano(),
+      ...{ parts: ['text', 'head'], learningRates: { head: 1e-4 } },
+    });
+    assert.deepEqual(trainedModules({ ...model, tiesEmbeddings: false }, recipe), []);
+    assert.throws(() => trainedModules({ ...model, tiesEmbeddings: true }, recipe), {
+      code: 'FACELLM_INVALID_ARGUMENT',
+      message: /learningRates\.head.*set learningRates\.text/,
+    });
+  });
+
   it('a rate of a part that nothing adapts is refused by name', async () => {
     const { model } = await readCheckpointConfig(BASE);
     const recipe = checkRecipe({ ...facellm1b(), learningRates: { vision: 1e-6, text: 1e-5 } });

@@ -75,13 +75,10 @@ describe('order of samples', () => {
   it('a micro-batch is one process after another, each share as large as the others but for one', () => {
     fc.assert(
       fc.property(lengths, options, fc.integer({ min: 1, max: 5 }), (own, changed, worldSize) => {
-        for (const { microBatches } of planUpdates(apart(own), worldSize, {
-          ...OPTIONS,
-          ...changed,
-        })) {
-          for (const batch of microBatches) {
+        for (const plan of planUpdates(apart(own), worldSize, { ...OPTIONS, ...changed })) {
+          for (const [k, batch] of plan.microBatches.entries()) {
             const shares = Array.from({ length: worldSize }, (_, r) =>
-              shareOf(batch, r, worldSize),
+              shareOf(plan, k, r, worldSize),
             );
             assert.deepEqual(shares.flat(), batch);
             const sizes = shares.map((share) => share.length);
@@ -154,6 +151,28 @@ describe('order of samples', () => {
     for (const [picture, count] of [1, 1, 1, 1, 2].entries()) {
       const holding = batches.filter((batch) => batch.some((i) => pictures[i] === picture));
       assert.equal(holding.length, count, `picture ${picture}`);
+    }
+  });
+
+  it('shared prefixes in a job: no process has a part of a picture whose samples one process could hold', () => {
+    // 5 samples of each of 8 pictures: two processes of batchSize 8 would have three pictures, one of them cut apart.
+    const pictures = Array.from({ length: 40 }, (_, i) => i % 8);
+    const facts = { lengths: pictures.map(() => 1), pictures };
+    const settings = { ...OPTIONS, batchSize: 8, groupsByPicture: true, sharesPrefix: true };
+    for (const worldSize of [1, 2, 3]) {
+      const plans = planUpdates(facts, worldSize, settings);
+      const shares = plans.flatMap((plan) =>
+        plan.microBatches.flatMap((batch, k) => {
+          const own = Array.from({ length: worldSize }, (_, r) => shareOf(plan, k, r, worldSize));
+          assert.deepEqual(own.flat(), batch);
+          return own.filter((share) => share.length > 0);
+        }),
+      );
+      assert.equal(shares.length, 8, `${worldSize} processes`);
+      for (const share of shares) {
+        assert.equal(share.length, 5);
+        assert.equal(new Set(share.map((i) => pictures[i])).size, 1);
+      }
     }
   });
 

@@ -153,5 +153,6 @@ describe('loss normalisation', () => {
   it('over a window every token counts the same; by micro-batch every micro-batch does', () => {
     assert.deepEqual(denominatorsOf([3, 5], 'window'), [8, 8]);
     assert.deepEqual(denominatorsOf([3, 5], 'micro-batch'), [6, 10]);
+    assert.deepEqual(denominatorsOf([3, 0, 5], 'micro-batch'), [6, 0, 10]);
   });
 });

@@ -52,6 +52,13 @@ export class TrainingProgress {
     this.#line = new StatusLine(options);
   }
 
+  /** Questions that the start model has scored, before the first step. */
+  scored(done: number, total: number): void {
+    if (done < total && !this.#line.isDue) return;
+    this.#line.show(`answers under the start model: ${done}/${total} questions`);
+    if (done === total) this.#line.finish();
+  }
+
   /** Notes a step, and shows it if the last line is old enough. Call it after every step. */
   update(record: StepRecord): void {
     this.#window = [...this.#window, record].slice(-(WINDOW_STEPS + 1));

@@ -1,10 +1,9 @@
 /** The samples that a run is examined on: encoded once, each closed question with every answer to it. */
 import type { NativeTrainer } from '../../binding/native.js';
-import { settle } from '../../binding/settle.js';
 import type { SkippedRecord, TrainingRecord } from '../../data/index.js';
 import type { Job } from '../../distributed/index.js';
-import { fromNative } from '../../errors.js';
 import { prefetch } from '../../jobs/index.js';
+import { sampleLosses } from '../sample-losses.js';
 import { SampleSet, type SampleSetParts } from '../sample-set.js';
 import { SetAside } from '../set-aside.js';
 import type { ValidatedSample } from './figures.js';
@@ -107,36 +106,23 @@ export class ValidationSet {
   ): Promise<ValidatedSample[]> {
     const losses = new Float64Array(this.samples.samples.length);
     const isKnown = new Float64Array(losses.length);
-    const rounds = Math.ceil(this.#batches.length / job.size);
-    const own = Array.from({ length: rounds }, (_, round) => {
-      const batch = this.#batches[round * job.size + job.rank];
-      // Sharded weights are gathered by all ranks together: one without a batch computes another's.
-      return { places: batch ?? this.#batches[0] ?? [], counts: batch !== undefined };
-    });
-    const load = async ({ places, counts }: (typeof own)[number]) => ({
-      counts,
-      loaded: await Promise.all(places.map((place) => this.#aside.load(place, 0))),
-    });
-    for await (const { loaded, counts } of prefetch(own, 1, load)) {
+    const own = Array.from(
+      { length: Math.ceil(this.#batches.length / job.size) },
+      (_, round) => this.#batches[round * job.size + job.rank] ?? [],
+    );
+    const load = (places: readonly number[]) =>
+      Promise.all(places.map((place) => this.#aside.load(place, 0)));
+    for await (const loaded of prefetch(own, 1, load)) {
       signal?.throwIfAborted();
       for (const { index, problem } of loaded)
         if (problem !== '') this.#tell(index, problem, onLost);
       const usable = loaded.flatMap(({ index, input }) =>
         input === undefined ? [] : [{ index, input }],
       );
-      if (usable.length === 0) continue;
       const samples = usable.flatMap(({ input }) => input.samples);
-      const work = trainer.evaluate({
-        ...{ samples, denominator: 1, answerSets: [], answersDenominator: 1 },
-        ...{ draw: 0, isLast: true },
-      });
-      const { sampleLosses } = await settle(work, signal).catch((error: unknown) => {
-        signal?.throwIfAborted();
-        throw fromNative(error);
-      });
-      if (!counts) continue;
+      const found = await sampleLosses(trainer, samples, job, signal);
       for (const [k, { index }] of usable.entries()) {
-        losses[index] = sampleLosses[k] ?? 0;
+        losses[index] = found[k] ?? 0;
         isKnown[index] = 1;
       }
     }
