@@ -52,14 +52,15 @@ export async function post<T>(path: string, body: object, signal?: AbortSignal):
   ).json()) as T;
 }
 
-/** Events of a stream as they come. */
-export async function* stream<T>(
-  path: string,
-  body: object,
-  signal: AbortSignal,
-): AsyncGenerator<T> {
-  const request = { method: 'POST', headers: headers(), body: JSON.stringify(body), signal };
-  const response = await checked(await fetch(path, request));
+interface ServerEvent<T> {
+  /** Where the stream goes on after it. */
+  readonly id: string;
+  readonly name: string;
+  readonly value: T;
+}
+
+async function* eventsOf<T>(path: string, init: RequestInit): AsyncGenerator<ServerEvent<T>> {
+  const response = await checked(await fetch(path, init));
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
@@ -68,12 +69,36 @@ export async function* stream<T>(
     const events = (text + next.value).split('\n\n');
     text = events.pop() ?? '';
     for (const event of events) {
-      if (!event.startsWith('data: ') || event === 'data: [DONE]') continue;
-      const value = JSON.parse(event.slice(6)) as T & { error?: ApiFailure };
+      const fields = event.split('\n');
+      const field = (name: string): string =>
+        fields.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? '';
+      const data = field('data');
+      if (data === '' || data === '[DONE]') continue;
+      const value = JSON.parse(data) as T & { error?: ApiFailure };
       if (value.error) throw new ApiError({ ...value.error, requestId: '' });
-      yield value as Awaited<T>;
+      yield { id: field('id'), name: field('event'), value };
     }
   }
+}
+
+/** Events of an answer as they come. */
+export async function* stream<T>(
+  path: string,
+  body: object,
+  signal: AbortSignal,
+): AsyncGenerator<T> {
+  const request = { method: 'POST', headers: headers(), body: JSON.stringify(body), signal };
+  for await (const { value } of eventsOf<T>(path, request)) yield value as Awaited<T>;
+}
+
+/** Events of something that goes on, from behind the one with the id `last`. */
+export function follow<T>(
+  path: string,
+  last: string,
+  signal: AbortSignal,
+): AsyncGenerator<ServerEvent<T>> {
+  const from = last === '' ? {} : { 'last-event-id': last };
+  return eventsOf<T>(path, { headers: { ...headers(), ...from }, signal });
 }
 
 export interface Planned {

@@ -8,14 +8,18 @@ import { Choices } from './choices.js';
 import { Failure } from './failure.js';
 import { FieldsTab } from './fields.js';
 import { Pictures } from './pictures.js';
+import { Runs } from './runs.js';
 import { Server } from './server.js';
 import { KeyBox, ModelPicker, SettingsBox } from './settings.js';
 import { changed, settings, shared } from './state.js';
 
+/** What asks again and again is there only while it is looked at. */
+const LIVE: readonly string[] = ['runs', 'server'];
 const TABS = [
   ['chat', 'Chat', Chat],
   ['choices', 'Choices', Choices],
   ['fields', 'Fields', FieldsTab],
+  ['runs', 'Runs', Runs],
   ['server', 'Server', Server],
 ] as const;
 
@@ -62,8 +66,8 @@ function App() {
         </a>
       </p>
       {needsKey ? <KeyBox onKey={load} /> : <Failure error={error} />}
-      <main>
-        <aside>
+      <main class={tab === 'runs' ? 'wide' : ''}>
+        <aside hidden={tab === 'runs'}>
           <Pictures />
           <SettingsBox />
         </aside>
@@ -90,7 +94,7 @@ function App() {
               aria-labelledby={`tab-${id}`}
               hidden={tab !== id}
             >
-              {(id !== 'server' || tab === id) && <Panel />}
+              {(!LIVE.includes(id) || tab === id) && <Panel />}
             </div>
           ))}
         </div>

@@ -1,8 +1,8 @@
 /** What the server does, from its own metrics: queue, rows, cache, tokens a second. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import uPlot from 'uplot';
 
 import { get } from './api.js';
+import { Chart } from './chart.js';
 import { Failure } from './failure.js';
 
 const EVERY_MS = 1000;
@@ -30,21 +30,7 @@ export function Server() {
   const [now, setNow] = useState<ReadonlyMap<string, number>>();
   const [error, setError] = useState<unknown>();
   const history = useRef<[number[], number[]]>([[], []]);
-  const place = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    const element = place.current;
-    if (element === null) return;
-    const style = getComputedStyle(element);
-    const axis = { stroke: style.color, grid: { stroke: style.borderColor } };
-    const chart = new uPlot(
-      {
-        ...{ width: Math.max(280, element.clientWidth), height: 180, legend: { show: false } },
-        axes: [axis, axis],
-        series: [{}, { label: 'tokens/s', stroke: style.getPropertyValue('--accent'), width: 2 }],
-      },
-      history.current,
-      element,
-    );
     let last: { readonly at: number; readonly tokens: number } | undefined;
     const ask = async (): Promise<void> => {
       try {
@@ -53,13 +39,10 @@ export function Server() {
         const at = Date.now() / 1000;
         if (last !== undefined) {
           const [times, rates] = history.current;
-          times.push(at);
-          rates.push((tokens - last.tokens) / (at - last.at));
-          while (times.length > KEPT) {
-            times.shift();
-            rates.shift();
-          }
-          chart.setData([times, rates]);
+          history.current = [
+            [...times, at].slice(-KEPT),
+            [...rates, (tokens - last.tokens) / (at - last.at)].slice(-KEPT),
+          ];
         }
         last = { at, tokens };
         setNow(metrics);
@@ -70,11 +53,9 @@ export function Server() {
     };
     void ask();
     const timer = setInterval(() => void ask(), EVERY_MS);
-    return () => {
-      clearInterval(timer);
-      chart.destroy();
-    };
+    return () => clearInterval(timer);
   }, []);
+  const [times, rates] = history.current;
   return (
     <section aria-label="Server">
       <dl class="numbers">
@@ -90,11 +71,11 @@ export function Server() {
         ))}
       </dl>
       <h2>Tokens a second</h2>
-      <div
-        class="chart"
-        ref={place}
-        role="img"
-        aria-label="Generated tokens a second, the last two minutes"
+      <Chart
+        label="Generated tokens a second, the last two minutes"
+        x={times}
+        curves={[{ name: 'tokens/s', values: rates, look: 'first' }]}
+        isTime
       />
       <Failure error={error} />
     </section>

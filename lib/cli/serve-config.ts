@@ -152,6 +152,7 @@ export function serveOptions(
     corsOrigins: flags.corsOrigin,
     adaptersRoot: flags.adaptersRoot,
     batches: flags.batches,
+    runs: flags.runs,
     imageHosts: imageHostsOf(flags),
     extraFormats: flags.allowFormat,
     defaultTemperature: flags.defaultTemperature,

@@ -96,6 +96,7 @@ export interface ServeFlags extends AskedFaceFlags {
   readonly maxBatchBytes?: number;
   readonly keepBatches?: number;
   readonly batches?: string;
+  readonly runs?: readonly string[];
   readonly maxConnections?: number;
 }
 
@@ -114,6 +115,7 @@ export function addServeOptions(command: Command): Command {
     .option('--allow-host <name...>', 'names that clients call the server by')
     .option('--cors-origin <origin...>', 'web pages that may ask, such as https://example.com')
     .option('--batches <dir>', 'takes files of requests and keeps them and their answers here')
+    .option('--runs <dir...>', 'training runs, or folders of them, to watch on the page; only read')
     .option('--adapters-root <dir>', 'adapters below it may be loaded by keys with the right admin')
     .option(
       '--image-hosts <name...>',

@@ -15,6 +15,12 @@ export { isJsonObject, jsonFault, type JsonObject, parseJson } from './json.js';
 export { lockFolder } from './folder-lock.js';
 export { AppendFile } from './append-file.js';
 export { type JournalEntry, JournalFile, type JournalLine, readJournal } from './journal-file.js';
+export {
+  JOURNAL_START,
+  type JournalPlace,
+  lastJournalEntry,
+  readJournalFrom,
+} from './journal-tail.js';
 export { sampledPictureHash, sampledWeightsHash } from './sampled-hash.js';
 export { sha256, sha256OfFile } from './sha256.js';
 export { systemCode } from './system-code.js';

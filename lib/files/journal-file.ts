@@ -136,13 +136,14 @@ export async function readJournal(path: string, read: ReadLine): Promise<boolean
 }
 
 /** @returns where the last whole line ends */
-async function readWholeLines(
+export async function readWholeLines(
   path: string,
   bytesAt: (start: number, length: number) => Promise<Buffer>,
   read: ReadLine,
+  from = 0,
 ): Promise<number> {
   let rest: Buffer = Buffer.alloc(0);
-  let start = 0;
+  let start = from;
   for (;;) {
     const chunk = await bytesAt(start + rest.length, CHUNK_BYTES);
     if (chunk.length === 0) return start;

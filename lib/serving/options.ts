@@ -137,6 +137,11 @@ export interface ServeOptions {
    */
   readonly batches?: string | undefined;
   /**
+   * Folders of training runs, or folders of such, to watch by requests with the right `metrics`. They are read, never written.
+   * @default none
+   */
+  readonly runs?: readonly string[] | undefined;
+  /**
    * Hosts that pictures given by their address are fetched from, exact names; `any`: every public one, so that who may ask can make
    * the server ask strangers. https only, never private addresses. @default none
    */
@@ -212,6 +217,7 @@ const serveOptions: z.ZodType<ServeOptions> = fields<ServeOptions>({
   ).optional(),
   adaptersRoot: text('a folder').optional(),
   batches: text('a folder').optional(),
+  runs: list(text('a folder'), 'a list of folders', 1).optional(),
   imageHosts: field<readonly string[] | 'any'>(
     'host names, or any',
     (value) =>

@@ -24,6 +24,7 @@ import type { Right } from './keys.js';
 import { PAGE_PATHS, pageRoute } from './page-route.js';
 import { planRoute } from './plan-route.js';
 import { responsesRoute } from './responses-route.js';
+import { runEventsRoute, runsRoute } from './runs-route.js';
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -80,6 +81,12 @@ export const ROUTES: readonly Route[] = [
     handle: (exchange) => unloadAdapterRoute(exchange, lastOf(exchange.incoming, '/v1/adapters/')),
   },
   { method: 'DELETE', path: '/v1/cache', right: 'admin', handle: clearCacheRoute },
+  { method: 'GET', path: '/v1/runs', right: 'metrics', handle: runsRoute, isQuiet: true },
+  {
+    ...{ method: 'GET', path: '/v1/runs/:id{.+}/events', right: 'metrics' },
+    handle: (exchange) =>
+      runEventsRoute(exchange, lastOf(exchange.incoming, '/v1/runs/', '/events')),
+  },
   ...PAGE_PATHS.map((path): Route => {
     return { method: 'GET', path, right: 'none', handle: pageRoute, isQuiet: true };
   }),
@@ -100,9 +107,10 @@ const ELSEWHERE: readonly (readonly [start: string, instead: string])[] = [
 
 export const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?', 1)[0] ?? '';
 
-/** The name at the end of an address. */
-function lastOf(incoming: IncomingMessage, start: string): string {
-  const text = pathOf(incoming).slice(start.length);
+/** The name at the end of an address, or before the `end` of it. */
+function lastOf(incoming: IncomingMessage, start: string, end = ''): string {
+  const path = pathOf(incoming);
+  const text = path.slice(start.length, path.length - end.length);
   try {
     return decodeURIComponent(text);
   } catch {
@@ -119,7 +127,8 @@ export function unknownRoute(path: string, method: string): ApiError {
     const [start = '', rest] = route.path.split(':');
     return rest === undefined ? path === start : path.startsWith(start);
   }).map((route) => route.method);
-  if (allowed.length > 0) {
+  // A longer address than any that begins so is none at all.
+  if (allowed.length > 0 && !allowed.includes(method as Route['method'])) {
     const message = `${method.slice(0, 16)} is not for this address; ${allowed.join(', ')} is`;
     return new ApiError(405, 'method_not_allowed', message, {
       headers: { allow: allowed.join(', ') },

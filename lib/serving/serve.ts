@@ -23,6 +23,7 @@ import { Metrics } from './metrics.js';
 import { checkServeOptions, type Policy, policyOf, type ServeOptions } from './options.js';
 import { Pulse } from './pulse.js';
 import type { RequestFacts } from './request-facts.js';
+import { RunFolders } from './run-folders.js';
 import type { ServerState } from './state.js';
 
 export interface RunningServer extends AsyncDisposable {
@@ -62,12 +63,13 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       ],
     });
   }
+  const runs = checked.runs && (await RunFolders.open(checked.runs));
   const packages = await loadServerPackages();
   const isOwn = typeof checked.model === 'string';
   const model =
     typeof checked.model === 'string' ? await load(checked.model, checked) : checked.model;
   try {
-    return await start(packages, model, isOwn, keys, host, checked);
+    return await start(packages, model, isOwn, keys, runs, host, checked);
   } catch (error) {
     if (isOwn) await model.dispose();
     throw error;
@@ -95,6 +97,7 @@ async function start(
   model: FaceLlm,
   isOwn: boolean,
   keys: Keys,
+  runs: RunFolders | undefined,
   host: string,
   options: ServeOptions,
 ): Promise<RunningServer> {
@@ -114,7 +117,7 @@ async function start(
   let guards = new Guards(host, options.allowHosts ?? [], options.corsOrigins ?? []);
   let batches: Batches | undefined;
   const state: ServerState = {
-    ...{ model, catalogue, calibrations, policy, admission, parser, keys, pulse },
+    ...{ model, catalogue, calibrations, policy, admission, parser, keys, pulse, runs },
     guards: () => guards,
     metrics: new Metrics(packages, options.metricsPrefix ?? 'facellm:', {
       admission,

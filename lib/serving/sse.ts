@@ -47,10 +47,33 @@ export class Sse {
     if (this.#state !== undefined) this.#state = 'working';
   }
 
-  /** @param data JSON on one line, or `[DONE]` */
-  send(data: string, event?: string): void {
+  /** Nothing to tell for as long as it takes: comments keep the connection until there is. */
+  idle(state: string): void {
+    this.#state = state;
+    this.#beatAt = performance.now();
+  }
+
+  /**
+   * @param data JSON on one line, or `[DONE]`
+   * @param id what a reader names as `Last-Event-ID` to go on from here
+   */
+  send(data: string, event?: string, id?: string): void {
     this.#state = undefined;
-    this.#write(`${event === undefined ? '' : `event: ${event}\n`}data: ${data}\n\n`);
+    const fields = `${id === undefined ? '' : `id: ${id}\n`}${event === undefined ? '' : `event: ${event}\n`}`;
+    this.#write(`${fields}data: ${data}\n\n`);
+  }
+
+  /** Resolves once the reader has room again, or has gone. */
+  async taken(): Promise<void> {
+    const response = this.#response;
+    if (!response.writableNeedDrain || response.destroyed) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        response.off('drain', done).off('close', done);
+        resolve();
+      };
+      response.once('drain', done).once('close', done);
+    });
   }
 
   end(): void {

@@ -10,6 +10,7 @@ import type { Keys } from './keys.js';
 import type { Metrics } from './metrics.js';
 import type { Policy } from './options.js';
 import type { Pulse } from './pulse.js';
+import type { RunFolders } from './run-folders.js';
 
 /** What answering takes, whoever asked. */
 export interface EngineState {
@@ -33,6 +34,8 @@ export interface ServerState extends EngineState {
   readonly log: (line: object) => void;
   /** Undefined: the server keeps no files. */
   readonly batches: BatchQueue | undefined;
+  /** Undefined: there are no runs to watch. */
+  readonly runs: RunFolders | undefined;
   hasFailed: boolean;
   /** The model is of no use any more. */
   fail(error: unknown): void;
