@@ -200,11 +200,10 @@ at::Tensor tree_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
     return tree_attention(wide(q), wide(k), wide(v), nodes).to(q.scalar_type());
   }
   if (q.is_cpu() && q.scalar_type() != at::kDouble) return attend<Fused>(q, k, v, nodes);
-  constexpr int64_t kFlash = 1;  // at::SDPBackend, whose header differs between versions
-  // As scaled_dot_product_attention() would choose: by the card, the dtype and the shapes.
-  const bool is_flash =
-      q.is_cuda() && at::_fused_sdp_choice(q, k, v, std::nullopt, 0.0, true, std::nullopt, q.size(1) != k.size(1)) == kFlash;
-  return is_flash ? attend<Flash>(q, k, v, nodes) : attend<Plain>(q, k, v, nodes);
+  constexpr int64_t kFlash = 1, kCudnn = 3;  // at::SDPBackend, whose header differs between versions
+  // As scaled_dot_product_attention() would choose: by the card, the dtype and the shapes. What cuDNN takes, flash attention takes, too.
+  const auto choice = q.is_cuda() ? at::_fused_sdp_choice(q, k, v, std::nullopt, 0.0, true, std::nullopt, q.size(1) != k.size(1)) : 0;
+  return choice == kFlash || choice == kCudnn ? attend<Flash>(q, k, v, nodes) : attend<Plain>(q, k, v, nodes);
 }
 
 at::Tensor tree_attention_plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<TreeNode>& nodes) {

@@ -20,6 +20,8 @@ namespace {
 using at::Tensor;
 using MaybeTensor = std::optional<Tensor>;
 
+bool prefers_cudnn = false;
+
 int64_t choose(const Tensor& q, const Tensor& k, const Tensor& v, const MaybeTensor& mask, double, bool is_causal, std::optional<double>,
                bool enable_gqa) {
   const bool is_half = q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf;
@@ -27,7 +29,8 @@ int64_t choose(const Tensor& q, const Tensor& k, const Tensor& v, const MaybeTen
   const bool is_mask_learnt = mask && mask->requires_grad() && c10::GradMode::is_enabled();
   const bool has_last_stride = q.stride(-1) == 1 && k.stride(-1) == 1 && v.stride(-1) == 1;
   if (is_half && !mask && q.size(3) <= 256 && (!is_causal || is_square) && (has_equal_heads || enable_gqa) && has_last_stride) {
-    return static_cast<int64_t>(sdp::SDPBackend::flash_attention);
+    const bool is_learnt = c10::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad() || v.requires_grad());
+    return static_cast<int64_t>(prefers_cudnn && is_learnt ? sdp::SDPBackend::cudnn_attention : sdp::SDPBackend::flash_attention);
   }
   // 16-byte loads on tensor cores, and no grouped heads in this version.
   const int64_t alignment = is_half ? 8 : 4;
@@ -173,6 +176,8 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
   m.impl("_scaled_dot_product_efficient_attention", &efficient);
   m.impl("_scaled_dot_product_efficient_attention_backward", &efficient_backward);
 }
+
+void prefer_cudnn(bool does) { prefers_cudnn = does; }
 
 const auto chooser = &choose;
 

@@ -40,6 +40,9 @@ int64_t live_bytes(int device);
 int64_t peak_bytes(int device);
 void reset_peak_bytes(int device);
 
+// Whether attention that learns is cuDNN's wherever it could be flash attention, as on cards of compute capability 9.0.
+void prefer_cudnn(bool does);
+
 // A step between begin_step() and end_step(), of one thread: what it did, in a form that two steps share if the first,
 // captured as a graph, could be replayed as the second; and what no captured step may do.
 struct Step {

@@ -169,6 +169,18 @@ TEST(Budget, TrainingUpdateOfSharedPrefixes) {
   }
 }
 
+// Cards that would take cuDNN's attention for what learns get flash attention for a tree's blocks, too: never a matrix of scores.
+TEST(Budget, SharedPrefixesWhereCudnnIsPreferred) {
+  const auto shared = batch(/*samples=*/4, /*shared_tokens=*/20);
+  const auto trees = lora_trainer("bf16", /*shares_prefix=*/true);
+  trees->accumulate(shared, {});
+  prefer_cudnn(true);
+  const auto own = cost([&] { trees->accumulate(shared, {}); });
+  prefer_cudnn(false);
+  EXPECT_EQ(own.operations.at("flash_attention"), 2 * 2 * 6);
+  EXPECT_EQ(own.operations.at("flash_attention_backward"), 2 * 6);
+}
+
 // The rules of graph capture (docs/gpu.md): what is left of them to the host is the transfer of what was chosen, and the wait for
 // the step before.
 TEST(Capture, TwoDecodedTokensAreTheSame) {
