@@ -256,12 +256,16 @@ describe('batch of a file', () => {
   it('leaves no lock behind where a calibration is of another model', async () => {
     const input = write('lock.jsonl', [chat('a')]);
     const output = join(folder, 'lock.out.jsonl');
-    const other = new Calibration('other', {
-      model: { ...model.askedHow({ adapters: null }).model, checkpoint: '0', adapters: [] },
-      questions: [],
-      fields: [],
-      schemas: [],
-    } as never, '');
+    const other = new Calibration(
+      'other',
+      {
+        model: { ...model.askedHow({ adapters: null }).model, checkpoint: '0', adapters: [] },
+        questions: [],
+        fields: [],
+        schemas: [],
+      } as never,
+      '',
+    );
     const run = async () => batch({ model, input, output, calibration: other });
     for (let i = 0; i < 2; i++) {
       await assert.rejects(run, { code: 'FACELLM_CALIBRATION_MISMATCH' });
