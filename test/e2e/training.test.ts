@@ -326,7 +326,7 @@ describe('train()', function () {
     const [first, second] = await Promise.all([read(), read()]);
     assert.deepEqual(first, second);
     const types = [...new Set(first.map(({ type }) => type))];
-    assert.deepEqual(types, ['prepare', 'load', 'start', 'step', 'checkpoint', 'done']);
+    assert.deepEqual(types, ['prepare', 'load', 'start', 'step', 'checkpoint', 'card', 'done']);
     const start = first.find((event) => event.type === 'start');
     assert.equal(start?.samples, 4);
     assert.equal(start.totalSteps, 6);
