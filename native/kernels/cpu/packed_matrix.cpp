@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kLine = 64;
 // Rows from which blocks are put back into bf16: measured (docs/quantisation.md).
-constexpr int64_t kExpandedRows = 12;
+constexpr int64_t kExpandedRowsInt8 = 16, kExpandedRowsInt4 = 32;
 // Multiplications below which a second thread costs more than it saves.
 constexpr int64_t kWorthThreads = 1 << 18;
 
@@ -111,8 +111,9 @@ at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) co
 }
 
 bool PackedMatrix::expands(const at::Tensor& x) const {
+  const int64_t fewest = scheme_.form == WeightForm::kInt8 ? kExpandedRowsInt8 : kExpandedRowsInt4;
   return quantised_->expand != nullptr && !scheme_.is_invariant && x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) &&
-         x.numel() / inner_ >= kExpandedRows && suits_all_rows(cpu_kernels());
+         x.numel() / inner_ >= fewest && suits_all_rows(cpu_kernels());
 }
 
 at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bias) const {
