@@ -20,7 +20,7 @@ import {
   whole,
   word,
 } from '../options/index.js';
-import type { ExtractSchema } from '../model/index.js';
+import { askedSchema } from '../model/index.js';
 import type { AnnotatingModel } from './answers.js';
 import type { OnChanged } from './changed.js';
 import type { AnnotationField } from './columns.js';
@@ -88,14 +88,7 @@ const annotateOptions = fields<AnnotateOptions>({
   ),
   // checkQuestions() tells what is wrong with them.
   questions: field<readonly AnnotationQuestion[]>('a list of questions', Array.isArray).optional(),
-  schema: fields<AnnotationSchema>({
-    question: name('a text of at least one character'),
-    schema: field<ExtractSchema>(
-      'a zod type or a JSON schema',
-      (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-    ),
-    maxNewTokens: whole(1).optional(),
-  }).optional(),
+  schema: askedSchema.optional(),
   faces: kindOf<FaceOptions | 'off'>((value) =>
     typeof value === 'string' ? word('off') : faceOptions,
   ).optional(),

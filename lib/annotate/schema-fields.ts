@@ -1,18 +1,11 @@
 /** A schema's properties as columns, and an extracted object as their values. */
 import { createError } from '../errors.js';
-import { type ExtractResult, type ExtractSchema, formOf, schemaIdentity } from '../model/index.js';
+import { type AskedSchema, type ExtractResult, formOf, schemaIdentity } from '../model/index.js';
 import type { Json, SchemaNode } from '../structured/index.js';
 import { type AnnotationValue, type ClosedField, type AnnotationField, slug } from './columns.js';
 
 /** What is extracted from each face, or picture. */
-export interface AnnotationSchema {
-  /** What is asked: the schema is not part of the prompt. */
-  readonly question: string;
-  /** An object as `extract` takes it: a zod type or a JSON schema. */
-  readonly schema: ExtractSchema;
-  /** Of the whole object. @default 500 */
-  readonly maxNewTokens?: number | undefined;
-}
+export type AnnotationSchema = AskedSchema;
 
 /** A range of more whole numbers than these is a number and no list of choices. */
 const MOST_NUMBERS = 16;

@@ -1,5 +1,5 @@
 /** `facellm merge --model DIR [--adapter DIR...] --output DIR`: progress on stderr; Ctrl-C leaves nothing behind. */
-import { exportModel, mergeAdapter } from '../model/index.js';
+import { exportModel, type ExportedModel, mergeAdapter } from '../model/index.js';
 import { fetchModels } from './download-reporter.js';
 import { interruptSignal } from './interrupt.js';
 import type { OutputFlags } from './options.js';
@@ -32,13 +32,20 @@ export async function runMerge(flags: MergeFlags, streams: Console): Promise<voi
     ? exportModel(options)
     : mergeAdapter({ ...options, adapters }));
   reporter.finish();
-  if (flags.json) {
-    streams.stdout.write(`${JSON.stringify(result)}\n`);
-    return;
-  }
-  const merged = adapters.length === 0 ? '' : `, ${adapters.length} adapter(s) merged`;
-  streams.stdout.write(
-    `${result.tensors} tensors, ${formatBytes(result.tensorBytes)} in ${result.files.length} file(s), ` +
-      `${result.layout} layout${merged}: ${result.directory}\n`,
+  tellExported(result, flags, streams);
+}
+
+/** What was written; `form`: of its weights, before the layout. */
+export function tellExported(
+  result: ExportedModel,
+  { json, adapter = [], form = '' }: MergeFlags & { readonly form?: string },
+  { stdout }: Console,
+): void {
+  const merged = adapter.length === 0 ? '' : `, ${adapter.length} adapter(s) merged`;
+  stdout.write(
+    json
+      ? `${JSON.stringify(result)}\n`
+      : `${result.tensors} tensors, ${formatBytes(result.tensorBytes)} in ${result.files.length} file(s), ` +
+          `${form}${result.layout} layout${merged}: ${result.directory}\n`,
   );
 }

@@ -2,8 +2,8 @@
 import { type QuantizedForm, quantizeModel } from '../model/index.js';
 import { fetchModels } from './download-reporter.js';
 import { interruptSignal } from './interrupt.js';
-import type { MergeFlags } from './merge.js';
-import { type Console, formatBytes, LoadReporter } from './output.js';
+import { type MergeFlags, tellExported } from './merge.js';
+import { type Console, LoadReporter } from './output.js';
 
 export interface QuantizeFlags extends MergeFlags {
   readonly weights: QuantizedForm;
@@ -24,14 +24,9 @@ export async function runQuantize(flags: QuantizeFlags, streams: Console): Promi
     onProgress: ({ bytesDone, bytesTotal }) => reporter.update(bytesDone, bytesTotal),
   });
   reporter.finish();
-  if (flags.json) {
-    streams.stdout.write(`${JSON.stringify(result)}\n`);
-    return;
-  }
-  const merged = adapters.length === 0 ? '' : `, ${adapters.length} adapter(s) merged`;
+  tellExported(result, { ...flags, form: `${weights}, ` }, streams);
+  if (flags.json) return;
   streams.stdout.write(
-    `${result.tensors} tensors, ${formatBytes(result.tensorBytes)} in ${result.files.length} file(s), ` +
-      `${weights}, ${result.layout} layout${merged}: ${result.directory}\n` +
-      `what it lost on your data: facellm compare --model ${result.directory} --against ${model} --data ... --output ...\n`,
+    `what it lost on your data: facellm compare --model ${result.directory} --against ${model} --data ... --output ...\n`,
   );
 }

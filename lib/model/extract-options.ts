@@ -4,7 +4,16 @@ import { z } from 'zod';
 import { type ChatMessage, conversation } from '../chat/index.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { FieldsResult, Form } from '../generation/index.js';
-import { abortSignal, callback, field, fields, flag, number, whole } from '../options/index.js';
+import {
+  abortSignal,
+  callback,
+  field,
+  fields,
+  flag,
+  name,
+  number,
+  whole,
+} from '../options/index.js';
 import {
   anyObject,
   type GrammarNode,
@@ -28,6 +37,25 @@ export type ExtractSchema = z.ZodType | Readonly<Record<string, unknown>> | 'jso
 
 /** What a schema's answers are: of a JSON schema nobody knows before. */
 export type Extracted<S extends ExtractSchema> = S extends z.ZodType ? z.output<S> : unknown;
+
+/** One schema asked of many pictures: what `annotate()` and `calibrate()` take. */
+export interface AskedSchema {
+  /** What is asked: the schema is not part of the prompt. */
+  readonly question: string;
+  /** An object as `extract` takes it: a zod type or a JSON schema. */
+  readonly schema: ExtractSchema;
+  /** Of a picture's whole object. @default 500 */
+  readonly maxNewTokens?: number | undefined;
+}
+
+export const askedSchema: z.ZodType<AskedSchema> = fields<AskedSchema>({
+  question: name('a text of at least one character'),
+  schema: field<ExtractSchema>(
+    'a zod type or a JSON schema',
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  ),
+  maxNewTokens: whole(1).optional(),
+});
 
 export interface ExtractOptions<S extends ExtractSchema = ExtractSchema>
   extends Partial<Question>, PromptOptions, AdapterChoice, CalibrationChoice, Preparation {

@@ -72,6 +72,8 @@ export {
 export type { Preparation, PreparedPrompt } from './prepared.js';
 export { type PromptOptions, promptShape } from './prompt-options.js';
 export {
+  type AskedSchema,
+  askedSchema,
   type Extracted,
   type ExtractOptions,
   type ExtractResult,

@@ -6,6 +6,7 @@ import sharp from 'sharp';
 
 import type { DecodedImage } from '../image/index.js';
 import { escapeHtml } from './escape-html.js';
+import { htmlPage } from './page.js';
 
 /** Markup. */
 export type Html = string;
@@ -97,28 +98,12 @@ export interface CardsPage {
 }
 
 export function cardsPage({ title, intro, sections }: CardsPage): string {
-  const body = sections.map(({ title: name, cards }) => {
+  const cards = sections.map(({ title: name, cards }) => {
     const heading = name === undefined ? '' : `<h2>${escapeHtml(name)}</h2>\n`;
     return `<section>\n${heading}<div class="cards">\n${cards.map((card) => `<article>\n${card}\n</article>`).join('\n')}\n</div>\n</section>`;
   });
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<header>
-<h1>${escapeHtml(title)}</h1>
-${intro.map((text) => `<p>${escapeHtml(text)}</p>`).join('\n')}
-</header>
-<main>
-${body.join('\n')}
-</main>
-</body>
-</html>
-`;
+  const about = intro.map((text) => `<p>${escapeHtml(text)}</p>`).join('\n');
+  const header = `<header>\n<h1>${escapeHtml(title)}</h1>\n${about}\n</header>`;
+  const body = `${header}\n<main>\n${cards.join('\n')}\n</main>`;
+  return htmlPage({ title, style: STYLE, body });
 }

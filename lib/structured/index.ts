@@ -15,7 +15,8 @@ export {
   type ValuesNode,
   type Way,
 } from './node.js';
-export { readSchema, type SchemaProblem, type SchemaResult } from './read-schema.js';
+export { readSchema, type SchemaResult } from './read-schema.js';
+export type { SchemaProblem } from './schema-problems.js';
 export { automatonOf, GrammarTooLarge } from './automaton.js';
 export type { Grammar } from './expression.js';
 export { withFollowing } from './grammar-rules.js';

@@ -1,8 +1,8 @@
 /** Training runs: recipes, the run itself, and what it tells. */
+export { overrideRecipe } from './override-recipe.js';
 export type { ResultCard, TrainingEvent, TrainingResult } from './events.js';
 export {
   checkRecipe,
-  overrideRecipe,
   type RecipeLora,
   type RecipeLoraPart,
   type RecipePreference,

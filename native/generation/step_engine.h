@@ -102,7 +102,7 @@ class StepEngine {
   TokenIdentities identities_;
   AdapterStacks adapters_;
   uint64_t unshared_roots_ = 0;
-  bool was_picture_s_turn_ = false;
+  bool has_just_encoded_ = false;
 
   std::list<std::unique_ptr<ActiveRequest>> requests_;  // by arrival
   std::vector<Row*> running_;  // by admission

@@ -30,9 +30,9 @@ bool StepEngine::is_held_up() const {
 bool StepEngine::encode_by_turns(StepPlan& plan, const std::vector<Row*>& rows) {
   const auto is_prompt = [&](const Share& share) { return rows[share.row]->phase == RowPhase::kPrompt; };
   const bool are_both = is_held_up() && std::ranges::any_of(plan.shares, is_prompt);
-  const bool has_encoded = !(are_both && was_picture_s_turn_) && encode();
+  const bool has_encoded = !(are_both && has_just_encoded_) && encode();
   if (are_both && has_encoded) std::erase_if(plan.shares, is_prompt);
-  was_picture_s_turn_ = has_encoded;
+  has_just_encoded_ = has_encoded;
   return has_encoded;
 }
 

@@ -69,7 +69,7 @@ void fill_target(const QuantisedTarget& target, const Rows& rows, int64_t bits, 
           for (int64_t g = 0; g < weight.scales.size(1); ++g) {
             if (!(std::abs(scales[g]) <= most)) is_bad[slice] = true;
           }
-          put_codes(target.place, to, weight, row, target.scheme);
+          put_codes(target.packed->blocks_begin(), to, weight, row, target.scheme);
           return;
         }
         float* const out = values + (to - begin) * inner;

@@ -23,7 +23,6 @@ struct QuantisedRows {
 struct QuantisedTarget {
   std::vector<QuantisedRows> slices;  // its rows, in order
   const PackedMatrix* packed = nullptr;
-  std::byte* place = nullptr;  // where that begins
   WeightScheme scheme;
   at::Tensor dense = {};
   int64_t begin = 0;

@@ -32,7 +32,7 @@ std::vector<PackedRows> packed_rows(const PackedSiteList& sites, const std::vect
   std::map<std::string_view, const Assignment*> sources;
   for (const auto& assignment : assignments) sources.emplace(assignment.name, &assignment);
   std::vector<PackedRows> rows;
-  for (const auto& [linear, slices, scheme, place] : sites) {
+  for (const auto& [linear, slices, scheme] : sites) {
     const int64_t inner = linear->packed->inner();
     const auto assigned = [&](const std::string& name) -> const Assignment& { return *sources.at(name + ".weight"); };
     const auto is_quantised = [&](const auto& slice) { return assigned(slice.name).quantised.has_value(); };
@@ -42,7 +42,7 @@ std::vector<PackedRows> packed_rows(const PackedSiteList& sites, const std::vect
                     slices[0].name + " and " + slices.back().name +
                         " are one matrix here, and only a part of it is quantised in the files; quantise all of it, or none");
       }
-      QuantisedTarget target{{}, linear->packed.get(), place, scheme};
+      QuantisedTarget target{{}, linear->packed.get(), scheme};
       for (const auto& [name, begin, count] : slices) target.slices.push_back(quantised_rows(assigned(name), count));
       quantised.push_back(std::move(target));
       continue;
@@ -149,7 +149,7 @@ WeightFiles load_weights(const InternVl& model, const Checkpoint& checkpoint,
     const auto piece = sources.placement ? sources.placement(parameter) : WeightPiece{0, parameter};
     if (piece.target.numel() == 0) continue;
     if (tensors) {
-      quantised.push_back({{quantised_rows(assignment, parameter.size(0))}, nullptr, nullptr, {}, piece.target, piece.begin});
+      quantised.push_back({{quantised_rows(assignment, parameter.size(0))}, nullptr, {}, piece.target, piece.begin});
       continue;
     }
     const auto& entry = checkpoint.entries().find(source.name)->second;

@@ -171,12 +171,11 @@ PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, b
     const bool is_taken = scheme.form == WeightForm::kBf16
                               ? packs_bf16 && PackedMatrix::takes(linear->weight.size(0), linear->weight.size(1))
                               : true;
-    if (is_taken) packed.push_back({linear, std::move(slices), scheme, nullptr});
+    if (is_taken) packed.push_back({linear, std::move(slices), scheme});
   }
   const auto memory = std::make_shared<PackedMemory>(static_cast<size_t>(packed_bytes(packed)));
-  for (auto& [linear, slices, scheme, place] : packed) {
+  for (auto& [linear, slices, scheme] : packed) {
     auto& weight = linear->weight;
-    place = memory->take(0);
     const bool is_bf16 = scheme.form == WeightForm::kBf16;
     linear->packed = is_bf16 ? std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), memory, kernels)
                              : std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), scheme, memory,

@@ -20,7 +20,6 @@ struct PackedSite {
   Linear* linear;
   std::vector<LinearSite::Slice> slices;
   WeightScheme scheme;
-  std::byte* place;  // where its packed form begins
 };
 using PackedSiteList = std::vector<PackedSite>;
 

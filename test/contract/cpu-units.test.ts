@@ -16,7 +16,7 @@ const UNITS = [
 ];
 const SHARED = [
   ...['cpu_kernels.h', 'quantised_kernels.h', 'quantised_common.h'],
-  ...['attention_kernels.h', 'avx512_common.h'],
+  ...['attention_kernels.h', 'avx512_common.h', 'bf16_bits.h'],
 ];
 
 describe('contract: units of kernels/cpu', () => {

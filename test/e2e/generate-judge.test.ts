@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { parquetReadObjects } from 'hyparquet';
-import { chromium } from 'playwright-core';
 
 import { readDataset } from '../../lib/data/index.js';
 import { decodeImage } from '../../lib/image/index.js';
@@ -20,14 +19,12 @@ import {
   labelsTeacher,
   nanoShape,
 } from '../../lib/index.js';
+import { launchChromium, SHOTS } from '../support/chromium.js';
 import { LabelledFaces } from '../support/labelled-faces.js';
 import { type SeenFace, seeingJudge } from '../support/seeing-judge.js';
-import { skip } from '../support/skip.js';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'lib', 'cli', 'main.ts');
 const TSX = join(import.meta.dirname, '..', 'support', 'tsx.mjs');
-const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const SHOTS = process.env['FACELLM_PAGE_SHOTS'];
 const COUNT = 6;
 
 describe('e2e: a judge of generated data', function () {
@@ -282,10 +279,7 @@ describe('e2e: a judge of generated data', function () {
     await make('sheet', judgeOf({ sheetRows: 0 }));
     assert.ok(!existsSync(path));
     await make('sheet', judgeOf({ action: 'mark' }));
-    const executablePath = BROWSERS.find((one) => existsSync(one));
-    if (executablePath === undefined)
-      skip(this, 'needs Chromium (Debian: apt-get install chromium)');
-    const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+    const browser = await launchChromium(this);
     try {
       for (const width of [400, 1200]) {
         for (const colorScheme of ['light', 'dark'] as const) {

@@ -1,13 +1,14 @@
 /** The page in a real browser, without a head: what it shows is what the API says, model text stays text, nothing leaves. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 
 import type { FaceLlm } from '../../lib/index.js';
 import { createKey, type RunningServer } from '../../lib/serving/index.js';
+import { launchChromium, SHOTS } from '../support/chromium.js';
 import {
   dataUrl,
   loadTiny,
@@ -18,12 +19,8 @@ import {
   TILED,
   until,
 } from '../support/server.js';
-import { skip } from '../support/skip.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-/** Where pictures of the page go, for people to look at. */
-const SHOTS = process.env['FACELLM_PAGE_SHOTS'];
 
 describe('serving: the page', () => {
   let model: FaceLlm;
@@ -34,16 +31,13 @@ describe('serving: the page', () => {
   const complaints: string[] = [];
 
   before(async function () {
-    const executablePath = BROWSERS.find((path) => existsSync(path));
-    if (executablePath === undefined)
-      skip(this, 'needs Chromium (Debian: apt-get install chromium)');
+    browser = await launchChromium(this);
     const built = spawnSync(process.execPath, [join(ROOT, 'scripts', 'build-page.mjs')], {
       encoding: 'utf8',
     });
     assert.equal(built.status, 0, built.stderr);
     model = await loadTiny();
     server = await serveTiny(model);
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
     page = await (await browser.newContext()).newPage();
     page.on('request', (one) => {
       const { origin, protocol } = new URL(one.url());

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -16,17 +15,14 @@ import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 
 import type { FaceLlm } from '../../lib/index.js';
 import { createKey, type RunningServer } from '../../lib/serving/index.js';
+import { launchChromium, SHOTS } from '../support/chromium.js';
 import { errorOf, loadTiny, request, serveTiny, until } from '../support/server.js';
-import { skip } from '../support/skip.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-/** Where pictures of the page go, for people to look at. */
-const SHOTS = process.env['FACELLM_PAGE_SHOTS'];
 const LOG = 'trainer_log.jsonl';
 /** Of a real run of 1032 updates that was stopped: training every 15 updates, three validations. */
 const LINES = readFileSync(join(ROOT, 'test', 'fixtures', 'run', LOG), 'utf8')
@@ -222,16 +218,13 @@ describe('serving: training runs', () => {
     let page: Page;
     const complaints: string[] = [];
     before(async function () {
-      const executablePath = BROWSERS.find((path) => existsSync(path));
-      if (executablePath === undefined)
-        skip(this, 'needs Chromium (Debian: apt-get install chromium)');
+      browser = await launchChromium(this);
       const built = spawnSync(process.execPath, [join(ROOT, 'scripts', 'build-page.mjs')], {
         encoding: 'utf8',
       });
       assert.equal(built.status, 0, built.stderr);
       writeFileSync(log, LINES.slice(0, 20).join(''));
       server = await serveTiny(model, { runs: [root] });
-      browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
       page = await (await browser.newContext({ viewport: { width: 1200, height: 900 } })).newPage();
       page.on('pageerror', (error) => complaints.push(String(error)));
       page.on('console', (message) => {

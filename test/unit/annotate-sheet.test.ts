@@ -13,18 +13,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { chromium } from 'playwright-core';
-
 import type { AnnotationField } from '../../lib/annotate/columns.js';
 import { Sheet, surenessOf } from '../../lib/annotate/sheet.js';
 import { annotate, type AnnotateOptions, type AnnotationRow } from '../../lib/index.js';
+import { launchChromium, SHOTS } from '../support/chromium.js';
 import { annotatingStub } from '../support/annotating-stub.js';
-import { skip } from '../support/skip.js';
 
 const FACES = join(import.meta.dirname, '..', '..', 'examples', 'faces');
-const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-/** Where pictures of the page go, for people to look at. */
-const SHOTS = process.env['FACELLM_PAGE_SHOTS'];
 const QUESTIONS = [
   { name: 'smile', question: 'Is this person <b>smiling</b>?', choices: ['Yes', 'No'] },
   {
@@ -191,10 +186,7 @@ describe('contact sheet', function () {
   });
 
   it('fits 400 and 1,200 pixels, light and dark', async function () {
-    const executablePath = BROWSERS.find((path) => existsSync(path));
-    if (executablePath === undefined)
-      skip(this, 'needs Chromium (Debian: apt-get install chromium)');
-    const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+    const browser = await launchChromium(this);
     try {
       for (const width of [400, 1200]) {
         for (const colorScheme of ['light', 'dark'] as const) {

@@ -1,24 +1,21 @@
 /** Reports as people see them, in a real browser: on a desk and on a telephone, light and dark, no table wider than the page. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 
 import { faceXBench } from '../../lib/evaluation/facexbench/benchmark.js';
 import { pairsBenchmark } from '../../lib/evaluation/pairs/benchmark.js';
 import { galleryHtml } from '../../lib/evaluation/run/gallery.js';
 import { attributesBenchmark } from '../../lib/evaluation/attributes/benchmark.js';
 import type { Benchmark, ModelRun } from '../../lib/evaluation/types.js';
+import { launchChromium, SHOTS } from '../support/chromium.js';
 import { makeFolder } from '../support/facexbench-folder.js';
-import { skip } from '../support/skip.js';
 
 const FACES = join(import.meta.dirname, '..', '..', 'examples', 'faces');
-const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-/** Where pictures of the pages go, for people to look at. */
-const SHOTS = process.env['FACELLM_PAGE_SHOTS'];
 const WIDTHS = [1200, 400];
 
 interface Facts {
@@ -56,10 +53,7 @@ describe('reports in a browser', function () {
   const at = (...names: string[]): string => join(folder, ...names);
 
   before(async function () {
-    const executablePath = BROWSERS.find((path) => existsSync(path));
-    if (executablePath === undefined)
-      skip(this, 'needs Chromium (Debian: apt-get install chromium)');
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+    browser = await launchChromium(this);
     folder = mkdtempSync(join(tmpdir(), 'facellm-reports-'));
     await write('facexbench', await faceXBench({ data: await makeFolder() }));
     await write(

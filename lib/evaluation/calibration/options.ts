@@ -1,21 +1,17 @@
 /** What `calibrate()` is given, checked all at once before a file is read. */
 import type { z } from 'zod';
 
-import { checkArguments, field, fields, name, type Shape, whole } from '../../options/index.js';
-import type { ExtractSchema } from '../../model/index.js';
+import { type AskedSchema, askedSchema } from '../../model/index.js';
+import { checkArguments, fields, type Shape, whole } from '../../options/index.js';
 import { attributesShape, type EvaluateOptions } from '../evaluate-options.js';
 
 type Attributes = Extract<EvaluateOptions, { benchmark: 'attributes' }>;
 
-/** A schema whose fields are calibrated in place of single questions: those named as the attributes. */
-export interface CalibratedSchema {
-  /** What is asked, exactly as it will be asked. */
-  readonly question: string;
-  /** As `extract` takes it; each attribute's property an enum of the attribute's answers. */
-  readonly schema: ExtractSchema;
-  /** Of a picture's object: one that is longer has no probabilities. @default 500, as of `extract` */
-  readonly maxNewTokens?: number | undefined;
-}
+/**
+ * A schema whose fields are calibrated in place of single questions: those named as the attributes, each attribute's property an
+ * enum of the attribute's answers. Asked exactly as it will be asked.
+ */
+export type CalibratedSchema = AskedSchema;
 
 export interface CalibrateOptions extends Omit<
   Attributes,
@@ -29,14 +25,7 @@ export interface CalibrateOptions extends Omit<
 
 const ownShape = {
   folds: whole(2, 100).optional(),
-  extract: fields<CalibratedSchema>({
-    question: name('a text of at least one character'),
-    schema: field<ExtractSchema>(
-      'a zod type or a JSON schema',
-      (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-    ),
-    maxNewTokens: whole(1).optional(),
-  }).optional(),
+  extract: askedSchema.optional(),
 };
 /** Of an evaluation, and of no calibration. */
 const OTHERS: readonly string[] = ['tuned', 'reading', 'maxNewTokens', 'calibration'];

@@ -1,5 +1,5 @@
 /** A report as one HTML file that needs nothing else: style and plots are in it, and no script. */
-import { escapeHtml } from '../../sheet/index.js';
+import { escapeHtml, htmlPage } from '../../sheet/index.js';
 import type { DrawnBlock, DrawnDocument, TableBlock } from './document.js';
 
 /** Tables of more columns become lists of named cells where there is no place for them side by side. */
@@ -122,21 +122,6 @@ function blocksHtml(blocks: readonly DrawnBlock[]): string {
 }
 
 export function htmlOf({ title, blocks }: DrawnDocument): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-${blocksHtml(blocks)}
-</main>
-</body>
-</html>
-`;
+  const body = `<main>\n<h1>${escapeHtml(title)}</h1>\n${blocksHtml(blocks)}\n</main>`;
+  return htmlPage({ title, style: STYLE, body });
 }

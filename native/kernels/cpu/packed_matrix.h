@@ -41,6 +41,8 @@ class PackedMatrix {
   void fill(const void* rows, int64_t begin, int64_t end) const;
   at::ScalarType source_dtype() const { return quantised_ == nullptr ? at::kBFloat16 : at::kFloat; }
   int64_t weight_rows() const { return weight_rows_; }
+  // Where its blocks begin, for who writes them as they are (model/packed_codes).
+  std::byte* blocks_begin() const { return packed_; }
   int64_t inner() const { return inner_; }
   int64_t blocks() const;
 

@@ -11,26 +11,7 @@ constexpr float kLeast = 0x1p-100f;
 // In front of a row of x: its scale.
 constexpr int64_t kHead = 64;
 
-float float_of(uint32_t bits) {
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-uint32_t bits_of(float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
-
-float widened_bf16(uint16_t bits) { return float_of(static_cast<uint32_t>(bits) << 16); }
-
-// To nearest, ties to even; NaN stays NaN.
-[[maybe_unused]] uint16_t rounded_bf16(float value) {
-  const uint32_t bits = bits_of(value);
-  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>((bits >> 16) | 64);
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
+#include "kernels/cpu/bf16_bits.h"
 
 // To nearest, ties to even, for |value| below 2^22.
 float nearest(float value) { return (value + 0x1.8p23f) - 0x1.8p23f; }

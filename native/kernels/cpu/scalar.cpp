@@ -4,20 +4,7 @@
 namespace facellm {
 namespace {
 
-float widened(Bf16 bits) {
-  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
-  float value;
-  __builtin_memcpy(&value, &wide, sizeof value);
-  return value;
-}
-
-// To nearest, ties to even; NaN stays NaN.
-Bf16 rounded(float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof bits);
-  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<Bf16>((bits >> 16) | 64);
-  return static_cast<Bf16>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
+#include "kernels/cpu/bf16_bits.h"
 
 int64_t place(int64_t inner, int64_t row, int64_t k) {
   return ((row / kBlockRows * (inner / 2) + k / 2) * kBlockRows + row % kBlockRows) * 2 + k % 2;
@@ -47,10 +34,10 @@ void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
     for (int64_t n = begin * kBlockRows; n < end * kBlockRows && n < p->weight_rows; ++n) {
       float sum = 0;
       for (int64_t k = 0; k < p->inner; ++k) {
-        sum = __builtin_fmaf(widened(p->weight[place(p->inner, n, k)]), widened(p->x[m * p->x_stride + k]), sum);
+        sum = __builtin_fmaf(widened_bf16(p->weight[place(p->inner, n, k)]), widened_bf16(p->x[m * p->x_stride + k]), sum);
       }
-      if (p->bias != nullptr) sum += widened(p->bias[n]);
-      p->out[m * p->out_stride + n] = rounded(sum);
+      if (p->bias != nullptr) sum += widened_bf16(p->bias[n]);
+      p->out[m * p->out_stride + n] = rounded_bf16(sum);
     }
   }
 }

@@ -4,20 +4,7 @@
 namespace facellm {
 namespace {
 
-float widened(Bf16 bits) {
-  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
-  float value;
-  __builtin_memcpy(&value, &wide, sizeof value);
-  return value;
-}
-
-// To nearest, ties to even; NaN stays NaN.
-Bf16 rounded(float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof bits);
-  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<Bf16>((bits >> 16) | 64);
-  return static_cast<Bf16>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
+#include "kernels/cpu/bf16_bits.h"
 
 int64_t packed_bytes(int64_t, int64_t) { return 0; }
 void pack(void*, const CpuAttention*) {}
@@ -30,7 +17,7 @@ void attend(const CpuAttention* h, const void*, void* work, int64_t begin, int64
     for (int64_t n = 0; n < h->keys; ++n) {
       float score = 0;
       for (int64_t d = 0; d < h->head_dim; ++d) {
-        score = __builtin_fmaf(widened(h->q[m * h->q_stride + d]), widened(h->k[n * h->k_stride + d]), score);
+        score = __builtin_fmaf(widened_bf16(h->q[m * h->q_stride + d]), widened_bf16(h->k[n * h->k_stride + d]), score);
       }
       p[n] = score * h->scale;
       if (p[n] > largest) largest = p[n];
@@ -39,9 +26,9 @@ void attend(const CpuAttention* h, const void*, void* work, int64_t begin, int64
     for (int64_t d = 0; d < h->head_dim; ++d) {
       float value = 0;
       for (int64_t n = 0; n < h->keys; ++n) {
-        value = __builtin_fmaf(widened(rounded(p[n])), widened(h->v[n * h->v_stride + d]), value);
+        value = __builtin_fmaf(widened_bf16(rounded_bf16(p[n])), widened_bf16(h->v[n * h->v_stride + d]), value);
       }
-      h->out[m * h->out_stride + d] = rounded(value / sum);
+      h->out[m * h->out_stride + d] = rounded_bf16(value / sum);
     }
   }
 }

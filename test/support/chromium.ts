@@ -1,0 +1,18 @@
+/** Chromium of this machine, without a head, for what people look at. */
+import { existsSync } from 'node:fs';
+
+import { type Browser, chromium } from 'playwright-core';
+
+import { skip } from './skip.js';
+
+const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+/** Where pictures of pages go, for people to look at; undefined: nowhere. */
+export const SHOTS: string | undefined = process.env['FACELLM_PAGE_SHOTS'];
+
+/** Skips the test where there is none. */
+export function launchChromium(test: Mocha.Context): Promise<Browser> {
+  const executablePath = PATHS.find((path) => existsSync(path));
+  if (executablePath === undefined) skip(test, 'needs Chromium (Debian: apt-get install chromium)');
+  return chromium.launch({ executablePath, args: ['--no-sandbox'] });
+}
