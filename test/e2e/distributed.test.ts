@@ -140,7 +140,8 @@ describe(`end to end: training in several processes`, function () {
   });
 
   it('shared prefixes and expected rewards, too', async () => {
-    const records = Array.from({ length: 12 }, (_, i) => ({
+    // Four of a picture: one process's micro-batch of four, and two processes' of two each.
+    const records = Array.from({ length: 8 }, (_, i) => ({
       conversations: [
         { from: 'human', value: '<image>\nIs it round?' },
         { from: 'gpt', value: i % 3 === 0 ? 'yes' : 'no' },
