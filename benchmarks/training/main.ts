@@ -1,5 +1,6 @@
 /**
- * `npm run bench:train -- --model DIR [--batch 1] [--pictures N] [--pairs 5] [--baseline PYTHON] [--out FILE]`: LoRA steps
+ * `npm run bench:train -- --model DIR [--batch 1] [--pictures N] [--rows TEXT] [--pairs 5] [--baseline PYTHON]
+ * [--out FILE]`: LoRA steps
  * beside transformers + PEFT on the same checkpoint, steps alternating A B B A. The baseline keeps its picture
  * encoder in every step, as it does in a real run; rows with cached pictures say so in their names. `--pictures`: instead
  * steps of N pictures with eight questions each, which share what they begin with or do not.
@@ -23,6 +24,7 @@ const { values } = parseArgs({
     device: { type: 'string', default: 'cpu' },
     batch: { type: 'string', default: '1' },
     pictures: { type: 'string' },
+    rows: { type: 'string', default: '' },
     pairs: { type: 'string', default: '5' },
     threads: { type: 'string', default: '2' },
     baseline: { type: 'string' },
@@ -54,7 +56,8 @@ const rows =
   values.pictures === undefined
     ? trainingRows(Number(values.batch))
     : pictureRows(Number(values.pictures));
-const results = rows.map((row) => {
+const asked = rows.filter(({ name }) => name.includes(values.rows));
+const results = asked.map((row) => {
   const result = measure({
     row: isSmoke ? { ...row, request: { ...row.request, imageTokens: 4 } } : row,
     model: values.model,

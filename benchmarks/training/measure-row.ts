@@ -58,13 +58,14 @@ async function measure({
         ]);
   const ours: StepResult[] = [];
   const theirs: StepResult[] = [];
+  const theirRequest = row.baselineRequest ?? row.request;
   await own.step(row.request);
-  await other?.run(row.request);
+  await other?.run(theirRequest);
   const before = readLoad();
   for (let pair = 0; pair < pairs; pair++) {
-    if (pair % 2 === 1 && other !== undefined) theirs.push(await other.run(row.request));
+    if (pair % 2 === 1 && other !== undefined) theirs.push(await other.run(theirRequest));
     ours.push(await own.step(row.request));
-    if (pair % 2 === 0 && other !== undefined) theirs.push(await other.run(row.request));
+    if (pair % 2 === 0 && other !== undefined) theirs.push(await other.run(theirRequest));
   }
   const after = readLoad();
   other?.stop();

@@ -32,6 +32,8 @@ export interface StepResult {
 export interface TrainingRow {
   readonly name: string;
   readonly request: StepRequest;
+  /** The same samples as the baseline takes them; all of a picture's at once do not fit its memory. @default request */
+  readonly baselineRequest?: StepRequest;
   readonly lossChunkRows: number;
   /** Vectors of the pictures are at hand from an earlier question about them. */
   readonly cachesPictures: boolean;
@@ -50,9 +52,10 @@ export function pictureRows(pictures: number): readonly TrainingRow[] {
     ...{ ...SAMPLE, checkpointing: false },
     ...{ microBatches: pictures, batch: QUESTIONS, questions: QUESTIONS },
   };
+  const baselineRequest = { ...request, microBatches: (pictures * QUESTIONS) / 2, batch: 2 };
   const row = (name: string, sharesPrefix: boolean, cachesPictures: boolean): TrainingRow => ({
     name: `LoRA step, ${pictures} pictures x ${QUESTIONS} questions, ${name}`,
-    ...{ request, lossChunkRows: 512, cachesPictures, sharesPrefix },
+    ...{ request, baselineRequest, lossChunkRows: 512, cachesPictures, sharesPrefix },
   });
   return [
     row('unshared', false, false),
