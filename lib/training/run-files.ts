@@ -3,8 +3,8 @@ import { join } from 'node:path';
 
 import { readJournal } from '../files/index.js';
 import { hasVega } from '../packages/vega.js';
-import { writeLossPlot } from './run/loss-plot.js';
-import type { LossPoint } from './run/loss-series.js';
+import type { CurvePoint } from './run/curve-series.js';
+import { writeRunPlot } from './run/run-plot.js';
 import type { StepRecord } from './run/step-record.js';
 import type { ValidationRecord } from './validation/validation.js';
 import { TensorBoardWriter } from './run/tensorboard.js';
@@ -47,20 +47,34 @@ export class RunFiles implements AsyncDisposable {
     await this.#board.flush();
   }
 
-  /** training_loss.svg and .png of everything logged, earlier sessions of the run included; nothing without vega. */
+  /**
+   * training_loss and training_grad_norm, .svg and .png, of everything logged, earlier sessions of the run included; nothing
+   * without vega.
+   */
   async plot(): Promise<void> {
     await this.flush();
     if (!(await hasVega())) return;
-    const points: LossPoint[] = [];
-    const validation: LossPoint[] = [];
+    const curves = { loss: [], eval_loss: [], grad_norm: [] } as Record<string, CurvePoint[]>;
     await readJournal(join(this.#folder, TRAINER_LOG_NAME), (entry) => {
       const step = Number(entry['current_steps']);
-      if (typeof entry['loss'] === 'number') points.push({ step, loss: entry['loss'] });
-      if (typeof entry['eval_loss'] === 'number')
-        validation.push({ step, loss: entry['eval_loss'] });
+      for (const [key, points] of Object.entries(curves)) {
+        const value = entry[key];
+        if (typeof value === 'number') points.push({ step, value });
+      }
     });
-    if (points.length === 0) return;
-    await writeLossPlot({ folder: this.#folder, title: this.#title, points, validation });
+    for (const quantity of ['loss', 'grad_norm'] as const) {
+      const points = curves[quantity] ?? [];
+      // Logs that an earlier version began may have no norms.
+      if (points.length === 0) continue;
+      const validation = quantity === 'loss' ? (curves['eval_loss'] ?? []) : [];
+      await writeRunPlot({
+        folder: this.#folder,
+        title: this.#title,
+        quantity,
+        points,
+        validation,
+      });
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -93,6 +93,7 @@ describe('facellm train', function () {
     for (const name of [
       ...['adapter_config.json', 'adapter_model.safetensors', 'facellm_training.json', 'run.json'],
       ...['trainer_log.jsonl', 'training_loss.png', 'training_loss.svg', 'tokenizer.json'],
+      ...['training_grad_norm.png', 'training_grad_norm.svg'],
       ...[`checkpoint-${STEPS - 1}`, `checkpoint-${STEPS}`],
     ]) {
       assert.ok(files.includes(name), name);

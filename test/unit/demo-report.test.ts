@@ -7,7 +7,7 @@ import { pageOf } from '../../examples/demo/report/page.js';
 import { ticks } from '../../examples/demo/report/plot.js';
 import type { ReportData } from '../../examples/demo/report/report-data.js';
 import { gapRows, scoreRows } from '../../examples/demo/summary.js';
-import { smooth } from '../../lib/training/run/loss-series.js';
+import { smooth } from '../../lib/training/run/curve-series.js';
 import { outlineOf, textOf } from '../support/html-outline.js';
 
 const HOSTILE = '<script>alert("1")</script> & \'x\'';

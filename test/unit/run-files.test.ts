@@ -14,7 +14,7 @@ const RECORD: StepRecord = {
   epoch: 0.075729927,
   loss: 1.23456789,
   learningRate: 9.862345678901e-6,
-  gradNorm: 0.5,
+  gradNorm: 0.523456789,
   elapsedSeconds: 83.9,
   samplesPerSecond: 80,
   computedShare: 1,
@@ -57,7 +57,7 @@ describe('writeFileAtomic', () => {
 });
 
 describe('trainer_log.jsonl', () => {
-  it("has LLaMA-Factory's keys in its order, and its formats", () => {
+  it("has LLaMA-Factory's keys in its order, and its formats; behind them the norm of the gradients", () => {
     const entry = trainerLogEntry(RECORD);
     assert.deepEqual(Object.keys(entry), [
       'current_steps',
@@ -70,6 +70,7 @@ describe('trainer_log.jsonl', () => {
       'remaining_time',
       'throughput',
       'total_tokens',
+      'grad_norm',
     ]);
     assert.deepEqual(entry, {
       current_steps: 83,
@@ -82,12 +83,14 @@ describe('trainer_log.jsonl', () => {
       remaining_time: '0:17:03',
       throughput: 2345.68,
       total_tokens: 196_800,
+      grad_norm: 0.523457,
     });
   });
 
   it('leaves out what has no value', () => {
-    const entry = trainerLogEntry({ ...RECORD, loss: NaN, totalTokens: 0 });
-    for (const key of ['loss', 'throughput', 'total_tokens']) assert.ok(!(key in entry), key);
+    const entry = trainerLogEntry({ ...RECORD, loss: NaN, gradNorm: NaN, totalTokens: 0 });
+    for (const key of ['loss', 'throughput', 'total_tokens', 'grad_norm'])
+      assert.ok(!(key in entry), key);
     assert.equal(trainerLogEntry({ ...RECORD, loss: 0.000123456789 }).loss, 0.000123457);
   });
 

@@ -1,17 +1,17 @@
-/** The loss plot: smoothing, thinning, and both files. */
+/** The plots of a run: smoothing, thinning, and both files. */
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 
 import sharp from 'sharp';
 
-import { writeLossPlot } from '../../lib/training/run/loss-plot.js';
-import { type LossPoint, smooth, thin } from '../../lib/training/run/loss-series.js';
+import { writeRunPlot } from '../../lib/training/run/run-plot.js';
+import { type CurvePoint, smooth, thin } from '../../lib/training/run/curve-series.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
 
-function lossesOf(count: number): LossPoint[] {
+function lossesOf(count: number): CurvePoint[] {
   return Array.from({ length: count }, (_, i) => ({
     step: i + 1,
-    loss: 0.5 + 2 * Math.exp((-4 * i) / count) + 0.2 * Math.sin(i * 12.9898),
+    value: 0.5 + 2 * Math.exp((-4 * i) / count) + 0.2 * Math.sin(i * 12.9898),
   }));
 }
 
@@ -39,10 +39,10 @@ describe('loss curves', () => {
 
   it('thins in order, keeps every extreme, leaves short series alone', () => {
     const points = lossesOf(100_000);
-    points[54_321] = { step: 54_322, loss: 99 };
+    points[54_321] = { step: 54_322, value: 99 };
     const thinned = thin(points, 1000);
     assert.ok(thinned.length <= 1000 && thinned.length > 900);
-    assert.ok(thinned.some(({ loss }) => loss === 99));
+    assert.ok(thinned.some(({ value }) => value === 99));
     for (const [i, { step }] of thinned.entries()) {
       assert.ok(i === 0 || step > (thinned[i - 1]?.step ?? 0));
     }
@@ -50,7 +50,7 @@ describe('loss curves', () => {
   });
 });
 
-describe('writeLossPlot', () => {
+describe('writeRunPlot', () => {
   let folder: TestFolder;
   beforeEach(async () => {
     folder = await TestFolder.create();
@@ -62,7 +62,12 @@ describe('writeLossPlot', () => {
   for (const count of [1, 2, 300, 100_000]) {
     it(`draws ${count} point(s)`, async () => {
       const title = 'training loss of <run> & "co"';
-      const files = await writeLossPlot({ folder: folder.path, points: lossesOf(count), title });
+      const files = await writeRunPlot({
+        folder: folder.path,
+        quantity: 'loss',
+        points: lossesOf(count),
+        title,
+      });
       assert.deepEqual((await readdir(folder.path)).sort(), [
         'training_loss.png',
         'training_loss.svg',
@@ -87,18 +92,35 @@ describe('writeLossPlot', () => {
     });
   }
 
+  it('draws norms of gradients into files of their own', async () => {
+    const points = lossesOf(20);
+    await writeRunPlot({ folder: folder.path, quantity: 'grad_norm', points, title: 'x' });
+    assert.deepEqual((await readdir(folder.path)).sort(), [
+      'training_grad_norm.png',
+      'training_grad_norm.svg',
+    ]);
+    const svg = await readFile(folder.at('training_grad_norm.svg'), 'utf8');
+    assert.ok(svg.includes('>norm of the gradients before clipping'));
+    assert.deepEqual(Object.keys(linesOf(svg)).sort().slice(0, 2), ['original', 'smoothed']);
+  });
+
   it('leaves out losses that are not finite, and refuses to draw nothing', async () => {
     const points = [
-      { step: 1, loss: NaN },
-      { step: 2, loss: 1.5 },
+      { step: 1, value: NaN },
+      { step: 2, value: 1.5 },
     ];
-    const { svgPath } = await writeLossPlot({ folder: folder.path, points, title: 'x' });
+    const { svgPath } = await writeRunPlot({
+      folder: folder.path,
+      quantity: 'loss',
+      points,
+      title: 'x',
+    });
     const svg = await readFile(svgPath, 'utf8');
     assert.ok(!svg.includes('NaN'));
     assert.match(svg, /mark-symbol/);
-    for (const empty of [[], [{ step: 1, loss: NaN }]]) {
+    for (const empty of [[], [{ step: 1, value: NaN }]]) {
       const error = await errorOf(
-        writeLossPlot({ folder: folder.path, points: empty, title: 'x' }),
+        writeRunPlot({ folder: folder.path, quantity: 'loss', points: empty, title: 'x' }),
       );
       assert.equal(error.code, 'FACELLM_INVALID_ARGUMENT');
     }

@@ -2,8 +2,8 @@
  * `trainer_log.jsonl` with the keys and formats of LLaMA-Factory (LogCallback.on_log in
  * src/llamafactory/train/callbacks.py), so that its plots and dashboards read our runs.
  *
- * Deviations: the loss keeps 6 significant digits where Transformers keeps 4 decimals, which would
- * flatten small losses; `remaining_time` and `throughput` of a resumed run count only its own steps
+ * Deviations: `grad_norm`, under the name that Transformers logs it by, stands at the end of a line; the loss and it
+ * keep 6 significant digits where Transformers keeps 4 decimals, which would flatten small losses; `remaining_time` and `throughput` of a resumed run count only its own steps
  * (theirs divides all steps by the time of the last process).
  */
 import { join } from 'node:path';
@@ -31,6 +31,8 @@ export interface TrainerLogEntry {
   /** Tokens a second, two decimals. */
   readonly throughput?: number;
   readonly total_tokens?: number;
+  /** Global L2 norm of the update's gradients before clipping. */
+  readonly grad_norm?: number;
 }
 
 export interface TrainerLogOptions {
@@ -68,6 +70,7 @@ export function trainerLogEntry(record: StepRecord, resumeStep = 0): TrainerLogE
           total_tokens: record.totalTokens,
         }
       : {}),
+    ...ifFinite('grad_norm', Number(record.gradNorm.toPrecision(6))),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * `training_loss.svg` and `training_loss.png`: the loss of each step, pale, and its moving average, as
- * LLaMA-Factory draws them. Vega-Lite makes the SVG without a browser, sharp the PNG from it.
+ * `training_loss.svg` and `.png`, `training_grad_norm.svg` and `.png`: the value of each step, pale, and its moving average, as
+ * LLaMA-Factory draws and names them. Vega-Lite makes the SVG without a browser, sharp the PNG from it.
  */
 import { join } from 'node:path';
 
@@ -9,7 +9,7 @@ import type { TopLevelSpec } from 'vega-lite';
 import { createError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/index.js';
 import { svgOf } from '../../packages/vega.js';
-import { type LossPoint, smooth, thin } from './loss-series.js';
+import { type CurvePoint, smooth, thin } from './curve-series.js';
 
 /** Of each of the two curves; the plot is about 600 pixels wide. */
 const MAX_POINTS_PER_CURVE = 1000;
@@ -19,44 +19,52 @@ const HEIGHT = 480;
 /** sharp takes 72 as one pixel a unit. */
 const PNG_DENSITY = 144;
 
-export interface LossPlotOptions {
+/** By their keys in `trainer_log.jsonl`. */
+export type PlottedQuantity = 'loss' | 'grad_norm';
+const AXIS_TITLES: Readonly<Record<PlottedQuantity, string>> = {
+  loss: 'loss',
+  grad_norm: 'norm of the gradients before clipping',
+};
+
+export interface RunPlotOptions {
   readonly folder: string;
+  readonly quantity: PlottedQuantity;
   /** In the order of their steps, 1 to about 100,000; those that are not finite are not drawn. */
-  readonly points: readonly LossPoint[];
+  readonly points: readonly CurvePoint[];
   /** Of data that are not learnt from. @default none */
-  readonly validation?: readonly LossPoint[];
+  readonly validation?: readonly CurvePoint[];
   readonly title: string;
 }
 
-export interface LossPlotFiles {
+export interface RunPlotFiles {
   readonly svgPath: string;
   readonly pngPath: string;
 }
 
 function curves(
-  points: readonly LossPoint[],
-  validation: readonly LossPoint[],
-): (LossPoint & { readonly curve: string })[] {
-  const finite = points.filter(({ loss }) => Number.isFinite(loss));
+  points: readonly CurvePoint[],
+  validation: readonly CurvePoint[],
+): (CurvePoint & { readonly curve: string })[] {
+  const finite = points.filter(({ value }) => Number.isFinite(value));
   if (finite.length === 0) {
     throw createError(
       'FACELLM_INVALID_ARGUMENT',
-      `points: expected at least one finite loss to plot, got ${points.length} point(s) and none`,
+      `points: expected at least one finite value to plot, got ${points.length} point(s) and none`,
     );
   }
-  const averages = smooth(finite.map(({ loss }) => loss));
-  const smoothed = finite.map(({ step }, i) => ({ step, loss: averages[i] ?? 0 }));
+  const averages = smooth(finite.map(({ value }) => value));
+  const smoothed = finite.map(({ step }, i) => ({ step, value: averages[i] ?? 0 }));
   return [
     ...thin(finite, MAX_POINTS_PER_CURVE).map((point) => ({ ...point, curve: 'original' })),
     ...thin(smoothed, MAX_POINTS_PER_CURVE).map((point) => ({ ...point, curve: 'smoothed' })),
     ...thin(
-      validation.filter(({ loss }) => Number.isFinite(loss)),
+      validation.filter(({ value }) => Number.isFinite(value)),
       MAX_POINTS_PER_CURVE,
     ).map((point) => ({ ...point, curve: 'validation' })),
   ];
 }
 
-function specOf({ points, validation = [], title }: LossPlotOptions): TopLevelSpec {
+function specOf({ quantity, points, validation = [], title }: RunPlotOptions): TopLevelSpec {
   const values = curves(points, validation);
   const isValidated = values.some(({ curve }) => curve === 'validation');
   return {
@@ -82,7 +90,12 @@ function specOf({ points, validation = [], title }: LossPlotOptions): TopLevelSp
         scale: { zero: false, nice: false },
         axis: { format: ',d', tickMinStep: 1 },
       },
-      y: { field: 'loss', type: 'quantitative', title: 'loss', scale: { zero: false } },
+      y: {
+        field: 'value',
+        type: 'quantitative',
+        title: AXIS_TITLES[quantity],
+        scale: { zero: false },
+      },
       ...(isValidated
         ? {
             color: {
@@ -114,10 +127,10 @@ function specOf({ points, validation = [], title }: LossPlotOptions): TopLevelSp
  * @throws FaceLlmError FACELLM_RUN_WRITE; FACELLM_INVALID_ARGUMENT if no point is finite;
  * FACELLM_PACKAGE_MISSING without vega
  */
-export async function writeLossPlot(options: LossPlotOptions): Promise<LossPlotFiles> {
-  const { folder } = options;
-  const svgPath = join(folder, 'training_loss.svg');
-  const pngPath = join(folder, 'training_loss.png');
+export async function writeRunPlot(options: RunPlotOptions): Promise<RunPlotFiles> {
+  const { folder, quantity } = options;
+  const svgPath = join(folder, `training_${quantity}.svg`);
+  const pngPath = join(folder, `training_${quantity}.png`);
   const svg = await svgOf(specOf(options));
   await writeFileAtomic(svgPath, svg);
   const { default: sharp } = await import('sharp');

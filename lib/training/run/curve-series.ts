@@ -1,8 +1,8 @@
-/** The curves of the loss plot: smoothing as in LLaMA-Factory, thinning for up to 100,000 points. */
+/** The curves of a run's plots: smoothing as in LLaMA-Factory, thinning for up to 100,000 points. */
 
-export interface LossPoint {
+export interface CurvePoint {
   readonly step: number;
-  readonly loss: number;
+  readonly value: number;
 }
 
 /**
@@ -19,14 +19,14 @@ export function smooth(values: readonly number[]): number[] {
  * At most `limit` points, in order: the lowest and the highest of each of `limit / 2` equal runs, so
  * that every spike stays. Strides would lose them.
  */
-export function thin(points: readonly LossPoint[], limit: number): readonly LossPoint[] {
+export function thin(points: readonly CurvePoint[], limit: number): readonly CurvePoint[] {
   if (points.length <= limit) return points;
   const runs = Math.floor(limit / 2);
   return Array.from({ length: runs }, (_, i) => {
     const start = Math.floor((i * points.length) / runs);
     const run = points.slice(start, Math.floor(((i + 1) * points.length) / runs));
-    const lowest = run.reduce((best, point) => (point.loss < best.loss ? point : best));
-    const highest = run.reduce((best, point) => (point.loss > best.loss ? point : best));
+    const lowest = run.reduce((best, point) => (point.value < best.value ? point : best));
+    const highest = run.reduce((best, point) => (point.value > best.value ? point : best));
     if (lowest === highest) return [lowest];
     return lowest.step < highest.step ? [lowest, highest] : [highest, lowest];
   }).flat();
