@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Losses of whole answers' probabilities, and their gradients, by transformers + PEFT and torch's autograd:
-test/fixtures/answers.json.
+test/fixtures/answers.json, and the gradients of all adapters in answers.safetensors beside it.
 
     python scripts/export-answers-fixture.py ORACLE_FOLDER test/fixtures/golden test/fixtures/answers.json
 
@@ -28,6 +28,7 @@ records = json.loads((images / "dataset.json").read_text())
 base = oc.load_model(checkpoint, torch.float32)
 base.config.use_cache = False
 from peft import PeftModel  # noqa: E402  (after torchvision's operators are declared)
+from safetensors.torch import save_file  # noqa: E402
 
 model = PeftModel.from_pretrained(base, golden / "train-lora" / "adapter_final", is_trainable=True)
 
@@ -95,7 +96,7 @@ for one in sets:
         value = (scores.exp() * (one["strength"] * (scores - before) - torch.tensor(one["rewards"], dtype=torch.float32))).sum()
     loss = loss + one["weight"] * value / ANSWERS_DENOMINATOR
 loss.backward()
-norms = {name: p.grad.double().norm().item() for name, p in model.named_parameters() if p.requires_grad}
+gradients = {name.replace(".default.", "."): p.grad for name, p in model.named_parameters() if p.requires_grad}
 result = {
     "environment": oc.environment(),
     "denominator": DENOMINATOR,
@@ -105,6 +106,6 @@ result = {
     "logProbs": own.tolist(),
     "startLogProbs": start.tolist(),
     "loss": loss.item(),
-    "gradL2": dict(sorted(norms.items())),
 }
 out.write_text(json.dumps(result, indent=1) + "\n")
+save_file(gradients, out.with_suffix(".safetensors"))
