@@ -246,6 +246,17 @@ describe('end to end: validation while training', function () {
         `record ${index}: pictures of the person p${Math.floor(index / 2)} are learnt from, too`,
       ]),
     });
+    // What else these data cannot give is told with it.
+    const more = { ...shared, bestMetric: 'acuracy', balancesGroups: ['race'] as const };
+    await assert.rejects(
+      async () => train(options('no', more)),
+      (error: { code: string; message: string; details: string[] }) => {
+        assert.equal(error.code, 'FACELLM_DATA_INVALID');
+        assert.match(error.message, /shares pictures or people.*; and the recipe asks for/);
+        assert.match(error.details.join('\n'), /acuracy is none of[^]*key race[^]*person p1/);
+        return error.details.length === 2 + 8;
+      },
+    );
     const open = records().filter((_, i) => i % 2 === 1);
     for (const [i, one] of open.entries())
       one.conversations[1] = { from: 'gpt', value: `it is ${i}` };

@@ -1,6 +1,5 @@
 /** From a recipe to the records that are learnt from and the set that the run is examined on. */
 import { type Dataset, readDataset, type TrainingRecord } from '../../data/index.js';
-import { createError } from '../../errors.js';
 import { sampledPictureHash } from '../../files/index.js';
 import { FILES_AT_ONCE, mapBounded } from '../../jobs/index.js';
 import type { TrainingRecipe } from '../recipe.js';
@@ -17,13 +16,13 @@ export interface ValidationRecords {
   readonly validation: readonly TrainingRecord[];
   /** sha256 of validation data of their own. */
   readonly sha256: string | undefined;
+  /** Pictures and people of validation data of their own that are learnt from, too, a text each. */
+  readonly shared: readonly string[];
 }
 
-const MOST_TOLD = 1000;
-
 /**
- * @throws DataError FACELLM_DATA_INVALID where nothing would be left to learn from, a person is not known, or data to
- *   validate share pictures or people with data to learn from; what readDataset throws
+ * @throws DataError FACELLM_DATA_INVALID where nothing would be left to learn from or a person is not known; what
+ *   readDataset throws
  */
 export async function validationRecords(
   dataset: Dataset,
@@ -32,9 +31,10 @@ export async function validationRecords(
   signal: AbortSignal | undefined,
 ): Promise<ValidationRecords> {
   const { validation } = recipe;
-  if (validation === null) return { train: dataset.records, validation: [], sha256: undefined };
+  const none = { validation: [], sha256: undefined, shared: [] };
+  if (validation === null) return { train: dataset.records, ...none };
   if ('share' in validation) {
-    return { ...splitRecords(dataset.records, validation, recipe.seed), sha256: undefined };
+    return { ...none, ...splitRecords(dataset.records, validation, recipe.seed) };
   }
   const own = await readDataset(validation.data, {
     name: validation.dataset,
@@ -43,17 +43,16 @@ export async function validationRecords(
     signal,
     onInvalid: options.onInvalid,
   });
-  await checkApart(dataset.records, own.records, validation.data, signal);
-  return { train: dataset.records, validation: own.records, sha256: own.sha256 };
+  const shared = await sharedBy(dataset.records, own.records, signal);
+  return { train: dataset.records, validation: own.records, sha256: own.sha256, shared };
 }
 
 /** A picture or a person on both sides makes every figure too good. Pictures are told by their bytes. */
-async function checkApart(
+async function sharedBy(
   train: readonly TrainingRecord[],
   validation: readonly TrainingRecord[],
-  file: string,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<string[]> {
   const people = new Set(train.flatMap(({ facts }) => facts.person ?? []));
   const paths = [...new Set([...train, ...validation].flatMap(({ images }) => images))];
   const hashes = await mapBounded(paths, FILES_AT_ONCE, (path) => {
@@ -62,7 +61,7 @@ async function checkApart(
   });
   const hashOf = new Map(paths.map((path, i) => [path, hashes[i]]));
   const pictures = new Set(train.flatMap(({ images }) => images.map((path) => hashOf.get(path))));
-  const details = validation.flatMap(({ index, images, facts }) => [
+  return validation.flatMap(({ index, images, facts }) => [
     ...images
       .filter((path) => pictures.has(hashOf.get(path)))
       .map((path) => `record ${index}: the picture ${path} is learnt from, too`),
@@ -70,12 +69,6 @@ async function checkApart(
       ? [`record ${index}: pictures of the person ${facts.person} are learnt from, too`]
       : []),
   ]);
-  if (details.length === 0) return;
-  throw createError(
-    'FACELLM_DATA_INVALID',
-    `${file} shares pictures or people with the data that are learnt from; take them out of one of the two`,
-    { details: details.slice(0, MOST_TOLD) },
-  );
 }
 
 /** @returns undefined without validation */

@@ -40,7 +40,12 @@ function metricProblems(
   return problems;
 }
 
-/** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing all that is wrong */
+const MOST_TOLD = 1000;
+
+/**
+ * @throws DataError FACELLM_DATA_INVALID where data to validate share pictures or people with data to learn from, else
+ *   InvalidArgumentError FACELLM_INVALID_ARGUMENT; either lists all that is wrong
+ */
 export function checkNeeds(
   records: ValidationRecords,
   recipe: TrainingRecipe,
@@ -56,10 +61,18 @@ export function checkNeeds(
         `recipe.balancesGroups: no record has the key ${key}, by which people would be told apart; write it into the records, or leave it out`,
     ),
   ];
+  const cannotGive = 'the recipe asks for a metric or for groups that its data cannot give';
+  const { shared } = records;
+  if (shared.length > 0) {
+    const file =
+      recipe.validation !== null && 'data' in recipe.validation ? recipe.validation.data : '';
+    throw createError(
+      'FACELLM_DATA_INVALID',
+      `${file} shares pictures or people with the data that are learnt from; take them out of one of the two` +
+        (details.length === 0 ? '' : `; and ${cannotGive}`),
+      { details: [...details, ...shared.slice(0, MOST_TOLD)] },
+    );
+  }
   if (details.length === 0) return;
-  throw createError(
-    'FACELLM_INVALID_ARGUMENT',
-    'the recipe asks for a metric or for groups that its data cannot give',
-    { details },
-  );
+  throw createError('FACELLM_INVALID_ARGUMENT', cannotGive, { details });
 }
