@@ -7,6 +7,13 @@ set_property(SOURCE "${cpu_units}/scalar.cpp" "${cpu_units}/scalar_quantised.cpp
   PROPERTY COMPILE_OPTIONS ${cpu_flags})
 set_property(SOURCE "${cpu_units}/avx2.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma)
 set_property(SOURCE "${cpu_units}/avx2_quantised.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mf16c)
+# One text for all levels (row_lanes.h). sqrtf is an instruction, not a call that may set errno; lanes wider than a level's registers
+# never leave a unit.
+set(row_flags ${cpu_flags} -fno-math-errno -Wno-psabi)
+set_property(SOURCE "${cpu_units}/scalar_rows.cpp" PROPERTY COMPILE_OPTIONS ${row_flags})
+set_property(SOURCE "${cpu_units}/avx2_rows.cpp" PROPERTY COMPILE_OPTIONS ${row_flags} -mavx2 -mfma)
+set_property(SOURCE "${cpu_units}/avx512_rows.cpp" PROPERTY COMPILE_OPTIONS
+  ${row_flags} -mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq)
 # GCC 12 takes its own intrinsics for reads of uninitialised variables (its bug 105593).
 set_property(SOURCE "${cpu_units}/avx512.cpp" "${cpu_units}/avx512_attention.cpp" PROPERTY COMPILE_OPTIONS
   ${cpu_flags} -mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -Wno-uninitialized -Wno-maybe-uninitialized)

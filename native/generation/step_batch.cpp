@@ -43,8 +43,8 @@ class Packer {
     auto numbers = std::move(ids_);
     numbers.insert(numbers.end(), positions_.begin(), positions_.end());
     numbers.insert(numbers.end(), slots_.begin(), slots_.end());
-    // One row alone goes the way of the others.
-    const bool has_singles = singles_.size() > 1;
+    // On a GPU one row alone goes the way of the others.
+    const bool has_singles = singles_.size() > (device.is_cpu() ? 0 : 1);
     if (has_singles) append_singles(numbers);
     const auto on_device = at::tensor(numbers, at::kLong).to(device);
     StepBatch batch;
@@ -69,8 +69,9 @@ class Packer {
   // A row that goes on by one token, where a kernel serves such rows together (kernels/paged_decode_attention).
   bool is_single(const RowShare& share) const {
     const auto& text = model_.config().text;
-    return share.tokens == 1 && share.choices.empty() && !is_invariant() && model_.options().device().is_cuda() &&
-           takes_decode_heads(text.num_attention_heads, text.num_key_value_heads, text.head_dim);
+    const bool takes = model_.options().device().is_cpu() ||
+                       takes_decode_heads(text.num_attention_heads, text.num_key_value_heads, text.head_dim);
+    return takes && share.tokens == 1 && share.choices.empty() && !is_invariant();
   }
 
   int64_t most_blocks() const {

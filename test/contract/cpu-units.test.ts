@@ -13,10 +13,12 @@ const ROOT = join(import.meta.dirname, '..', '..');
 const UNITS = [
   ...['scalar', 'avx2', 'avx512'].flatMap((unit) => [unit, `${unit}_quantised`]),
   ...['scalar_attention', 'avx512_attention'],
+  ...['scalar_rows', 'avx2_rows', 'avx512_rows'],
 ];
 const SHARED = [
   ...['cpu_kernels.h', 'quantised_kernels.h', 'quantised_common.h'],
   ...['attention_kernels.h', 'avx512_common.h', 'bf16_bits.h'],
+  ...['row_kernels.h', 'row_kernels_common.h', 'row_lanes.h'],
 ];
 
 describe('contract: units of kernels/cpu', () => {
@@ -47,7 +49,7 @@ describe('contract: units of kernels/cpu', () => {
       if (nm.error !== undefined) return skip(this, 'no nm');
       const symbols = nm.stdout.trim().split('\n');
       assert.ok(
-        symbols.some((line) => / [DRB] .*(Kernels|Quantised|Attention)/.test(line)),
+        symbols.some((line) => / [DRB] .*(Kernels|Quantised|Attention|Rows)/.test(line)),
         nm.stdout,
       );
       assert.deepEqual(

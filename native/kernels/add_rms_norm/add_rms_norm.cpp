@@ -4,6 +4,8 @@
 #include "kernels/common/checks.h"
 #include "kernels/common/cuda_launch.h"
 #include "kernels/common/rows.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/row_work.h"
 
 namespace facellm {
 namespace {
@@ -21,7 +23,6 @@ void check(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor
   checks.finish();
 }
 
-#if FACELLM_CUDA
 AddRmsNorm fused(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor& weight,
                  double eps) {
   // The 6B tower's q and k are slices of one product: read where they lie.
@@ -32,6 +33,20 @@ AddRmsNorm fused(const at::Tensor& residual, const at::Tensor& delta, const at::
   const auto normalised = at::empty(x.sizes(), x.options());
   const int64_t size = x.size(-1), rows = x.numel() / std::max<int64_t>(size, 1);
   if (rows == 0) return {sum, normalised};
+  if (x.is_cpu()) {
+    const NormRows job{x.const_data_ptr(),
+                       d.defined() ? d.const_data_ptr() : nullptr,
+                       w.const_data_ptr(),
+                       d.defined() ? sum.mutable_data_ptr() : nullptr,
+                       normalised.mutable_data_ptr(),
+                       size,
+                       *row_stride(x),
+                       static_cast<float>(eps),
+                       x.scalar_type() == at::kBFloat16};
+    for_rows(rows, size, [&](int64_t begin, int64_t end) { row_kernels().add_rms_norm(&job, begin, end); });
+    return {sum, normalised};
+  }
+#if FACELLM_CUDA
   cuda_launch("add_rms_norm", x, [&](cudaStream_t stream) {
     add_rms_norm_cuda(x.const_data_ptr(), d.defined() ? d.const_data_ptr() : nullptr,
                       w.const_data_ptr(), delta.defined() ? sum.mutable_data_ptr() : nullptr,
@@ -39,8 +54,10 @@ AddRmsNorm fused(const at::Tensor& residual, const at::Tensor& delta, const at::
                       x.scalar_type() == at::kBFloat16, stream);
   });
   return {sum, normalised};
-}
+#else
+  throw Error(ErrorCode::kDeviceNoCuda, "add_rms_norm: this build has no CUDA");
 #endif
+}
 
 }  // namespace
 
@@ -50,13 +67,8 @@ AddRmsNorm add_rms_norm(const at::Tensor& residual, const at::Tensor& delta,
   if (needs_autograd({residual, delta, weight})) {
     return add_rms_norm_autograd(residual, delta, weight, eps);
   }
-  if (residual.is_cuda() && residual.size(-1) <= kLargestFusedNormRow) {
-#if FACELLM_CUDA
-    return fused(residual, delta, weight, eps);
-#else
-    throw Error(ErrorCode::kDeviceNoCuda, "add_rms_norm: this build has no CUDA");
-#endif
-  }
+  const bool is_fused = takes_row_kernels(residual) || (residual.is_cuda() && residual.size(-1) <= kLargestFusedNormRow);
+  if (is_fused) return fused(residual, delta, weight, eps);
   return add_rms_norm_reference(residual, delta, weight, eps);
 }
 

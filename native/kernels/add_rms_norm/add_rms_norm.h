@@ -13,7 +13,7 @@ struct AddRmsNorm {
 // residual' = residual + delta, one rounding (delta undefined: residual' is residual);
 // normalised = round(round(residual' * rsqrt(mean(residual'^2) + eps)) * weight), fp32 inside.
 // residual, delta [..., D]; weight [D]; one dtype (fp32 or bf16) and device. Throws kInvalidArgument.
-// CUDA runs the fused kernel; where autograd needs it, add_rms_norm_autograd runs.
+// One fused pass on CUDA and on a CPU (kernels/cpu/row_kernels.h); where autograd needs it, add_rms_norm_autograd runs.
 AddRmsNorm add_rms_norm(const at::Tensor& residual, const at::Tensor& delta,
                         const at::Tensor& weight, double eps);
 
@@ -21,7 +21,7 @@ AddRmsNorm add_rms_norm(const at::Tensor& residual, const at::Tensor& delta,
 AddRmsNorm add_rms_norm_autograd(const at::Tensor& residual, const at::Tensor& delta,
                                  const at::Tensor& weight, double eps);
 
-// The plain version: the CPU path, and the reference of every other.
+// The plain version, the reference of every other.
 AddRmsNorm add_rms_norm_reference(const at::Tensor& residual, const at::Tensor& delta,
                                   const at::Tensor& weight, double eps);
 

@@ -41,4 +41,17 @@ const AttentionKernels* attention_kernels() {
   return kernels;
 }
 
+const RowKernels& row_kernels_for([[maybe_unused]] const CpuFeatures& features) {
+#if defined(__x86_64__)
+  if (features.level >= CpuLevel::kAvx512) return kAvx512Rows;
+  if (features.level >= CpuLevel::kAvx2) return kAvx2Rows;
+#endif
+  return kScalarRows;
+}
+
+const RowKernels& row_kernels() {
+  static const RowKernels& kernels = row_kernels_for(cpu_features());
+  return kernels;
+}
+
 }  // namespace facellm

@@ -5,6 +5,7 @@
 #include "kernels/cpu/attention_kernels.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/quantised_kernels.h"
+#include "kernels/cpu/row_kernels.h"
 
 namespace facellm {
 
@@ -18,5 +19,8 @@ const QuantisedKernels& quantised_kernels();
 // The same for attention; null where libtorch is taken: with AMX, where it has kernels for that, and below AVX-512 BF16.
 const AttentionKernels* attention_kernels_for(const CpuFeatures& features);
 const AttentionKernels* attention_kernels();
+// The same for what is computed a row at a time.
+const RowKernels& row_kernels_for(const CpuFeatures& features);
+const RowKernels& row_kernels();
 
 }  // namespace facellm

@@ -1,9 +1,13 @@
 #include "kernels/paged_decode_attention/paged_decode_attention.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/common/checks.h"
 #include "kernels/common/cuda_launch.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/row_work.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/paged_decode_attention/paged_decode_attention_cuda.h"
 #include "kernels/paged_decode_attention/paged_decode_groups_cuda.h"
 
@@ -33,6 +37,50 @@ void check(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values
   checks.require(rows.block_size > 0 && rows.splits > 0, "block_size, splits: expected positive numbers");
   checks.require(rows.splits <= kMostSplits, "splits: expected 32 at most");
   checks.finish();
+  if (!q.is_cpu()) return;
+  const auto* const lengths = rows.lengths.const_data_ptr<int64_t>();
+  const auto* const table = rows.block_table.const_data_ptr<int32_t>();
+  const int64_t most_blocks = rows.block_table.size(1), blocks = keys.size(1) / rows.block_size;
+  for (int64_t r = 0; r < count; ++r) {
+    const int64_t own = (lengths[r] + rows.block_size - 1) / rows.block_size;
+    const auto is_there = [&](int32_t block) { return block >= 0 && block < blocks; };
+    const auto* const first = table + r * most_blocks;
+    if (lengths[r] >= 0 && own <= most_blocks && std::all_of(first, first + own, is_there)) continue;
+    checks.add("lengths, block_table: row " + std::to_string(r) + " sees slots that it has no block for, or that the pool has not");
+  }
+  checks.finish();
+}
+
+at::Tensor on_cpu(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const DecodeRows& rows) {
+  const int64_t heads = q.size(0), count = q.size(1), head_dim = q.size(2), kv_heads = keys.size(0);
+  const auto queries = q.stride(2) == 1 ? q : q.contiguous();
+  const auto out = at::empty({count, heads * head_dim}, q.options());
+  const auto* const lengths = rows.lengths.const_data_ptr<int64_t>();
+  const int64_t most = count == 0 ? 0 : *std::max_element(lengths, lengths + count);
+  const DecodeAttention job{queries.const_data_ptr(),
+                            keys.const_data_ptr(),
+                            values.const_data_ptr(),
+                            out.mutable_data_ptr(),
+                            rows.block_table.const_data_ptr<int32_t>(),
+                            lengths,
+                            rows.block_size,
+                            rows.block_table.size(1),
+                            heads,
+                            kv_heads,
+                            head_dim,
+                            queries.stride(0),
+                            queries.stride(1),
+                            keys.stride(0),
+                            keys.stride(1),
+                            values.stride(0),
+                            values.stride(1),
+                            static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim))),
+                            q.scalar_type() == at::kBFloat16};
+  const auto& kernels = row_kernels();
+  for_rows(count * kv_heads, heads / kv_heads * head_dim * most, [&](int64_t begin, int64_t end) {
+    kernels.attend(&job, work_scratch(kernels.attend_bytes(&job, most)), begin, end);
+  });
+  return out;
 }
 
 #if FACELLM_CUDA
@@ -101,7 +149,7 @@ at::Tensor paged_decode_attention(const at::Tensor& q, const at::Tensor& keys, c
     throw Error(ErrorCode::kDeviceNoCuda, "paged_decode_attention: this build has no CUDA");
 #endif
   }
-  return paged_decode_attention_reference(q, keys, values, rows);
+  return takes_row_kernels(q) ? on_cpu(q, keys, values, rows) : paged_decode_attention_reference(q, keys, values, rows);
 }
 
 }  // namespace facellm

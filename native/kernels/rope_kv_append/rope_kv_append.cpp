@@ -2,6 +2,8 @@
 
 #include "kernels/common/checks.h"
 #include "kernels/common/cuda_launch.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/row_work.h"
 #include "kernels/rope_kv_append/rope_kv_append_cuda.h"
 
 namespace facellm {
@@ -48,7 +50,6 @@ void check(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
   checks.finish();
 }
 
-#if FACELLM_CUDA
 at::Tensor fused(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
                  const at::Tensor& keys, const at::Tensor& values, const at::Tensor& slots, int64_t heads,
                  int64_t kv_heads) {
@@ -56,6 +57,27 @@ at::Tensor fused(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor&
   const auto q = at::empty({heads, tokens, head_dim}, qkv.options());
   if (q.numel() == 0) return q;
   const auto c = cos.contiguous(), s = sin.contiguous();
+  if (qkv.is_cpu()) {
+    const RopeRows job{qkv.const_data_ptr(),
+                       c.const_data_ptr(),
+                       s.const_data_ptr(),
+                       slots.const_data_ptr<int64_t>(),
+                       q.mutable_data_ptr(),
+                       keys.mutable_data_ptr(),
+                       values.mutable_data_ptr(),
+                       tokens,
+                       heads,
+                       kv_heads,
+                       head_dim,
+                       keys.stride(0),
+                       keys.stride(1),
+                       values.stride(0),
+                       values.stride(1),
+                       qkv.scalar_type() == at::kBFloat16};
+    for_rows(tokens, qkv.size(1), [&](int64_t begin, int64_t end) { row_kernels().rope_append(&job, begin, end); });
+    return q;
+  }
+#if FACELLM_CUDA
   const RopeKvAppendShape shape{tokens,
                                 heads,
                                 kv_heads,
@@ -70,8 +92,10 @@ at::Tensor fused(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor&
                         qkv.scalar_type() == at::kBFloat16, stream);
   });
   return q;
-}
+#else
+  throw Error(ErrorCode::kDeviceNoCuda, "rope_kv_append: this build has no CUDA");
 #endif
+}
 
 }  // namespace
 
@@ -79,13 +103,7 @@ at::Tensor rope_kv_append(const at::Tensor& qkv, const at::Tensor& cos, const at
                           const at::Tensor& keys, const at::Tensor& values, const at::Tensor& slots,
                           int64_t num_heads, int64_t num_kv_heads) {
   check(qkv, cos, sin, keys, values, slots, num_heads, num_kv_heads);
-  if (qkv.is_cuda()) {
-#if FACELLM_CUDA
-    return fused(qkv, cos, sin, keys, values, slots, num_heads, num_kv_heads);
-#else
-    throw Error(ErrorCode::kDeviceNoCuda, "rope_kv_append: this build has no CUDA");
-#endif
-  }
+  if (qkv.is_cuda() || takes_row_kernels(qkv)) return fused(qkv, cos, sin, keys, values, slots, num_heads, num_kv_heads);
   return rope_kv_append_reference(qkv, cos, sin, keys, values, slots, num_heads, num_kv_heads);
 }
 

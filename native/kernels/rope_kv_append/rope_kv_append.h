@@ -15,7 +15,7 @@ at::Tensor rope_kv_append(const at::Tensor& qkv, const at::Tensor& cos, const at
                           const at::Tensor& keys, const at::Tensor& values, const at::Tensor& slots,
                           int64_t num_heads, int64_t num_kv_heads);
 
-// The plain version: the CPU path, and the reference of every other.
+// The plain version, the reference of every other.
 at::Tensor rope_kv_append_reference(const at::Tensor& qkv, const at::Tensor& cos,
                                     const at::Tensor& sin, const at::Tensor& keys,
                                     const at::Tensor& values, const at::Tensor& slots,

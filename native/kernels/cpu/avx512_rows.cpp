@@ -1,0 +1,17 @@
+// The kernels of rows for processors with AVX-512.
+#if defined(__x86_64__)
+#include <cstddef>
+
+#include "kernels/cpu/row_kernels.h"
+
+namespace facellm {
+namespace {
+
+#include "kernels/cpu/row_kernels_common.h"
+
+}  // namespace
+
+const RowKernels kAvx512Rows{"avx512", add_rms_norm, swiglu, rope_append, attend_bytes, attend};
+
+}  // namespace facellm
+#endif

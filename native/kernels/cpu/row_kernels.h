@@ -1,0 +1,73 @@
+// What a text layer computes besides its products, a row at a time: plain C, torch-free, a unit a level. One text serves all
+// levels (row_kernels_common.h): 16 lanes wide, the order of every sum written down, so that they give the same bits.
+//
+// Each rounds where its op says (kernels/OP/OP.h). A row's bits depend on nothing but that row. Numbers are bf16 or fp32; strides
+// are in elements.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cpu/cpu_kernels.h"
+
+namespace facellm {
+
+// kernels/add_rms_norm. Rows of `size`, those of residual `stride` apart, all others contiguous.
+struct NormRows {
+  const void *residual, *delta;  // delta or null: then residual is the sum, and `sum` is not written
+  const void* weight;            // [size]
+  void *sum, *normalised;
+  int64_t size, stride;
+  float eps;
+  bool is_bf16;
+};
+
+// kernels/swiglu. Rows of 2 * size, `stride` apart; of `out` of size, contiguous.
+struct GateRows {
+  const void* gate_up;
+  void* out;
+  int64_t size, stride;
+  bool is_bf16;
+};
+
+// kernels/rope_kv_append. All contiguous but the pools, given by the strides of a head and a slot. Rows are tokens.
+struct RopeRows {
+  const void *qkv, *cos, *sin;
+  const int64_t* slots;
+  void *q, *keys, *values;  // q [heads, tokens, head_dim]
+  int64_t tokens, heads, kv_heads, head_dim;
+  int64_t key_head, key_slot, value_head, value_slot;
+  bool is_bf16;
+};
+
+// kernels/paged_decode_attention. Out contiguous.
+struct DecodeAttention {
+  const void *q, *keys, *values;
+  void* out;  // [rows, heads * head_dim]
+  const int32_t* block_table;  // [rows, most_blocks]
+  const int64_t* lengths;
+  int64_t block_size, most_blocks;
+  int64_t heads, kv_heads, head_dim;
+  int64_t q_head, q_row, key_head, key_slot, value_head, value_slot;
+  float scale;
+  bool is_bf16;
+};
+
+struct RowKernels {
+  const char* name;
+  // Rows [begin, end).
+  void (*add_rms_norm)(const NormRows* rows, int64_t begin, int64_t end);
+  void (*swiglu)(const GateRows* rows, int64_t begin, int64_t end);
+  void (*rope_append)(const RopeRows* rows, int64_t begin, int64_t end);
+  // What attend() works in, on a cache line, of each thread its own: for rows of up to `most_keys`.
+  int64_t (*attend_bytes)(const DecodeAttention* rows, int64_t most_keys);
+  // Pairs [begin, end) of a row and a key head, a row's heads beside each other.
+  void (*attend)(const DecodeAttention* rows, void* work, int64_t begin, int64_t end);
+};
+
+extern const RowKernels kScalarRows;
+#if defined(__x86_64__)
+extern const RowKernels kAvx2Rows;
+extern const RowKernels kAvx512Rows;
+#endif
+
+}  // namespace facellm
