@@ -1,9 +1,11 @@
 /**
  * `node --import=./test/support/tsx.mjs benchmarks/annotate.ts --model DIR --pictures FOLDER [--limit 32] [--rounds 3] [--out FILE]`: a folder
- * to a table by `annotate()`, beside what a user would write without it: for each picture its face by `detectFaces`, then a call
- * of `choose` for each question, one after the other. Both in one process with one model, by turns, caches cleared before each. The loop
- * twice: as it is, where each question finds the picture's prefix that the first has left in the cache, and with nothing kept between
- * calls. Faces per second, and the ratios of the loops' times to that of `annotate`. The table's answers are held against the loop's.
+ * to a table by `annotate()`, beside what a user would write without it: for each picture and each question one call of `choose` with
+ * the picture's path and the same faces, after another. All in one process with one model, by turns, caches cleared before each. The
+ * loop twice: with `choose`'s own defaults, where each question finds the picture's face and prefix that the first has left in the
+ * caches, and with nothing kept between calls. Faces per second, seconds of processor time, and the ratios of the loops' times to that of
+ * `annotate`; what the loop did once a picture and what once a question, by which the ratio is bounded. The table's answers are
+ * held against the loop's.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,27 +42,43 @@ await using model = await FaceLlm.load(directory);
 /** Best answers by file and question. */
 type Answers = Map<string, string>;
 
+const FACES = { which: 'main' } as const;
+
+/** Of the last loop that kept what it could, in seconds. */
+let parts = { faces: 0, firstQuestions: 0, laterQuestions: 0 };
+
 /** @param keeps what calls before it have computed */
 async function loop(keeps: boolean): Promise<Answers> {
   const answers: Answers = new Map();
+  const now = { faces: 0, firstQuestions: 0, laterQuestions: 0 };
   for (const file of files) {
-    const { chips } = await detectFaces(join(folder ?? '', file), { which: 'main' });
-    const [chip] = chips;
-    if (chip === undefined) continue;
-    for (const { name, question, choices } of questions) {
+    for (const [i, { name, question, choices }] of questions.entries()) {
       if (!keeps) await model.clearCaches();
-      const { best } = await model.choose({ image: chip, question, choices, faces: 'cropped' });
+      const image = join(folder ?? '', file);
+      const startedAt = performance.now();
+      const { best } = await model.choose({ image, question, choices, faces: FACES });
+      const seconds = (performance.now() - startedAt) / 1000;
+      if (i === 0) now.firstQuestions += seconds;
+      else now.laterQuestions += seconds;
       answers.set(`${file} ${name}`, best.text);
     }
   }
+  if (keeps) parts = now;
   return answers;
+}
+
+/** What finding and cutting out takes of the loop's first questions, one picture after another. */
+async function facesAlone(): Promise<number> {
+  const startedAt = performance.now();
+  for (const file of files) await detectFaces(join(folder ?? '', file), FACES);
+  return (performance.now() - startedAt) / 1000;
 }
 
 async function table(round: number): Promise<Answers> {
   const output = join(scratch, `${round}.jsonl`);
   await annotate({
     ...{ input: folder ?? '', output, model, questions, limit: files.length },
-    faces: { which: 'main' },
+    faces: FACES,
     environment: {},
   });
   const rows = readFileSync(output, 'utf8')
@@ -74,43 +92,56 @@ async function table(round: number): Promise<Answers> {
   );
 }
 
-async function timed(work: () => Promise<Answers>): Promise<{ seconds: number; answers: Answers }> {
+interface Timed {
+  readonly seconds: number;
+  /** Of all threads. */
+  readonly cpuSeconds: number;
+  readonly answers: Answers;
+}
+
+async function timed(work: () => Promise<Answers>): Promise<Timed> {
   await model.clearCaches();
+  const before = process.cpuUsage();
   const startedAt = performance.now();
   const answers = await work();
-  return { seconds: (performance.now() - startedAt) / 1000, answers };
+  const seconds = (performance.now() - startedAt) / 1000;
+  const { user, system } = process.cpuUsage(before);
+  return { seconds, cpuSeconds: (user + system) / 1e6, answers };
 }
 
 try {
   await timed(() => table(-1));
-  const rounds: { annotate: number; loop: number; loopKeepingNothing: number }[] = [];
+  const rounds: Record<'annotate' | 'loop' | 'loopKeepingNothing', Omit<Timed, 'answers'>>[] = [];
   let differ = 0;
   for (let round = 0; round < Number(values.rounds); round++) {
-    const ofTable = await timed(() => table(round));
-    const ofLoop = await timed(() => loop(true));
-    const ofBare = await timed(() => loop(false));
-    rounds.push({
-      ...{ annotate: ofTable.seconds, loop: ofLoop.seconds },
-      loopKeepingNothing: ofBare.seconds,
-    });
-    differ = [...ofLoop.answers].filter(([key, best]) => ofTable.answers.get(key) !== best).length;
-    if (ofTable.answers.size !== ofLoop.answers.size)
+    const { answers: ofTable, ...fast } = await timed(() => table(round));
+    const { answers: ofLoop, ...slow } = await timed(() => loop(true));
+    const { answers: ofBare, ...bare } = await timed(() => loop(false));
+    rounds.push({ annotate: fast, loop: slow, loopKeepingNothing: bare });
+    differ = [...ofLoop].filter(([key, best]) => ofTable.get(key) !== best).length;
+    if (ofTable.size !== ofLoop.size || ofBare.size !== ofLoop.size)
       throw new Error('the table has other answers than the loop');
   }
+  parts.faces = await facesAlone();
+  const figures = (what: keyof (typeof rounds)[number]) => {
+    const seconds = median(rounds.map((one) => one[what].seconds));
+    const cpuSeconds = median(rounds.map((one) => one[what].cpuSeconds));
+    return { seconds, cpuSeconds, picturesPerSecond: files.length / seconds };
+  };
   const [fast, slow, bare] = [
-    median(rounds.map((one) => one.annotate)),
-    median(rounds.map((one) => one.loop)),
-    median(rounds.map((one) => one.loopKeepingNothing)),
+    figures('annotate'),
+    figures('loop'),
+    figures('loopKeepingNothing'),
   ] as const;
   const report = {
     environment: await describeEnvironment(),
     arguments: reportArguments(values),
     ...{ pictures: files.length, questions: questions.length, rounds },
-    annotate: { seconds: fast, picturesPerSecond: files.length / fast },
-    loop: { seconds: slow, picturesPerSecond: files.length / slow },
-    loopKeepingNothing: { seconds: bare, picturesPerSecond: files.length / bare },
-    ratio: slow / fast,
-    ratioKeepingNothing: bare / fast,
+    ...{ annotate: fast, loop: slow, loopKeepingNothing: bare },
+    /** Of the last round's loop: `faces` is part of the first questions, which compute a picture's prefix, too. */
+    partsOfLoop: parts,
+    ratio: slow.seconds / fast.seconds,
+    ratioKeepingNothing: bare.seconds / fast.seconds,
     /** Ties of the best answer fall either way. */
     answersThatDiffer: differ,
   };

@@ -89,11 +89,13 @@ export {
   type AnnotationText,
   type AnnotationValue,
   type ClosedQuestion,
+  type MissedStatus,
   type RowStatus,
   type TextQuestion,
   exportAnnotation,
   type ExportOptions as ExportAnnotationOptions,
   planAnnotation,
+  type PlanAnnotationOptions,
 } from './annotate/index.js';
 export {
   type ChipPlace,

@@ -1,14 +1,19 @@
 /** One picture to its rows: read, faces found and cut out, each asked. What is wrong with a picture is a row, too. */
 import { webcrypto } from 'node:crypto';
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 
-import { FaceLlmError, ImageError } from '../errors.js';
-import { cutFaces, type FaceRecord, type ResolvedFaceOptions } from '../faces/index.js';
+import { createError, FaceLlmError, ImageError } from '../errors.js';
+import { cutFaces, keepChips, type FaceRecord, type ResolvedFaceOptions } from '../faces/index.js';
 import { systemCode } from '../files/index.js';
 import { decodeOpened, type ImageSource, openImage, readImageSize } from '../image/index.js';
 import { answersOf, type Answers, type Asking, OutOfTokens } from './answers.js';
 
-export type RowStatus = 'ok' | 'no-face' | 'too-small' | 'unreadable' | 'too-large' | 'model-error';
+/** Of a row without an answer. */
+export type MissedStatus = 'unreadable' | 'too-large' | 'model-error' | 'no-face' | 'too-small';
+export type RowStatus = 'ok' | MissedStatus;
+/** Failures, which asking again may mend by itself. */
+export const FAILED: readonly RowStatus[] = ['unreadable', 'too-large', 'model-error'];
 
 export interface AnnotationRow extends Answers {
   readonly file: string;
@@ -56,10 +61,18 @@ async function hashOf(bytes: Uint8Array): Promise<string> {
   return Buffer.from(digest).toString('hex');
 }
 
-async function readStamped(path: string): Promise<{ bytes: Uint8Array; stamp: Stamp }> {
-  await using handle = await open(path);
+/** A pipe nobody writes to would be waited for for ever. */
+const AT_ONCE = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+async function readStamped(
+  path: string,
+  file: string,
+): Promise<{ bytes: Uint8Array; stamp: Stamp }> {
+  await using handle = await open(path, AT_ONCE);
   // Before the bytes: what is written meanwhile shows as a later change.
-  const { size, mtimeMs } = await handle.stat();
+  const found = await handle.stat();
+  if (!found.isFile()) throw createError('FACELLM_IMAGE_INVALID', `${file} is no file`);
+  const { size, mtimeMs } = found;
   return { bytes: await handle.readFile(), stamp: [size, mtimeMs] };
 }
 
@@ -78,7 +91,8 @@ async function rowsOf(
   const opened = await openImage(bytes, { signal });
   const image = { key: seen.sha256 ?? '', ...(await decodeOpened(opened, { signal })) };
   const { width, height } = image;
-  const { found, used, faces: all, chips } = await cutFaces(image, faces, signal);
+  const cut = keepChips(image, await cutFaces(image, faces, signal));
+  const { found, used, faces: all, chips } = cut;
   const known = { ...seen, width, height, facesFound: found };
   if (chips.length === 0) {
     const status = found === 0 ? 'no-face' : 'too-small';
@@ -112,7 +126,7 @@ export async function annotatePicture(
   let hash: string | null = null;
   let stamp: Stamp | undefined;
   try {
-    const read = await readStamped(path);
+    const read = await readStamped(path, file);
     stamp = read.stamp;
     hash = await hashOf(read.bytes);
     return { rows: await rowsOf(work, { file, sha256: hash }, read.bytes), stamp };

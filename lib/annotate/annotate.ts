@@ -8,20 +8,23 @@ import { join } from 'node:path';
 
 import { rankFromEnvironment } from '../evaluation/index.js';
 import { JobRun, prefetch } from '../jobs/index.js';
-import { annotatePicture, type AnnotationRow, type RowStatus } from './annotate-picture.js';
-import { leaveChanged } from './changed.js';
-import { type AnnotateOptions, prepare, type PreparedRun } from './options.js';
+import { annotatePicture, type RowStatus } from './annotate-picture.js';
+import { type CheckEvent, leaveChanged } from './changed.js';
+import { type AnnotateOptions, isRetried, prepare, type PreparedRun } from './options.js';
 import { groupingOf, writeOutputs } from './outputs.js';
 import { listPictures, rootOf } from './pictures.js';
-import { readPlaces } from './places.js';
+import { type Forgets, readPlaces } from './places.js';
 import { openRankJournal, openWorkFolder, readWorkFolder } from './work-folder.js';
 
-export interface AnnotationEvent {
+/** How far the asking is, of this process's share. */
+export interface ProgressEvent {
   readonly type: 'progress';
-  /** Of this process's share. */
   readonly done: number;
   readonly total: number;
 }
+
+/** Checks come before the asking. */
+export type AnnotationEvent = CheckEvent | ProgressEvent;
 
 export interface AnnotationResult {
   /** Written files; empty where other processes still have pictures to do, or the run was stopped; `exportAnnotation` writes them nevertheless. */
@@ -41,12 +44,6 @@ export type AnnotationRun = JobRun<AnnotationEvent, AnnotationResult>;
 /** Neighbours of the list stay together; processes take such units in turn. */
 const UNIT = 256;
 const DURABLE_EVERY = 32;
-const FAILED: readonly RowStatus[] = ['unreadable', 'too-large', 'model-error'];
-
-/** Whether asking again may help. */
-export const hasFailed = (rows: readonly AnnotationRow[]): boolean =>
-  rows.some(({ status }) => FAILED.includes(status));
-
 async function run(prepared: PreparedRun, job: AnnotationRun): Promise<AnnotationResult> {
   const { options, fields, faces, settings, folder, ahead } = prepared;
   const { model, schema, calibration, limit, retryFailed = false } = options;
@@ -58,13 +55,22 @@ async function run(prepared: PreparedRun, job: AnnotationRun): Promise<Annotatio
   const { root, files: listed } = await listPictures(options.input);
   const opened = await openWorkFolder(folder, settings, listed, { keeps: true, limit });
   const { files, added } = opened;
-  const retryId = !retryFailed
-    ? undefined
-    : (options.retryId ?? (worldSize === 1 ? randomUUID() : undefined));
-  const isOld = (id: string | undefined): boolean => retryFailed && (!retryId || id !== retryId);
-  const known = await readPlaces(folder, files.length, hasFailed, isOld);
-  const { changed } = options;
-  const redone = await leaveChanged(known, { files, root, changed });
+  const retryId =
+    retryFailed === false
+      ? undefined
+      : (options.retryId ?? (worldSize === 1 ? randomUUID() : undefined));
+  const isOld: Forgets = (line) =>
+    isRetried(line.rows, retryFailed) && (!retryId || line.retryId !== retryId);
+  const known = await readPlaces(folder, files.length, isOld);
+  let redone: ReadonlyMap<number, number>;
+  try {
+    const onCheck = (event: CheckEvent): void => job.emit(event);
+    redone = await leaveChanged(known, { files, root, changed: options.changed, signal, onCheck });
+  } catch (error) {
+    if (!job.isStopping) throw error;
+    const { missing } = known;
+    return { pictures: files.length, added, missing, outputs: [], rows: 0, statuses: {} };
+  }
   const own: number[] = [];
   for (let place = 0; place < files.length; place++) {
     if (Math.floor(place / UNIT) % worldSize === rank && !known.has(place)) own.push(place);
@@ -91,7 +97,7 @@ async function run(prepared: PreparedRun, job: AnnotationRun): Promise<Annotatio
   }
   // What others have still to ask again is missing, where it can be told from what they have.
   const isLeft = retryId === undefined ? undefined : isOld;
-  const places = await readPlaces(folder, files.length, hasFailed, isLeft);
+  const places = await readPlaces(folder, files.length, isLeft);
   for (const [place, version] of redone) {
     if (places.versionOf(place) < version) places.drop(place, version);
   }
@@ -135,7 +141,7 @@ export async function exportAnnotation(given: ExportOptions): Promise<Annotation
   const groups = await groupingOf(options, fields);
   const { root } = await rootOf(options.input);
   const { files, added, settings } = await readWorkFolder(folder, prepared.settings);
-  const places = await readPlaces(folder, files.length, hasFailed);
+  const places = await readPlaces(folder, files.length);
   const written = await writeOutputs(places, { prepared, root, settings, groups });
   return { pictures: files.length, added, missing: places.missing, ...written };
 }

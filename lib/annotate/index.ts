@@ -9,8 +9,8 @@ export {
 } from './annotate.js';
 export type { GroupsOption } from './groups.js';
 export type { AnnotateOptions } from './options.js';
-export { type AnnotationPlan, planAnnotation } from './plan.js';
-export type { AnnotationRow, RowStatus } from './annotate-picture.js';
+export { type AnnotationPlan, planAnnotation, type PlanAnnotationOptions } from './plan.js';
+export type { AnnotationRow, MissedStatus, RowStatus } from './annotate-picture.js';
 export type { AnnotatingModel, AnnotationAnswer, AnnotationText } from './answers.js';
 export type { AnnotationValue } from './columns.js';
 export {

@@ -21,6 +21,12 @@ import {
   word,
 } from '../options/index.js';
 import { askedSchema } from '../model/index.js';
+import {
+  type AnnotationRow,
+  FAILED,
+  type MissedStatus,
+  type RowStatus,
+} from './annotate-picture.js';
 import type { AnnotatingModel } from './answers.js';
 import type { OnChanged } from './changed.js';
 import type { AnnotationField } from './columns.js';
@@ -53,8 +59,11 @@ export interface AnnotateOptions {
   readonly csvRaw?: boolean | undefined;
   /** Only the first so many pictures of the list. */
   readonly limit?: number | undefined;
-  /** Asks pictures again that could not be read or answered. @default false */
-  readonly retryFailed?: boolean | undefined;
+  /**
+   * Asks pictures again that could not be read or answered (`unreadable`, `too-large`, `model-error`), or those that have a row of one of
+   * these statuses. @default false
+   */
+  readonly retryFailed?: boolean | readonly MissedStatus[] | undefined;
   /** Of answered pictures whose bytes are others now, or which are gone: asks them again, or keeps their rows. @default they are an error */
   readonly changed?: OnChanged | undefined;
   /**
@@ -69,6 +78,16 @@ export interface AnnotateOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Whether a picture with these rows is to be asked again. */
+export function isRetried(
+  rows: readonly AnnotationRow[],
+  retryFailed: boolean | readonly RowStatus[],
+): boolean {
+  if (retryFailed === false) return false;
+  const named = retryFailed === true ? FAILED : retryFailed;
+  return rows.some(({ status }) => named.includes(status));
+}
+
 /** Some 30 kB each. */
 const MOST_SHEET_ROWS = 2000;
 const outputName = name('a name that ends in .jsonl, .csv or .parquet');
@@ -76,6 +95,7 @@ const csvGroups = fields<Exclude<GroupsOption, 'folder'>>({
   file: name('a CSV file with a column named file'),
   columns: list(name('the name of a column'), 'a list of at least one column', 1),
 });
+const missedStatus = word('unreadable', 'too-large', 'model-error', 'no-face', 'too-small');
 const annotateOptions = fields<AnnotateOptions>({
   input: name('a folder of pictures, or a text file with a path a line'),
   output: kindOf<string | readonly string[]>((value) =>
@@ -103,7 +123,9 @@ const annotateOptions = fields<AnnotateOptions>({
   ).optional(),
   csvRaw: flag.optional(),
   limit: whole(1).optional(),
-  retryFailed: flag.optional(),
+  retryFailed: kindOf<boolean | readonly MissedStatus[]>((value) =>
+    Array.isArray(value) ? list(missedStatus, 'a list of statuses', 1) : flag,
+  ).optional(),
   changed: word('redo', 'keep').optional(),
   retryId: name('a text of at least one character').optional(),
   ahead: whole(1, 4096).optional(),

@@ -3,7 +3,7 @@ import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { type JournalLine, readJournal } from '../files/index.js';
-import type { AnnotationRow, Stamp } from './annotate-picture.js';
+import { type AnnotationRow, FAILED, type Stamp } from './annotate-picture.js';
 
 const RANK = /^rank-\d+$/;
 /** Of each process, in its folder rank-N. */
@@ -19,7 +19,13 @@ export interface PictureLine {
   readonly retryId?: string | undefined;
 }
 
-/** Where each picture's last line is, and what the file was then. 34 bytes a picture. */
+/** How much came of a picture: a line gives way to one that tells more. */
+function yieldOf(rows: readonly AnnotationRow[]): number {
+  if (rows.some(({ status }) => FAILED.includes(status))) return 0;
+  return rows.every(({ status }) => status === 'ok') ? 2 : 1;
+}
+
+/** Where each picture's last line is, and what the file was then. 35 bytes a picture. */
 export class Places {
   readonly journals: string[] = [];
   readonly #journal: Int32Array;
@@ -28,6 +34,7 @@ export class Places {
   readonly #size: Float64Array;
   readonly #mtimeMs: Float64Array;
   readonly #version: Uint16Array;
+  readonly #yield: Uint8Array;
 
   constructor(count: number) {
     this.#journal = new Int32Array(count).fill(-1);
@@ -36,13 +43,19 @@ export class Places {
     this.#size = new Float64Array(count);
     this.#mtimeMs = new Float64Array(count);
     this.#version = new Uint16Array(count);
+    this.#yield = new Uint8Array(count);
   }
 
+  /** Takes a line, unless one of the same version is there that tells as much. */
   set(
-    { place, stamp: [size, mtimeMs] = [-1, -1], version = 0 }: Omit<PictureLine, 'rows'>,
+    { place, rows, stamp: [size, mtimeMs] = [-1, -1], version = 0 }: PictureLine,
     journal: number,
     { start, length }: JournalLine,
   ): void {
+    const worth = yieldOf(rows);
+    const isSame = this.has(place) && version === this.versionOf(place);
+    if (isSame && worth <= (this.#yield[place] ?? 0)) return;
+    this.#yield[place] = worth;
     this.#journal[place] = journal;
     this.#start[place] = start;
     this.#length[place] = length;
@@ -102,18 +115,17 @@ export class Places {
   }
 }
 
+/** Of a line: to be left out, as its picture is to be asked again. */
+export type Forgets = (line: Pick<PictureLine, 'rows' | 'retryId'>) => boolean;
+
 /**
  * An answer stays, whatever comes later, and a failure gives way to what came of asking again, as long as the picture is the same: of one
  * that had changed the later version counts, in whose journal whatsoever it stands.
- *
- * @param isFailed by its rows
- * @param forgets whether a failure is left out, by the run that asked again
  */
 export async function readPlaces(
   folder: string,
   count: number,
-  isFailed: (rows: readonly AnnotationRow[]) => boolean,
-  forgets: (retryId: string | undefined) => boolean = () => false,
+  forgets: Forgets = () => false,
 ): Promise<Places> {
   const places = new Places(count);
   for (const name of (await readdir(folder)).filter((one) => RANK.test(one)).sort()) {
@@ -121,15 +133,11 @@ export async function readPlaces(
     const journal = places.journals.length;
     const isThere = await readJournal(path, (entry, line) => {
       const picture = entry as unknown as PictureLine;
-      const { place, rows, retryId, version = 0 } = picture;
+      const { place, version = 0 } = picture;
       const before = places.versionOf(place);
       if (version < before) return;
-      if (isFailed(rows) && forgets(retryId)) {
-        if (version > before) places.drop(place, version);
-        return;
-      }
-      if (isFailed(rows) && version === before && places.has(place)) return;
-      places.set(picture, journal, line);
+      if (!forgets(picture)) places.set(picture, journal, line);
+      else if (version > before) places.drop(place, version);
     });
     if (isThere) places.journals.push(path);
   }

@@ -7,10 +7,9 @@ import { prefetch } from '../jobs/index.js';
 import type { ExtractResult } from '../model/index.js';
 import { annotatePicture } from './annotate-picture.js';
 import type { AnnotatingModel } from './answers.js';
-import { hasFailed } from './annotate.js';
-import { type AnnotateOptions, prepare } from './options.js';
+import { type AnnotateOptions, isRetried, prepare } from './options.js';
 import { listPictures } from './pictures.js';
-import { leaveChanged } from './changed.js';
+import { type CheckEvent, leaveChanged } from './changed.js';
 import { readPlaces } from './places.js';
 import { openWorkFolder } from './work-folder.js';
 
@@ -31,6 +30,11 @@ export interface AnnotationPlan {
   readonly peakBytes: number;
 }
 
+export interface PlanAnnotationOptions extends AnnotateOptions {
+  /** While it is told whether answered pictures have changed since, where an earlier start is there. */
+  readonly onCheck?: ((event: CheckEvent) => void) | undefined;
+}
+
 const SAMPLED = 8;
 
 /**
@@ -38,7 +42,10 @@ const SAMPLED = 8;
  *
  * @throws as annotate
  */
-export async function planAnnotation(given: AnnotateOptions): Promise<AnnotationPlan> {
+export async function planAnnotation({
+  onCheck,
+  ...given
+}: PlanAnnotationOptions): Promise<AnnotationPlan> {
   const { options, fields, faces, settings, folder, ahead } = prepare(given);
   const { calibration, schema, signal = new AbortController().signal, limit } = options;
   const { root, files: listed } = await listPictures(options.input);
@@ -47,13 +54,11 @@ export async function planAnnotation(given: AnnotateOptions): Promise<Annotation
   let left = files.length;
   if ((await stat(folder).catch(() => undefined)) !== undefined) {
     ({ files } = await openWorkFolder(folder, settings, listed, { keeps: false, limit }));
-    const places = await readPlaces(
-      folder,
-      files.length,
-      hasFailed,
-      () => options.retryFailed === true,
+    const { changed, retryFailed = false } = options;
+    const places = await readPlaces(folder, files.length, ({ rows }) =>
+      isRetried(rows, retryFailed),
     );
-    await leaveChanged(places, { files, root, changed: options.changed });
+    await leaveChanged(places, { files, root, changed, signal, onCheck });
     isDone = (place) => places.has(place);
     left = places.missing;
   }

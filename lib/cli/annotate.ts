@@ -3,6 +3,7 @@ import { Writable } from 'node:stream';
 
 import {
   annotate,
+  type AnnotationEvent,
   type AnnotationPlan,
   type AnnotationQuestion,
   type AnnotationResult,
@@ -11,6 +12,7 @@ import {
   exportAnnotation,
   type GroupsOption,
   loadQuestions,
+  type MissedStatus,
   planAnnotation,
 } from '../annotate/index.js';
 import { loadAddon } from '../binding/load.js';
@@ -25,7 +27,7 @@ import {
   threadsOfRank,
 } from '../distributed/index.js';
 import { InvalidArgumentError } from '../errors.js';
-import { formatDuration, StatusLine } from '../progress/index.js';
+import { formatDuration, formatLeft, StatusLine } from '../progress/index.js';
 import { fetchModels } from './download-reporter.js';
 import { type FaceFlags, faceOptionsOf } from './face-options.js';
 import { interruptSignal } from './interrupt.js';
@@ -50,7 +52,7 @@ export interface AnnotateFlags extends ModelFlags, OutputFlags, FaceFlags {
   readonly calibration?: string;
   readonly csvRaw?: boolean;
   readonly limit?: number;
-  readonly retryFailed?: boolean;
+  readonly retryFailed?: true | readonly MissedStatus[];
   readonly changed?: 'redo' | 'keep';
   readonly maxFailures?: number;
   readonly processes?: number;
@@ -139,6 +141,34 @@ function describePlan(plan: AnnotationPlan): string {
   return `${lines.join('\n')}\n`;
 }
 
+const WORK = { check: 'answered pictures looked at for changes', progress: 'pictures' };
+
+/** Where the run is, on a line for people. */
+class AnnotationProgress {
+  readonly #status: StatusLine;
+  #type: AnnotationEvent['type'] | undefined;
+  #startedAt = performance.now();
+
+  constructor(stream: Console['stderr']) {
+    this.#status = new StatusLine({ stream, intervalSeconds: 10 });
+  }
+
+  show({ type, done, total }: AnnotationEvent): void {
+    if (type === 'progress' && this.#type === 'check') {
+      this.#startedAt = performance.now();
+      this.#status.restart();
+    }
+    this.#type = type;
+    if (!this.#status.isDue) return;
+    const left = ((performance.now() - this.#startedAt) / 1000 / done) * (total - done);
+    this.#status.show(`${done} of ${total} ${WORK[type]}, ${formatLeft(left)}`);
+  }
+
+  end(): void {
+    this.#status.erase();
+  }
+}
+
 const LEFT = 'pictures are left to do; run the same again\n';
 /** The result of processes none of which knows what the others have done. */
 const UNTOLD = `${JSON.stringify({ outputs: [], pictures: null, added: null, rows: 0, statuses: {}, missing: null })}\n`;
@@ -211,7 +241,7 @@ export async function runAnnotate(
     ...{ sheet, sheetRows, csvRaw, limit },
   };
   if (flags.export === true) {
-    if (flags.dryRun === true || flags.retryFailed === true)
+    if (flags.dryRun === true || flags.retryFailed !== undefined)
       throw new InvalidArgumentError(
         'FACELLM_INVALID_ARGUMENT',
         '--export asks nothing: leave out --dry-run and --retry-failed',
@@ -234,20 +264,18 @@ export async function runAnnotate(
       retryId: launchId(process.env),
     };
     if (flags.dryRun === true) {
-      const plan = await planAnnotation({ ...options, signal });
+      const progress = new AnnotationProgress(streams.stderr);
+      const onCheck = (event: AnnotationEvent): void => progress.show(event);
+      const plan = await planAnnotation({ ...options, signal, onCheck });
+      progress.end();
       streams.stdout.write(flags.json === true ? `${JSON.stringify(plan)}\n` : describePlan(plan));
       return 0;
     }
     const job = annotate(options);
     signal.addEventListener('abort', () => job.stop(), { once: true });
-    const status = new StatusLine({ stream: streams.stderr, intervalSeconds: 10 });
-    const startedAt = performance.now();
-    for await (const { done, total } of job) {
-      if (!status.isDue) continue;
-      const left = ((performance.now() - startedAt) / 1000 / done) * (total - done);
-      status.show(`${done} of ${total} pictures, ${formatDuration(left)} left`);
-    }
-    status.erase();
+    const progress = new AnnotationProgress(streams.stderr);
+    for await (const event of job) progress.show(event);
+    progress.end();
     const result = await job;
     const isOthersToTell = result.missing > 0 && isLaunched(process.env);
     if (isOthersToTell) return signal.aborted ? 130 : 0;

@@ -33,6 +33,8 @@ import {
   CALIBRATION,
   decimal,
   DOWNLOAD,
+  MISSED_STATUSES,
+  missedStatuses,
   shardSize,
   wholeNumber,
 } from './options.js';
@@ -144,7 +146,11 @@ export function createProgram(finish: Finish): Command {
       'no apostrophe before texts that begin as a formula: for programs, not for spreadsheets',
     )
     .option('--limit <n>', 'only the first pictures of the list', wholeNumber(1))
-    .option('--retry-failed', 'ask pictures again that could not be read or answered')
+    .option(
+      '--retry-failed [statuses]',
+      `ask pictures again that could not be read or answered, or only those of statuses, parted by commas: ${MISSED_STATUSES.join(', ')}`,
+      missedStatuses,
+    )
     .addOption(
       new Option(
         '--changed <how>',

@@ -1,11 +1,13 @@
 /** Finds faces in a picture and cuts them out. */
 import { loadAddon } from '../binding/load.js';
 import { settle } from '../binding/settle.js';
+import { sha256 } from '../files/index.js';
 import {
   decodeImage,
   type DecodedImage,
   imageSource,
   type ImageSource,
+  ownPixels,
   type RawImage,
 } from '../image/index.js';
 import { abortSignal, checkArguments, fields, whole } from '../options/index.js';
@@ -76,6 +78,16 @@ export async function cutFaces(
     })),
     chips: cut.map(({ chip }) => chip),
   };
+}
+
+/** The same chips, to be handed to a model and to nobody else: they are known by the picture and their place in it. */
+export function keepChips({ key }: DecodedImage, cut: DetectedFaces): DetectedFaces {
+  const { size, faces, used, chips } = cut;
+  for (const [i, chip] of chips.entries()) {
+    const { a, b, tx, ty } = faces[used[i] ?? 0]?.chip ?? {};
+    ownPixels(chip, sha256(JSON.stringify([key, a, b, tx, ty, size])));
+  }
+  return cut;
 }
 
 /**

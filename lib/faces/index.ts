@@ -5,6 +5,7 @@ export {
   detectFaces,
   type DetectedFaces,
   type DetectFacesOptions,
+  keepChips,
 } from './detect-faces.js';
 export { KnownFaces, type TakenFaces } from './known-faces.js';
 export {

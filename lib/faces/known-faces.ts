@@ -4,7 +4,7 @@
  */
 import { createError } from '../errors.js';
 import { ByteCache, decodeOpened, type ImageSource, OpenedImages } from '../image/index.js';
-import { cutFaces, type DetectedFaces } from './detect-faces.js';
+import { cutFaces, type DetectedFaces, keepChips } from './detect-faces.js';
 import type { FaceDetector, ResolvedAskedFaces } from './options.js';
 import type { FacesRecord } from './record.js';
 
@@ -53,14 +53,19 @@ export class KnownFaces {
     const { onNoFace, ...looked } = options;
     const name = JSON.stringify([key, maxPixels, looked, this.#numberOf(options.detector)]);
     // One who asked may stop waiting; others who wait for the same picture do not.
-    const cut = await this.#kept.get(name, async () =>
-      cutFaces({ key, ...(await decodeOpened(opened, { maxPixels })) }, looked),
-    );
+    const cut = await this.#kept.get(name, async () => {
+      const image = { key, ...(await decodeOpened(opened, { maxPixels })) };
+      return keepChips(image, await cutFaces(image, looked));
+    });
     signal?.throwIfAborted();
     const { chips, ...record } = cut;
     if (chips.length > 0) return { pictures: chips, record };
     if (onNoFace === 'whole') return { pictures: [source], record };
     throw createError('FACELLM_NO_FACE', `${opened.name}: ${reasonOf(record)}; ${REMEDY}`);
+  }
+
+  clear(): void {
+    this.#kept.clear();
   }
 
   #numberOf(detector: FaceDetector | undefined): number {

@@ -23,10 +23,21 @@ export class ByteCache<T> {
     const made = make();
     this.#kept.set(key, made);
     made.then(
-      (value) => this.#count(key, this.#bytesOf(value)),
-      () => this.#kept.delete(key),
+      (value) => {
+        if (this.#kept.get(key) === made) this.#count(key, this.#bytesOf(value));
+      },
+      () => {
+        if (this.#kept.get(key) === made) this.#kept.delete(key);
+      },
     );
     return made;
+  }
+
+  /** Forgets all; what is being made goes on for those who wait for it. */
+  clear(): void {
+    this.#kept.clear();
+    this.#sizes.clear();
+    this.#bytes = 0;
   }
 
   #touch(key: string): void {

@@ -5,6 +5,7 @@ export { decodeImage, decodeOpened, keyOf, openImage, readImageSize } from './de
 export { headerProblem } from './header.js';
 export { KnownImages } from './known-images.js';
 export { OpenedImages } from './opened-images.js';
+export { ownPixels } from './own-pixels.js';
 export { imageSource } from './source.js';
 export {
   checkTiling,

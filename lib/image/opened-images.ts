@@ -3,6 +3,7 @@
  * and its hash costs as much as a small model's whole answer.
  */
 import { keyOf, type OpenedImage, openImage } from './decode.js';
+import { keyOfOwn } from './own-pixels.js';
 import type { DecodeOptions, ImageSource } from './types.js';
 
 export interface NamedImage {
@@ -13,7 +14,8 @@ export interface NamedImage {
 
 async function open(source: ImageSource, options: DecodeOptions): Promise<NamedImage> {
   const opened = await openImage(source, options);
-  return { opened, key: await keyOf(opened) };
+  const own = keyOfOwn(source);
+  return { opened, key: own === undefined ? await keyOf(opened) : `${own} ${opened.tag}` };
 }
 
 export class OpenedImages {

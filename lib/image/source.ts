@@ -10,6 +10,7 @@ import { z } from 'zod';
 
 import { createError, FaceLlmError, ImageError } from '../errors.js';
 import { field, fields, kindOf, text, whole } from '../options/index.js';
+import { keyOfOwn } from './own-pixels.js';
 import type { ImageSource, RawImage } from './types.js';
 
 export interface ImageBytes {
@@ -55,8 +56,11 @@ const location = text(
 );
 const url = z.instanceof(URL).transform(String);
 
-/** A picture of the caller's as it is now: bytes copied, a URL as text. */
+const own = z.custom<RawImage>();
+
+/** A picture of the caller's as it is now: bytes copied, a URL as text. One of ours stays itself. */
 export const imageSource: z.ZodType<ImageSource> = kindOf<ImageSource>((value) => {
+  if (keyOfOwn(value) !== undefined) return own;
   if (value instanceof URL) return url;
   if (types.isUint8Array(value)) return ownBytes;
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? rawImage : location;

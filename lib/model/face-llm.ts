@@ -355,8 +355,9 @@ export class FaceLlm implements AsyncDisposable {
     });
   }
 
-  /** Forgets pictures and prompts seen so far. */
+  /** Forgets pictures, their faces and prompts seen so far. */
   async clearCaches(): Promise<void> {
+    this.#parts.faces.clear();
     await this.#parts.native.clearCaches().promise.catch((error: unknown) => {
       throw fromNative(error);
     });

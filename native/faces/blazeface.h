@@ -1,11 +1,10 @@
 // BlazeFace's two networks on the CPU in fp32 (Bazarevsky et al. 2019, arXiv 1907.05047; the graphs of MediaPipe's
-// face_detection_short_range.tflite and face_detection_full_range.tflite, docs/faces.md).
+// face_detection_short_range.tflite and face_detection_full_range.tflite, docs/faces.md). Torch-free.
 #pragma once
 
-#include <ATen/ATen.h>
-
-#include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "faces/decode.h"
 
@@ -16,13 +15,17 @@ class BlazeFace {
   // `file`: what scripts/face-weights.mjs writes. Throws as Checkpoint::open, and kCheckpointInvalid for a tensor
   // that is absent or of another shape.
   BlazeFace(Network network, const std::string& file);
+  ~BlazeFace();
+  BlazeFace(BlazeFace&&) noexcept;
 
-  // input fp32 [N, 3, S, S] in -1..1 -> fp32 [N, anchors, 17]: a score's logit, then 16 numbers of box and points.
-  at::Tensor forward(const at::Tensor& input) const;
+  // input [3, S, S] in -1..1 -> [anchors, kRowWidth]: a score's logit, then 16 numbers of box and points. On the
+  // calling thread alone.
+  std::vector<float> forward(const float* input) const;
 
  private:
+  struct Layers;
   Network network_;
-  std::map<std::string, at::Tensor> weights_;
+  std::unique_ptr<const Layers> layers_;
 };
 
 }  // namespace facellm

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/one_thread.h"
 #include "faces/blazeface.h"
 #include "faces/chip.h"
 #include "faces/letterbox.h"
@@ -75,16 +74,15 @@ struct FaceDetector::State {
   std::vector<Detection> look(const PictureView& picture, const View& view, Network network) const {
     const int64_t size = input_size(network);
     const Letterbox letterbox(view, size);
-    const auto input = at::empty({1, 3, size, size}, at::kFloat);
-    letterbox.fill(picture, input.data_ptr<float>());
-    auto faces = detect(network, input);
+    auto faces = detect(network, letterbox.filled(picture));
     for (auto& face : faces) face = letterbox.back(face);
     return faces;
   }
 
-  std::vector<Detection> detect(Network network, const at::Tensor& input) const {
-    const auto rows = (network == Network::kShort ? short_network : full_network).forward(input);
-    return blend(decode(network, rows.data_ptr<float>()));
+  const BlazeFace& of(Network network) const { return network == Network::kShort ? short_network : full_network; }
+
+  std::vector<Detection> detect(Network network, const std::vector<float>& input) const {
+    return blend(decode(network, of(network).forward(input.data()).data()));
   }
 
   // The same face, upright and alone.
@@ -93,9 +91,7 @@ struct FaceDetector::State {
     const int64_t size = input_size(Network::kShort);
     const auto chip = cut_chip(picture, first, size);
     const Letterbox letterbox({0, 0, size, size, 0}, size);
-    const auto input = at::empty({1, 3, size, size}, at::kFloat);
-    letterbox.fill({chip.rgb.data(), size, size}, input.data_ptr<float>());
-    const auto faces = detect(Network::kShort, input);
+    const auto faces = detect(Network::kShort, letterbox.filled({chip.rgb.data(), size, size}));
     const auto found = std::find_if(faces.begin(), faces.end(), [](const auto& other) {
       return other.score >= kLeastShort && std::abs(other.left + other.width / 2 - 0.5) < other.width / 2 &&
              std::abs(other.top + other.height / 2 - 0.5) < other.height / 2;
@@ -122,7 +118,6 @@ std::unique_ptr<FaceDetector> FaceDetector::load(const std::string& short_file, 
 FoundFaces FaceDetector::find(const PictureView& picture, const FindOptions& options,
                               const Cancellation& cancellation) const {
   check_image_size(picture.width, picture.height, "image");
-  const OneThread one_thread;
   FoundFaces result;
   std::vector<FoundFace> all;
   bool has_default = false;
@@ -182,13 +177,9 @@ FoundFaces FaceDetector::find(const PictureView& picture, const FindOptions& opt
 }
 
 std::vector<float> FaceDetector::rows(const PictureView& picture, bool is_full) const {
-  const OneThread one_thread;
   const auto network = is_full ? Network::kFull : Network::kShort;
   const int64_t size = input_size(network);
-  const auto input = at::empty({1, 3, size, size}, at::kFloat);
-  Letterbox(whole(picture, 0), size).fill(picture, input.data_ptr<float>());
-  const auto rows = (is_full ? state_->full_network : state_->short_network).forward(input);
-  return {rows.data_ptr<float>(), rows.data_ptr<float>() + rows.numel()};
+  return state_->of(network).forward(Letterbox(whole(picture, 0), size).filled(picture).data());
 }
 
 }  // namespace facellm

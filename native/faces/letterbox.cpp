@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "faces/lane_kernels.h"
+
 namespace facellm {
 namespace {
 
@@ -53,6 +55,7 @@ void Letterbox::fill(const PictureView& picture, float* out) const {
     for (int turn = 0; turn < view_.quarter_turns; ++turn) std::swap(x, y), x = size_ - 1 - x;
     return out[(channel * size_ + y) * size_ + x];
   };
+  const auto& kernels = lane_kernels();
   std::fill(out, out + 3 * size_ * size_, -1.F);
   for (int64_t y = 0; y < height_; ++y) {
     std::fill(row.begin(), row.end(), 0.F);
@@ -60,9 +63,8 @@ void Letterbox::fill(const PictureView& picture, float* out) const {
     for (size_t j = 0; j < down.weights.size(); ++j) {
       const int64_t source = view_.top + down.first + static_cast<int64_t>(j);
       if (source < 0 || source >= picture.height) continue;
-      const uint8_t* pixels = picture.rgb + (source * picture.width + view_.left) * 3;
-      const float weight = down.weights[j];
-      for (int64_t i = 3 * from; i < 3 * to; ++i) row[static_cast<size_t>(i)] += weight * static_cast<float>(pixels[i]);
+      const uint8_t* pixels = picture.rgb + (source * picture.width + view_.left + from) * 3;
+      if (to > from) kernels.accumulate(row.data() + 3 * from, pixels, down.weights[j], 3 * (to - from));
     }
     for (int64_t x = 0; x < width_; ++x) {
       float sums[3] = {};
@@ -74,6 +76,12 @@ void Letterbox::fill(const PictureView& picture, float* out) const {
       for (int64_t c = 0; c < 3; ++c) target(c, left_ + x, top_ + y) = sums[c] / kHalfRange - 1;
     }
   }
+}
+
+std::vector<float> Letterbox::filled(const PictureView& picture) const {
+  std::vector<float> out(static_cast<size_t>(3 * size_ * size_));
+  fill(picture, out.data());
+  return out;
 }
 
 Point Letterbox::back(Point unit) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "faces/face.h"
 
@@ -22,6 +23,7 @@ class Letterbox {
   // Its longer side scaled to `size` by the triangle filter, which is bilinear with antialiasing, in the middle of
   // black; out: [3, size, size] in -1..1.
   void fill(const PictureView& picture, float* out) const;
+  std::vector<float> filled(const PictureView& picture) const;
   // A point of the unit square as pixels of the picture.
   Point back(Point unit) const;
   Detection back(const Detection& face) const;

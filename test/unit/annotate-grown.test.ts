@@ -7,6 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -18,6 +19,7 @@ import sharp from 'sharp';
 import {
   annotate,
   type AnnotateOptions,
+  type AnnotationEvent,
   type AnnotationRow,
   exportAnnotation,
   type FaceLlmError,
@@ -134,6 +136,37 @@ describe('annotate a folder that changes', () => {
     await assert.rejects(async () => annotate(options({ model })), isNamed);
     await assert.rejects(planAnnotation(options({ model })), isNamed);
     await annotate(options({ model, changed: 'keep' }));
+    assert.equal(readFileSync(at('out.jsonl'), 'utf8'), before);
+  });
+
+  it('looking for changes tells how far it is, and ends where it is told to', async () => {
+    await annotate(options());
+    const before = readFileSync(at('out.jsonl'), 'utf8');
+    rmSync(at('out.jsonl'));
+    // Holes, which are read nevertheless: the first for a while, the second for longer than anybody waits.
+    truncateSync(at('pictures', 'b.png'), 2 ** 29);
+    truncateSync(at('pictures', 'd.png'), 2 ** 37);
+    const model = annotatingStub(() => assert.fail('asked'));
+    const told: AnnotationEvent[] = [];
+    const job = annotate(options({ model, changed: 'redo' }));
+    for await (const event of job) {
+      told.push(event);
+      job.stop();
+    }
+    const { missing, outputs, rows } = await job;
+    assert.deepEqual([missing, outputs, rows], [0, [], 0]);
+    assert.ok(!existsSync(at('out.jsonl')), 'a stopped run writes nothing');
+    const abort = new AbortController();
+    const onCheck = (event: AnnotationEvent): void => {
+      told.push(event);
+      abort.abort(new Error('enough'));
+    };
+    const { signal } = abort;
+    await assert.rejects(planAnnotation({ ...options({ model, signal }), onCheck }), /enough/);
+    assert.deepEqual(told, Array(2).fill({ type: 'check', done: 2, total: 3 }));
+    await put('b.png', 0);
+    await put('d.png', 1);
+    await annotate(options({ model }));
     assert.equal(readFileSync(at('out.jsonl'), 'utf8'), before);
   });
 

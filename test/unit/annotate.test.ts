@@ -251,6 +251,33 @@ describe('annotate', function () {
     });
   });
 
+  it('of the failed ones only those of the statuses named are asked again', async () => {
+    const rowsBy = (status: string): AnnotationRow[] =>
+      rowsOf(at('named.jsonl')).filter((row) => row.status === status);
+    const isBroken = (calls: number): void => {
+      if (calls < 3) throw new FaceLlmError('FACELLM_PROMPT_TOO_LONG', 'too long');
+    };
+    const first = await annotate(options('named.jsonl', { model: annotatingStub(isBroken) }));
+    assert.equal(first.statuses['model-error'], 2);
+    const unreadable = rowsBy('unreadable');
+    let asked = 0;
+    const model = annotatingStub((calls) => (asked = calls));
+    // Found again as they were: a detector that finds nothing writes none of these rows.
+    const again = { model, retryFailed: ['unreadable', 'no-face'] as const };
+    const same = await annotate(options('named.jsonl', again));
+    assert.deepEqual([asked, same.statuses], [0, first.statuses]);
+    assert.deepEqual(rowsBy('unreadable'), unreadable);
+    const last = await annotate(options('named.jsonl', { retryFailed: ['model-error'] }));
+    assert.equal(last.statuses['model-error'], undefined);
+    assert.deepEqual(readFileSync(at('named.jsonl')), readFileSync(at('out.jsonl')));
+    await assert.rejects(
+      async () => annotate(options('named.jsonl', { retryFailed: ['broken', 'ok'] as never })),
+      (error: FaceLlmError) =>
+        error.code === 'FACELLM_INVALID_ARGUMENT' &&
+        ['"broken"', '"ok"'].every((name) => error.details.join().includes(name)),
+    );
+  });
+
   it('1, 2 and 3 processes write the same', async () => {
     mkdirSync(at('many'));
     for (let i = 0; i < 700; i++) {

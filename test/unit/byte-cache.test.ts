@@ -37,6 +37,16 @@ describe('results kept within a bound of bytes', () => {
     assert.deepEqual(made, ['a', 'large', 'large']);
   });
 
+  it('cleared, it makes all again, and counts nothing that was under way', async () => {
+    const cache = cacheOf(8);
+    await cache.get('a', make('a'));
+    const early = cache.get('b', make('b'));
+    cache.clear();
+    await early;
+    for (const key of ['a', 'b', 'a', 'b']) await cache.get(key, make(key));
+    assert.deepEqual(made, ['a', 'b', 'a', 'b']);
+  });
+
   it('a failure is told and not kept', async () => {
     const cache = cacheOf(8);
     const fail = (): Promise<Uint8Array> => Promise.reject(new Error('no such picture'));
