@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import { rankFromEnvironment } from '../evaluation/index.js';
 import { JobRun, prefetch } from '../jobs/index.js';
+import { loadParquetWriter } from '../packages/parquet.js';
 import { annotatePicture, type RowStatus } from './annotate-picture.js';
 import { type CheckEvent, leaveChanged } from './changed.js';
 import { type AnnotateOptions, isRetried, prepare, type PreparedRun } from './options.js';
@@ -50,8 +51,9 @@ async function run(prepared: PreparedRun, job: AnnotationRun): Promise<Annotatio
   const { rank, worldSize } = rankFromEnvironment(options.environment);
   const signal = AbortSignal.any([job.stopSignal, ...(options.signal ? [options.signal] : [])]);
   setMaxListeners(0, signal); // a listener for each face under way
-  // Before anything is asked: a group that is not there is no reason to lose a night.
+  // Before anything is asked: a group or a package that is not there is no reason to lose a night.
   const groups = await groupingOf(options, fields);
+  if (prepared.outputs.some((path) => path.endsWith('.parquet'))) await loadParquetWriter();
   const { root, files: listed } = await listPictures(options.input);
   const opened = await openWorkFolder(folder, settings, listed, { keeps: true, limit });
   const { files, added } = opened;

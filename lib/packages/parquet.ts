@@ -5,7 +5,7 @@ import { loadOptional } from './optional.js';
 export function loadParquetWriter(): Promise<typeof import('hyparquet-writer')> {
   return loadOptional(
     ['hyparquet-writer'],
-    { purpose: 'a dataset as a Parquet file' },
+    { purpose: 'a Parquet file' },
     () => import('hyparquet-writer'),
   );
 }

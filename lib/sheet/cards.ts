@@ -34,9 +34,9 @@ article h2 { font-size: .95rem; margin: .6rem 0 0; overflow-wrap: anywhere; }
 h3 { font-size: .9rem; margin: .7rem 0 .25rem; font-weight: 600; overflow-wrap: anywhere; }
 .facts, .more, .none { margin: .15rem 0; color: var(--muted); font-size: .8rem; overflow-wrap: anywhere; }
 .asked { margin: .5rem 0; font-size: .85rem; white-space: pre-line; overflow-wrap: anywhere; max-height: 11rem; overflow-y: auto; }
-.bar { display: grid; grid-template-columns: minmax(0, 7.5rem) 1fr 3.2rem; gap: .5rem; align-items: center; font-size: .8rem; }
+.bar { display: grid; grid-template-columns: minmax(0, 7.5rem) 1fr 3.8rem; gap: .5rem; align-items: center; font-size: .8rem; }
 .bar span { overflow-wrap: anywhere; }
-.bar .share { text-align: right; font-variant-numeric: tabular-nums; }
+.bar .share { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .track { height: .65rem; background: color-mix(in srgb, var(--line) 60%, transparent); border-radius: .2rem; overflow: hidden; }
 .track i { display: block; height: 100%; background: var(--other); }
 .best .track i { background: var(--bar); }
