@@ -1,15 +1,18 @@
 /**
  * `npm run bench:company -- --model DIR [--dtype bf16] [--rounds 3] [--out FILE]`: what requests gain and cost together.
  * Answers at once; eight questions about one face in one call, in eight, and one alone; how long an answering row waits
- * while others bring pictures; and the same in deterministic mode, whose model takes turns with the other in every
+ * while others bring pictures; the first token of a question about one tile, alone and beside a picture of many; answers of as many
+ * stacks of adapters, made at random here; and the same in deterministic mode, whose model takes turns with the other in every
  * round. Medians of rounds, after one that is not counted. Needs what `npm run build` makes.
  */
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 
-import type { FaceLlm, RawImage } from '../lib/index.js';
+import { writeAdapter } from '../test/support/adapters.js';
+import type { Adapter, FaceLlm, RawImage } from '../lib/index.js';
 import { importBuilt } from './harness/built.js';
 import { describeEnvironment, readLoad, reportArguments } from './harness/environment.js';
 import { median } from './harness/statistics.js';
@@ -20,7 +23,7 @@ const { values } = parseArgs({
     dtype: { type: 'string', default: 'bf16' },
     threads: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
-    parts: { type: 'string', default: 'rows,choose,gaps' },
+    parts: { type: 'string', default: 'rows,choose,gaps,first,stacks' },
     out: { type: 'string' },
   },
 });
@@ -42,12 +45,22 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-/** Tokens a second of so many answers at once, first tokens not counted; all ask about one picture that is known. */
-async function tokensPerSecond(model: FaceLlm, image: RawImage, rows: number): Promise<number> {
+/**
+ * Tokens a second of so many answers at once, first tokens not counted; all ask about one picture that is known.
+ *
+ * @param stacks that the answers take in turn; none: the base
+ */
+async function tokensPerSecond(
+  model: FaceLlm,
+  image: RawImage,
+  rows: number,
+  stacks: readonly Adapter[] = [],
+): Promise<number> {
   const answers = await Promise.all(
-    Array.from({ length: rows }, () =>
+    Array.from({ length: rows }, (_, row) =>
       model
         .ask({
+          adapters: stacks[row % Math.max(1, stacks.length)] ?? null,
           ...{ image, question: words(), tiling: 'off', doSample: false },
           ...{ maxNewTokens: STEPS + 1, minTokens: STEPS + 1 },
         })
@@ -88,6 +101,47 @@ async function longestGap(
   return longest;
 }
 
+/** Milliseconds to the first token of a question about a new face of one tile. */
+async function firstToken(model: FaceLlm, side: number): Promise<number> {
+  const started = performance.now();
+  const asked = { image: face(side), question: words(), tiling: 'off', maxNewTokens: 2 } as const;
+  for await (const { tokens } of model.ask({ ...asked, doSample: false }).pieces()) {
+    if (tokens.length > 0) break;
+  }
+  return performance.now() - started;
+}
+
+/** The same while a picture of many tiles is seen, by somebody who asked a little earlier. */
+async function firstTokenBeside(model: FaceLlm, side: number): Promise<number> {
+  const many = { image: face(4 * side), question: words(), maxNewTokens: 2 };
+  const beside = model.ask(many).result();
+  while ((await model.stats()).runningRows === 0) await sleep(1);
+  const took = await firstToken(model, side);
+  await beside;
+  return took;
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** As many as there may be in one step. */
+const STACKS = 8;
+
+/** Adapters of rank 8 in every linear layer, by model. */
+async function loadStacks(models: readonly FaceLlm[]): Promise<Map<FaceLlm, Adapter[]>> {
+  const root = mkdtempSync(join(tmpdir(), 'facellm-stacks-'));
+  const stacks = new Map<FaceLlm, Adapter[]>(models.map((model) => [model, []]));
+  try {
+    for (let i = 0; i < STACKS; i++) {
+      const kind = { seed: i + 1, b: 0.01, rank: 8, alpha: 16 };
+      const folder = await writeAdapter(values.model, join(root, `stack${i}`), kind);
+      for (const model of models) stacks.get(model)?.push(await model.loadAdapter(folder));
+    }
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+  return stacks;
+}
+
 interface Row {
   readonly name: string;
   readonly unit: string;
@@ -95,7 +149,11 @@ interface Row {
 }
 
 /** @param image known to the model, of side `side` */
-function createRows(image: RawImage, side: number): Row[] {
+function createRows(
+  image: RawImage,
+  side: number,
+  stacks: ReadonlyMap<FaceLlm, readonly Adapter[]>,
+): Row[] {
   const gap = (beside: (model: FaceLlm) => Promise<unknown>) => (model: FaceLlm) =>
     longestGap(model, image, () => beside(model));
   const asks = (count: number, tiling: 'off' | undefined) => (model: FaceLlm) =>
@@ -146,6 +204,24 @@ function createRows(image: RawImage, side: number): Row[] {
         },
       },
     ],
+    first: [
+      {
+        name: 'first token of a new face of one tile, alone',
+        unit: 'ms',
+        run: (model) => firstToken(model, side),
+      },
+      {
+        name: 'the same beside a new picture of many tiles',
+        unit: 'ms',
+        run: (model) => firstTokenBeside(model, side),
+      },
+    ],
+    stacks: [0, 1, 4, STACKS].map((count) => ({
+      name: `${STACKS} answers at once, ${count} stacks of adapters`,
+      unit: 'tokens/s',
+      run: (model) =>
+        tokensPerSecond(model, image, STACKS, stacks.get(model)?.slice(0, count) ?? []),
+    })),
     gaps: [
       { name: 'longest gap of an answer, alone', unit: 'ms', run: gap(async () => {}) },
       {
@@ -169,7 +245,10 @@ const load = { dtype, device: 'cpu', threads: Number(values.threads) } as const;
 const models = [await Built.load(values.model, load)];
 models.push(await Built.load(values.model, { ...load, deterministic: true }));
 const side = models[0]?.config.tileSize ?? 448;
-const rows = createRows(face(side), side);
+const stacks = values.parts.split(',').includes('stacks')
+  ? await loadStacks(models)
+  : new Map<FaceLlm, Adapter[]>();
+const rows = createRows(face(side), side, stacks);
 const before = readLoad();
 const results = [];
 for (const { name, unit, run } of rows) {

@@ -1,5 +1,5 @@
 /** Curves by uPlot, in the colours of the page, light and dark; a legend and the values under the pointer as text. */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 
 export interface Curve {
@@ -19,6 +19,8 @@ interface ChartProps {
   readonly height?: number;
   /** `x` is seconds since 1970, not a count. */
   readonly isTime?: boolean;
+  /** What is not above zero has no place then, and is left out. */
+  readonly isLog?: boolean;
   /** Charts of one group show the same place under the pointer. */
   readonly group?: string;
 }
@@ -39,14 +41,31 @@ function useScheme(): boolean {
   return isDark;
 }
 
-export function Chart({ label, x, curves, height = 190, isTime = false, group }: ChartProps) {
+// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- its enum has types and no values
+const LOGARITHMIC: uPlot.Scale = { distr: 3 };
+
+const positive = (values: readonly (number | null)[]): readonly (number | null)[] =>
+  values.map((value) => (value !== null && value > 0 ? value : null));
+
+export function Chart({
+  label,
+  x,
+  curves,
+  height = 190,
+  isTime = false,
+  isLog = false,
+  group,
+}: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const legend = useRef<HTMLUListElement>(null);
   const pointed = useRef<HTMLParagraphElement>(null);
   const chart = useRef<uPlot>(undefined);
   const isDark = useScheme();
   const shape = curves.map(({ name, look }) => `${look} ${name}`).join('\n');
-  const data = [x, ...curves.map(({ values }) => values)] as uPlot.AlignedData;
+  const data = useMemo(() => {
+    const columns = curves.map(({ values }) => (isLog ? positive(values) : values));
+    return [x, ...columns] as uPlot.AlignedData;
+  }, [x, curves, isLog]);
   const drawn = useRef(data);
 
   useEffect(() => {
@@ -69,10 +88,13 @@ export function Chart({ label, x, curves, height = 190, isTime = false, group }:
     const plot = new uPlot(
       {
         ...{ width: Math.max(240, element.clientWidth), height, legend: { show: false } },
-        scales: { x: { time: isTime } },
+        scales: { x: { time: isTime }, ...(isLog && { y: LOGARITHMIC }) },
         axes: [
           { ...axis, size: 34 },
-          { ...axis, values: (_, splits) => splits.map(short) },
+          {
+            ...axis,
+            values: (_, splits) => splits.map((value) => (value === null ? '' : short(value))),
+          },
         ],
         cursor: group === undefined ? {} : { sync: { key: group } },
         hooks: { setCursor: [tell] },
@@ -100,7 +122,7 @@ export function Chart({ label, x, curves, height = 190, isTime = false, group }:
       plot.destroy();
       chart.current = undefined;
     };
-  }, [isDark, shape]);
+  }, [isDark, isLog, shape]);
 
   useEffect(() => {
     const plot = chart.current;

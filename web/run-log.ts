@@ -19,6 +19,8 @@ export interface LogRecord {
   readonly total_steps: number;
   readonly loss?: number;
   readonly lr?: number;
+  /** Before clipping. */
+  readonly grad_norm?: number;
   readonly percentage?: number;
   readonly elapsed_time?: string;
   readonly remaining_time?: string;
@@ -117,6 +119,7 @@ export function useRunLog(id: string): RunLog {
 export const MEASURES = {
   loss: ({ loss }) => loss,
   rate: ({ lr }) => lr,
+  gradient: ({ grad_norm }) => grad_norm,
   evalLoss: ({ eval_loss }) => eval_loss,
   accuracy: ({ eval_accuracy }) => eval_accuracy,
   balanced: ({ eval_balanced_accuracy }) => eval_balanced_accuracy,
@@ -131,7 +134,8 @@ export interface Curves extends Readonly<Record<Measure, (number | null)[]>> {
 /** One row an update, in order; where a log goes back, what it had of later updates is dropped. */
 export function curvesOf(records: readonly LogRecord[]): Curves {
   const curves: Curves = {
-    ...{ steps: [], loss: [], rate: [], evalLoss: [], accuracy: [], balanced: [], worst: [] },
+    ...{ steps: [], loss: [], rate: [], gradient: [], evalLoss: [] },
+    ...{ accuracy: [], balanced: [], worst: [] },
   };
   const names = Object.keys(MEASURES) as Measure[];
   const { steps } = curves;

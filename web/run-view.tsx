@@ -94,6 +94,7 @@ function LastValues({
       ...{ values: curves.worst, show: percent, best: Math.max },
     },
     { name: 'Learning rate', values: curves.rate, show: short },
+    { name: 'Norm of gradients', values: curves.gradient, show: short },
   ];
   return (
     <table class="values">
@@ -179,6 +180,7 @@ const hasAny = (values: readonly (number | null)[]): boolean =>
 export function RunView({ id }: { readonly id: string }) {
   const log = useRunLog(id);
   const [weight, setWeight] = useState(0.6);
+  const [isLog, setLog] = useState(false);
   const { records } = log;
   const curves = useMemo(() => curvesOf(records), [records]);
   const [losses, shares] = useMemo((): [Curve[], Curve[]] => {
@@ -195,9 +197,16 @@ export function RunView({ id }: { readonly id: string }) {
       all.flatMap(([place, curve]) => (place === list && hasAny(curve.values) ? [curve] : []));
     return [of(0), of(1)];
   }, [curves, weight]);
-  const rates = useMemo((): Curve[] => {
-    return [{ name: 'learning rate', values: curves.rate, look: 'first' }];
-  }, [curves]);
+  const [rates, gradients] = useMemo((): [Curve[], Curve[]] => {
+    const { rate, gradient } = curves;
+    return [
+      [{ name: 'learning rate', values: rate, look: 'first' }],
+      [
+        { name: 'norm', values: gradient, look: 'faint' },
+        { name: 'norm, smoothed', values: smoothed(gradient, weight), look: 'first' },
+      ],
+    ];
+  }, [curves, weight]);
   const { steps } = curves;
   const told = 'the last values are in the table';
   return (
@@ -219,6 +228,14 @@ export function RunView({ id }: { readonly id: string }) {
             />
             <b>{weight}</b>
           </label>
+          <label class="inline">
+            <input
+              type="checkbox"
+              checked={isLog}
+              onChange={({ currentTarget: { checked } }) => setLog(checked)}
+            />
+            Logarithmic losses and gradients
+          </label>
           <h3>Loss</h3>
           <Chart
             label={`Loss over updates; ${told}`}
@@ -226,6 +243,7 @@ export function RunView({ id }: { readonly id: string }) {
             curves={losses}
             group={GROUP}
             height={240}
+            isLog={isLog}
           />
           <div class="side">
             {shares.length > 0 && (
@@ -247,6 +265,18 @@ export function RunView({ id }: { readonly id: string }) {
                   x={steps}
                   curves={rates}
                   group={GROUP}
+                />
+              </div>
+            )}
+            {hasAny(curves.gradient) && (
+              <div>
+                <h3>Norm of gradients</h3>
+                <Chart
+                  label={`Norm of gradients over updates; ${told}`}
+                  x={steps}
+                  curves={gradients}
+                  group={GROUP}
+                  isLog={isLog}
                 />
               </div>
             )}

@@ -3,17 +3,18 @@
  * FILE]`: a server in a process of its own, and for each row and rate an open loop of requests. `--limit`: milliseconds to the first text
  * that count as good. `--serve`: flags of `facellm serve`, as one text.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import sharp from 'sharp';
 
+import { writeAdapter } from '../../test/support/adapters.js';
 import { describeEnvironment, readLoad, reportArguments } from '../harness/environment.js';
 import { run, summarize } from './open-loop.js';
 import { ask, type Pictures, rowsOf } from './questions.js';
+import { startFacellm } from './servers.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const GOLDEN = join(ROOT, 'golden');
@@ -32,37 +33,6 @@ const { values } = parseArgs({
   },
 });
 
-async function startServer(): Promise<{ url: string; stop: () => Promise<void> }> {
-  const flags = values.serve.split(/\s+/).filter((flag) => flag !== '');
-  const child = spawn(
-    process.execPath,
-    [
-      join(ROOT, 'dist', 'cli', 'main.js'),
-      'serve',
-      '--model',
-      values.model,
-      '--port',
-      '0',
-      ...flags,
-    ],
-    { stdio: ['ignore', 'pipe', 'ignore'] },
-  );
-  const exit = once(child, 'exit');
-  const [first] = (await Promise.race([
-    once(child.stdout, 'data'),
-    exit.then(() => {
-      throw new Error('the server ended; run facellm serve with these flags to see why');
-    }),
-  ])) as [Buffer];
-  return {
-    url: first.toString().trim(),
-    stop: async () => {
-      child.kill('SIGTERM');
-      await exit;
-    },
-  };
-}
-
 const FEW = 16;
 
 /** The example portraits: small as they are, and one as large as twelve tiles. */
@@ -78,8 +48,18 @@ async function readPictures(): Promise<Pictures> {
 }
 
 const seconds = Number(values.seconds);
-const rows = rowsOf(await readPictures(), Number(values.tokens));
-const server = await startServer();
+/** Made at random: what they answer is of no interest, how long it takes is. */
+const STACKS = 8;
+const root = mkdtempSync(join(tmpdir(), 'facellm-serve-'));
+const names = Array.from({ length: STACKS }, (_, i) => `stack${i}`);
+const folders = await Promise.all(
+  names.map((name, i) =>
+    writeAdapter(values.model, join(root, name), { seed: i + 1, b: 0.01, rank: 8, alpha: 16 }),
+  ),
+);
+const rows = rowsOf(await readPictures(), Number(values.tokens), names);
+const flags = values.serve.split(/\s+/).filter((flag) => flag !== '');
+const server = await startFacellm(values.model, [...flags, '--adapter', ...folders]);
 const results: object[] = [];
 try {
   for (const [name, questionOf] of Object.entries(rows)) {
@@ -105,6 +85,7 @@ try {
   }
 } finally {
   await server.stop();
+  rmSync(root, { recursive: true });
 }
 if (values.out !== undefined) {
   const report = {

@@ -34,12 +34,21 @@ const SCHEMA = {
   required: ['smiling', 'age', 'hair'],
 };
 
-/** Rows: how question number `i` reads. */
+/**
+ * Rows: how question number `i` reads.
+ *
+ * @param adapters models that the rows of adapters ask, the first of them alone or several in turn
+ */
 export function rowsOf(
   { small, large }: Pictures,
   tokens: number,
+  adapters: readonly string[],
 ): Readonly<Record<string, (i: number) => Question>> {
   const face = (i: number): string => small[i % small.length] ?? '';
+  const ofAdapters = (count: number) => (i: number) =>
+    chat(face(i), `Question ${i}: describe this face.`, tokens, {
+      ...{ tiles: 'off', model: adapters[i % count] },
+    });
   return {
     'serve.poisson': (i) =>
       chat(face(i), `Question ${i}: describe this face.`, tokens, { tiles: 'off' }),
@@ -64,6 +73,9 @@ export function rowsOf(
         question: `Question ${i}: describe this face as JSON.`,
       },
     }),
+    'serve.adapters1': ofAdapters(1),
+    'serve.adapters4': ofAdapters(4),
+    'serve.adapters8': ofAdapters(8),
   };
 }
 

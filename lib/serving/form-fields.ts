@@ -1,5 +1,5 @@
 /** Forms that an answer is held to: OpenAI's `response_format`, vLLM's `structured_outputs`. */
-import { readPattern, readSchema } from '../structured/index.js';
+import { readPattern, readSettledSchema } from '../structured/index.js';
 import { type Body, type Fields, isObject, isOff } from './values.js';
 
 export interface AskedForm {
@@ -37,7 +37,8 @@ export function readGivenSchema(schema: unknown, param: string, fields: Fields):
     problems.wrong(param, 'a JSON schema');
     return undefined;
   }
-  const read = readSchema(schema);
+  // The body is nobody else's: what is read of it here is what the library is given.
+  const read = readSettledSchema(schema);
   for (const { kind, pointer, message } of read.problems ?? []) {
     problems.add({ code: CODES[kind], param: pointer, message });
   }

@@ -157,7 +157,7 @@ export interface ServeOptions {
   /** @default facellm: */
   readonly metricsPrefix?: string | undefined;
   readonly limits?: Partial<ServerLimits> | undefined;
-  /** Gets a line of JSON for each finished request. @default nothing is logged */
+  /** Gets a line of JSON for each finished request; what it throws is nobody's concern. @default nothing is logged */
   readonly onLog?: ((line: string) => void) | undefined;
   /** Called once, when nothing that the model says can be trusted any more; the server answers 503 from then on. */
   readonly onFatal?: ((error: unknown) => void) | undefined;

@@ -208,7 +208,14 @@ function settleLine(state: ServerState, facts: RequestFacts, status: number, cod
 
 function logOf({ pino }: ServerPackages, onLog: ServeOptions['onLog']): (line: object) => void {
   if (onLog === undefined) return () => {};
-  const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write: onLog });
+  const write = (line: string): void => {
+    try {
+      onLog(line);
+    } catch {
+      // Whatever takes no more lines must not take answers with it.
+    }
+  };
+  const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write });
   return (line) => logger.info(line);
 }
 

@@ -15,7 +15,7 @@ export {
   type ValuesNode,
   type Way,
 } from './node.js';
-export { readSchema, type SchemaResult } from './read-schema.js';
+export { readSchema, readSettledSchema, type SchemaResult } from './read-schema.js';
 export type { SchemaProblem } from './schema-problems.js';
 export { automatonOf, GrammarTooLarge } from './automaton.js';
 export type { Grammar } from './expression.js';

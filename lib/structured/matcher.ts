@@ -12,7 +12,7 @@ const MOST_MASKS = 256;
 /** Ways that a place may have: beyond it a grammar is ambiguous without bound. */
 const MOST_WAYS = 20_000;
 
-/** Nobody's text has so many ways. */
+/** Nobody's text has so many ways, or takes so much work. */
 export class TooManyWays extends Error {}
 
 /** Where a machine goes on when it has ended: the state, and whoever called that one. */
@@ -43,12 +43,21 @@ export class PlaceTable {
   #places = new Map<string, Place>();
   #callers = new Map<number, Caller>();
   #masks = 0;
+  #work = Infinity;
 
   /** @param vocabSize of the model: ids that a mask covers */
   constructor(automaton: Automaton, vocabulary: SortedVocabulary, vocabSize: number) {
     this.#automaton = automaton;
     this.#vocabulary = vocabulary;
     this.#words = Math.ceil(vocabSize / 32);
+  }
+
+  /**
+   * From here on: so many ways may be followed, each over a byte or to a state that it is also in. Counted and not timed: a busy machine
+   * takes what a quiet one takes.
+   */
+  allow(work: number): void {
+    this.#work = work;
   }
 
   /** @throws TooManyWays */
@@ -62,6 +71,7 @@ export class PlaceTable {
     const known = place.next[kind];
     if (known !== undefined) return known;
     const ways: Way[] = [];
+    this.#spend(place.ways.length);
     for (const { state, caller } of place.ways) {
       const edges = this.#automaton.edges[state] ?? [];
       for (let i = 0; i < edges.length; i += 3) {
@@ -99,6 +109,11 @@ export class PlaceTable {
     return words;
   }
 
+  #spend(ways: number): void {
+    this.#work -= ways;
+    if (this.#work < 0) throw new TooManyWays();
+  }
+
   #caller(back: number, caller: Caller | undefined): Caller {
     const { length } = this.#automaton.edges;
     const key = back + length * ((caller?.number ?? -1) + 1);
@@ -123,6 +138,7 @@ export class PlaceTable {
       if (seen.has(key)) continue;
       seen.add(key);
       if (seen.size > MOST_WAYS) throw new TooManyWays();
+      this.#spend(1);
       if ((edges[state]?.length ?? 0) > 0) {
         ways.push(way);
         kept.push(key);
@@ -161,6 +177,11 @@ export class Matcher {
   constructor(table: PlaceTable) {
     this.#table = table;
     this.#place = table.start();
+  }
+
+  /** Of the table that others match by, too. */
+  allow(work: number): void {
+    this.#table.allow(work);
   }
 
   /** Whether the text may be all. */

@@ -61,7 +61,22 @@ function depthOf(value: unknown): number {
   return deepest;
 }
 
+/** Read already, and changed by nobody since. */
+const settled = new WeakMap<object, SchemaResult>();
+
+/** @param schema that nobody changes any more: whoever reads it later is given the same */
+export function readSettledSchema(schema: object): SchemaResult {
+  const read = readSchema(schema);
+  settled.set(schema, read);
+  return read;
+}
+
 export function readSchema(schema: unknown): SchemaResult {
+  const known = typeof schema === 'object' && schema !== null ? settled.get(schema) : undefined;
+  return known ?? readAnew(schema);
+}
+
+function readAnew(schema: unknown): SchemaResult {
   // Four levels of JSON a level of values: properties, name, anyOf, place.
   if (depthOf(schema) > 4 * MOST_DEPTH) {
     const message = `the schema is nested deeper than ${MOST_DEPTH} values`;

@@ -8,6 +8,7 @@ import { z } from 'zod';
 
 import { FaceLlm } from '../../lib/index.js';
 import * as golden from '../support/golden.js';
+import { randomSchemas } from '../support/random-schemas.js';
 
 const CHECKPOINT = join(golden.GOLDEN, 'ckpt-300m');
 const PHOTO = join(golden.GOLDEN, 'infer-300m', 'images', 'face_square_0.png');
@@ -205,52 +206,11 @@ describe('extract', () => {
     assert.equal((await model.stats()).usedBlocks, 0);
   });
 
-  /** Of the subset, small. */
-  const schemas = fc.letrec<Record<'any' | 'leaf' | 'object' | 'list', object>>((tie) => ({
-    leaf: fc.oneof(
-      fc
-        .uniqueArray(fc.string({ maxLength: 4 }), { minLength: 1, maxLength: 4 })
-        .map((values) => ({ enum: values })),
-      fc.record({ const: fc.oneof(fc.integer(), fc.string({ maxLength: 3 }), fc.constant(null)) }),
-      fc.constantFrom(
-        { type: 'boolean' },
-        { type: ['boolean', 'null'] },
-        { type: 'string', maxLength: 6 },
-        { type: ['string', 'null'], maxLength: 3 },
-        { type: 'integer', minimum: -3, maximum: 12 },
-        { type: 'integer', minimum: -30_000, maximum: 9999 },
-        { type: ['number', 'null'], minimum: -1, exclusiveMaximum: 2 },
-      ),
-    ),
-    object: fc
-      .array(fc.tuple(fc.string({ minLength: 1, maxLength: 3 }), tie('any'), fc.boolean()), {
-        maxLength: 3,
-      })
-      .map((all) => ({
-        type: 'object',
-        properties: Object.fromEntries(all.map(([name, schema]) => [name, schema])),
-        required: [...new Set(all.filter(([, , isRequired]) => isRequired).map(([name]) => name))],
-        additionalProperties: false,
-      })),
-    list: fc.record({
-      type: fc.constant('array'),
-      items: tie('leaf'),
-      minItems: fc.constant(1),
-      maxItems: fc.integer({ min: 1, max: 3 }),
-    }),
-    any: fc.oneof(
-      { depthSize: 'small', withCrossShrink: true },
-      tie('leaf'),
-      tie('object'),
-      tie('list'),
-    ),
-  }));
-
   it('random schemas: every answer is accepted by another validator', async () => {
     const ajv = new Ajv2020({ strict: false });
     let count = 0;
     await fc.assert(
-      fc.asyncProperty(schemas.object, fc.nat({ max: 1000 }), async (schema, seed) => {
+      fc.asyncProperty(randomSchemas, fc.nat({ max: 1000 }), async (schema, seed) => {
         const validate = ajv.compile(schema);
         const { value, text, isComplete } = await model.extract({
           ...{ ...ASKED, schema: schema as Record<string, unknown>, temperature: 1.5, seed },

@@ -332,6 +332,33 @@ describe('serving: training runs', () => {
       assert.equal(await second.getAttribute('aria-pressed'), 'true');
     });
 
+    it('losses on a logarithmic scale; the norm of gradients, where a log has it', async () => {
+      const norms = LINES.filter((line) => !line.includes('eval_loss')).slice(0, 20);
+      const records = norms.map((line, i) => ({
+        ...(JSON.parse(line) as object),
+        grad_norm: 1 / (i + 1),
+      }));
+      mkdirSync(join(root, 'third'), { recursive: true });
+      // A loss of nothing has no place on such a scale, and takes the others' away from none.
+      const [first, ...others] = records;
+      const written = [{ ...first, loss: 0 }, ...others].map((one) => `${JSON.stringify(one)}\n`);
+      writeFileSync(join(root, 'third', LOG), written.join(''));
+      await page.locator('.runs button', { hasText: 'third' }).click();
+      await page.getByRole('img', { name: /^Norm of gradients over/ }).waitFor();
+      assert.equal(await cell('Norm of gradients', 0), '0.05');
+      const picture = (): Promise<unknown> =>
+        page.evaluate("document.querySelector('.chart canvas').toDataURL()");
+      const linear = await picture();
+      const box = page.getByLabel('Logarithmic losses and gradients');
+      await box.check();
+      await until(async () => (await picture()) !== linear);
+      await box.uncheck();
+      await until(async () => (await picture()) === linear);
+      await page.locator('.runs button', { hasText: 'second' }).click();
+      rmSync(join(root, 'third'), { recursive: true });
+      await page.locator('.runs button', { hasText: 'third' }).waitFor({ state: 'detached' });
+    });
+
     it('goes on after another tab was looked at; a run that begins anew, ends, is deleted', async () => {
       const second = join(root, 'second', LOG);
       await page.getByRole('tab', { name: 'Chat' }).click();

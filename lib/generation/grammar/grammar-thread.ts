@@ -1,6 +1,6 @@
 /**
- * Masks of tokens by a grammar, from a thread of its own. Where a request of it takes too long, the thread is given up and another
- * started: matchers go on there from what they have taken, and only who asked too much is refused.
+ * Masks of tokens by a grammar, from a thread of its own, which counts the work of each request and refuses who asks too much. Where
+ * one takes far too long all the same, the thread is given up and another started: matchers go on there from what they have taken.
  */
 import { createHash } from 'node:crypto';
 import type { Worker } from 'node:worker_threads';
@@ -16,11 +16,11 @@ const WORKER = new URL(
   import.meta.url,
 );
 
-/** For one request of the thread, milliseconds; a mask takes some 20, most of them less than one. */
-const MOST_MS = 2000;
+/** For one request of the thread, milliseconds, whose work is bounded to some 2,000 of a quiet machine: it hangs. */
+const MOST_MS = 30_000;
 /** To sort the vocabulary. */
 const START_MS = 60_000;
-/** So long is a grammar refused that took too long: each trial costs everybody the thread. Not for ever: the machine may have been slow. */
+/** So long is a grammar refused that was too much: each trial costs everybody the thread's time. */
 const REFUSED_MS = 60_000;
 const MOST_REFUSED = 64;
 
@@ -113,8 +113,10 @@ export class GrammarThread {
     return (this.#refused.get(keyOf(grammar)) ?? 0) > performance.now();
   }
 
-  #refuse(grammar: Grammar): void {
-    const key = keyOf(grammar);
+  #refuse({ asked, owner }: Pending): void {
+    const whole = owner?.again() ?? asked;
+    if (whole.kind === 'next') return;
+    const key = keyOf(whole.grammar);
     this.#refused.delete(key);
     this.#refused.set(key, performance.now() + REFUSED_MS);
     const [oldest] = this.#refused.keys();
@@ -178,8 +180,10 @@ export class GrammarThread {
     this.#pending.delete(reply.request);
     this.#watch();
     if ('words' in reply) pending?.resolve(reply.words);
-    else if (reply.isTooComplex) pending?.reject(new GrammarTooComplex());
-    else pending?.reject(failure(reply.failed));
+    else if (reply.isTooComplex) {
+      if (pending !== undefined) this.#refuse(pending);
+      pending?.reject(new GrammarTooComplex());
+    } else pending?.reject(failure(reply.failed));
   }
 
   /** Another thread in place of this one. */
@@ -195,8 +199,7 @@ export class GrammarThread {
     const again = others.map(([, pending]) => pending);
     if (culprit !== undefined) {
       if (isLate && wasReady) {
-        const asked = culprit.owner?.again() ?? culprit.asked;
-        if (asked.kind !== 'next') this.#refuse(asked.grammar);
+        this.#refuse(culprit);
         culprit.reject(new GrammarTooComplex());
       } else if (culprit.isSecond || !wasReady) {
         culprit.reject(failure(isLate ? 'it did not start' : 'its thread ended'));

@@ -14,6 +14,8 @@ import type { GrammarMessage, GrammarReply, GrammarRequest, GrammarSetup } from 
 
 /** Grammars whose places are kept. */
 const MOST_GRAMMARS = 64;
+/** Ways followed for one request: some two seconds; what people ask takes a thousandth. */
+const MOST_WORK = 10_000_000;
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs in a worker thread only');
@@ -53,6 +55,7 @@ class GrammarServer {
     }
     const matcher = this.#matchers.get(asked.matcher);
     if (matcher === undefined) throw new RangeError('there is no such matcher');
+    matcher.allow(MOST_WORK);
     take(matcher, this.#bytes[asked.id]);
     return this.#mask(matcher);
   }
@@ -72,6 +75,7 @@ class GrammarServer {
     const table =
       this.#tables.get(key) ??
       new PlaceTable(automatonOf(grammar), this.#vocabulary, this.#bytes.length);
+    table.allow(MOST_WORK);
     this.#tables.delete(key);
     this.#tables.set(key, table);
     const [oldest] = this.#tables.keys();

@@ -1,0 +1,91 @@
+/** Servers in processes of their own: ours as it is shipped, and `transformers serve` on the same checkpoint. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+export interface ServerProcess {
+  readonly url: string;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+async function stop(child: ChildProcess, exit: Promise<unknown>): Promise<void> {
+  child.kill('SIGTERM');
+  await exit;
+}
+
+/** @param flags of `facellm serve` */
+export async function startFacellm(
+  model: string,
+  flags: readonly string[] = [],
+): Promise<ServerProcess> {
+  const command = join(ROOT, 'dist', 'cli', 'main.js');
+  const child = spawn(
+    process.execPath,
+    [command, 'serve', '--model', model, '--port', '0', ...flags],
+    { stdio: ['ignore', 'pipe', 'ignore'] },
+  );
+  const exit = once(child, 'exit');
+  const [first] = (await Promise.race([
+    once(child.stdout, 'data'),
+    exit.then(() => {
+      throw new Error('the server ended; run facellm serve with these flags to see why');
+    }),
+  ])) as [Buffer];
+  return { url: first.toString().trim(), pid: child.pid ?? 0, stop: () => stop(child, exit) };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * @param python with transformers[serving]
+ * @param model a folder, as `transformers serve FOLDER` takes it
+ */
+export async function startTransformers(
+  python: string,
+  model: string,
+  { dtype, threads }: { readonly dtype: 'fp32' | 'bf16'; readonly threads: number },
+): Promise<ServerProcess> {
+  const port = await freePort();
+  const child = spawn(
+    python,
+    [
+      ...[join(ROOT, 'benchmarks', 'baselines', 'hf_serve.py'), model, '--port', String(port)],
+      ...['--host', '127.0.0.1', '--device', 'cpu', '--log-level', 'error'],
+      ...['--dtype', dtype === 'fp32' ? 'float32' : 'bfloat16'],
+    ],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: String(threads) },
+    },
+  );
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-4000)));
+  let hasEnded = false;
+  const exit = once(child, 'exit').then(() => (hasEnded = true));
+  const url = `http://127.0.0.1:${port}`;
+  // Its model is loaded before it listens.
+  while (
+    !(await fetch(`${url}/health`).then(
+      (reply) => reply.ok,
+      () => false,
+    ))
+  ) {
+    if (hasEnded) throw new Error(`transformers serve ended: ${errors}`);
+    await sleep(250);
+  }
+  return { url, pid: child.pid ?? 0, stop: () => stop(child, exit) };
+}
