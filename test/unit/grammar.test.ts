@@ -18,6 +18,7 @@ import {
   readPattern,
   readSchema,
   SortedVocabulary,
+  TooManyWays,
 } from '../../lib/structured/index.js';
 import { Tokenizer } from '../../lib/tokenizer/index.js';
 import { GOLDEN } from '../support/golden.js';
@@ -353,7 +354,9 @@ describe('grammars', () => {
   });
 
   it('a blocked process blames nobody: an answer that lies there already counts', async () => {
-    const calm = grammarThread(tokenizer, tokenizer.vocabSize, eosIds);
+    const offsets = new Uint32Array([0, 1, 2, 3, 4]);
+    const bytes = Buffer.from('abcd');
+    const calm = new GrammarThread(() => ({ bytes, offsets, eosIds: [] }), 2000);
     try {
       const [short, other] = ['ab', 'cd'].map((text) => ({ root: { text }, rules: {} }));
       assert.ok(short && other);
@@ -368,6 +371,23 @@ describe('grammars', () => {
       assert.equal(calm.generation, before);
     } finally {
       await calm.dispose();
+    }
+  });
+
+  it('a thread that hangs is given up, and what it hung at is not tried again', async () => {
+    const offsets = new Uint32Array([0, 1, 2, 3, 4]);
+    const bytes = Buffer.from('abcd');
+    // No thread writes out so many states in a millisecond.
+    const hasty = new GrammarThread(() => ({ bytes, offsets, eosIds: [] }), 1);
+    try {
+      const grammar = { root: { text: 'a'.repeat(190_000) }, rules: {} };
+      await assert.rejects(hasty.check(grammar), GrammarTooComplex);
+      const { generation } = hasty;
+      assert.equal(generation, 1);
+      await assert.rejects(hasty.check(grammar), GrammarTooComplex);
+      assert.equal(hasty.generation, generation);
+    } finally {
+      await hasty.dispose();
     }
   });
 
@@ -389,6 +409,42 @@ describe('grammars', () => {
       const { root } = { root: structuredClone(many) };
       await assert.rejects(own.open({ root, rules: {} }, '').mask(), GrammarTooComplex);
       assert.equal(own.generation, generation);
+    } finally {
+      await own.dispose();
+    }
+  });
+
+  it('work is counted, not timed: the same grammar is refused after as many ways, however slow the machine', async () => {
+    const vocabulary = new SortedVocabulary(['a', 'b', 'ab'].map((text) => Buffer.from(text)));
+    const { grammar } = nodeOf({ type: 'string', pattern: '^(.?){50}$' });
+    const spent = (work: number): boolean => {
+      const table = new PlaceTable(automatonOf(grammar), vocabulary, 3);
+      table.allow(work);
+      try {
+        const matcher = new Matcher(table);
+        assert.ok(matcher.take(Buffer.from('"')));
+        matcher.mask();
+        return false;
+      } catch (error) {
+        assert.ok(error instanceof TooManyWays);
+        return true;
+      }
+    };
+    let [least, most] = [0, 1e6];
+    assert.ok(spent(least) && !spent(most));
+    while (most - least > 1) {
+      const middle = (least + most) >> 1;
+      if (spent(middle)) least = middle;
+      else most = middle;
+    }
+    for (let i = 0; i < 3; i++) assert.deepEqual([spent(least), spent(most)], [true, false]);
+    // The thread says so itself: it is neither given up nor started anew.
+    const own = grammarThread(tokenizer, tokenizer.vocabSize, eosIds);
+    try {
+      const set = [[0x20, 0x10_ffff]] as const;
+      const wide = { of: { of: { set }, least: 0, most: 1 }, least: 12_000, most: 12_000 };
+      await assert.rejects(own.check({ root: wide, rules: {} }), GrammarTooComplex);
+      assert.equal(own.generation, 0);
     } finally {
       await own.dispose();
     }

@@ -10,6 +10,7 @@ import {
   NumberHole,
   type NumberNode,
   readSchema,
+  readSettledSchema,
   type SchemaNode,
   StringHole,
   textTokens,
@@ -192,6 +193,20 @@ describe('schemas', () => {
       b: { type: 'string', format: 'uri' },
     };
     assert.equal(readSchema({ type: 'object', properties, if: {} }).problems?.length, 4);
+  });
+});
+
+describe('schemas that nobody changes any more', () => {
+  it('are read once, faults too; others anew each time', () => {
+    const schema = { type: 'object', properties: { a: { type: 'boolean' } } };
+    const { node } = readSettledSchema(schema);
+    assert.ok(node);
+    assert.equal(readSchema(schema).node, node);
+    assert.notEqual(readSchema({ ...schema }).node, node);
+    const wrong = { type: 'nothing' };
+    const { problems } = readSettledSchema(wrong);
+    assert.equal(problems?.length, 1);
+    assert.equal(readSchema(wrong).problems, problems);
   });
 });
 

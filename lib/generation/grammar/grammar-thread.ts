@@ -48,6 +48,7 @@ interface Pending {
 
 export class GrammarThread {
   readonly #setup: () => GrammarSetup;
+  readonly #mostMs: number;
   #worker: Worker | undefined;
   #isReady = false;
   /** In the order in which they are answered. */
@@ -61,9 +62,13 @@ export class GrammarThread {
   /** Of the worker: matchers of an earlier one are not there. */
   generation = 0;
 
-  /** @param setup asked whenever a thread is started */
-  constructor(setup: () => GrammarSetup) {
+  /**
+   * @param setup asked whenever a thread is started
+   * @param mostMs after which a request hangs
+   */
+  constructor(setup: () => GrammarSetup, mostMs: number = MOST_MS) {
     this.#setup = setup;
+    this.#mostMs = mostMs;
   }
 
   /** @throws GrammarTooComplex */
@@ -160,7 +165,7 @@ export class GrammarThread {
       this.#worker?.unref();
       return;
     }
-    const ms = this.#isReady ? MOST_MS : START_MS;
+    const ms = this.#isReady ? this.#mostMs : START_MS;
     // Where this process itself was held up, the reply may lie there unread: it is read first, and that sets another timer.
     const late = (): void => {
       if (this.#timer === timer) this.#renew(true);
