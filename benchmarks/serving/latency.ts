@@ -43,6 +43,7 @@ const streams = Number(values.streams);
 
 const spread = (some: readonly number[]): Record<string, number> => ({
   count: some.length,
+  p10Ms: quantile(some, 0.1),
   p50Ms: quantile(some, 0.5),
   p99Ms: quantile(some, 0.99),
   maxMs: Math.max(...some),
@@ -153,19 +154,24 @@ async function httpRow(): Promise<object> {
   const library = (): Promise<unknown> =>
     model.ask({ question: text, maxNewTokens: 1, doSample: false }).result();
   const http = (): Promise<unknown> => send(server.url + CHAT, question(text, { max_tokens: 1 }));
-  const timed = async (work: () => Promise<unknown>): Promise<number> => {
-    const began = performance.now();
-    await work();
-    return performance.now() - began;
-  };
+  /** Of all threads of the process, the engine's too. */
+  const cpu: [number, number] = [0, 0];
   const taken: [number[], number[]] = [[], []];
+  const run = async (which: 0 | 1): Promise<void> => {
+    const before = process.cpuUsage();
+    const began = performance.now();
+    await (which === 0 ? library() : http());
+    taken[which].push(performance.now() - began);
+    const { user, system } = process.cpuUsage(before);
+    cpu[which] += (user + system) / 1000;
+  };
   for (let i = 0; i < 50; i++) {
     await library();
     await http();
   }
   for (let pair = 0; pair < Number(values.pairs); pair++) {
     for (const which of pair % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
-      taken[which].push(await timed(which === 0 ? library : http));
+      await run(which);
     }
   }
   await server.close();
@@ -174,6 +180,8 @@ async function httpRow(): Promise<object> {
     name: 'one small request',
     library: spread(taken[0]),
     http: spread(taken[1]),
+    // What other work on the machine does not lengthen.
+    processorMs: cpu.map((all) => all / Number(values.pairs)),
     differenceOfMediansMs: median(taken[1]) - median(taken[0]),
     differenceOfPairsMs: bootstrap(taken[1].map((ms, i) => ms - (taken[0][i] ?? NaN))),
   };

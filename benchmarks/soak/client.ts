@@ -73,7 +73,6 @@ export function send(
   const bytes =
     body === undefined || body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
   return new Promise((resolve, reject) => {
-    const all = AbortSignal.timeout(timeoutMs);
     const asked = request(url, {
       agent,
       method: method ?? (bytes === undefined ? 'GET' : 'POST'),
@@ -83,24 +82,30 @@ export function send(
           : { 'content-type': 'application/json', 'content-length': bytes.length }),
         ...headers,
       },
-      signal: signal === undefined ? all : AbortSignal.any([signal, all]),
+      ...(signal && { signal }),
     });
-    asked.once('error', reject);
+    const late = setTimeout(() => asked.destroy(new Error('no answer in time')), timeoutMs);
+    const fail = (error: Error): void => {
+      clearTimeout(late);
+      reject(error);
+    };
+    asked.on('error', fail);
     asked.once('response', (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => {
         parts.push(part);
         onData?.();
       });
-      response.once('error', reject);
-      response.once('end', () =>
+      response.on('error', fail);
+      response.once('end', () => {
+        clearTimeout(late);
         resolve({
           status: response.statusCode ?? 0,
           headers: response.headers,
           text: Buffer.concat(parts).toString(),
           ms: performance.now() - began,
-        }),
-      );
+        });
+      });
     });
     asked.end(bytes);
   });

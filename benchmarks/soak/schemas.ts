@@ -51,7 +51,9 @@ export const schemas: Part = {
             ...{ max_tokens: 400, temperature: 1.5, seed },
             response_format: { type: 'json_schema', json_schema: { name: 'x', schema } },
           });
-          const { status, text } = await send(server.url + CHAT, body);
+          const { status, text } = await send(server.url + CHAT, body).catch((error: unknown) => {
+            throw new Error(`${JSON.stringify(schema)}, seed ${seed}`, { cause: error });
+          });
           const told = JSON.parse(text) as {
             choices?: { message: { content: string }; finish_reason: string }[];
             error?: { code: string; param: string };

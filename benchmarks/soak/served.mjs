@@ -40,7 +40,13 @@ subscribe('http.server.request.start', (message) => {
     // Others that hear of it, the server among them, have done what they do then.
     await new Promise((resolve) => process.nextTick(resolve));
     const before = await model.stats();
-    const after = isIdle(before) ? before : await idle();
+    // Ended meanwhile, the model tells nothing any more.
+    const after = isIdle(before)
+      ? before
+      : await idle().catch((/** @type {Error & { code?: string }} */ error) => {
+          if (error.code !== 'FACELLM_DISPOSED') throw error;
+          return before;
+        });
     left.push({
       steps: after.steps - before.steps,
       tokens: after.tokensGenerated - before.tokensGenerated,
