@@ -8,46 +8,46 @@ using Halves = uint16_t __attribute__((vector_size(32)));
 
 constexpr int64_t kLanes = 16;
 // Passed through memory, lanes would cost more than what is done with them.
-#define FACELLM_INLINE [[gnu::always_inline]] inline
+#define LANES_INLINE [[gnu::always_inline]] inline
 
-FACELLM_INLINE int64_t whole(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+LANES_INLINE int64_t whole(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
-FACELLM_INLINE Lanes load(const float* from) {
+LANES_INLINE Lanes load(const float* from) {
   Lanes lanes;
   __builtin_memcpy(&lanes, from, sizeof lanes);
   return lanes;
 }
 
-FACELLM_INLINE Lanes load(const Bf16* from) {
+LANES_INLINE Lanes load(const Bf16* from) {
   Halves halves;
   __builtin_memcpy(&halves, from, sizeof halves);
   return reinterpret_cast<Lanes>(__builtin_convertvector(halves, Words) << 16);
 }
 
-FACELLM_INLINE void store(float* to, Lanes lanes) { __builtin_memcpy(to, &lanes, sizeof lanes); }
+LANES_INLINE void store(float* to, Lanes lanes) { __builtin_memcpy(to, &lanes, sizeof lanes); }
 
 // Bits of bf16: to nearest, ties to even; NaN stays NaN.
-FACELLM_INLINE Words narrowed(Lanes lanes) {
+LANES_INLINE Words narrowed(Lanes lanes) {
   const Words bits = reinterpret_cast<Words>(lanes);
   const Words even = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   return (bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 64 : even;
 }
 
-FACELLM_INLINE void store(Bf16* to, Lanes lanes) {
+LANES_INLINE void store(Bf16* to, Lanes lanes) {
   const Halves halves = __builtin_convertvector(narrowed(lanes), Halves);
   __builtin_memcpy(to, &halves, sizeof halves);
 }
 
 // As it is when stored as T and loaded again.
 template <typename T>
-FACELLM_INLINE Lanes rounded(Lanes lanes) {
+LANES_INLINE Lanes rounded(Lanes lanes) {
   if constexpr (sizeof(T) == 2) return reinterpret_cast<Lanes>(narrowed(lanes) << 16);
   return lanes;
 }
 
 // The first `left` numbers, if they are fewer than 16, and zeros.
 template <typename T>
-FACELLM_INLINE Lanes load(const T* from, int64_t left) {
+LANES_INLINE Lanes load(const T* from, int64_t left) {
   if (left >= kLanes) return load(from);
   T some[kLanes] = {};
   __builtin_memcpy(some, from, static_cast<size_t>(left) * sizeof(T));
@@ -55,14 +55,14 @@ FACELLM_INLINE Lanes load(const T* from, int64_t left) {
 }
 
 template <typename T>
-FACELLM_INLINE void store(T* to, Lanes lanes, int64_t left) {
+LANES_INLINE void store(T* to, Lanes lanes, int64_t left) {
   if (left >= kLanes) return store(to, lanes);
   T some[kLanes];
   store(some, lanes);
   __builtin_memcpy(to, some, static_cast<size_t>(left) * sizeof(T));
 }
 
-FACELLM_INLINE float total(Lanes lanes) {
+LANES_INLINE float total(Lanes lanes) {
   float v[kLanes];
   store(v, lanes);
   for (int64_t width = kLanes / 2; width > 0; width /= 2) {
@@ -72,7 +72,7 @@ FACELLM_INLINE float total(Lanes lanes) {
 }
 
 // Totals of sixteen, each in its lane: halves of two are added side by side, then quarters of four, and so on.
-FACELLM_INLINE Lanes totals(Lanes v[kLanes]) {
+LANES_INLINE Lanes totals(Lanes v[kLanes]) {
   for (int i = 0; i < 8; ++i) {
     const Lanes a = v[2 * i], b = v[2 * i + 1];
     v[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
@@ -94,7 +94,7 @@ FACELLM_INLINE Lanes totals(Lanes v[kLanes]) {
 
 // e^x for x <= 0 within two steps of fp32, below the normal numbers, too; NaN stays NaN. x = n ln 2 + r, ln 2 in two parts, the
 // first of so few bits that its products with n are exact; e^r by its series to r^7, 5e-9 for |r| <= ln 2 / 2.
-FACELLM_INLINE Lanes exponential(Lanes x) {
+LANES_INLINE Lanes exponential(Lanes x) {
   x = x < -104.0f ? Lanes{} - 104.0f : x;
   const Lanes shifted = x * 1.44269504f + 0x1.8p23f, n = shifted - 0x1.8p23f;
   const Lanes r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
