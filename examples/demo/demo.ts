@@ -12,8 +12,11 @@ export type DemoAttribute = (typeof ATTRIBUTES)[number];
 /** What faces are told apart by, to see whether the model serves them alike. */
 export const GROUPS = ['source', 'gender', 'age'] as const;
 
-/** Prompts as in training: no system turn, one tile a picture, pictures as they are stored. */
-export const PROMPT = { template: 'training', system: '', applyExif: false } as const;
+/** What the model sees of a picture: its face, turned upright and cut out, so that all portraits are framed alike. */
+export const CHIPS = { which: 'main', margin: 0.25, size: 128 } as const;
+
+/** Prompts as in training: no system turn, one tile a picture, faces cut out of pictures as they are stored. */
+export const PROMPT = { template: 'training', system: '', applyExif: false, faces: CHIPS } as const;
 
 export interface Demo {
   readonly options: DemoOptions;

@@ -7,6 +7,8 @@ export interface DemoOptions {
   readonly folder: string;
   readonly isQuick: boolean;
   readonly isFresh: boolean;
+  /** Trains on all people to the last update, holding nobody out. */
+  readonly isFullRun: boolean;
   readonly seed: number;
   /** Undefined: as many as the machine has cores. */
   readonly threads: number | undefined;
@@ -21,6 +23,8 @@ never seen, and writes a report. Nothing is downloaded. What is done stays done:
   --output DIR   folder for data, model and report (default: demo)
   --seed N       of weights, order and augmentation (default: 42)
   --threads N    of the engine (default: all cores)
+  --full-run     trains on all people to the last update (default: a tenth of them is held out, and training ends once
+                 they are answered no better)
   --fresh        starts over
   --help         this text
 `;
@@ -52,6 +56,7 @@ export function parseOptions(
       options: {
         quick: { type: 'boolean', default: false },
         fresh: { type: 'boolean', default: false },
+        'full-run': { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
         output: { type: 'string' },
         seed: { type: 'string' },
@@ -72,6 +77,7 @@ export function parseOptions(
     folder: values.quick ? join(folder, 'quick') : folder,
     isQuick: values.quick,
     isFresh: values.fresh,
+    isFullRun: values['full-run'],
     seed: wholeNumber('seed', values.seed, 0) ?? 42,
     threads: wholeNumber('threads', values.threads, 1),
   };

@@ -1,7 +1,7 @@
 /** The tables that the screen shows at the end, and the commands that go on from there. */
 import { relative } from 'node:path';
 
-import { ATTRIBUTES, type Demo, GROUPS, PROMPT } from './demo.js';
+import { ATTRIBUTES, CHIPS, type Demo, GROUPS, PROMPT } from './demo.js';
 import type { AttributeFigures, Estimate, GroupFigures } from './figures.js';
 import { FACES } from './portraits.js';
 import { MODEL_FOLDER } from './stages/model.js';
@@ -126,6 +126,7 @@ export function stageCommands(demo: Demo): readonly string[] {
         run,
       ],
       ...['--template', PROMPT.template, '--system', PROMPT.system, '--no-exif'],
+      ...['--faces', CHIPS.which, '--margin', `${CHIPS.margin}`, '--face-size', `${CHIPS.size}`],
       ...['--max-new-tokens', `${ASKING.maxNewTokens}`, '--batch-size', `${ASKING.batchSize}`],
       ...['--output', at('scores')],
     ),

@@ -98,11 +98,11 @@ describe('unit: screen of the demo', () => {
     const parse = (...args: string[]) => parseOptions(args, '/root', '/here');
     assert.deepEqual(parse(), {
       folder: join('/root', 'demo'),
-      ...{ isQuick: false, isFresh: false, seed: 42, threads: undefined },
+      ...{ isQuick: false, isFresh: false, isFullRun: false, seed: 42, threads: undefined },
     });
     assert.deepEqual(parse('--quick', '--fresh', '--output', 'x', '--seed=7', '--threads', '2'), {
       folder: join('/here', 'x', 'quick'),
-      ...{ isQuick: true, isFresh: true, seed: 7, threads: 2 },
+      ...{ isQuick: true, isFresh: true, isFullRun: false, seed: 7, threads: 2 },
     });
     assert.equal(parse('--help'), undefined);
     for (const args of [

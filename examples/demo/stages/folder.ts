@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { annotate, FaceLlm } from 'facellm';
 
 import { closedAttributes } from '../closed-attributes.js';
-import { ATTRIBUTES, type Demo, GROUPS } from '../demo.js';
+import { ATTRIBUTES, CHIPS, type Demo, GROUPS } from '../demo.js';
 import { Interrupted } from '../interruption.js';
 import { FACES } from '../portraits.js';
 import type { Stage } from '../stage-cache.js';
@@ -68,8 +68,8 @@ async function annotateFolder(demo: Demo): Promise<FolderResult> {
       question,
       choices,
     })),
-    // These portraits are cut as those that the model was trained on.
-    faces: 'off',
+    // A row a picture, its face cut out as in training.
+    faces: CHIPS,
     ...{ sheet: cache.path(SHEET_FILE), sheetRows: SHEET_ROWS },
     groups: { file: labels, columns: GROUP_COLUMNS },
     environment: {},
@@ -85,7 +85,7 @@ async function annotateFolder(demo: Demo): Promise<FolderResult> {
 export function folderStage(demo: Demo): Stage<FolderResult> {
   return {
     name: 'folder',
-    inputs: { attributes: ATTRIBUTES, groups: GROUP_COLUMNS, sheetRows: SHEET_ROWS },
+    inputs: { attributes: ATTRIBUTES, faces: CHIPS, groups: GROUP_COLUMNS, sheetRows: SHEET_ROWS },
     outputs: [...[PORTRAITS, TABLE_FILE, `${TABLE_FILE}.work`, `${TABLE_FILE}.groups`, SHEET_FILE]],
     run: () => annotateFolder(demo),
   };

@@ -1,7 +1,7 @@
 /** Stage 4: the recipe `nano` over the data; it goes on from its last checkpoint. */
 import { nano, train, type TrainingRecipe } from 'facellm';
 
-import type { Demo } from '../demo.js';
+import { CHIPS, type Demo } from '../demo.js';
 import { Interrupted } from '../interruption.js';
 import type { Stage } from '../stage-cache.js';
 import { DATA_FOLDER } from './data.js';
@@ -9,6 +9,9 @@ import { MODEL_FOLDER } from './model.js';
 
 export interface TrainingStageResult {
   readonly steps: number;
+  readonly totalSteps: number;
+  /** Whose weights were kept; undefined of a full run. */
+  readonly bestStep: number | undefined;
   /** Of the last update. */
   readonly loss: number;
   readonly samplesPerSecond: number;
@@ -17,13 +20,24 @@ export interface TrainingStageResult {
 export const RUN_FOLDER = 'run';
 
 /** Of a smoke test: enough for the path, not for the model. */
-const QUICK = { maxSteps: 12, saveEvery: 4 } as const;
+const QUICK = { maxSteps: 12, saveEvery: 4, evaluateEvery: 6 } as const;
+/** A tenth of the people is never learnt from; after every two passes or so they are asked. */
+const VALIDATION = {
+  validation: { share: 0.1, by: 'person' },
+  ...{ evaluateEvery: 100, bestMetric: 'loss', patience: 3 },
+} as const;
 /** Weight of the past in the loss that is shown. */
 const SMOOTHING = 0.9;
 
 /** What differs from the recipe `nano`. */
 export function recipeChanges({ options }: Pick<Demo, 'options'>): Partial<TrainingRecipe> {
-  return { seed: options.seed, ...(options.isQuick ? QUICK : {}) };
+  const { seed, isFullRun, isQuick } = options;
+  const { evaluateEvery, ...quick } = QUICK;
+  return {
+    ...{ seed, epochs: 30, faces: CHIPS, sharesPrefix: true },
+    ...(isFullRun ? {} : VALIDATION),
+    ...(isQuick ? { ...quick, ...(isFullRun ? {} : { evaluateEvery }) } : {}),
+  };
 }
 
 async function teach(demo: Demo, recipe: TrainingRecipe): Promise<TrainingStageResult> {
@@ -45,6 +59,11 @@ async function teach(demo: Demo, recipe: TrainingRecipe): Promise<TrainingStageR
         // The clock starts here: the first update already tells the time left.
         screen.progress(resumedStep, totalSteps, 'updates');
       }
+      if (event.type === 'validation') {
+        const { accuracy = 0, worstGroup, isBest } = event;
+        const worst = worstGroup === undefined ? '' : `, worst ${worstGroup.fact} ${worstGroup.value} ${(worstGroup.accuracy ?? 0).toFixed(2)}`; // prettier-ignore
+        screen.say(`Held-out people after update ${event.step}: ${accuracy.toFixed(2)} right${worst}${isBest ? ', the best so far' : ''}.`); // prettier-ignore
+      }
       if (event.type !== 'step') continue;
       const { step, totalSteps, loss } = event;
       shown = shown === undefined ? loss : SMOOTHING * shown + (1 - SMOOTHING) * loss;
@@ -52,8 +71,8 @@ async function teach(demo: Demo, recipe: TrainingRecipe): Promise<TrainingStageR
     }
   });
   if (!result.isComplete) throw new Interrupted('interrupted');
-  const { steps, loss, samplesPerSecond } = result;
-  return { steps, loss, samplesPerSecond };
+  const { steps, totalSteps, loss, samplesPerSecond, best } = result;
+  return { steps, totalSteps, bestStep: best?.step, loss, samplesPerSecond };
 }
 
 export function trainingStage(demo: Demo): Stage<TrainingStageResult> {
