@@ -102,7 +102,7 @@ class Packer {
     const int64_t blocks = most_blocks();
     const auto table = numbers.narrow(0, 2 * count, count * blocks / 2).view(at::kInt).view({count, blocks});
     result.rows = {table, numbers.narrow(0, count, count), pool_.block_size(),
-                   decode_splits(count, model_.config().text.num_key_value_heads)};
+                   numbers.is_cpu() ? 1 : decode_splits(count, model_.config().text.num_key_value_heads)};
     for (auto i = singles_.rbegin(); i != singles_.rend(); ++i) segments_.erase(segments_.begin() + static_cast<std::ptrdiff_t>(*i));
     if (segments_.empty()) result.places = at::Tensor();
     return result;
