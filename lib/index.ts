@@ -146,6 +146,7 @@ export {
   overrideRecipe,
   RECIPES,
   train,
+  type RecipeBase,
   type RecipeLora,
   type RecipeLoraPart,
   type RecipePreference,

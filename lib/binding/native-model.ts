@@ -33,7 +33,7 @@ export interface NativeTextConfig {
 /** In which form files hold the weights of linear layers (native/checkpoint/quantisation.h). */
 export interface NativeQuantisation {
   readonly format:
-    'pack-quantized' | 'int-quantized' | 'float-quantized' | 'awq' | 'gptq' | 'gptq_v2';
+    'pack-quantized' | 'int-quantized' | 'float-quantized' | 'awq' | 'gptq' | 'gptq_v2' | 'nf4';
   /** Of a code. */
   readonly bits: 4 | 8;
   /** Columns that share a scale; 0: a row does. */
@@ -62,15 +62,17 @@ export interface NativePreprocessing {
   readonly rescaleFactor: number;
 }
 
-export type NativeWeightForm = 'stored' | 'int8' | 'int4';
+export type NativeWeightForm = 'stored' | 'int8' | 'int4' | 'fp8' | 'nf4' | 'nf4-double';
 
-/** In which form linear layers keep their weights; other than `stored` on a CPU only. */
+/** In which form linear layers keep their weights; other than `stored` on a CPU only, but for text layers to be trained upon. */
 export interface NativeWeightForms {
   readonly text: NativeWeightForm;
   readonly head: NativeWeightForm;
   readonly vision: NativeWeightForm;
   /** Columns that share a scale of int4: 32, 64 or 128. */
   readonly group: number;
+  /** Rows are put back when they are looked up. Absent: as stored. */
+  readonly embeddings?: 'int8';
 }
 
 export interface NativeLoadRequest {
@@ -81,7 +83,7 @@ export interface NativeLoadRequest {
   readonly weightMap: readonly (readonly [string, number])[];
   readonly device: string;
   readonly dtype: 'fp32' | 'bf16';
-  /** Of a model that answers; training keeps them as they are stored. */
+  /** To be trained upon: of the text layers alone. */
   readonly weights: NativeWeightForms;
   /** Weights may lie in the files, mapped, where device and dtype allow it. */
   readonly mmap: boolean;

@@ -1,6 +1,6 @@
 /**
- * What a checkpoint says of quantised weights: compressed-tensors, AWQ's gemm form, GPTQ (docs/quantisation.md, "Files"). A field
- * that is not understood is refused by its name: half of a scheme would be another one.
+ * What a checkpoint says of quantised weights: compressed-tensors, AWQ's gemm form, GPTQ, bitsandbytes' nf4 (docs/quantisation.md,
+ * "Files"). A field that is not understood is refused by its name: half of a scheme would be another one.
  */
 import { join } from 'node:path';
 
@@ -10,7 +10,7 @@ import { omit, readListedJson } from './json-file.js';
 import { expected, type Problems } from './schema.js';
 
 export interface StoredQuantisation extends NativeQuantisation {
-  /** As a reader knows it: `compressed-tensors`, `awq`, `gptq`. */
+  /** As a reader knows it: `compressed-tensors`, `awq`, `gptq`, `bitsandbytes`. */
   readonly method: string;
 }
 
@@ -228,12 +228,32 @@ function compressed(
   return first;
 }
 
+/** Of its own int8, and of how products are computed. */
+const BITSANDBYTES_NOTES = [
+  ...['quant_method', 'bnb_4bit_compute_dtype', 'bnb_4bit_use_double_quant', '_load_in_4bit'],
+  ...['_load_in_8bit', 'llm_int8_enable_fp32_cpu_offload', 'llm_int8_has_fp16_weight'],
+  ...['llm_int8_skip_modules', 'llm_int8_threshold', 'dtype', 'torch_dtype'],
+];
+
+/** Whether magnitudes are quantised, too, each weight's own text says. */
+function bitsandbytes(object: JsonObject, place: string, problems: Problems): StoredQuantisation {
+  const fields = new Fields(object, place, problems);
+  fields.ignore(...BITSANDBYTES_NOTES);
+  fields.oneOf(['load_in_4bit'], true);
+  fields.oneOf(['load_in_8bit'], false);
+  const type = fields.get('bnb_4bit_quant_type');
+  if (type !== 'nf4') fields.fail('bnb_4bit_quant_type', '"nf4"', type);
+  fields.oneOf(['bnb_4bit_quant_storage'], 'uint8');
+  fields.finish();
+  return { method: 'bitsandbytes', format: 'nf4', bits: 4, group: 64, isSymmetric: true };
+}
+
 const METHODS: Readonly<
   Record<
     string,
     (object: JsonObject, place: string, problems: Problems) => StoredQuantisation | undefined
   >
-> = { 'compressed-tensors': compressed, awq, gptq };
+> = { 'compressed-tensors': compressed, awq, gptq, bitsandbytes };
 
 /** Files of their own that older tools write, and the method that each stands for. */
 const OWN_FILES = { 'quantize_config.json': 'gptq', 'quant_config.json': 'awq' } as const;

@@ -90,8 +90,13 @@ export function createProgram(finish: Finish): Command {
     });
 
   addJsonOption(addPictureOptions(addEngineOptions(addModelOptions(program.command('plan')))))
-    .description('tiles, tokens and memory of pictures, without loading weights')
-    .argument('<photo...>', 'pictures')
+    .description(
+      'tiles, tokens and memory of pictures, or of a training run, without loading weights',
+    )
+    .argument('[photo...]', 'pictures')
+    .option('--recipe <name>', 'the memory of training with it instead')
+    .option('--set <key=value...>', 'changes of the recipe, e.g. base=nf4')
+    .option('--sample-tokens <n>', 'of one training sample (default: 448)', wholeNumber(8))
     .action(async (photos: string[], flags: PlanFlags) => {
       const { runPlan } = await import('./plan.js');
       await runPlan(photos, flags, process);
@@ -253,6 +258,10 @@ export function createProgram(finish: Finish): Command {
     )
     .addOption(new Option('--dtype <name>', 'default: as stored').choices(['bf16', 'fp32']))
     .option('--max-shard-size <size>', 'largest weight file, such as 5GB (default: 5GB)', shardSize)
+    .option(
+      '--onto-quantised',
+      'fold into a checkpoint that is stored quantised: into what its codes stand for',
+    )
     .action(async (flags: MergeFlags) => {
       const { runMerge } = await import('./merge.js');
       await runMerge(flags, process);
@@ -300,6 +309,7 @@ export function createProgram(finish: Finish): Command {
       ]),
     )
     .option('--max-shard-size <size>', 'largest weight file, such as 5GB (default: 5GB)', shardSize)
+    .option('--onto-quantised', 'as `merge` has it')
     .action(async (flags: QuantizeFlags) => {
       const { runQuantize } = await import('./quantize.js');
       await runQuantize(flags, process);

@@ -13,6 +13,7 @@ export interface MergeFlags extends OutputFlags {
   readonly layout?: 'hf' | 'original';
   readonly dtype?: 'bf16' | 'fp32';
   readonly maxShardSize?: number;
+  readonly ontoQuantised?: boolean;
 }
 
 export async function runMerge(flags: MergeFlags, streams: Console): Promise<void> {
@@ -30,7 +31,7 @@ export async function runMerge(flags: MergeFlags, streams: Console): Promise<voi
   };
   const result = await (adapters.length === 0
     ? exportModel(options)
-    : mergeAdapter({ ...options, adapters }));
+    : mergeAdapter({ ...options, adapters, ontoQuantised: flags.ontoQuantised }));
   reporter.finish();
   tellExported(result, flags, streams);
 }

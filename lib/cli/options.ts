@@ -109,11 +109,16 @@ function device(text: string): string {
   throw new UsageError('Expected cpu, cuda or cuda:N.');
 }
 
+/** Written out: `--help` loads nothing. */
+const WEIGHT_FORMS: readonly WeightForm[] = [
+  ...(['stored', 'int8', 'int4', 'fp8', 'nf4', 'nf4-double'] as const),
+];
+
 export function weightsOption(): Option {
   return new Option(
     '--weights <form>',
     "keep the text layers' weights in 8 or 4 bits, and the head in 8 (CPU; default: stored)",
-  ).choices(['stored', 'int8', 'int4']);
+  ).choices(WEIGHT_FORMS);
 }
 
 export const DOWNLOAD = ['--download', 'fetch what the cache lacks of a hub id'] as const;

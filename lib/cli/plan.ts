@@ -1,6 +1,7 @@
-/** `facellm plan PHOTO... --model DIR`: tiles, tokens and memory, without loading weights. */
+/** `facellm plan PHOTO... --model DIR`, or `--recipe NAME`: tiles, tokens and memory, without loading weights. */
 import { loadAddon } from '../binding/load.js';
 import { readCheckpointConfig, resolveCheckpoint } from '../checkpoint/index.js';
+import { InvalidArgumentError } from '../errors.js';
 import type { Sampling } from '../generation/index.js';
 import { KnownFaces } from '../faces/index.js';
 import { planCheckpoint } from '../model/checkpoint-memory.js';
@@ -8,6 +9,7 @@ import { loadOptions } from '../model/load.js';
 import { type Plan, planWith } from '../model/plan.js';
 import { embedOptions } from '../model/requests.js';
 import { readServingSettings, resolvePromptOptions } from '../model/serving-settings.js';
+import { overrideRecipe, planTraining, recipeNamed } from '../training/index.js';
 import { fetchModels } from './download-reporter.js';
 import { checkArguments } from '../options/index.js';
 import { memoryLines } from './memory.js';
@@ -16,7 +18,11 @@ import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
 import { loadOptionsOf } from './options.js';
 import { type Console, formatBytes, table } from './output.js';
 
-export interface PlanFlags extends ModelFlags, PromptFlags, AskedFaceFlags, OutputFlags {}
+export interface PlanFlags extends ModelFlags, PromptFlags, AskedFaceFlags, OutputFlags {
+  readonly recipe?: string;
+  readonly set?: readonly string[];
+  readonly sampleTokens?: number;
+}
 
 export async function runPlan(
   photos: readonly string[],
@@ -24,6 +30,13 @@ export async function runPlan(
   streams: Console,
 ): Promise<void> {
   const { subfolder } = flags;
+  if (flags.recipe !== undefined) return planRun(flags.recipe, flags, streams);
+  if (photos.length === 0) {
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      'expected pictures, or --recipe for the memory of a training run',
+    );
+  }
   const asked = pictureOptions(flags);
   const [checked] = checkArguments(
     'the flags are wrong',
@@ -66,6 +79,41 @@ export async function runPlan(
       `memory of the model on ${memoryLines(plan.engine).join('\n  ')}\n` +
       `${describeRoom(plan)}\n` +
       `answers: ${describeSampling(plan.sampling)}\n`,
+  );
+}
+
+/** What training with a recipe takes, of a checkpoint of which no more than the configuration need be there. */
+async function planRun(recipe: string, flags: PlanFlags, streams: Console): Promise<void> {
+  const { model, subfolder, set = [], sampleTokens } = flags;
+  const directory = await resolveCheckpoint(model, subfolder === undefined ? {} : { subfolder });
+  const config = await readCheckpointConfig(directory);
+  const chosen = overrideRecipe(recipeNamed(recipe), set);
+  const plan = planTraining(config.model, chosen, sampleTokens);
+  if (flags.json) {
+    streams.stdout.write(`${JSON.stringify(plan)}\n`);
+    return;
+  }
+  const { trainedParameters, totalBytes, featureCacheBytes } = plan;
+  const rows = [
+    [`text layers, ${chosen.base === 'stored' ? chosen.dtype : chosen.base}`, plan.textWeightBytes],
+    [`other weights, ${chosen.dtype}`, plan.otherWeightBytes],
+    [`${trainedParameters.toLocaleString('en-US')} parameters that learn`, plan.trainedBytes],
+    [`kept for the backward pass (${chosen.batchSize} samples)`, plan.activationBytes],
+    ['a layer while it is computed', plan.layerBytes],
+    ['scratch of a weight', plan.scratchBytes],
+    ['a chunk of the loss', plan.lossBytes],
+    ['in all, without what a GPU takes for itself', totalBytes],
+    ...(featureCacheBytes === 0
+      ? []
+      : [
+          [
+            'and at most for vectors of pictures (featureCacheMegabytes)',
+            featureCacheBytes,
+          ] as const,
+        ]),
+  ] as const;
+  streams.stdout.write(
+    `memory of training with ${chosen.name}\n${table(rows.map(([what, bytes]) => [what, formatBytes(bytes)]))}\n`,
   );
 }
 

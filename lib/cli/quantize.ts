@@ -17,7 +17,7 @@ export async function runQuantize(flags: QuantizeFlags, streams: Console): Promi
   const { model, output, layout, dtype, maxShardSize, adapter: adapters = [], weights } = flags;
   await fetchModels(model, adapters, flags, streams.stderr, interrupt.signal);
   const result = await quantizeModel({
-    ...{ model, output, layout, dtype, adapters, weights },
+    ...{ model, output, layout, dtype, adapters, weights, ontoQuantised: flags.ontoQuantised },
     group: flags.group === undefined ? undefined : (Number(flags.group) as 32 | 64 | 128),
     maxShardBytes: maxShardSize,
     signal: interrupt.signal,

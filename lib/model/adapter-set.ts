@@ -22,7 +22,14 @@ import {
   loadAdapterOptions,
 } from './adapter.js';
 import { adapterIdentity } from './fingerprint.js';
+import type { LoadOptions } from './load.js';
 import { readServingSettings } from './serving-settings.js';
+import {
+  baseDifferences,
+  type OfferedBase,
+  refuseFolded,
+  type TrainedBase,
+} from './trained-base.js';
 
 interface Entry {
   readonly id: number;
@@ -41,16 +48,23 @@ export interface AdapterLease {
   release(): void;
 }
 
+export interface BaseOfAdapters extends OfferedBase {
+  readonly onWarning: LoadOptions['onWarning'];
+}
+
 export class AdapterSet {
   readonly #native: NativeModel;
   readonly #config: CheckpointConfig;
+  readonly #base: BaseOfAdapters | undefined;
   readonly #entries = new WeakMap<Adapter, Entry>();
   readonly #loaded = new Set<Adapter>();
   #defaults: readonly Adapter[] = [];
 
-  constructor(native: NativeModel, config: CheckpointConfig) {
+  /** @param base what adapters are held against that record what they were trained upon. Undefined: nothing is */
+  constructor(native: NativeModel, config: CheckpointConfig, base?: BaseOfAdapters) {
     this.#native = native;
     this.#config = config;
+    this.#base = base;
   }
 
   get loaded(): readonly Adapter[] {
@@ -72,6 +86,7 @@ export class AdapterSet {
       readAdapter(directory, this.#config.model, scale),
       readServingSettings(directory, 'FACELLM_ADAPTER_INVALID'),
     ]);
+    this.#holdAgainstBase(name ?? basename(directory), settings?.base);
     const info = await this.#native.loadAdapter(source).promise.catch((error: unknown) => {
       throw fromNative(error);
     });
@@ -123,6 +138,24 @@ export class AdapterSet {
         for (const entry of entries) if (--entry.leases === 0) entry.onFree?.();
       },
     };
+  }
+
+  /** @throws as refuseFolded() */
+  #holdAgainstBase(adapter: string, trained: TrainedBase | undefined): void {
+    if (this.#base === undefined) return;
+    refuseFolded(adapter, trained, this.#base);
+    const differences = baseDifferences(trained, this.#base);
+    if (differences.length === 0) return;
+    this.#base.onWarning?.({
+      code: 'BASE_DIFFERS',
+      adapter,
+      message: `the adapter ${adapter} was trained upon another base; answers may be worse`,
+      remedy:
+        trained?.form === 'stored'
+          ? 'load it into the model that it was trained upon'
+          : `load the model that it was trained upon, with weights: ${trained?.form ?? ''} for its text layers`,
+      differences,
+    });
   }
 
   #entryOf(adapter: Adapter): Entry {

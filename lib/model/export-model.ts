@@ -30,14 +30,18 @@ import {
   checkFields,
   field,
   fields,
+  flag,
   list,
   name,
   type Shape,
   whole,
   word,
 } from '../options/index.js';
+import { weightsIdentity } from './fingerprint.js';
 import { type Dtype, dtypeName, type LoadProgress } from './load.js';
 import { newFolder } from './new-folder.js';
+import { readServingSettings } from './serving-settings.js';
+import { refuseFolded } from './trained-base.js';
 
 export interface ExportOptions {
   /** Checkpoint folder, in either layout, or a hub id in the local cache. */
@@ -58,6 +62,12 @@ export interface ExportOptions {
 export interface MergeOptions extends ExportOptions {
   /** PEFT folders, folded in in this order. At least one. */
   readonly adapters: readonly string[];
+  /**
+   * Into a checkpoint that is stored quantised: adapters are added to what its codes stand for. Without it that is refused: merge
+   * into the original weights, and quantise the result.
+   * @default false
+   */
+  readonly ontoQuantised?: boolean | undefined;
 }
 
 /** Forms that quantised files are written in, all of compressed-tensors. */
@@ -73,6 +83,8 @@ export interface QuantizeOptions extends ExportOptions {
   readonly group?: 32 | 64 | 128 | undefined;
   /** PEFT folders, folded in before, in fp32. @default none */
   readonly adapters?: readonly string[] | undefined;
+  /** As {@link MergeOptions.ontoQuantised}. @default false */
+  readonly ontoQuantised?: boolean | undefined;
 }
 
 export interface ExportedModel {
@@ -106,10 +118,12 @@ const quantizeOptions = fields<QuantizeOptions>({
     [32, 64, 128].includes(Number(value)),
   ).optional(),
   adapters: list(place, 'a list of folders').optional(),
+  ontoQuantised: flag.optional(),
 });
 const mergeOptions = fields<MergeOptions>({
   ...exportShape,
   adapters: list(place, 'at least one folder; exportModel() writes a model without any', 1),
+  ontoQuantised: flag.optional(),
 });
 
 /**
@@ -119,13 +133,13 @@ const mergeOptions = fields<MergeOptions>({
  * @throws CheckpointError, InvalidArgumentError (an output that is not empty), TrainingError FACELLM_RUN_WRITE
  */
 export async function mergeAdapter(options: MergeOptions): Promise<ExportedModel> {
-  const { adapters, ...rest } = checkFields(mergeOptions, options, WRONG_OPTIONS);
-  return write(rest, adapters);
+  const { adapters, ontoQuantised, ...rest } = checkFields(mergeOptions, options, WRONG_OPTIONS);
+  return write(rest, { folders: adapters, ontoQuantised });
 }
 
 /** Writes a checkpoint anew, in another layout or dtype. As {@link mergeAdapter}. */
 export async function exportModel(options: ExportOptions): Promise<ExportedModel> {
-  return write(checkFields(exportOptions, options, WRONG_OPTIONS), []);
+  return write(checkFields(exportOptions, options, WRONG_OPTIONS), { folders: [] });
 }
 
 /**
@@ -136,11 +150,16 @@ export async function exportModel(options: ExportOptions): Promise<ExportedModel
  */
 export async function quantizeModel(options: QuantizeOptions): Promise<ExportedModel> {
   const checked = checkFields(quantizeOptions, options, WRONG_OPTIONS);
-  const { weights, group, adapters = [], ...rest } = checked;
-  return write(rest, adapters, { weights, group });
+  const { weights, group, adapters: folders = [], ontoQuantised, ...rest } = checked;
+  return write(rest, { folders, ontoQuantised }, { weights, group });
 }
 
 type Wanted = Pick<QuantizeOptions, 'weights' | 'group'>;
+
+interface Folded {
+  readonly folders: readonly string[];
+  readonly ontoQuantised?: boolean | undefined;
+}
 
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT */
 function quantisationOf(
@@ -171,11 +190,19 @@ function quantisationOf(
 
 async function open(
   options: ExportOptions,
-  adapters: readonly string[],
+  { folders, ontoQuantised = false }: Folded,
   wanted: Wanted | undefined,
 ): Promise<ExportSource> {
   const directory = await resolveCheckpoint(options.model);
   const config = await readCheckpointConfig(directory);
+  if (folders.length > 0 && config.quantisation !== undefined && !ontoQuantised) {
+    throw new InvalidArgumentError(
+      'FACELLM_INVALID_ARGUMENT',
+      `${options.model} is stored quantised (${config.quantisation.method}): merge into the original weights and quantise the ` +
+        'result, or, for an adapter that was trained upon these files, merge with ontoQuantised (--onto-quantised)',
+    );
+  }
+  const weightsHash = await weightsIdentity(await readCheckpointFiles(directory));
   return {
     directory,
     raw: await readRequiredJson(join(directory, 'config.json'), 'the checkpoint is incomplete'),
@@ -185,9 +212,11 @@ async function open(
     dtype: options.dtype,
     quantisation: wanted && quantisationOf(wanted, config.model.text),
     adapters: await Promise.all(
-      adapters.map(async (folder) => {
+      folders.map(async (folder) => {
         const adapter = await resolveAdapter(folder);
         const { source } = await readAdapter(adapter, config.model);
+        const settings = await readServingSettings(adapter, 'FACELLM_ADAPTER_INVALID');
+        refuseFolded(folder, settings?.base, { weightsHash, quantisation: config.quantisation });
         return { directory: adapter, source };
       }),
     ),
@@ -196,12 +225,12 @@ async function open(
 
 async function write(
   options: ExportOptions,
-  adapters: readonly string[],
+  folded: Folded,
   wanted?: Wanted,
 ): Promise<ExportedModel> {
   options.signal?.throwIfAborted();
   const folder = await newFolder(options.output, options.signal);
-  const source = await open(options, adapters, wanted);
+  const source = await open(options, folded, wanted);
   const cards = await readSourceCards(source);
   return folder.write(async (partial) => {
     await writeCompanions(source, partial);

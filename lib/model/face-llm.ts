@@ -75,7 +75,10 @@ export class FaceLlm implements AsyncDisposable {
   constructor(parts: ModelParts, onWarning: LoadOptions['onWarning']) {
     this.#parts = parts;
     this.#info = parts.native.info();
-    this.#adapters = new AdapterSet(parts.native, parts.config);
+    const { weightsHash, config } = parts;
+    this.#adapters = new AdapterSet(parts.native, config, {
+      ...{ weightsHash, quantisation: config.quantisation, weights: this.#info.weights, onWarning },
+    });
     this.#watch = new SettingsWatch(parts.config, parts.settings, onWarning);
     this.#prompts = new PromptWriter(parts, this.#watch);
     this.#askedBy = new AskedBy(parts, this.#info, this.#adapters, this.#watch, this.#prompts);

@@ -24,9 +24,13 @@ const unreadable = (path: string) => (cause: unknown) =>
 /**
  * Of a checkpoint's files: weights, configs, tokenizer, templates. In lower-case hex.
  *
+ * @param weights {@link weightsIdentity} of the same files, where it is known
  * @throws CheckpointError FACELLM_CHECKPOINT_NOT_FOUND
  */
-export async function checkpointIdentity(files: CheckpointFiles): Promise<string> {
+export async function checkpointIdentity(
+  files: CheckpointFiles,
+  weights: Promise<string> = weightsIdentity(files),
+): Promise<string> {
   const entries = await readdir(files.directory, { withFileTypes: true });
   const names = entries.flatMap((entry) =>
     !entry.isDirectory() && PROMPT_FILES.has(extname(entry.name)) ? [entry.name] : [],
@@ -37,7 +41,12 @@ export async function checkpointIdentity(files: CheckpointFiles): Promise<string
       return `${name} ${await sha256OfFile(path, unreadable(path))}`;
     }),
   );
-  return sha256([await sampledWeightsHash(files.dataFiles), ...hashes].join('\n'));
+  return sha256([await weights, ...hashes].join('\n'));
+}
+
+/** Of a checkpoint's weights alone. @throws as {@link checkpointIdentity} */
+export function weightsIdentity({ dataFiles }: CheckpointFiles): Promise<string> {
+  return sampledWeightsHash(dataFiles);
 }
 
 /** Of a loaded model without adapters, on whatever machine: what it computes, but for last digits. */

@@ -61,10 +61,13 @@ export {
 } from './load.js';
 export type { ModelMemory } from './memory-plan.js';
 export type { ImagePlan, Plan } from './plan.js';
+export type { TrainedBase } from './trained-base.js';
+export { weightBytes } from './weight-bytes.js';
 export {
   describeWeights,
   keptForm,
   resolveWeights,
+  WEIGHT_FORMS,
   type WeightForm,
   type WeightForms,
   weightForms,

@@ -30,7 +30,7 @@ import {
 } from '../options/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
 import { deviceMemory } from './device-memory.js';
-import { checkpointIdentity, modelIdentity } from './fingerprint.js';
+import { checkpointIdentity, modelIdentity, weightsIdentity } from './fingerprint.js';
 import { describeMemory, type ModelMemory, planMemory } from './memory-plan.js';
 import { readServingSettings, type ServingSettings } from './serving-settings.js';
 import {
@@ -54,9 +54,10 @@ export interface ModelWarning {
   /**
    * `SETTINGS_DIFFER`: the request's prompt or pictures are not made as in training; told once for each adapter or
    * model. `GENERATION_NOT_FOLLOWED`: generation_config.json asks for what is not computed here; told with the first
-   * answer of a model.
+   * answer of a model. `BASE_DIFFERS`: an adapter was trained upon other weights, or upon weights in 8 or 4 bits that the model
+   * does not keep so; told when it is loaded.
    */
-  readonly code: 'SETTINGS_DIFFER' | 'GENERATION_NOT_FOLLOWED';
+  readonly code: 'SETTINGS_DIFFER' | 'GENERATION_NOT_FOLLOWED' | 'BASE_DIFFERS';
   /** Name of the adapter; undefined: it is about the model itself. */
   readonly adapter: string | undefined;
   readonly message: string;
@@ -76,8 +77,8 @@ export interface LoadOptions {
   /** @default bf16 for a checkpoint stored in bf16, else fp32 */
   readonly dtype?: Dtype | undefined;
   /**
-   * In which form the linear layers keep their weights: `int8` and `int4` make them so while they are read, the text layers'
-   * alone and a head of `int8`; parts apart: {@link WeightForms}. `dtype` stays that of everything else. On a CPU only so far.
+   * In which form the linear layers keep their weights: `int8`, `int4`, `fp8` and `nf4` make them so while they are read, the
+   * text layers' alone and a head of `int8`; parts apart: {@link WeightForms}. `dtype` stays that of everything else. On a CPU only so far.
    * @default stored
    */
   readonly weights?: WeightForm | WeightForms | undefined;
@@ -142,6 +143,8 @@ export interface ModelParts {
   readonly identity: string;
   /** Of the checkpoint's files alone. */
   readonly checkpoint: string;
+  /** Of its weights alone. */
+  readonly weightsHash: string;
   readonly directory: string;
   readonly config: CheckpointConfig;
   readonly tokenizer: TokenizerThread;
@@ -209,14 +212,15 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
       readCheckpointConfig(directory),
       readServingSettings(directory, 'FACELLM_CONFIG_INVALID'),
     ]);
-    const checkpoint = checkpointIdentity(files);
+    const weightsHash = weightsIdentity(files);
+    const checkpoint = checkpointIdentity(files, weightsHash);
     checkpoint.catch(() => undefined); // of damaged weights the engine says what is wrong
     const { native, memory } = await loadNative(addon, config, files, tokenizer, options);
     const { deterministic = false } = options;
     const runtime = await addon.runtimeInfo().promise;
     const identity = modelIdentity(await checkpoint, native.info(), runtime, deterministic);
     return {
-      ...{ deterministic, identity, checkpoint: await checkpoint },
+      ...{ deterministic, identity, checkpoint: await checkpoint, weightsHash: await weightsHash },
       ...{ addon, native, directory, config, settings, memory, maxContext: memory.maxContext },
       tokens: new TokenRouter(native),
       pixels: new PixelDesk(native),

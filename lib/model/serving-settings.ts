@@ -18,6 +18,7 @@ import {
 import { jsonFault, parseJson, readOptionalText } from '../files/index.js';
 import type { TilingOptions } from '../image/index.js';
 import type { PromptOptions, ResolvedPromptOptions } from './prompt-options.js';
+import { type TrainedBase, trainedBase } from './trained-base.js';
 
 export const SETTINGS_FILE = 'facellm_training.json';
 
@@ -32,6 +33,8 @@ export interface ServingSettings {
   readonly applyExif: boolean;
   /** How the chips were cut that it was trained on; `off`: on pictures as they are. */
   readonly faces: ResolvedAskedFaces | 'off';
+  /** Of an adapter: what it was trained upon, where that is recorded. */
+  readonly base?: TrainedBase;
 }
 
 const count = z.number().int().min(1).max(4096);
@@ -43,6 +46,7 @@ const schema = z.object({
   // The training path leaves pictures as stored (docs/internvl3.md, section 4.1).
   applyExif: z.boolean().default(false),
   faces: z.union([z.literal('off'), askedFaces]).default('off'),
+  base: trainedBase.optional(),
 });
 
 /**
@@ -66,9 +70,12 @@ export async function readServingSettings(
       details: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
     });
   }
-  const { tiles, faces, ...settings } = parsed.data;
+  const { tiles, faces, base, ...settings } = parsed.data;
   const cut = resolvePictureFaces(faces);
-  return { ...settings, tiling: tiles, faces: cut === 'cropped' ? 'off' : cut };
+  return {
+    ...{ ...settings, tiling: tiles, faces: cut === 'cropped' ? 'off' : cut },
+    ...(base === undefined ? {} : { base }),
+  };
 }
 
 /**

@@ -18,6 +18,11 @@ function matrixBytes(
       return rows * columns * bytes;
     case 'int8': // codes in fours; a scale and a sum of codes a row
       return blocks * BLOCK_ROWS * (4 * Math.ceil(columns / 4) + 8);
+    case 'fp8': // codes in fours; a scale a row
+      return blocks * BLOCK_ROWS * (4 * Math.ceil(columns / 4) + 4);
+    case 'nf4':
+    case 'nf4-double': // groups of 64, a scale of four bytes each
+      return blocks * BLOCK_ROWS * Math.ceil(columns / 64) * (32 + 4);
     case 'int4': // whole groups, a scale of two bytes each
       return blocks * BLOCK_ROWS * Math.ceil(columns / group) * (group / 2 + 2);
   }
@@ -56,9 +61,10 @@ export function weightBytes(
   const sum = adder(bytes, forms.group);
   const d = text.hiddenSize;
   const [c, m] = [vision.hiddenSize, vision.intermediateSize];
-  const embeddings = sum('stored', [text.vocabSize, d]);
-  // A shared head has a form of its own beside the embeddings where it is quantised.
-  const shared = tiesEmbeddings && forms.head === 'stored' ? embeddings : 0;
+  const { embeddings: form = 'stored' } = forms;
+  const embeddings = sum(form, [text.vocabSize, d]);
+  // A shared head has a form of its own beside the embeddings where it alone is quantised.
+  const shared = tiesEmbeddings && forms.head === form ? embeddings : 0;
   const shuffled = c / downsampleRatio ** 2;
   return (
     decodeBytes({ text }, bytes, forms) +

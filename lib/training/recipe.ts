@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import { InvalidArgumentError } from '../errors.js';
 import { type AskedFaces, askedFaces } from '../faces/index.js';
+import { WEIGHT_FORMS } from '../model/index.js';
 import { problemsOf, unknownFields } from '../options/index.js';
 import { METRICS } from './validation/figures.js';
 
@@ -25,6 +26,12 @@ export interface RecipeLora {
   /** Both layers of the projector, likewise. */
   readonly projector: RecipeLoraPart | null;
 }
+
+/**
+ * In which form the frozen weights of the text layers are kept while an adapter is trained upon them (QLoRA): `stored`, in the
+ * recipe's dtype; else as `load({ weights })` has it. Numbers are those of training upon the dequantised weights.
+ */
+export type RecipeBase = (typeof WEIGHT_FORMS)[number];
 
 export interface RecipeLoraPart {
   readonly rank: number;
@@ -98,6 +105,8 @@ export interface TrainingRecipe {
   readonly name: string;
   /** Null: full fine-tuning of `parts`. */
   readonly lora: RecipeLora | null;
+  /** Other than `stored`: with LoRA alone. Vision tower, projector, embeddings and head stay as they are stored. */
+  readonly base: RecipeBase;
   /** Of full fine-tuning; empty with LoRA. */
   readonly parts: readonly TrainedPart[];
 
@@ -285,6 +294,7 @@ const validationSchema = z.union(
 const recipeFields = {
   name: z.string().min(1),
   lora: loraSchema.nullable(),
+  base: z.enum(WEIGHT_FORMS),
   parts: z.array(z.enum(['vision', 'projector', 'text', 'head'])),
   learningRate: z.number().min(0),
   learningRates: z.strictObject(rates, { error: unknownFields(rates) }).partial(),
@@ -391,6 +401,14 @@ export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
     details.push(
       'recipe.patience: expected evaluateEvery above 0; with one validation, after the last update, there is nothing to wait for',
     );
+  }
+  if (parsed.success && recipe.base !== 'stored') {
+    if (recipe.lora === null)
+      details.push('recipe.base: expected lora, weights of 8 or 4 bits take no gradient');
+    if (recipe.shardsWeights)
+      details.push(
+        'recipe.base: expected stored with shardsWeights, or every process with all of them',
+      );
   }
   if (parsed.success && recipe.shardsWeights) {
     if (recipe.lora === null)

@@ -22,6 +22,7 @@ const FACELLM: TrainingRecipe = {
     vision: null,
     projector: null,
   },
+  base: 'stored',
   parts: [],
   learningRate: 1e-5,
   learningRates: {},

@@ -14,6 +14,8 @@ import type { SampleSet } from './sample-set.js';
 /** Name and value; values are hashes, or short enough to be told. */
 export type RunInputs = Readonly<Record<string, string>>;
 
+export const BASE_WEIGHTS = 'the base model, its weights';
+
 /** Settings that change nothing of a run's numbers. */
 const WITHOUT_EFFECT = ['name', 'logEvery', 'saveEvery', 'keepCheckpoints', 'shardsWeights'];
 
@@ -22,6 +24,7 @@ const VALIDATION = ['validation', 'evaluateEvery', 'bestMetric', 'patience'];
 
 /** Settings that runs of before do not know, where they say nothing. */
 const NOTHING: Readonly<Record<string, unknown>> = {
+  base: 'stored',
   balancesGroups: [],
   learningRates: {},
   layerDecay: 1,
@@ -104,7 +107,7 @@ export async function runInputsOf(facts: RunFacts, signal?: AbortSignal): Promis
           'the samples to validate with': hashTokens(validation),
         }),
     'the base model, its configuration': hashOf(config.model),
-    'the base model, its weights': await sampledWeightsHash(files.dataFiles),
+    [BASE_WEIGHTS]: await sampledWeightsHash(files.dataFiles),
     'the adapter to start from': startAdapter ?? 'none',
   };
 }

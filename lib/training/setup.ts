@@ -13,7 +13,7 @@ import {
 import { type Dataset, readDataset } from '../data/index.js';
 import type { Job } from '../distributed/index.js';
 import { ADAPTER_WEIGHTS, resolveAdapter } from '../lora/index.js';
-import { resolveWeights } from '../model/index.js';
+import { keptForm, resolveWeights } from '../model/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
 import { alternativesOf } from './answers/answers.js';
 import type { TrainingEvent } from './events.js';
@@ -131,7 +131,12 @@ function trainerRequest(
       weightMap: files.weightMap,
       device,
       dtype: recipe.dtype,
-      weights: resolveWeights('stored', config.model.text),
+      weights: resolveWeights(
+        { text: recipe.base },
+        config.model.text,
+        // Codes of files are kept where they are what is asked for, else put back.
+        recipe.base === 'stored' ? undefined : keptForm(config.model.quantisation),
+      ),
       mmap: false,
       imageCacheBytes: 0,
       prefixCacheBytes: 0,

@@ -26,7 +26,7 @@ import { agreeOnStart, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
 import { writeResultCard } from './result-card.js';
 import { RunFiles } from './run-files.js';
-import { changedInputs, fingerprintOf } from './run-inputs.js';
+import { BASE_WEIGHTS, changedInputs, fingerprintOf } from './run-inputs.js';
 import type { TrainingSetup } from './setup.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';
@@ -327,10 +327,11 @@ export class TrainingLoop {
   }
 
   #writeWeights(directory: string): Promise<void> {
-    const { trainer, modules, directory: base, config } = this.#setup;
+    const { trainer, modules, directory: base, config, inputs } = this.#setup;
     const { model } = this.#options;
+    const weightsHash = inputs[BASE_WEIGHTS] ?? '';
     return writeWeights(
-      { trainer, recipe: this.#recipe, modules, model, directory: base, config },
+      { trainer, recipe: this.#recipe, modules, model, directory: base, config, weightsHash },
       directory,
     );
   }

@@ -15,6 +15,7 @@ import {
   configFor,
   type ExportSource,
   SETTINGS_FILE,
+  type TrainedBase,
   writeCompanions,
   writeJson,
 } from '../model/index.js';
@@ -30,13 +31,15 @@ export interface WeightsSource {
   readonly model: string;
   readonly directory: string;
   readonly config: CheckpointConfig;
+  /** Of the base's weights, by samples. */
+  readonly weightsHash: string;
 }
 
 /** Into a folder that exists: an adapter in PEFT's layout, or a whole model in the HF layout. */
 export async function writeWeights(source: WeightsSource, target: string): Promise<void> {
   if (source.recipe.lora === null) await writeModel(source, target);
   else await writeAdapter(source, target);
-  await writeFile(join(target, SETTINGS_FILE), settingsJson(source.recipe));
+  await writeFile(join(target, SETTINGS_FILE), settingsJson(source));
 }
 
 /** The tokenizer's files go along, as LLaMA-Factory leaves them. */
@@ -76,13 +79,17 @@ async function writeModel(
 }
 
 /** How prompts and pictures were made: serving should do the same. */
-function settingsJson(recipe: TrainingRecipe): string {
+function settingsJson({ recipe, trainer, weightsHash }: WeightsSource): string {
   const { system, maxTiles, limitsImageArea, dtype } = recipe;
+  const { text, group } = trainer.info().model.weights;
+  const base: TrainedBase = { weightsHash, form: text, group };
   // Training leaves pictures as stored (image-tiles.ts).
   const settings = {
     ...{ template: 'training', system, tiles: tilingOf({ maxTiles }) },
     ...{ limitsImageArea, applyExif: false, dtype },
     faces: resolvePictureFaces(recipe.faces),
+    // What an adapter stands on; a whole model stands on nothing.
+    ...(recipe.lora === null ? {} : { base }),
   };
   return `${JSON.stringify(settings, null, 2)}\n`;
 }

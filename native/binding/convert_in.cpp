@@ -240,6 +240,7 @@ LoadRequest to_load_request(Napi::Value value) {
     request.dtype = reader.text("dtype");
     auto weights = reader.child("weights");
     request.weights = {weights.text("text"), weights.text("head"), weights.text("vision"), weights.integer("group")};
+    if (weights.has("embeddings")) request.weights.embeddings = weights.text("embeddings");
     request.uses_mmap = reader.boolean("mmap");
     request.image_cache_bytes = reader.natural("imageCacheBytes");
     request.prefix_cache_bytes = reader.natural("prefixCacheBytes");

@@ -87,10 +87,13 @@ napi_value to_js(napi_env env, const RuntimeInfo& info) {
 }
 
 napi_value to_js(napi_env env, const WeightForms& weights) {
-  return js::object(env, {{"text", js::text(env, weights.text)},
-                          {"head", js::text(env, weights.head)},
-                          {"vision", js::text(env, weights.vision)},
-                          {"group", js::count(env, weights.group)}});
+  const auto object = js::object(env, {{"text", js::text(env, weights.text)},
+                                       {"head", js::text(env, weights.head)},
+                                       {"vision", js::text(env, weights.vision)},
+                                       {"group", js::count(env, weights.group)}});
+  // Left out where they are as stored: fingerprints are over what is told.
+  if (weights.embeddings != "stored") js::set(env, object, "embeddings", js::text(env, weights.embeddings));
+  return object;
 }
 
 napi_value to_js(napi_env env, const ModelInfo& info) {

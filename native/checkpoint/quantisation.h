@@ -8,7 +8,7 @@ namespace facellm {
 
 struct Quantisation {
   // "" (none), "pack-quantized", "int-quantized", "float-quantized" (compressed-tensors), "awq" (its gemm form),
-  // "gptq", "gptq_v2"
+  // "gptq", "gptq_v2", "nf4" (bitsandbytes)
   std::string format;
   int64_t bits = 0;   // of a code
   int64_t group = 0;  // columns that share a scale; 0: a row

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 
+#include "checkpoint/nf4_weight.h"
 #include "checkpoint/problem_list.h"
 #include "core/error.h"
+#include "core/nf4_values.h"
 
 namespace facellm {
 namespace {
@@ -240,6 +242,7 @@ void settle_groups(QuantisedWeight& weight, const std::string& module) {
 std::optional<QuantisedTensors> find_quantised(const Checkpoint& checkpoint, const Quantisation& form, const std::string& module,
                                                std::vector<std::string>& problems) {
   if (form.format.empty()) return std::nullopt;
+  if (form.format == "nf4") return find_nf4(checkpoint, module, problems);
   QuantisedTensors tensors{module, 0, 0, {}};
   Inspector inspect(checkpoint.entries(), tensors, problems);
   const bool is_columns = is_awq(form) || is_gptq(form);
@@ -267,6 +270,7 @@ std::optional<QuantisedTensors> find_quantised(const Checkpoint& checkpoint, con
 }
 
 QuantisedWeight read_quantised(const Checkpoint& checkpoint, const Quantisation& form, const QuantisedTensors& tensors) {
+  if (form.format == "nf4") return read_nf4(checkpoint, tensors);
   const bool is_columns = is_awq(form) || is_gptq(form);
   auto weight = is_columns ? read_columns(checkpoint, form, tensors) : read_compressed(checkpoint, form, tensors);
   weight.group = form.group == 0 ? tensors.inner : form.group;
@@ -288,6 +292,10 @@ void QuantisedWeight::dequantise(int64_t begin, int64_t count, float* out) const
     const int64_t n = begin + i;
     for (int64_t k = 0; k < columns; ++k) {
       const int64_t g = n * groups + (index ? index[k] : k / group);
+      if (is_nf4) {
+        out[i * columns + k] = kNf4[codes.const_data_ptr<int8_t>()[n * columns + k]] * scale[g];
+        continue;
+      }
       const float code = is_float ? static_cast<float>(codes.const_data_ptr<c10::Float8_e4m3fn>()[n * columns + k])
                                   : static_cast<float>(codes.const_data_ptr<int8_t>()[n * columns + k] - (zero ? zero[g] : 0));
       out[i * columns + k] = code * scale[g];

@@ -35,13 +35,14 @@ struct QuantisedWeight {
   at::Tensor zeros;     // [N, groups] int8; undefined: 0
   at::Tensor group_of;  // [K] int32; undefined: column / group
   int64_t group = 0;    // columns that share a scale; K where a row does
+  bool is_nf4 = false;  // codes 0..15 of its table (core/nf4_values.h), scales their groups' magnitudes
 
   int64_t rows() const { return codes.size(0); }
   int64_t inner() const { return codes.size(1); }
   // (code - zero) * scale of rows [begin, begin + count), fp32 with one rounding; [count, K].
   void dequantise(int64_t begin, int64_t count, float* rows) const;
   // Whole numbers around 0 in groups of neighbouring columns: nothing but codes and scales says what they stand for.
-  bool is_plain() const { return codes.scalar_type() == at::kChar && !zeros.defined() && !group_of.defined(); }
+  bool is_plain() const { return codes.scalar_type() == at::kChar && !is_nf4 && !zeros.defined() && !group_of.defined(); }
 };
 
 // Its tensors, unpacked by all threads. Throws kCheckpointInvalid for indices of groups that there are not, and as

@@ -5,6 +5,7 @@
 #include "kernels/product/few_rows.h"
 #include "kernels/product/product.h"
 #include "kernels/swiglu/swiglu.h"
+#include "layers/frozen_weight.h"
 
 namespace facellm {
 
@@ -27,16 +28,18 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 }
 
 at::Tensor Linear::product(const at::Tensor& x) const {
+  if (frozen) return frozen_product(x, frozen, bias);
   const bool is_packed = packed && packed->suits(x) && !needs_autograd({x, bias});
   return is_packed ? packed->product(x, bias) : linear_product(x, weight, bias);
 }
 
 at::Tensor Linear::gated(const at::Tensor& x) const {
-  const bool is_one_pass = !extension && !packed && !bias.defined() && takes_few_rows(x, weight);
+  const bool is_one_pass = !extension && !packed && !frozen && !bias.defined() && takes_few_rows(x, weight);
   return is_one_pass ? few_rows_swiglu(x, weight) : swiglu((*this)(x));
 }
 
 at::Tensor Linear::weight_rows(int64_t begin, int64_t count) const {
+  if (frozen) return frozen->rows(begin, count);
   return weight.is_meta() && packed ? packed->rows(begin, count) : weight.narrow(0, begin, count);
 }
 

@@ -8,6 +8,7 @@
 namespace facellm {
 
 class PackedMatrix;  // kernels/cpu/packed_matrix.h
+class FrozenWeight;  // layers/frozen_weight.h
 struct Linear;
 
 // What takes a layer's place without the layer's owner knowing: where lora/ plugs in.
@@ -19,9 +20,10 @@ class LinearExtension {
 };
 
 struct Linear {
-  at::Tensor weight;  // [out, in]; a meta tensor where the packed form is all that is kept
+  at::Tensor weight;  // [out, in]; a meta tensor where the packed or frozen form is all that is kept
   at::Tensor bias;    // [out] or undefined
   std::shared_ptr<const PackedMatrix> packed;  // the weight for the processor's own kernels, or null; not for training
+  std::shared_ptr<const FrozenWeight> frozen;  // the weight in few bits, to be trained upon, or null
   std::shared_ptr<const LinearExtension> extension;  // or null
 
   static Linear empty(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options);

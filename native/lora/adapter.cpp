@@ -83,7 +83,7 @@ std::shared_ptr<Adapter> Adapter::create(InternVl& model, const AdapterSpec& spe
     slice.a = slice.a.to(device);
     slice.b = slice.b.to(device);
     if (spec.uses_dora) {
-      const auto weight = linear->weight.narrow(0, slice.begin, slice.count).to(at::kFloat);
+      const auto weight = linear->weight_rows(slice.begin, slice.count).to(at::kFloat);
       slice.magnitude = at::linalg_vector_norm(weight, 2, {1});
     }
   }

@@ -8,6 +8,7 @@
 
 #include "core/mixed_seed.h"
 #include "kernels/product/product.h"
+#include "layers/frozen_capsule.h"
 #include "lora/dropout.h"
 
 namespace facellm {
@@ -44,10 +45,11 @@ void add_slices(at::Tensor& out, const at::Tensor& u, at::TensorList bs, const L
 struct Function : torch::autograd::Function<Function> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, at::TensorList as, at::TensorList bs,
-                            const std::shared_ptr<Layout>& layout) {
+                            const std::shared_ptr<const FrozenWeight>& frozen, const std::shared_ptr<Layout>& layout) {
     const auto rows = x.reshape({-1, x.size(-1)});
     const auto u = product(rows, joined(as, x.scalar_type()).t());
-    auto out = linear_product(rows, weight, bias.value_or(at::Tensor()));
+    FrozenCapsule::keep(context, frozen);
+    auto out = linear_product(rows, frozen ? frozen->whole() : weight, bias.value_or(at::Tensor()));
     add_slices(out, u, bs, *layout);
     variable_list saved{x, weight, u};
     saved.insert(saved.end(), as.begin(), as.end());
@@ -99,14 +101,15 @@ struct Function : torch::autograd::Function<Function> {
     }
     at::Tensor dx;
     if (context->needs_input_grad(0)) {
-      dx = product(dy, weight);
+      const auto frozen = FrozenCapsule::kept(context);
+      dx = product(dy, frozen ? frozen->whole() : weight);
       add_product(dx, v, joined(as, dtype), 1);
       dx = dx.view(x.sizes());
     }
-    variable_list result{dx, at::Tensor(), at::Tensor()};
+    variable_list result{dx, at::Tensor(), at::Tensor()};  // x, weight, bias
     result.insert(result.end(), das.begin(), das.end());
     result.insert(result.end(), dbs.begin(), dbs.end());
-    result.emplace_back();
+    result.resize(result.size() + 2);  // frozen, layout
     return result;
   }
 };
@@ -130,7 +133,7 @@ at::Tensor lora_linear(const at::Tensor& x, const Linear& base, const std::vecto
   }
   if (!c10::GradMode::is_enabled()) {
     const auto rows = x.reshape({-1, x.size(-1)});
-    auto out = linear_product(rows, base.weight, base.bias);
+    auto out = base.product(rows);
     add_slices(out, product(rows, joined(as, x.scalar_type()).t()), bs, *layout);
     auto shape = x.sizes().vec();
     shape.back() = out.size(1);
@@ -138,13 +141,13 @@ at::Tensor lora_linear(const at::Tensor& x, const Linear& base, const std::vecto
   }
   // Autograd's functions take no undefined tensor.
   const auto bias = base.bias.defined() ? std::make_optional(base.bias) : std::nullopt;
-  return Function::apply(x, base.weight, bias, at::TensorList(as), at::TensorList(bs), layout);
+  return Function::apply(x, base.weight, bias, at::TensorList(as), at::TensorList(bs), base.frozen, layout);
 }
 
 at::Tensor lora_linear_reference(const at::Tensor& x, const Linear& base,
                                  const std::vector<LoraSlice>& slices, const LoraDropout& dropout,
                                  uint64_t place) {
-  auto out = linear_product(x, base.weight, base.bias);
+  auto out = base.product(x);
   std::vector<at::Tensor> pieces;  // of the output, slices by rows
   uint64_t index = 0;
   for (const auto& slice : slices) {
@@ -155,7 +158,7 @@ at::Tensor lora_linear_reference(const at::Tensor& x, const Linear& base,
     const auto u = linear_product(input, slice.a.to(x.scalar_type()));
     auto delta = linear_product(u, slice.b.to(x.scalar_type())) * slice.scaling;
     if (slice.magnitude.defined()) {
-      const auto weight = base.weight.narrow(0, slice.begin, slice.count);
+      const auto weight = base.weight_rows(slice.begin, slice.count);
       // fp32: near 1, where training begins, bf16 would round the gain away.
       const auto ratio = slice.magnitude / row_norms(weight, slice);
       auto product = out.narrow(-1, slice.begin, slice.count);

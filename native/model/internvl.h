@@ -38,6 +38,8 @@ class InternVl {
 
   // The language model's head, logits of final hidden states, and the module whose weights it has.
   LinearSite head() { return language_model_.head(); }
+  LinearSite embeddings() { return language_model_.embeddings(); }
+  bool ties_head() const { return language_model_.ties_head(); }
 
   const InternVlConfig& config() const { return config_; }
   const LanguageModel& language_model() const { return language_model_; }

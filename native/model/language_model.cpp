@@ -1,5 +1,6 @@
 #include "model/language_model.h"
 
+#include "kernels/cpu/packed_matrix.h"
 #include "kernels/add_rms_norm/add_rms_norm.h"
 #include "kernels/rope_kv_append/rope_kv_append.h"
 #include "layers/attention.h"
@@ -16,7 +17,7 @@ LanguageModel::LanguageModel(const TextConfig& config, bool has_lm_head,
   const int64_t hidden = config.hidden_size;
   const int64_t q_size = config.num_attention_heads * config.head_dim;
   const int64_t kv_size = config.num_key_value_heads * config.head_dim;
-  embed_tokens_ = at::empty({config.vocab_size, hidden}, options);
+  embed_tokens_.weight = at::empty({config.vocab_size, hidden}, options);
   norm_ = at::empty({hidden}, options);
   const auto make_linear = layer_weights == LayerWeights::kOwn ? Linear::empty : Linear::without_weight;
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
@@ -29,7 +30,7 @@ LanguageModel::LanguageModel(const TextConfig& config, bool has_lm_head,
     layer.down_proj = make_linear(config.intermediate_size, hidden, false, options);
     layers_.push_back(std::move(layer));
   }
-  lm_head_.weight = is_tied_ ? embed_tokens_ : at::empty({config.vocab_size, hidden}, options);
+  lm_head_.weight = is_tied_ ? embed_tokens_.weight : at::empty({config.vocab_size, hidden}, options);
 }
 
 void LanguageModel::append_parameters(ParameterList& list) const {
@@ -37,7 +38,7 @@ void LanguageModel::append_parameters(ParameterList& list) const {
   const int64_t kv_size = config_.num_key_value_heads * config_.head_dim;
   const int64_t mlp_size = config_.intermediate_size;
   const std::string root = "language_model.model.";
-  list.emplace_back(root + "embed_tokens.weight", embed_tokens_);
+  list.emplace_back(root + "embed_tokens.weight", embed_tokens_.weight);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const auto& layer = layers_[i];
     const std::string prefix = root + "layers." + std::to_string(i) + ".";
@@ -78,8 +79,13 @@ LinearSite LanguageModel::head() {
   return {&lm_head_, {{is_tied_ ? "language_model.model.embed_tokens" : "language_model.lm_head", 0, config_.vocab_size}}};
 }
 
+LinearSite LanguageModel::embeddings() {
+  return {&embed_tokens_, {{"language_model.model.embed_tokens", 0, config_.vocab_size}}};
+}
+
 at::Tensor LanguageModel::embed(const at::Tensor& ids) const {
-  return at::embedding(embed_tokens_, ids);
+  if (embed_tokens_.packed) return embed_tokens_.packed->gather(ids, c10::typeMetaToScalarType(options_.dtype()));
+  return at::embedding(embed_tokens_.weight, ids);
 }
 
 at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, const Cancellation& cancellation,

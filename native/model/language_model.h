@@ -76,6 +76,9 @@ class LanguageModel {
   at::Tensor final_norm(const at::Tensor& hidden_states) const;
   // The head and the module whose weights it has: embed_tokens where it shares them.
   LinearSite head();
+  // The token embedding as a matrix that may be packed; its product is nobody's.
+  LinearSite embeddings();
+  bool ties_head() const { return is_tied_; }
   const at::Tensor& head_weight() const { return lm_head_.weight; }  // [V, D]
   // hidden_states [..., D] -> logits [..., V] in the model's dtype. Traces text.norm.
   at::Tensor logits(const at::Tensor& hidden_states, const Trace& trace) const;
@@ -89,7 +92,7 @@ class LanguageModel {
   TextConfig config_;
   at::TensorOptions options_;
   Rotary rotary_;
-  at::Tensor embed_tokens_;  // [V, D]
+  Linear embed_tokens_;      // [V, D]
   at::Tensor norm_;          // [D]
   Linear lm_head_;
   bool is_tied_;

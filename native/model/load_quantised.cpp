@@ -48,6 +48,12 @@ class Rows {
   int64_t count_ = 0;
 };
 
+// 0x7f and 0xff stand for no number.
+bool has_fp8_nan(const QuantisedWeight& weight, int64_t row) {
+  const auto* const codes = static_cast<const uint8_t*>(weight.codes.const_data_ptr()) + row * weight.inner();
+  return std::any_of(codes, codes + weight.inner(), [](uint8_t code) { return (code & 0x7f) == 0x7f; });
+}
+
 void fill_target(const QuantisedTarget& target, const Rows& rows, int64_t bits, std::vector<std::atomic<bool>>& is_bad) {
   const int64_t inner = rows.weights()[0].inner();
   const bool is_as_stored =
@@ -69,6 +75,7 @@ void fill_target(const QuantisedTarget& target, const Rows& rows, int64_t bits, 
           for (int64_t g = 0; g < weight.scales.size(1); ++g) {
             if (!(std::abs(scales[g]) <= most)) is_bad[slice] = true;
           }
+          if (target.scheme.form == WeightForm::kFp8 && has_fp8_nan(weight, row)) is_bad[slice] = true;
           put_codes(target.packed->blocks_begin(), to, weight, row, target.scheme);
           return;
         }

@@ -17,13 +17,15 @@ struct Preprocessing {
   double rescale_factor;
 };
 
-// In which form linear layers' weights are kept: "stored" (the model's dtype), "int8", a scale a row, or "int4", a scale
-// for every `group` columns of a row. Quantised while they are read, on a CPU only.
+// In which form linear layers' weights are kept: "stored" (the model's dtype), "int8" or "fp8", a scale a row, "int4", a scale
+// for every `group` columns of a row, "nf4", one for 64, or "nf4-double", whose scales are those of bitsandbytes' double
+// quantisation. Quantised while they are read; to answer on a CPU only, text layers to be trained upon on any device.
 struct WeightForms {
   std::string text = "stored";    // the text layers' projections
   std::string head = "stored";
   std::string vision = "stored";  // of the tower's layers
   int64_t group = 64;             // 32, 64 or 128
+  std::string embeddings = "stored";  // or "int8", put back row by row; a head that shares them must be int8, too
 };
 
 struct ModelInfo {

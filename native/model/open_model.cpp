@@ -7,6 +7,7 @@
 #include "core/device.h"
 #include "core/runtime.h"
 #include "core/stopwatch.h"
+#include "model/double_quantisation.h"
 #include "model/load_weights.h"
 #include "model/pack_weights.h"
 
@@ -46,8 +47,14 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
       opened.info.weights = request.weights;
       sources.packed = make_room_for_packed(*opened.model, request.weights, request.is_deterministic);
     }
+    if (order == WeightOrder::kFrozen) {
+      opened.info.weights = request.weights;
+      sources.packed = make_room_for_frozen(*opened.model, request.weights);
+    }
     opened.files = load_weights(*opened.model, checkpoint, progress, cancellation, sources);
+    double_quantise(sources.packed);
     opened.info.packed_bytes = packed_bytes(sources.packed);
+    if (order == WeightOrder::kFrozen) freeze(sources.packed, opened.model->options());
     describe(opened, dtype);
   }
   watch.read();

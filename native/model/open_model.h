@@ -12,8 +12,9 @@
 namespace facellm {
 
 // Whether the linear layers' weights are also put into the order of the processor's own kernels (kernels/cpu), where
-// model, device and processor allow it: for a model that only answers.
-enum class WeightOrder { kAsStored, kPacked };
+// model, device and processor allow it: for a model that only answers. kFrozen: the text layers in the form that is asked for, to
+// be trained upon (layers/frozen_weight.h).
+enum class WeightOrder { kAsStored, kPacked, kFrozen };
 
 struct OpenedModel {
   std::unique_ptr<InternVl> model;  // address-stable: caches and extensions point into it

@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <set>
 #include <utility>
 
 #include "core/error.h"
 #include "kernels/cpu/isa.h"
+#include "layers/frozen_weight.h"
 #include "model/product_kernels.h"
 #include "model/scan_finite.h"
 
@@ -109,19 +111,26 @@ void pack_piece(const Checkpoint& checkpoint, const Piece& piece, Buffers& buffe
   piece.matrix->fill(wanted.const_data_ptr(), piece.begin_block, piece.end_block);
 }
 
-WeightForm parse_form(const std::string& name, const char* of) {
-  if (name == "stored") return WeightForm::kBf16;
-  if (name == "int8") return WeightForm::kInt8;
-  if (name == "int4") return WeightForm::kInt4;
-  throw Error(ErrorCode::kInvalidArgument,
-              std::string("weights.") + of + ": expected stored, int8 or int4, got '" + name + "'");
+WeightScheme parse_scheme(const std::string& name, int64_t group, bool is_invariant, const char* of) {
+  WeightScheme scheme{.group = group, .is_double = name == "nf4-double", .is_invariant = is_invariant};
+  static const std::map<std::string, WeightForm> kForms{{"stored", WeightForm::kBf16}, {"int8", WeightForm::kInt8},
+                                                        {"int4", WeightForm::kInt4},   {"fp8", WeightForm::kFp8},
+                                                        {"nf4", WeightForm::kNf4},     {"nf4-double", WeightForm::kNf4}};
+  const auto found = kForms.find(name);
+  if (found == kForms.end()) {
+    throw Error(ErrorCode::kInvalidArgument, std::string("weights.") + of +
+                                                 ": expected stored, int8, int4, fp8, nf4 or nf4-double, got '" + name + "'");
+  }
+  scheme.form = found->second;
+  return scheme;
 }
 
 struct Schemes {
-  WeightScheme text, head, vision;
+  WeightScheme text, head, vision, embeddings;
 
   bool is_any_quantised() const {
-    return text.form != WeightForm::kBf16 || head.form != WeightForm::kBf16 || vision.form != WeightForm::kBf16;
+    return text.form != WeightForm::kBf16 || head.form != WeightForm::kBf16 || vision.form != WeightForm::kBf16 ||
+           embeddings.form != WeightForm::kBf16;
   }
   // The projector stays as it is stored: 0.4 % of a small model.
   WeightScheme of(const std::string& name, bool is_head) const {
@@ -137,9 +146,33 @@ Schemes parse(const WeightForms& forms, bool is_invariant) {
     throw Error(ErrorCode::kInvalidArgument,
                 "weights.group: expected 32, 64 or 128, got " + std::to_string(group));
   }
-  return {{parse_form(forms.text, "text"), group, is_invariant},
-          {parse_form(forms.head, "head"), group, is_invariant},
-          {parse_form(forms.vision, "vision"), group, is_invariant}};
+  if (forms.embeddings != "stored" && forms.embeddings != "int8") {
+    throw Error(ErrorCode::kInvalidArgument, "weights.embeddings: expected stored or int8, got '" + forms.embeddings + "'");
+  }
+  return {parse_scheme(forms.text, group, is_invariant, "text"), parse_scheme(forms.head, group, is_invariant, "head"),
+          parse_scheme(forms.vision, group, is_invariant, "vision"),
+          parse_scheme(forms.embeddings, group, is_invariant, "embeddings")};
+}
+
+void take_room(PackedSiteList& packed) {
+  const auto memory = std::make_shared<PackedMemory>(static_cast<size_t>(packed_bytes(packed)));
+  for (auto& [linear, slices, scheme] : packed) {
+    auto& weight = linear->weight;
+    const bool is_bf16 = scheme.form == WeightForm::kBf16;
+    linear->packed = is_bf16 ? std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), memory, cpu_kernels())
+                             : std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), scheme, memory,
+                                                              quantised_kernels());
+    const bool is_original_needed = is_bf16 && !PackedMatrix::suits_all_rows(cpu_kernels());
+    if (!is_original_needed) weight = at::empty(weight.sizes(), weight.options().device(at::kMeta));
+  }
+}
+
+// Whether embeddings and head are one matrix of 8 bits. Throws kInvalidArgument where they are one and would have two forms.
+bool is_one_matrix(const InternVl& model, const Schemes& schemes) {
+  if (schemes.embeddings.form == WeightForm::kBf16 || !model.ties_head()) return false;
+  if (schemes.head.form == WeightForm::kInt8) return true;
+  throw Error(ErrorCode::kInvalidArgument,
+              "weights.embeddings: this model's head is its embeddings, one matrix; give head int8, too, or leave both as they are stored");
 }
 
 }  // namespace
@@ -156,7 +189,7 @@ PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, b
   if (!options.device().is_cpu()) {
     if (schemes.is_any_quantised()) {
       throw Error(ErrorCode::kInvalidArgument,
-                  "weights: int8 and int4 are for CPUs so far, and the model goes to " + options.device().str() +
+                  "weights: forms of 8 and 4 bits are for CPUs so far, and the model goes to " + options.device().str() +
                       "; load it with device cpu, or with stored weights");
     }
     return {};
@@ -173,17 +206,40 @@ PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, b
                               : true;
     if (is_taken) packed.push_back({linear, std::move(slices), scheme});
   }
-  const auto memory = std::make_shared<PackedMemory>(static_cast<size_t>(packed_bytes(packed)));
-  for (auto& [linear, slices, scheme] : packed) {
-    auto& weight = linear->weight;
-    const bool is_bf16 = scheme.form == WeightForm::kBf16;
-    linear->packed = is_bf16 ? std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), memory, kernels)
-                             : std::make_shared<PackedMatrix>(weight.size(0), weight.size(1), scheme, memory,
-                                                              quantised_kernels());
-    const bool is_original_needed = is_bf16 && !PackedMatrix::suits_all_rows(kernels);
-    if (!is_original_needed) weight = at::empty(weight.sizes(), weight.options().device(at::kMeta));
+  // A head that shares the embeddings is the one matrix of both.
+  const bool is_shared = is_one_matrix(model, schemes);
+  if (schemes.embeddings.form != WeightForm::kBf16 && !is_shared) {
+    auto site = model.embeddings();
+    packed.push_back({site.linear, std::move(site.slices), schemes.embeddings});
   }
+  take_room(packed);
+  if (is_shared) *model.embeddings().linear = *model.head().linear;
   return packed;
+}
+
+PackedSiteList make_room_for_frozen(InternVl& model, const WeightForms& forms) {
+  const auto schemes = parse(forms, false);
+  if (schemes.head.form != WeightForm::kBf16 || schemes.vision.form != WeightForm::kBf16 ||
+      schemes.embeddings.form != WeightForm::kBf16) {
+    throw Error(ErrorCode::kInvalidArgument, "weights: of what is trained upon only the text layers are kept in 8 or 4 bits");
+  }
+  if (schemes.text.form == WeightForm::kBf16) return {};
+  PackedSiteList sites;
+  for (auto& [linear, slices] : model.linears()) {
+    if (slices[0].name.starts_with("language_model.")) sites.push_back({linear, std::move(slices), schemes.text});
+  }
+  take_room(sites);
+  return sites;
+}
+
+void freeze(const PackedSiteList& sites, const at::TensorOptions& options) {
+  int64_t most = 0;
+  for (const auto& site : sites) most = std::max(most, site.linear->packed->weight_rows() * site.linear->packed->inner());
+  const auto scratch = std::make_shared<WeightScratch>(most, options);
+  for (const auto& site : sites) {
+    site.linear->frozen = std::make_shared<const FrozenWeight>(std::move(site.linear->packed), scratch);
+    site.linear->packed = nullptr;
+  }
 }
 
 int64_t packed_bytes(const PackedSiteList& packed) {

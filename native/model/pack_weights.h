@@ -29,6 +29,11 @@ using PackedSiteList = std::vector<PackedSite>;
 // layer's own weight becomes a meta tensor, which no checkpoint fills. Throws kInvalidArgument for forms that
 // there are not, and for quantised ones on another device. `is_invariant`: see WeightScheme.
 PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, bool is_invariant);
+// The same of the text layers that are to be trained upon, whatever the device; nothing where they stay as they are stored. Once
+// filled they are given to freeze(). Throws kInvalidArgument for forms of other parts.
+PackedSiteList make_room_for_frozen(InternVl& model, const WeightForms& forms);
+// Makes them Linear::frozen on the model's device, in its dtype.
+void freeze(const PackedSiteList& sites, const at::TensorOptions& options);
 // Bytes of that room.
 int64_t packed_bytes(const PackedSiteList& packed);
 

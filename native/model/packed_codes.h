@@ -8,7 +8,7 @@
 
 namespace facellm {
 
-// Whether such a matrix holds what `weight` says: int8 with a scale a row, or int4 in groups of the scheme's size. int4's scales
+// Whether such a matrix holds what `weight` says: int8 or fp8 with a scale a row, int4 in groups of the scheme's size, nf4. int4's scales
 // are rounded to fp16, which holds those of bf16 and fp16 files exactly from 2^-14 on, and to within 2^-25 below.
 bool holds_codes(const QuantisedWeight& weight, int64_t bits, WeightScheme scheme);
 

@@ -39,6 +39,7 @@ void check_sharding(const TrainerRequest& request) {
   if (request.modules.empty()) problems.push_back("full fine-tuning: expected LoRA, whose base takes no gradient");
   if (request.uses_dora) problems.push_back("DoRA: expected LoRA, DoRA needs the norms of whole weights");
   if (!request.checkpoints_activations) problems.push_back("expected activations to be recomputed");
+  if (request.load.weights.text != "stored") problems.push_back("weights of 8 or 4 bits: every process keeps all of them");
   if (!problems.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "weights cannot be sharded with these settings", std::move(problems));
   }
@@ -88,8 +89,11 @@ std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request,
   }
   LoadRequest load = request.load;
   load.uses_mmap = false;  // weights that are trained, or trained upon for days, are our own
+  if (request.modules.empty() && load.weights.text != "stored") {
+    throw Error(ErrorCode::kInvalidArgument, "weights of 8 or 4 bits take no gradient: expected LoRA, not full fine-tuning");
+  }
   auto opened = open_model(load, progress, cancellation,
-                           group ? state->parallel->place_weights() : PlaceWeights());
+                           group ? state->parallel->place_weights() : PlaceWeights(), WeightOrder::kFrozen);
   state->model = std::move(opened.model);
   state->info = std::move(opened.info);
   ParameterList leaves;

@@ -25,7 +25,7 @@ const DRAW =
 const FLAGS: Readonly<Record<string, string>> = {
   ask: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${ASKED} ${DRAW}`,
   choose: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${ASKED} --choices --items --calibration --seed`,
-  plan: `${MODEL} ${LIMITS} ${PROMPT} ${ASKED}`,
+  plan: `${MODEL} ${LIMITS} ${PROMPT} ${ASKED} --recipe --set --sample-tokens`,
   faces: `${FACES} --json --csv --save-crops`,
   annotate:
     `${MODEL} ${ENGINE} --adapter ${FACES} --output --attributes --questions --schema --question --max-new-tokens --groups --group-columns --group-from --sheet --sheet-rows --calibration --csv-raw --limit --retry-failed ` +
@@ -47,8 +47,9 @@ const FLAGS: Readonly<Record<string, string>> = {
     `${MODEL} ${ENGINE} ${PROMPT} ${ASKED} --adapter --benchmark --data --output --labels --columns --split --where ` +
     '--attributes --groups --schema --question --max-new-tokens --folds --limit --skip-invalid --batch-size --seed --no-charts --no-deterministic',
   quantize:
-    '--model --weights --group --adapter --download --output --layout --dtype --max-shard-size --json',
-  merge: '--model --adapter --download --output --layout --dtype --max-shard-size --json',
+    '--model --weights --group --adapter --download --output --layout --dtype --max-shard-size --onto-quantised --json',
+  merge:
+    '--model --adapter --download --output --layout --dtype --max-shard-size --onto-quantised --json',
   card: '--scores --calibration --model --license --json',
   generate:
     '--labels --images --output --teacher --prompts --questions --column --value --where --max-images ' +

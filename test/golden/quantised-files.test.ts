@@ -103,7 +103,7 @@ describe('quantised files', () => {
         const error = golden.relativeError(ours, { dtype: 'F32', ...stage });
         assert.ok(error <= tolerance, `${name}: off by ${error.toExponential(2)}`);
       }
-      assert.equal(isKept, ['int4', 'int8', 'int8 packed', 'gptq'].includes(scheme));
+      assert.equal(isKept, ['int4', 'int8', 'int8 packed', 'fp8', 'gptq'].includes(scheme));
     });
   }
 
@@ -186,7 +186,10 @@ describe('quantised files', () => {
       Object.assign(config_groups.group_0.weights, { codebook: [1] });
       return own;
     });
-    await says(/quant_method: .*"bitsandbytes"/, () => ({ quant_method: 'bitsandbytes' }));
+    await says(/quant_method: .*"bitnet"/, () => ({ quant_method: 'bitnet' }));
+    const nf4 = { quant_method: 'bitsandbytes', load_in_4bit: true, bnb_4bit_quant_type: 'nf4' };
+    await says(/load_in_8bit: .*true/, () => ({ ...nf4, load_in_8bit: true }));
+    await says(/bnb_4bit_quant_type: .*fp4/, () => ({ ...nf4, bnb_4bit_quant_type: 'fp4' }));
     await says(/format: .*marlin-24/, (own) => ({ ...own, format: 'marlin-24' }));
     await says(/version: .*gemv/, (own) => ({ ...own, version: 'gemv' }), 'awq');
     await says(/bits: .*3/, (own) => ({ ...own, bits: 3 }), 'gptq');

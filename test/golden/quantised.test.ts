@@ -4,11 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { NativeTensor } from '../../lib/binding/native.js';
 import { readCheckpointConfig } from '../../lib/checkpoint/index.js';
-import { FaceLlm, type WeightForms } from '../../lib/index.js';
+import { createModel, FaceLlm, nanoShape, type WeightForms } from '../../lib/index.js';
 import { describeWeights, resolveWeights } from '../../lib/model/index.js';
 import { weightBytes } from '../../lib/model/weight-bytes.js';
 import * as golden from '../support/golden.js';
@@ -20,6 +22,10 @@ import * as golden from '../support/golden.js';
 const FORMS: readonly (readonly [WeightForms, number])[] = [
   [{ text: 'int8', head: 'int8', vision: 'int8' }, 0.03],
   [{ text: 'int4', head: 'int8', group: 32 }, 0.35],
+  // A number of fp8 loses a sixteenth of itself at most; codes of nf4 are as many as int4's.
+  [{ text: 'fp8', head: 'fp8', vision: 'fp8', embeddings: 'int8' }, 0.15],
+  [{ text: 'nf4', head: 'int8' }, 0.35],
+  [{ text: 'nf4-double', head: 'int8' }, 0.35],
 ];
 const ONE = golden.goldenCases('300m').find(({ dtype }) => dtype === 'fp32');
 const DIRECTORY = join(golden.GOLDEN, 'ckpt-300m');
@@ -92,6 +98,47 @@ describe('quantised weights: ckpt-300m on the cpu', () => {
       planned('stored') - planned('int4'),
     );
     assert.notEqual(quantised.fingerprint, stored.fingerprint);
+  });
+
+  it('each form takes what is planned for it', async () => {
+    const { model } = await readCheckpointConfig(DIRECTORY);
+    const bytes = async (weights: WeightForms): Promise<number> => {
+      await using loaded = await FaceLlm.load(DIRECTORY, { device: 'cpu', dtype: 'fp32', weights });
+      assert.match(describeWeights(loaded.info.weights), /text/);
+      const stored = weightBytes(model, 4, resolveWeights('stored', model.text));
+      return loaded.info.parameterBytes + stored - weightBytes(model, 4, resolveWeights(weights, model.text));
+    };
+    const wanted = await bytes({ text: 'int8' });
+    for (const text of ['int4', 'fp8', 'nf4', 'nf4-double'] as const) {
+      // Matrices begin on lines of 64 bytes.
+      assert.ok(Math.abs((await bytes({ text, embeddings: 'int8' })) - wanted) < 1024, text);
+    }
+  });
+
+  it('a head that shares the embeddings shares their codes, and is not left in another form', async () => {
+    const root = mkdtempSync(join(tmpdir(), 'facellm-tied-'));
+    try {
+      const { directory } = await createModel({
+        ...{ output: join(root, 'model'), texts: ['user\nIs it a face?\n\n', 'assistant\nYes. No.'] },
+        ...{ shape: nanoShape(), vocabularySize: 400 },
+      });
+      const load = (weights?: WeightForms) =>
+        FaceLlm.load(directory, { device: 'cpu', ...(weights && { weights }) });
+      await assert.rejects(load({ embeddings: 'int8' }), /head int8/);
+      await using stored = await load();
+      await using head = await load({ head: 'int8' });
+      await using both = await load({ head: 'int8', embeddings: 'int8' });
+      const [a = NaN, b = NaN, c = NaN] = [stored, head, both].map(({ info }) => info.parameterBytes);
+      assert.ok(c < a && a < b, `${a} ${b} ${c}`);
+      assert.equal(describeWeights(both.info.weights), 'head int8, embeddings int8');
+      const ask = { question: 'Is it a face?', choices: ['Yes', 'No'] };
+      const [one, other] = [await stored.choose(ask), await both.choose(ask)];
+      one.choices.forEach(({ probability }, i) =>
+        assert.ok(Math.abs(probability - (other.choices[i]?.probability ?? NaN)) < 0.05),
+      );
+    } finally {
+      rmSync(root, { recursive: true });
+    }
   });
 
   it('forms that there are not are refused before anything is read', async () => {

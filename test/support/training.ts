@@ -15,9 +15,15 @@ import type {
   NativeTrainSample,
 } from '../../lib/binding/native.js';
 import { readCheckpointConfig, readCheckpointFiles } from '../../lib/checkpoint/index.js';
-import { facellm1b, train, type TrainingEvent, type TrainingRecipe } from '../../lib/index.js';
+import {
+  facellm1b,
+  type RecipeBase,
+  train,
+  type TrainingEvent,
+  type TrainingRecipe,
+} from '../../lib/index.js';
 import { resolveTargets } from '../../lib/lora/index.js';
-import { resolveWeights } from '../../lib/model/index.js';
+import { keptForm, resolveWeights } from '../../lib/model/index.js';
 import { planUpdates } from '../../lib/training/order.js';
 import { GOLDEN, TEST_DEVICE } from './golden.js';
 
@@ -145,11 +151,13 @@ export async function createTrainer(
   overrides: Partial<NativeTrainerRequest> = {},
   dtype: 'fp32' | 'bf16' = 'fp32',
   group?: NativeProcessGroup,
+  { model = BASE, base = 'stored' }: { readonly model?: string; readonly base?: RecipeBase } = {},
 ): Promise<NativeTrainer> {
   const [files, config] = await Promise.all([
-    readCheckpointFiles(BASE),
-    readCheckpointConfig(BASE),
+    readCheckpointFiles(model),
+    readCheckpointConfig(model),
   ]);
+  const kept = base === 'stored' ? undefined : keptForm(config.model.quantisation);
   const request: NativeTrainerRequest = {
     load: {
       config: config.model,
@@ -158,7 +166,7 @@ export async function createTrainer(
       weightMap: files.weightMap,
       device: TEST_DEVICE,
       dtype,
-      weights: resolveWeights('stored', config.model.text),
+      weights: resolveWeights({ text: base }, config.model.text, kept),
       mmap: false,
       imageCacheBytes: 0,
       prefixCacheBytes: 0,
@@ -195,15 +203,17 @@ export async function checkRun({
   recipe,
   output,
   adapter,
+  model = BASE,
 }: {
   readonly run: GoldenRun;
   readonly recipe: TrainingRecipe;
   readonly output: string;
   readonly adapter?: string;
+  readonly model?: string;
 }): Promise<void> {
   const started = train({
     recipe: { ...recipe, seed: seedFor(run, recipe) },
-    ...{ model: BASE, data: DATASET, output, adapter, device: TEST_DEVICE },
+    ...{ model, data: DATASET, output, adapter, device: TEST_DEVICE },
   });
   const steps: Extract<TrainingEvent, { type: 'step' }>[] = [];
   for await (const event of started) if (event.type === 'step') steps.push(event);

@@ -10,6 +10,7 @@ namespace facellm {
 namespace {
 
 #include "kernels/cpu/quantised_common.h"
+#include "kernels/cpu/float_codes_common.h"
 
 // Of x at once: more would not leave room for the weights.
 constexpr int kRows = 3;
@@ -295,7 +296,9 @@ void multiply_int4(const QuantisedProduct* p, int64_t begin, int64_t end) {
 const QuantisedKernels kAvx2Quantised{
     "avx2",
     {63, pack_int8, unpack_int8, int8_arranged_bytes, arrange_int8, multiply_int8},
-    {63, pack_int4, unpack_int4, int4_arranged_bytes, arrange_int4, multiply_int4}};
+    {63, pack_int4, unpack_int4, int4_arranged_bytes, arrange_int4, multiply_int4},
+    {0, pack_fp8, unpack_fp8, nullptr, nullptr, nullptr, expand_fp8},
+    {0, pack_nf4, unpack_nf4, nullptr, nullptr, nullptr, expand_nf4}};
 
 }  // namespace facellm
 #endif

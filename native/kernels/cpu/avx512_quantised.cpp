@@ -10,6 +10,7 @@ namespace facellm {
 namespace {
 
 #include "kernels/cpu/quantised_common.h"
+#include "kernels/cpu/float_codes_common.h"
 
 // Of x at once: 24 of 32 registers are sums.
 constexpr int kRows = 6;
@@ -287,12 +288,70 @@ void expand_int4(uint16_t* block, const uint8_t* packed, int64_t inner, int64_t 
   }
 }
 
+// fp32 to bf16's bits in the lower half, to nearest, ties to even.
+__m512i rounded_lanes(__m512 values) {
+  const __m512i all = _mm512_castps_si512(values);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(all, 16), _mm512_set1_epi32(1));
+  return _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(all, odd), _mm512_set1_epi32(0x7fff)), 16);
+}
+
+// What the bytes at `shift` stand for; no NaN among them.
+__m512 values_of_fp8(__m512i quads, int shift) {
+  const __m512i codes = _mm512_srli_epi32(quads, static_cast<unsigned>(shift));
+  const __m512i sign = _mm512_slli_epi32(_mm512_and_si512(codes, _mm512_set1_epi32(0x80)), 24);
+  const __m512i rest = _mm512_and_si512(codes, _mm512_set1_epi32(0x7f));
+  const __m512i normal = _mm512_add_epi32(_mm512_slli_epi32(rest, 20), _mm512_set1_epi32(120 << 23));
+  const __m512i small = _mm512_castps_si512(_mm512_mul_ps(_mm512_cvtepi32_ps(rest), _mm512_set1_ps(0x1p-9f)));
+  const __mmask16 is_small = _mm512_cmplt_epi32_mask(rest, _mm512_set1_epi32(8));
+  return _mm512_castsi512_ps(_mm512_or_si512(_mm512_mask_blend_epi32(is_small, normal, small), sign));
+}
+
+void expand_fp8_by_lanes(uint16_t* block, const uint8_t* packed, int64_t inner, int64_t) {
+  const __m512 scales[2]{_mm512_loadu_ps(packed), _mm512_loadu_ps(packed + 64)};
+  packed += 128;
+  for (int64_t line = 0; line < inner / 2; line += 2, packed += 128) {
+    for (int64_t half = 0; half < 2; ++half) {
+      const __m512i quads = _mm512_loadu_si512(packed + half * 64);
+      for (int pair = 0; pair < 2 && line + pair < inner / 2; ++pair) {
+        const __m512i first = rounded_lanes(_mm512_mul_ps(scales[half], values_of_fp8(quads, pair * 16)));
+        const __m512i second = rounded_lanes(_mm512_mul_ps(scales[half], values_of_fp8(quads, pair * 16 + 8)));
+        _mm512_storeu_si512(block + (line + pair) * 64 + half * 32, _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
+      }
+    }
+  }
+}
+
+void expand_nf4_by_lanes(uint16_t* block, const uint8_t* packed, int64_t inner, int64_t) {
+  const __m512 table = _mm512_loadu_ps(kNf4Values);
+  int64_t line = 0;
+  for (int64_t begin = 0; begin < inner; begin += kNf4Group) {
+    const __m512 most[2]{_mm512_loadu_ps(packed), _mm512_loadu_ps(packed + 64)};
+    packed += 128;
+    for (int64_t i = 0; i < kNf4Group / 8; ++i, packed += 128, line += 4) {
+      for (int64_t half = 0; half < 2; ++half) {
+        const __m512i bytes = _mm512_loadu_si512(packed + half * 64);
+        for (int pair = 0; pair < 4 && line + pair < inner / 2; ++pair) {
+          const auto shift = static_cast<unsigned>(pair % 2 * 16 + pair / 2 * 4);
+          // The lookup takes the lower four bits alone.
+          const __m512 low = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, shift), table);
+          const __m512 high = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, shift + 8), table);
+          const __m512i first = rounded_lanes(_mm512_mul_ps(most[half], low));
+          const __m512i second = rounded_lanes(_mm512_mul_ps(most[half], high));
+          _mm512_storeu_si512(block + (line + pair) * 64 + half * 32, _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 const QuantisedKernels kAvx512Quantised{
     "avx512",
     {INT64_MAX, pack_int8, unpack_int8, int8_arranged_bytes, arrange_int8, multiply_int8, expand_int8},
-    {INT64_MAX, pack_int4, unpack_int4, int4_arranged_bytes, arrange_int4, multiply_int4, expand_int4}};
+    {INT64_MAX, pack_int4, unpack_int4, int4_arranged_bytes, arrange_int4, multiply_int4, expand_int4},
+    {0, pack_fp8, unpack_fp8, nullptr, nullptr, nullptr, expand_fp8_by_lanes},
+    {0, pack_nf4, unpack_nf4, nullptr, nullptr, nullptr, expand_nf4_by_lanes}};
 
 }  // namespace facellm
 #endif

@@ -1,6 +1,7 @@
 #include "kernels/cpu/packed_matrix.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,11 +21,22 @@ constexpr int64_t kWorthThreads = 1 << 18;
 
 int64_t blocks_of(int64_t weight_rows) { return (weight_rows + kBlockRows - 1) / kBlockRows; }
 
-int64_t block_bytes(int64_t inner, WeightScheme scheme) {
+int64_t bytes_of_block(int64_t inner, WeightScheme scheme) {
   switch (scheme.form) {
     case WeightForm::kInt8: return int8_block_bytes(inner);
     case WeightForm::kInt4: return int4_block_bytes(inner, scheme.group);
+    case WeightForm::kFp8: return fp8_block_bytes(inner);
+    case WeightForm::kNf4: return nf4_block_bytes(inner);
     default: return kBlockRows * inner * static_cast<int64_t>(sizeof(Bf16));
+  }
+}
+
+const QuantisedForm& form_of(const QuantisedKernels& kernels, WeightForm form) {
+  switch (form) {
+    case WeightForm::kInt8: return kernels.int8;
+    case WeightForm::kInt4: return kernels.int4;
+    case WeightForm::kFp8: return kernels.fp8;
+    default: return kernels.nf4;
   }
 }
 
@@ -53,7 +65,7 @@ void share_out(int64_t blocks, int64_t threads, const Work& work) {
 bool PackedMatrix::takes(int64_t rows, int64_t inner) { return rows > 0 && inner > 0 && inner % 2 == 0; }
 
 size_t PackedMatrix::bytes(int64_t rows, int64_t inner, WeightScheme scheme) {
-  const auto bytes = static_cast<size_t>(blocks_of(rows) * block_bytes(inner, scheme));
+  const auto bytes = static_cast<size_t>(blocks_of(rows) * bytes_of_block(inner, scheme));
   return (bytes + kLine - 1) / kLine * kLine;
 }
 
@@ -67,7 +79,7 @@ PackedMatrix::PackedMatrix(int64_t rows, int64_t inner, WeightScheme scheme, std
     : weight_rows_(rows),
       inner_(inner),
       scheme_(scheme),
-      quantised_(scheme.form == WeightForm::kInt8 ? &kernels.int8 : &kernels.int4),
+      quantised_(&form_of(kernels, scheme.form)),
       memory_(std::move(memory)) {
   packed_ = memory_->take(bytes(rows, inner, scheme));
 }
@@ -82,8 +94,10 @@ PackedMatrix::PackedMatrix(const at::Tensor& weight, std::shared_ptr<PackedMemor
 
 int64_t PackedMatrix::blocks() const { return blocks_of(weight_rows_); }
 
+int64_t PackedMatrix::block_bytes() const { return bytes_of_block(inner_, scheme_); }
+
 void PackedMatrix::fill(const void* rows, int64_t begin, int64_t end) const {
-  const auto block = block_bytes(inner_, scheme_);
+  const auto block = bytes_of_block(inner_, scheme_);
   populate(packed_ + begin * block, static_cast<size_t>((end - begin) * block));
   if (quantised_ == nullptr) {
     kernels_->pack(as_bf16(packed_), static_cast<const Bf16*>(rows), inner_, weight_rows_, inner_, begin, end);
@@ -111,6 +125,10 @@ at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) co
 }
 
 bool PackedMatrix::expands(const at::Tensor& x) const {
+  if (has_float_codes()) {
+    // Into bf16's own kernels, whose rows follow from nothing but themselves.
+    return x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) && suits(cpu_kernels(), x.numel() / inner_);
+  }
   const int64_t fewest = scheme_.form == WeightForm::kInt8 ? kExpandedRowsInt8 : kExpandedRowsInt4;
   return quantised_->expand != nullptr && !scheme_.is_invariant && x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) &&
          x.numel() / inner_ >= fewest && suits_all_rows(cpu_kernels());
@@ -150,8 +168,8 @@ at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bia
   }
   share_out(blocks_of(weight_rows_), threads, [&](int64_t begin, int64_t end) {
     if (quantised_ == nullptr) return kernels.multiply(&product, begin, end);
-    auto* const block = static_cast<Bf16*>(work_scratch(block_bytes(inner_, {})));
-    const int64_t packed_bytes = block_bytes(inner_, scheme_);
+    auto* const block = static_cast<Bf16*>(work_scratch(bytes_of_block(inner_, {})));
+    const int64_t packed_bytes = bytes_of_block(inner_, scheme_);
     for (int64_t i = begin; i < end; ++i) {
       const auto* const packed = as_codes(packed_) + i * packed_bytes;
       quantised_->expand(block, packed, inner_, scheme_.group);
@@ -206,12 +224,45 @@ at::Tensor PackedMatrix::dequantised_product(const at::Tensor& x, const at::Tens
   const auto out = at::empty({wide.size(0), weight_rows_}, x.options());
   for (int64_t begin = 0; begin < weight_rows_; begin += kRowsAtOnce) {
     const int64_t count = std::min(kRowsAtOnce, weight_rows_ - begin);
+    auto weight = rows(begin, count);
+    if (has_float_codes()) weight = weight.to(x.scalar_type()).to(at::kFloat);
     const auto own_bias = bias.defined() ? bias.narrow(0, begin, count).to(at::kFloat) : bias;
-    out.narrow(1, begin, count).copy_(at::linear(wide, rows(begin, count), own_bias));
+    out.narrow(1, begin, count).copy_(at::linear(wide, weight, own_bias));
   }
   auto shape = x.sizes().vec();
   shape.back() = weight_rows_;
   return out.view(shape);
+}
+
+at::Tensor PackedMatrix::gather(const at::Tensor& ids, at::ScalarType dtype) const {
+  auto shape = ids.sizes().vec();
+  shape.push_back(inner_);
+  const auto flat = ids.reshape({-1}).contiguous();
+  const auto* const wanted = flat.const_data_ptr<int64_t>();
+  const auto out = at::empty({flat.numel(), inner_}, dtype);
+  at::parallel_for(0, flat.numel(), 4, [&](int64_t begin, int64_t end) {
+    const c10::NoGradGuard no_grad;
+    for (int64_t i = begin; i < end; ++i) out.select(0, i).copy_(rows(wanted[i], 1).select(0, 0));
+  });
+  return out.view(shape);
+}
+
+void PackedMatrix::write_rows(const at::Tensor& out) const {
+  at::parallel_for(0, blocks(), 1, [&](int64_t begin, int64_t end) {
+    const c10::NoGradGuard no_grad;
+    const auto block = at::empty({kBlockRows, inner_}, at::kFloat);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t count = std::min(kBlockRows, weight_rows_ - i * kBlockRows);
+      const auto to = out.narrow(0, i * kBlockRows, count);
+      if (quantised_ == nullptr) {
+        to.copy_(rows(i * kBlockRows, count));
+        continue;
+      }
+      auto* const values = to.scalar_type() == at::kFloat ? to.mutable_data_ptr<float>() : block.mutable_data_ptr<float>();
+      quantised_->unpack(values, inner_, as_codes(packed_), weight_rows_, inner_, scheme_.group, i, i + 1);
+      if (to.scalar_type() != at::kFloat) to.copy_(block.narrow(0, 0, count));
+    }
+  });
 }
 
 at::Tensor PackedMatrix::rows(int64_t begin, int64_t count) const {

@@ -13,12 +13,15 @@
 
 namespace facellm {
 
-// bf16 as they are, or codes with scales: int8 a scale a row, int4 one for every `group` columns of it, 32, 64 or 128.
-enum class WeightForm { kBf16, kInt8, kInt4 };
+// bf16 as they are, or codes with scales: int8 and fp8 a scale a row, int4 one for every `group` columns of it, 32, 64 or 128,
+// nf4 one for every 64.
+enum class WeightForm { kBf16, kInt8, kInt4, kFp8, kNf4 };
 
 struct WeightScheme {
   WeightForm form = WeightForm::kBf16;
   int64_t group = 64;  // int4's
+  // nf4's magnitudes are once more quantised, as bitsandbytes does it (model/double_quantisation.h), and kept as what that gives.
+  bool is_double = false;
   // A row of x gives the same bits whatever is beside it, at the price of speed with many rows.
   bool is_invariant = false;
 };
@@ -31,7 +34,7 @@ class PackedMatrix {
 
   // Room in `memory` for such a weight; what is in it says fill(), block by block.
   PackedMatrix(int64_t rows, int64_t inner, std::shared_ptr<PackedMemory> memory, const CpuKernels& kernels);
-  // The same quantised: int8 or int4.
+  // The same quantised.
   PackedMatrix(int64_t rows, int64_t inner, WeightScheme scheme, std::shared_ptr<PackedMemory> memory,
                const QuantisedKernels& kernels);
   // A weight [N, K] bf16 on the CPU whose rows are contiguous, packed by all threads.
@@ -54,21 +57,30 @@ class PackedMatrix {
   // x [..., K] bf16 -> x W^T + bias, [..., N], rounded once. A row's bits depend on nothing but that row, W and bias:
   // not on the other rows, nor on threads. bias [N] bf16 or undefined. Quantised weights take x and bias in fp32 too, and
   // multiply x in whole numbers of 14 bits (quantised_kernels.h); many rows by blocks that are put back: into bf16, where
-  // the processor multiplies that best and the scheme is not invariant, or into fp32.
+  // the processor multiplies that best and the scheme is not invariant, or into fp32. fp8 and nf4 are put back always, and give
+  // what their weights rounded to x's dtype give.
   at::Tensor product(const at::Tensor& x, const at::Tensor& bias) const;
   // Rows [begin, begin + count), [count, K]: bf16 as they were; of quantised weights what the codes stand for, in fp32.
   at::Tensor rows(int64_t begin, int64_t count) const;
+  // Rows `ids` [...] int64 on the CPU, each within the matrix: [..., K] in `dtype`.
+  at::Tensor gather(const at::Tensor& ids, at::ScalarType dtype) const;
+  // All of them rounded into out [N, K], bf16 or fp32 on the CPU, contiguous; by all threads.
+  void write_rows(const at::Tensor& out) const;
+  WeightScheme scheme() const { return scheme_; }
+  // Bytes of a block of kBlockRows rows.
+  int64_t block_bytes() const;
 
  private:
   at::Tensor bf16_product(const at::Tensor& x, const at::Tensor& bias) const;
   bool expands(const at::Tensor& x) const;
+  bool has_float_codes() const { return scheme_.form == WeightForm::kFp8 || scheme_.form == WeightForm::kNf4; }
   at::Tensor quantised_product(const at::Tensor& x, const at::Tensor& bias) const;
   at::Tensor dequantised_product(const at::Tensor& x, const at::Tensor& bias) const;
 
   int64_t weight_rows_, inner_;
   WeightScheme scheme_;
   const CpuKernels* kernels_ = nullptr;         // of bf16
-  const QuantisedForm* quantised_ = nullptr;    // of int8 and int4
+  const QuantisedForm* quantised_ = nullptr;    // of all else
   std::shared_ptr<PackedMemory> memory_;
   std::byte* packed_;
 };

@@ -10,6 +10,12 @@
 //   32 rows; for each group 32 scales, then [group/8][32][4] bytes: code + 8 of column 8 i + j in the lower half of byte
 //   j, that of 8 i + 4 + j in the upper one. K filled up to whole groups.
 //   sum = fma(fp32(sum of a group's products), scale, sum), group by group; out = rounded(sum * scale of x + bias)
+//
+// fp8 and nf4 have codes that are floating-point numbers: no product of whole numbers, blocks are put back into bf16 or fp32.
+// fp8 (e4m3): a scale a row, max|w| / 448. Blocks of 32 rows: 32 scales fp32, then codes as int8's.
+// nf4: as bitsandbytes makes it, 64 columns of a row share their largest magnitude. Blocks of 32 rows; for each group 32
+//   magnitudes fp32, then nibbles as int4's. (bitsandbytes cuts a weight into 64 numbers through all rows, which is the
+//   same where K is a multiple of 64.)
 #pragma once
 
 #include <cstddef>
@@ -43,13 +49,15 @@ struct QuantisedForm {
   void (*arrange)(const QuantisedProduct* product, int64_t begin_row, int64_t end_row);
   void (*multiply)(const QuantisedProduct* product, int64_t begin, int64_t end);  // of blocks
   // A block as cpu_kernels.h packs bf16, for many rows of x: int8's codes as they are, which bf16 holds exactly and which
-  // the block's scales belong to; what int4's codes stand for, rounded. K even. Null where multiply() is as fast.
+  // the block's scales belong to; what other codes stand for, rounded (fp8's and nf4's to nearest, ties to even). K even.
+  // Null where multiply() is as fast.
   void (*expand)(uint16_t* block, const uint8_t* packed, int64_t inner, int64_t group) = nullptr;
 };
 
 struct QuantisedKernels {
   const char* name;
   QuantisedForm int8, int4;
+  QuantisedForm fp8, nf4;  // most_rows 0, no multiply()
 };
 
 extern const QuantisedKernels kScalarQuantised;
@@ -61,5 +69,8 @@ extern const QuantisedKernels kAvx512Quantised;  // with VNNI
 // Bytes of a block of 32 rows.
 constexpr int64_t int8_block_bytes(int64_t inner) { return 256 + (inner + 3) / 4 * 128; }
 constexpr int64_t int4_block_bytes(int64_t inner, int64_t group) { return (inner + group - 1) / group * (64 + group * 16); }
+constexpr int64_t fp8_block_bytes(int64_t inner) { return 128 + (inner + 3) / 4 * 128; }
+constexpr int64_t kNf4RecordBytes = 128 + 64 * 16;  // of a group of columns
+constexpr int64_t nf4_block_bytes(int64_t inner) { return (inner + 63) / 64 * kNf4RecordBytes; }
 
 }  // namespace facellm

@@ -5,6 +5,7 @@ namespace facellm {
 namespace {
 
 #include "kernels/cpu/quantised_common.h"
+#include "kernels/cpu/float_codes_common.h"
 
 float x_at(const QuantisedProduct* p, int64_t row, int64_t k) {
   const int64_t at = row * p->x_stride + k;
@@ -98,6 +99,8 @@ void multiply_int4(const QuantisedProduct* p, int64_t begin, int64_t end) {
 const QuantisedKernels kScalarQuantised{
     "scalar",
     {4, pack_int8, unpack_int8, int8_arranged_bytes, arrange_int8, multiply_int8},
-    {4, pack_int4, unpack_int4, int4_arranged_bytes, arrange_int4, multiply_int4}};
+    {4, pack_int4, unpack_int4, int4_arranged_bytes, arrange_int4, multiply_int4},
+    {0, pack_fp8, unpack_fp8, nullptr, nullptr, nullptr, expand_fp8},
+    {0, pack_nf4, unpack_nf4, nullptr, nullptr, nullptr, expand_nf4}};
 
 }  // namespace facellm
