@@ -157,8 +157,11 @@ export interface ServeOptions {
   /** @default facellm: */
   readonly metricsPrefix?: string | undefined;
   readonly limits?: Partial<ServerLimits> | undefined;
-  /** Gets a line of JSON for each finished request; what it throws is nobody's concern. @default nothing is logged */
-  readonly onLog?: ((line: string) => void) | undefined;
+  /**
+   * Gets a line of JSON for each finished request; what it throws, or its promise rejects with, is nobody's concern.
+   * @default nothing is logged
+   */
+  readonly onLog?: ((line: string) => unknown) | undefined;
   /** Called once, when nothing that the model says can be trusted any more; the server answers 503 from then on. */
   readonly onFatal?: ((error: unknown) => void) | undefined;
   /** Ends loading. */
@@ -240,7 +243,7 @@ const serveOptions: z.ZodType<ServeOptions> = fields<ServeOptions>({
     (value) => typeof value === 'string' && /^[a-zA-Z_:][\w:]*$/.test(value),
   ).optional(),
   limits: fields(limitShape as never).optional(),
-  onLog: callback<(line: string) => void>().optional(),
+  onLog: callback<(line: string) => unknown>().optional(),
   onFatal: callback<(error: unknown) => void>().optional(),
   signal: field<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal).optional(),
 });

@@ -210,7 +210,7 @@ function logOf({ pino }: ServerPackages, onLog: ServeOptions['onLog']): (line: o
   if (onLog === undefined) return () => {};
   const write = (line: string): void => {
     try {
-      onLog(line);
+      Promise.resolve(onLog(line)).catch(() => {});
     } catch {
       // Whatever takes no more lines must not take answers with it.
     }

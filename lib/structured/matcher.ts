@@ -6,11 +6,22 @@
 import type { Automaton } from './automaton.js';
 import type { SortedVocabulary } from './sorted-vocabulary.js';
 
-/** Places and masks that are kept: about a kilobyte, and 19 kB. */
-const MOST_PLACES = 20_000;
+/** Masks that a table keeps: 19 kB each. */
 const MOST_MASKS = 256;
+/** Bytes that a table keeps, some: beyond them it begins anew. */
+const MOST_KEPT = 128 * 2 ** 20;
+/** Bytes, some, as V8 lays them out: a way with its part of the place's name, a caller with its entry, a place, a state of the grammar. */
+const OF_WAY = 64;
+const OF_CALLER = 128;
+const OF_PLACE = 512;
+const OF_STATE = 128;
 /** Ways that a place may have: beyond it a grammar is ambiguous without bound. */
 const MOST_WAYS = 20_000;
+/**
+ * What things cost in units of work, by measurement: an edge that is looked at and a comparison of the sort are one. A way that is
+ * followed is looked up in sets, and written down, and named.
+ */
+const WORK_OF_WAY = 8;
 
 /** Nobody's text has so many ways, or takes so much work. */
 export class TooManyWays extends Error {}
@@ -40,9 +51,12 @@ export class PlaceTable {
   readonly #automaton: Automaton;
   readonly #vocabulary: SortedVocabulary;
   readonly #words: number;
-  #places = new Map<string, Place>();
-  #callers = new Map<number, Caller>();
+  readonly #places = new Map<string, Place>();
+  readonly #callers = new Map<number, Caller>();
+  /** Of all there ever were: numbers stay a caller's own when the table has forgotten it. */
+  #callerCount = 0;
   #masks = 0;
+  #kept = 0;
   #work = Infinity;
 
   /** @param vocabSize of the model: ids that a mask covers */
@@ -53,11 +67,33 @@ export class PlaceTable {
   }
 
   /**
-   * From here on: so many ways may be followed, each over a byte or to a state that it is also in. Counted and not timed: a busy machine
-   * takes what a quiet one takes.
+   * From here on so much work may be done: edges looked at, ways followed, comparisons to sort them. Counted and not timed: a busy
+   * machine takes what a quiet one takes.
    */
   allow(work: number): void {
     this.#work = work;
+  }
+
+  /** Of what was allowed. */
+  get left(): number {
+    return this.#work;
+  }
+
+  /** Bytes that it takes, some: the grammar's own, and what has been worked out. */
+  get size(): number {
+    return this.#automaton.edges.length * OF_STATE + this.#kept;
+  }
+
+  /** Frees what has been worked out. Whoever stands at a place stands there still, and goes on. */
+  forget(): void {
+    for (const place of this.#places.values()) {
+      place.next.length = 0;
+      place.mask = undefined;
+    }
+    this.#places.clear();
+    this.#callers.clear();
+    this.#masks = 0;
+    this.#kept = 0;
   }
 
   /** @throws TooManyWays */
@@ -71,9 +107,9 @@ export class PlaceTable {
     const known = place.next[kind];
     if (known !== undefined) return known;
     const ways: Way[] = [];
-    this.#spend(place.ways.length);
     for (const { state, caller } of place.ways) {
       const edges = this.#automaton.edges[state] ?? [];
+      this.#spend(1 + edges.length / 3);
       for (let i = 0; i < edges.length; i += 3) {
         const isMet = byte >= (edges[i] ?? 0) && byte <= (edges[i + 1] ?? -1);
         if (isMet) ways.push({ state: edges[i + 2] ?? 0, caller });
@@ -106,11 +142,12 @@ export class PlaceTable {
     }
     if (++this.#masks > MOST_MASKS) this.#forgetMasks();
     place.mask = words;
+    this.#kept += words.byteLength;
     return words;
   }
 
-  #spend(ways: number): void {
-    this.#work -= ways;
+  #spend(work: number): void {
+    this.#work -= work;
     if (this.#work < 0) throw new TooManyWays();
   }
 
@@ -119,8 +156,9 @@ export class PlaceTable {
     const key = back + length * ((caller?.number ?? -1) + 1);
     const known = this.#callers.get(key);
     if (known !== undefined) return known;
-    const made: Caller = { number: this.#callers.size, back, caller };
+    const made: Caller = { number: this.#callerCount++, back, caller };
     this.#callers.set(key, made);
+    this.#kept += OF_CALLER;
     return made;
   }
 
@@ -134,11 +172,11 @@ export class PlaceTable {
     const open = [...from];
     for (let way = open.pop(); way !== undefined; way = open.pop()) {
       const { state, caller } = way;
+      this.#spend(WORK_OF_WAY);
       const key = state + edges.length * ((caller?.number ?? -1) + 1);
       if (seen.has(key)) continue;
       seen.add(key);
       if (seen.size > MOST_WAYS) throw new TooManyWays();
-      this.#spend(1);
       if ((edges[state]?.length ?? 0) > 0) {
         ways.push(way);
         kept.push(key);
@@ -152,19 +190,21 @@ export class PlaceTable {
       if (caller === undefined) mayEnd = true;
       else open.push({ state: caller.back, caller: caller.caller });
     }
+    this.#spend(kept.length * Math.ceil(Math.log2(kept.length + 1)));
     const name = `${mayEnd ? '.' : ''}${kept.sort((a, b) => a - b).join(' ')}`;
     const known = this.#places.get(name);
     if (known !== undefined) return known;
-    // Who stands at an old place goes on from there.
-    if (this.#places.size >= MOST_PLACES) this.#places = new Map();
+    if (this.#kept > MOST_KEPT) this.forget();
     const place: Place = { ways, mayEnd, next: [], mask: undefined };
     this.#places.set(name, place);
+    this.#kept += OF_PLACE + ways.length * OF_WAY;
     return place;
   }
 
   #forgetMasks(): void {
     for (const place of this.#places.values()) place.mask = undefined;
-    this.#masks = 0;
+    this.#kept -= (this.#masks - 1) * this.#words * 4;
+    this.#masks = 1;
   }
 }
 
@@ -177,11 +217,6 @@ export class Matcher {
   constructor(table: PlaceTable) {
     this.#table = table;
     this.#place = table.start();
-  }
-
-  /** Of the table that others match by, too. */
-  allow(work: number): void {
-    this.#table.allow(work);
   }
 
   /** Whether the text may be all. */

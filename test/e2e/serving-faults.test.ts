@@ -72,26 +72,42 @@ describe('serving: faults', () => {
     });
   });
 
-  it('a log that throws: requests are answered and counted', async () => {
-    const model = await loadTiny();
-    try {
-      await using server = await serveTiny(model, {
-        onLog: () => {
-          throw new Error('no space left on device');
-        },
-      });
-      const body = { messages: [{ role: 'user', content: 'Hi?' }], max_tokens: 2 };
-      for (const stream of [false, true]) {
-        const { status, text } = await post(server, CHAT, { ...body, stream });
-        assert.equal(status, 200);
-        if (stream) assert.ok(text.endsWith('data: [DONE]\n\n'), text);
+  const logs: readonly (readonly [what: string, onLog: () => unknown])[] = [
+    [
+      'throws',
+      () => {
+        throw new Error('no space left on device');
+      },
+    ],
+    // Nobody catches it but the server: else it ends the process.
+    ['rejects', () => Promise.reject(new Error('no space left on device'))],
+  ];
+  for (const [what, onLog] of logs) {
+    it(`a log that ${what}: requests are answered and counted`, async () => {
+      const unhandled: unknown[] = [];
+      const note = (error: unknown): number => unhandled.push(error);
+      const others = process.rawListeners('unhandledRejection') as (() => void)[];
+      process.removeAllListeners('unhandledRejection');
+      process.on('unhandledRejection', note);
+      const model = await loadTiny();
+      try {
+        await using server = await serveTiny(model, { onLog });
+        const body = { messages: [{ role: 'user', content: 'Hi?' }], max_tokens: 2 };
+        for (const stream of [false, true]) {
+          const { status, text } = await post(server, CHAT, { ...body, stream });
+          assert.equal(status, 200);
+          if (stream) assert.ok(text.endsWith('data: [DONE]\n\n'), text);
+        }
+        const { text } = await request(`${server.url}/metrics`);
+        assert.match(text, /request_success_total\{model_name="tiny",finished_reason="length"\} 2/);
+        assert.deepEqual(unhandled, []);
+      } finally {
+        await model.dispose();
+        process.off('unhandledRejection', note);
+        for (const other of others) process.on('unhandledRejection', other);
       }
-      const { text } = await request(`${server.url}/metrics`);
-      assert.match(text, /request_success_total\{model_name="tiny",finished_reason="length"\} 2/);
-    } finally {
-      await model.dispose();
-    }
-  });
+    });
+  }
 
   it('a thread that compiles is killed in the middle: who waits is answered by the next', async () => {
     const started = nextWorker();

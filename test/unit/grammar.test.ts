@@ -414,7 +414,7 @@ describe('grammars', () => {
     }
   });
 
-  it('work is counted, not timed: the same grammar is refused after as many ways, however slow the machine', async () => {
+  it('work is counted, not timed: the same grammar is refused after as many ways, however slow the machine', () => {
     const vocabulary = new SortedVocabulary(['a', 'b', 'ab'].map((text) => Buffer.from(text)));
     const { grammar } = nodeOf({ type: 'string', pattern: '^(.?){50}$' });
     const spent = (work: number): boolean => {
@@ -438,12 +438,30 @@ describe('grammars', () => {
       else most = middle;
     }
     for (let i = 0; i < 3; i++) assert.deepEqual([spent(least), spent(most)], [true, false]);
-    // The thread says so itself: it is neither given up nor started anew.
-    const own = grammarThread(tokenizer, tokenizer.vocabSize, eosIds);
+  });
+
+  it('the thread counts, too: it refuses what is too much itself, and goes on', async () => {
+    // Each way over three classes, no two of them alike: places of thousands of ways, and other ones behind each letter.
+    const letters = 'abcdefghijklmnopqrstuvwxyz';
+    const without = (i: number): string => `[a-${letters[i % 24]}${letters[(i % 24) + 2]}-z]`;
+    const ways = Array.from({ length: 9 }, (_, i) => [0, 1, 2].map((k) => without(3 * i + k)));
+    const pattern = `^((${ways.map((way) => way.join('')).join('|')})?){450}$`;
+    const { grammar } = nodeOf({ type: 'string', pattern });
+    // As many ids as a large vocabulary has letters.
+    const words = Array.from({ length: 26 ** 3 }, (_, i) =>
+      [0, 1, 2].map((k) => letters[Math.floor(i / 26 ** k) % 26]).join(''),
+    );
+    const texts = ['"', ...Array.from(letters), ...words];
+    const offsets = new Uint32Array(texts.length + 1);
+    texts.forEach((text, i) => (offsets[i + 1] = (offsets[i] ?? 0) + text.length));
+    const bytes = Buffer.from(texts.join(''));
+    const own = new GrammarThread(() => ({ bytes, offsets, eosIds: [] }));
     try {
-      const set = [[0x20, 0x10_ffff]] as const;
-      const wide = { of: { of: { set }, least: 0, most: 1 }, least: 12_000, most: 12_000 };
-      await assert.rejects(own.check({ root: wide, rules: {} }), GrammarTooComplex);
+      const matcher = own.open(grammar, '');
+      await matcher.mask();
+      await assert.rejects(matcher.mask(0), GrammarTooComplex);
+      assert.equal(own.generation, 0);
+      await own.check({ root: { text: 'a' }, rules: {} });
       assert.equal(own.generation, 0);
     } finally {
       await own.dispose();

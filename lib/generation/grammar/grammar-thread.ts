@@ -16,7 +16,7 @@ const WORKER = new URL(
   import.meta.url,
 );
 
-/** For one request of the thread, milliseconds, whose work is bounded to some 2,000 of a quiet machine: it hangs. */
+/** For one request of the thread, milliseconds: its work is bounded (`grammar-server.ts`) to some 2,000 of a core, so that it hangs. */
 const MOST_MS = 30_000;
 /** To sort the vocabulary. */
 const START_MS = 60_000;
