@@ -117,6 +117,8 @@ try {
     const { answers: ofTable, ...fast } = await timed(() => table(round));
     const { answers: ofLoop, ...slow } = await timed(() => loop(true));
     const { answers: ofBare, ...bare } = await timed(() => loop(false));
+    const told = [fast, slow, bare].map(({ seconds }) => seconds.toFixed(1)).join(', ');
+    process.stderr.write(`round ${round + 1}: annotate, the loops ${told} s\n`);
     rounds.push({ annotate: fast, loop: slow, loopKeepingNothing: bare });
     differ = [...ofLoop].filter(([key, best]) => ofTable.get(key) !== best).length;
     if (ofTable.size !== ofLoop.size || ofBare.size !== ofLoop.size)
@@ -146,8 +148,8 @@ try {
     answersThatDiffer: differ,
   };
   const text = `${JSON.stringify(report, null, 2)}\n`;
-  if (values.out === undefined) process.stdout.write(text);
-  else writeFileSync(values.out, text);
+  if (values.out !== undefined) writeFileSync(values.out, text);
+  process.stdout.write(text);
 } finally {
   rmSync(scratch, { recursive: true });
 }

@@ -80,6 +80,8 @@ export {
   type AnnotatingModel,
   type AnnotationAnswer,
   type AnnotationEvent,
+  type CheckEvent as AnnotationCheckEvent,
+  type ProgressEvent as AnnotationProgressEvent,
   type AnnotationPlan,
   type AnnotationQuestion,
   type AnnotationResult,

@@ -30,6 +30,8 @@ export interface AnnotationRow extends Answers {
 export interface Annotating extends Asking {
   /** Undefined: the whole picture is asked about. */
   readonly faces: ResolvedFaceOptions | undefined;
+  /** A FaceLlm answers, which writes to no chip: it need neither copy nor hash them. Anybody else's model may write to what it is given. */
+  readonly isFaceLlm: boolean;
 }
 
 async function ask(
@@ -91,8 +93,8 @@ async function rowsOf(
   const opened = await openImage(bytes, { signal });
   const image = { key: seen.sha256 ?? '', ...(await decodeOpened(opened, { signal })) };
   const { width, height } = image;
-  const cut = keepChips(image, await cutFaces(image, faces, signal));
-  const { found, used, faces: all, chips } = cut;
+  const cut = await cutFaces(image, faces, signal);
+  const { found, used, faces: all, chips } = work.isFaceLlm ? keepChips(image, cut) : cut;
   const known = { ...seen, width, height, facesFound: found };
   if (chips.length === 0) {
     const status = found === 0 ? 'no-face' : 'too-small';

@@ -14,7 +14,7 @@ import { type CheckEvent, leaveChanged } from './changed.js';
 import { type AnnotateOptions, isRetried, prepare, type PreparedRun } from './options.js';
 import { groupingOf, writeOutputs } from './outputs.js';
 import { listPictures, rootOf } from './pictures.js';
-import { type Forgets, readPlaces } from './places.js';
+import { type Places, readPlaces, type Retry } from './places.js';
 import { openRankJournal, openWorkFolder, readWorkFolder } from './work-folder.js';
 
 /** How far the asking is, of this process's share. */
@@ -46,7 +46,7 @@ export type AnnotationRun = JobRun<AnnotationEvent, AnnotationResult>;
 const UNIT = 256;
 const DURABLE_EVERY = 32;
 async function run(prepared: PreparedRun, job: AnnotationRun): Promise<AnnotationResult> {
-  const { options, fields, faces, settings, folder, ahead } = prepared;
+  const { options, fields, faces, settings, folder, ahead, isFaceLlm } = prepared;
   const { model, schema, calibration, limit, retryFailed = false } = options;
   const { rank, worldSize } = rankFromEnvironment(options.environment);
   const signal = AbortSignal.any([job.stopSignal, ...(options.signal ? [options.signal] : [])]);
@@ -61,9 +61,8 @@ async function run(prepared: PreparedRun, job: AnnotationRun): Promise<Annotatio
     retryFailed === false
       ? undefined
       : (options.retryId ?? (worldSize === 1 ? randomUUID() : undefined));
-  const isOld: Forgets = (line) =>
-    isRetried(line.rows, retryFailed) && (!retryId || line.retryId !== retryId);
-  const known = await readPlaces(folder, files.length, isOld);
+  const retry: Retry = { isRetried: (rows) => isRetried(rows, retryFailed), id: retryId };
+  const known = await readPlaces(folder, files.length, retry);
   let redone: ReadonlyMap<number, number>;
   try {
     const onCheck = (event: CheckEvent): void => job.emit(event);
@@ -79,7 +78,7 @@ async function run(prepared: PreparedRun, job: AnnotationRun): Promise<Annotatio
   }
   const { journal, close } = await openRankJournal(folder, rank);
   try {
-    const work = { model, fields, schema, calibration, faces, signal };
+    const work = { model, fields, schema, calibration, faces, isFaceLlm, signal };
     let done = 0;
     const annotated = prefetch(own, ahead, async (place) => {
       signal.throwIfAborted();
@@ -98,14 +97,18 @@ async function run(prepared: PreparedRun, job: AnnotationRun): Promise<Annotatio
     await close();
   }
   // What others have still to ask again is missing, where it can be told from what they have.
-  const isLeft = retryId === undefined ? undefined : isOld;
-  const places = await readPlaces(folder, files.length, isLeft);
-  for (const [place, version] of redone) {
-    if (places.versionOf(place) < version) places.drop(place, version);
-  }
-  const { missing } = places;
+  const now = async (left?: Retry): Promise<Places> => {
+    const places = await readPlaces(folder, files.length, left);
+    for (const [place, version] of redone) {
+      if (places.versionOf(place) < version) places.drop(place, version);
+    }
+    return places;
+  };
+  const { missing } = await now(retryId === undefined ? undefined : retry);
   const result = { pictures: files.length, added, missing };
   if (missing > 0) return { ...result, outputs: [], rows: 0, statuses: {} };
+  // What counts is read as an export and the next start read it.
+  const places = await now();
   const made = { prepared, root, settings: opened.settings, groups };
   return { ...result, ...(await writeOutputs(places, made)) };
 }

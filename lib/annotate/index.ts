@@ -6,7 +6,9 @@ export {
   type AnnotationRun,
   exportAnnotation,
   type ExportOptions,
+  type ProgressEvent,
 } from './annotate.js';
+export type { CheckEvent } from './changed.js';
 export type { GroupsOption } from './groups.js';
 export type { AnnotateOptions } from './options.js';
 export { type AnnotationPlan, planAnnotation, type PlanAnnotationOptions } from './plan.js';

@@ -20,7 +20,7 @@ import {
   whole,
   word,
 } from '../options/index.js';
-import { askedSchema } from '../model/index.js';
+import { askedSchema, FaceLlm } from '../model/index.js';
 import {
   type AnnotationRow,
   FAILED,
@@ -162,6 +162,8 @@ export interface Prepared {
   readonly folder: string;
   /** Pictures under way at a time. */
   readonly ahead: number;
+  /** The model is ours, not a user's that is like it. */
+  readonly isFaceLlm: boolean;
 }
 
 export type PreparedRun = Prepared & { readonly options: AnnotateOptions };
@@ -212,5 +214,6 @@ export function prepare(given: AnnotateOptions): PreparedRun {
     ...(calibration !== undefined && { calibration: calibration.file }),
   };
   const folder = `${outputs[0]}.work`;
-  return { options, outputs, fields: asked, faces: resolved, settings, folder, ahead };
+  const isFaceLlm = model instanceof FaceLlm;
+  return { options, outputs, fields: asked, faces: resolved, settings, folder, ahead, isFaceLlm };
 }

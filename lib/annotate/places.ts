@@ -19,10 +19,11 @@ export interface PictureLine {
   readonly retryId?: string | undefined;
 }
 
+const ANSWERED = 2;
 /** How much came of a picture: a line gives way to one that tells more. */
 function yieldOf(rows: readonly AnnotationRow[]): number {
   if (rows.some(({ status }) => FAILED.includes(status))) return 0;
-  return rows.every(({ status }) => status === 'ok') ? 2 : 1;
+  return rows.every(({ status }) => status === 'ok') ? ANSWERED : 1;
 }
 
 /** Where each picture's last line is, and what the file was then. 35 bytes a picture. */
@@ -46,15 +47,21 @@ export class Places {
     this.#yield = new Uint8Array(count);
   }
 
-  /** Takes a line, unless one of the same version is there that tells as much. */
+  /**
+   * Takes a line, unless one of the same version is there that tells as much; of two without an answer that of asking again stays.
+   *
+   * @returns whether it was taken
+   */
   set(
-    { place, rows, stamp: [size, mtimeMs] = [-1, -1], version = 0 }: PictureLine,
+    { place, rows, stamp: [size, mtimeMs] = [-1, -1], version = 0, retryId }: PictureLine,
     journal: number,
     { start, length }: JournalLine,
-  ): void {
+  ): boolean {
     const worth = yieldOf(rows);
+    const before = this.#yield[place] ?? 0;
     const isSame = this.has(place) && version === this.versionOf(place);
-    if (isSame && worth <= (this.#yield[place] ?? 0)) return;
+    const isAgain = worth === before && worth < ANSWERED && retryId !== undefined;
+    if (isSame && worth <= before && !isAgain) return false;
     this.#yield[place] = worth;
     this.#journal[place] = journal;
     this.#start[place] = start;
@@ -62,6 +69,7 @@ export class Places {
     this.#size[place] = size;
     this.#mtimeMs[place] = mtimeMs;
     this.#version[place] = version;
+    return true;
   }
 
   /** As if it had no line: it is to be asked, at this version. */
@@ -115,31 +123,42 @@ export class Places {
   }
 }
 
-/** Of a line: to be left out, as its picture is to be asked again. */
-export type Forgets = (line: Pick<PictureLine, 'rows' | 'retryId'>) => boolean;
+/** Asking again. */
+export interface Retry {
+  /** Whether a picture with these rows, which count, is to be asked again. */
+  isRetried(rows: readonly AnnotationRow[]): boolean;
+  /** Pictures with a line of this one have been. @default none has */
+  readonly id?: string | undefined;
+}
 
 /**
  * An answer stays, whatever comes later, and a failure gives way to what came of asking again, as long as the picture is the same: of one
- * that had changed the later version counts, in whose journal whatsoever it stands.
+ * that had changed the later version counts, in whose journal whatsoever it stands. What counts does not depend on who reads.
+ *
+ * @param retry leaves out what it has still to ask
  */
-export async function readPlaces(
-  folder: string,
-  count: number,
-  forgets: Forgets = () => false,
-): Promise<Places> {
+export async function readPlaces(folder: string, count: number, retry?: Retry): Promise<Places> {
   const places = new Places(count);
+  const isRetried = new Uint8Array(retry === undefined ? 0 : count);
+  const isAsked = new Uint8Array(isRetried.length);
   for (const name of (await readdir(folder)).filter((one) => RANK.test(one)).sort()) {
     const path = join(folder, name, JOURNAL);
     const journal = places.journals.length;
     const isThere = await readJournal(path, (entry, line) => {
       const picture = entry as unknown as PictureLine;
-      const { place, version = 0 } = picture;
+      const { place, rows, version = 0, retryId } = picture;
       const before = places.versionOf(place);
       if (version < before) return;
-      if (!forgets(picture)) places.set(picture, journal, line);
-      else if (version > before) places.drop(place, version);
+      const isTaken = places.set(picture, journal, line);
+      if (retry === undefined) return;
+      if (version > before) isAsked[place] = 0;
+      if (isTaken) isRetried[place] = Number(retry.isRetried(rows));
+      if (retry.id !== undefined && retryId === retry.id) isAsked[place] = 1;
     });
     if (isThere) places.journals.push(path);
+  }
+  for (const [place, again] of isRetried.entries()) {
+    if (again === 1 && isAsked[place] === 0) places.drop(place, places.versionOf(place));
   }
   return places;
 }

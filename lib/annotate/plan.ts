@@ -46,7 +46,7 @@ export async function planAnnotation({
   onCheck,
   ...given
 }: PlanAnnotationOptions): Promise<AnnotationPlan> {
-  const { options, fields, faces, settings, folder, ahead } = prepare(given);
+  const { options, fields, faces, settings, folder, ahead, isFaceLlm } = prepare(given);
   const { calibration, schema, signal = new AbortController().signal, limit } = options;
   const { root, files: listed } = await listPictures(options.input);
   let files: readonly string[] = listed.slice(0, limit ?? listed.length);
@@ -55,9 +55,9 @@ export async function planAnnotation({
   if ((await stat(folder).catch(() => undefined)) !== undefined) {
     ({ files } = await openWorkFolder(folder, settings, listed, { keeps: false, limit }));
     const { changed, retryFailed = false } = options;
-    const places = await readPlaces(folder, files.length, ({ rows }) =>
-      isRetried(rows, retryFailed),
-    );
+    const places = await readPlaces(folder, files.length, {
+      isRetried: (rows) => isRetried(rows, retryFailed),
+    });
     await leaveChanged(places, { files, root, changed, signal, onCheck });
     isDone = (place) => places.has(place);
     left = places.missing;
@@ -84,7 +84,7 @@ export async function planAnnotation({
     }),
     extract: async (request) => count((await asked.extract?.(request)) as ExtractResult<unknown>),
   };
-  const work = { model, fields, schema, calibration, faces, signal };
+  const work = { model, fields, schema, calibration, faces, isFaceLlm, signal };
   const startedAt = performance.now();
   let rows = 0;
   let journalBytes = 0;

@@ -266,16 +266,19 @@ export async function runAnnotate(
     if (flags.dryRun === true) {
       const progress = new AnnotationProgress(streams.stderr);
       const onCheck = (event: AnnotationEvent): void => progress.show(event);
-      const plan = await planAnnotation({ ...options, signal, onCheck });
-      progress.end();
+      const asking = planAnnotation({ ...options, signal, onCheck });
+      const plan = await asking.finally(() => progress.end());
       streams.stdout.write(flags.json === true ? `${JSON.stringify(plan)}\n` : describePlan(plan));
       return 0;
     }
     const job = annotate(options);
     signal.addEventListener('abort', () => job.stop(), { once: true });
     const progress = new AnnotationProgress(streams.stderr);
-    for await (const event of job) progress.show(event);
-    progress.end();
+    try {
+      for await (const event of job) progress.show(event);
+    } finally {
+      progress.end();
+    }
     const result = await job;
     const isOthersToTell = result.missing > 0 && isLaunched(process.env);
     if (isOthersToTell) return signal.aborted ? 130 : 0;

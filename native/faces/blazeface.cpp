@@ -141,7 +141,7 @@ struct Skip {
 void multiply(const Dense& layer, const float* x, int64_t pixel_stride, int64_t row_stride, float* out, int64_t pixels,
               bool is_rectified, Skip skip = {}) {
   lane_kernels().multiply({x, pixel_stride, layer.size, row_stride, layer.size * layer.in, layer.weight.data(),
-                           layer.bias.data(), skip.row, std::min(skip.channels, layer.out), is_rectified, out, pixels,
+                           layer.bias.data(), skip.row, skip.channels, is_rectified, out, pixels,
                            layer.out});
 }
 
@@ -171,6 +171,8 @@ void pool(const FeatureMap& x, int64_t y, float* out) {
 FeatureMap apply(const Pair& pair, const FeatureMap& x, int64_t stride, const FeatureMap* from) {
   const auto& [depthwise, dense] = pair;
   if (depthwise.channels != x.channels() || dense.in != x.channels()) misfit("layers");
+  // Channels that only `from` has would be read as another pixel's.
+  if (from != nullptr && from->channels() > dense.out) misfit("layers");
   FeatureMap out(x.size() / stride, dense.out);
   std::vector<float> row(static_cast<size_t>(out.size() * depthwise.channels)), pooled;
   if (from != nullptr && from->size() != out.size()) pooled.resize(static_cast<size_t>(out.size() * from->channels()));

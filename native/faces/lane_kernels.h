@@ -8,9 +8,9 @@
 namespace facellm {
 
 // Channels are filled up with zeros to a multiple of this.
-constexpr int64_t kLanes = 16;
+constexpr int64_t kChannelLanes = 16;
 
-constexpr int64_t padded_channels(int64_t channels) { return (channels + kLanes - 1) / kLanes * kLanes; }
+constexpr int64_t padded_channels(int64_t channels) { return (channels + kChannelLanes - 1) / kChannelLanes * kChannelLanes; }
 
 // A row of pixels, channels innermost: out[p] = bias + sum over segments s and k of x[p][s][k] weight[s][k], then `skip[p]`
 // is added, then what is below 0 becomes 0.
@@ -21,11 +21,11 @@ struct RowProduct {
   const float* weight;     // [segments, inner, channels]
   const float* bias;       // [channels]
   const float* skip;       // [pixels, skip_channels] or null
-  int64_t skip_channels;   // a multiple of kLanes; the others have none
+  int64_t skip_channels;   // a multiple of kChannelLanes; the others have none
   bool is_rectified;
   float* out;              // [pixels, channels]
   int64_t pixels;
-  int64_t channels;        // a multiple of kLanes
+  int64_t channels;        // a multiple of kChannelLanes
 };
 
 // A row of a depthwise convolution of 3 x 3: out[p][c] = bias[c] + sum over j, i of x[j][stride p + i][c] weight[j][i][c].
@@ -36,7 +36,7 @@ struct RowDepthwise {
   const float* bias;       // [channels]
   float* out;              // [pixels, channels]
   int64_t pixels;
-  int64_t channels;        // a multiple of kLanes
+  int64_t channels;        // a multiple of kChannelLanes
 };
 
 struct LaneKernels {

@@ -113,33 +113,75 @@ double pixel_of(const PictureView& picture, int64_t x, int64_t y, int64_t channe
   return picture.rgb[(y * picture.width + x) * 3 + channel];
 }
 
-TEST(FaceLanes, AChipIsItsSimilarityPixelByPixel) {
-  std::vector<uint8_t> rgb(static_cast<size_t>(90 * 70 * 3));
-  for (auto& value : rgb) value = static_cast<uint8_t>(random_bits());
-  const PictureView picture{rgb.data(), 90, 70};
-  std::uniform_real_distribution<double> unit(-1, 1);
-  for (int i = 0; i < 60; ++i) {
-    // In the picture, and across each of its edges.
-    const int64_t size = 56;
-    const double side = 20 + 60 * std::abs(unit(random_bits)), roll = 3 * unit(random_bits);  // not reduced
-    Similarity similarity{std::cos(roll) / side, std::sin(roll) / side, 0, 0};
-    const auto middle = similarity.forward({45 + 50 * unit(random_bits), 35 + 40 * unit(random_bits)});
-    similarity.tx = 0.5 - middle.x, similarity.ty = 0.5 - middle.y;
-    const auto chip = cut_chip(picture, similarity, size);
-    for (int64_t y = 0; y < size; ++y) {
-      for (int64_t x = 0; x < size; ++x) {
-        const auto at = similarity.back({(static_cast<double>(x) + 0.5) / static_cast<double>(size),
-                                         (static_cast<double>(y) + 0.5) / static_cast<double>(size)});
-        const double column = std::floor(at.x - 0.5), line = std::floor(at.y - 0.5);
-        const double u = at.x - 0.5 - column, v = at.y - 0.5 - line;
-        for (int64_t c = 0; c < 3; ++c) {
-          const auto value = [&](int64_t i, int64_t j) {
-            return pixel_of(picture, static_cast<int64_t>(column) + i, static_cast<int64_t>(line) + j, c);
-          };
-          const double mean = (value(0, 0) * (1 - u) + value(1, 0) * u) * (1 - v) + (value(0, 1) * (1 - u) + value(1, 1) * u) * v;
-          EXPECT_NEAR(chip.rgb[static_cast<size_t>((y * size + x) * 3 + c)], mean, 0.5 + 1e-4);
-        }
+// A picture's pixel (x, y) after blocks of factor x factor, of which the first begins at `origin`, became their means.
+double mean_of(const PictureView& picture, Point origin, int64_t factor, int64_t x, int64_t y, int64_t channel) {
+  double sum = 0;
+  for (int64_t j = 0; j < factor; ++j) {
+    for (int64_t i = 0; i < factor; ++i) {
+      sum += pixel_of(picture, static_cast<int64_t>(origin.x) + x * factor + i,
+                      static_cast<int64_t>(origin.y) + y * factor + j, channel);
+    }
+  }
+  return sum / static_cast<double>(factor * factor);
+}
+
+// Blocks begin two of them before what the similarity reaches, but in the picture.
+Point origin_of(const Similarity& similarity, int64_t factor) {
+  if (factor == 1) return {0, 0};
+  double left = 1e9, top = 1e9;
+  for (const auto corner : {Point{0, 0}, Point{1, 0}, Point{0, 1}, Point{1, 1}}) {
+    const auto at = similarity.back(corner);
+    left = std::min(left, at.x), top = std::min(top, at.y);
+  }
+  const auto before = [&](double edge) {
+    return std::max(std::floor(edge) - 2 * static_cast<double>(factor), 0.0);
+  };
+  return {before(left), before(top)};
+}
+
+void expect_chip(const PictureView& picture, const Similarity& similarity, int64_t size, int64_t factor) {
+  const auto chip = cut_chip(picture, similarity, size);
+  const auto origin = origin_of(similarity, factor);
+  for (int64_t y = 0; y < size; ++y) {
+    for (int64_t x = 0; x < size; ++x) {
+      const auto at = similarity.back({(static_cast<double>(x) + 0.5) / static_cast<double>(size),
+                                       (static_cast<double>(y) + 0.5) / static_cast<double>(size)});
+      const double of_x = (at.x - origin.x) / static_cast<double>(factor) - 0.5;
+      const double of_y = (at.y - origin.y) / static_cast<double>(factor) - 0.5;
+      const double column = std::floor(of_x), line = std::floor(of_y), u = of_x - column, v = of_y - line;
+      for (int64_t c = 0; c < 3; ++c) {
+        const auto value = [&](int64_t i, int64_t j) {
+          return mean_of(picture, origin, factor, static_cast<int64_t>(column) + i, static_cast<int64_t>(line) + j, c);
+        };
+        const double mean = (value(0, 0) * (1 - u) + value(1, 0) * u) * (1 - v) + (value(0, 1) * (1 - u) + value(1, 1) * u) * v;
+        ASSERT_NEAR(chip.rgb[static_cast<size_t>((y * size + x) * 3 + c)], mean, 0.5 + 1e-4)
+            << "pixel " << x << ", " << y << ", channel " << c << ", reduced by " << factor;
       }
+    }
+  }
+}
+
+TEST(FaceLanes, AChipIsItsSimilarityPixelByPixel) {
+  // Sides that neither 2 nor 3 divides.
+  constexpr int64_t kWidth = 119, kHeight = 97, kSize = 56;
+  std::vector<uint8_t> rgb(static_cast<size_t>(kWidth * kHeight * 3));
+  for (auto& value : rgb) value = static_cast<uint8_t>(random_bits());
+  const PictureView picture{rgb.data(), kWidth, kHeight};
+  std::uniform_real_distribution<double> unit(-1, 1);
+  struct Case {
+    int64_t size, factor;
+    double least, most;  // sides of the chip in the picture
+  };
+  for (const auto& [size, factor, least, most] :
+       {Case{kSize, 1, 20, 80}, Case{30, 1, 31, 45}, Case{30, 2, 61, 89}, Case{25, 3, 76, 99}, Case{7, 13, 92, 97}}) {
+    for (int i = 0; i < 40; ++i) {
+      // Turned, in the picture and across each of its edges.
+      const double side = least + (most - least) * std::abs(unit(random_bits)), roll = 3 * unit(random_bits);
+      Similarity similarity{std::cos(roll) / side, std::sin(roll) / side, 0, 0};
+      const auto middle = similarity.forward({60 + 66 * unit(random_bits), 48 + 56 * unit(random_bits)});
+      similarity.tx = 0.5 - middle.x, similarity.ty = 0.5 - middle.y;
+      expect_chip(picture, similarity, size, factor);
+      if (HasFatalFailure()) return;
     }
   }
 }

@@ -20,10 +20,13 @@ import sharp from 'sharp';
 
 import { checkQuestions } from '../../lib/annotate/questions.js';
 import { csvLine } from '../../lib/files/index.js';
+import { keyOfOwn } from '../../lib/image/own-pixels.js';
 import {
   annotate,
   type AnnotateOptions,
   type AnnotationRow,
+  exportAnnotation,
+  FaceLlm,
   FaceLlmError,
 } from '../../lib/index.js';
 import { annotatingStub } from '../support/annotating-stub.js';
@@ -276,6 +279,47 @@ describe('annotate', function () {
         error.code === 'FACELLM_INVALID_ARGUMENT' &&
         ['"broken"', '"ok"'].every((name) => error.details.join().includes(name)),
     );
+  });
+
+  it('an export has the rows of the run that asked again', async () => {
+    mkdirSync(at('worse'));
+    const picture = { width: 64, height: 64, channels: 3 as const, background: 'black' };
+    const bytes = await sharp({ create: picture }).png().toBuffer();
+    writeFileSync(at('worse', 'black.png'), bytes);
+    const own = { input: at('worse') };
+    const first = await annotate(options('worse.jsonl', own));
+    assert.deepEqual(first.statuses, { 'no-face': 1 });
+    writeFileSync(at('worse', 'black.png'), 'words');
+    const retryFailed = ['no-face'] as const;
+    const again = await annotate(options('worse.jsonl', { ...own, retryFailed }));
+    const rows = rowsOf(at('worse.jsonl'));
+    const exported = await exportAnnotation({
+      ...{ ...own, output: at('worse.jsonl'), questions: QUESTIONS },
+    });
+    assert.deepEqual(exported.statuses, again.statuses);
+    assert.deepEqual(rowsOf(at('worse.jsonl')), rows);
+    assert.equal(rows[0]?.status, 'no-face', 'what was found out stays');
+  });
+
+  it("chips are known as our own to a FaceLlm alone: another's model may write to them", async () => {
+    for (const isFaceLlm of [false, true]) {
+      const keys: (string | undefined)[] = [];
+      const stub = annotatingStub();
+      const spy = {
+        ...{ fingerprint: 'stub', faces: undefined, contentHash: undefined },
+        choose: (request: Parameters<typeof stub.choose>[0]) => {
+          keys.push(keyOfOwn(request.image));
+          return stub.choose(request);
+        },
+      };
+      const model = Object.create(
+        isFaceLlm ? FaceLlm.prototype : Object.prototype,
+        Object.getOwnPropertyDescriptors(spy),
+      ) as AnnotateOptions['model'];
+      await annotate(options(`chips-${isFaceLlm}.jsonl`, { model }));
+      assert.ok(keys.length > 3);
+      assert.ok(keys.every((key) => (key !== undefined) === isFaceLlm));
+    }
   });
 
   it('1, 2 and 3 processes write the same', async () => {
