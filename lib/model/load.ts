@@ -214,7 +214,8 @@ export async function loadParts(model: string, options: LoadOptions): Promise<Mo
     ]);
     const weightsHash = weightsIdentity(files);
     const checkpoint = checkpointIdentity(files, weightsHash);
-    checkpoint.catch(() => undefined); // of damaged weights the engine says what is wrong
+    // Of damaged weights the engine says what is wrong.
+    for (const identity of [weightsHash, checkpoint]) identity.catch(() => undefined);
     const { native, memory } = await loadNative(addon, config, files, tokenizer, options);
     const { deterministic = false } = options;
     const runtime = await addon.runtimeInfo().promise;

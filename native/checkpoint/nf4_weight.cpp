@@ -1,8 +1,10 @@
 #include "checkpoint/nf4_weight.h"
 
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <string_view>
 
 #include "checkpoint/json_reader.h"
 #include "checkpoint/problem_list.h"
@@ -21,9 +23,16 @@ struct State {
   std::vector<int64_t> shape;
   uint64_t block = 0, nested_block = 0;
   std::string type;
-  float offset = 0;
+  std::optional<float> offset;  // none: missing, or no number
   bool is_nested = false;
 };
+
+std::optional<float> finite_number(std::string_view text) {
+  float value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
 
 State read_state(const Checkpoint& checkpoint, const std::string& name) {
   const auto bytes = checkpoint.view(name);
@@ -46,7 +55,7 @@ State read_state(const Checkpoint& checkpoint, const std::string& name) {
       reader.peek();
       const size_t begin = reader.position();
       reader.skip();
-      state.offset = std::strtof(text.substr(begin, reader.position() - begin).c_str(), nullptr);
+      state.offset = finite_number(std::string_view(text).substr(begin, reader.position() - begin));
     } else {
       reader.skip();
     }
@@ -91,10 +100,11 @@ std::optional<QuantisedTensors> find_nf4(const Checkpoint& checkpoint, const std
   if (weight == entries.end() || weight->second.dtype != at::kByte) return std::nullopt;
   QuantisedTensors tensors{module, 0, 0, {}};
   Inspector inspect(checkpoint, tensors, problems);
-  if (!inspect.take(kState, at::kByte, -kMostState)) {
-    tensors.names.push_back(module + ".weight");
-    return tensors;
+  // Whatever is wrong with the state, what lies beside it is this weight's.
+  for (const char* suffix : {"", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map"}) {
+    if (entries.contains(module + ".weight" + suffix)) tensors.names.push_back(module + ".weight" + suffix);
   }
+  if (!inspect.take(kState, at::kByte, -kMostState)) return tensors;
   State state;
   try {
     state = read_state(checkpoint, module + kState);
@@ -104,9 +114,10 @@ std::optional<QuantisedTensors> find_nf4(const Checkpoint& checkpoint, const std
   }
   const bool has_shape = state.shape.size() == 2 && state.shape[0] > 0 && state.shape[1] > 0 && state.shape[0] < (1 << 30) &&
                          state.shape[1] < (1 << 30);
-  if (!has_shape || state.type != "nf4" || state.block != kNf4Group || (state.is_nested && state.nested_block != kNestedBlock) ||
+  const bool has_offset = !state.is_nested || state.offset;
+  if (!has_shape || !has_offset || state.type != "nf4" || state.block != kNf4Group || (state.is_nested && state.nested_block != kNestedBlock) ||
       state.shape[1] % kNf4Group != 0) {
-    problems.push_back(module + kState + ": expected nf4 in blocks of 64, magnitudes in blocks of 256, and a multiple of 64 columns");
+    problems.push_back(module + kState + ": expected nf4 in blocks of 64, magnitudes as they are or in blocks of 256 with a finite nested_offset, and a multiple of 64 columns");
     return tensors;
   }
   tensors.rows = state.shape[0];
@@ -152,7 +163,7 @@ QuantisedWeight read_nf4(const Checkpoint& checkpoint, const QuantisedTensors& t
     const float part = map.const_data_ptr<float>()[magnitudes.const_data_ptr<uint8_t>()[i]];
     // Two roundings, as bitsandbytes has them.
     const volatile float product = part * nested.const_data_ptr<float>()[i / kNestedBlock];
-    to[i] = product + state.offset;
+    to[i] = product + *state.offset;
   }
   return weight;
 }

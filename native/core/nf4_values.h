@@ -1,5 +1,5 @@
 // What the sixteen codes of nf4 stand for, in units of their group's magnitude: bitsandbytes' table. (The units of kernels/cpu
-// share no header with anything and have it once more; test/native/quantised_kernels_test.cpp holds both to each other.)
+// share no header with anything and have it once more; test/native/frozen_weight_test.cpp holds both to each other.)
 #pragma once
 
 namespace facellm {

@@ -92,8 +92,11 @@ std::vector<Assignment> assign_weights(const ParameterList& parameters, const Ch
     if (quantised) {
       const std::vector<int64_t> shape{quantised->rows, quantised->inner};
       if (shape != expected) {
-        details.push_back(place(checkpoint, quantised->names[0]) + " is a weight of shape " + shape_text(shape) + ", expected " +
-                          shape_text(expected));
+        // One that says no shape has been told of.
+        if (quantised->rows > 0 || details.empty()) {
+          details.push_back(place(checkpoint, quantised->names[0]) + " is a weight of shape " + shape_text(shape) + ", expected " +
+                            shape_text(expected));
+        }
         continue;
       }
     } else {

@@ -39,9 +39,10 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
   {
     const auto lap = watch.lap(opened.info.load_ms);
     const auto checkpoint = Checkpoint::open(request.files, request.weight_map, stored_dtypes(request.config.quantisation));
-    opened.model =
-        std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,
-                                   place ? LayerWeights::kLeftOut : LayerWeights::kOwn);
+    // What is kept in fewer bits never lies on the device in the model's dtype, not even empty.
+    const bool is_frozen = order == WeightOrder::kFrozen && request.weights.text != "stored";
+    opened.model = std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,
+                                              place || is_frozen ? LayerWeights::kLeftOut : LayerWeights::kOwn);
     WeightSources sources{request.uses_mmap, place ? place(*opened.model) : WeightPlacement()};
     if (order == WeightOrder::kPacked) {
       opened.info.weights = request.weights;
