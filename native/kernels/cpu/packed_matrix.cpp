@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <atomic>
@@ -240,16 +241,21 @@ at::Tensor PackedMatrix::gather(const at::Tensor& ids, at::ScalarType dtype) con
   const auto flat = ids.reshape({-1}).contiguous();
   const auto* const wanted = flat.const_data_ptr<int64_t>();
   const auto out = at::empty({flat.numel(), inner_}, dtype);
+  // Modes are a thread's own: what this one makes in inference mode the others may write to in that mode alone.
+  const bool is_inference = c10::InferenceMode::is_enabled();
   at::parallel_for(0, flat.numel(), 4, [&](int64_t begin, int64_t end) {
     const c10::NoGradGuard no_grad;
+    const c10::InferenceMode mode(is_inference);
     for (int64_t i = begin; i < end; ++i) out.select(0, i).copy_(rows(wanted[i], 1).select(0, 0));
   });
   return out.view(shape);
 }
 
 void PackedMatrix::write_rows(const at::Tensor& out) const {
+  const bool is_inference = c10::InferenceMode::is_enabled();
   at::parallel_for(0, blocks(), 1, [&](int64_t begin, int64_t end) {
     const c10::NoGradGuard no_grad;
+    const c10::InferenceMode mode(is_inference);
     const auto block = at::empty({kBlockRows, inner_}, at::kFloat);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t count = std::min(kBlockRows, weight_rows_ - i * kBlockRows);
