@@ -3,7 +3,7 @@ import { exportModel, type ExportedModel, mergeAdapter } from '../model/index.js
 import { fetchModels } from './download-reporter.js';
 import { interruptSignal } from './interrupt.js';
 import type { OutputFlags } from './options.js';
-import { type Console, formatBytes, LoadReporter } from './output.js';
+import { type Console, formatBytes, LoadReporter, warningText } from './output.js';
 
 export interface MergeFlags extends OutputFlags {
   readonly model: string;
@@ -31,7 +31,10 @@ export async function runMerge(flags: MergeFlags, streams: Console): Promise<voi
   };
   const result = await (adapters.length === 0
     ? exportModel(options)
-    : mergeAdapter({ ...options, adapters, ontoQuantised: flags.ontoQuantised }));
+    : mergeAdapter({
+        ...{ ...options, adapters, ontoQuantised: flags.ontoQuantised },
+        onWarning: (warning) => streams.stderr.write(warningText(warning)),
+      }));
   reporter.finish();
   tellExported(result, flags, streams);
 }

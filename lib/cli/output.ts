@@ -1,5 +1,6 @@
 /** What the commands print: data on stdout, everything else on stderr. */
 import { FaceLlmError } from '../errors.js';
+import type { ModelWarning } from '../model/index.js';
 import { StatusLine } from '../progress/index.js';
 
 export interface Console {
@@ -18,6 +19,12 @@ export function describeError(error: unknown, env: NodeJS.ProcessEnv = process.e
   const lines = [`facellm: ${error.summary}`, ...shown, `  (${error.code}, see docs/errors.md)`];
   if (env['FACELLM_DEBUG']) lines.push(error.stack ?? '');
   return lines.join('\n');
+}
+
+/** Whole lines, for stderr. */
+export function warningText({ message, remedy, differences }: ModelWarning): string {
+  const lines = [`warning: ${message} (${remedy})`, ...differences.map((line) => `  - ${line}`)];
+  return `${lines.join('\n')}\n`;
 }
 
 export function formatBytes(bytes: number): string {

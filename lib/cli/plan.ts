@@ -30,6 +30,7 @@ export async function runPlan(
   streams: Console,
 ): Promise<void> {
   const { subfolder } = flags;
+  refuseMixture(photos, flags);
   if (flags.recipe !== undefined) return planRun(flags.recipe, flags, streams);
   if (photos.length === 0) {
     throw new InvalidArgumentError(
@@ -79,6 +80,24 @@ export async function runPlan(
       `memory of the model on ${memoryLines(plan.engine).join('\n  ')}\n` +
       `${describeRoom(plan)}\n` +
       `answers: ${describeSampling(plan.sampling)}\n`,
+  );
+}
+
+/** A run's memory or pictures': what belongs to the other is not left unread. */
+function refuseMixture(photos: readonly string[], flags: PlanFlags): void {
+  const { recipe, set, sampleTokens } = flags;
+  const details =
+    recipe === undefined
+      ? [
+          ...(set === undefined ? [] : ['--set: only with --recipe']),
+          ...(sampleTokens === undefined ? [] : ['--sample-tokens: only with --recipe']),
+        ]
+      : photos.map((photo) => `${photo}: pictures are not planned with --recipe`);
+  if (details.length === 0) return;
+  throw new InvalidArgumentError(
+    'FACELLM_INVALID_ARGUMENT',
+    'plan is of pictures, or of a training run with --recipe, not of both',
+    { details },
   );
 }
 

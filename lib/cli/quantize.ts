@@ -3,7 +3,7 @@ import { type QuantizedForm, quantizeModel } from '../model/index.js';
 import { fetchModels } from './download-reporter.js';
 import { interruptSignal } from './interrupt.js';
 import { type MergeFlags, tellExported } from './merge.js';
-import { type Console, LoadReporter } from './output.js';
+import { type Console, LoadReporter, warningText } from './output.js';
 
 export interface QuantizeFlags extends MergeFlags {
   readonly weights: QuantizedForm;
@@ -21,6 +21,7 @@ export async function runQuantize(flags: QuantizeFlags, streams: Console): Promi
     group: flags.group === undefined ? undefined : (Number(flags.group) as 32 | 64 | 128),
     maxShardBytes: maxShardSize,
     signal: interrupt.signal,
+    onWarning: (warning) => streams.stderr.write(warningText(warning)),
     onProgress: ({ bytesDone, bytesTotal }) => reporter.update(bytesDone, bytesTotal),
   });
   reporter.finish();

@@ -16,7 +16,7 @@ import {
 } from '../training/index.js';
 import { fetchModels } from './download-reporter.js';
 import { Interrupted, interruptSignal, onInterrupt } from './interrupt.js';
-import { type Console, formatBytes, LoadReporter } from './output.js';
+import { type Console, formatBytes, LoadReporter, warningText } from './output.js';
 import { launchRanks } from './processes.js';
 
 export interface TrainFlags extends Omit<TrainOptions, 'recipe' | 'onInvalid' | 'job' | 'signal'> {
@@ -92,6 +92,7 @@ async function report(run: ReturnType<typeof train>, streams: Console): Promise<
     if (event.type === 'prepare' && event.recordsDone === event.recordsTotal) {
       say(`${event.recordsTotal} records read and encoded`);
     }
+    if (event.type === 'warning') streams.stderr.write(warningText(event.warning));
     if (event.type === 'score') {
       loading.finish();
       progress.scored(event.recordsDone, event.recordsTotal);

@@ -3,7 +3,7 @@ import { FaceLlm } from '../model/index.js';
 import { fetchModels } from './download-reporter.js';
 import { interruptSignal } from './interrupt.js';
 import { loadOptionsOf, type ModelFlags } from './options.js';
-import { type Console, LoadReporter } from './output.js';
+import { type Console, LoadReporter, warningText } from './output.js';
 
 /**
  * Loads the model, hands it to `work` with a signal that the first Ctrl-C or SIGTERM raises, and disposes
@@ -19,13 +19,7 @@ export async function withModel<T>(
   const reporter = new LoadReporter(streams.stderr);
   await using model = await FaceLlm.load(flags.model, {
     ...loadOptionsOf(flags),
-    onWarning: ({ message, remedy, differences }) => {
-      const lines = [
-        `warning: ${message} (${remedy})`,
-        ...differences.map((line) => `  - ${line}`),
-      ];
-      streams.stderr.write(`${lines.join('\n')}\n`);
-    },
+    onWarning: (warning) => streams.stderr.write(warningText(warning)),
     signal: interrupt.signal,
     onProgress: ({ bytesDone, bytesTotal }) => reporter.update(bytesDone, bytesTotal),
   });

@@ -24,12 +24,7 @@ import {
 import { adapterIdentity } from './fingerprint.js';
 import type { LoadOptions } from './load.js';
 import { readServingSettings } from './serving-settings.js';
-import {
-  baseDifferences,
-  type OfferedBase,
-  refuseFolded,
-  type TrainedBase,
-} from './trained-base.js';
+import { baseWarning, type OfferedBase, refuseFolded, type TrainedBase } from './trained-base.js';
 
 interface Entry {
   readonly id: number;
@@ -144,18 +139,8 @@ export class AdapterSet {
   #holdAgainstBase(adapter: string, trained: TrainedBase | undefined): void {
     if (this.#base === undefined) return;
     refuseFolded(adapter, trained, this.#base);
-    const differences = baseDifferences(trained, this.#base);
-    if (differences.length === 0) return;
-    this.#base.onWarning?.({
-      code: 'BASE_DIFFERS',
-      adapter,
-      message: `the adapter ${adapter} was trained upon another base; answers may be worse`,
-      remedy:
-        trained?.form === 'stored'
-          ? 'load it into the model that it was trained upon'
-          : `load the model that it was trained upon, with weights: ${trained?.form ?? ''} for its text layers`,
-      differences,
-    });
+    const warning = baseWarning(adapter, trained, this.#base, 'load');
+    if (warning !== undefined) this.#base.onWarning?.(warning);
   }
 
   #entryOf(adapter: Adapter): Entry {

@@ -41,7 +41,8 @@ import { weightsIdentity } from './fingerprint.js';
 import { type Dtype, dtypeName, type LoadProgress } from './load.js';
 import { newFolder } from './new-folder.js';
 import { readServingSettings } from './serving-settings.js';
-import { refuseFolded } from './trained-base.js';
+import { baseWarning, refuseFolded } from './trained-base.js';
+import type { ModelWarning } from './warning.js';
 
 export interface ExportOptions {
   /** Checkpoint folder, in either layout, or a hub id in the local cache. */
@@ -68,6 +69,8 @@ export interface MergeOptions extends ExportOptions {
    * @default false
    */
   readonly ontoQuantised?: boolean | undefined;
+  /** `BASE_DIFFERS` alone: an adapter was trained upon another base than it is folded into. */
+  readonly onWarning?: ((warning: ModelWarning) => void) | undefined;
 }
 
 /** Forms that quantised files are written in, all of compressed-tensors. */
@@ -85,6 +88,8 @@ export interface QuantizeOptions extends ExportOptions {
   readonly adapters?: readonly string[] | undefined;
   /** As {@link MergeOptions.ontoQuantised}. @default false */
   readonly ontoQuantised?: boolean | undefined;
+  /** As {@link MergeOptions.onWarning}. */
+  readonly onWarning?: ((warning: ModelWarning) => void) | undefined;
 }
 
 export interface ExportedModel {
@@ -119,11 +124,13 @@ const quantizeOptions = fields<QuantizeOptions>({
   ).optional(),
   adapters: list(place, 'a list of folders').optional(),
   ontoQuantised: flag.optional(),
+  onWarning: callback<(warning: ModelWarning) => void>().optional(),
 });
 const mergeOptions = fields<MergeOptions>({
   ...exportShape,
   adapters: list(place, 'at least one folder; exportModel() writes a model without any', 1),
   ontoQuantised: flag.optional(),
+  onWarning: callback<(warning: ModelWarning) => void>().optional(),
 });
 
 /**
@@ -133,8 +140,9 @@ const mergeOptions = fields<MergeOptions>({
  * @throws CheckpointError, InvalidArgumentError (an output that is not empty), TrainingError FACELLM_RUN_WRITE
  */
 export async function mergeAdapter(options: MergeOptions): Promise<ExportedModel> {
-  const { adapters, ontoQuantised, ...rest } = checkFields(mergeOptions, options, WRONG_OPTIONS);
-  return write(rest, { folders: adapters, ontoQuantised });
+  const checked = checkFields(mergeOptions, options, WRONG_OPTIONS);
+  const { adapters: folders, ontoQuantised, onWarning, ...rest } = checked;
+  return write(rest, { folders, ontoQuantised, onWarning });
 }
 
 /** Writes a checkpoint anew, in another layout or dtype. As {@link mergeAdapter}. */
@@ -150,8 +158,8 @@ export async function exportModel(options: ExportOptions): Promise<ExportedModel
  */
 export async function quantizeModel(options: QuantizeOptions): Promise<ExportedModel> {
   const checked = checkFields(quantizeOptions, options, WRONG_OPTIONS);
-  const { weights, group, adapters: folders = [], ontoQuantised, ...rest } = checked;
-  return write(rest, { folders, ontoQuantised }, { weights, group });
+  const { weights, group, adapters: folders = [], ontoQuantised, onWarning, ...rest } = checked;
+  return write(rest, { folders, ontoQuantised, onWarning }, { weights, group });
 }
 
 type Wanted = Pick<QuantizeOptions, 'weights' | 'group'>;
@@ -159,6 +167,7 @@ type Wanted = Pick<QuantizeOptions, 'weights' | 'group'>;
 interface Folded {
   readonly folders: readonly string[];
   readonly ontoQuantised?: boolean | undefined;
+  readonly onWarning?: ((warning: ModelWarning) => void) | undefined;
 }
 
 /** @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT */
@@ -190,7 +199,7 @@ function quantisationOf(
 
 async function open(
   options: ExportOptions,
-  { folders, ontoQuantised = false }: Folded,
+  { folders, ontoQuantised = false, onWarning }: Folded,
   wanted: Wanted | undefined,
 ): Promise<ExportSource> {
   const directory = await resolveCheckpoint(options.model);
@@ -203,6 +212,9 @@ async function open(
     );
   }
   const weightsHash = await weightsIdentity(await readCheckpointFiles(directory));
+  const { quantisation } = config;
+  // Folded into the numbers that the files stand for.
+  const base = { weightsHash, quantisation, weights: { text: 'stored', group: 0 } } as const;
   return {
     directory,
     raw: await readRequiredJson(join(directory, 'config.json'), 'the checkpoint is incomplete'),
@@ -216,7 +228,9 @@ async function open(
         const adapter = await resolveAdapter(folder);
         const { source } = await readAdapter(adapter, config.model);
         const settings = await readServingSettings(adapter, 'FACELLM_ADAPTER_INVALID');
-        refuseFolded(folder, settings?.base, { weightsHash, quantisation: config.quantisation });
+        refuseFolded(folder, settings?.base, base);
+        const warning = baseWarning(basename(adapter), settings?.base, base, 'merge');
+        if (warning !== undefined) onWarning?.(warning);
         return { directory: adapter, source };
       }),
     ),

@@ -57,11 +57,11 @@ export {
   limitShape,
   type LoadOptions,
   type LoadProgress,
-  type ModelWarning,
 } from './load.js';
 export type { ModelMemory } from './memory-plan.js';
 export type { ImagePlan, Plan } from './plan.js';
-export type { TrainedBase } from './trained-base.js';
+export { baseWarning, type OfferedBase, refuseFolded, type TrainedBase } from './trained-base.js';
+export type { ModelWarning } from './warning.js';
 export { weightBytes } from './weight-bytes.js';
 export {
   describeWeights,

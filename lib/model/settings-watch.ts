@@ -1,7 +1,7 @@
 /** Which record a request follows, and the one warning that an adapter or a model gets where it does not. */
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import type { Adapter } from './adapter.js';
-import type { LoadOptions, ModelWarning } from './load.js';
+import type { LoadOptions } from './load.js';
 import type { PromptOptions, ResolvedPromptOptions } from './prompt-options.js';
 import {
   type RequestFacts,
@@ -9,6 +9,7 @@ import {
   type ServingSettings,
   settingDifferences,
 } from './serving-settings.js';
+import type { ModelWarning } from './warning.js';
 
 export class SettingsWatch {
   readonly #config: CheckpointConfig;

@@ -1,5 +1,6 @@
 /** What a run tells while it goes on: one stream for the API, the command line and the run's files. */
 import type { WrittenCard } from '../card/index.js';
+import type { ModelWarning } from '../model/index.js';
 import type { StepRecord } from './run/step-record.js';
 import type { ValidationRecord } from './validation/validation.js';
 
@@ -35,6 +36,8 @@ export interface ResultCard extends WrittenCard {
 export type TrainingEvent =
   | { readonly type: 'load'; readonly bytesDone: number; readonly bytesTotal: number }
   | { readonly type: 'prepare'; readonly recordsDone: number; readonly recordsTotal: number }
+  /** `BASE_DIFFERS` alone: the adapter to start from was trained upon another base. Before `load`. */
+  | { readonly type: 'warning'; readonly warning: ModelWarning }
   /** Closed questions or pairs whose answers the start model has scored, before the first update. */
   | { readonly type: 'score'; readonly recordsDone: number; readonly recordsTotal: number }
   | {

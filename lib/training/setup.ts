@@ -2,7 +2,12 @@
 import { join } from 'node:path';
 
 import { loadAddon } from '../binding/load.js';
-import type { NativeAddon, NativeTrainedModule, NativeTrainer } from '../binding/native.js';
+import type {
+  NativeAddon,
+  NativeTrainedModule,
+  NativeTrainer,
+  NativeWeightForms,
+} from '../binding/native.js';
 import { settle } from '../binding/settle.js';
 import {
   type CheckpointConfig,
@@ -19,9 +24,9 @@ import { alternativesOf } from './answers/answers.js';
 import type { TrainingEvent } from './events.js';
 import { trainedModules } from './modules.js';
 import type { TrainedPart, TrainingRecipe } from './recipe.js';
-import { type RunFacts, type RunInputs, runInputsOf } from './run-inputs.js';
+import { BASE_WEIGHTS, type RunFacts, type RunInputs, runInputsOf } from './run-inputs.js';
 import { SampleSet } from './sample-set.js';
-import { checkStartAdapter } from './start-adapter.js';
+import { checkStartAdapter, holdAgainstBase } from './start-adapter.js';
 import type { TrainOptions } from './train-options.js';
 import { openValidation, validationRecords } from './validation/open-validation.js';
 import { checkNeeds } from './validation/recipe-needs.js';
@@ -95,6 +100,12 @@ export async function openSetup(
       validation: validation?.samples,
     };
     const inputs = await runInputsOf(facts, signal);
+    if (adapter !== undefined) {
+      const weightsHash = inputs[BASE_WEIGHTS] ?? '';
+      const base = { weightsHash, quantisation: config.quantisation, weights: formsOf(facts) };
+      const warning = await holdAgainstBase(adapter, base);
+      if (warning !== undefined) emit({ type: 'warning', warning });
+    }
     if (options.threads !== undefined) await addon.setThreads(options.threads).promise;
     const device =
       job.device ?? ((await addon.runtimeInfo().promise).gpus.length > 0 ? 'cuda' : 'cpu');
@@ -117,6 +128,12 @@ export async function openSetup(
   }
 }
 
+/** Codes of files are kept where they are what is asked for, else put back. */
+function formsOf({ recipe, config }: Pick<RunFacts, 'recipe' | 'config'>): NativeWeightForms {
+  const kept = recipe.base === 'stored' ? undefined : keptForm(config.model.quantisation);
+  return resolveWeights({ text: recipe.base }, config.model.text, kept);
+}
+
 function trainerRequest(
   { recipe, config, files }: RunFacts,
   modules: readonly NativeTrainedModule[],
@@ -131,12 +148,7 @@ function trainerRequest(
       weightMap: files.weightMap,
       device,
       dtype: recipe.dtype,
-      weights: resolveWeights(
-        { text: recipe.base },
-        config.model.text,
-        // Codes of files are kept where they are what is asked for, else put back.
-        recipe.base === 'stored' ? undefined : keptForm(config.model.quantisation),
-      ),
+      weights: formsOf({ recipe, config }),
       mmap: false,
       imageCacheBytes: 0,
       prefixCacheBytes: 0,

@@ -1,10 +1,17 @@
 /** The adapter that a run starts from: it must be what the recipe goes on with. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import type { NativeModelConfig, NativeTrainedModule } from '../binding/native.js';
 import { createError } from '../errors.js';
 import { sha256OfFile } from '../files/index.js';
 import { ADAPTER_WEIGHTS, readAdapterConfig, resolveTargets } from '../lora/index.js';
+import {
+  baseWarning,
+  type ModelWarning,
+  type OfferedBase,
+  readServingSettings,
+  refuseFolded,
+} from '../model/index.js';
 import type { TrainingRecipe } from './recipe.js';
 
 /** Differences told in full; of more there is a count. */
@@ -46,6 +53,20 @@ export async function checkStartAdapter(
     `${directory} is no adapter of this recipe; set lora.rank, lora.alpha and lora.targets to the adapter's`,
     { details: told },
   );
+}
+
+/**
+ * @returns what to tell where the adapter was trained upon another base than the run's
+ * @throws CheckpointError FACELLM_ADAPTER_INVALID as refuseFolded(), or for a record that cannot be read
+ */
+export async function holdAgainstBase(
+  directory: string,
+  base: OfferedBase,
+): Promise<ModelWarning | undefined> {
+  const settings = await readServingSettings(directory, 'FACELLM_ADAPTER_INVALID');
+  const name = basename(directory);
+  refuseFolded(name, settings?.base, base);
+  return baseWarning(name, settings?.base, base, 'train');
 }
 
 function compare(

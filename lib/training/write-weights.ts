@@ -79,10 +79,11 @@ async function writeModel(
 }
 
 /** How prompts and pictures were made: serving should do the same. */
-function settingsJson({ recipe, trainer, weightsHash }: WeightsSource): string {
+function settingsJson({ recipe, trainer, config, weightsHash }: WeightsSource): string {
   const { system, maxTiles, limitsImageArea, dtype } = recipe;
   const { text, group } = trainer.info().model.weights;
-  const base: TrainedBase = { weightsHash, form: text, group };
+  const { quantisation } = config;
+  const base: TrainedBase = { weightsHash, form: text, group, quantisation };
   // Training leaves pictures as stored (image-tiles.ts).
   const settings = {
     ...{ template: 'training', system, tiles: tilingOf({ maxTiles }) },

@@ -114,6 +114,24 @@ describe('quantised training by the command line', function () {
     assert.ok(parsed('base=nf4').textWeightBytes < parsed('base=stored').textWeightBytes / 3);
     assert.equal(parsed('base=stored').scratchBytes, 0);
     assert.equal(facellm('plan', '--model', BASE).status, 2);
+    // Nothing that was asked for is left unread.
+    const refused = (named: RegExp, ...args: string[]): void => {
+      const { status, stderr, stdout } = facellm('plan', '--model', BASE, ...args);
+      assert.deepEqual([status, stdout], [2, '']);
+      assert.match(stderr, named);
+    };
+    refused(
+      /smile\.png: pictures are not planned with --recipe/,
+      'smile.png',
+      '--recipe',
+      'facellm1b',
+    );
+    refused(
+      /--set: only with --recipe\n.*--sample-tokens: only with --recipe/,
+      ...['smile.png', '--set', 'base=nf4'],
+      ...['--sample-tokens', '64'],
+    );
+    refused(/--sample-tokens: only with/, 'smile.png', '--sample-tokens', '64');
   });
 
   it('an adapter goes into a quantised checkpoint only where that is asked for, and into no AWQ of other weights', () => {

@@ -3,7 +3,7 @@
  * the codes stand for, stored as plain weights.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -13,6 +13,7 @@ import {
   exportModel,
   facellm1b,
   FaceLlm,
+  mergeAdapter,
   type ModelWarning,
   quantizeModel,
   train,
@@ -139,5 +140,54 @@ describe('training upon weights in 8 and 4 bits', function () {
     assert.match(form?.remedy ?? '', /weights: nf4/);
     const [both] = await warnings(join(root, 'int8-fp32'), 'stored');
     assert.equal(both?.differences.length, 2);
+  });
+
+  it('merging into another base and going on upon one is told, and AWQ is refused', async () => {
+    const recipe = { ...facellm1b(), dtype: 'fp32', base: 'int8', batchSize: 2, accumulation: 1, maxSteps: 1 } as const;
+    // Upon the files' own codes, kept.
+    const [files, adapter] = [join(root, 'int8'), join(root, 'smile')];
+    await train({ recipe, model: files, data: DATASET, output: adapter });
+    const path = join(adapter, 'facellm_training.json');
+    const record = JSON.parse(readFileSync(path, 'utf8')) as {
+      base: { form: string; quantisation: { method: string; format: string; bits: number } };
+    };
+    const { method, format, bits } = record.base.quantisation;
+    assert.deepEqual([method, format, bits], ['compressed-tensors', 'int-quantized', 8]);
+
+    let count = 0;
+    const merged = async (model: string): Promise<string[][]> => {
+      const told: ModelWarning[] = [];
+      await mergeAdapter({
+        ...{ model, adapters: [adapter], output: join(root, `merged-${count++}`), ontoQuantised: true },
+        onWarning: (warning) => told.push(warning),
+      });
+      return told.map(({ code, differences }) => [code, ...differences]);
+    };
+    assert.deepEqual(await merged(files), []);
+    const [told, ...more] = await merged(BASE);
+    assert.deepEqual([told?.[0], told?.length, more.length], ['BASE_DIFFERS', 3, 0]);
+
+    const goesOn = async (model: string, base: 'stored' | 'int8' | 'int4'): Promise<number[]> => {
+      const own = { recipe: { ...recipe, base }, model, data: DATASET, adapter };
+      const told: number[] = [];
+      const run = train({ ...own, output: join(root, `on-${count++}`) });
+      for await (const event of run) {
+        if (event.type === 'warning') told.push(event.warning.differences.length);
+      }
+      assert.equal((await run).steps, 1);
+      return told;
+    };
+    assert.deepEqual(await goesOn(files, 'int8'), []);
+    assert.deepEqual(await goesOn(files, 'stored'), []);
+    assert.deepEqual(await goesOn(files, 'int4'), [1]);
+    assert.deepEqual(await goesOn(BASE, 'stored'), [2]);
+
+    const awq = { method: 'awq', format: 'awq', bits: 4, group: 128, isSymmetric: false };
+    const base = { ...record.base, form: 'stored', quantisation: awq };
+    writeFileSync(path, JSON.stringify({ ...record, base }));
+    const refused = { code: 'FACELLM_ADAPTER_INVALID', message: /AWQ/ };
+    await assert.rejects(merged(BASE), refused);
+    await assert.rejects(goesOn(BASE, 'stored'), refused);
+    await assert.rejects(FaceLlm.load(BASE, { adapter, device: 'cpu' }), refused);
   });
 });

@@ -267,6 +267,40 @@ TEST(QuantisedMatrix, ExpandedBlocksAreWhatTheCodesStandFor) {
   }
 }
 
+// Lanes against loops: all finite codes of fp8 and all of nf4's, scales of either end of fp32, tails of quads, eights and groups.
+TEST(QuantisedMatrix, ExpandedFloatCodesHaveTheSameBitsOnEveryLevel) {
+  constexpr float kScales[] = {0.0123f, 1.0f, 0.0f, 3.7e-39f, 1.17549435e-38f, 2.9e35f, 0x1.fffffep-3f, 0x1.010102p-6f};
+  for (const bool is_fp8 : {true, false}) {
+    for (const int64_t k : {2, 6, 66, 70, 192}) {
+      const Guarded packed(is_fp8 ? fp8_block_bytes(k) : nf4_block_bytes(k));
+      const int64_t size = is_fp8 ? fp8_block_bytes(k) : kNf4RecordBytes;
+      // Of 64 codes at least, so that four of them have all.
+      for (int part = 0; part < 4; ++part) {
+        for (int64_t record = 0; record < (is_fp8 ? 1 : (k + 63) / 64); ++record) {
+          uint8_t* const own = packed.bytes() + record * size;
+          for (int64_t r = 0; r < 32; ++r) std::memcpy(own + r * 4, &kScales[(r + record) % 8], 4);
+          for (int64_t i = 128; i < size; ++i) {
+            const int64_t place = i - 128, row = place / 4 % 32, column = place / 128 * 4 + place % 4;
+            const auto code = static_cast<uint8_t>(part * 64 + row * 2 + column * 31 + record * 7);
+            own[i] = is_fp8 && (code & 0x7f) == 0x7f ? 0 : code;
+          }
+        }
+        const Guarded expected(32 * k * 2), block(32 * k * 2);
+        const auto& plain = is_fp8 ? kScalarQuantised.fp8 : kScalarQuantised.nf4;
+        ASSERT_NE(plain.expand, nullptr);
+        plain.expand(static_cast<uint16_t*>(expected.data()), packed.bytes(), k, 64);
+        for (const auto* kernels : levels()) {
+          const auto& form = is_fp8 ? kernels->fp8 : kernels->nf4;
+          if (form.expand == nullptr) continue;
+          std::memset(block.data(), 0xff, static_cast<size_t>(32 * k * 2));
+          form.expand(static_cast<uint16_t*>(block.data()), packed.bytes(), k, 64);
+          EXPECT_TRUE(block.equals(expected)) << kernels->name << (is_fp8 ? " fp8" : " nf4") << " K " << k << " part " << part;
+        }
+      }
+    }
+  }
+}
+
 // The output's rounding, sums of K products in fp32, and for int4 the rounding of what codes stand for.
 TEST(QuantisedMatrix, ManyRowsAreNearTheTruthAndInvariantOnesKeepTheirBits) {
   at::manual_seed(6);
