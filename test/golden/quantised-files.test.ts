@@ -19,10 +19,10 @@ import {
   SCHEMES,
   transposed,
   writeQuantisedCheckpoint,
-  writeSafetensors,
-  type Written,
 } from '../support/quantised-checkpoint.js';
+import { readRaw, writeSafetensors } from '../support/original-layout.js';
 import { readSafetensors } from '../support/safetensors.js';
+import { writeWideCheckpoint } from '../support/wide-checkpoint.js';
 
 const DIRECTORY = join(golden.GOLDEN, 'ckpt-300m');
 const FIXTURE = join(import.meta.dirname, '..', 'fixtures', 'quantised', 'words.json');
@@ -52,7 +52,13 @@ async function stagesOf(directory: string): Promise<Map<string, NativeTensor>> {
 
 describe('quantised files', () => {
   let root: string;
-  before(() => (root = mkdtempSync(join(tmpdir(), 'facellm-quantised-'))));
+  /** Of columns that blocks of 64 divide, as bitsandbytes' files must be. */
+  let wide: string;
+  before(() => {
+    root = mkdtempSync(join(tmpdir(), 'facellm-quantised-'));
+    wide = join(root, 'wide');
+    writeWideCheckpoint(wide);
+  });
   after(() => rmSync(root, { recursive: true, force: true }));
 
   it("the tests' own packing is compressed-tensors', and its fp8 is torch's", () => {
@@ -79,11 +85,12 @@ describe('quantised files', () => {
     it(`${scheme}: every weight is what its codes stand for, bit for bit; answers are theirs`, async () => {
       const from = join(root, scheme.replaceAll(' ', '-'));
       const dense = `${from}-dense`;
-      const expected = writeQuantisedCheckpoint(DIRECTORY, from, scheme);
+      const source = scheme.startsWith('nf4') ? wide : DIRECTORY;
+      const expected = writeQuantisedCheckpoint(source, from, scheme);
       const whole = await exportModel({ model: from, output: dense, dtype: 'fp32' });
       assert.ok(whole.tensors > expected.size && expected.size === 14);
       const written = readSafetensors(join(dense, 'model.safetensors'));
-      const original = readSafetensors(join(DIRECTORY, 'model.safetensors'));
+      const original = readSafetensors(join(source, 'model.safetensors'));
       assert.deepEqual([...written.keys()].sort(), [...original.keys()].sort());
       for (const [name, { data }] of written) {
         assert.deepEqual(data, expected.get(name) ?? original.get(name)?.data, name);
@@ -103,7 +110,8 @@ describe('quantised files', () => {
         const error = golden.relativeError(ours, { dtype: 'F32', ...stage });
         assert.ok(error <= tolerance, `${name}: off by ${error.toExponential(2)}`);
       }
-      assert.equal(isKept, ['int4', 'int8', 'int8 packed', 'fp8', 'gptq'].includes(scheme));
+      const kept = ['int4', 'int8', 'int8 packed', 'fp8', 'gptq', 'nf4', 'nf4 double'];
+      assert.equal(isKept, kept.includes(scheme));
     });
   }
 
@@ -130,13 +138,9 @@ describe('quantised files', () => {
     const directory = join(root, 'gptq-rows');
     writeQuantisedCheckpoint(DIRECTORY, directory, 'gptq_v2');
     const path = join(directory, 'model.safetensors');
-    const file = readFileSync(path);
-    const start = 8 + Number(file.readBigUInt64LE());
-    type Entry = Omit<Written, 'bytes'> & { readonly data_offsets: readonly [number, number] };
-    const header = JSON.parse(file.toString('utf8', 8, start)) as Record<string, Entry>;
-    const module = Object.keys(header).find((name) => name.endsWith('.qweight'))?.slice(0, -8);
-    const tensors = Object.entries(header).map(([name, { dtype, shape, data_offsets }]) => {
-      const bytes = file.subarray(start + data_offsets[0], start + data_offsets[1]);
+    const stored = readRaw(directory);
+    const module = [...stored.keys()].find((name) => name.endsWith('.qweight'))?.slice(0, -8);
+    const tensors = [...stored].map(([name, { dtype, shape, bytes }]) => {
       const [height = 0, width = 0] = shape;
       const isOurs = [`${module}.qweight`, `${module}.scales`, `${module}.qzeros`].includes(name);
       if (!isOurs) return [name, { dtype, shape, bytes }] as const;

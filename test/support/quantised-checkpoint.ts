@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { readSafetensors } from './safetensors.js';
 
 export interface Written {
-  readonly dtype: 'F32' | 'BF16' | 'F16' | 'I8' | 'I32' | 'I64' | 'F8_E4M3';
+  readonly dtype: 'F32' | 'BF16' | 'F16' | 'I8' | 'I32' | 'I64' | 'F8_E4M3' | 'U8';
   readonly shape: readonly number[];
   readonly bytes: Buffer;
 }
@@ -115,11 +115,13 @@ export type Scheme =
   | 'awq'
   | 'gptq'
   | 'gptq_v2'
-  | 'gptq in an order';
+  | 'gptq in an order'
+  | 'nf4'
+  | 'nf4 double';
 
 export const SCHEMES: readonly Scheme[] = [
   ...(['int4', 'int4 with zero points', 'int4 in an order', 'int8', 'int8 packed', 'fp8'] as const),
-  ...(['awq', 'gptq', 'gptq_v2', 'gptq in an order'] as const),
+  ...(['awq', 'gptq', 'gptq_v2', 'gptq in an order', 'nf4', 'nf4 double'] as const),
 ];
 
 /** Columns of a scale. */
@@ -130,8 +132,104 @@ interface Coded {
   readonly values: Float32Array;
 }
 
+/** bitsandbytes' table of nf4, in units of a block's magnitude. */
+export const NF4 = Float32Array.of(
+  ...[-1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635],
+  ...[-0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725],
+  ...[0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941],
+  ...[0.7229568362236023, 1],
+);
+const NF4_BLOCK = 64;
+const NESTED_BLOCK = 256;
+
+/** Its signed dynamic map of 8 bits: means of equal parts of [0.1, 1], more of them a decade up. */
+function dynamicMap(): Float32Array {
+  const values = [0, 1];
+  for (let i = 0; i < 7; i++) {
+    const count = 2 ** i;
+    for (let j = 0; j < count; j++) {
+      const mean = (0.1 + (0.9 * (j + 0.5)) / count) * 10 ** (i - 6);
+      values.push(mean, -mean);
+    }
+  }
+  return Float32Array.from(values).sort();
+}
+
+function nearest(table: Float32Array, value: number): number {
+  let best = 0;
+  table.forEach((own, i) => {
+    if (Math.abs(own - value) < Math.abs((table[best] ?? NaN) - value)) best = i;
+  });
+  return best;
+}
+
+const f32 = (values: Float32Array): Written => ({
+  dtype: 'F32',
+  shape: [values.length],
+  bytes: Buffer.from(values.slice().buffer),
+});
+const u8 = (bytes: Buffer, shape = [bytes.length]): Written => ({ dtype: 'U8', shape, bytes });
+
+/** Blocks of 64 numbers through all rows share a magnitude; doubly quantised, 256 magnitudes share one, around their mean. */
+function encodeNf4(isDouble: boolean, rows: number, columns: number, weight: Float32Array): Coded {
+  const blocks = (rows * columns) / NF4_BLOCK;
+  const blockOf = (of: Float32Array, size: number, b: number): Float32Array =>
+    of.subarray(b * size, (b + 1) * size);
+  const largest = (of: Float32Array): number =>
+    of.reduce((most, value) => Math.max(most, Math.abs(value)), 2 ** -20);
+  let scales = Float32Array.from({ length: blocks }, (_, b) =>
+    largest(blockOf(weight, NF4_BLOCK, b)),
+  );
+  const state = {
+    quant_type: 'nf4',
+    blocksize: NF4_BLOCK,
+    dtype: 'bfloat16',
+    shape: [rows, columns],
+  };
+  const nested: [string, Written][] = [];
+  let magnitudes = f32(scales);
+  if (isDouble) {
+    const offset = Math.fround(scales.reduce((sum, value) => sum + value, 0) / blocks);
+    const apart = scales.map((value) => value - offset);
+    const map = dynamicMap();
+    const parts = Float32Array.from({ length: Math.ceil(blocks / NESTED_BLOCK) }, (_, b) =>
+      largest(blockOf(apart, NESTED_BLOCK, b)),
+    );
+    const partOf = (b: number): number => parts[Math.floor(b / NESTED_BLOCK)] ?? NaN;
+    const codes = Array.from(apart, (value, b) => nearest(map, value / partOf(b)));
+    // Two roundings to fp32.
+    scales = Float32Array.from(
+      codes,
+      (code, b) => Math.fround((map[code] ?? NaN) * partOf(b)) + offset,
+    );
+    magnitudes = u8(Buffer.from(codes));
+    nested.push(['.weight.nested_absmax', f32(parts)], ['.weight.nested_quant_map', f32(map)]);
+    Object.assign(state, {
+      ...{ nested_blocksize: NESTED_BLOCK, nested_dtype: 'float32', nested_offset: offset },
+    });
+  }
+  const scaleOf = (i: number): number => scales[Math.floor(i / NF4_BLOCK)] ?? NaN;
+  const codes = Array.from(weight, (value, i) => nearest(NF4, value / scaleOf(i)));
+  const bytes = Buffer.alloc(codes.length / 2);
+  // The first of two numbers in the upper half.
+  codes.forEach(
+    (code, i) => (bytes[i >> 1] = (bytes[i >> 1] ?? 0) | (i % 2 === 0 ? code << 4 : code)),
+  );
+  return {
+    values: Float32Array.from(codes, (code, i) => (NF4[code] ?? NaN) * scaleOf(i)),
+    tensors: [
+      ['.weight', u8(bytes, [bytes.length, 1])],
+      ['.weight.absmax', magnitudes],
+      ['.weight.quant_map', f32(NF4)],
+      ...nested,
+      ['.weight.quant_state.bitsandbytes__nf4', u8(Buffer.from(JSON.stringify(state)))],
+    ],
+  };
+}
+
 /** A weight [rows, columns] in the scheme's files, and what they stand for. */
 function encode(scheme: Scheme, rows: number, columns: number, weight: Float32Array): Coded {
+  if (scheme.startsWith('nf4')) return encodeNf4(scheme === 'nf4 double', rows, columns, weight);
   const isRowwise = scheme === 'int8' || scheme === 'int8 packed' || scheme === 'fp8';
   const isOrdered = scheme.endsWith('an order');
   const bits = scheme.startsWith('int8') ? 8 : 4;
@@ -237,6 +335,14 @@ export function quantisationConfig(scheme: Scheme): Record<string, unknown> {
       ...{ quant_method: 'gptq', bits: 4, group_size: GROUP, sym: scheme !== 'gptq_v2' },
       ...{ desc_act: scheme.endsWith('order'), damp_percent: 0.01 },
       ...(scheme === 'gptq_v2' && { checkpoint_format: 'gptq_v2' }),
+    };
+  }
+  if (scheme.startsWith('nf4')) {
+    return {
+      ...{ quant_method: 'bitsandbytes', load_in_4bit: true, load_in_8bit: false },
+      ...{ _load_in_4bit: true, _load_in_8bit: false, llm_int8_threshold: 6 },
+      ...{ bnb_4bit_quant_type: 'nf4', bnb_4bit_quant_storage: 'uint8' },
+      ...{ bnb_4bit_compute_dtype: 'bfloat16', bnb_4bit_use_double_quant: scheme === 'nf4 double' },
     };
   }
   const isFloat = scheme === 'fp8';
