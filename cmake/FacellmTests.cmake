@@ -21,12 +21,13 @@ if(TARGET GTest::gtest_main)
   set_target_properties(facellm_native_tests PROPERTIES LINKER_LANGUAGE CXX)
   target_link_libraries(facellm_native_tests PRIVATE facellm_native_test_objects)
 
-  # What scripts/sanitise-kernels.sh runs: of those tests the ones that need no room but kernels.
+  # What scripts/sanitise-kernels.sh runs: of those tests the ones of kernels/cpu.
   add_executable(facellm_cpu_kernel_tests EXCLUDE_FROM_ALL)
   foreach(test cpu_kernels quantised_kernels cpu_attention row_kernels)
     target_sources(facellm_cpu_kernel_tests PRIVATE "test/native/${test}_test.cpp")
   endforeach()
-  target_link_libraries(facellm_cpu_kernel_tests PRIVATE facellm_kernels GTest::gtest_main)
+  target_link_libraries(facellm_cpu_kernel_tests PRIVATE facellm_generation GTest::gtest_main)
+  target_compile_definitions(facellm_cpu_kernel_tests PRIVATE FACELLM_FIXTURES="${CMAKE_CURRENT_SOURCE_DIR}/test/fixtures")
   facellm_sanitise(facellm_cpu_kernel_tests kernels)
 else()
   message(STATUS "native tests: skipped, no GoogleTest (Debian: libgtest-dev)")
