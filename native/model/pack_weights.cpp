@@ -112,7 +112,7 @@ void pack_piece(const Checkpoint& checkpoint, const Piece& piece, Buffers& buffe
 }
 
 WeightScheme parse_scheme(const std::string& name, int64_t group, bool is_invariant, const char* of) {
-  WeightScheme scheme{.group = group, .is_double = name == "nf4-double", .is_invariant = is_invariant};
+  WeightScheme scheme{.group = group, .is_invariant = is_invariant, .is_double = name == "nf4-double"};
   static const std::map<std::string, WeightForm> kForms{{"stored", WeightForm::kBf16}, {"int8", WeightForm::kInt8},
                                                         {"int4", WeightForm::kInt4},   {"fp8", WeightForm::kFp8},
                                                         {"nf4", WeightForm::kNf4},     {"nf4-double", WeightForm::kNf4}};

@@ -20,10 +20,10 @@ enum class WeightForm { kBf16, kInt8, kInt4, kFp8, kNf4 };
 struct WeightScheme {
   WeightForm form = WeightForm::kBf16;
   int64_t group = 64;  // int4's
-  // nf4's magnitudes are once more quantised, as bitsandbytes does it (model/double_quantisation.h), and kept as what that gives.
-  bool is_double = false;
   // A row of x gives the same bits whatever is beside it, at the price of speed with many rows.
   bool is_invariant = false;
+  // nf4's magnitudes are once more quantised, as bitsandbytes does it (model/double_quantisation.h), and kept as what that gives.
+  bool is_double = false;
 };
 
 class PackedMatrix {
