@@ -217,6 +217,7 @@ describe('grammars', () => {
       maxLength: 8,
     });
     const vocabulary = new SortedVocabulary([]);
+    const MOST_LETTERS = 12;
     fc.assert(
       fc.property(
         pattern.chain((source) => {
@@ -233,7 +234,8 @@ describe('grammars', () => {
           const table = new PlaceTable(automaton, vocabulary, 0);
           const whole = new RegExp(`^${source}$`, 'u');
           for (const text of texts) {
-            if (/[\0-\x1f\p{Cs}]/u.test(text)) continue;
+            // JavaScript tries every way of nested repetitions in turn: 2^n of a text that misses by its end.
+            if (/[\0-\x1f\p{Cs}]/u.test(text) || text.length > MOST_LETTERS) continue;
             const matcher = new Matcher(table);
             const isMatched = matcher.take(Buffer.from(text)) && matcher.mayEnd;
             assert.equal(isMatched, whole.test(text), `${source} ${JSON.stringify(text)}`);
