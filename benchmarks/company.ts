@@ -5,7 +5,7 @@
  * stacks of adapters, made at random here; and the same in deterministic mode, whose model takes turns with the other in every
  * round. Medians of rounds, after one that is not counted. Needs what `npm run build` makes.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { writeAdapter } from '../test/support/adapters.js';
 import type { Adapter, FaceLlm, RawImage } from '../lib/index.js';
 import { importBuilt } from './harness/built.js';
-import { describeEnvironment, readLoad, reportArguments } from './harness/environment.js';
+import { readLoad, writeReport } from './harness/environment.js';
 import { median } from './harness/statistics.js';
 
 const { values } = parseArgs({
@@ -274,9 +274,4 @@ for (const { name, unit, run } of rows) {
 const after = readLoad();
 const stolenShare = (after.stolen - before.stolen) / Math.max(1, after.total - before.total);
 for (const model of models) await model.dispose();
-const report = {
-  environment: await describeEnvironment(),
-  arguments: reportArguments(values),
-  ...{ stolenShare, results },
-};
-if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
+await writeReport(values, { stolenShare, results });

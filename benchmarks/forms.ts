@@ -5,7 +5,6 @@
  *
  * Read roof: the system's own search for a byte (memchr) through 512 MB by a worker a core, the best of each round.
  */
-import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
@@ -13,7 +12,7 @@ import { Worker } from 'node:worker_threads';
 import { decodeBytes } from '../lib/model/weight-bytes.js';
 import { resolveWeights, type WeightForm } from '../lib/model/index.js';
 import { loadParts } from '../lib/model/load.js';
-import { describeEnvironment, reportArguments } from './harness/environment.js';
+import { writeReport } from './harness/environment.js';
 import { bootstrap, median } from './harness/statistics.js';
 import { createRows, type Row } from './inference/rows.js';
 
@@ -144,11 +143,4 @@ for (const [i, { name }] of (loaded[0]?.rows ?? []).entries()) {
 }
 await roof.stop();
 for (const close of closing) await close();
-if (values.out !== undefined) {
-  const report = {
-    environment: await describeEnvironment(),
-    arguments: reportArguments(values),
-    results,
-  };
-  writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
-}
+await writeReport(values, { results });

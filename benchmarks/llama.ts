@@ -6,14 +6,13 @@
  * PACKAGE: where node-llama-cpp is installed (`npm install node-llama-cpp` in a folder of its own, then
  * `node_modules/node-llama-cpp`); its prebuilt library is taken. FOLDER: bf16.gguf, q8_0.gguf and q4_0.gguf of DIR's text model.
  */
-import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { type WeightForm } from '../lib/model/index.js';
 import { loadParts } from '../lib/model/load.js';
-import { describeEnvironment, reportArguments } from './harness/environment.js';
+import { writeReport } from './harness/environment.js';
 import { bootstrap, median } from './harness/statistics.js';
 import { createRows } from './inference/rows.js';
 
@@ -150,11 +149,4 @@ for (const [form, type] of FORMS) {
   await sides.ours.stop();
   await sides.theirs.stop();
 }
-if (values.out !== undefined) {
-  const report = {
-    environment: await describeEnvironment(),
-    arguments: reportArguments(values),
-    results,
-  };
-  writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
-}
+await writeReport(values, { results });

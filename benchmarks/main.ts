@@ -5,13 +5,12 @@
  * ratios with a 95 % interval. Without either the rows run alone and say so; --rows leaves out those whose name does
  * not contain TEXT.
  */
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { HfBaseline } from './baselines/hf.js';
 import { OtherBuild } from './baselines/other-build.js';
-import { describeEnvironment, readLoad, reportArguments } from './harness/environment.js';
+import { readLoad, writeReport } from './harness/environment.js';
 import { bootstrap, type Interval, median } from './harness/statistics.js';
 import { createPreprocessRow } from './inference/preprocess.js';
 import { openRows } from './inference/open-rows.js';
@@ -115,9 +114,4 @@ for (const row of rows) {
 }
 baseline?.stop();
 await Promise.all([native.dispose().promise, tokenizer.dispose()]);
-const report = {
-  environment: await describeEnvironment(),
-  arguments: reportArguments(values),
-  results,
-};
-if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
+await writeReport(values, { results });

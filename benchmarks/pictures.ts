@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 
 import { FaceLlm } from '../lib/index.js';
-import { describeEnvironment, reportArguments } from './harness/environment.js';
+import { writeReport } from './harness/environment.js';
 import { median } from './harness/statistics.js';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -85,9 +85,4 @@ for (const [name, run] of Object.entries(rows)) {
 }
 await model.dispose();
 rmSync(folder, { recursive: true });
-const report = {
-  environment: await describeEnvironment(),
-  arguments: reportArguments(values),
-  results,
-};
-if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
+await writeReport(values, { results });

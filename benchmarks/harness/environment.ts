@@ -1,6 +1,6 @@
 /** What a figure was measured on; part of every report. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { basename } from 'node:path';
 
@@ -35,6 +35,20 @@ export function reportArguments(
   return Object.fromEntries(
     entries.map(([key, value]) => [key, typeof value === 'string' ? basename(value) : value]),
   );
+}
+
+/** What was measured, where and with which arguments, as JSON where `--out` says. */
+export async function writeReport(
+  values: Readonly<Record<string, string | boolean | undefined>>,
+  figures: object,
+): Promise<void> {
+  if (typeof values.out !== 'string') return;
+  const report = {
+    environment: await describeEnvironment(),
+    arguments: reportArguments(values),
+    ...figures,
+  };
+  writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
 }
 
 /** Jiffies that all processors spent working, and those stolen by other guests of the host. */

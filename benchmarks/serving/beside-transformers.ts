@@ -4,13 +4,13 @@
  * as many tokens in prompts and answers. Then times, row by row, the two by turns, A B B A; every picture and question of
  * a pair is new, so that nothing is in a cache. Both are asked through HTTP by one client, streamed.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import sharp from 'sharp';
 
-import { describeEnvironment, readLoad, reportArguments } from '../harness/environment.js';
+import { readLoad, writeReport } from '../harness/environment.js';
 import { bootstrap, median } from '../harness/statistics.js';
 import { answerOf, type Asker, facellmAsker, type Prompt, transformersAsker } from './askers.js';
 import { startFacellm, startTransformers } from './servers.js';
@@ -191,11 +191,4 @@ try {
 } finally {
   await Promise.all([ours.stop(), theirs.stop()]);
 }
-if (values.out !== undefined) {
-  const report = {
-    environment: await describeEnvironment(),
-    arguments: { ...reportArguments(values), baseline: basename(values.baseline) },
-    ...{ same, results },
-  };
-  writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
-}
+await writeReport(values, { same, results });

@@ -6,7 +6,7 @@
  * and server are part of what HTTP costs. Rows of --streams run in one engine: 16 of them at a time on a CPU.
  */
 import { once } from 'node:events';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
@@ -14,7 +14,7 @@ import { Worker } from 'node:worker_threads';
 import sharp from 'sharp';
 
 import { importBuilt } from '../harness/built.js';
-import { describeEnvironment, readLoad, reportArguments } from '../harness/environment.js';
+import { readLoad, writeReport } from '../harness/environment.js';
 import { bootstrap, median } from '../harness/statistics.js';
 import { CHAT, metric, question, send, sleep } from '../soak/client.js';
 import { quantile } from './quantile.js';
@@ -194,12 +194,5 @@ const results = [
   ...(parts.includes('loop') ? await loopRows() : []),
   ...(parts.includes('http') ? [await httpRow()] : []),
 ];
-if (values.out !== undefined) {
-  const report = {
-    environment: await describeEnvironment(),
-    arguments: reportArguments(values),
-    results,
-  };
-  writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
-}
+await writeReport(values, { results });
 process.exit();

@@ -4,10 +4,10 @@
  * bodies, random schemas, a day's requests. Not part of the tests: it takes half an hour. `--share`: of those numbers. Exit code 1
  * where something does not hold. What is drawn comes from a seeded generator. Needs what `npm run build` makes.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-import { describeEnvironment, readLoad, reportArguments } from '../harness/environment.js';
+import { readLoad, writeReport } from '../harness/environment.js';
 import { end } from './end.js';
 import { flood } from './flood.js';
 import { fuzz } from './fuzz.js';
@@ -55,13 +55,6 @@ for (const name of values.parts.split(',')) {
   process.stdout.write(`${name} ${JSON.stringify(results[name])}\n`);
   if (failed > 0) process.exitCode = 1;
 }
-if (values.out !== undefined) {
-  const report = {
-    environment: await describeEnvironment(),
-    arguments: reportArguments(values),
-    results,
-  };
-  writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
-}
+await writeReport(values, { results });
 // Connections that are kept for more requests.
 process.exit();

@@ -6,12 +6,11 @@
  * steps of N pictures with eight questions each, which share what they begin with or do not.
  */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { readCheckpointConfig } from '../../lib/checkpoint/index.js';
-import { describeEnvironment, reportArguments } from '../harness/environment.js';
+import { writeReport } from '../harness/environment.js';
 import type { RowJob, RowResult } from './measure-row.js';
 import { pictureRows, trainingRows } from './rows.js';
 
@@ -83,9 +82,4 @@ const results = asked.map((row) => {
   );
   return { ...result, useful, done };
 });
-const report = {
-  environment: await describeEnvironment(),
-  arguments: reportArguments(values),
-  results,
-};
-if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
+await writeReport(values, { results });

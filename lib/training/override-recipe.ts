@@ -1,6 +1,7 @@
 /** Settings of a command line on top of a recipe. */
 import { InvalidArgumentError } from '../errors.js';
-import { checkRecipe, type TrainingRecipe } from './recipe.js';
+import { checkRecipe } from './check-recipe.js';
+import type { TrainingRecipe } from './recipe.js';
 
 function parseValue(text: string): unknown {
   try {

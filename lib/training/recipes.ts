@@ -6,7 +6,8 @@
  */
 import { DEFAULT_SYSTEM } from '../chat/index.js';
 import { InvalidArgumentError } from '../errors.js';
-import { checkRecipe, type TrainingRecipe } from './recipe.js';
+import { checkRecipe } from './check-recipe.js';
+import type { TrainingRecipe } from './recipe.js';
 
 const FACELLM: TrainingRecipe = {
   name: 'facellm1b',
