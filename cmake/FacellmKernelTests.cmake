@@ -44,7 +44,9 @@ if(TARGET GTest::gtest_main AND unavailable)
 elseif(TARGET GTest::gtest_main)
   file(GLOB kernel_test_sources CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/*.cpp")
   # The host's sampler, which needs no torch: the reference of the device's.
-  foreach(source generation/sampler generation/score_edits generation/score_scan generation/choice_rules core/cpu_level core/error)
+  foreach(source generation/sampler generation/score_edits generation/score_scan generation/choice_rules core/cpu_level core/error
+      # And the plain kernels of packed weights, which need none either.
+      kernels/cpu/scalar_quantised)
     list(APPEND kernel_test_sources "${CMAKE_CURRENT_SOURCE_DIR}/native/${source}.cpp")
   endforeach()
   # Bugs planted into copies of the kernels, so that the checks are checked.

@@ -20,7 +20,7 @@ log=$(mktemp)
 trap 'rm "$log"' EXIT
 status=0
 training >"$log" 2>&1 &
-mocha test/golden/adapters.test.ts test/property/{generation,caches,adapters,sampled-batches}.test.ts \
+mocha test/golden/{adapters,quantised,quantised-files}.test.ts test/property/{generation,caches,adapters,sampled-batches}.test.ts \
   test/e2e/{adapters,requests-together,reused-buffers,create-model,node-flags,cli-options,engine-bad-input}.test.ts || status=1
 wait $! || status=1
 cat "$log"

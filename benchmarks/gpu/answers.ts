@@ -9,7 +9,7 @@ import { loadAddon } from '../../lib/binding/load.js';
 import type { NativeModel } from '../../lib/binding/native.js';
 import { type CheckpointConfig, readCheckpointConfig } from '../../lib/checkpoint/index.js';
 import { decodeImage, planTiles } from '../../lib/image/index.js';
-import { resolveWeights } from '../../lib/model/index.js';
+import { resolveWeights, type WeightForm } from '../../lib/model/index.js';
 import { GREEDY } from '../../test/support/generate.js';
 import { HfBaseline, type Request } from '../baselines/hf.js';
 import { decodeWork, prefillWork, visionWork } from './counts.js';
@@ -28,6 +28,8 @@ export interface AnswersJob {
   readonly steps: number;
   readonly batches: readonly [number, number, number];
   readonly secondsARow: number;
+  /** Decode alone, in these forms instead of the stored one. */
+  readonly forms?: readonly WeightForm[];
 }
 
 const PHOTO = join(import.meta.dirname, '..', '..', 'examples', 'photo.jpg');
@@ -39,13 +41,17 @@ const QUESTION = 60;
 const randomIds = (count: number): Int32Array =>
   Int32Array.from({ length: count }, () => 100 + Math.floor(Math.random() * 900));
 
-async function load(job: AnswersJob, config: CheckpointConfig): Promise<NativeModel> {
+async function load(
+  job: AnswersJob,
+  config: CheckpointConfig,
+  form: WeightForm,
+): Promise<NativeModel> {
   await loadAddon().setThreads(job.threads).promise;
   return loadAddon().loadModel(
     {
       ...{ config: config.model, preprocessing: config.preprocessing, weightMap: [] },
       ...{ files: [join(job.directory, 'model.safetensors')], device: job.device, dtype: 'bf16' },
-      weights: resolveWeights('stored', config.model.text),
+      weights: resolveWeights(form, config.model.text),
       ...{ mmap: true, imageCacheBytes: 0, prefixCacheBytes: 2 ** 32 },
       ...{ kvBytes: 2 ** 33, maxRows: 256, maxContext: 8192, deterministic: false },
     },
@@ -81,24 +87,30 @@ function decodeRow(
   config: CheckpointConfig,
   rows: number,
   steps: number,
+  isStored = true,
 ): RowPlan {
   const prompts = Array.from({ length: rows }, () => randomIds(PROMPT));
   return {
     name: `decode, B = ${rows} at ${PROMPT}`,
-    work: decodeWork(config.model, rows, PROMPT + steps / 2),
+    ...(isStored && { work: decodeWork(config.model, rows, PROMPT + steps / 2) }),
     gives: { count: rows, unit: 'tokens' },
     run: async () => {
-      const answers = await Promise.all(
-        prompts.map(
-          (ids) =>
-            model.generate({
-              prompt: { ids, images: [] },
-              ...{ adapters: [], sampling: GREEDY, rows: 1, firstRow: 0 },
-              ...{ maxNewTokens: steps + 1, eosIds: [], usesPrefixCache: true, isMasked: false },
-            }).promise,
-        ),
-      );
-      return Math.max(...answers.map(({ timings }) => timings.decode)) / steps;
+      const decode = async (tokens: number): Promise<number> => {
+        const answers = await Promise.all(
+          prompts.map(
+            (ids) =>
+              model.generate({
+                prompt: { ids, images: [] },
+                ...{ adapters: [], sampling: GREEDY, rows: 1, firstRow: 0 },
+                ...{ maxNewTokens: tokens + 1, eosIds: [], usesPrefixCache: true, isMasked: false },
+              }).promise,
+          ),
+        );
+        return Math.max(...answers.map(({ timings }) => timings.decode));
+      };
+      // Less what it takes until all have begun.
+      const few = Math.max(1, steps / 4);
+      return ((await decode(steps + few)) - (await decode(few))) / steps;
     },
   };
 }
@@ -144,24 +156,41 @@ async function rowsOf(
 
 const job = JSON.parse(process.argv[2] ?? '{}') as AnswersJob;
 const config = await readCheckpointConfig(job.directory);
-const model = await load(job, config);
-const { loadMs, parameterBytes } = model.info();
-printRow({
-  name: `${job.title}: load, ${(parameterBytes / 1e9).toFixed(2)} GB`,
-  ms: loadMs,
-  runs: 1,
-  perSecond: { count: parameterBytes / 1e6 / loadMs, unit: 'GB' },
-});
-const baseline =
-  job.python === ''
-    ? undefined
-    : await HfBaseline.start(job.python, job.directory, 'bf16', job.threads, job.baselineDevice);
-for (const [plan, request] of await rowsOf(model, config, job)) {
-  const scale = request.kind === 'decode' ? job.steps : 1;
-  const theirs = async (): Promise<number> =>
-    ((await baseline?.run({ name: plan.name, run: plan.run, baseline: request })) ?? NaN) / scale;
-  const row = { ...plan, name: `${job.title}: ${plan.name}` };
-  printRow(await measureRow({ ...row, baseline: baseline && theirs }, job.secondsARow));
+
+async function opened(form: WeightForm): Promise<NativeModel> {
+  const model = await load(job, config, form);
+  const { loadMs, parameterBytes } = model.info();
+  printRow({
+    name: `${job.title}${form === 'stored' ? '' : `, ${form}`}: load, ${(parameterBytes / 1e9).toFixed(2)} GB`,
+    ms: loadMs,
+    runs: 1,
+    perSecond: { count: parameterBytes / 1e6 / loadMs, unit: 'GB' },
+  });
+  return model;
 }
-baseline?.stop();
-await model.dispose().promise;
+
+for (const form of job.forms ?? []) {
+  const model = await opened(form);
+  for (const rows of job.batches) {
+    const plan = decodeRow(model, config, rows, job.steps, false);
+    const row = { ...plan, name: `${job.title}, ${form}: ${plan.name}` };
+    printRow(await measureRow(row, job.secondsARow));
+  }
+  await model.dispose().promise;
+}
+if (job.forms === undefined) {
+  const model = await opened('stored');
+  const baseline =
+    job.python === ''
+      ? undefined
+      : await HfBaseline.start(job.python, job.directory, 'bf16', job.threads, job.baselineDevice);
+  for (const [plan, request] of await rowsOf(model, config, job)) {
+    const scale = request.kind === 'decode' ? job.steps : 1;
+    const theirs = async (): Promise<number> =>
+      ((await baseline?.run({ name: plan.name, run: plan.run, baseline: request })) ?? NaN) / scale;
+    const row = { ...plan, name: `${job.title}: ${plan.name}` };
+    printRow(await measureRow({ ...row, baseline: baseline && theirs }, job.secondsARow));
+  }
+  baseline?.stop();
+  await model.dispose().promise;
+}

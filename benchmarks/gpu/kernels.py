@@ -64,6 +64,63 @@ def product(size, name, rows):
     tell(f"{size} {name}, {rows} row(s)", mine, "libtorch", torchs, 2 * inner * weights, error)
 
 
+FORMS = {"int8": 1, "int4": 2}  # of WeightForm
+
+
+def packed(form, rows, inner, group):
+    """Blocks of random codes (native/kernels/common/weight_blocks.h), with scales that make weights of a usual size."""
+    blocks = (rows + 31) // 32
+    scale = inner**-0.5 / (64 if form == "int8" else 4)
+    if form == "int8":
+        made = torch.randint(0, 256, (blocks, 256 + inner // 4 * 128), dtype=torch.uint8, device="cuda")
+        made[:, :128] = torch.full((blocks, 32), scale, device="cuda").view(torch.uint8)
+        return made
+    made = torch.randint(0, 256, (blocks, inner // group, 64 + group * 16), dtype=torch.uint8, device="cuda")
+    made[:, :, :64] = torch.full((blocks, inner // group, 32), scale, dtype=torch.float16, device="cuda").view(torch.uint8)
+    return made.view(blocks, -1)
+
+
+def quantised(size, name, form, rows):
+    inner, outputs, gated = PRODUCTS[size][name]
+    weights, group = outputs * (2 if gated else 1), 64 if size == "1b" else 128
+    copies = max(2, min(64, CACHE // (inner * weights // (1 if form == "int8" else 2))))
+    w = [packed(form, weights, inner, group) for _ in range(copies)]
+    x = torch.randn(rows, inner, dtype=torch.bfloat16, device="cuda")
+    out = torch.empty(rows, outputs, dtype=torch.bfloat16, device="cuda")
+    shape = (number * 5)(rows, inner, outputs, w[0].shape[1], group)
+
+    def ours(i):
+        library.quantised(FORMS[form], pointer(x), pointer(w[i]), pointer(out), shape, ctypes.c_bool(gated), stream())
+
+    exact = torch.empty(weights, inner, device="cuda")
+    library.dequantise(FORMS[form], pointer(w[0]), pointer(exact), (number * 4)(weights, inner, w[0].shape[1], group), ctypes.c_bool(False), stream())
+    ours(0)
+    y = x.float() @ exact.T
+    truth = torch.nn.functional.silu(y[:, :outputs]) * y[:, outputs:] if gated else y
+    error = ((out.float() - truth).norm() / truth.norm()).item()
+    stored = [exact.bfloat16() for _ in range(max(2, min(64, CACHE // (2 * inner * weights))))]
+
+    def theirs(i):
+        y = torch.nn.functional.linear(x, stored[i % len(stored)])
+        return torch.nn.functional.silu(y[:, :outputs]) * y[:, outputs:] if gated else y
+
+    tell(f"{size} {name} in {form}, {rows} row(s)", microseconds(ours, copies), "libtorch in bf16", microseconds(theirs, copies), w[0].nbytes, error)
+
+
+def put_back(size, name, form):
+    """Of many rows: a weight as bf16, beside copying so much memory."""
+    inner, outputs, gated = PRODUCTS[size][name]
+    weights, group = outputs * (2 if gated else 1), 64 if size == "1b" else 128
+    w = [packed(form, weights, inner, group) for _ in range(4)]
+    out = torch.empty(weights, inner, dtype=torch.bfloat16, device="cuda")
+    shape = (number * 4)(weights, inner, w[0].shape[1], group)
+    work = lambda i: library.dequantise(FORMS[form], pointer(w[i]), pointer(out), shape, ctypes.c_bool(True), stream())
+    source = torch.empty(w[0].nbytes + out.nbytes, dtype=torch.uint8, device="cuda")
+    half = source.numel() // 2
+    copy = lambda i: source[:half].copy_(source[half : 2 * half])
+    tell(f"{size} {name} put back from {form}", microseconds(work, 4), "copying as many bytes", microseconds(copy, 4), w[0].nbytes + out.nbytes, 0)
+
+
 def attention(size, rows, context, splits):
     heads, kv, width = {"1b": (14, 2, 64), "8b": (28, 4, 128)}[size]
     block, blocks = 64, (context + 63) // 64
@@ -100,5 +157,10 @@ for size in PRODUCTS:
     for name in PRODUCTS[size]:
         for rows in (1, 8, 16):
             product(size, name, rows)
+    for form in FORMS:
+        for name in PRODUCTS[size]:
+            for rows in (1, 8, 16, 64):
+                quantised(size, name, form, rows)
+        put_back(size, "gate_up", form)
     for rows, context, splits in ((1, 380, 32), (8, 380, 16), (64, 380, 2), (64, 4096, 2), (1, 4096, 32)):
         attention(size, rows, context, splits)

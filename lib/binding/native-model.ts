@@ -64,7 +64,7 @@ export interface NativePreprocessing {
 
 export type NativeWeightForm = 'stored' | 'int8' | 'int4' | 'fp8' | 'nf4' | 'nf4-double';
 
-/** In which form linear layers keep their weights; other than `stored` on a CPU only, but for text layers to be trained upon. */
+/** In which form linear layers keep their weights. Of what is trained upon only text layers are not `stored`. */
 export interface NativeWeightForms {
   readonly text: NativeWeightForm;
   readonly head: NativeWeightForm;

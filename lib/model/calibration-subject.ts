@@ -19,7 +19,7 @@ import { describeWeights } from './weight-forms.js';
 export async function calibrationSubject(
   directory: string,
   adapters: readonly string[],
-  { dtype, weights, device = 'cpu' }: Pick<LoadOptions, 'dtype' | 'weights' | 'device'>,
+  { dtype, weights }: Pick<LoadOptions, 'dtype' | 'weights'>,
 ): Promise<CalibrationSubject> {
   const config = await readCheckpointConfig(directory);
   const hashes = await Promise.all(
@@ -32,6 +32,6 @@ export async function calibrationSubject(
     checkpoint: await checkpointIdentity(await readCheckpointFiles(directory)),
     adapters: sortedByHash(hashes),
     dtype: dtype ?? defaultDtype(config),
-    weights: describeWeights(weightsOf(config, device, weights)),
+    weights: describeWeights(weightsOf(config, weights)),
   };
 }

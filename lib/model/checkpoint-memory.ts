@@ -33,7 +33,7 @@ export async function planCheckpoint(
   // Headers of the files are some ten thousandths of them.
   const share = NUMBER_BYTES[dtype] / NUMBER_BYTES[config.dtype];
   const kept = (weights: LoadOptions['weights']): number =>
-    weightBytes(config.model, NUMBER_BYTES[dtype], weightsOf(config, device, weights));
+    weightBytes(config.model, NUMBER_BYTES[dtype], weightsOf(config, weights));
   const saved = kept('stored') - kept(options.weights);
   // The size of quantised files says nothing of what they become.
   const whole =
@@ -43,6 +43,6 @@ export async function planCheckpoint(
   const bytes = stored === undefined ? undefined : whole - saved;
   return {
     ...describeMemory(text, { dtype, device }, plan, bytes),
-    ...storedWeights(config, device, options.weights),
+    ...storedWeights(config, options.weights),
   };
 }

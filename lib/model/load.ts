@@ -61,7 +61,7 @@ export interface LoadOptions {
   readonly dtype?: Dtype | undefined;
   /**
    * In which form the linear layers keep their weights: `int8`, `int4`, `fp8` and `nf4` make them so while they are read, the
-   * text layers' alone and a head of `int8`; parts apart: {@link WeightForms}. `dtype` stays that of everything else. On a CPU only so far.
+   * text layers' alone and a head of `int8`; parts apart: {@link WeightForms}. `dtype` stays that of everything else.
    * @default stored
    */
   readonly weights?: WeightForm | WeightForms | undefined;
@@ -250,7 +250,7 @@ async function loadNative(
       weightMap: files.weightMap,
       device,
       dtype,
-      weights: weightsOf(config, device, options.weights),
+      weights: weightsOf(config, options.weights),
       mmap: options.mmap ?? true,
       deterministic: options.deterministic ?? false,
       ...plan,
@@ -270,7 +270,7 @@ async function loadNative(
     const { parameterBytes, device: opened } = model.value.info();
     const memory = {
       ...describeMemory(text, { dtype, device: opened }, plan, parameterBytes),
-      ...storedWeights(config, device, options.weights),
+      ...storedWeights(config, options.weights),
     };
     return { native: model.value, memory };
   } finally {
@@ -286,22 +286,19 @@ export function defaultDtype({ dtype, quantisation }: CheckpointConfig): Dtype {
 /** For `plan` and `doctor`: how quantised files are kept. */
 export function storedWeights(
   config: CheckpointConfig,
-  device: string,
   weights: LoadOptions['weights'],
 ): Pick<ModelMemory, 'storedWeights'> {
   const { quantisation } = config;
   if (quantisation === undefined) return {};
-  return { storedWeights: describeStored(quantisation, weightsOf(config, device, weights)) };
+  return { storedWeights: describeStored(quantisation, weightsOf(config, weights)) };
 }
 
-/** What codes of files are kept in is the CPU's kernels' affair. */
+/** Codes of files that the kernels have a form for stay as they are. */
 export function weightsOf(
   { model }: Pick<CheckpointConfig, 'model'>,
-  device: string,
   weights: LoadOptions['weights'],
 ): NativeWeightForms {
-  const kept = device === 'cpu' ? keptForm(model.quantisation) : undefined;
-  return resolveWeights(weights, model.text, kept);
+  return resolveWeights(weights, model.text, keptForm(model.quantisation));
 }
 
 export async function defaultDevice(addon: NativeAddon): Promise<string> {

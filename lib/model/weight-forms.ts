@@ -59,7 +59,7 @@ export const weightForms: z.ZodType<WeightForm | WeightForms> = kindOf<WeightFor
 const GROUPS: readonly number[] = [32, 64, 128];
 
 /**
- * In which form the codes of quantised files are kept as they are, on a CPU: int8 and fp8 with a scale a row, int4 around 0 in
+ * In which form the codes of quantised files are kept as they are: int8 and fp8 with a scale a row, int4 around 0 in
  * groups that the kernels have. Undefined: they are dequantised, into whatever form is asked for.
  */
 export function keptForm(

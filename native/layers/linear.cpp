@@ -34,6 +34,7 @@ at::Tensor Linear::product(const at::Tensor& x) const {
 }
 
 at::Tensor Linear::gated(const at::Tensor& x) const {
+  if (frozen && !extension && !bias.defined() && !needs_autograd({x})) return frozen->gated(x);
   const bool is_one_pass = !extension && !packed && !frozen && !bias.defined() && takes_few_rows(x, weight);
   return is_one_pass ? few_rows_swiglu(x, weight) : swiglu((*this)(x));
 }

@@ -23,7 +23,7 @@ struct Linear {
   at::Tensor weight;  // [out, in]; a meta tensor where the packed or frozen form is all that is kept
   at::Tensor bias;    // [out] or undefined
   std::shared_ptr<const PackedMatrix> packed;  // the weight for the processor's own kernels, or null; not for training
-  std::shared_ptr<const FrozenWeight> frozen;  // the weight in few bits, to be trained upon, or null
+  std::shared_ptr<const FrozenWeight> frozen;  // the weight in few bits, to be trained upon or on a GPU, or null
   std::shared_ptr<const LinearExtension> extension;  // or null
 
   static Linear empty(int64_t in, int64_t out, bool has_bias, const at::TensorOptions& options);

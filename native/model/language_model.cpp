@@ -4,6 +4,7 @@
 #include "kernels/add_rms_norm/add_rms_norm.h"
 #include "kernels/rope_kv_append/rope_kv_append.h"
 #include "layers/attention.h"
+#include "layers/frozen_weight.h"
 #include "layers/invariant_attention.h"
 
 namespace facellm {
@@ -85,6 +86,7 @@ LinearSite LanguageModel::embeddings() {
 
 at::Tensor LanguageModel::embed(const at::Tensor& ids) const {
   if (embed_tokens_.packed) return embed_tokens_.packed->gather(ids, c10::typeMetaToScalarType(options_.dtype()));
+  if (embed_tokens_.frozen) return embed_tokens_.frozen->gather(ids);
   return at::embedding(embed_tokens_.weight, ids);
 }
 

@@ -19,7 +19,7 @@ struct Preprocessing {
 
 // In which form linear layers' weights are kept: "stored" (the model's dtype), "int8" or "fp8", a scale a row, "int4", a scale
 // for every `group` columns of a row, "nf4", one for 64, or "nf4-double", whose scales are those of bitsandbytes' double
-// quantisation. Quantised while they are read; to answer on a CPU only, text layers to be trained upon on any device.
+// quantisation. Quantised while they are read. Of what is trained upon only the text layers are not "stored".
 struct WeightForms {
   std::string text = "stored";    // the text layers' projections
   std::string head = "stored";

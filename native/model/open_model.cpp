@@ -40,7 +40,8 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
     const auto lap = watch.lap(opened.info.load_ms);
     const auto checkpoint = Checkpoint::open(request.files, request.weight_map, stored_dtypes(request.config.quantisation));
     // What is kept in fewer bits never lies on the device in the model's dtype, not even empty.
-    const bool is_frozen = order == WeightOrder::kFrozen && request.weights.text != "stored";
+    const bool is_quantised = request.weights.text != "stored";
+    const bool is_frozen = is_quantised && (order == WeightOrder::kFrozen || (order == WeightOrder::kPacked && !device.is_cpu()));
     opened.model = std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,
                                               place || is_frozen ? LayerWeights::kLeftOut : LayerWeights::kOwn);
     WeightSources sources{request.uses_mmap, place ? place(*opened.model) : WeightPlacement()};
@@ -55,7 +56,8 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
     opened.files = load_weights(*opened.model, checkpoint, progress, cancellation, sources);
     double_quantise(sources.packed);
     opened.info.packed_bytes = packed_bytes(sources.packed);
-    if (order == WeightOrder::kFrozen) freeze(sources.packed, opened.model->options());
+    const bool is_trained = order == WeightOrder::kFrozen;
+    if (is_trained || !device.is_cpu()) freeze(*opened.model, sources.packed, is_trained);
     describe(opened, dtype);
   }
   watch.read();

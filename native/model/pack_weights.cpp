@@ -24,6 +24,8 @@ namespace {
 constexpr int64_t kPiece = 512 << 10;
 // Pieces that the disk is asked for in advance.
 constexpr size_t kAhead = 128;
+// Numbers of a weight that is put back part by part to answer: 128 MiB of bf16.
+constexpr int64_t kMostScratch = 64 << 20;
 // Bytes between two reports of progress.
 constexpr int64_t kReport = 64 << 20;
 
@@ -128,10 +130,6 @@ WeightScheme parse_scheme(const std::string& name, int64_t group, bool is_invari
 struct Schemes {
   WeightScheme text, head, vision, embeddings;
 
-  bool is_any_quantised() const {
-    return text.form != WeightForm::kBf16 || head.form != WeightForm::kBf16 || vision.form != WeightForm::kBf16 ||
-           embeddings.form != WeightForm::kBf16;
-  }
   // The projector stays as it is stored: 0.4 % of a small model.
   WeightScheme of(const std::string& name, bool is_head) const {
     if (is_head) return head;
@@ -186,16 +184,8 @@ ProductKernels product_kernels() {
 PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, bool is_invariant) {
   const auto schemes = parse(forms, is_invariant);
   const auto options = model.options();
-  if (!options.device().is_cpu()) {
-    if (schemes.is_any_quantised()) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "weights: forms of 8 and 4 bits are for CPUs so far, and the model goes to " + options.device().str() +
-                      "; load it with device cpu, or with stored weights");
-    }
-    return {};
-  }
-  const auto& kernels = cpu_kernels();
-  const bool packs_bf16 = options.dtype() == at::kBFloat16 && PackedMatrix::suits(kernels, 1);
+  const bool packs_bf16 =
+      options.device().is_cpu() && options.dtype() == at::kBFloat16 && PackedMatrix::suits(cpu_kernels(), 1);
   auto sites = model.linears();
   sites.push_back(model.head());
   PackedSiteList packed;
@@ -212,6 +202,7 @@ PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, b
     auto site = model.embeddings();
     packed.push_back({site.linear, std::move(site.slices), schemes.embeddings});
   }
+  if (packed.empty()) return packed;
   take_room(packed);
   if (is_shared) *model.embeddings().linear = *model.head().linear;
   return packed;
@@ -232,14 +223,17 @@ PackedSiteList make_room_for_frozen(InternVl& model, const WeightForms& forms) {
   return sites;
 }
 
-void freeze(const PackedSiteList& sites, const at::TensorOptions& options) {
+void freeze(InternVl& model, const PackedSiteList& sites, bool is_trained) {
   int64_t most = 0;
   for (const auto& site : sites) most = std::max(most, site.linear->packed->weight_rows() * site.linear->packed->inner());
-  const auto scratch = std::make_shared<WeightScratch>(most, options);
+  const auto scratch = std::make_shared<WeightScratch>(is_trained ? most : std::min(most, kMostScratch), model.options());
   for (const auto& site : sites) {
     site.linear->frozen = std::make_shared<const FrozenWeight>(std::move(site.linear->packed), scratch);
     site.linear->packed = nullptr;
   }
+  // Embeddings that are the head's matrix.
+  auto& embeddings = *model.embeddings().linear;
+  if (embeddings.packed) embeddings = *model.head().linear;
 }
 
 int64_t packed_bytes(const PackedSiteList& packed) {

@@ -25,15 +25,15 @@ using PackedSiteList = std::vector<PackedSite>;
 
 // Which weights of `model` are to be packed: those that `forms` has quantised, and of the others, the head among them, all
 // that kernels/cpu takes; none of these where the model is not bf16 on a CPU, or for a processor that kernels/cpu does not make
-// faster. Makes room for them (Linear::packed). Where the kernels serve every number of rows, as they do of quantised weights, the
-// layer's own weight becomes a meta tensor, which no checkpoint fills. Throws kInvalidArgument for forms that
-// there are not, and for quantised ones on another device. `is_invariant`: see WeightScheme.
+// faster. Makes room for them on the host (Linear::packed); for a model on a GPU they are given to freeze() once filled. Where the
+// kernels serve every number of rows, as they do of quantised weights, the layer's own weight becomes a meta tensor, which no
+// checkpoint fills. Throws kInvalidArgument for forms that there are not. `is_invariant`: see WeightScheme.
 PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, bool is_invariant);
 // The same of the text layers that are to be trained upon, whatever the device; nothing where they stay as they are stored. Once
 // filled they are given to freeze(). Throws kInvalidArgument for forms of other parts.
 PackedSiteList make_room_for_frozen(InternVl& model, const WeightForms& forms);
-// Makes them Linear::frozen on the model's device, in its dtype.
-void freeze(const PackedSiteList& sites, const at::TensorOptions& options);
+// Makes them Linear::frozen on the model's device, to be trained upon or to answer alone.
+void freeze(InternVl& model, const PackedSiteList& sites, bool is_trained);
 // Bytes of that room.
 int64_t packed_bytes(const PackedSiteList& packed);
 

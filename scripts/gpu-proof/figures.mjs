@@ -52,6 +52,8 @@ const KERNELS = [
   'paged_decode_attention/paged_decode_attention',
   'paged_decode_attention/paged_decode_groups',
   'product/few_rows',
+  'quantised_product/quantised_product',
+  'dequantise/dequantise',
 ];
 /** What a product of bf16 may be off by: its inputs' and its own rounding, with room for the middle steps of a gated one. */
 const MOST_ERROR = 0.01;
@@ -204,6 +206,21 @@ export const answers = (size) => async (context, limitS) => {
   };
   const rows = await measure(context, 'answers.ts', job, (end - performance.now()) / 1000);
   return [`${rows} rows`, ...notes];
+};
+
+/** Decode alone, of weights in 8 and 4 bits. @param {string} size @returns {import('./part.mjs').Part['run']} */
+export const forms = (size) => async (context, limitS) => {
+  const { device, isDryRun, machine } = context.findings;
+  const end = performance.now() + 1000 * limitS;
+  const directory = await model(context, standIn(context, size), limitS);
+  const job = {
+    ...{ title: size, directory, device, python: '', baselineDevice: 'cpu' },
+    ...{ threads: isDryRun ? 2 : (machine?.cores ?? 2), secondsARow: isDryRun ? 0.1 : 1 },
+    ...(isDryRun ? { steps: 4, batches: [1, 2, 3] } : { steps: 64, batches: [1, 8, 64] }),
+    forms: ['int8', 'int4'],
+  };
+  const rows = await measure(context, 'answers.ts', job, (end - performance.now()) / 1000);
+  return [`${rows} rows`];
 };
 
 /** @param {string} size @param {{ batch: number, rows: number }} settings @returns {import('./part.mjs').Part['run']} */

@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 
 import { Budget } from './budget.mjs';
 import { build, doctor } from './build.mjs';
-import { answers, attention, kernelRows, lora, removeModels, roofs } from './figures.mjs';
+import { answers, attention, forms, kernelRows, lora, removeModels, roofs } from './figures.mjs';
 import { describeMachine } from './machine.mjs';
 import { runPart } from './part.mjs';
 import { toMarkdown } from './report.mjs';
@@ -65,6 +65,8 @@ const PARTS = [
     reserveS: 40,
     run: lora('8b', { batch: 8, rows: 1 }),
   },
+  { name: 'forms-8b', title: '8B: 8 and 4 bits', limitS: 75, reserveS: 25, run: forms('8b') },
+  { name: 'forms-1b', title: '1B: 8 and 4 bits', limitS: 40, reserveS: 15, run: forms('1b') },
 ];
 
 const { values } = parseArgs({

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { must, PartError, Skip } from './part.mjs';
 import { runCommand } from './run-command.mjs';
 
-const KERNEL_TESTS = 'test/native/kernels_test.cpp';
+const KERNEL_TESTS = ['test/native/kernels_test.cpp', 'test/native/quantised_product_test.cpp'];
 /** What is quick and touches everything, for a machine that has no card. */
 const DRY_SUITES = [
   'test/golden/model.test.ts',
@@ -13,7 +13,7 @@ const DRY_SUITES = [
   'test/property/caches.test.ts',
 ];
 const SUITES = [
-  ...['model', 'layouts', 'adapters', 'training', 'train-run'].map(
+  ...['model', 'layouts', 'adapters', 'training', 'train-run', 'quantised', 'quantised-files'].map(
     (name) => `test/golden/${name}.test.ts`,
   ),
   'test/property/**/*.test.ts',
@@ -54,7 +54,9 @@ function nativeTests({ root, findings }) {
 /** @type {import('./part.mjs').Part['run']} */
 export async function kernels(context, limitS) {
   const program = nativeTests(context);
-  const names = suitesIn(readFileSync(join(context.root, KERNEL_TESTS), 'utf8'));
+  const names = KERNEL_TESTS.flatMap((file) =>
+    suitesIn(readFileSync(join(context.root, file), 'utf8')),
+  );
   const filter = `--gtest_filter=${names.map((name) => `${name}.*`).join(':')}`;
   const { sanitizer } = context.findings.machine ?? { sanitizer: '' };
   if (sanitizer === '') {

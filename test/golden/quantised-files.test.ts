@@ -41,7 +41,7 @@ interface Fixture {
 
 async function stagesOf(directory: string): Promise<Map<string, NativeTensor>> {
   assert.ok(ONE);
-  const model = await golden.loadNative(directory, { dtype: 'fp32', device: 'cpu' });
+  const model = await golden.loadNative(directory, { dtype: 'fp32', device: golden.TEST_DEVICE });
   try {
     const stages = await model.trace(await golden.goldenPrompt(ONE), []).promise;
     return new Map(stages.map((one) => [one.name, one]));
@@ -121,15 +121,15 @@ describe('quantised files', () => {
       [int4, 'int4'],
       [awq, 'stored'],
     ] as const) {
-      await using model = await FaceLlm.load(directory, { device: 'cpu', dtype: 'fp32' });
+      await using model = await FaceLlm.load(directory, { device: golden.TEST_DEVICE, dtype: 'fp32' });
       const { weights, parameterBytes } = model.info;
       assert.equal(weights.text, form);
       const config = await readCheckpointConfig(directory);
-      const planned = weightBytes(config.model, 4, weightsOf(config, 'cpu', undefined));
+      const planned = weightBytes(config.model, 4, weightsOf(config, undefined));
       // Norms, biases and the like are not planned.
       assert.ok(parameterBytes >= planned && parameterBytes < planned * 1.05);
     }
-    await using requantised = await FaceLlm.load(awq, { device: 'cpu', weights: 'int8' });
+    await using requantised = await FaceLlm.load(awq, { device: golden.TEST_DEVICE, weights: 'int8' });
     assert.equal(requantised.info.weights.text, 'int8');
     assert.equal(requantised.info.dtype, 'bf16');
   });
@@ -153,7 +153,7 @@ describe('quantised files', () => {
       return [name, { dtype, shape: [height, kept], bytes: Buffer.concat(rows) }] as const;
     });
     writeSafetensors(path, new Map(tensors));
-    await assert.rejects(FaceLlm.load(directory, { device: 'cpu' }), (error: unknown) => {
+    await assert.rejects(FaceLlm.load(directory, { device: golden.TEST_DEVICE }), (error: unknown) => {
       assert.ok(error instanceof FaceLlmError);
       assert.match(error.details.join('\n'), /\.qweight is of \d+ rows, expected a multiple of 8/);
       return true;
@@ -173,7 +173,7 @@ describe('quantised files', () => {
       const own = quantisationConfig(scheme) as Record<string, never>;
       writeFileSync(path, JSON.stringify({ ...config, quantization_config: edit(own) }));
       try {
-        await (await FaceLlm.load(directory, { device: 'cpu' })).dispose();
+        await (await FaceLlm.load(directory, { device: golden.TEST_DEVICE })).dispose();
         return [];
       } catch (error) {
         assert.ok(error instanceof FaceLlmError, String(error));

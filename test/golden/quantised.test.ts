@@ -1,6 +1,6 @@
 /**
- * Weights in 8 and 4 bits against the oracle's stages in fp32: quantised while they are read, by whichever kernels the processor
- * has and by the plain ones. On the CPU, for which alone there are such kernels.
+ * Weights in 8 and 4 bits against the oracle's stages in fp32: quantised while they are read, by whichever kernels the device
+ * has and by the plain ones.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -30,12 +30,14 @@ const FORMS: readonly (readonly [WeightForms, number])[] = [
 const ONE = golden.goldenCases('300m').find(({ dtype }) => dtype === 'fp32');
 const DIRECTORY = join(golden.GOLDEN, 'ckpt-300m');
 
-describe('quantised weights: ckpt-300m on the cpu', () => {
+const DEVICE = golden.TEST_DEVICE;
+
+describe(`quantised weights: ckpt-300m on ${DEVICE}`, () => {
   for (const [weights, tolerance] of FORMS) {
     for (const dtype of ['fp32', 'bf16'] as const) {
       it(`${JSON.stringify(weights)} in ${dtype}: every stage of the oracle`, async () => {
         assert.ok(ONE);
-        const model = await golden.loadNative(DIRECTORY, { dtype, device: 'cpu', weights });
+        const model = await golden.loadNative(DIRECTORY, { dtype, device: DEVICE, weights });
         try {
           const stages = await model.trace(await golden.goldenPrompt(ONE), []).promise;
           const byName = new Map<string, NativeTensor>(stages.map((one) => [one.name, one]));
@@ -83,7 +85,7 @@ describe('quantised weights: ckpt-300m on the cpu', () => {
   it('a word is the text layers and a head in 8 bits; what is chosen is told and part of the fingerprint', async () => {
     const load = (weights?: 'int8' | 'int4') =>
       FaceLlm.load(DIRECTORY, {
-        ...{ device: 'cpu', dtype: 'fp32' },
+        ...{ device: DEVICE, dtype: 'fp32' },
         ...(weights === undefined ? {} : { weights }),
       });
     await using stored = await load();
@@ -103,7 +105,7 @@ describe('quantised weights: ckpt-300m on the cpu', () => {
   it('each form takes what is planned for it', async () => {
     const { model } = await readCheckpointConfig(DIRECTORY);
     const bytes = async (weights: WeightForms): Promise<number> => {
-      await using loaded = await FaceLlm.load(DIRECTORY, { device: 'cpu', dtype: 'fp32', weights });
+      await using loaded = await FaceLlm.load(DIRECTORY, { device: DEVICE, dtype: 'fp32', weights });
       assert.match(describeWeights(loaded.info.weights), /text/);
       const stored = weightBytes(model, 4, resolveWeights('stored', model.text));
       return loaded.info.parameterBytes + stored - weightBytes(model, 4, resolveWeights(weights, model.text));
@@ -123,7 +125,7 @@ describe('quantised weights: ckpt-300m on the cpu', () => {
         ...{ shape: nanoShape(), vocabularySize: 400 },
       });
       const load = (weights?: WeightForms) =>
-        FaceLlm.load(directory, { device: 'cpu', ...(weights && { weights }) });
+        FaceLlm.load(directory, { device: DEVICE, ...(weights && { weights }) });
       await assert.rejects(load({ embeddings: 'int8' }), /head int8/);
       await using stored = await load();
       await using head = await load({ head: 'int8' });

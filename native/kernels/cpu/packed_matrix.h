@@ -13,10 +13,6 @@
 
 namespace facellm {
 
-// bf16 as they are, or codes with scales: int8 and fp8 a scale a row, int4 one for every `group` columns of it, 32, 64 or 128,
-// nf4 one for every 64.
-enum class WeightForm { kBf16, kInt8, kInt4, kFp8, kNf4 };
-
 struct WeightScheme {
   WeightForm form = WeightForm::kBf16;
   int64_t group = 64;  // int4's

@@ -1,10 +1,12 @@
 #include "kernels/dequantise/dequantise.h"
 
-
 #include <algorithm>
 
 #include "core/error.h"
 #include "core/nf4_values.h"
+#include "kernels/common/checks.h"
+#include "kernels/common/cuda_launch.h"
+#include "kernels/dequantise/dequantise_cuda.h"
 
 namespace facellm {
 namespace {
@@ -35,8 +37,8 @@ at::Tensor a_scale_a_group(const at::Tensor& scales, const at::Tensor& bytes, co
 at::Tensor values_of(const at::Tensor& blocks, WeightScheme scheme) {
   const int64_t count = blocks.size(0);
   switch (scheme.form) {
-    case WeightForm::kInt8: return a_scale_a_row(blocks, 256, at::kChar);
-    case WeightForm::kFp8: return a_scale_a_row(blocks, 128, at::kFloat8_e4m3fn);
+    case WeightForm::kInt8: return a_scale_a_row(blocks, kInt8HeadBytes, at::kChar);
+    case WeightForm::kFp8: return a_scale_a_row(blocks, kFp8HeadBytes, at::kFloat8_e4m3fn);
     case WeightForm::kInt4: {
       const auto records = blocks.view({count, -1, 64 + scheme.group * 16});
       return a_scale_a_group(field(records, 0, 64, at::kHalf).to(at::kFloat),
@@ -55,9 +57,29 @@ at::Tensor values_of(const at::Tensor& blocks, WeightScheme scheme) {
   throw Error(ErrorCode::kInternal, "weights as they are stored hold no codes to put back");
 }
 
+#if FACELLM_CUDA
+bool is_wanted(const at::Tensor& out) {
+  const auto dtype = out.scalar_type();
+  return out.is_contiguous() && (dtype == at::kBFloat16 || dtype == at::kFloat) &&
+         reinterpret_cast<uintptr_t>(out.const_data_ptr()) % 16 == 0;
+}
+#endif
+
 }  // namespace
 
 void dequantise_blocks(const at::Tensor& blocks, WeightScheme scheme, const at::Tensor& out) {
+#if FACELLM_CUDA
+  if (blocks.is_cuda() && is_wanted(out)) {
+    const DequantiseShape shape{out.size(0), out.size(1), blocks.size(1), scheme.group};
+    return cuda_launch("dequantise_blocks", blocks, [&](cudaStream_t stream) {
+      dequantise_cuda(scheme.form, blocks.const_data_ptr(), out.mutable_data_ptr(), shape, out.scalar_type() == at::kBFloat16, stream);
+    });
+  }
+#endif
+  dequantise_blocks_reference(blocks, scheme, out);
+}
+
+void dequantise_blocks_reference(const at::Tensor& blocks, WeightScheme scheme, const at::Tensor& out) {
   const int64_t rows = out.size(0), inner = out.size(1);
   const int64_t step = std::max<int64_t>(1, kAtOnce / (kBlockRows * inner));
   for (int64_t begin = 0; begin < blocks.size(0); begin += step) {
@@ -66,6 +88,33 @@ void dequantise_blocks(const at::Tensor& blocks, WeightScheme scheme, const at::
     const int64_t own = std::min(count * kBlockRows, rows - first);
     out.narrow(0, first, own).copy_(values.narrow(0, 0, own).narrow(1, 0, inner));
   }
+}
+
+at::Tensor gather_int8_rows(const at::Tensor& blocks, int64_t rows, int64_t inner, const at::Tensor& ids, const at::TensorOptions& options) {
+  if (options.dtype() != at::kBFloat16 && options.dtype() != at::kFloat) {
+    throw Error(ErrorCode::kInvalidArgument, "gather_int8_rows: expected bf16 or fp32");
+  }
+  const auto own = ids.contiguous();
+  auto shape = ids.sizes().vec();
+  shape.push_back(inner);
+  const auto out = at::empty(shape, options);
+#if FACELLM_CUDA
+  if (blocks.is_cuda() && own.numel() > 0) {
+    const DequantiseShape sizes{rows, inner, blocks.size(1), 0};
+    cuda_launch("gather_int8_rows", blocks, [&](cudaStream_t stream) {
+      gather_int8_cuda(blocks.const_data_ptr(), own.const_data_ptr<int64_t>(), out.mutable_data_ptr(), own.numel(), sizes,
+                       options.dtype() == at::kBFloat16, stream);
+    });
+    return out;
+  }
+#endif
+  const auto flat = own.flatten();
+  const auto of_ids = blocks.index_select(0, flat.div(kBlockRows, "floor"));
+  const auto codes = field(of_ids, kInt8HeadBytes, of_ids.size(1) - kInt8HeadBytes, at::kChar).view({flat.numel(), -1, kBlockRows, 4});
+  const auto place = flat.remainder(kBlockRows).view({-1, 1, 1, 1}).expand({-1, codes.size(1), 1, 4});
+  const auto scales = field(of_ids, 0, 128, at::kFloat).gather(1, flat.remainder(kBlockRows).unsqueeze(1));
+  out.view({-1, inner}).copy_(codes.gather(2, place).flatten(1).to(at::kFloat).mul_(scales).narrow(1, 0, inner));
+  return out;
 }
 
 }  // namespace facellm

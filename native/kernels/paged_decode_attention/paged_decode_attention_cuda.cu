@@ -84,6 +84,7 @@ __global__ void paged_decode_attention_kernel(const T* q, const T* keys, const T
         added += weight;
       }
       added = warp_sum(added);
+      __syncwarp();  // all lanes have read the maximum: a shuffle does not order memory
       if (lane == 0) {
         const float factor = expf(before - most);  // 0 in the first tile
         correction[g] = factor;

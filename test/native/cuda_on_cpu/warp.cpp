@@ -62,7 +62,8 @@ const unsigned char* exchange(unsigned mask, const void* own, size_t bytes, Site
   }
   gathering.arrived = 0;
   gathering.turn ^= 1;
-  warp.order.meet(wanted, wanted == warp.lanes);
+  // Only __syncwarp() orders memory: shuffles and votes do not (CUDA C++ Programming Guide, warp shuffle functions).
+  if (bytes == 0) warp.order.meet(wanted, wanted == warp.lanes);
   for (int lane = 0; lane < 32; ++lane) {
     auto& other = running.threads[thread.warp() * 32 + lane];
     if ((wanted & ~me) >> lane & 1u) other.state = Thread::State::kReady;

@@ -1,6 +1,7 @@
 // The functions of native/kernels/common/instructions.cuh for the CPU.
 #pragma once
 
+#include "cuda_bf16.h"
 #include "cuda_runtime.h"
 
 namespace cuda_on_cpu::instructions {
@@ -22,6 +23,16 @@ __forceinline__ void ldmatrix_x4_transposed(uint32_t (&out)[4], const void* row,
 }
 __forceinline__ void mma_m16n8k16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], CUDA_ON_CPU_SITE) {
   ::cuda_on_cpu::mma_m16n8k16(c, a, b, site);
+}
+// By way of fp64, which holds the product and, of numbers that are not far apart, the sum.
+__forceinline__ uint32_t fma_bf16x2(uint32_t a, uint32_t b, uint32_t c) {
+  const auto half = [](uint32_t x, int i) { return static_cast<double>(__builtin_bit_cast(float, x >> (16 * i) << 16)); };
+  uint32_t d = 0;
+  for (int i = 0; i < 2; ++i) {
+    const auto sum = static_cast<float>(half(a, i) * half(b, i) + half(c, i));
+    d |= static_cast<uint32_t>(__float2bfloat16_rn(sum).bits) << (16 * i);
+  }
+  return d;
 }
 
 }  // namespace cuda_on_cpu::instructions

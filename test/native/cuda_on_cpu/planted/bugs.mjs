@@ -15,6 +15,8 @@ const DECODE = 'paged_decode_attention/paged_decode_attention_cuda.cu';
 const COMBINE = 'paged_decode_attention/paged_decode_combine.cuh';
 const GROUPS = 'paged_decode_attention/paged_decode_groups_cuda.cu';
 const FEW_ROWS = 'product/few_rows_cuda.cu';
+const QUANTISED = 'quantised_product/quantised_product_cuda.cu';
+const DEQUANTISE = 'dequantise/dequantise_cuda.cu';
 
 /** @typedef {{ name: string, exercise: string, file: string, find: string, replace: string, faults?: string[],
  *   says?: string, at?: string, isHarmless?: boolean }} Bug */
@@ -304,5 +306,41 @@ export const BUGS = [
     ...{ exercise: 'few_rows', file: FEW_ROWS },
     find: 'early_x[2] = {words.x, words.y}, late_x[2] = {words.z, words.w}',
     replace: 'early_x[2] = {words.x, words.z}, late_x[2] = {words.y, words.w}',
+  },
+  {
+    name: 'the last step of a packed weight is taken once more',
+    ...{ exercise: 'quantised', file: QUANTISED, faults: ['kOutOfBounds'], at: QUANTISED },
+    find: 'if (step >= steps) continue;\n      words',
+    replace: 'words',
+  },
+  {
+    name: 'rows of x that are not there are read',
+    ...{ exercise: 'quantised', file: QUANTISED, faults: ['kOutOfBounds'], at: QUANTISED },
+    find: 'if (x_row < s.rows) {',
+    replace: 'if (x_row < s.rows + 8) {',
+  },
+  {
+    name: "the warps' sums of packed weights are added before they are there",
+    ...{
+      exercise: 'quantised',
+      file: QUANTISED,
+      faults: ['kRace', 'kUninitialised'],
+      at: QUANTISED,
+    },
+    find: '  __syncthreads();\n  const auto sum_of',
+    replace: '  const auto sum_of',
+    says: 'of shared memory',
+  },
+  {
+    name: 'rows of a packed weight that have changed places',
+    ...{ exercise: 'quantised', file: QUANTISED },
+    find: 'pairs[2 * m][p], pairs[2 * m + 1][p]',
+    replace: 'pairs[2 * m + 1][p], pairs[2 * m][p]',
+  },
+  {
+    name: 'columns behind the last one are written',
+    ...{ exercise: 'dequantise', file: DEQUANTISE, faults: ['kOutOfBounds'], at: DEQUANTISE },
+    find: 'if (column >= s.inner) continue;',
+    replace: 'if (column >= s.inner + 4) continue;',
   },
 ];

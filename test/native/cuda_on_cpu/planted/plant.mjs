@@ -22,6 +22,8 @@ const KERNELS = {
   decode: 'paged_decode_attention/paged_decode_attention',
   groups: 'paged_decode_attention/paged_decode_groups',
   few_rows: 'product/few_rows',
+  quantised: 'quantised_product/quantised_product',
+  dequantise: 'dequantise/dequantise',
 };
 /** @type {Set<string>} */
 const system = new Set();

@@ -9,6 +9,7 @@
 #include "tests/choose_tokens_check.h"
 #include "tests/few_rows_check.h"
 #include "tests/paged_decode_attention_check.h"
+#include "tests/quantised_check.h"
 #include "tests/rope_kv_append_check.h"
 #include "tests/swiglu_check.h"
 
@@ -63,5 +64,9 @@ template <typename Launcher>
 facellm::Comparison exercise_groups(Launcher launcher) { return facellm::check_paged_decode_groups(launcher); }
 template <typename Launcher>
 facellm::Comparison exercise_few_rows(Launcher launcher) { return facellm::check_few_rows_shapes(launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_quantised(Launcher launcher) { return facellm::check_quantised_product_shapes(+launcher, false); }
+template <typename Launcher>
+facellm::Comparison exercise_dequantise(Launcher launcher) { return facellm::check_dequantise_shapes(+launcher); }
 
 }  // namespace cuda_on_cpu

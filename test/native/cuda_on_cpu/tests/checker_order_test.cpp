@@ -16,7 +16,8 @@ void expect_fault(const std::optional<Report>& report, Fault fault, const std::s
   EXPECT_NE(report->text.find(part), std::string::npos) << report->text;
 }
 
-// Writes at its own place, and reads its neighbour's from `distance` lanes on.
+// Writes at its own place, and reads its neighbour's from `distance` lanes on. A warp's neighbours are ordered by __syncwarp(), and by
+// no shuffle.
 __global__ void neighbour_kernel(int* out, int distance, int barrier) {
   __shared__ int values[128];
   values[threadIdx.x] = static_cast<int>(threadIdx.x);
@@ -42,6 +43,7 @@ TEST(Order, BarriersOrderABlockAndWarpFunctionsALane) {
       EXPECT_TRUE(report->fault == Fault::kRace || report->fault == Fault::kUninitialised) << report->text;
     }
     EXPECT_TRUE(run(1, 3));
+    EXPECT_TRUE(run(1, 4));
   });
 }
 
