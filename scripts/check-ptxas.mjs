@@ -14,8 +14,11 @@ function kernelsOf(output) {
     const number = (/** @type {RegExp} */ pattern) => Number(pattern.exec(part)?.[1] ?? 0);
     const [, symbol = '?', arch = '?'] = /^'([^']*)' for '([^']*)'/.exec(part) ?? [];
     return {
-      // Of "void a::b<c>(d)" remains "b<c>".
-      kernel: /(\w+(?:<[^(]*>)?)\((?!anonymous)/.exec(symbol)?.[1] ?? symbol,
+      // Of "void a::b<c>(d)" remains "b<c>", of "(type)1" among what c is the number.
+      kernel:
+        /(\w+(?:<[^(]*>)?)\(/.exec(
+          symbol.replaceAll(/\((?:anonymous namespace|[\w:]+)\)(?=\d|::)/g, ''),
+        )?.[1] ?? symbol,
       arch,
       registers: number(/Used (\d+) registers/),
       shared: number(/(\d+) bytes smem/),

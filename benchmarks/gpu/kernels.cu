@@ -1,14 +1,44 @@
 // The kernels of answering behind plain functions, for kernels.py: nvcc -shared, native/ among the includes, linked with the kernels' own
 // objects; nothing of libtorch is in them.
+#include "kernels/add_rms_norm/add_rms_norm_cuda.h"
 #include "kernels/dequantise/dequantise_cuda.h"
 #include "kernels/paged_decode_attention/paged_decode_attention_cuda.h"
 #include "kernels/paged_decode_attention/paged_decode_groups_cuda.h"
 #include "kernels/product/few_rows_cuda.h"
 #include "kernels/quantised_product/quantised_product_cuda.h"
+#include "kernels/swiglu/swiglu_cuda.h"
 
-extern "C" void few_rows(const void* x, const void* weight, const void* bias, void* out, int64_t rows, int64_t in, int64_t outputs,
-                         bool is_gated, cudaStream_t stream) {
-  facellm::few_rows_cuda(x, weight, bias, out, {rows, in, outputs, is_gated}, stream);
+using facellm::FewRowsOutputs;
+
+extern "C" void few_rows(const void* x, const void* weight, void* out, int64_t rows, int64_t in, int64_t outputs, bool is_gated,
+                         cudaStream_t stream) {
+  const auto kind = is_gated ? FewRowsOutputs::kGated : in > facellm::kMostFewRowsIn ? FewRowsOutputs::kNarrow : FewRowsOutputs::kPlain;
+  facellm::few_rows_cuda({x, weight, nullptr, out, {rows, in, outputs, kind}, {}, {}}, stream);
+}
+
+// A norm and what follows it, in one kernel or in as many as there are operations. `heads`: of queries, of keys, their size, slots; or null.
+extern "C" void normed(const void* residual, const void* delta, const void* norm, void* sum, void* normalised, const void* weight,
+                       void* product, int64_t rows, int64_t in, int64_t outputs, const int64_t* heads, const void* cos, const void* sin,
+                       const int64_t* slots, void* keys, void* values, void* q, bool is_fused, cudaStream_t stream) {
+  constexpr float kEps = 1e-6f;
+  const auto kind = heads == nullptr ? FewRowsOutputs::kGated : FewRowsOutputs::kRotary;
+  facellm::RopeKvAppendShape shape{};
+  if (heads != nullptr) {
+    shape = {rows, heads[0], heads[1], heads[2], heads[3], {heads[3] * heads[2], heads[2]}, {heads[3] * heads[2], heads[2]}};
+  }
+  if (is_fused) {
+    facellm::FewRows work{nullptr, weight, nullptr, product, {rows, in, outputs, kind}, {residual, delta, norm, sum, kEps}, {}};
+    if (heads != nullptr) work.rotary = {cos, sin, slots, q, keys, values, shape};
+    facellm::few_rows_cuda(work, stream);
+    return;
+  }
+  facellm::add_rms_norm_cuda(residual, delta, norm, sum, normalised, rows, in, in, kEps, true, stream);
+  facellm::few_rows_cuda({normalised, weight, nullptr, product, {rows, in, outputs, heads == nullptr ? kind : FewRowsOutputs::kPlain}, {}, {}}, stream);
+  if (heads != nullptr) facellm::rope_kv_append_cuda(product, cos, sin, slots, q, keys, values, shape, true, stream);
+}
+
+extern "C" void swiglu(const void* gate_up, void* out, int64_t rows, int64_t size, cudaStream_t stream) {
+  facellm::swiglu_cuda(gate_up, out, rows, size, true, stream);
 }
 
 // form: of WeightForm.

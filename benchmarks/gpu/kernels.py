@@ -50,7 +50,7 @@ def product(size, name, rows):
     out = torch.empty(rows, outputs, dtype=torch.bfloat16, device="cuda")
 
     def ours(i):
-        library.few_rows(pointer(x), pointer(w[i]), pointer(None), pointer(out), number(rows), number(inner), number(outputs), ctypes.c_bool(gated), stream())
+        library.few_rows(pointer(x), pointer(w[i]), pointer(out), number(rows), number(inner), number(outputs), ctypes.c_bool(gated), stream())
 
     def theirs(i):
         y = torch.nn.functional.linear(x, w[i])
@@ -62,6 +62,40 @@ def product(size, name, rows):
     error = ((out.float() - truth).norm() / truth.norm()).item()
     mine, torchs = microseconds(ours, copies), microseconds(theirs, copies)
     tell(f"{size} {name}, {rows} row(s)", mine, "libtorch", torchs, 2 * inner * weights, error)
+
+
+def normed(name, rows):
+    """Of the 1B: a norm and what follows it in one kernel, beside one kernel an operation."""
+    inner, outputs, gated = PRODUCTS["1b"][name]
+    weights = outputs * (2 if gated else 1)
+    copies = min(64, CACHE // (2 * inner * weights))
+    make = lambda *shape: torch.randn(*shape, dtype=torch.bfloat16, device="cuda")
+    w = [make(weights, inner) * inner**-0.5 for _ in range(copies)]
+    residual, delta, norm = make(rows, inner), make(rows, inner), make(inner)
+    cos, sin, slots = make(rows, 64), make(rows, 64), torch.arange(rows, dtype=torch.int64, device="cuda")
+    places = [[torch.zeros(*shape, dtype=torch.bfloat16, device="cuda") for shape in ((rows, inner), (rows, inner), (rows, outputs), (2, 64, 64), (2, 64, 64), (14, rows, 64))] for _ in range(2)]
+    heads = None if gated else (number * 4)(14, 2, 64, 64)
+
+    def work(is_fused):
+        sum, normalised, product, keys, values, q = places[is_fused]
+        def run(i):
+            library.normed(*map(pointer, (residual, delta, norm, sum, normalised, w[i], product)), number(rows), number(inner), number(outputs), heads, *map(pointer, (cos, sin, slots, keys, values, q)), ctypes.c_bool(is_fused), stream())
+        return run
+
+    work(False)(0), work(True)(0)
+    same = all(torch.equal(places[0][i], places[1][i]) for i in ((0, 2) if gated else (0, 3, 4, 5)))
+    tell(f"1b norm and {name}{'' if gated else ', rotation, cache'}, {rows} row(s)", microseconds(work(True), copies), "a kernel an operation", microseconds(work(False), copies), 2 * inner * weights, 0 if same else 1)
+
+
+def gates(rows, size):
+    gate_up = [torch.randn(rows, 2 * size, dtype=torch.bfloat16, device="cuda") for _ in range(8)]
+    out = torch.empty(rows, size, dtype=torch.bfloat16, device="cuda")
+    ours = lambda i: library.swiglu(pointer(gate_up[i]), pointer(out), number(rows), number(size), stream())
+    theirs = lambda i: torch.nn.functional.silu(gate_up[i][:, :size]) * gate_up[i][:, size:]
+    ours(0)
+    truth = torch.nn.functional.silu(gate_up[0][:, :size].float()) * gate_up[0][:, size:].float()
+    error = ((out.float() - truth).norm() / truth.norm()).item()
+    tell(f"SwiGLU of {rows} x {size}", microseconds(ours, 8), "libtorch", microseconds(theirs, 8), 6 * rows * size, error)
 
 
 FORMS = {"int8": 1, "int4": 2}  # of WeightForm
@@ -153,10 +187,15 @@ def tell(name, mine, other, others, size, error):
     print(json.dumps({"name": name, "us": mine, "beside": other, "besideUs": others, "bytes": size, "error": error}), flush=True)
 
 
+for rows in (1, 8):
+    normed("qkv", rows)
+    normed("gate_up", rows)
+gates(316, 4864)
 for size in PRODUCTS:
     for name in PRODUCTS[size]:
         for rows in (1, 8, 16):
-            product(size, name, rows)
+            if (size, name) != ("8b", "down"):
+                product(size, name, rows)
     for form in FORMS:
         for name in PRODUCTS[size]:
             for rows in (1, 8, 16, 64):

@@ -6,6 +6,7 @@
 #include "layers/attention.h"
 #include "layers/frozen_weight.h"
 #include "layers/invariant_attention.h"
+#include "layers/normed_linear.h"
 
 namespace facellm {
 
@@ -109,15 +110,15 @@ at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, co
     cancellation.check();
     const auto& layer = layers_[i];
     const auto index = static_cast<int64_t>(i);
-    auto before = add_rms_norm(residual, delta, layer.input_layernorm, config_.rms_norm_eps);
+    const auto keys = pool.keys(index), values = pool.values(index);
+    const auto before = norm_heads({residual, delta, layer.input_layernorm, config_.rms_norm_eps}, layer.qkv,
+                                   {rotary.cos, rotary.sin, keys, values, batch.slots, config_.num_attention_heads,
+                                    config_.num_key_value_heads});
     if (i > 0) traced("text.layers." + std::to_string(i - 1), before.residual);
-    const auto q = rope_kv_append(layer.qkv(before.normalised), rotary.cos, rotary.sin, pool.keys(index),
-                                  pool.values(index), batch.slots, config_.num_attention_heads,
-                                  config_.num_key_value_heads);
-    const auto attended = layer.o_proj(attend(q, pool.keys(index), pool.values(index)));
-    auto after = add_rms_norm(before.residual, attended, layer.post_attention_layernorm,
-                              config_.rms_norm_eps);
-    delta = layer.down_proj(layer.gate_up.gated(after.normalised));
+    const auto attended = layer.o_proj(attend(before.out, keys, values));
+    const auto after = norm_gated({before.residual, attended, layer.post_attention_layernorm, config_.rms_norm_eps},
+                                  layer.gate_up);
+    delta = layer.down_proj(after.out);
     residual = after.residual;
   }
   const auto out = delta.defined() ? residual + delta : residual;

@@ -49,6 +49,9 @@ export async function attention(context, limitS) {
 }
 
 const KERNELS = [
+  'add_rms_norm/add_rms_norm',
+  'rope_kv_append/rope_kv_append',
+  'swiglu/swiglu',
   'paged_decode_attention/paged_decode_attention',
   'paged_decode_attention/paged_decode_groups',
   'product/few_rows',

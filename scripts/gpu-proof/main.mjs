@@ -34,7 +34,7 @@ const PARTS = [
   {
     name: 'kernels',
     title: 'kernels under compute-sanitizer',
-    limitS: 75,
+    limitS: 120,
     reserveS: 25,
     run: kernels,
   },

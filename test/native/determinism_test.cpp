@@ -155,6 +155,13 @@ std::vector<Answer> crowded(Loaded& loaded, const std::vector<Question>& all, ui
 class Determinism : public testing::TestWithParam<std::string> {};
 
 TEST_P(Determinism, NobodysCompanyChangesABit) {
+  try {
+    const Loaded any(GetParam(), 14, true);
+  } catch (const Error& error) {
+    // Products of libtorch's whose rows depend on their number: told when a model is loaded.
+    if (error.code() != ErrorCode::kNotDeterministic) throw;
+    GTEST_SKIP() << error.what();
+  }
   Loaded alone(GetParam(), 512, true), wide(GetParam(), 512, true), tight(GetParam(), 14, true);
   for (uint64_t seed = 0; seed < 5; ++seed) {
     const auto all = questions(seed, 24);

@@ -26,6 +26,9 @@ __device__ __forceinline__ uint4 load_once(const void* global) {
   return words;
 }
 
+// Has the line of this address brought to L2: a hint, whatever becomes of it.
+__device__ __forceinline__ void prefetch(const void* global) { asm volatile("prefetch.global.L2 [%0];" ::"l"(global)); }
+
 // cp.async: kBytes (4, 8 or 16, and both sides aligned to them) from global to shared memory, of which the first `valid`
 // are read and the others become zero. They are there once this thread has waited for their group.
 template <int kBytes>

@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace facellm::cuda {
@@ -19,6 +20,17 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
   (void)cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...);
+}
+
+// Of the current device. On the CPU few, so that tests come by kernels' loops.
+inline int64_t multiprocessors() {
+#if defined(__CUDACC__)
+  int device = 0, count = 1;
+  if (cudaGetDevice(&device) == cudaSuccess) (void)cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+  return count;
+#else
+  return 2;
+#endif
 }
 
 // As launch(), for a kernel that may be started while the one before it still runs: it calls wait_for_previous() before it

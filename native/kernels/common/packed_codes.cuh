@@ -4,7 +4,7 @@
 // 4 g + 1 in the first and 4 g + 2 and 4 g + 3 in the second.
 #pragma once
 
-#include "kernels/common/cuda_common.cuh"
+#include "kernels/common/eights.cuh"
 #include "kernels/common/instructions.cuh"
 #include "kernels/common/weight_blocks.h"
 
@@ -22,22 +22,30 @@ struct CodeValues {
   float values[16];
 };
 
-__device__ __forceinline__ int64_t int4_record(int64_t step, int64_t group) { return step / (group / 32) * (kInt4HeadBytes + group * 16); }
+// Of int4, from the group's size: no step divides.
+struct Int4Records {
+  int shift;  // of a step, to its record's number
+  int bytes;  // of a record
+
+  __device__ __forceinline__ explicit Int4Records(int64_t group) : shift(group == 128 ? 2 : group == 64 ? 1 : 0), bytes(64 + static_cast<int>(group) * 16) {
+    static_assert(kInt4HeadBytes == 64);
+  }
+  __device__ __forceinline__ int scales(int step) const { return (step >> shift) * bytes; }
+  __device__ __forceinline__ int codes(int step) const { return scales(step) + 64 + (step & ((1 << shift) - 1)) * 512; }
+};
 
 // Where step `step` of a block has its codes, and where its scales are: of a record of columns, or of the whole block.
 template <WeightForm kForm>
-__device__ __forceinline__ const uint8_t* codes_at(const uint8_t* block, int64_t step, int64_t group) {
+__device__ __forceinline__ const uint8_t* codes_at(const uint8_t* block, int step, const Int4Records& int4) {
   if constexpr (kForm == WeightForm::kInt8) return block + kInt8HeadBytes + step * 512;
   if constexpr (kForm == WeightForm::kFp8) return block + kFp8HeadBytes + step * 512;
-  if constexpr (kForm == WeightForm::kInt4) {
-    return block + int4_record(step, group) + kInt4HeadBytes + step % (group / 32) * 512;
-  }
-  return block + step / 2 * kNf4RecordBytes + kNf4HeadBytes + step % 2 * 512;
+  if constexpr (kForm == WeightForm::kInt4) return block + int4.codes(step);
+  return block + (step >> 1) * static_cast<int>(kNf4RecordBytes) + kNf4HeadBytes + (step & 1) * 512;
 }
 template <WeightForm kForm>
-__device__ __forceinline__ const uint8_t* scales_at(const uint8_t* block, int64_t step, int64_t group) {
-  if constexpr (kForm == WeightForm::kInt4) return block + int4_record(step, group);
-  if constexpr (kForm == WeightForm::kNf4) return block + step / 2 * kNf4RecordBytes;
+__device__ __forceinline__ const uint8_t* scales_at(const uint8_t* block, int step, const Int4Records& int4) {
+  if constexpr (kForm == WeightForm::kInt4) return block + int4.scales(step);
+  if constexpr (kForm == WeightForm::kNf4) return block + (step >> 1) * static_cast<int>(kNf4RecordBytes);
   return block;
 }
 
@@ -87,11 +95,6 @@ __device__ __forceinline__ void widen_codes(uint32_t word, const float* nf4, flo
 }
 
 constexpr uint32_t kOneBf16x2 = 0x3f803f80u, kMinusBf16x2 = 0x80008000u;
-
-__device__ __forceinline__ uint32_t round_pair(float low, float high) {
-  return static_cast<uint32_t>(__bfloat16_as_ushort(__float2bfloat16_rn(low))) |
-         static_cast<uint32_t>(__bfloat16_as_ushort(__float2bfloat16_rn(high))) << 16;
-}
 
 // The same as pairs of bf16, which hold what codes of int8, int4 and fp8 stand for exactly; nf4's are multiplied by `scale` and rounded.
 // Numbers are put together, not converted: 0x4300 | u is 128 + u, of seven bits.

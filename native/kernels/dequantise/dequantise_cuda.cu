@@ -8,7 +8,7 @@ namespace facellm {
 namespace {
 
 constexpr int kWarps = 8, kThreads = 32 * kWarps;
-constexpr int64_t kSteps = 4;  // of a warp
+constexpr int kSteps = 4;  // of a warp
 
 template <int kCount>
 __device__ __forceinline__ void store_together(float* to, const float (&values)[kCount]) {
@@ -42,14 +42,17 @@ __global__ void __launch_bounds__(kThreads)
   }
   const uint8_t* const block = blocks + static_cast<int64_t>(blockIdx.x) * s.block_bytes;
   const bool is_whole = s.inner % kColumns == 0;  // of each lane's columns all are there or none
-  for (int64_t i = 0; i < kSteps; ++i) {
-    const int64_t step = (static_cast<int64_t>(blockIdx.y) * kSteps + i) * kWarps + warp;
-    const int64_t column = step * kStepColumns + c * kColumns;
+  const cuda::Int4Records records(s.group);
+  // One step after another: with all loads of a warp at once, and the registers that takes, it was slower (docs/gpu.md).
+#pragma unroll 1
+  for (int i = 0; i < kSteps; ++i) {
+    const int step = (static_cast<int>(blockIdx.y) * kSteps + i) * kWarps + warp;
+    const int64_t column = static_cast<int64_t>(step) * kStepColumns + c * kColumns;
     if (column >= s.inner) continue;
-    const uint4 four = cuda::load_once(cuda::codes_at<kForm>(block, step, s.group) + c * 128 + g * 16);
+    const uint4 four = cuda::load_once(cuda::codes_at<kForm>(block, step, records) + c * 128 + g * 16);
     const uint32_t words[4] = {four.x, four.y, four.z, four.w};
     float scales[4];
-    cuda::load_scales<kForm>(cuda::scales_at<kForm>(block, step, s.group), g, scales);
+    cuda::load_scales<kForm>(cuda::scales_at<kForm>(block, step, records), g, scales);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       const int64_t row = static_cast<int64_t>(blockIdx.x) * 32 + 4 * g + j;

@@ -33,7 +33,7 @@ __global__ void paged_decode_attention_kernel(const T* q, const T* keys, const T
   cuda::let_next_start();
   cuda::wait_for_previous();
   const int64_t length = lengths[row];
-  const int64_t share = (length + s.splits - 1) / s.splits;
+  const int64_t share = decode_share(length, s.splits);
   const int64_t begin = split * share, end = begin + share < length ? begin + share : length;
   const int64_t first = (row * s.heads + kv_head * group) * s.splits + split;  // of the partial results
   if (begin >= end) {  // all threads of the block

@@ -7,6 +7,12 @@
 namespace facellm {
 namespace {
 
+// Slots of a split: whole tiles, since a part of one takes as long. So short rows are of few splits, and the others are empty.
+__device__ __forceinline__ int64_t decode_share(int64_t length, int64_t splits) {
+  const int64_t tiles = (length + kDecodeTile - 1) / kDecodeTile;
+  return (tiles + splits - 1) / splits * kDecodeTile;
+}
+
 // A split without slots has a maximum of -infinity and nothing else. The splits' shares are known before their sums are
 // read, so that those are all on their way at once.
 template <typename T>

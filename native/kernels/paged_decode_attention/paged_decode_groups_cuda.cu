@@ -2,7 +2,7 @@
 // 16 keys by the eight heads of the group, each lane with 16 bytes of a key and of a query at once, as in
 // product/few_rows_cuda.cu. The values are on their way while the weights are made; each lane sums eight of their
 // elements for all heads, over a part of the keys.
-#include "kernels/common/cuda_common.cuh"
+#include "kernels/common/eights.cuh"
 #include "kernels/common/instructions.cuh"
 #include "kernels/paged_decode_attention/paged_decode_combine.cuh"
 #include "kernels/paged_decode_attention/paged_decode_groups_cuda.h"
@@ -13,16 +13,8 @@ namespace {
 constexpr int kWarps = 4, kThreads = 32 * kWarps;
 constexpr int kHeads = 8;                           // of a group; those that are not there weigh nothing
 constexpr int kOwnKeys = kDecodeTile / kWarps;      // of a tile, a warp's
+constexpr int kParts = kOwnKeys / 16;               // of those, multiplied together
 constexpr int kElements = 8;                        // of 16 bytes
-
-__device__ __forceinline__ void widen(uint4 words, float (&out)[kElements]) {
-  const uint32_t all[4] = {words.x, words.y, words.z, words.w};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    out[2 * i] = __int_as_float(static_cast<int>(all[i] << 16));
-    out[2 * i + 1] = __int_as_float(static_cast<int>(all[i] & 0xffff0000u));
-  }
-}
 
 template <int kWidth>
 __global__ void __launch_bounds__(kThreads)
@@ -37,11 +29,33 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t split = blockIdx.x, kv_head = blockIdx.y, row = blockIdx.z;
   const int group = static_cast<int>(s.heads / s.kv_heads);
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  // Lengths and tables are those of the whole step (paged_decode_groups_cuda.h): where the slots lie is found, and their keys and values
+  // brought nearer, while the kernel before this one still runs. The newest slot is written by that one, and read after it.
+  const int64_t length = lengths[row];
+  const int64_t share = decode_share(length, s.splits);
+  const int64_t begin = split * share, end = begin + share < length ? begin + share : length;
+  const auto find_slots = [&](int64_t tile, int count) {
+    if (static_cast<int>(threadIdx.x) >= count) return;
+    const int64_t t = tile + threadIdx.x;
+    const int64_t block = block_table[row * s.most_blocks + t / s.block_size];
+    const int64_t slot = block * s.block_size + t % s.block_size;
+    // The host has planned them; this guards memory.
+    slots[threadIdx.x] = slot >= 0 && slot < s.slots ? slot : 0;
+  };
+  if (begin < end) {
+    const int count = static_cast<int>(end - begin < kDecodeTile ? end - begin : kDecodeTile);
+    find_slots(begin, count);
+    if (static_cast<int>(threadIdx.x) < count) {
+      const int64_t slot = slots[threadIdx.x];
+#pragma unroll
+      for (int e = 0; e < kWidth; e += 64) {
+        cuda::prefetch(keys + kv_head * s.key_head + slot * s.key_slot + e);
+        cuda::prefetch(values + kv_head * s.value_head + slot * s.value_slot + e);
+      }
+    }
+  }
   cuda::let_next_start();
   cuda::wait_for_previous();
-  const int64_t length = lengths[row];
-  const int64_t share = (length + s.splits - 1) / s.splits;
-  const int64_t begin = split * share, end = begin + share < length ? begin + share : length;
   const int64_t first = (row * s.heads + kv_head * group) * s.splits + split;  // of the partial results
   if (begin >= end) {  // all threads of the block
     if (static_cast<int>(threadIdx.x) < group) maxima[first + threadIdx.x * s.splits] = -INFINITY;
@@ -64,31 +78,22 @@ __global__ void __launch_bounds__(kThreads)
   float out[kHeads][kElements] = {};
   for (int64_t tile = begin; tile < end; tile += kDecodeTile) {
     const int count = static_cast<int>(end - tile < kDecodeTile ? end - tile : kDecodeTile);
-    if (static_cast<int>(threadIdx.x) < count) {
-      const int64_t t = tile + threadIdx.x;
-      const int64_t block = block_table[row * s.most_blocks + t / s.block_size];
-      const int64_t slot = block * s.block_size + t % s.block_size;
-      // The host has planned them; this guards memory.
-      slots[threadIdx.x] = slot >= 0 && slot < s.slots ? slot : 0;
-    }
+    if (tile != begin) find_slots(tile, count);
     __syncthreads();
-    for (int part = warp * kOwnKeys; part < (warp + 1) * kOwnKeys && part < count; part += 16) {
-      // Keys beyond the last are read as the last one.
+    // All that a warp reads of a tile is on its way at once. Keys beyond the last are read as the last one.
+    uint4 key_words[kParts][kChunks][2];
+#pragma unroll
+    for (int p = 0; p < kParts; ++p) {
+      const int part = warp * kOwnKeys + p * 16;
+      if (part >= count) continue;
       const int low_key = part + lane / 4, high_key = low_key + 8, last = count - 1;
       const __nv_bfloat16* const low = own_keys + slots[low_key < count ? low_key : last] * s.key_slot + lane % 4 * kElements;
       const __nv_bfloat16* const high = own_keys + slots[high_key < count ? high_key : last] * s.key_slot + lane % 4 * kElements;
-      float scores[4] = {};
 #pragma unroll
       for (int c = 0; c < kChunks; ++c) {
-        const uint4 low_words = *reinterpret_cast<const uint4*>(low + c * 32), high_words = *reinterpret_cast<const uint4*>(high + c * 32);
-        const uint32_t early[4] = {low_words.x, high_words.x, low_words.y, high_words.y};
-        const uint32_t late[4] = {low_words.z, high_words.z, low_words.w, high_words.w};
-        const uint32_t early_query[2] = {query[c].x, query[c].y}, late_query[2] = {query[c].z, query[c].w};
-        cuda::mma_m16n8k16(scores, early, early_query);
-        cuda::mma_m16n8k16(scores, late, late_query);
+        key_words[p][c][0] = *reinterpret_cast<const uint4*>(low + c * 32);
+        key_words[p][c][1] = *reinterpret_cast<const uint4*>(high + c * 32);
       }
-#pragma unroll
-      for (int i = 0; i < 4; ++i) weights[part + lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2] = scores[i] * scale;
     }
     const int own_begin = warp * kOwnKeys + lane / kLanesAKey;
     const auto value_at = [&](int step) {
@@ -100,6 +105,23 @@ __global__ void __launch_bounds__(kThreads)
     if (has_keys) {
 #pragma unroll
       for (int i = 0; i < kEarly; ++i) early_values[i] = value_at(i);
+    }
+#pragma unroll
+    for (int p = 0; p < kParts; ++p) {
+      const int part = warp * kOwnKeys + p * 16;
+      if (part >= count) continue;
+      float scores[4] = {};
+#pragma unroll
+      for (int c = 0; c < kChunks; ++c) {
+        const uint4 low_words = key_words[p][c][0], high_words = key_words[p][c][1];
+        const uint32_t early[4] = {low_words.x, high_words.x, low_words.y, high_words.y};
+        const uint32_t late[4] = {low_words.z, high_words.z, low_words.w, high_words.w};
+        const uint32_t early_query[2] = {query[c].x, query[c].y}, late_query[2] = {query[c].z, query[c].w};
+        cuda::mma_m16n8k16(scores, early, early_query);
+        cuda::mma_m16n8k16(scores, late, late_query);
+      }
+#pragma unroll
+      for (int i = 0; i < 4; ++i) weights[part + lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2] = scores[i] * scale;
     }
     __syncthreads();
     {
@@ -127,7 +149,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     const auto add = [&](uint4 words, int step) {
       float value[kElements];
-      widen(words, value);
+      cuda::widen_eight(words, value);
       const int key = own_begin + step * kKeysAtOnce;  // beyond the last one the weight is zero
       const float4 low = *reinterpret_cast<const float4*>(&weights[key][0]);
       const float4 high = *reinterpret_cast<const float4*>(&weights[key][4]);

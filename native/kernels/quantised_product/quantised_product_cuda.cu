@@ -11,25 +11,30 @@
 namespace facellm {
 namespace {
 
-constexpr int kStride = 36;  // of partial sums: what lanes store at once lies in banks of its own
+constexpr int kStride = 36;  // of partial sums: what lanes store at once lies in banks of their own
 
-template <WeightForm kForm, int kTiles, bool kIsGated>
+// kTiles: of 8 rows of x. kIsDeep: for products of few blocks, which need more bytes under way in each: more warps, and a step's codes are
+// asked for as soon as those before them in their place have been used. Of many blocks others read meanwhile, and both cost (docs/gpu.md).
+template <WeightForm kForm, int kTiles, bool kIsGated, bool kIsDeep>
 struct Plan {
-  static constexpr int kWarps = kTiles <= 2 ? 8 : 4, kThreads = 32 * kWarps;
+  static constexpr int kWarps = (kTiles <= 2 ? 8 : 4) * (kIsDeep ? 2 : 1), kThreads = 32 * kWarps;
   static constexpr int kSharers = kIsGated ? kWarps / 2 : kWarps;  // of a block of W: half the warps have the gates' block
   static constexpr int kAhead = kTiles <= 2 ? 4 : 2;               // steps whose codes a lane has under way
-  static constexpr int kBlocks = kTiles <= 2 ? 2 : 1;  // at once on a multiprocessor, at least: registers enough
   static constexpr bool kScalesEach = cuda::kHasNibbles<kForm>;
+  // Of many rows two warps' sums are added before there is room for the others'.
+  static constexpr bool kIsFolded = kTiles > 2 && kIsDeep;
+  static constexpr int kPlaces = kIsFolded ? kSharers / 2 : kSharers;
+  static constexpr int kBlocks = kIsDeep || kTiles > 2 ? 1 : 2;  // at once on a multiprocessor, at least: registers enough
 };
 
-// kTiles: of 8 rows of x.
-template <WeightForm kForm, int kTiles, bool kIsGated>
-__global__ void __launch_bounds__(Plan<kForm, kTiles, kIsGated>::kThreads, Plan<kForm, kTiles, kIsGated>::kBlocks)
+template <WeightForm kForm, int kTiles, bool kIsGated, bool kIsDeep>
+__global__ void __launch_bounds__(Plan<kForm, kTiles, kIsGated, kIsDeep>::kThreads, Plan<kForm, kTiles, kIsGated, kIsDeep>::kBlocks)
     quantised_product_kernel(const __nv_bfloat16* x, const uint8_t* blocks, const __nv_bfloat16* bias, __nv_bfloat16* out,
                              QuantisedProductShape s, cuda::CodeValues nf4_values) {
-  using P = Plan<kForm, kTiles, kIsGated>;
+  using P = Plan<kForm, kTiles, kIsGated, kIsDeep>;
   constexpr int kColumns = cuda::kColumns<kForm>, kStepColumns = cuda::kStepColumns<kForm>, kPairs = kColumns / 2;
-  __shared__ __align__(16) float partial[P::kWarps][kTiles * 8][kStride];
+  constexpr int kHalves = kIsGated ? 2 : 1;
+  __shared__ __align__(16) float partial[kHalves * P::kPlaces][kTiles * 8][kStride];
   __shared__ float nf4[16];
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int g = lane / 4, c = lane % 4;
@@ -40,28 +45,27 @@ __global__ void __launch_bounds__(Plan<kForm, kTiles, kIsGated>::kThreads, Plan<
     }
     __syncthreads();
   }
-  const int64_t half = warp / P::kSharers;  // 1: of the ups
-  const uint8_t* const block = blocks + (static_cast<int64_t>(blockIdx.x) + half * gridDim.x) * s.block_bytes;
-  const int64_t steps = s.in / kStepColumns;
+  const int half = warp / P::kSharers, sharer = warp % P::kSharers;  // half 1: of the ups
+  const uint8_t* const block = blocks + (static_cast<int64_t>(blockIdx.x) + half * static_cast<int64_t>(gridDim.x)) * s.block_bytes;
+  const uint8_t* const own_codes = block + c * 128 + g * 16;
+  const cuda::Int4Records records(s.group);
+  const int steps = static_cast<int>(s.in) / kStepColumns;
   uint4 words[P::kAhead];
   float scales[P::kAhead][4];
-  const auto fetch = [&](int64_t first) {
-#pragma unroll
-    for (int i = 0; i < P::kAhead; ++i) {
-      const int64_t step = first + i * P::kSharers;
-      if (step >= steps) continue;
-      words[i] = cuda::load_once(cuda::codes_at<kForm>(block, step, s.group) + c * 128 + g * 16);
-      if constexpr (P::kScalesEach) cuda::load_scales<kForm>(cuda::scales_at<kForm>(block, step, s.group), g, scales[i]);
-    }
+  const auto fetch = [&](int i, int step) {
+    words[i] = cuda::load_once(cuda::codes_at<kForm>(own_codes, step, records));
+    if constexpr (P::kScalesEach) cuda::load_scales<kForm>(cuda::scales_at<kForm>(block, step, records), g, scales[i]);
   };
-  const int64_t begin = warp % P::kSharers;
-  fetch(begin);
+#pragma unroll
+  for (int i = 0; i < P::kAhead; ++i) {
+    if (sharer + i * P::kSharers < steps) fetch(i, sharer + i * P::kSharers);
+  }
   // What this thread ends with: row threadIdx.x % 32 of each half, for some rows of x.
   const int64_t output = static_cast<int64_t>(blockIdx.x) * 32 + lane;
   float own_scales[2] = {1.f, 1.f};
   if constexpr (!P::kScalesEach) {
 #pragma unroll
-    for (int h = 0; h < (kIsGated ? 2 : 1); ++h) {
+    for (int h = 0; h < kHalves; ++h) {
       const uint8_t* const of_half = blocks + (static_cast<int64_t>(blockIdx.x) + h * static_cast<int64_t>(gridDim.x)) * s.block_bytes;
       own_scales[h] = reinterpret_cast<const float*>(of_half)[lane];
     }
@@ -70,19 +74,29 @@ __global__ void __launch_bounds__(Plan<kForm, kTiles, kIsGated>::kThreads, Plan<
   cuda::let_next_start();
   cuda::wait_for_previous();
   float sums[kTiles][2][4] = {};
-  for (int64_t first = begin; first < steps; first += P::kAhead * P::kSharers) {
-    if (first != begin) fetch(first);
+  for (int first = sharer; first < steps; first += P::kAhead * P::kSharers) {
+    if (!kIsDeep && first != sharer) {
+#pragma unroll
+      for (int i = 0; i < P::kAhead; ++i) {
+        if (first + i * P::kSharers < steps) fetch(i, first + i * P::kSharers);
+      }
+    }
 #pragma unroll
     for (int i = 0; i < P::kAhead; ++i) {
-      const int64_t step = first + i * P::kSharers;
+      const int step = first + i * P::kSharers, next = step + P::kAhead * P::kSharers;
       if (step >= steps) continue;
       const uint32_t own[4] = {words[i].x, words[i].y, words[i].z, words[i].w};
       uint32_t pairs[4][kPairs];
+      float step_scales[4] = {1.f, 1.f, 1.f, 1.f};
 #pragma unroll
-      for (int j = 0; j < 4; ++j) cuda::codes_to_pairs<kForm>(own[j], nf4, P::kScalesEach ? scales[i][j] : 1.f, pairs[j]);
+      for (int j = 0; j < 4; ++j) {
+        if constexpr (P::kScalesEach) step_scales[j] = scales[i][j];
+        cuda::codes_to_pairs<kForm>(own[j], nf4, step_scales[j], pairs[j]);
+      }
+      if (kIsDeep && next < steps) fetch(i, next);
 #pragma unroll
       for (int t = 0; t < kTiles; ++t) {
-        const int64_t x_row = t * 8 + g;
+        const int x_row = t * 8 + g;
         uint32_t of_x[kPairs] = {};
         if (x_row < s.rows) {
           const __nv_bfloat16* const at = x + x_row * s.in + step * kStepColumns + c * kColumns;
@@ -110,24 +124,51 @@ __global__ void __launch_bounds__(Plan<kForm, kTiles, kIsGated>::kThreads, Plan<
           }
           if constexpr (kForm == WeightForm::kInt4) {
 #pragma unroll
-            for (int e = 0; e < 4; ++e) sums[t][m][e] += scales[i][2 * m + e / 2] * step_sums[m][e];
+            for (int e = 0; e < 4; ++e) sums[t][m][e] += step_scales[2 * m + e / 2] * step_sums[m][e];
           }
         }
       }
     }
   }
+  // Rows 4 g .. 4 g + 3 of W by a row of x, as a lane has them.
+  const auto place_of = [&](int place, int t, int column) {
+    return reinterpret_cast<float4*>(&partial[half * P::kPlaces + place][t * 8 + 2 * c + column][4 * g]);
+  };
+  const auto put = [&](int place) {
 #pragma unroll
-  for (int t = 0; t < kTiles; ++t) {
+    for (int t = 0; t < kTiles; ++t) {
 #pragma unroll
-    for (int column = 0; column < 2; ++column) {
-      *reinterpret_cast<float4*>(&partial[warp][t * 8 + 2 * c + column][4 * g]) = make_float4(
-          sums[t][0][column], sums[t][0][2 + column], sums[t][1][column], sums[t][1][2 + column]);
+      for (int column = 0; column < 2; ++column) {
+        *place_of(place, t, column) =
+            make_float4(sums[t][0][column], sums[t][0][2 + column], sums[t][1][column], sums[t][1][2 + column]);
+      }
     }
+  };
+  if constexpr (P::kIsFolded) {
+    if (sharer >= P::kPlaces) put(sharer - P::kPlaces);
+    __syncthreads();
+    if (sharer < P::kPlaces) {
+#pragma unroll
+      for (int t = 0; t < kTiles; ++t) {
+#pragma unroll
+        for (int column = 0; column < 2; ++column) {
+          const float4 other = *place_of(sharer, t, column);
+          sums[t][0][column] += other.x;
+          sums[t][0][2 + column] += other.y;
+          sums[t][1][column] += other.z;
+          sums[t][1][2 + column] += other.w;
+        }
+      }
+      put(sharer);  // where this lane alone has read
+    }
+  } else {
+    put(sharer);
   }
   __syncthreads();
+  // The sum of one half's warps, times the row's scale where it has one.
   const auto sum_of = [&](int h, int64_t x_row) {
     float sum = 0.f;
-    for (int w = 0; w < P::kSharers; ++w) sum += partial[h * P::kSharers + w][x_row][lane];
+    for (int w = 0; w < P::kPlaces; ++w) sum += partial[h * P::kPlaces + w][x_row][lane];
     return sum * own_scales[h];
   };
   if (output >= s.out) return;
@@ -143,26 +184,28 @@ __global__ void __launch_bounds__(Plan<kForm, kTiles, kIsGated>::kThreads, Plan<
   }
 }
 
-template <WeightForm kForm, int kTiles, bool kIsGated>
+template <WeightForm kForm, int kTiles, bool kIsGated, bool kIsDeep>
 void launch(const void* x, const void* blocks, const void* bias, void* out, const QuantisedProductShape& s, cudaStream_t stream) {
   cuda::CodeValues nf4{};
   for (int i = 0; i < 16; ++i) nf4.values[i] = kNf4[i];
-  cuda::launch_early(quantised_product_kernel<kForm, kTiles, kIsGated>, static_cast<unsigned>((s.out + 31) / 32),
-                     Plan<kForm, kTiles, kIsGated>::kThreads, 0, stream, static_cast<const __nv_bfloat16*>(x),
+  cuda::launch_early(quantised_product_kernel<kForm, kTiles, kIsGated, kIsDeep>, static_cast<unsigned>((s.out + 31) / 32),
+                     Plan<kForm, kTiles, kIsGated, kIsDeep>::kThreads, 0, stream, static_cast<const __nv_bfloat16*>(x),
                      static_cast<const uint8_t*>(blocks), static_cast<const __nv_bfloat16*>(bias),
                      static_cast<__nv_bfloat16*>(out), s, nf4);
 }
 
 template <WeightForm kForm, bool kIsGated>
-auto launcher_for(int64_t rows) {
-  if (rows <= 8) return launch<kForm, 1, kIsGated>;
-  if (rows <= 16) return launch<kForm, 2, kIsGated>;
-  return rows <= 32 ? launch<kForm, 4, kIsGated> : launch<kForm, 8, kIsGated>;
+auto launcher_for(const QuantisedProductShape& s) {
+  const bool is_deep = (s.out + 31) / 32 < 2 * cuda::multiprocessors();
+  if (s.rows <= 8) return is_deep ? launch<kForm, 1, kIsGated, true> : launch<kForm, 1, kIsGated, false>;
+  if (s.rows <= 16) return is_deep ? launch<kForm, 2, kIsGated, true> : launch<kForm, 2, kIsGated, false>;
+  if (s.rows <= 32) return is_deep ? launch<kForm, 4, kIsGated, true> : launch<kForm, 4, kIsGated, false>;
+  return is_deep ? launch<kForm, 8, kIsGated, true> : launch<kForm, 8, kIsGated, false>;
 }
 
 template <WeightForm kForm>
 auto launcher_of(const QuantisedProductShape& s) {
-  return s.is_gated ? launcher_for<kForm, true>(s.rows) : launcher_for<kForm, false>(s.rows);
+  return s.is_gated ? launcher_for<kForm, true>(s) : launcher_for<kForm, false>(s);
 }
 
 auto launcher_of(WeightForm form, const QuantisedProductShape& s) {

@@ -7,6 +7,7 @@
 namespace cuda_on_cpu::instructions {
 
 __forceinline__ uint4 load_once(const void* global) { return *static_cast<const uint4*>(global); }
+__forceinline__ void prefetch(const void*) {}
 template <int kBytes>
 __forceinline__ void copy_async(void* shared, const void* global, int valid = kBytes) {
   static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);

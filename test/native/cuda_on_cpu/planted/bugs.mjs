@@ -6,6 +6,7 @@
 const BLOCK_SUM = 'common/cuda_common.cuh';
 const NORM = 'add_rms_norm/add_rms_norm_cuda.cu';
 const NORM_LIMIT = 'add_rms_norm/add_rms_norm_cuda.h';
+const ROTATE = 'common/rotate_pair.cuh';
 const ROPE = 'rope_kv_append/rope_kv_append_cuda.cu';
 const SWIGLU = 'swiglu/swiglu_cuda.cu';
 const CHOOSE = 'choose_tokens/choose_tokens_cuda.cu';
@@ -172,13 +173,13 @@ export const BUGS = [
   {
     name: 'a slot behind the pool is written',
     ...{ exercise: 'rope', file: ROPE, faults: ['kOutOfBounds'], at: ROPE },
-    find: 'const int64_t slot = slots[token];\n    if (slot < 0 || slot >= s.slots) return;',
+    find: 'const int64_t slot = slots[token];\n  if (slot < 0 || slot >= s.slots) return nullptr;',
     replace: 'const int64_t slot = token + s.slots;',
   },
   {
     name: "the guard of the pool's size is missing",
     ...{ exercise: 'rope', file: ROPE, faults: ['kOutOfBounds', 'kRace'], at: ROPE },
-    find: '    if (slot < 0 || slot >= s.slots) return;\n',
+    find: '  if (slot < 0 || slot >= s.slots) return nullptr;\n',
     replace: '',
   },
   {
@@ -189,9 +190,9 @@ export const BUGS = [
   },
   {
     name: 'the rounding of a product is forgotten',
-    ...{ exercise: 'rope', file: ROPE },
-    find: 'cuda::round_to<T>(__fmul_rn(-high, cuda::load(n + i)))',
-    replace: '__fmul_rn(-high, cuda::load(n + i))',
+    ...{ exercise: 'rope', file: ROTATE },
+    find: 'round_to<T>(__fmul_rn(-high, low_sin))',
+    replace: '__fmul_rn(-high, low_sin)',
   },
   {
     name: 'a second reduction begins before the first was read',
@@ -291,14 +292,14 @@ export const BUGS = [
   {
     name: 'the last rows of the weight are read beyond its end',
     ...{ exercise: 'few_rows', file: FEW_ROWS, faults: ['kOutOfBounds'], at: FEW_ROWS },
-    find: 'begin + row < s.out ? begin + row : last',
-    replace: 'begin + row',
+    find: 'low = begin + row < s.out ? begin + row : last',
+    replace: 'low = begin + row',
   },
   {
     name: "the warps' sums are added before they are there",
     ...{ exercise: 'few_rows', file: FEW_ROWS, faults: ['kRace', 'kUninitialised'], at: FEW_ROWS },
-    find: '  __syncthreads();\n  const auto sum_of',
-    replace: '  const auto sum_of',
+    find: '    __syncthreads();\n    const Bf16* const bias',
+    replace: '    const Bf16* const bias',
     says: 'of shared memory',
   },
   {
@@ -308,10 +309,36 @@ export const BUGS = [
     replace: 'early_x[2] = {words.x, words.z}, late_x[2] = {words.y, words.w}',
   },
   {
+    name: "the sums of a block's next rows are written while these are read",
+    ...{ exercise: 'few_rows', file: FEW_ROWS, faults: ['kRace'], at: FEW_ROWS },
+    find: "    __syncthreads();  // before the next rows' sums\n",
+    replace: '',
+    says: 'of shared memory',
+  },
+  {
+    name: 'rows are multiplied before they are normalised',
+    ...{ exercise: 'few_rows', file: FEW_ROWS, faults: ['kRace', 'kUninitialised'], at: FEW_ROWS },
+    find: '    __syncthreads();\n    x = shared;',
+    replace: '    x = shared;',
+    says: 'shared memory',
+  },
+  {
+    name: 'every block writes the sum of residual and delta',
+    ...{ exercise: 'few_rows', file: FEW_ROWS, faults: ['kRace'], at: 'common/norm_rows.cuh' },
+    find: 'blockIdx.x == 0 && norm.sum != nullptr',
+    replace: 'norm.sum != nullptr',
+  },
+  {
+    name: 'values are rotated',
+    ...{ exercise: 'few_rows', file: FEW_ROWS },
+    find: '  if (!is_value) {\n    const Bf16* const cos',
+    replace: '  {\n    const Bf16* const cos',
+  },
+  {
     name: 'the last step of a packed weight is taken once more',
     ...{ exercise: 'quantised', file: QUANTISED, faults: ['kOutOfBounds'], at: QUANTISED },
-    find: 'if (step >= steps) continue;\n      words',
-    replace: 'words',
+    find: 'if (kIsDeep && next < steps) fetch(i, next);',
+    replace: 'if (kIsDeep && next < steps + 8) fetch(i, next);',
   },
   {
     name: 'rows of x that are not there are read',
@@ -327,8 +354,8 @@ export const BUGS = [
       faults: ['kRace', 'kUninitialised'],
       at: QUANTISED,
     },
-    find: '  __syncthreads();\n  const auto sum_of',
-    replace: '  const auto sum_of',
+    find: '  __syncthreads();\n  // The sum of one half',
+    replace: '  // The sum of one half',
     says: 'of shared memory',
   },
   {
@@ -339,7 +366,12 @@ export const BUGS = [
   },
   {
     name: 'columns behind the last one are written',
-    ...{ exercise: 'dequantise', file: DEQUANTISE, faults: ['kOutOfBounds'], at: DEQUANTISE },
+    ...{
+      exercise: 'dequantise',
+      file: DEQUANTISE,
+      faults: ['kOutOfBounds', 'kRace'],
+      at: DEQUANTISE,
+    },
     find: 'if (column >= s.inner) continue;',
     replace: 'if (column >= s.inner + 4) continue;',
   },

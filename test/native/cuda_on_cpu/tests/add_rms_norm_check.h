@@ -37,6 +37,7 @@ Comparison check_add_rms_norm(Launcher launcher, int64_t rows, int64_t size, boo
   launcher(residual.data(), has_delta ? delta.data() : nullptr, weight.data(), has_delta ? sum.data() : nullptr,
            normalised.data(), rows, size, stride, kEps, is_bf16<T>, nullptr);
   const int64_t threads = size >= 4096 ? 1024 : 256;
+  const bool is_by_warps = is_bf16<T> && size <= 1024 && size % 8 == 0 && stride % 8 == 0;
   Comparison comparison;
   for (int64_t row = 0; row < rows; ++row) {
     std::vector<float> x(size), squares(threads, 0.f);
@@ -46,9 +47,12 @@ Comparison check_add_rms_norm(Launcher launcher, int64_t rows, int64_t size, boo
         x[i] = rounded<T>(x[i] + wide(delta[row * size + i]));
         comparison.add(sum[row * size + i], narrow<T>(x[i]), "size", size, "sum, row", row, "element", i);
       }
-      squares[i % threads] += x[i] * x[i];
+      // By warps: a lane eight numbers at a time, each square fused into its sum.
+      auto& own = squares[is_by_warps ? i / 8 % 32 : i % threads];
+      own = is_by_warps ? std::fma(x[i], x[i], own) : own + x[i] * x[i];
     }
-    const float scale = 1.f / std::sqrt(block_sum(squares) / static_cast<float>(size) + kEps);
+    const float all = is_by_warps ? warp_sum({squares.begin(), squares.begin() + 32}) : block_sum(squares);
+    const float scale = 1.f / std::sqrt(all / static_cast<float>(size) + kEps);
     for (int64_t i = 0; i < size; ++i) {
       comparison.add(normalised[row * size + i], narrow<T>(rounded<T>(x[i] * scale) * wide(weight[i])), "size", size,
                      "normalised, row", row, "element", i);
@@ -62,12 +66,13 @@ template <typename Launcher>
 Comparison check_add_rms_norm_shapes(Launcher launcher) {
   Comparison all;
   for (const bool has_delta : {true, false}) {
-    for (const int64_t size : {1, 31, 33, 255, 256, 257, 507, 896}) {
+    for (const int64_t size : {1, 8, 31, 33, 255, 256, 257, 507, 896, 1024}) {
       all.add(check_add_rms_norm<float>(launcher, 3, size, has_delta));
       all.add(check_add_rms_norm<__nv_bfloat16>(launcher, 3, size, has_delta));
     }
     all.add(check_add_rms_norm<float>(launcher, 5, 33, has_delta, 99));
     all.add(check_add_rms_norm<__nv_bfloat16>(launcher, 5, 33, has_delta, 99));
+    all.add(check_add_rms_norm<__nv_bfloat16>(launcher, 5, 40, has_delta, 120));
   }
   return all;
 }

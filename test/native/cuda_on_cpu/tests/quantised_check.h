@@ -124,7 +124,12 @@ Comparison check_quantised_product_shapes(ProductLauncher<Form, Shape> launcher,
     all.add(check_quantised_product(launcher, form, {1, 64, 33, 32, false, true}));
     all.add(check_quantised_product(launcher, form, {3, 896, 40, 64, false, false}));
     all.add(check_quantised_product(launcher, form, {2, 640, 32, 128, true, false}));
+    // Of more blocks than two multiprocessors have at once: without more loads ahead.
+    all.add(check_quantised_product(launcher, form, {2, 640, 130, 64, false, true}));
     if (!has_many) continue;
+    all.add(check_quantised_product(launcher, form, {10, 192, 128, 32, true, false}));
+    all.add(check_quantised_product(launcher, form, {20, 192, 130, 64, false, true}));
+    all.add(check_quantised_product(launcher, form, {64, 128, 128, 128, true, false}));
     all.add(check_quantised_product(launcher, form, {9, 192, 64, 64, true, false}));
     all.add(check_quantised_product(launcher, form, {16, 128, 31, 128, false, true}));
     all.add(check_quantised_product(launcher, form, {17, 128, 32, 32, true, false}));

@@ -69,6 +69,7 @@ Comparison check_rope_kv_append_shapes_of(Launcher launcher) {
   all.add(check_rope_kv_append<T>(launcher, {6, 3, 18, 8}, {5, 6, 7, 2, 3, 4}, 1));   // a half of nine
   all.add(check_rope_kv_append<T>(launcher, {1, 1, 2, 6}, {5, 1, 3, 0, 4, 2}, 0));    // one pair
   all.add(check_rope_kv_append<T>(launcher, {1, 1, 256, 3}, {0, 1, 2}, 5));           // more pairs than threads
+  all.add(check_rope_kv_append<T>(launcher, {3, 1, 32, 9}, {8, 0, -1, 4, 9}, 8));     // eight pairs at a time, and slack
   // The host has planned slots; one outside of the pool is not written all the same.
   all.add(check_rope_kv_append<T>(launcher, {2, 1, 8, 4}, {2, 3, 4, -1, 0, 1}, 0));
   all.add(check_rope_kv_append<T>(launcher, {2, 1, 8, 4}, {1000000, 1000001, 4, 5}, 0));

@@ -28,7 +28,7 @@ Comparison check_swiglu(Launcher launcher, int64_t rows, int64_t size) {
 template <typename Launcher>
 Comparison check_swiglu_shapes(Launcher launcher) {
   Comparison all;
-  for (const int64_t size : {1, 31, 33, 123, 255, 256, 257, 513}) {
+  for (const int64_t size : {1, 8, 31, 33, 123, 255, 256, 257, 513, 2056}) {
     all.add(check_swiglu<float>(launcher, 3, size));
     all.add(check_swiglu<__nv_bfloat16>(launcher, 3, size));
   }
