@@ -18,4 +18,10 @@ at::Tensor Norm::operator()(const at::Tensor& x) const {
   return at::layer_norm(x, weight.sizes(), weight, bias, eps);
 }
 
+ScaleAddNorm Norm::after(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& scale) const {
+  if (!is_rms) return scale_add_norm(x, delta, scale, weight, bias, eps);
+  const auto sum = scale_add(x, delta, scale);
+  return {sum, (*this)(sum)};
+}
+
 }  // namespace facellm

@@ -4,6 +4,8 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/scale_add_norm/scale_add_norm.h"
+
 namespace facellm {
 
 struct Norm {
@@ -15,6 +17,8 @@ struct Norm {
   static Norm empty(int64_t size, double eps, bool is_rms, const at::TensorOptions& options);
   // x [..., D] -> [..., D]
   at::Tensor operator()(const at::Tensor& x) const;
+  // x + scale * delta, and the norm of it; x, delta [..., D], scale [D]. May overwrite delta (kernels/scale_add_norm).
+  ScaleAddNorm after(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& scale) const;
 };
 
 }  // namespace facellm

@@ -7,13 +7,6 @@
 namespace facellm {
 namespace {
 
-// x + lambda * delta with one rounding each. `delta` is ours alone and is overwritten unless
-// autograd needs it.
-at::Tensor scaled_residual(const at::Tensor& x, at::Tensor delta, const at::Tensor& lambda) {
-  if (c10::GradMode::is_enabled()) return delta * lambda + x;
-  return delta.mul_(lambda).add_(x);
-}
-
 at::Tensor activate(at::Tensor x) { return c10::GradMode::is_enabled() ? at::gelu(x) : at::gelu_(x); }
 
 int64_t used_layers(const InternVlConfig& config) {
@@ -97,9 +90,18 @@ void VisionEncoder::append_linears(LinearSiteList& list) {
 
 at::Tensor VisionEncoder::layers(at::Tensor hidden_states, int64_t first, int64_t end,
                                  const Cancellation& cancellation, const Trace& trace) const {
+  at::Tensor mlp;  // of the layer before; added by the next norm
   for (int64_t i = first; i < end; ++i) {
     cancellation.check();
-    hidden_states = forward(layers_[i], hidden_states);
+    const auto& layer = layers_[i];
+    const auto before = mlp.defined() ? layer.layernorm_before.after(hidden_states, mlp, layers_[i - 1].lambda_2)
+                                      : ScaleAddNorm{hidden_states, layer.layernorm_before(hidden_states)};
+    const auto after = layer.layernorm_after.after(before.sum, attend(layer, before.normalised), layer.lambda_1);
+    mlp = layer.fc2(activate(layer.fc1(after.normalised)));
+    hidden_states = after.sum;
+    if (!trace && i + 1 < end) continue;
+    hidden_states = scale_add(hidden_states, mlp, layer.lambda_2);
+    mlp = at::Tensor();
     if (trace) trace("vision.layers." + std::to_string(i), hidden_states);
   }
   return hidden_states;
@@ -121,13 +123,6 @@ at::Tensor VisionEncoder::embed(const at::Tensor& pixel_values, const Trace& tra
   const auto embedded = at::cat({cls, patch_projection_(patches)}, 1) + position_embeddings_;
   if (trace) trace("vision.embeddings", embedded);
   return embedded;
-}
-
-at::Tensor VisionEncoder::forward(const VisionLayer& layer, const at::Tensor& hidden_states) const {
-  const auto attended = attend(layer, layer.layernorm_before(hidden_states));
-  const auto x = scaled_residual(hidden_states, attended, layer.lambda_1);
-  const auto mlp = layer.fc2(activate(layer.fc1(layer.layernorm_after(x))));
-  return scaled_residual(x, mlp, layer.lambda_2);
 }
 
 at::Tensor VisionEncoder::attend(const VisionLayer& layer, const at::Tensor& normalised) const {

@@ -41,7 +41,6 @@ class VisionEncoder {
   int64_t layers_used() const { return layers_used_; }
 
  private:
-  at::Tensor forward(const VisionLayer& layer, const at::Tensor& hidden_states) const;
   at::Tensor attend(const VisionLayer& layer, const at::Tensor& normalised) const;
 
   VisionConfig config_;
