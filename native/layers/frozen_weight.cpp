@@ -68,7 +68,7 @@ at::Tensor FrozenWeight::whole() const {
 }
 
 at::Tensor FrozenWeight::product(const at::Tensor& x, const at::Tensor& bias) const {
-  if (packed_) return linear_product(x, whole(), bias);
+  if (packed_ || scratch_->is_trained()) return linear_product(x, whole(), bias);
   if (takes_quantised_product(x, own_, bias)) return quantised_product(x, own_, bias);
   const int64_t rows = own_.weight_rows, inner = own_.inner;
   const int64_t step = std::max<int64_t>(scratch_->numel() / (inner * kBlockRows), 1) * kBlockRows;
@@ -86,7 +86,7 @@ at::Tensor FrozenWeight::product(const at::Tensor& x, const at::Tensor& bias) co
 }
 
 at::Tensor FrozenWeight::gated(const at::Tensor& x) const {
-  return !packed_ && takes_quantised_swiglu(x, own_) ? quantised_swiglu(x, own_) : swiglu(product(x, {}));
+  return !packed_ && !scratch_->is_trained() && takes_quantised_swiglu(x, own_) ? quantised_swiglu(x, own_) : swiglu(product(x, {}));
 }
 
 at::Tensor FrozenWeight::gather(const at::Tensor& ids) const {

@@ -15,7 +15,10 @@ namespace facellm {
 // Memory for one weight at a time, or a part of one, taken with the first product that needs it.
 class WeightScratch {
  public:
-  WeightScratch(int64_t numel, const at::TensorOptions& options) : numel_(numel), options_(options) {}
+  // is_trained: every product is that of the whole weight as it is rounded, with gradients and without.
+  WeightScratch(int64_t numel, const at::TensorOptions& options, bool is_trained = true)
+      : numel_(numel), options_(options), is_trained_(is_trained) {}
+  bool is_trained() const { return is_trained_; }
   int64_t numel() const { return numel_; }
   at::Tensor of(int64_t rows, int64_t inner);
   const at::TensorOptions& options() const { return options_; }
@@ -23,6 +26,7 @@ class WeightScratch {
  private:
   int64_t numel_;
   at::TensorOptions options_;
+  bool is_trained_;
   at::Tensor memory_;
 };
 

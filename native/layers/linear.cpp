@@ -30,12 +30,13 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 at::Tensor Linear::product(const at::Tensor& x) const {
   if (frozen) return frozen_product(x, frozen, bias);
   const bool is_packed = packed && packed->suits(x) && !needs_autograd({x, bias});
-  return is_packed ? packed->product(x, bias) : linear_product(x, weight, bias);
+  if (is_packed) return packed->product(x, bias);
+  return takes_few_rows(x, weight, bias) ? few_rows_product(x, weight, bias) : linear_product(x, weight, bias);
 }
 
 at::Tensor Linear::gated(const at::Tensor& x) const {
   if (frozen && !extension && !bias.defined() && !needs_autograd({x})) return frozen->gated(x);
-  const bool is_one_pass = !extension && !packed && !frozen && !bias.defined() && takes_few_rows(x, weight);
+  const bool is_one_pass = !extension && !packed && !frozen && !bias.defined() && takes_few_rows_swiglu(x, weight);
   return is_one_pass ? few_rows_swiglu(x, weight) : swiglu((*this)(x));
 }
 

@@ -39,7 +39,7 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
   {
     const auto lap = watch.lap(opened.info.load_ms);
     const auto checkpoint = Checkpoint::open(request.files, request.weight_map, stored_dtypes(request.config.quantisation));
-    // What is kept in fewer bits never lies on the device in the model's dtype, not even empty.
+    // Text layers that are kept in fewer bits never lie on the device in the model's dtype, not even empty.
     const bool is_quantised = request.weights.text != "stored";
     const bool is_frozen = is_quantised && (order == WeightOrder::kFrozen || (order == WeightOrder::kPacked && !device.is_cpu()));
     opened.model = std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,

@@ -226,7 +226,7 @@ PackedSiteList make_room_for_frozen(InternVl& model, const WeightForms& forms) {
 void freeze(InternVl& model, const PackedSiteList& sites, bool is_trained) {
   int64_t most = 0;
   for (const auto& site : sites) most = std::max(most, site.linear->packed->weight_rows() * site.linear->packed->inner());
-  const auto scratch = std::make_shared<WeightScratch>(is_trained ? most : std::min(most, kMostScratch), model.options());
+  const auto scratch = std::make_shared<WeightScratch>(is_trained ? most : std::min(most, kMostScratch), model.options(), is_trained);
   for (const auto& site : sites) {
     site.linear->frozen = std::make_shared<const FrozenWeight>(std::move(site.linear->packed), scratch);
     site.linear->packed = nullptr;

@@ -46,7 +46,7 @@ TEST(QuantisedProduct, OnCuda) {
       const auto matrix = packed(at::randn({rows, inner}) / std::sqrt(static_cast<double>(inner)), scheme);
       // Scratch for a block of rows alone: many rows of x are multiplied part by part.
       for (const int64_t scratch : {rows * inner, 32 * inner}) {
-        const FrozenWeight weight(matrix, std::make_shared<WeightScratch>(scratch, options));
+        const FrozenWeight weight(matrix, std::make_shared<WeightScratch>(scratch, options, false));
         const auto exact = matrix->rows(0, rows);  // fp32
         const auto bias = at::randn({rows}).to(at::kBFloat16);
         for (const int64_t count : {1, 3, 9, 16, 31, 64, 65, 200}) {
@@ -60,6 +60,9 @@ TEST(QuantisedProduct, OnCuda) {
           const auto w = wide(is_rounded ? exact.to(at::kBFloat16) : exact);
           const auto what = name + ", " + std::to_string(count) + " rows of " + std::to_string(inner);
           expect_near(weight.product(x.cuda(), bias.cuda()), at::linear(wide(x), w, wide(bias)), at::linear(wide(x).abs(), w.abs()), inner, what);
+          // What is trained upon is multiplied as it is rounded, whatever the number of rows.
+          const FrozenWeight trained(matrix, std::make_shared<WeightScratch>(rows * inner, options));
+          EXPECT_TRUE(at::equal(trained.product(x.cuda(), {}), at::linear(x.cuda(), trained.whole()))) << what;
           expect_near(weight.product(x.cuda(), {}), at::linear(wide(x), w), at::linear(wide(x).abs(), w.abs()), inner, what);
           if (rows % 64 == 0) {
             // Gate, silu (whose slope is 1.1 at most) and up are rounded, and the product.

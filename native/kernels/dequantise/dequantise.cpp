@@ -98,8 +98,9 @@ at::Tensor gather_int8_rows(const at::Tensor& blocks, int64_t rows, int64_t inne
   auto shape = ids.sizes().vec();
   shape.push_back(inner);
   const auto out = at::empty(shape, options);
+  if (own.numel() == 0) return out;
 #if FACELLM_CUDA
-  if (blocks.is_cuda() && own.numel() > 0) {
+  if (blocks.is_cuda()) {
     const DequantiseShape sizes{rows, inner, blocks.size(1), 0};
     cuda_launch("gather_int8_rows", blocks, [&](cudaStream_t stream) {
       gather_int8_cuda(blocks.const_data_ptr(), own.const_data_ptr<int64_t>(), out.mutable_data_ptr(), own.numel(), sizes,

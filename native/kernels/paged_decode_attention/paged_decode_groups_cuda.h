@@ -1,6 +1,6 @@
 // The same as paged_decode_attention_cuda.h for heads as models have them: bf16, 64 or 128 wide, up to eight that read
 // one key head. Lengths and tables are read before the kernel before this one has ended: what writes them stands further away, with an
-// operation between that waits for all (in a step, the angles' and the embeddings' do).
+// operation between that waits for all (in a step, libtorch's that make the angles do).
 #pragma once
 
 #include "kernels/paged_decode_attention/paged_decode_attention_cuda.h"

@@ -56,6 +56,10 @@ at::Tensor few_rows_product(const at::Tensor& x, const at::Tensor& weight, const
   return result;
 }
 
+bool takes_few_rows_swiglu(const at::Tensor& x, const at::Tensor& weight) {
+  return takes(x, weight, {}) && x.size(-1) <= kMostFewRowsIn && weight.size(0) % 2 == 0;
+}
+
 at::Tensor few_rows_swiglu(const at::Tensor& x, const at::Tensor& weight) {
   auto shape = x.sizes().vec();
   const int64_t in = x.size(-1), out = weight.size(0) / 2;
@@ -91,7 +95,7 @@ bool takes_few_rows_heads(const FewRowsInput& input, const at::Tensor& weight, c
            pool.device() == x.device();
   };
   const int64_t head_dim = heads.keys.size(-1);
-  return is_pool(heads.keys) && is_pool(heads.values) && heads.values.size(-1) == head_dim && head_dim % 16 == 0 &&
+  return is_pool(heads.keys) && is_pool(heads.values) && heads.values.sizes() == heads.keys.sizes() && !needs_autograd({heads.keys, heads.values}) && head_dim % 16 == 0 &&
          weight.size(0) == (heads.num_heads + 2 * heads.num_kv_heads) * head_dim && is_plain(heads.cos, x) && is_plain(heads.sin, x) &&
          heads.cos.numel() == x.size(0) * head_dim && heads.sin.numel() == heads.cos.numel() && heads.slots.is_contiguous() &&
          heads.slots.scalar_type() == at::kLong && heads.slots.device() == x.device() && heads.slots.numel() == x.size(0);

@@ -10,10 +10,12 @@ namespace facellm {
 // where there are 1,024 outputs at most, a multiple of 64; contiguous and aligned, nothing to be differentiated.
 bool takes_few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
+// W is read before the operation before this one has ended: it is a model's own, not what that operation makes.
 // As linear_product() (product.h): x [..., in], weight [out, in], bias [out] or undefined -> [..., out]. fp32 sums, one
 // rounding after the bias. Only where takes_few_rows().
 at::Tensor few_rows_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
-// swiglu() of the product with a weight [2F, in] -> [..., F], each of swiglu()'s roundings once. Columns as they are up to 1,024.
+// swiglu() of the product with a weight [2F, in] -> [..., F], each of swiglu()'s roundings once; of up to 1,024 columns.
+bool takes_few_rows_swiglu(const at::Tensor& x, const at::Tensor& weight);
 at::Tensor few_rows_swiglu(const at::Tensor& x, const at::Tensor& weight);
 
 // RMSNorm of residual + delta (add_rms_norm.h), before a product.

@@ -3,7 +3,7 @@
 // into one multiplication is the same for both and otherwise free: so a lane loads 16 bytes of a row at once and hands them
 // in as the fragments of two. The first loads of W are under way before the kernel before this one has ended, and those of a block's
 // next rows while it ends with these.
-// Sums in fp32 in an order that follows from the number of columns alone; one rounding, after the bias.
+// Sums in fp32 in an order that follows from the number of columns and from how W is read; one rounding, after the bias.
 // Small steps of a model are a chain of kernels that wait for each other, some microseconds each: so what stands before a product, the
 // norm of its rows, and behind qkv, rotation and cache, is done here, each block for itself.
 #include "kernels/common/instructions.cuh"

@@ -1,7 +1,6 @@
 #include "kernels/product/product.h"
 
 #include "core/cpu_level.h"
-#include "kernels/product/few_rows.h"
 
 namespace facellm {
 namespace {
@@ -34,7 +33,6 @@ at::Tensor fill_rows(const at::Tensor& x, int64_t multiple) {
 }
 
 at::Tensor linear_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (takes_few_rows(x, weight, bias)) return few_rows_product(x, weight, bias);
   const int64_t rows = x.size(-1) == 0 ? 0 : x.numel() / x.size(-1);
   return rows >= kWidenedRows && has_slow_products(x) ? widened_linear(x, weight, bias) : at::linear(x, weight, bias);
 }

@@ -32,8 +32,10 @@ bool takes_quantised_product(const at::Tensor& x, const PackedBlocks& weight, co
   const auto is_plain = [](const at::Tensor& tensor) { return tensor.scalar_type() == at::kBFloat16 && tensor.is_contiguous(); };
   const bool has_whole_groups = weight.scheme.form != WeightForm::kInt4 || inner % weight.scheme.group == 0;
   const bool has_whole_records = weight.scheme.form != WeightForm::kNf4 || inner % 64 == 0;
+  const bool has_bias = bias.defined();
+  if (has_bias && (!is_plain(bias) || bias.device() != x.device() || bias.numel() != weight.weight_rows)) return false;
   return is_plain(x) && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0 && x.numel() / inner <= kMostQuantisedRows &&
-         inner % kQuantisedMultiple == 0 && has_whole_groups && has_whole_records && (!bias.defined() || is_plain(bias));
+         inner % kQuantisedMultiple == 0 && has_whole_groups && has_whole_records;
 }
 
 bool takes_quantised_swiglu(const at::Tensor& x, const PackedBlocks& weight) {

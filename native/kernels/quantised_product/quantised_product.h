@@ -14,8 +14,8 @@ struct PackedBlocks {
   int64_t weight_rows, inner;
 };
 
-// Whether the kernel serves this product: x bf16 on the blocks' GPU, up to 64 rows, contiguous and aligned; K a multiple of 32 and
-// of int4's groups; nothing to be differentiated.
+// Whether the kernel serves this product: x bf16 on the blocks' GPU, up to 64 rows, contiguous and aligned; K a multiple of 32, of
+// int4's groups and of nf4's 64; nothing to be differentiated.
 bool takes_quantised_product(const at::Tensor& x, const PackedBlocks& weight, const at::Tensor& bias = {});
 // And with gates: N a multiple of 64.
 bool takes_quantised_swiglu(const at::Tensor& x, const PackedBlocks& weight);
@@ -23,7 +23,7 @@ bool takes_quantised_swiglu(const at::Tensor& x, const PackedBlocks& weight);
 // x [..., K] -> x W^T + bias, [..., N]; bias [N] or undefined. Codes of int8, int4 and fp8 are multiplied exactly, their fp32 sums by
 // the scales; nf4 as its weights rounded to bf16. One rounding after the bias. Only where takes_quantised_product().
 at::Tensor quantised_product(const at::Tensor& x, const PackedBlocks& weight, const at::Tensor& bias);
-// swiglu() of the product with a weight [2 F, K] -> [..., F], each of swiglu()'s roundings once.
+// swiglu() of the product with a weight [2 F, K] -> [..., F], each of swiglu()'s roundings once; sums in another order than the product's.
 at::Tensor quantised_swiglu(const at::Tensor& x, const PackedBlocks& weight);
 
 }  // namespace facellm

@@ -2,8 +2,8 @@
 // of W, its warps share the columns, a step of packed_codes.cuh at a time, and multiply by tensor cores: 32 rows of W by 8
 // rows of x. The first loads of W are under way before the kernel before this one has ended.
 // Codes are multiplied as they are, which bf16 holds, and the sums, fp32, by the scales: of int4 the sum of every step, of int8
-// and fp8 the sum of all. nf4 is multiplied as its weights rounded to bf16. The order of sums follows from the number of columns
-// and, beyond 16 rows, from being so many.
+// and fp8 the sum of all. nf4 is multiplied as its weights rounded to bf16. The order of sums follows from the number of columns,
+// of outputs beside the card's multiprocessors, from being gated and, beyond 16 rows, from being so many.
 #include "core/nf4_values.h"
 #include "kernels/common/packed_codes.cuh"
 #include "kernels/quantised_product/quantised_product_cuda.h"
