@@ -24,17 +24,22 @@ __device__ __forceinline__ float round_to<__nv_bfloat16>(float x) {
   return __bfloat162float(__float2bfloat16_rn(x));
 }
 
+// Sum over a warp, returned to every lane: pairs 16, 8, 4, 2 and 1 apart.
+__device__ __forceinline__ float warp_sum(float x) {
+  for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
+  return x;
+}
+
 // Sum over the block, returned to every thread. blockDim.x is a multiple of 32, at most 1024.
 __device__ __forceinline__ float block_sum(float x) {
   __shared__ float partial[kMostWarps];
   __shared__ float total;
-  for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
+  x = warp_sum(x);
   const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   if (lane == 0) partial[warp] = x;
   __syncthreads();
   if (warp == 0) {
-    float sum = lane < blockDim.x / 32 ? partial[lane] : 0.f;
-    for (int offset = 16; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+    const float sum = warp_sum(lane < blockDim.x / 32 ? partial[lane] : 0.f);
     if (lane == 0) total = sum;
   }
   __syncthreads();

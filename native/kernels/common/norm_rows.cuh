@@ -30,8 +30,7 @@ __device__ __forceinline__ void normalise_row(const __nv_bfloat16* residual, con
 #pragma unroll
     for (int k = 0; k < 8; ++k) squares = __fmaf_rn(x[i][k], x[i][k], squares);
   }
-  for (int offset = 16; offset > 0; offset /= 2) squares += __shfl_xor_sync(0xffffffffu, squares, offset);
-  const float scale = rsqrtf(squares / static_cast<float>(size) + eps);
+  const float scale = rsqrtf(warp_sum(squares) / static_cast<float>(size) + eps);
 #pragma unroll
   for (int i = 0; i < kNormPieces; ++i) {
     const int at = (i * 32 + lane) * 8;

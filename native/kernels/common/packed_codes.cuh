@@ -4,6 +4,7 @@
 // 4 g + 1 in the first and 4 g + 2 and 4 g + 3 in the second.
 #pragma once
 
+#include "core/nf4_values.h"
 #include "kernels/common/eights.cuh"
 #include "kernels/common/instructions.cuh"
 #include "kernels/common/weight_blocks.h"
@@ -21,6 +22,24 @@ constexpr int kStepColumns = 4 * kColumns<kForm>;
 struct CodeValues {
   float values[16];
 };
+
+inline CodeValues nf4_values() {
+  CodeValues made{};
+  for (int i = 0; i < 16; ++i) made.values[i] = kNf4[i];
+  return made;
+}
+
+// Into shared memory, where the form has such: each index known when it is compiled, so that nothing is copied to local memory.
+template <WeightForm kForm>
+__device__ __forceinline__ void share_code_values(const CodeValues& from, float* shared) {
+  if constexpr (kForm == WeightForm::kNf4) {
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      if (static_cast<int>(threadIdx.x) == i) shared[i] = from.values[i];
+    }
+    __syncthreads();
+  }
+}
 
 // Of int4, from the group's size: no step divides.
 struct Int4Records {

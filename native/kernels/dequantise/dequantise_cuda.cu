@@ -1,6 +1,5 @@
 // A warp a step of a block (packed_codes.cuh): 512 bytes of codes are read, and of 32 rows 32 or 64 bytes of bf16 written.
 // Each number is its code's value times its scale in fp32, rounded once.
-#include "core/nf4_values.h"
 #include "kernels/common/packed_codes.cuh"
 #include "kernels/dequantise/dequantise_cuda.h"
 
@@ -33,13 +32,7 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ float nf4[16];
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int g = lane / 4, c = lane % 4;
-  if constexpr (kForm == WeightForm::kNf4) {
-#pragma unroll
-    for (int i = 0; i < 16; ++i) {
-      if (static_cast<int>(threadIdx.x) == i) nf4[i] = nf4_values.values[i];
-    }
-    __syncthreads();
-  }
+  cuda::share_code_values<kForm>(nf4_values, nf4);
   const uint8_t* const block = blocks + static_cast<int64_t>(blockIdx.x) * s.block_bytes;
   const bool is_whole = s.inner % kColumns == 0;  // of each lane's columns all are there or none
   const cuda::Int4Records records(s.group);
@@ -97,8 +90,7 @@ __global__ void gather_int8_kernel(const uint8_t* blocks, const int64_t* ids, T*
 
 template <WeightForm kForm, typename T>
 void launch(const void* blocks, void* out, const DequantiseShape& s, cudaStream_t stream) {
-  cuda::CodeValues nf4{};
-  for (int i = 0; i < 16; ++i) nf4.values[i] = kNf4[i];
+  const auto nf4 = cuda::nf4_values();
   const int64_t steps = (s.inner + cuda::kStepColumns<kForm> - 1) / cuda::kStepColumns<kForm>;
   const dim3 grid(static_cast<unsigned>((s.rows + 31) / 32), static_cast<unsigned>((steps + kWarps * kSteps - 1) / (kWarps * kSteps)));
   // What was read of `out` before has been: no early start.

@@ -14,10 +14,6 @@ __device__ __forceinline__ float warp_max(float x) {
   for (int offset = 16; offset > 0; offset /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, offset));
   return x;
 }
-__device__ __forceinline__ float warp_sum(float x) {
-  for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  return x;
-}
 
 template <typename T>
 __global__ void paged_decode_attention_kernel(const T* q, const T* keys, const T* values, const int32_t* block_table,
@@ -83,7 +79,7 @@ __global__ void paged_decode_attention_kernel(const T* q, const T* keys, const T
         own[t] = weight;
         added += weight;
       }
-      added = warp_sum(added);
+      added = cuda::warp_sum(added);
       __syncwarp();  // all lanes have read the maximum: a shuffle does not order memory
       if (lane == 0) {
         const float factor = expf(before - most);  // 0 in the first tile

@@ -4,7 +4,6 @@
 // Codes are multiplied as they are, which bf16 holds, and the sums, fp32, by the scales: of int4 the sum of every step, of int8
 // and fp8 the sum of all. nf4 is multiplied as its weights rounded to bf16. The order of sums follows from the number of columns,
 // of outputs beside the card's multiprocessors, from being gated and, beyond 16 rows, from being so many.
-#include "core/nf4_values.h"
 #include "kernels/common/packed_codes.cuh"
 #include "kernels/quantised_product/quantised_product_cuda.h"
 
@@ -38,13 +37,7 @@ __global__ void __launch_bounds__(Plan<kForm, kTiles, kIsGated, kIsDeep>::kThrea
   __shared__ float nf4[16];
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int g = lane / 4, c = lane % 4;
-  if constexpr (kForm == WeightForm::kNf4) {
-#pragma unroll
-    for (int i = 0; i < 16; ++i) {
-      if (static_cast<int>(threadIdx.x) == i) nf4[i] = nf4_values.values[i];
-    }
-    __syncthreads();
-  }
+  cuda::share_code_values<kForm>(nf4_values, nf4);
   const int half = warp / P::kSharers, sharer = warp % P::kSharers;  // half 1: of the ups
   const uint8_t* const block = blocks + (static_cast<int64_t>(blockIdx.x) + half * static_cast<int64_t>(gridDim.x)) * s.block_bytes;
   const uint8_t* const own_codes = block + c * 128 + g * 16;
@@ -186,8 +179,7 @@ __global__ void __launch_bounds__(Plan<kForm, kTiles, kIsGated, kIsDeep>::kThrea
 
 template <WeightForm kForm, int kTiles, bool kIsGated, bool kIsDeep>
 void launch(const void* x, const void* blocks, const void* bias, void* out, const QuantisedProductShape& s, cudaStream_t stream) {
-  cuda::CodeValues nf4{};
-  for (int i = 0; i < 16; ++i) nf4.values[i] = kNf4[i];
+  const auto nf4 = cuda::nf4_values();
   cuda::launch_early(quantised_product_kernel<kForm, kTiles, kIsGated, kIsDeep>, static_cast<unsigned>((s.out + 31) / 32),
                      Plan<kForm, kTiles, kIsGated, kIsDeep>::kThreads, 0, stream, static_cast<const __nv_bfloat16*>(x),
                      static_cast<const uint8_t*>(blocks), static_cast<const __nv_bfloat16*>(bias),

@@ -10,11 +10,6 @@ using Bf16 = __nv_bfloat16;
 
 constexpr int kRowsABlock = 4, kPieces = kMostScaleAddNorm / (8 * 32);
 
-__device__ __forceinline__ float warp_sum(float x) {
-  for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  return x;
-}
-
 __global__ void __launch_bounds__(32 * kRowsABlock, 6)
     scale_add_norm_kernel(const Bf16* x, const Bf16* delta, const Bf16* scale, const Bf16* weight, const Bf16* bias, Bf16* sum,
                           Bf16* normalised, int64_t rows, int size, float eps) {
@@ -41,7 +36,7 @@ __global__ void __launch_bounds__(32 * kRowsABlock, 6)
     }
     *reinterpret_cast<uint4*>(sum + begin + at) = cuda::narrow_eight(own[i]);
   }
-  const float mean = warp_sum(total) / static_cast<float>(size);
+  const float mean = cuda::warp_sum(total) / static_cast<float>(size);
   float squares = 0.f;
 #pragma unroll
   for (int i = 0; i < kPieces; ++i) {
@@ -49,7 +44,7 @@ __global__ void __launch_bounds__(32 * kRowsABlock, 6)
 #pragma unroll
     for (int k = 0; k < 8; ++k) squares = __fmaf_rn(own[i][k] - mean, own[i][k] - mean, squares);
   }
-  const float factor = rsqrtf(warp_sum(squares) / static_cast<float>(size) + eps);
+  const float factor = rsqrtf(cuda::warp_sum(squares) / static_cast<float>(size) + eps);
 #pragma unroll
   for (int i = 0; i < kPieces; ++i) {
     const int at = (i * 32 + lane) * 8;
