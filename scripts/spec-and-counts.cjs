@@ -5,6 +5,9 @@
 const { writeFileSync } = require('node:fs');
 const { reporters } = require('mocha');
 
+/** What a failed test has left open (a server, a child) would keep mocha from exiting, for ever. */
+const GRACE_MS = 60_000;
+
 function reasonOf(test) {
   for (let at = test; at; at = at.parent) if (at.skipReason) return at.skipReason;
   return `no reason given: ${test.fullTitle()}`;
@@ -19,6 +22,13 @@ module.exports = class SpecAndCounts extends reporters.Spec {
       const { passes, failures } = runner.stats;
       const file = process.env.FACELLM_COUNTS;
       if (file) writeFileSync(file, JSON.stringify({ passed: passes, failed: failures, skipped }));
+      const leave = () => {
+        process.stderr.write(
+          'all suites have ended and something is left open: the process is ended\n',
+        );
+        process.exit(1);
+      };
+      setTimeout(leave, GRACE_MS).unref();
     });
   }
 };

@@ -341,20 +341,23 @@ describe('serving: hostile clients', () => {
   it('ended under load, every stream ends with [DONE] or an error event', async () => {
     for (let round = 0; round < 5; round++) {
       const ending = await serveTiny(model, { limits: { drainTimeout: round * 30 + 1 } });
+      let ended = 0;
       const streams = Array.from({ length: 6 }, (_, i) =>
         post(ending, CHAT, {
           ...HI,
           max_tokens: 10 + i * 60,
           min_tokens: 10 + i * 60,
           stream: true,
-        }).catch((error: unknown) => {
-          // Its connection was closed before its question had come: no answer had begun.
-          const { message, cause } = error as Error & { cause?: { code?: string } };
-          if (message !== 'fetch failed' || cause?.code !== 'ECONNRESET') throw error;
-          return undefined;
-        }),
+        })
+          .finally(() => ended++)
+          .catch((error: unknown) => {
+            // Its connection was closed before its question had come: no answer had begun.
+            const { message, cause } = error as Error & { cause?: { code?: string } };
+            if (message !== 'fetch failed' || cause?.code !== 'ECONNRESET') throw error;
+            return undefined;
+          }),
       );
-      await until(async () => (await model.stats()).runningRows > 0);
+      await until(async () => ended > 0 || (await model.stats()).runningRows > 0);
       await ending.close();
       for (const answer of await Promise.all(streams)) {
         if (answer === undefined || answer.status === 503) continue;

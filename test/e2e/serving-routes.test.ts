@@ -357,7 +357,7 @@ describe('serving: adapters', () => {
     assert.deepEqual(await ids(), ['tiny', 'smile', 'hat']);
     assert.notEqual(await ask({ model: 'hat' }), await ask({}));
     assert.deepEqual(refusalOf(await load('hat')), [400, 'invalid_value', 'name']);
-    const under = ask({ model: 'hat', max_tokens: 200, min_tokens: 200 });
+    const under = ask({ model: 'hat', max_tokens: 2000, min_tokens: 2000 });
     await until(async () => (await model.stats()).runningRows === 1);
     const gone = remove('/v1/adapters/hat');
     await until(async () => (await ids()).length === 2);

@@ -6,7 +6,16 @@ import OpenAI from 'openai';
 
 import type { FaceLlm } from '../../lib/index.js';
 import { createKey, type RunningServer, serve } from '../../lib/serving/index.js';
-import { errorOf, loadTiny, post, question, request, serveTiny, until } from '../support/server.js';
+import {
+  errorOf,
+  loadTiny,
+  post,
+  postStream,
+  question,
+  request,
+  serveTiny,
+  until,
+} from '../support/server.js';
 
 const CHAT = '/v1/chat/completions';
 const HI = { messages: [{ role: 'user', content: 'Hi?' }], max_tokens: 3 };
@@ -129,7 +138,7 @@ describe('serving: security and ends', () => {
       const gone = request(server.url + CHAT, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ ...HI, max_tokens: 4000, stream }),
+        body: JSON.stringify({ ...HI, max_tokens: 4000, min_tokens: 4000, stream }),
         signal: leave.signal,
       });
       await until(async () => (await model.stats()).runningRows === 1);
@@ -150,11 +159,14 @@ describe('serving: security and ends', () => {
       [30_000, 200, /data: \[DONE\]\n\n$/],
       [1, 4000, /"shutting_down"\}\}\n\n$/],
     ] as const) {
-      const closing = await serveTiny(model, { limits: { drainTimeout } });
-      const answer = post(closing, CHAT, { ...HI, max_tokens, stream: true });
-      await until(async () => (await model.stats()).runningRows === 1);
+      await using closing = await serveTiny(model, { limits: { drainTimeout } });
+      const { rest } = await postStream(closing, CHAT, {
+        ...HI,
+        max_tokens,
+        min_tokens: max_tokens,
+      });
       await closing.close();
-      assert.match((await answer).text, end);
+      assert.match(await rest, end);
     }
   });
 

@@ -57,6 +57,34 @@ export function post(
   });
 }
 
+/** A stream that has begun: its answer is under way, or has been, whatever the machine's speed. */
+export async function postStream(
+  server: RunningServer,
+  path: string,
+  body: object,
+  signal?: AbortSignal,
+): Promise<{ readonly rest: Promise<string> }> {
+  const response = await fetch(server.url + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ ...body, stream: true }),
+    ...(signal && { signal }),
+  });
+  const reader = (response.body as ReadableStream<Uint8Array>)
+    .pipeThrough(new TextDecoderStream())
+    .getReader();
+  const { value: first = '' } = await reader.read();
+  const rest = async (): Promise<string> => {
+    let text = first;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return text;
+      text += value;
+    }
+  };
+  return { rest: rest() };
+}
+
 export const question = (text = 'Who is this?', photo: Uint8Array = PHOTO): object => ({
   role: 'user',
   content: [
@@ -77,7 +105,11 @@ export function eventsOf(text: string): readonly Readonly<Record<string, never>>
     .map((event) => JSON.parse(event.slice(6)) as Readonly<Record<string, never>>);
 }
 
-/** Until it is so, or the test's own time is over. */
+/** Until it is so. It must be something that lasts: what comes and goes may do so between two looks. */
 export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 10));
+  const end = performance.now() + 110_000;
+  while (!(await isSo())) {
+    if (performance.now() > end) throw new Error(`not so within 110 s: ${isSo.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
