@@ -9,6 +9,14 @@ import { WorkRate } from './work-rate.js';
 /** Where nothing is measured yet. */
 const USUAL_WAIT_MS = 1000;
 
+/** Of a request that was let in. */
+export interface Entry {
+  /** Once its body is there. @throws ApiError 429 */
+  takePlace(): void;
+  /** Once it has ended; idempotent. */
+  leave(): void;
+}
+
 export class Admission {
   readonly bodies: BytesInFlight;
   /** Bytes of decoded pictures. */
@@ -21,6 +29,7 @@ export class Admission {
   readonly rate: WorkRate = new WorkRate();
   readonly #limits: ServerLimits;
   readonly #rows: number;
+  #present = 0;
   #inside = 0;
   #isDraining = false;
   #onEmpty: (() => void) | undefined;
@@ -36,9 +45,14 @@ export class Admission {
     this.queue = new FairQueue(rows);
   }
 
-  /** Requests that were let in and have not ended. */
+  /** Requests whose body has come and that have not ended. */
   get inside(): number {
     return this.#inside;
+  }
+
+  /** Requests whose body is on the way. */
+  get sending(): number {
+    return this.#present - this.#inside;
   }
 
   get isDraining(): boolean {
@@ -51,25 +65,33 @@ export class Admission {
   }
 
   /**
-   * Before anything of the request is read.
+   * Before anything of the request is read. While its body is on the way it has no place yet: whoever sends slowly, or never
+   * ends, keeps nobody out.
    *
-   * @returns to be called once it has ended; idempotent
    * @throws ApiError 429, 503
    */
-  enter(declaredBytes: number): () => void {
+  enter(declaredBytes: number): Entry {
     if (this.#isDraining) throw shuttingDown();
-    if (this.#inside >= this.#rows + this.#limits.queue) throw this.#full();
+    this.#checkPlaces();
     if (this.bodies.bytes + declaredBytes > this.#limits.bodyBytesInFlight) {
       throw tooBusy('too many bytes are under way', 1000);
     }
     this.checkWait();
-    this.#inside++;
-    let isInside = true;
-    return () => {
-      if (!isInside) return;
-      isInside = false;
-      this.#inside--;
-      if (this.#inside === 0) this.#onEmpty?.();
+    this.#present++;
+    let [isPresent, isInside] = [true, false];
+    return {
+      takePlace: () => {
+        this.#checkPlaces();
+        this.#inside++;
+        isInside = true;
+      },
+      leave: () => {
+        if (!isPresent) return;
+        if (isInside) this.#inside--;
+        isPresent = false;
+        this.#present--;
+        if (this.#present === 0) this.#onEmpty?.();
+      },
     };
   }
 
@@ -81,7 +103,11 @@ export class Admission {
   /** Lets nobody in any more; resolves when the last one has left. */
   async drain(): Promise<void> {
     this.#isDraining = true;
-    if (this.#inside > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    if (this.#present > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+  }
+
+  #checkPlaces(): void {
+    if (this.#inside >= this.#rows + this.#limits.queue) throw this.#full();
   }
 
   #full(): Error {

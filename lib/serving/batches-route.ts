@@ -65,11 +65,15 @@ export async function uploadRoute(exchange: Exchange): Promise<Reply> {
   if (!/^multipart\/form-data\s*;/i.test(type)) {
     throw new ApiError(415, 'unsupported_media_type', 'expected content-type: multipart/form-data');
   }
-  const leave = state.admission.enter(Number(incoming.headers['content-length'] ?? 0));
+  const entry = state.admission.enter(Number(incoming.headers['content-length'] ?? 0));
   const taken = { bytes: 0 };
   try {
     const { batchFileBytes } = state.policy.limits;
-    const bytes = await readBody(incoming, batchFileBytes, state.admission.bodies, taken);
+    const bytes = await readBody(incoming, {
+      ...{ most: batchFileBytes, inFlight: state.admission.bodies },
+      ...{ taken, signal: state.ending },
+    });
+    entry.takePlace();
     const form = await formOf(bytes, type);
     const problems = new Problems();
     for (const name of new Set(form.keys())) {
@@ -109,7 +113,7 @@ export async function uploadRoute(exchange: Exchange): Promise<Reply> {
     return fileReply(stored);
   } finally {
     state.admission.bodies.give(taken.bytes);
-    leave();
+    entry.leave();
   }
 }
 

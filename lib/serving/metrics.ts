@@ -89,7 +89,8 @@ export class Metrics {
 
     const { admission, stats } = sources;
     const model = [{ model_name: sources.model.id }] as const;
-    const waiting = (): number => Math.max(0, admission.inside - admission.queue.rows);
+    const waiting = (): number =>
+      Math.max(0, admission.sending + admission.inside - admission.queue.rows);
     gauge('num_requests_running', 'With the engine', () => [[model[0], admission.queue.rows]], [
       'model_name',
     ]);
@@ -104,7 +105,11 @@ export class Metrics {
       'What requests wait for',
       () => [
         [{ reason: 'queue' }, admission.queue.waiting],
-        [{ reason: 'pictures' }, Math.max(0, waiting() - admission.queue.waiting)],
+        [{ reason: 'body' }, admission.sending],
+        [
+          { reason: 'pictures' },
+          Math.max(0, waiting() - admission.sending - admission.queue.waiting),
+        ],
         [{ reason: 'capacity' }, stats()?.waitingRequests ?? 0],
       ],
       ['reason'],

@@ -33,15 +33,19 @@ function tooLarge(most: number): ApiError {
   });
 }
 
-/**
- * @param taken counts what is held of `inFlight`, for who gives it back
- * @throws ApiError 413, 429; ClientGone
- */
+export interface BodyReading {
+  /** Bytes that the body may have. */
+  readonly most: number;
+  readonly inFlight: BytesInFlight;
+  /** Counts what is held of `inFlight`, for who gives it back. */
+  readonly taken: { bytes: number };
+  readonly signal: AbortSignal;
+}
+
+/** @throws ApiError 413, 429; ClientGone; the signal's reason */
 export function readBody(
   incoming: IncomingMessage,
-  most: number,
-  inFlight: BytesInFlight,
-  taken: { bytes: number },
+  { most, inFlight, taken, signal }: BodyReading,
 ): Promise<Uint8Array> {
   const declared = Number(incoming.headers['content-length'] ?? 0);
   if (declared > most) throw tooLarge(most);
@@ -51,8 +55,10 @@ export function readBody(
     const refuse = (error: Error): void => {
       incoming.off('data', take);
       incoming.pause();
+      signal.removeEventListener('abort', end);
       reject(error);
     };
+    const end = (): void => refuse(signal.reason as Error);
     const take = (chunk: Buffer): void => {
       size += chunk.length;
       try {
@@ -64,9 +70,14 @@ export function readBody(
         refuse(error as Error);
       }
     };
-    incoming.on('data', take);
-    incoming.once('end', () => resolve(joined(chunks, size)));
-    const gone = (): void => reject(new ClientGone('the client went away while it was sending'));
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+    else incoming.on('data', take);
+    incoming.once('end', () => {
+      signal.removeEventListener('abort', end);
+      resolve(joined(chunks, size));
+    });
+    const gone = (): void => refuse(new ClientGone('the client went away while it was sending'));
     incoming.once('error', gone);
     incoming.once('close', gone);
   });

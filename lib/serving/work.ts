@@ -55,7 +55,7 @@ export async function withWork<T>(
 ): Promise<T> {
   const { state, incoming, outgoing } = exchange;
   checkContentType(incoming.headers['content-type']);
-  const leave = state.admission.enter(Number(incoming.headers['content-length'] ?? 0));
+  const entry = state.admission.enter(Number(incoming.headers['content-length'] ?? 0));
   const abort = new AbortController();
   const stop = (reason: unknown): void => abort.abort(reason);
   const gone = (): void => {
@@ -67,7 +67,11 @@ export async function withWork<T>(
   const taken = { bytes: 0 };
   try {
     const { limits } = state.policy;
-    const bytes = await readBody(incoming, limits.bodyBytes, state.admission.bodies, taken);
+    const bytes = await readBody(incoming, {
+      ...{ most: limits.bodyBytes, inFlight: state.admission.bodies },
+      ...{ taken, signal: abort.signal },
+    });
+    entry.takePlace();
     const parsed = await state.parser.parse(bytes, kind);
     return await run({ exchange, parsed, signal: abort.signal, stop });
   } catch (error) {
@@ -77,7 +81,7 @@ export async function withWork<T>(
     state.admission.bodies.give(taken.bytes);
     state.ending.removeEventListener('abort', end);
     outgoing.off('close', gone);
-    leave();
+    entry.leave();
   }
 }
 

@@ -302,6 +302,29 @@ describe('serving: hostile clients', () => {
     await until(isIdle);
   });
 
+  it('bodies that never end take no place from others, and no end waits for them', async () => {
+    const strict = await serveTiny(model, {
+      load: { maxRows: 1 },
+      limits: { queue: 1, bodyTimeout: 600_000, drainTimeout: 100 },
+    });
+    const { port } = new URL(strict.url);
+    const head = `POST ${CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n`;
+    const replies = Array.from({ length: 10 }, async () => {
+      const socket = connect(Number(port), '127.0.0.1');
+      socket.write(`${head}content-length: 500\r\n\r\n{"messages"`);
+      let text = '';
+      for await (const chunk of socket) text += String(chunk);
+      return text;
+    });
+    await until(async () => {
+      const { text } = await request(`${strict.url}/metrics`);
+      return text.includes('facellm:num_requests_waiting_by_reason{reason="body"} 10\n');
+    });
+    for (let i = 0; i < 3; i++) assert.equal((await post(strict, CHAT, HI)).status, 200);
+    assert.equal(await strict.close(), false);
+    for (const text of await Promise.all(replies)) assert.match(text, /^HTTP\/1\.1 503 /);
+  });
+
   it('a flood: who is let in is answered, the rest is told when to come back, nothing grows', async () => {
     await using small = await serveTiny(model, { load: { maxRows: 2 }, limits: { queue: 8 } });
     const replies = await Promise.all(
