@@ -98,46 +98,59 @@ function writeError(target: string, error: unknown): Error {
   );
 }
 
-/** Files written beside, all of them on the disk before `use` gets the folder that holds them. */
-async function writeBeside(
-  target: string,
-  write: (directory: string) => Promise<void>,
-  use: (partial: string) => Promise<void>,
-): Promise<void> {
+/** Undoes what is half done where it fails. @throws TrainingError FACELLM_RUN_WRITE */
+async function orNothing<T>(target: string, work: (partial: string) => Promise<T>): Promise<T> {
   const partial = `${target}.partial`;
   try {
-    await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { recursive: true });
-    await write(partial);
-    await syncFiles(partial);
-    await use(partial);
-    await syncFolder(dirname(target));
+    return await work(partial);
   } catch (error) {
     await rm(partial, { recursive: true, force: true }).catch(() => undefined);
     throw writeError(target, error);
   }
 }
 
+const writeBeside = (
+  target: string,
+  write: (directory: string) => Promise<void>,
+): Promise<unknown> =>
+  orNothing(target, async (partial) => {
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial, { recursive: true });
+    await write(partial);
+  });
+
+/** What was written beside is on the disk before `use` gets the folder that holds it. */
+const settle = (target: string, use: (partial: string) => Promise<void>): Promise<void> =>
+  orNothing(target, async (partial) => {
+    await syncFiles(partial);
+    await use(partial);
+    await syncFolder(dirname(target));
+  });
+
 /**
- * Saves a complete checkpoint.
+ * Writes a checkpoint's files.
  *
- * @throws TrainingError FACELLM_RUN_WRITE; the checkpoints before it are untouched
+ * @returns what waits for the disk and gives them their name: a few seconds of a large model's, in which its training can go
+ *   on. It resolves to the complete checkpoint's folder, and is to be called.
+ * @throws TrainingError FACELLM_RUN_WRITE, both; the checkpoints before it are untouched
  */
 export async function saveCheckpoint(
   output: string,
   state: TrainerState,
   write: (directory: string) => Promise<void>,
-): Promise<string> {
+): Promise<() => Promise<string>> {
   const target = checkpointPath(output, state.step);
-  const writeAll = async (partial: string): Promise<void> => {
+  await writeBeside(target, async (partial) => {
     await write(partial);
     await writeFileAtomic(join(partial, STATE), `${JSON.stringify(state, null, 2)}\n`);
-  };
-  await writeBeside(target, writeAll, async (partial) => {
-    await rm(target, { recursive: true, force: true });
-    await rename(partial, target);
   });
-  return target;
+  return async () => {
+    await settle(target, async (partial) => {
+      await rm(target, { recursive: true, force: true });
+      await rename(partial, target);
+    });
+    return target;
+  };
 }
 
 /** The files by which a folder is known for an adapter or a model. */
@@ -154,7 +167,9 @@ export async function saveResult(
   output: string,
   write: (directory: string) => Promise<void>,
 ): Promise<void> {
-  await writeBeside(join(output, RESULT), write, async (partial) => {
+  const target = join(output, RESULT);
+  await writeBeside(target, write);
+  await settle(target, async (partial) => {
     const names = await readdir(partial);
     const entries = names.filter((name) => ENTRY_FILES.includes(name));
     const others = names.filter((name) => !entries.includes(name));
@@ -170,16 +185,20 @@ export async function saveResult(
   });
 }
 
-/**
- * Removes what a crash left half written, and checkpoints beyond the newest `keep` (0: none).
- *
- * @param best step of the checkpoint that stays whatever its age
- */
-export async function tidyCheckpoints(output: string, keep: number, best?: number): Promise<void> {
+/** Removes what a crash left half written; to be called while nothing is being written. */
+export async function removePartial(output: string): Promise<void> {
   const names = await readdir(output);
   for (const name of names.filter((entry) => PARTIAL.test(entry))) {
     await rm(join(output, name), { recursive: true, force: true });
   }
+}
+
+/**
+ * Removes checkpoints beyond the newest `keep` (0: none).
+ *
+ * @param best step of the checkpoint that stays whatever its age
+ */
+export async function removeOld(output: string, keep: number, best?: number): Promise<void> {
   if (keep === 0) return;
   const steps = await listCheckpoints(output);
   for (const step of steps.slice(0, -keep).filter((older) => older !== best)) {

@@ -6,27 +6,18 @@ import { join } from 'node:path';
 
 import { writeSkipped } from '../data/index.js';
 import type { Job } from '../distributed/index.js';
-import { createError, fromNative } from '../errors.js';
 import { writeFileAtomic } from '../files/index.js';
 import { prefetch } from '../jobs/index.js';
 import { looksAtStart, startLogProbs } from './answers/start-scores.js';
-import {
-  checkpointPath,
-  listCheckpoints,
-  OPTIMIZER,
-  readState,
-  saveCheckpoint,
-  saveResult,
-  tidyCheckpoints,
-  type TrainerState,
-} from './checkpoint-folder.js';
+import { saveResult, type TrainerState } from './checkpoint-folder.js';
 import type { TrainingEvent, TrainingResult } from './events.js';
 import { planUpdates, type UpdatePlan } from './order.js';
 import { agreeOnStart, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
 import { writeResultCard } from './result-card.js';
+import { RunCheckpoints } from './run-checkpoints.js';
 import { RunFiles } from './run-files.js';
-import { BASE_WEIGHTS, changedInputs, fingerprintOf } from './run-inputs.js';
+import { BASE_WEIGHTS, fingerprintOf } from './run-inputs.js';
 import type { TrainingSetup } from './setup.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';
@@ -45,6 +36,7 @@ export class TrainingLoop {
   readonly #job: Job;
   readonly #aside: SetAside;
   readonly #validation: Validation;
+  readonly #checkpoints: RunCheckpoints;
   /** Raised where the run ends early, with or without saving. */
   readonly #ending: AbortSignal;
   readonly #startedAt = performance.now();
@@ -53,7 +45,6 @@ export class TrainingLoop {
   #tokensDone = 0;
   #tokensComputed = 0;
   #peakBytes = 0;
-  #savedStep = -1;
 
   constructor(
     options: TrainOptions,
@@ -76,6 +67,11 @@ export class TrainingLoop {
       write: (directory) => this.#writeWeights(directory),
       onLost: ({ index, problems }) => this.#emit({ type: 'skip', record: index, problems }),
     });
+    this.#checkpoints = new RunCheckpoints({
+      ...{ output: options.output, keep: recipe.keepCheckpoints, trainer: setup.trainer },
+      write: (directory) => this.#writeWeights(directory),
+      onSaved: (step, directory) => this.#emit({ type: 'checkpoint', step, directory }),
+    });
     this.#state = {
       step: 0,
       totalSteps: 0,
@@ -90,11 +86,20 @@ export class TrainingLoop {
   }
 
   async run(): Promise<TrainingResult> {
+    try {
+      return await this.#runAll();
+    } finally {
+      // Nothing writes into the folder once the run has ended, however it did.
+      await this.#checkpoints.settled().catch(() => undefined);
+    }
+  }
+
+  async #runAll(): Promise<TrainingResult> {
     const { samples, trainer, inputs } = this.#setup;
     const job = this.#job;
     const plans = planUpdates(samples, job.size, this.#recipe);
     await this.#lookAtStart();
-    const resumed = job.isLeader ? await this.#resume() : undefined;
+    const resumed = job.isLeader ? await this.#checkpoints.resume(inputs) : undefined;
     this.#state = { ...this.#state, ...resumed, totalSteps: plans.length, inputs };
     const records = samples.samples.map(({ record }) => record.index);
     this.#state = await agreeOnStart(job, trainer, this.#state, records);
@@ -127,7 +132,8 @@ export class TrainingLoop {
       if (done.isStopping || this.#state.validation.isOver) break;
     }
     const isFresh = this.#state.step === 0;
-    if (this.#savedStep !== this.#state.step && !isFresh) await this.#save(files);
+    if (this.#checkpoints.savedStep !== this.#state.step && !isFresh) await this.#save(files);
+    await this.#checkpoints.settled();
     await files?.plot();
     const isComplete = this.#state.step === plans.length || this.#state.validation.isOver;
     if (isComplete && job.isLeader) await this.#writeFinal();
@@ -268,59 +274,19 @@ export class TrainingLoop {
     return RunFiles.open(output, this.#recipe.name, this.#state.step);
   }
 
-  /** State of the newest complete checkpoint, its tensors restored. */
-  async #resume(): Promise<TrainerState | undefined> {
-    const { output } = this.#options;
-    await tidyCheckpoints(output, 0);
-    const step = (await listCheckpoints(output)).at(-1);
-    if (step === undefined) return undefined;
-    const directory = checkpointPath(output, step);
-    const state = await readState(directory);
-    const details = changedInputs(state.inputs, this.#setup.inputs);
-    if (details.length > 0) {
-      throw createError(
-        'FACELLM_RUN_INVALID',
-        `${directory} belongs to a run with another recipe, model or data; restore them, train into another ` +
-          'folder, or remove this one to start afresh',
-        { details },
-      );
-    }
-    try {
-      await this.#setup.trainer.restoreState(join(directory, OPTIMIZER), state.step).promise;
-    } catch (error) {
-      throw fromNative(error);
-    }
-    this.#savedStep = state.step;
-    return state;
-  }
-
   /** Every rank has done this update when the leader saves it. */
   async #save(files: RunFiles | undefined): Promise<void> {
-    const { output } = this.#options;
     if (files === undefined) {
-      this.#savedStep = this.#state.step;
+      this.#checkpoints.skip(this.#state.step);
       return;
     }
-    const { trainer } = this.#setup;
     await files.flush();
-    const directory = await saveCheckpoint(output, this.#state, async (partial) => {
-      await this.#writeWeights(partial);
-      await trainer.saveState(join(partial, OPTIMIZER)).promise;
-    });
-    this.#savedStep = this.#state.step;
-    await tidyCheckpoints(output, this.#recipe.keepCheckpoints, this.#state.validation.best?.step);
-    this.#emit({ type: 'checkpoint', step: this.#state.step, directory });
+    await this.#checkpoints.save(this.#state);
   }
 
   /** The trained adapter or model at the top of the run folder, as LLaMA-Factory leaves it: the best, where one is known. */
   async #writeFinal(): Promise<void> {
-    const { best } = this.#state.validation;
-    if (best !== null && best.step !== this.#state.step) {
-      const state = join(checkpointPath(this.#options.output, best.step), OPTIMIZER);
-      await this.#setup.trainer.restoreState(state, best.step).promise.catch((error: unknown) => {
-        throw fromNative(error);
-      });
-    }
+    await this.#checkpoints.restoreBest(this.#state);
     await saveResult(this.#options.output, (partial) => this.#writeWeights(partial));
     const card = await writeResultCard(this.#options, this.#recipe, this.#setup, this.#state);
     this.#emit({ type: 'card', ...card });
@@ -376,7 +342,7 @@ export class TrainingLoop {
       stoppedEarly: isOver && step < totalSteps,
       best: best === null ? undefined : { ...best, metric: this.#recipe.bestMetric },
       output,
-      checkpoint: this.#savedStep < 0 ? undefined : checkpointPath(output, this.#savedStep),
+      checkpoint: this.#checkpoints.last,
       seconds: this.#seconds(),
       samplesPerSecond: this.#samplesDone / this.#seconds(),
       computedShare: this.#computedShare(),

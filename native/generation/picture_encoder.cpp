@@ -7,6 +7,11 @@
 
 namespace facellm {
 
+int64_t tiles_of(const Picture& picture) {
+  const auto& image = picture.input;
+  return int64_t{image.columns} * image.rows + (image.has_thumbnail ? 1 : 0);
+}
+
 PictureEncoder::PictureEncoder(const InternVl& model, const Preprocessing& preprocessing, int64_t cache_bytes)
     : model_(model),
       scale_(channel_scale(preprocessing.mean, preprocessing.std, preprocessing.rescale_factor, model.options().device())),

@@ -20,6 +20,9 @@
 
 namespace facellm {
 
+// Tiles that a picture is cut into.
+int64_t tiles_of(const Picture& picture);
+
 // Of one call: tiles, and the parts in which the tower computes them.
 struct EncodeLimits {
   int64_t tiles;

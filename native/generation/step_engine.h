@@ -65,6 +65,13 @@ class StepEngine {
   bool is_encoded(Picture& picture);
   bool has_pixels(ActiveRequest& request, Picture& picture);
   bool is_held_up() const;
+  // Pictures of one request, and of the stack whose turn it is.
+  struct Unencoded {
+    ActiveRequest* request;
+    std::vector<Picture*> pictures;
+  };
+  std::vector<Unencoded> unencoded();
+  EncodeLimits encode_limits(bool are_several) const;
   bool encode();
   bool encode_by_turns(StepPlan& plan, const std::vector<Row*>& rows);
   std::vector<RowShare> shares_of(const StepPlan& plan, const std::vector<Row*>& rows);

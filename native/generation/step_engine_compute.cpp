@@ -36,44 +36,63 @@ bool StepEngine::encode_by_turns(StepPlan& plan, const std::vector<Row*>& rows) 
   return has_encoded;
 }
 
-bool StepEngine::encode() {
-  const bool is_slow = is_held_up();
+EncodeLimits StepEngine::encode_limits(bool are_several) const {
+  if (is_held_up()) return {kTilesBesideOthersOnCpu, kTowerSharesBesideAnswersOnCpu};
   // In deterministic mode the tower computes one shape only.
-  const EncodeLimits limits{fill_.multiple > 1 || is_slow ? kTilesBesideAnswersOnCpu : kTilesAtOnce,
-                            is_slow ? kTowerSharesBesideAnswersOnCpu : 1};
-  std::vector<Picture*> wanted;
-  std::set<ActiveRequest*> requests;
+  if (fill_.multiple > 1) return {1};
+  if (!model_.options().device().is_cpu()) return {kTilesAtOnce};
+  return {are_several ? kTilesBesideOthersOnCpu : kTilesOnCpu};
+}
+
+// Due is the moment, in tiles, at which a request's own would be done if they alone were computed from when it came. So a few
+// tiles overtake many, and nobody is overtaken by whoever comes later than as many tiles as he has.
+std::vector<StepEngine::Unencoded> StepEngine::unencoded() {
+  std::vector<Unencoded> all;
   const AdapterIds* adapters = nullptr;
-  uint64_t stack = 0;
   for (const auto& request : requests_) {
+    std::vector<Picture*> pictures;
+    int64_t tiles = 0;
     for (auto& picture : request->pictures) {
       if (!picture.is_needed || picture.features.defined()) continue;
       picture.features = find_features(picture.identity);
       if (picture.features.defined() || !has_pixels(*request, picture)) continue;
       // Those of one set of vision adapters at a time; the others' turn comes.
       const auto& own = adapters_.image_ids_of(request->stack);
-      if (adapters == nullptr) {
-        adapters = &own;
-        stack = request->stack;
-      }
+      if (adapters == nullptr) adapters = &own;
       if (*adapters != own) continue;
-      if (!suspects_.empty() && !requests.empty() && !requests.contains(request.get())) continue;
-      wanted.push_back(&picture);
-      begin(*request);
-      requests.insert(request.get());
+      pictures.push_back(&picture);
+      tiles += tiles_of(picture);
     }
+    if (pictures.empty() || (!suspects_.empty() && !all.empty())) continue;
+    if (request->pictures_due < 0) request->pictures_due = encoder_.tiles_encoded() + tiles;
+    all.push_back({request.get(), std::move(pictures)});
+  }
+  std::ranges::stable_sort(all, {}, [](const Unencoded& one) { return one.request->pictures_due; });
+  return all;
+}
+
+bool StepEngine::encode() {
+  const auto all = unencoded();
+  std::vector<Picture*> wanted;
+  std::set<ActiveRequest*> requests;
+  for (const auto& [request, pictures] : all) {
+    wanted.insert(wanted.end(), pictures.begin(), pictures.end());
+    begin(*request);
+    requests.insert(request);
   }
   bool has_encoded = false;
   if (wanted.empty()) {
     encoder_.forget();
   } else {
     try {
+      const uint64_t stack = all.front().request->stack;
+      const bool is_base = adapters_.image_ids_of(stack).empty();
       adapters_.set_all_rows(stack);
       Timings timings{};
       static const Cancellation never;
       const auto& cancellation = requests.size() == 1 ? *(*requests.begin())->ticket.cancellation : never;
       Stopwatch watch(model_.options().device());
-      encoder_.encode(wanted, limits, adapters->empty(), timings, watch, cancellation, {});
+      encoder_.encode(wanted, encode_limits(all.size() > 1), is_base, timings, watch, cancellation, {});
       watch.read();
       for (auto* request : requests) {
         request->timings.preprocess += timings.preprocess;

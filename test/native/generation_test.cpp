@@ -10,6 +10,7 @@
 
 #include "engine_driver.h"
 #include "generation/step_engine.h"
+#include "generation/step_engine_limits.h"
 #include "model/open_model.h"
 #include "tiny_model.h"
 
@@ -80,6 +81,31 @@ TEST(Generation, EncodesEachPictureOnceWhateverTheCache) {
     driver.answer(ChooseRequest{ask({b}), {}, {{9}, {10, 11}}, false});
     EXPECT_EQ(loaded.tiles() - before, bytes == 1 << 24 ? 0 : 16) << bytes;
   }
+}
+
+TEST(Generation, FewTilesOvertakeManyAndNobodyIsOvertakenForLongerThanHisOwnTake) {
+  Loaded loaded(0);
+  auto& driver = loaded.driver;
+  const auto many = picture("m", 7, 7);
+  const auto own = tiles(many);
+  const auto asked = driver.submit(request(ask({many})));
+  while (loaded.tiles() == 0) ASSERT_TRUE(loaded.engine.step());
+  const int64_t before = loaded.tiles();
+  const auto few = driver.submit(request(ask({picture("a", 1, 1)})));
+  while (!few->is_over()) ASSERT_TRUE(loaded.engine.step());
+  EXPECT_FALSE(asked->is_over());
+  EXPECT_LE(loaded.tiles(), before + 1 + kTilesOnCpu);
+
+  // A new face all the time.
+  int faces = 0;
+  while (!asked->is_over()) {
+    driver.submit(request(ask({picture(std::string(1, static_cast<char>('n' + faces % 8)) + std::to_string(faces), 1, 1)})));
+    ++faces;
+    ASSERT_TRUE(loaded.engine.step());
+    ASSERT_LE(loaded.tiles(), 2 * own + 2);
+  }
+  EXPECT_GT(faces, own / 2);
+  driver.run();
 }
 
 TEST(Generation, APictureWhosePrefixIsKnownIsNotEncodedAgain) {

@@ -1,11 +1,72 @@
 /** A run's result at the top of its folder: all of it, or what was there before. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { saveResult, tidyCheckpoints } from '../../lib/training/checkpoint-folder.js';
+import type { NativeTrainer } from '../../lib/binding/native.js';
+import {
+  removePartial,
+  saveResult,
+  type TrainerState,
+} from '../../lib/training/checkpoint-folder.js';
+import { RunCheckpoints } from '../../lib/training/run-checkpoints.js';
+import { NONE_YET } from '../../lib/training/validation/best.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
+
+describe('unit: checkpoints of a run', () => {
+  let folder: TestFolder;
+  let saved: number[];
+  let checkpoints: RunCheckpoints;
+  let write: (directory: string) => Promise<void>;
+  beforeEach(async () => {
+    write = (directory) => writeFile(join(directory, 'adapter_model.safetensors'), 'weights');
+    folder = await TestFolder.create();
+    saved = [];
+    checkpoints = new RunCheckpoints({
+      ...{ output: folder.path, keep: 2 },
+      trainer: {
+        saveState: (file: string) => ({ promise: writeFile(file, 'moments') }),
+      } as unknown as NativeTrainer,
+      write: (directory) => write(directory),
+      onSaved: (step) => saved.push(step),
+    });
+  });
+  afterEach(() => folder.remove());
+  const state = (step: number, best?: number): TrainerState => ({
+    ...{ step, totalSteps: 9, totalTokens: 0, inputs: {}, lastLoss: 0 },
+    ...{ unloggedLoss: 0, unloggedSteps: 0, setAside: [] },
+    validation: best === undefined ? NONE_YET : { ...NONE_YET, best: { step: best, value: 1 } },
+  });
+
+  it('reach the disk beside what comes next, one after another', async () => {
+    await checkpoints.save(state(1));
+    // The updates go on from here: nothing else has run since.
+    assert.deepEqual(saved, []);
+    await checkpoints.save(state(2));
+    assert.deepEqual(saved, [1]);
+    await checkpoints.settled();
+    assert.deepEqual(saved, [1, 2]);
+    assert.deepEqual((await readdir(folder.path)).sort(), ['checkpoint-1', 'checkpoint-2']);
+  });
+
+  it('older ones go, the best does not', async () => {
+    for (const step of [1, 2, 3, 4]) await checkpoints.save(state(step, 1));
+    await checkpoints.settled();
+    const left = ['checkpoint-1', 'checkpoint-3', 'checkpoint-4'];
+    assert.deepEqual((await readdir(folder.path)).sort(), left);
+  });
+
+  it('one that does not reach the disk is told by the next, and at the end', async () => {
+    // What cannot be opened cannot be waited for.
+    write = (directory) => symlink('nowhere', join(directory, 'adapter_model.safetensors'));
+    await checkpoints.save(state(1));
+    for (const end of [checkpoints.settled(), checkpoints.save(state(2))]) {
+      assert.equal((await errorOf(end)).code, 'FACELLM_RUN_WRITE');
+    }
+    assert.deepEqual(saved, []);
+  });
+});
 
 describe('unit: the result of a run', () => {
   let folder: TestFolder;
@@ -89,7 +150,7 @@ describe('unit: the result of a run', () => {
     await mkdir(folder.at('result.partial'));
     await mkdir(folder.at('checkpoint-3.partial'));
     await mkdir(folder.at('other.partial'));
-    await tidyCheckpoints(folder.path, 0);
+    await removePartial(folder.path);
     assert.deepEqual(await readdir(folder.path), ['other.partial']);
   });
 });
