@@ -26,10 +26,11 @@ bool StepEngine::is_held_up() const {
   return model_.options().device().is_cpu() && std::ranges::any_of(running_, answers);
 }
 
-// Pictures, and prompts of the plan, take turns while somebody is held up: a step of both would take twice as long.
+// Pictures, and prompts of the plan, take turns on a CPU: in a step of both whoever waits for a prompt's first token, or answers,
+// would wait for somebody's tiles, too.
 bool StepEngine::encode_by_turns(StepPlan& plan, const std::vector<Row*>& rows) {
   const auto is_prompt = [&](const Share& share) { return rows[share.row]->phase == RowPhase::kPrompt; };
-  const bool are_both = is_held_up() && std::ranges::any_of(plan.shares, is_prompt);
+  const bool are_both = model_.options().device().is_cpu() && std::ranges::any_of(plan.shares, is_prompt);
   const bool has_encoded = !(are_both && has_just_encoded_) && encode();
   if (are_both && has_encoded) std::erase_if(plan.shares, is_prompt);
   has_just_encoded_ = has_encoded;
