@@ -179,6 +179,7 @@ export {
   type FinishReason,
   type ItemResult,
   type GenerationOptions,
+  type GrammarClient,
   type LogitBias,
   type Sampling,
   type TokenLogProb,

@@ -32,7 +32,7 @@ const LIB = {
   card: [],
   chat: ['binding', 'image', 'tokenizer'],
   structured: [],
-  generation: ['binding', 'faces', 'tokenizer', 'structured'],
+  generation: ['jobs', 'binding', 'faces', 'tokenizer', 'structured'],
   calibration: ['generation'],
   lora: ['binding', 'checkpoint'],
   data: [...['files', 'jobs', 'binding', 'image', 'faces', 'chat', 'model', 'sheet', 'card']],

@@ -111,6 +111,7 @@ export function serveOptions(
     defaultMaxTokens: flags.defaultMaxTokens,
     answers: flags.maxN,
     queue: flags.maxQueue,
+    grammars: flags.maxGrammars,
     maxWait: flags.maxWait,
     queueTimeout: flags.queueTimeout,
     headerTimeout: flags.headerTimeout,

@@ -24,6 +24,7 @@ const NUMBERS: readonly (readonly [flag: string, text: string, least: number])[]
   ['--max-bodies <bytes>', 'of all requests under way (default: 256 MiB)', 1],
   ['--max-decoded <bytes>', 'of decoded pictures that wait (default: 400,000,000)', 1],
   ['--max-queue <n>', 'requests that wait (default: 256)', 0],
+  ['--max-grammars <n>', 'new schemas of a key, compiled or waiting for it (default: 32)', 1],
   ['--max-wait <ms>', 'work that waits, at the measured rate (default: 30000)', 1],
   ['--queue-timeout <ms>', 'until a request begins (default: 60000)', 1],
   ['--header-timeout <ms>', 'for headers to come in (default: 10000)', 1],
@@ -82,6 +83,7 @@ export interface ServeFlags extends AskedFaceFlags {
   readonly maxBodies?: number;
   readonly maxDecoded?: number;
   readonly maxQueue?: number;
+  readonly maxGrammars?: number;
   readonly maxWait?: number;
   readonly queueTimeout?: number;
   readonly headerTimeout?: number;

@@ -20,6 +20,7 @@ export { FieldsCost } from './fields/engine-context.js';
 export { type FieldsResult, type Form, writeFields } from './fields/extract.js';
 export type { ExtractedField, FieldValue } from './fields/field-writer.js';
 export { GrammarThread, GrammarTooComplex } from './grammar/grammar-thread.js';
+export type { GrammarClient } from './grammar/grammar-turns.js';
 export { grammarThread } from './grammar/vocabulary.js';
 export { generate } from './generate.js';
 export {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { type ChatMessage, conversation } from '../chat/index.js';
 import { InvalidArgumentError } from '../errors.js';
-import type { FieldsResult, Form } from '../generation/index.js';
+import type { FieldsResult, Form, GrammarClient } from '../generation/index.js';
 import {
   abortSignal,
   callback,
@@ -12,6 +12,7 @@ import {
   flag,
   name,
   number,
+  text,
   whole,
 } from '../options/index.js';
 import {
@@ -83,6 +84,11 @@ export interface ExtractOptions<S extends ExtractSchema = ExtractSchema>
    */
   readonly plain?: boolean | undefined;
   readonly reusePrefix?: boolean | undefined;
+  /**
+   * Who asks, where a program answers several: what their schemas need of grammars is compiled in turn, and kept in equal shares.
+   * @default one for all calls
+   */
+  readonly client?: GrammarClient | undefined;
   /** Receives the answer's text as it is settled. */
   readonly onText?: ((text: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -95,6 +101,15 @@ export interface ExtractResult<T> extends Omit<FieldsResult, 'json'> {
 }
 
 const WRONG = 'the request is wrong';
+
+const grammarClient: z.ZodType<GrammarClient> = fields<GrammarClient>({
+  name: text('a name'),
+  isBackground: flag.optional(),
+  bound: fields<NonNullable<GrammarClient['bound']>>({
+    most: whole(1),
+    refusal: callback<() => Error>(),
+  }).optional(),
+});
 
 export const extractOptions: z.ZodType<ExtractOptions> = fields<ExtractOptions>({
   ...promptShape,
@@ -115,6 +130,7 @@ export const extractOptions: z.ZodType<ExtractOptions> = fields<ExtractOptions>(
   maxNewTokens: whole(1).optional(),
   plain: flag.optional(),
   reusePrefix: flag.optional(),
+  client: grammarClient.optional(),
   onText: callback<(text: string) => void>().optional(),
   signal: abortSignal.optional(),
 });

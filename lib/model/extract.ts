@@ -15,7 +15,7 @@ export async function extract(
 ): Promise<ExtractResult<unknown>> {
   const startedAt = performance.now();
   const { native, tokens, pixels, tokenizer, grammars, config, maxContext } = parts;
-  const { temperature = 0, seed, maxNewTokens, signal } = request;
+  const { temperature = 0, seed, maxNewTokens, client, signal } = request;
   const resolved = resolveGeneration({
     ...{ seed, maxNewTokens },
     ...(temperature > 0 ? { temperature, topK: 0 } : { doSample: false }),
@@ -31,13 +31,15 @@ export async function extract(
   const prompt = await prompts.write(turns, request, lease.adapters);
   const asGrammars = 'node' in form ? [...new Set(grammarsIn(form.node))] : [];
   // Before anybody is told that the answer begins.
-  for (const grammar of asGrammars) await grammars.check(withFollowing(grammar, ['']));
+  for (const grammar of asGrammars) {
+    await grammars.check(withFollowing(grammar, ['']), { client, signal });
+  }
   const preparedMs = performance.now() - startedAt;
   await request.whenPrepared?.([describePrompt(prompt)]);
   const { eosTokenIds } = config.generation;
   const { json, ...result } = await writeFields(
     {
-      ...{ native, tokens, pixels, tokenizer, grammars, prompt, signal },
+      ...{ native, tokens, pixels, tokenizer, grammars, client, prompt, signal },
       adapters: lease.ids,
       vocabSize: config.model.text.vocabSize,
       endId: turnEnd(parts) ?? 0,

@@ -1,6 +1,6 @@
 /** How many requests may be here at a time, and who is turned away at once instead of being kept waiting for nothing. */
+import { FairQueue } from '../jobs/index.js';
 import { shuttingDown, tooBusy } from './api-error.js';
-import { FairQueue } from './fair-queue.js';
 import type { ServerLimits } from './options.js';
 import { BytesInFlight } from './read-body.js';
 import { Room } from './room.js';

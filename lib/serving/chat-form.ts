@@ -21,7 +21,7 @@ import type { ChatRequest } from './chat-request.js';
 import { fieldsOf } from './extract-answer.js';
 import type { AskedForm } from './form-fields.js';
 import { promptOf, toMessages } from './message-fields.js';
-import type { Ready, Work } from './work.js';
+import { grammarClient, type Ready, type Work } from './work.js';
 
 type Extraction = ExtractResult<unknown>;
 
@@ -51,6 +51,7 @@ export function askForm(
         model.extract({
           ...given,
           ...{ messages: turns, schema, plain: isPlain, signal },
+          client: grammarClient(work),
           ...(isPlain ? {} : { calibration }),
           temperature: generation.doSample === true ? generation.temperature : 0,
           seed: seedOf(generation.seed ?? 0, index),

@@ -19,7 +19,7 @@ import {
 import { type AskedQuestion, readQuestion } from './question-fields.js';
 import { usageOf } from './usage.js';
 import { type Body, Fields, Problems } from './values.js';
-import { makeReady, type Work, withWork } from './work.js';
+import { grammarClient, makeReady, type Work, withWork } from './work.js';
 
 interface ExtractRequest extends PromptFields, AskedQuestion {
   readonly pictures: readonly PictureField[];
@@ -88,6 +88,7 @@ export async function answerExtract(work: Work): Promise<Reply> {
       image: ready.images,
       question: request.question,
       ...{ schema, temperature, seed, maxNewTokens: maxTokens },
+      client: grammarClient(work),
       reusePrefix: request.reusePrefix,
       whenPrepared: ready.whenPrepared,
       signal: work.signal,

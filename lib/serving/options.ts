@@ -47,6 +47,11 @@ export interface ServerLimits {
   readonly answers: number;
   /** Requests that wait. @default 256 */
   readonly queue: number;
+  /**
+   * Of new schemas of one key that are compiled at a time, or wait to be: one that takes all the time it may takes 2 s. Only what
+   * is written under a grammar needs it. @default 32
+   */
+  readonly grammars: number;
   /** Work that waits, as long as it takes at the measured rate. @default 30,000 */
   readonly maxWait: number;
   /** Until the request begins. @default 60,000 */
@@ -89,6 +94,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   defaultMaxTokens: 512,
   answers: 8,
   queue: 256,
+  grammars: 32,
   maxWait: 30_000,
   queueTimeout: 60_000,
   headerTimeout: 10_000,

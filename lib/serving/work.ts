@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
+import type { GrammarClient } from '../generation/index.js';
 import type { Adapter, PreparedPrompt } from '../model/index.js';
 import {
   ApiError,
@@ -11,6 +12,7 @@ import {
   generationTimeout,
   queueTimeout,
   shuttingDown,
+  tooBusy,
 } from './api-error.js';
 import type { Exchange } from './exchange.js';
 import { requireRight } from './keys.js';
@@ -25,6 +27,8 @@ import { takePictures } from './take-pictures.js';
 const LIKELY_SHARE = 0.5;
 /** Longest that timers take. */
 const MOST_MS = 2 ** 31 - 1;
+/** A grammar of the worst kind is compiled by then. */
+const GRAMMAR_MS = 2000;
 
 /** Of an HTTP request, or of a line of a batch. */
 export interface Asking extends Pick<Exchange, 'caller' | 'facts' | 'headers'> {
@@ -185,6 +189,15 @@ export async function makeReady(work: Work, asked: Asked): Promise<Ready> {
     release();
     throw error;
   }
+}
+
+/** As whom a schema's grammars are compiled. A batch's lines wait, and are as many at a time as a batch asks. */
+export function grammarClient({ exchange, isBackground }: Work): GrammarClient {
+  const { caller, state } = exchange;
+  if (isBackground === true) return { name: caller.name, isBackground };
+  const { grammars: most } = state.policy.limits;
+  const refusal = (): Error => tooBusy('too many of your new schemas wait', GRAMMAR_MS);
+  return { name: caller.name, bound: { most, refusal } };
 }
 
 function checkTiles(tiles: readonly number[], most: number): void {

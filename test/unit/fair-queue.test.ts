@@ -1,8 +1,8 @@
 /** The queue before the engine: callers in turn, nobody for ever, batches behind everybody. */
 import assert from 'node:assert/strict';
 
+import { FairQueue, type QueuedRequest } from '../../lib/jobs/index.js';
 import { Admission } from '../../lib/serving/admission.js';
-import { FairQueue, type QueuedRequest } from '../../lib/serving/fair-queue.js';
 import { DEFAULT_LIMITS, policyOf } from '../../lib/serving/options.js';
 import { RequestFacts } from '../../lib/serving/request-facts.js';
 import type { EngineState } from '../../lib/serving/state.js';

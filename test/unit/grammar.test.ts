@@ -367,6 +367,8 @@ describe('grammars', () => {
       // Timers come next, and messages after them.
       await new Promise(setImmediate);
       const work = calm.check(other);
+      // It has its turn, and is sent.
+      await new Promise<void>((resolve) => process.nextTick(resolve));
       // Longer than a request may take: its timer fires before the reply is read.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
       await work;

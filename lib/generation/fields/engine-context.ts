@@ -4,6 +4,7 @@ import type { TokenBytes } from '../../structured/index.js';
 import type { TextCoder } from '../../tokenizer/index.js';
 import type { PicturedPrompt, PixelDesk } from '../pixel-desk.js';
 import type { GrammarThread } from '../grammar/grammar-thread.js';
+import type { GrammarClient } from '../grammar/grammar-turns.js';
 import type { TokenRouter } from '../token-router.js';
 
 export interface FieldsContext {
@@ -13,6 +14,8 @@ export interface FieldsContext {
   readonly tokenizer: TextCoder & TokenBytes;
   /** Starts with what needs it. */
   readonly grammars: GrammarThread;
+  /** As whom they are asked for. */
+  readonly client: GrammarClient | undefined;
   /** Ids of the adapters that work. */
   readonly adapters: readonly number[];
   /** Of the model: ids that a mask covers. */

@@ -253,7 +253,7 @@ export class FieldWriter {
 
   /** A pattern may tell a letter with a mark from the same in one character. @throws InvalidArgumentError */
   async #checkNormal({ grammar }: GrammarNode, text: string): Promise<void> {
-    if (await this.#context.grammars.matches(grammar, text)) return;
+    if (await this.#context.grammars.matches(grammar, text, this.#context)) return;
     throw new InvalidArgumentError('FACELLM_INVALID_ARGUMENT', 'the schema cannot be held to', {
       details: [
         "schema: a text of one of its patterns is none any more in Unicode's normal form NFC, which answers are in; let the pattern take composed characters",
@@ -264,7 +264,9 @@ export class FieldWriter {
   #hole(node: StringNode | NumberNode | GrammarNode, after: readonly string[]): FreeHole {
     const { tokenizer, vocabSize, grammars, eosIds } = this.#context;
     const context = { tokens: textTokens(tokenizer), vocabSize, after };
-    if (node.kind === 'grammar') return new GrammarHole(node, context, grammars, eosIds);
+    if (node.kind === 'grammar') {
+      return new GrammarHole(node, context, grammars, eosIds, this.#context);
+    }
     return node.kind === 'string' ? new StringHole(node, context) : new NumberHole(node, context);
   }
 }

@@ -5,7 +5,9 @@ import {
   type HoleContext,
   withFollowing,
 } from '../../structured/index.js';
-import type { GrammarMatcher, GrammarThread } from '../grammar/grammar-thread.js';
+import type { GrammarMatcher } from '../grammar/grammar-matcher.js';
+import type { GrammarThread } from '../grammar/grammar-thread.js';
+import type { GrammarAsker } from '../grammar/grammar-turns.js';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -61,8 +63,9 @@ export class GrammarHole implements FreeHole {
     { after }: Pick<HoleContext, 'after'>,
     thread: GrammarThread,
     eosIds: readonly number[],
+    asker: GrammarAsker = {},
   ) {
-    this.#matcher = thread.open(withFollowing(grammar, after), lead);
+    this.#matcher = thread.open(withFollowing(grammar, after), lead, asker);
     this.#eosIds = eosIds;
     this.#end = of.kind === 'text' && of.isPlain ? undefined : new ValueEnd();
     for (const byte of Buffer.from(lead)) this.#end?.take(byte);

@@ -1,13 +1,15 @@
-/** What the thread of the grammars answers: masks, within what one request may take of the thread's time, and all of its memory. */
+/**
+ * What the thread of the grammars answers: masks, within what one request may take of the thread's time, and all of its memory.
+ * Who keeps most gives way first: no client throws out what others keep by sending new schemas.
+ */
 import {
   automatonOf,
-  type Grammar,
   Matcher,
   PlaceTable,
   SortedVocabulary,
   TooManyWays,
 } from '../../structured/index.js';
-import type { GrammarRequest, GrammarSetup } from './messages.js';
+import type { GrammarRequest, GrammarSetup, OfGrammar } from './messages.js';
 
 /** Grammars whose places are kept. */
 const MOST_GRAMMARS = 64;
@@ -20,6 +22,12 @@ const MOST_KEPT = 256 * 2 ** 20;
 const MOST_WORK = 100_000_000;
 /** A token gives back such a part of it: some 40 ms. */
 const TOKENS = 50;
+
+interface Kept {
+  readonly table: PlaceTable;
+  /** Those who have asked for it and have not had to give it up. */
+  readonly clients: Set<string>;
+}
 
 interface Open {
   readonly matcher: Matcher;
@@ -43,7 +51,7 @@ export class GrammarServer {
   readonly #eosIds: readonly number[];
   readonly #bounds: GrammarBounds;
   /** Least recently used first. */
-  readonly #tables = new Map<string, PlaceTable>();
+  readonly #tables = new Map<string, Kept>();
   readonly #open = new Map<number, Open>();
 
   constructor({ bytes, offsets, eosIds }: GrammarSetup, bounds: Partial<GrammarBounds> = {}) {
@@ -76,7 +84,7 @@ export class GrammarServer {
 
   #begin(asked: Exclude<GrammarRequest, { kind: 'next' }>): Uint32Array {
     const key = JSON.stringify(asked.grammar);
-    const table = this.#table(key, asked.grammar);
+    const table = this.#table(key, asked);
     return this.#within(key, table, this.#bounds.mostWork, () => {
       const matcher = new Matcher(table);
       if (asked.kind === 'check') return this.#mask(matcher);
@@ -116,7 +124,7 @@ export class GrammarServer {
     } catch (error) {
       if (error instanceof TooManyWays) {
         table.forget();
-        if (this.#tables.get(key) === table) this.#tables.delete(key);
+        if (this.#tables.get(key)?.table === table) this.#tables.delete(key);
       }
       throw error;
     }
@@ -132,32 +140,54 @@ export class GrammarServer {
     return words;
   }
 
-  #table(key: string, grammar: Grammar): PlaceTable {
-    const table =
-      this.#tables.get(key) ??
-      new PlaceTable(automatonOf(grammar), this.#vocabulary, this.#bytes.length);
+  #table(key: string, { grammar, client = '' }: OfGrammar): PlaceTable {
+    const one = this.#tables.get(key) ?? {
+      table: new PlaceTable(automatonOf(grammar), this.#vocabulary, this.#bytes.length),
+      clients: new Set(),
+    };
+    one.clients.add(client);
     this.#tables.delete(key);
-    this.#tables.set(key, table);
-    return table;
+    this.#tables.set(key, one);
+    return one.table;
   }
 
   /** Those that nobody but an answer under way holds, too. */
   #all(): PlaceTable[] {
     const open = Array.from(this.#open.values(), ({ table }) => table);
-    return [...new Set([...this.#tables.values(), ...open])];
+    const kept = Array.from(this.#tables.values(), ({ table }) => table);
+    return [...new Set([...kept, ...open])];
   }
 
   /** Answers under way go on at their places. */
   #trim(): void {
     let kept = this.kept;
-    for (const [key, table] of this.#tables) {
-      if (this.#tables.size <= MOST_GRAMMARS && kept <= this.#bounds.mostKept) return;
+    while (this.#tables.size > MOST_GRAMMARS || kept > this.#bounds.mostKept) {
+      const [key, one] = this.#leastOf(this.#largest()) ?? [];
+      if (key === undefined || one === undefined) break;
+      if (one.clients.size > 0) continue;
       this.#tables.delete(key);
-      kept -= table.size;
-      table.forget();
+      kept -= one.table.size;
+      one.table.forget();
     }
     // Of these alone the memory is too little.
     if (kept > this.#bounds.mostKept) for (const table of this.#all()) table.forget();
+  }
+
+  /** Who keeps most, in places and bytes together; of several the one that has used it least recently. */
+  #largest(): string {
+    const shares = new Map<string, number>();
+    for (const { table, clients } of this.#tables.values()) {
+      const share = 1 / MOST_GRAMMARS + table.size / this.#bounds.mostKept;
+      for (const client of clients) shares.set(client, (shares.get(client) ?? 0) + share);
+    }
+    const most = Math.max(...shares.values());
+    return [...shares].find(([, share]) => share === most)?.[0] ?? '';
+  }
+
+  /** What a client has used least recently is no longer its own; undefined: it has nothing. */
+  #leastOf(client: string): readonly [key: string, one: Kept] | undefined {
+    for (const entry of this.#tables) if (entry[1].clients.delete(client)) return entry;
+    return undefined;
   }
 }
 

@@ -1,13 +1,15 @@
 /**
  * Masks of tokens by a grammar, from a thread of its own, which counts the work of each request and refuses who asks too much. Where
  * one takes far too long all the same, the thread is given up and another started: matchers go on there from what they have taken.
+ * What may have to be compiled is sent one at a time, clients in turn; tokens of answers under way are sent at once.
  */
-import { createHash } from 'node:crypto';
 import type { Worker } from 'node:worker_threads';
 
 import { createError, InvalidArgumentError } from '../../errors.js';
 import type { Grammar } from '../../structured/index.js';
 import { startWorker } from '../../tokenizer/start-worker.js';
+import { GrammarMatcher } from './grammar-matcher.js';
+import { type GrammarAsker, GrammarTurns, keyOf } from './grammar-turns.js';
 import type { GrammarMessage, GrammarReply, GrammarRequest, GrammarSetup } from './messages.js';
 
 /** Compiled, or as it lies in lib/ when tests run the sources. */
@@ -23,9 +25,6 @@ const START_MS = 60_000;
 /** So long is a grammar refused that was too much: each trial costs everybody the thread's time. */
 const REFUSED_MS = 60_000;
 const MOST_REFUSED = 64;
-
-const keyOf = (grammar: Grammar): string =>
-  createHash('sha256').update(JSON.stringify(grammar)).digest('base64');
 
 /** The schema takes more of the thread's time or memory than anybody may. */
 export class GrammarTooComplex extends InvalidArgumentError {
@@ -53,6 +52,7 @@ export class GrammarThread {
   #isReady = false;
   /** In the order in which they are answered. */
   readonly #pending = new Map<number, Pending>();
+  readonly #turns = new GrammarTurns();
   #count = 0;
   #matchers = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -71,24 +71,36 @@ export class GrammarThread {
     this.#mostMs = mostMs;
   }
 
-  /** @throws GrammarTooComplex */
-  async check(grammar: Grammar): Promise<void> {
-    await this.ask({ kind: 'check', grammar }, undefined);
+  /** @throws GrammarTooComplex; the signal's reason; what the client's bound refuses it with */
+  async check(grammar: Grammar, asker: GrammarAsker = {}): Promise<void> {
+    await this.ask({ kind: 'check', grammar, client: asker.client?.name }, undefined, asker);
   }
 
-  /** Whether a text is wholly of it. @throws GrammarTooComplex */
-  async matches(grammar: Grammar, text: string): Promise<boolean> {
-    const [isOf] = await this.ask({ kind: 'match', grammar, text }, undefined);
+  /** Whether a text is wholly of it. @throws GrammarTooComplex; the signal's reason */
+  async matches(grammar: Grammar, text: string, asker: GrammarAsker = {}): Promise<boolean> {
+    const asked: GrammarRequest = { kind: 'match', grammar, text, client: asker.client?.name };
+    const [isOf] = await this.ask(asked, undefined, asker);
     return isOf === 1;
   }
 
   /** @param begun text that stands there already */
-  open(grammar: Grammar, begun: string): GrammarMatcher {
-    return new GrammarMatcher(this, this.#matchers++, grammar, begun);
+  open(grammar: Grammar, begun: string, asker: GrammarAsker = {}): GrammarMatcher {
+    return new GrammarMatcher(this, this.#matchers++, { grammar, begun, asker });
   }
 
   /** @internal */
-  ask(asked: GrammarRequest, owner: GrammarMatcher | undefined): Promise<Uint32Array> {
+  async ask(
+    asked: GrammarRequest,
+    owner: GrammarMatcher | undefined,
+    asker: GrammarAsker,
+  ): Promise<Uint32Array> {
+    if (asked.kind === 'next') return this.#answer(asked, owner);
+    // It needs no turn to be refused again.
+    if (this.#isRefused(asked.grammar)) throw new GrammarTooComplex();
+    return this.#turns.take(asked, asker, () => this.#answer(asked, owner));
+  }
+
+  #answer(asked: GrammarRequest, owner: GrammarMatcher | undefined): Promise<Uint32Array> {
     if (this.#end !== undefined) return Promise.reject(this.#end);
     if (asked.kind !== 'next' && this.#isRefused(asked.grammar)) {
       return Promise.reject(new GrammarTooComplex());
@@ -219,50 +231,3 @@ export class GrammarThread {
 
 const failure = (why: string): Error =>
   createError('FACELLM_INTERNAL', `the grammar of an answer failed: ${why}`);
-
-/** One answer's way through a grammar. */
-export class GrammarMatcher {
-  readonly #thread: GrammarThread;
-  readonly #number: number;
-  readonly #grammar: Grammar;
-  readonly #begun: string;
-  readonly #ids: number[] = [];
-  #generation = -1;
-
-  /** @internal */
-  constructor(thread: GrammarThread, number: number, grammar: Grammar, begun: string) {
-    this.#thread = thread;
-    this.#number = number;
-    this.#grammar = grammar;
-    this.#begun = begun;
-  }
-
-  /**
-   * The ids that may come next.
-   *
-   * @param id that has come since this was asked last; undefined: none yet
-   */
-  async mask(id?: number): Promise<Uint32Array> {
-    if (id !== undefined) this.#ids.push(id);
-    const isThere = id !== undefined && this.#generation === this.#thread.generation;
-    const asked: GrammarRequest = isThere
-      ? { kind: 'next', matcher: this.#number, id }
-      : this.again();
-    const words = await this.#thread.ask(asked, this);
-    this.#generation = this.#thread.generation;
-    return words;
-  }
-
-  /** @internal from the beginning, on a thread that does not know it */
-  again(): GrammarRequest {
-    const { length } = this.#ids;
-    return {
-      ...{ kind: 'open', matcher: this.#number, grammar: this.#grammar, begun: this.#begun },
-      ids: this.#ids.slice(0, length),
-    };
-  }
-
-  close(): void {
-    this.#thread.forget(this.#number);
-  }
-}

@@ -9,19 +9,25 @@ export interface GrammarSetup {
   readonly eosIds: readonly number[];
 }
 
+/** A grammar that may have to be compiled. */
+export interface OfGrammar {
+  readonly grammar: Grammar;
+  /** Whose it is: what is kept is shared out among clients. @default one for all that say nothing */
+  readonly client?: string | undefined;
+}
+
 export type GrammarRequest =
   /** Whether it can be held to: its first mask. */
-  | { readonly kind: 'check'; readonly grammar: Grammar }
+  | ({ readonly kind: 'check' } & OfGrammar)
   /** Whether a text is wholly of it: one word, 1 or 0. */
-  | { readonly kind: 'match'; readonly grammar: Grammar; readonly text: string }
+  | ({ readonly kind: 'match'; readonly text: string } & OfGrammar)
   /** Starts to match, after a text and after ids; gives the first mask. */
-  | {
+  | ({
       readonly kind: 'open';
       readonly matcher: number;
-      readonly grammar: Grammar;
       readonly begun: string;
       readonly ids: readonly number[];
-    }
+    } & OfGrammar)
   /** Takes an id; gives the next mask. */
   | { readonly kind: 'next'; readonly matcher: number; readonly id: number };
 

@@ -1,7 +1,7 @@
 /**
- * Requests that are ready and wait for the engine. It takes those of all callers in turn, each caller's by priority and then
- * by arrival: the caller that has had the least of the engine's work goes first. (Deficit round robin comes to the same
- * with a quantum to choose; this has none.) The engine itself answers whoever it is given at once.
+ * Requests that are ready and wait for the engine, or for the thread of the grammars. It takes those of all callers in turn,
+ * each caller's by priority and then by arrival: the caller that has had the least work goes first. (Deficit round robin comes
+ * to the same with a quantum to choose; this has none.) The engine itself answers whoever it is given at once.
  */
 
 export interface QueuedRequest {
