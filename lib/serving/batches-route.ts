@@ -33,11 +33,11 @@ const fileReply = (file: StoredFile): object => ({
   status: 'processed',
 });
 
-const batchReply = (batch: StoredBatch): object => ({
-  object: 'batch',
-  completion_window: '24h',
-  ...shown(batch, 'owner', 'rights'),
-});
+/** What is not known yet, or never will be, is left out: of OpenAI's fields only `metadata` may be null. */
+function batchReply({ metadata, ...batch }: StoredBatch): object {
+  const known = Object.entries(shown(batch, 'owner', 'rights')).filter(([, one]) => one !== null);
+  return { object: 'batch', completion_window: '24h', ...Object.fromEntries(known), metadata };
+}
 
 /** What a form holds of a file. */
 interface FilePart {

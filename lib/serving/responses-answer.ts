@@ -11,11 +11,18 @@ interface Completion {
   readonly choices: readonly {
     readonly message?: { readonly content: string };
     readonly delta?: { readonly role?: string; readonly content?: string };
-    readonly logprobs?: { readonly content: readonly object[] } | null;
+    readonly logprobs?: { readonly content: readonly LogProb[] } | null;
     readonly finish_reason: string | null;
   }[];
   readonly usage?: Usage | null;
   readonly facellm?: object;
+}
+
+interface LogProb {
+  readonly token: string;
+  readonly logprob: number;
+  readonly bytes: readonly number[];
+  readonly top_logprobs: readonly Omit<LogProb, 'top_logprobs'>[];
 }
 
 interface Usage {
@@ -26,11 +33,18 @@ interface Usage {
   readonly completion_tokens_details: object;
 }
 
+/** As events of a text have them: bytes stand in the whole part only. */
+const inEvent = ({ token, logprob, top_logprobs: top }: LogProb): object => ({
+  ...{ token, logprob },
+  top_logprobs: top.map((one) => ({ token: one.token, logprob: one.logprob })),
+});
+
 type Event = readonly [data: string, event?: string];
 
 const usageOf = (usage: Usage): object => ({
   input_tokens: usage.prompt_tokens,
-  input_tokens_details: usage.prompt_tokens_details,
+  // What the prefix cache takes in costs nothing, and is not told apart.
+  input_tokens_details: { ...usage.prompt_tokens_details, cache_write_tokens: 0 },
   output_tokens: usage.completion_tokens,
   output_tokens_details: usage.completion_tokens_details,
   total_tokens: usage.total_tokens,
@@ -40,7 +54,7 @@ export class ResponsesAnswer implements Dialect {
   readonly #echo: Body;
   readonly #id = `resp_${randomUUID().replaceAll('-', '')}`;
   readonly #itemId = `msg_${randomUUID().replaceAll('-', '')}`;
-  readonly #logProbs: object[] = [];
+  readonly #logProbs: LogProb[] = [];
   #sequence = 0;
   #text = '';
   #finish: string | null = null;
@@ -84,13 +98,15 @@ export class ResponsesAnswer implements Dialect {
     this.#usage = chat.usage ?? this.#usage;
     this.#account = chat.facellm ?? this.#account;
     const [choice] = chat.choices;
-    const logprobs = choice?.logprobs?.content ?? [];
-    this.#logProbs.push(...logprobs);
+    const listed = choice?.logprobs?.content ?? [];
+    this.#logProbs.push(...listed);
     this.#finish = choice?.finish_reason ?? this.#finish;
     const delta = choice?.delta?.content ?? '';
     this.#text += delta;
-    if (delta !== '')
+    if (delta !== '') {
+      const logprobs = listed.map(inEvent);
       told.push(this.#event('response.output_text.delta', { ...this.#place, delta, logprobs }));
+    }
     return told;
   }
 
@@ -102,7 +118,7 @@ export class ResponsesAnswer implements Dialect {
       this.#event('response.output_text.done', {
         ...this.#place,
         text: this.#text,
-        logprobs: this.#logProbs,
+        logprobs: this.#logProbs.map(inEvent),
       }),
       this.#event('response.content_part.done', { ...this.#place, part: this.#part() }),
       this.#event('response.output_item.done', { output_index: 0, item: this.#item(status) }),
@@ -150,7 +166,7 @@ export class ResponsesAnswer implements Dialect {
       ...this.#echo,
       ...{ parallel_tool_calls: false, tool_choice: 'none', tools: [], truncation: 'disabled' },
       ...{ previous_response_id: null, background: false, store: false },
-      usage: isOver && this.#usage !== undefined ? usageOf(this.#usage) : null,
+      ...(isOver && this.#usage !== undefined && { usage: usageOf(this.#usage) }),
       ...(isOver && this.#account !== undefined && { facellm: this.#account }),
     };
   }

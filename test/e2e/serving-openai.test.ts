@@ -1,28 +1,14 @@
-/** OpenAI's own client and types beside this server: errors by their classes, retries, leaving a stream, bodies of its declared forms. */
+/** OpenAI's own client beside this server: errors by their classes, retries, leaving a stream. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 
 import OpenAI from 'openai';
-import ts from 'typescript';
 
 import { createError } from '../../lib/errors.js';
 import type { FaceLlm } from '../../lib/index.js';
 import { createKey, type RunningServer } from '../../lib/serving/index.js';
-import {
-  dataUrl,
-  eventsOf,
-  loadTiny,
-  PHOTO,
-  post,
-  question,
-  request,
-  serveTiny,
-  until,
-} from '../support/server.js';
+import { loadTiny, request, serveTiny, until } from '../support/server.js';
 
 const CHAT = '/v1/chat/completions';
-const ROOT = join(import.meta.dirname, '..', '..');
 const ASKED = { model: 'tiny', messages: [{ role: 'user' as const, content: 'Hi?' }] };
 const LONG = { max_tokens: 4000, min_tokens: 4000 };
 
@@ -33,7 +19,7 @@ const clientOf = (
 
 type ErrorClass = new (...args: never[]) => Error;
 
-describe("serving: OpenAI's client and types", () => {
+describe("serving: OpenAI's client", () => {
   let model: FaceLlm;
   let server: RunningServer;
   before(async () => {
@@ -193,105 +179,5 @@ describe("serving: OpenAI's client and types", () => {
         return usedBlocks === 0 && runningRows === 0;
       });
     }
-  });
-
-  describe('bodies are of the forms that OpenAI publishes', () => {
-    let folder: string;
-    // Beside node_modules, where the compiler finds the types; they are made of OpenAI's published schema.
-    before(() => {
-      folder = mkdtempSync(join(ROOT, 'node_modules', '.cache', 'openai-types-'));
-    });
-    after(() => rmSync(folder, { recursive: true }));
-
-    /** Fields of ours, which its types do not know. */
-    const OURS = [
-      ...['facellm', 'stop_reason', 'image_tokens', 'text_tokens', 'allowed', 'mask_mass'],
-      ...['max_model_len', 'parent', 'shape'],
-    ];
-    /** Without them, and without those that OpenAI has too but other schemas of it do not. */
-    function without(value: unknown): unknown {
-      if (Array.isArray(value)) return value.map(without);
-      if (typeof value !== 'object' || value === null) return value;
-      return Object.fromEntries(
-        Object.entries(value)
-          .filter(([name]) => !OURS.includes(name))
-          .map(([name, one]) => [name, without(one)]),
-      );
-    }
-
-    /** What the compiler says of values written down as such a type: of a missing, a wrong and an unknown field. */
-    function faultsOf(bodies: readonly (readonly [type: string, body: unknown])[]): string[] {
-      const file = join(folder, 'bodies.ts');
-      const lines = bodies.map(
-        ([type, body], i) =>
-          `export const body${i}: ${type} = ${JSON.stringify(without(body), null, 1)};`,
-      );
-      writeFileSync(file, ["import type OpenAI from 'openai';", ...lines].join('\n'));
-      const program = ts.createProgram([file], {
-        ...{ strict: true, noEmit: true, skipLibCheck: true, types: ['node'] },
-        ...{ module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2023 },
-        lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
-        exactOptionalPropertyTypes: true,
-      });
-      return [...program.getSyntacticDiagnostics(), ...program.getSemanticDiagnostics()].map(
-        ({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'),
-      );
-    }
-
-    it('chat completions, chunks, responses, models, embeddings, errors', async () => {
-      const chat = (more: object): Promise<unknown> =>
-        post(server, CHAT, { ...ASKED, max_tokens: 4, ...more }).then(({ json }) => json);
-      const chunks = async (more: object): Promise<readonly unknown[]> => {
-        const { text } = await post(server, CHAT, {
-          ...ASKED,
-          max_tokens: 4,
-          stream: true,
-          ...more,
-        });
-        return eventsOf(text);
-      };
-      const logprobs = { logprobs: true, top_logprobs: 2 };
-      const schema = { type: 'object', properties: { a: { type: 'boolean' } }, required: ['a'] };
-      const format = { type: 'json_schema', json_schema: { name: 'a', schema } };
-      const completion = 'OpenAI.Chat.Completions.ChatCompletion';
-      const chunk = 'OpenAI.Chat.Completions.ChatCompletionChunk';
-      const bodies: (readonly [string, unknown])[] = [
-        [completion, await chat({})],
-        [completion, await chat({ ...logprobs, n: 2, temperature: 1 })],
-        [completion, await chat({ messages: [question('Who?')], stop: 'e' })],
-        [completion, await chat({ response_format: format, max_tokens: 50 })],
-        ...(await chunks({ ...logprobs, stream_options: { include_usage: true } })).map(
-          (one) => [chunk, one] as const,
-        ),
-        ...(await chunks({ n: 2, temperature: 1 })).map((one) => [chunk, one] as const),
-        [
-          'OpenAI.Models.ModelsPage["data"]',
-          ((await request(`${server.url}/v1/models`)).json as { data: unknown }).data,
-        ],
-        ['OpenAI.Models.Model', (await request(`${server.url}/v1/models/tiny`)).json],
-        [
-          'OpenAI.CreateEmbeddingResponse',
-          (
-            await post(server, '/v1/embeddings', {
-              input: dataUrl(PHOTO),
-              encoding_format: 'float',
-            })
-          ).json,
-        ],
-        [
-          'OpenAI.ErrorObject',
-          ((await post(server, CHAT, { ...ASKED, n: 99 })).json as { error: unknown }).error,
-        ],
-      ];
-      assert.ok(bodies.length > 15);
-      assert.deepEqual(faultsOf(bodies), []);
-    });
-
-    it('a wrong body is told', () => {
-      const [usage, choices] = [{}, [{ index: 0, finish_reason: 'over' }]];
-      const body = { id: 1, object: 'chat.completion', created: 1, model: 'x', choices, usage };
-      const faults = faultsOf([['OpenAI.Chat.Completions.ChatCompletion', body]]);
-      assert.ok(faults.length >= 3, faults.join('\n'));
-    });
   });
 });
