@@ -78,7 +78,13 @@ function bodiesOf(pictures: readonly Buffer[]): readonly Buffer[] {
   });
 }
 
-async function probing(url: string, ms: () => Promise<void>): Promise<number[]> {
+interface Probed {
+  readonly took: readonly number[];
+  /** Whether the asker's thread went before all others. */
+  readonly goesFirst: boolean;
+}
+
+async function probing(url: string, ms: () => Promise<void>): Promise<Probed> {
   const worker = new Worker(new URL('./prober.mjs', import.meta.url), {
     workerData: { url: `${url}/health`, everyMs: 20 },
     execArgv: [],
@@ -86,9 +92,9 @@ async function probing(url: string, ms: () => Promise<void>): Promise<number[]> 
   await once(worker, 'online');
   await ms();
   worker.postMessage('end');
-  const [took] = (await once(worker, 'message')) as [number[]];
+  const [probed] = (await once(worker, 'message')) as [Probed];
   await worker.terminate();
-  return took;
+  return probed;
 }
 
 async function loopRows(): Promise<object[]> {
@@ -117,7 +123,7 @@ async function loopRows(): Promise<object[]> {
       // Each look at the metrics begins its histogram anew.
       await metric(server.url, 'nodejs_eventloop_lag_p99_seconds');
       const before = readLoad();
-      const took = await probing(server.url, () => sleep(1000 * seconds));
+      const { took, goesFirst } = await probing(server.url, () => sleep(1000 * seconds));
       const { text } = await send(`${server.url}/metrics`);
       const after = readLoad();
       const lag = (which: string): number => {
@@ -131,7 +137,7 @@ async function loopRows(): Promise<object[]> {
       await Promise.all(all);
       const row = {
         ...{ name, answered, refused },
-        health: spread(took),
+        health: { ...spread(took), goesFirst },
         loopLag: { p50Ms: lag('p50'), p99Ms: lag('p99'), maxMs: lag('max') },
         stolenShare: (after.stolen - before.stolen) / Math.max(1, after.total - before.total),
       };

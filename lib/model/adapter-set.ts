@@ -82,11 +82,12 @@ export class AdapterSet {
       readServingSettings(directory, 'FACELLM_ADAPTER_INVALID'),
     ]);
     this.#holdAgainstBase(name ?? basename(directory), settings?.base);
+    // First, since it reads the file: where that has gone meanwhile, nothing is left in the engine that nobody can unload.
+    const contentHash = await adapterIdentity(source);
     const info = await this.#native.loadAdapter(source).promise.catch((error: unknown) => {
       throw fromNative(error);
     });
     const { id, ...sizes } = info;
-    const contentHash = await adapterIdentity(source);
     const facts = {
       name: name ?? basename(directory),
       directory,

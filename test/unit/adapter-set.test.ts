@@ -21,10 +21,12 @@ class FakeEngine {
   readonly loaded: NativeAdapterSource[] = [];
   readonly unloaded: number[] = [];
   unloadError: Error | undefined;
+  onLoad = (): void => {};
 
   readonly native = {
     loadAdapter: (source: NativeAdapterSource) => {
       const id = this.loaded.push(source);
+      this.onLoad();
       const info: NativeAdapterInfo = { id, parameterCount: 1, bytes: 4, touchesVision: false };
       return { promise: Promise.resolve(info), cancel: () => {} };
     },
@@ -70,6 +72,16 @@ describe('adapters of a model', () => {
   });
   const load = (name: string, options = {}): Promise<Adapter> =>
     adapters.load(join(folder, name), options);
+
+  it('of a file that goes while it is loaded nothing stays', async () => {
+    await writeAdapter(CHECKPOINT, join(folder, 'goes'), {});
+    engine.onLoad = () => rmSync(join(folder, 'goes'), { recursive: true });
+    const names = await load('goes').then(
+      () => adapters.loaded.map(({ name }) => name),
+      () => [],
+    );
+    assert.equal(engine.loaded.length - engine.unloaded.length, names.length);
+  });
 
   it('resolve ranks, patterns and the scale into modules', async () => {
     const adapter = await load('pattern', { scale: 0.5, name: 'mine' });
