@@ -30,6 +30,7 @@ export class Admission {
   readonly #limits: ServerLimits;
   readonly #rows: number;
   #present = 0;
+  readonly #senders = new Set<(reason: Error) => void>();
   #inside = 0;
   #isDraining = false;
   #onEmpty: (() => void) | undefined;
@@ -66,11 +67,12 @@ export class Admission {
 
   /**
    * Before anything of the request is read. While its body is on the way it has no place yet: whoever sends slowly, or never
-   * ends, keeps nobody out.
+   * ends, takes none from others. (What he has sent counts among the bytes of bodies, until the time for a body is over.)
    *
+   * @param onDrain ends it, where its body is still on the way when the server ends
    * @throws ApiError 429, 503
    */
-  enter(declaredBytes: number): Entry {
+  enter(declaredBytes: number, onDrain: (reason: Error) => void): Entry {
     if (this.#isDraining) throw shuttingDown();
     this.#checkPlaces();
     if (this.bodies.bytes + declaredBytes > this.#limits.bodyBytesInFlight) {
@@ -78,10 +80,12 @@ export class Admission {
     }
     this.checkWait();
     this.#present++;
+    this.#senders.add(onDrain);
     let [isPresent, isInside] = [true, false];
     return {
       takePlace: () => {
         this.#checkPlaces();
+        this.#senders.delete(onDrain);
         this.#inside++;
         isInside = true;
       },
@@ -89,6 +93,7 @@ export class Admission {
         if (!isPresent) return;
         if (isInside) this.#inside--;
         isPresent = false;
+        this.#senders.delete(onDrain);
         this.#present--;
         if (this.#present === 0) this.#onEmpty?.();
       },
@@ -100,9 +105,10 @@ export class Admission {
     if (this.queue.waiting > 0 && this.expectedWait > this.#limits.maxWait) throw this.#full();
   }
 
-  /** Lets nobody in any more; resolves when the last one has left. */
+  /** Lets nobody in any more, and ends those whose body is on the way; resolves when the last one has left. */
   async drain(): Promise<void> {
     this.#isDraining = true;
+    for (const end of this.#senders) end(shuttingDown());
     if (this.#present > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
   }
 

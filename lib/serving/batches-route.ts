@@ -65,13 +65,16 @@ export async function uploadRoute(exchange: Exchange): Promise<Reply> {
   if (!/^multipart\/form-data\s*;/i.test(type)) {
     throw new ApiError(415, 'unsupported_media_type', 'expected content-type: multipart/form-data');
   }
-  const entry = state.admission.enter(Number(incoming.headers['content-length'] ?? 0));
+  const draining = new AbortController();
+  const entry = state.admission.enter(Number(incoming.headers['content-length'] ?? 0), (reason) =>
+    draining.abort(reason),
+  );
   const taken = { bytes: 0 };
   try {
     const { batchFileBytes } = state.policy.limits;
     const bytes = await readBody(incoming, {
       ...{ most: batchFileBytes, inFlight: state.admission.bodies },
-      ...{ taken, signal: state.ending },
+      ...{ taken, signal: draining.signal },
     });
     entry.takePlace();
     const form = await formOf(bytes, type);

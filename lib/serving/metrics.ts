@@ -89,15 +89,14 @@ export class Metrics {
 
     const { admission, stats } = sources;
     const model = [{ model_name: sources.model.id }] as const;
-    const waiting = (): number =>
-      Math.max(0, admission.sending + admission.inside - admission.queue.rows);
+    const read = (): number => Math.max(0, admission.inside - admission.queue.rows);
     gauge('num_requests_running', 'With the engine', () => [[model[0], admission.queue.rows]], [
       'model_name',
     ]);
     gauge(
       'num_requests_waiting',
-      'Read, decoded or queued, and not with the engine',
-      () => [[model[0], waiting()]],
+      'Sent, read, decoded or queued, and not with the engine',
+      () => [[model[0], admission.sending + read()]],
       ['model_name'],
     );
     gauge(
@@ -106,10 +105,7 @@ export class Metrics {
       () => [
         [{ reason: 'queue' }, admission.queue.waiting],
         [{ reason: 'body' }, admission.sending],
-        [
-          { reason: 'pictures' },
-          Math.max(0, waiting() - admission.sending - admission.queue.waiting),
-        ],
+        [{ reason: 'pictures' }, Math.max(0, read() - admission.queue.waiting)],
         [{ reason: 'capacity' }, stats()?.waitingRequests ?? 0],
       ],
       ['reason'],

@@ -59,9 +59,9 @@ export async function withWork<T>(
 ): Promise<T> {
   const { state, incoming, outgoing } = exchange;
   checkContentType(incoming.headers['content-type']);
-  const entry = state.admission.enter(Number(incoming.headers['content-length'] ?? 0));
   const abort = new AbortController();
   const stop = (reason: unknown): void => abort.abort(reason);
+  const entry = state.admission.enter(Number(incoming.headers['content-length'] ?? 0), stop);
   const gone = (): void => {
     if (!outgoing.writableEnded) stop(new ClientGone('the client went away'));
   };

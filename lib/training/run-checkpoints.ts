@@ -31,6 +31,7 @@ export class RunCheckpoints {
   #savedStep = -1;
   /** The last one on its way to the disk. */
   #saving: Promise<void> = Promise.resolve();
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(options: RunCheckpointsOptions) {
     this.#options = options;
@@ -91,8 +92,13 @@ export class RunCheckpoints {
       await removeOld(output, keep, validation.best?.step);
       onSaved(step, directory);
     });
-    // A failure is told by who waits for it.
-    this.#saving.catch(() => undefined);
+    // It is told before the next update, and by whoever waits.
+    this.#saving.catch((error: unknown) => (this.#failure = { error }));
+  }
+
+  /** @throws TrainingError FACELLM_RUN_WRITE where the last one is known to have failed */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   /** Another rank saves this one. */

@@ -89,8 +89,8 @@ export class TrainingLoop {
     try {
       return await this.#runAll();
     } finally {
-      // Nothing writes into the folder once the run has ended, however it did.
-      await this.#checkpoints.settled().catch(() => undefined);
+      // Nothing writes into the folder once the run has ended, however it did; a checkpoint that is not there is told before all else.
+      await this.#checkpoints.settled();
     }
   }
 
@@ -122,6 +122,7 @@ export class TrainingLoop {
     const left = this.#state.validation.isOver ? [] : plans.slice(this.#state.step);
     for await (const { plan, batches } of this.#loadAhead(left)) {
       this.#options.signal?.throwIfAborted();
+      this.#checkpoints.check();
       if (await this.#agreeOnUpdate(plan, batches.flat())) break;
       const done = await this.#update(plan, batches);
       if (done === undefined) break;

@@ -76,7 +76,7 @@ struct ActiveRequest {
   bool shares_blocks = false;    // with others under way, or among its rows
   bool has_begun = false;
   std::vector<Picture> pictures;
-  // When its pictures' turn is, in tiles that the encoder has computed; none of them has been wanted yet: -1.
+  // When its pictures' turn is, in tiles that the encoder has begun; none of them has been wanted yet: -1.
   int64_t pictures_due = -1;
   // Of each prompt token: the picture whose placeholder it is, or -1, and its place in that picture.
   std::vector<int32_t> picture_of;

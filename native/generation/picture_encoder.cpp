@@ -41,6 +41,7 @@ void PictureEncoder::encode(const std::vector<Picture*>& wanted, EncodeLimits li
     auto pass = next_pass(wanted, limits.tiles);
     if (pass.shares.empty()) return;
     if (trace) trace("tiles_u8", pass.tiles);
+    tiles_begun_ += pass.tiles.size(0);
     pass_ = std::move(pass);
   }
   const auto vectors = advance(limits.tower_shares, is_base, timings, watch, cancellation, trace);

@@ -35,7 +35,7 @@ class PictureEncoder {
 
   // Vectors that are there already, or an undefined tensor.
   at::Tensor find(const std::string& identity) { return cache_.find(identity); }
-  // Works on `wanted`, all of one stack of vision adapters, in this order but what was begun first, and sets the
+  // Works on `wanted`, all of one stack of vision adapters, in this order once what is in the tower is done, and sets the
   // vectors of those that are complete. What nobody wants any more is dropped. Laps of preprocess and
   // vision of `timings`; traces tiles_u8 and pixel_values of the tiles at hand. `is_base`: the stack is empty.
   void encode(const std::vector<Picture*>& wanted, EncodeLimits limits, bool is_base, Timings& timings, Stopwatch& watch,
@@ -48,6 +48,8 @@ class PictureEncoder {
   void clear() { cache_.clear(); }
   int64_t cached() const { return cache_.size(); }
   int64_t tiles_encoded() const { return tiles_encoded_; }
+  // Of passes that were dropped, too.
+  int64_t tiles_begun() const { return tiles_begun_; }
 
  private:
   struct Part {
@@ -79,6 +81,7 @@ class PictureEncoder {
   std::map<std::string, Part> under_way_;
   std::optional<Pass> pass_;
   int64_t tiles_encoded_ = 0;
+  int64_t tiles_begun_ = 0;
 };
 
 }  // namespace facellm

@@ -45,7 +45,7 @@ EncodeLimits StepEngine::encode_limits(bool are_several) const {
   return {are_several ? kTilesBesideOthersOnCpu : kTilesOnCpu};
 }
 
-// Due is the moment, in tiles, at which a request's own would be done if they alone were computed from when it came. So a few
+// Due is the moment, in tiles that the encoder has begun, at which a request's own would be done if they alone were computed from when it came. So a few
 // tiles overtake many, and nobody is overtaken by whoever comes later than as many tiles as he has.
 std::vector<StepEngine::Unencoded> StepEngine::unencoded() {
   std::vector<Unencoded> all;
@@ -53,19 +53,19 @@ std::vector<StepEngine::Unencoded> StepEngine::unencoded() {
   for (const auto& request : requests_) {
     std::vector<Picture*> pictures;
     int64_t tiles = 0;
+    // Those of one set of vision adapters at a time; the others' turn comes.
+    const auto& own = adapters_.image_ids_of(request->stack);
     for (auto& picture : request->pictures) {
       if (!picture.is_needed || picture.features.defined()) continue;
       picture.features = find_features(picture.identity);
       if (picture.features.defined() || !has_pixels(*request, picture)) continue;
-      // Those of one set of vision adapters at a time; the others' turn comes.
-      const auto& own = adapters_.image_ids_of(request->stack);
-      if (adapters == nullptr) adapters = &own;
-      if (*adapters != own) continue;
       pictures.push_back(&picture);
       tiles += tiles_of(picture);
     }
-    if (pictures.empty() || (!suspects_.empty() && !all.empty())) continue;
-    if (request->pictures_due < 0) request->pictures_due = encoder_.tiles_encoded() + tiles;
+    if (pictures.empty()) continue;
+    if (request->pictures_due < 0) request->pictures_due = encoder_.tiles_begun() + tiles;
+    if (adapters == nullptr) adapters = &own;
+    if (*adapters != own || (!suspects_.empty() && !all.empty())) continue;
     all.push_back({request.get(), std::move(pictures)});
   }
   std::ranges::stable_sort(all, {}, [](const Unencoded& one) { return one.request->pictures_due; });

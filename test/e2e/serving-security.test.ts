@@ -166,7 +166,7 @@ describe('serving: security and ends', () => {
         min_tokens: max_tokens,
       });
       await closing.close();
-      assert.match(await rest, end);
+      assert.match(await rest(), end);
     }
   });
 

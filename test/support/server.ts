@@ -62,13 +62,11 @@ export async function postStream(
   server: RunningServer,
   path: string,
   body: object,
-  signal?: AbortSignal,
-): Promise<{ readonly rest: Promise<string> }> {
+): Promise<{ readonly rest: () => Promise<string> }> {
   const response = await fetch(server.url + path, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ ...body, stream: true }),
-    ...(signal && { signal }),
   });
   const reader = (response.body as ReadableStream<Uint8Array>)
     .pipeThrough(new TextDecoderStream())
@@ -82,7 +80,7 @@ export async function postStream(
       text += value;
     }
   };
-  return { rest: rest() };
+  return { rest };
 }
 
 export const question = (text = 'Who is this?', photo: Uint8Array = PHOTO): object => ({

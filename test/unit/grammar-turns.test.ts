@@ -16,10 +16,12 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("grammars' turns", () => {
   let turns: GrammarTurns;
+  let areAnswering: boolean;
   let begun: string[];
   let ends: (() => void)[];
   beforeEach(() => {
-    turns = new GrammarTurns();
+    areAnswering = false;
+    turns = new GrammarTurns(() => areAnswering);
     begun = [];
     ends = [];
   });
@@ -59,6 +61,21 @@ describe("grammars' turns", () => {
     assert.deepEqual((await endAll()).slice(0, 3), ['a0', 'b', 'a1']);
     await Promise.all([...flood, other]);
     assert.equal(begun.length, 51);
+  });
+
+  it('beside an answer under way the thread is free for as long as a new grammar had it', async () => {
+    areAnswering = true;
+    const hadIt = 60;
+    const both = [take('first', {}), take('second', { size: 2 })];
+    await new Promise((resolve) => setTimeout(resolve, hadIt));
+    const ended = performance.now();
+    ends[0]?.();
+    await both[0];
+    while (begun.length < 2) await settled();
+    // Timers are cut to whole milliseconds.
+    assert.ok(performance.now() - ended >= hadIt - 2, `${performance.now() - ended}`);
+    await endAll();
+    await both[1];
   });
 
   it("a client's answers under way go before its new schemas, a batch's new ones behind everybody", async () => {
@@ -141,6 +158,20 @@ describe("grammars' turns", () => {
     }
   });
 
+  it('one that ends while it waits opens nothing', async () => {
+    const thread = new GrammarThread(() => SETUP);
+    try {
+      const first = thread.check(grammar(20));
+      const matcher = thread.open(grammar(30), '');
+      const mask = matcher.mask();
+      matcher.close();
+      await assert.rejects(mask, { code: 'FACELLM_CANCELLED' });
+      await first;
+    } finally {
+      await thread.dispose();
+    }
+  });
+
   it('an answer that is left does not wait for its turn', async () => {
     const thread = new GrammarThread(() => SETUP);
     const leaves = new AbortController();
@@ -185,6 +216,22 @@ describe('what the thread of the grammars keeps of each client', () => {
     assert.ok(server.kept <= 1_000_000);
     assert.ok(isKept(server, 'b', 60));
     assert.ok(!isKept(server, 'a', 100));
+  });
+
+  it('answers under way keep nothing that others have to give up for it', () => {
+    const server = serverOf(1_000_000);
+    check(server, 'b', 60);
+    for (let matcher = 0; matcher < 8; matcher++) {
+      const open = { kind: 'open', matcher, grammar: grammar(300 + matcher), begun: '' } as const;
+      server.answer({ ...open, ids: [], client: 'a' });
+    }
+    for (let token = 0; token < 250; token++) {
+      for (let matcher = 0; matcher < 8; matcher++) {
+        server.answer({ kind: 'next', matcher, id: token % 2 });
+        assert.ok(server.kept <= 1_000_000);
+      }
+    }
+    assert.ok(isKept(server, 'b', 60));
   });
 
   it("what two of them ask for stays while either of them keeps it, and counts as each one's", () => {

@@ -24,6 +24,8 @@ export class GrammarMatcher {
   readonly #opened: Opened;
   readonly #ids: number[] = [];
   #generation = -1;
+  /** @internal */
+  isClosed = false;
 
   /** @internal */
   constructor(thread: Answering, number: number, opened: Opened) {
@@ -59,6 +61,7 @@ export class GrammarMatcher {
   }
 
   close(): void {
+    this.isClosed = true;
     this.#thread.forget(this.#number);
   }
 }

@@ -160,6 +160,11 @@ export class GrammarServer {
 
   /** Answers under way go on at their places. */
   #trim(): void {
+    // First what is nobody's any more: its places are computed again by the answer that goes on with it.
+    if (this.kept > this.#bounds.mostKept) {
+      const owned = new Set(Array.from(this.#tables.values(), ({ table }) => table));
+      for (const table of this.#all()) if (!owned.has(table)) table.forget();
+    }
     let kept = this.kept;
     while (this.#tables.size > MOST_GRAMMARS || kept > this.#bounds.mostKept) {
       const [key, one] = this.#leastOf(this.#largest()) ?? [];

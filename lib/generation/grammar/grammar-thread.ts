@@ -52,7 +52,9 @@ export class GrammarThread {
   #isReady = false;
   /** In the order in which they are answered. */
   readonly #pending = new Map<number, Pending>();
-  readonly #turns = new GrammarTurns();
+  /** Whose tokens come. */
+  readonly #open = new Set<number>();
+  readonly #turns = new GrammarTurns(() => this.#open.size > 0);
   #count = 0;
   #matchers = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -97,7 +99,12 @@ export class GrammarThread {
     if (asked.kind === 'next') return this.#answer(asked, owner);
     // It needs no turn to be refused again.
     if (this.#isRefused(asked.grammar)) throw new GrammarTooComplex();
-    return this.#turns.take(asked, asker, () => this.#answer(asked, owner));
+    return this.#turns.take(asked, asker, () => {
+      // Ended while it waited: nobody would ever close what is opened now.
+      if (owner?.isClosed === true) return Promise.reject(closed());
+      if (asked.kind === 'open') this.#open.add(asked.matcher);
+      return this.#answer(asked, owner);
+    });
   }
 
   #answer(asked: GrammarRequest, owner: GrammarMatcher | undefined): Promise<Uint32Array> {
@@ -112,6 +119,7 @@ export class GrammarThread {
 
   /** @internal */
   forget(matcher: number): void {
+    this.#open.delete(matcher);
     const message: GrammarMessage = { closed: matcher };
     this.#worker?.postMessage(message);
   }
@@ -223,11 +231,18 @@ export class GrammarThread {
       } else again.unshift({ ...culprit, isSecond: true });
     }
     for (const pending of again) {
+      if (pending.owner?.isClosed === true) {
+        pending.reject(closed());
+        continue;
+      }
       const asked = pending.owner?.again() ?? pending.asked;
       this.#send(this.#count++, { ...pending, asked });
     }
   }
 }
+
+const closed = (): Error =>
+  createError('FACELLM_CANCELLED', 'the answer ended before its grammar was ready');
 
 const failure = (why: string): Error =>
   createError('FACELLM_INTERNAL', `the grammar of an answer failed: ${why}`);

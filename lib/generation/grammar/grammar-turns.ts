@@ -9,7 +9,7 @@ export interface GrammarClient {
   readonly name: string;
   /** New grammars are compiled only where nobody else waits. @default false */
   readonly isBackground?: boolean | undefined;
-  /** Of new grammars that are compiled or wait at a time, and what one more is refused with. @default none */
+  /** Of different grammars that requests which have not begun are compiled for or wait with at a time, and what one more is refused with. @default none */
   readonly bound?: { readonly most: number; readonly refusal: () => Error } | undefined;
 }
 
@@ -35,8 +35,14 @@ const NOBODY: GrammarClient = { name: '' };
 
 export class GrammarTurns {
   readonly #queue = new FairQueue(1);
+  readonly #areAnswering: () => boolean;
   /** Of each client that has a bound: new ones that are compiled or wait, and their keys where those were needed. */
   readonly #new = new Map<string, Map<Asked, string | undefined>>();
+
+  /** @param areAnswering whether the tokens of an answer under way want the thread, which takes what it is sent in order */
+  constructor(areAnswering: () => boolean) {
+    this.#areAnswering = areAnswering;
+  }
 
   /**
    * @param run the turn, which its promise ends
@@ -53,7 +59,12 @@ export class GrammarTurns {
         priority: isNew ? 0 : UNDER_WAY,
         isBackground: isNew && client.isBackground === true,
       });
-      return await run().finally(leave);
+      const began = performance.now();
+      return await run().finally(() => {
+        // As long again as it took belongs to those answers: else each token of theirs would wait for another new grammar.
+        if (isNew && this.#areAnswering()) setTimeout(leave, performance.now() - began);
+        else leave();
+      });
     } finally {
       if (isBounded) this.#remove(asked, client.name);
     }
