@@ -52,6 +52,14 @@ export async function post<T>(path: string, body: object, signal?: AbortSignal):
   ).json()) as T;
 }
 
+export async function remove(path: string): Promise<void> {
+  await checked(await fetch(path, { method: 'DELETE', headers: headers() }));
+}
+
+/** @param part of what is asked of it, such as events */
+export const runAddress = (id: string, part: string): string =>
+  `/v1/runs/${id.split('/').map(encodeURIComponent).join('/')}/${part}`;
+
 interface ServerEvent<T> {
   /** Where the stream goes on after it. */
   readonly id: string;

@@ -2,16 +2,16 @@
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 
-import { ApiError, get } from './api.js';
+import { ApiError } from './api.js';
 import { Chat } from './chat.js';
 import { Choices } from './choices.js';
 import { Failure } from './failure.js';
 import { FieldsTab } from './fields.js';
+import { loadModels } from './models.js';
 import { Pictures } from './pictures.js';
 import { Runs } from './runs.js';
 import { Server } from './server.js';
 import { KeyBox, ModelPicker, SettingsBox } from './settings.js';
-import { changed, settings, shared } from './state.js';
 
 /** What asks again and again is there only while it is looked at. */
 const LIVE: readonly string[] = ['runs', 'server'];
@@ -22,18 +22,6 @@ const TABS = [
   ['runs', 'Runs', Runs],
   ['server', 'Server', Server],
 ] as const;
-
-interface Models {
-  readonly data: readonly { readonly id: string; readonly parent: string | null }[];
-}
-
-async function loadModels(): Promise<void> {
-  const { data } = (await (await get('/v1/models')).json()) as Models;
-  shared.models = data.map(({ id }) => id);
-  shared.base = data.find(({ parent }) => parent === null)?.id ?? '';
-  if (!shared.models.includes(settings.model)) settings.model = shared.base;
-  changed();
-}
 
 function App() {
   const [tab, setTab] = useState<string>('chat');

@@ -1,7 +1,7 @@
 /** The log of a run as the server tells it, kept while other parts of the page are looked at; and what curves are made of it. */
 import { useEffect, useReducer } from 'preact/hooks';
 
-import { ApiError, follow } from './api.js';
+import { ApiError, follow, runAddress } from './api.js';
 
 const AGAIN_MS = 2000;
 
@@ -60,7 +60,7 @@ function logOf(id: string): RunLog {
 }
 
 async function watch(log: RunLog, signal: AbortSignal, redraw: () => void): Promise<void> {
-  const address = `/v1/runs/${log.id.split('/').map(encodeURIComponent).join('/')}/events`;
+  const address = runAddress(log.id, 'events');
   for (;;) {
     try {
       for await (const { id, name, value } of follow<Told>(address, log.position, signal)) {

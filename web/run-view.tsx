@@ -4,6 +4,7 @@ import { useMemo, useState } from 'preact/hooks';
 import { percent } from './bars.js';
 import { Chart, type Curve, short } from './chart.js';
 import { Failure } from './failure.js';
+import { RunCheckpoints } from './run-checkpoints.js';
 import {
   type Curves,
   curvesOf,
@@ -285,6 +286,7 @@ export function RunView({ id }: { readonly id: string }) {
           <Groups records={records} />
         </>
       )}
+      <RunCheckpoints run={id} step={records.at(-1)?.current_steps} isGone={log.state === 'gone'} />
     </article>
   );
 }

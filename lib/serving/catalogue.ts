@@ -94,6 +94,11 @@ export class Catalogue {
     this.#leaving.delete(adapter);
   }
 
+  /** The id of what was loaded from this folder and is served still; of several the first. */
+  loadedFrom(folder: string): string | undefined {
+    return this.#served().find(({ facts }) => facts.directory === folder)?.name;
+  }
+
   list(): object {
     return { object: 'list', data: this.ids.map((id) => this.entry(id)) };
   }

@@ -143,8 +143,8 @@ export interface ServeOptions {
    */
   readonly batches?: string | undefined;
   /**
-   * Folders of training runs, or folders of such, to watch by requests with the right `metrics`. They are read, never written.
-   * @default none
+   * Folders of training runs, or folders of such, to watch by requests with the right `metrics`; those with `admin` may load what
+   * runs have written as adapters. They are read, never written. @default none
    */
   readonly runs?: readonly string[] | undefined;
   /**

@@ -24,7 +24,7 @@ import type { Right } from './keys.js';
 import { PAGE_PATHS, pageRoute } from './page-route.js';
 import { planRoute } from './plan-route.js';
 import { responsesRoute } from './responses-route.js';
-import { runEventsRoute, runsRoute } from './runs-route.js';
+import { runCheckpointsRoute, runEventsRoute, runsRoute } from './runs-route.js';
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -86,6 +86,11 @@ export const ROUTES: readonly Route[] = [
     ...{ method: 'GET', path: '/v1/runs/:id{.+}/events', right: 'metrics' },
     handle: (exchange) =>
       runEventsRoute(exchange, lastOf(exchange.incoming, '/v1/runs/', '/events')),
+  },
+  {
+    ...{ method: 'GET', path: '/v1/runs/:id{.+}/checkpoints', right: 'metrics', isQuiet: true },
+    handle: (exchange) =>
+      runCheckpointsRoute(exchange, lastOf(exchange.incoming, '/v1/runs/', '/checkpoints')),
   },
   ...PAGE_PATHS.map((path): Route => {
     return { method: 'GET', path, right: 'none', handle: pageRoute, isQuiet: true };

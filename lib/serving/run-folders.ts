@@ -76,13 +76,17 @@ export class RunFolders {
     return runs.sort((a, b) => b.updated_at - a.updated_at);
   }
 
+  /** Where a run lies; undefined for one without a log, as {@link openLog} has it. */
+  async folderOf(id: string): Promise<string | undefined> {
+    await using log = await this.openLog(id);
+    return log === undefined ? undefined : this.#placeOf(id);
+  }
+
   /** The log of a run, to read; undefined where there is none, or it lies elsewhere than its name says. */
   async openLog(id: string): Promise<FileHandle | undefined> {
-    const [name = '', child, ...others] = id.split('/');
-    const root = this.#roots.get(name);
-    if (root === undefined || others.length > 0) return undefined;
-    if (child !== undefined && (/^\.|^$/.test(child) || child.includes('\0'))) return undefined;
-    const path = join(root, child ?? '', LOG_NAME);
+    const place = this.#placeOf(id);
+    if (place === undefined) return undefined;
+    const path = join(place, LOG_NAME);
     let handle: FileHandle | undefined;
     try {
       // A pipe of that name is opened without waiting for its writer.
@@ -96,6 +100,15 @@ export class RunFolders {
     }
     await handle?.close();
     return undefined;
+  }
+
+  /** Where a run of this id would lie; undefined for what cannot be the id of one. */
+  #placeOf(id: string): string | undefined {
+    const [name = '', child, ...others] = id.split('/');
+    const root = this.#roots.get(name);
+    if (root === undefined || others.length > 0) return undefined;
+    if (child !== undefined && (/^\.|^$/.test(child) || child.includes('\0'))) return undefined;
+    return join(root, child ?? '');
   }
 
   async #describe(id: string): Promise<ListedRun | undefined> {

@@ -1,7 +1,8 @@
-/** Training runs to watch: which there are, and the records of one as server-sent events. Nothing is started or stopped. */
+/** Training runs to watch: which there are, the records of one as server-sent events, and its checkpoints. Nothing is started or stopped. */
 import { FaceLlmError } from '../errors.js';
 import { ApiError, ClientGone, internalError, tooBusy } from './api-error.js';
 import type { Exchange, Reply } from './exchange.js';
+import { listCheckpoints } from './run-checkpoints.js';
 import type { RunFolders } from './run-folders.js';
 import { type RunNews, watchRun } from './run-watch.js';
 import { Sse } from './sse.js';
@@ -17,16 +18,44 @@ export async function runsRoute({ state: { runs } }: Exchange): Promise<Reply> {
   return { object: 'list', watching: runs !== undefined, data };
 }
 
-/** @param id as the list has it */
+/** @throws ApiError 404 where none are watched */
+export function watchedRuns({ state: { runs } }: Exchange, param?: string): RunFolders {
+  if (runs !== undefined) return runs;
+  const message = 'this server was started without --runs';
+  throw new ApiError(404, 'unsupported_endpoint', message, { param });
+}
+
+export const noSuchRun = (param?: string): ApiError =>
+  new ApiError(404, 'run_not_found', 'there is no such run', { param });
+
+/**
+ * What of a run can be loaded as an adapter, and under which name it is.
+ *
+ * @param id as the list has it
+ * @throws ApiError 404
+ */
+export async function runCheckpointsRoute(exchange: Exchange, id: string): Promise<Reply> {
+  const { catalogue } = exchange.state;
+  const run = await watchedRuns(exchange).folderOf(id);
+  if (run === undefined) throw noSuchRun();
+  const data = (await listCheckpoints(run)).map((checkpoint) => ({
+    ...{ id: checkpoint.id, object: 'facellm.checkpoint', step: checkpoint.step },
+    updated_at: checkpoint.updatedAt,
+    loaded_as: catalogue.loadedFrom(checkpoint.folder) ?? null,
+  }));
+  return { object: 'list', data };
+}
+
+/**
+ * @param id as the list has it
+ * @throws ApiError 404; 429 where as many are watched as may be
+ */
 export async function runEventsRoute(exchange: Exchange, id: string): Promise<Reply> {
   const { state, incoming, outgoing, headers, facts } = exchange;
-  const { runs } = state;
-  if (runs === undefined) {
-    throw new ApiError(404, 'unsupported_endpoint', 'this server was started without --runs');
-  }
+  const runs = watchedRuns(exchange);
   const openLog = () => runs.openLog(id);
   const log = await openLog();
-  if (log === undefined) throw new ApiError(404, 'run_not_found', 'there is no such run');
+  if (log === undefined) throw noSuchRun();
   await log.close();
   const open = watched.get(runs) ?? 0;
   if (open >= MOST_WATCHED) throw tooBusy('as many runs are watched as may be', AGAIN_MS);

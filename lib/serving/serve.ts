@@ -106,7 +106,8 @@ async function start(
   const catalogue = new Catalogue(model, options.servedName ?? (named || DEFAULT_NAME));
   checkNames(catalogue.ids, 'the server cannot be started so');
   const files = [options.calibration ?? []].flat();
-  const calibrations = new Calibrations(model, files, policy.adaptersRoot !== undefined);
+  const canLoadAdapters = policy.adaptersRoot !== undefined || runs !== undefined;
+  const calibrations = new Calibrations(model, files, canLoadAdapters);
   const rows = options.load?.maxRows ?? DEFAULT_ROWS[model.info.device === 'cpu' ? 'cpu' : 'gpu'];
   const admission = new Admission(policy.limits, rows);
   const pulse = new Pulse(model);

@@ -228,7 +228,9 @@ describe('serving: training runs', () => {
       page = await (await browser.newContext({ viewport: { width: 1200, height: 900 } })).newPage();
       page.on('pageerror', (error) => complaints.push(String(error)));
       page.on('console', (message) => {
-        if (message.type() === 'error') complaints.push(message.text());
+        // Browsers complain of a list that was asked for the moment in which its run was deleted.
+        const isLate = message.location().url.endsWith('/checkpoints');
+        if (message.type() === 'error' && !isLate) complaints.push(message.text());
       });
       page.setDefaultTimeout(20_000);
     });
