@@ -25,8 +25,11 @@ interface ChartProps {
   readonly group?: string;
 }
 
-/** Few digits, whatever the size. */
-export const short = (value: number): string => String(Number(value.toPrecision(4)));
+/** Few digits, whatever the size: 0.00015 is 1.5e-4, which an axis has room for. */
+export const short = (value: number): string => {
+  const rounded = Number(value.toPrecision(4));
+  return rounded !== 0 && Math.abs(rounded) < 1e-3 ? rounded.toExponential() : String(rounded);
+};
 
 /** Changes with the colours of the page: a canvas keeps those that it was drawn in. */
 function useScheme(): boolean {

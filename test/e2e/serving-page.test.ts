@@ -133,11 +133,18 @@ describe('serving: the page', () => {
     await page.locator('.settings summary').click();
     await page.getByLabel('Tokens at most').fill('4000');
     await page.getByLabel('Temperature').fill('2');
+    // No token may end it before it is stopped.
+    const address = '**/v1/chat/completions';
+    await page.route(address, (route) => {
+      const body = JSON.parse(route.request().postData() ?? '') as object;
+      return route.continue({ postData: JSON.stringify({ ...body, min_tokens: 4000 }) });
+    });
     await page.getByRole('button', { name: 'Send' }).click();
     // At once: an answer of a tiny model does not take long.
     await page.locator('.turns .assistant:last-child .text').filter({ hasText: /./ }).waitFor();
     await page.getByRole('button', { name: 'Stop', disabled: false }).dispatchEvent('click');
     await page.getByText('stopped').waitFor();
+    await page.unroute(address);
     while ((await model.stats()).usedBlocks > 0) await new Promise((done) => setTimeout(done, 10));
     await page.getByLabel('Temperature').fill('0');
   });
