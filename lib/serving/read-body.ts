@@ -64,14 +64,18 @@ export function readBody(
     };
     const end = (): void => refuse(signal.reason as Error);
     const take = (chunk: Buffer): void => {
-      const end = size + chunk.length;
+      const filled = size + chunk.length;
       try {
-        if (end > most) throw tooLarge(most);
+        if (filled > most) throw tooLarge(most);
         inFlight.take(chunk.length);
         taken.bytes += chunk.length;
-        if (end > bytes.length) bytes = longer(bytes, size, Math.max(end, 2 * bytes.length));
+        if (filled > bytes.length) {
+          // To what was declared and no further: it is handed on as it is.
+          const ahead = Math.min(4 * bytes.length, declared || Infinity);
+          bytes = longer(bytes, size, Math.max(filled, ahead));
+        }
         bytes.set(chunk, size);
-        size = end;
+        size = filled;
       } catch (error) {
         refuse(error as Error);
       }
