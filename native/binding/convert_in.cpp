@@ -2,6 +2,7 @@
 
 #include "binding/convert.h"
 #include "binding/object_reader.h"
+#include "image/pixel_store.h"
 
 namespace facellm {
 namespace {
@@ -115,8 +116,7 @@ ImageInput read_image(ObjectReader reader) {
   ImageInput image;
   image.key = reader.text("key");
   if (reader.has("rgb")) {
-    image.rgb = std::make_shared<const std::vector<uint8_t>>(
-        reader.typed_array<uint8_t>("rgb", napi_uint8_array, "a Uint8Array"));
+    image.rgb = copy_pixels(reader.typed_view<uint8_t>("rgb", napi_uint8_array, "a Uint8Array"));
   }
   image.width = reader.integer("width");
   image.height = reader.integer("height");

@@ -4,24 +4,25 @@
 #include "faces/chip.h"
 #include "faces/similarity.h"
 #include "image/limits.h"
+#include "image/pixel_store.h"
 
 namespace facellm {
 namespace {
 
 // A picture of the caller's, copied.
 struct OwnPicture {
-  std::vector<uint8_t> rgb;
+  std::shared_ptr<const std::vector<uint8_t>> rgb;
   int64_t width = 0, height = 0;
 
-  PictureView view() const { return {rgb.data(), width, height}; }
+  PictureView view() const { return {rgb->data(), width, height}; }
 };
 
 std::shared_ptr<const OwnPicture> to_picture(Napi::Value value) {
   return read_object("image", value, "image", [](ObjectReader& reader) {
     auto picture = std::make_shared<OwnPicture>();
-    picture->rgb = reader.typed_array<uint8_t>("rgb", napi_uint8_array, "a Uint8Array");
+    picture->rgb = copy_pixels(reader.typed_view<uint8_t>("rgb", napi_uint8_array, "a Uint8Array"));
     picture->width = reader.natural("width"), picture->height = reader.natural("height");
-    if (reader.problems().empty()) check_pixels(picture->rgb, picture->width, picture->height);
+    if (reader.problems().empty()) check_pixels(*picture->rgb, picture->width, picture->height);
     return picture;
   });
 }

@@ -4,6 +4,7 @@
 
 #include "binding/object_reader.h"
 #include "core/translate_exception.h"
+#include "image/pixel_store.h"
 
 namespace facellm {
 
@@ -58,11 +59,11 @@ Napi::Value ModelWrap::give_pixels(const Napi::CallbackInfo& info) {
     if (!are_numbers) problems.push_back("request, image: expected two numbers");
     const auto request = are_numbers ? info[0].As<Napi::Number>().Int64Value() : 0;
     const auto image = are_numbers ? info[1].As<Napi::Number>().Uint32Value() : 0;
-    auto rgb =
-        ObjectReader::copy_typed_array<uint8_t>(info[2], napi_uint8_array, "rgb", "a Uint8Array", problems);
+    const auto rgb = copy_pixels(
+        ObjectReader::view_typed_array<uint8_t>(info[2], napi_uint8_array, "rgb", "a Uint8Array", problems));
     finish("givePixels", std::move(problems));
-    return [=, rgb = std::make_shared<std::vector<uint8_t>>(std::move(rgb))](FaceLlm& model, const TaskContext&) {
-      model.give_pixels(static_cast<RequestId>(request), image, std::move(*rgb));
+    return [=](FaceLlm& model, const TaskContext&) {
+      model.give_pixels(static_cast<RequestId>(request), image, rgb);
     };
   });
 }

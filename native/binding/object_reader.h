@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <cmath>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -97,6 +98,20 @@ class ObjectReader {
   static std::vector<T> copy_typed_array(Napi::Value value, napi_typedarray_type type,
                                          const std::string& path, const char* type_name,
                                          std::vector<std::string>& problems) {
+    const auto values = view_typed_array<T>(value, type, path, type_name, problems);
+    return std::vector<T>(values.begin(), values.end());
+  }
+
+  // Its bytes where they lie: for as long as JavaScript does not run.
+  template <typename T>
+  std::span<const T> typed_view(const char* name, napi_typedarray_type type, const char* type_name) {
+    return view_typed_array<T>(get(name), type, path_ + "." + name, type_name, problems_);
+  }
+
+  template <typename T>
+  static std::span<const T> view_typed_array(Napi::Value value, napi_typedarray_type type,
+                                             const std::string& path, const char* type_name,
+                                             std::vector<std::string>& problems) {
     napi_typedarray_type actual{};
     size_t length = 0;
     void* data = nullptr;
@@ -107,8 +122,7 @@ class ObjectReader {
       problems.push_back(path + ": expected " + type_name);
       return {};
     }
-    const auto* values = static_cast<const T*>(data);
-    return data == nullptr ? std::vector<T>() : std::vector<T>(values, values + length);
+    return data == nullptr ? std::span<const T>() : std::span(static_cast<const T*>(data), length);
   }
 
   std::vector<std::string>& problems() { return problems_; }

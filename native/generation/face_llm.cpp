@@ -65,7 +65,7 @@ void FaceLlm::submit(Ticket ticket, EmbedRequest request, Done<std::vector<HostT
   state_->engine.submit(std::move(ticket), std::move(request), std::move(done));
 }
 
-void FaceLlm::give_pixels(RequestId request, size_t image, std::vector<uint8_t> rgb) {
+void FaceLlm::give_pixels(RequestId request, size_t image, std::shared_ptr<const std::vector<uint8_t>> rgb) {
   state_->engine.give_pixels(request, image, std::move(rgb));
 }
 

@@ -28,7 +28,7 @@ class FaceLlm : public WorkSource {
   void submit(Ticket ticket, ChooseRequest request, Done<ChooseResult> done);
   // One [tokens, D] tensor an image, named by its key.
   void submit(Ticket ticket, EmbedRequest request, Done<std::vector<HostTensor>> done);
-  void give_pixels(RequestId request, size_t image, std::vector<uint8_t> rgb);
+  void give_pixels(RequestId request, size_t image, std::shared_ptr<const std::vector<uint8_t>> rgb);
   bool step() override;
   // Every stage of one forward pass over the prompt, under the oracle's names (golden tests, doctor).
   std::vector<HostTensor> trace(const Prompt& prompt, const std::vector<int64_t>& adapters,

@@ -159,12 +159,12 @@ void StepEngine::submit(Ticket ticket, EmbedRequest request, Done<std::vector<Ho
   }
 }
 
-void StepEngine::give_pixels(RequestId id, size_t image, std::vector<uint8_t> rgb) {
+void StepEngine::give_pixels(RequestId id, size_t image, std::shared_ptr<const std::vector<uint8_t>> rgb) {
   for (const auto& request : requests_) {
     if (request->ticket.id != id || image >= request->pictures.size()) continue;
     auto& picture = request->pictures[image];
     try {
-      check_pixels(picture.input, rgb.size());
+      check_pixels(picture.input, rgb->size());
     } catch (const Error& error) {
       fail(*request, error);
       return;
@@ -172,7 +172,7 @@ void StepEngine::give_pixels(RequestId id, size_t image, std::vector<uint8_t> rg
     ++counts_.received_images;
     picture.is_asked = false;
     // Another request may have brought them meanwhile.
-    if (!picture.features.defined()) picture.input.rgb = std::make_shared<const std::vector<uint8_t>>(std::move(rgb));
+    if (!picture.features.defined()) picture.input.rgb = std::move(rgb);
     return;
   }
 }

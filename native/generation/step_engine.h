@@ -35,7 +35,7 @@ class StepEngine {
   void submit(Ticket ticket, ChooseRequest request, Done<ChooseResult> done);
   void submit(Ticket ticket, EmbedRequest request, Done<std::vector<HostTensor>> done);
   // Of an image that came without; a request that has ended wants none. Pixels of another size fail it.
-  void give_pixels(RequestId request, size_t image, std::vector<uint8_t> rgb);
+  void give_pixels(RequestId request, size_t image, std::shared_ptr<const std::vector<uint8_t>> rgb);
   // One step. False if there is nothing to do now: no requests, or their readers are slow.
   bool step();
 

@@ -163,14 +163,14 @@ TEST(Generation, GivenPixelsAreCheckedAndThoseOfNobodyAreDropped) {
   const auto good = loaded.driver.submit(EmbedRequest{{without_pixels(whole)}, {}});
   loaded.driver.run();
   EXPECT_FALSE(good->is_over());
-  loaded.engine.give_pixels(good->id, 0, *whole.rgb);
+  loaded.engine.give_pixels(good->id, 0, whole.rgb);
   loaded.driver.run();
   ASSERT_TRUE(good->result);
   EXPECT_EQ((*good->result)[0].data, wanted[0].data);
-  loaded.engine.give_pixels(good->id, 0, *whole.rgb);
+  loaded.engine.give_pixels(good->id, 0, whole.rgb);
   const auto bad = loaded.driver.submit(EmbedRequest{{without_pixels(picture("c", 1, 1))}, {}});
   loaded.driver.run();
-  loaded.engine.give_pixels(bad->id, 0, {1, 2, 3});
+  loaded.engine.give_pixels(bad->id, 0, std::make_shared<const std::vector<uint8_t>>(std::vector<uint8_t>{1, 2, 3}));
   ASSERT_TRUE(bad->error);
   EXPECT_EQ(bad->error->code(), ErrorCode::kInvalidArgument);
 }
