@@ -29,7 +29,6 @@ export class Admission {
   readonly rate: WorkRate = new WorkRate();
   readonly #limits: ServerLimits;
   readonly #rows: number;
-  #present = 0;
   readonly #senders = new Set<(reason: Error) => void>();
   #inside = 0;
   #isDraining = false;
@@ -53,7 +52,7 @@ export class Admission {
 
   /** Requests whose body is on the way. */
   get sending(): number {
-    return this.#present - this.#inside;
+    return this.#senders.size;
   }
 
   get isDraining(): boolean {
@@ -79,7 +78,6 @@ export class Admission {
       throw tooBusy('too many bytes are under way', 1000);
     }
     this.checkWait();
-    this.#present++;
     this.#senders.add(onDrain);
     let [isPresent, isInside] = [true, false];
     return {
@@ -94,8 +92,7 @@ export class Admission {
         if (isInside) this.#inside--;
         isPresent = false;
         this.#senders.delete(onDrain);
-        this.#present--;
-        if (this.#present === 0) this.#onEmpty?.();
+        if (this.#isEmpty) this.#onEmpty?.();
       },
     };
   }
@@ -109,7 +106,11 @@ export class Admission {
   async drain(): Promise<void> {
     this.#isDraining = true;
     for (const end of this.#senders) end(shuttingDown());
-    if (this.#present > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    if (!this.#isEmpty) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+  }
+
+  get #isEmpty(): boolean {
+    return this.#inside + this.#senders.size === 0;
   }
 
   #checkPlaces(): void {

@@ -19,7 +19,7 @@ import type { Browser, Page } from 'playwright-core';
 import type { Adapter, FaceLlm } from '../../lib/index.js';
 import { createKey, type RunningServer } from '../../lib/serving/index.js';
 import { writeAdapter } from '../support/adapters.js';
-import { launchChromium, SHOTS } from '../support/chromium.js';
+import { launchChromium, shootPage } from '../support/chromium.js';
 import {
   CHECKPOINT,
   errorOf,
@@ -325,11 +325,7 @@ describe("serving: a run's checkpoints", () => {
       await server?.close();
     });
 
-    const shoot = async (name: string): Promise<void> => {
-      if (SHOTS === undefined) return;
-      mkdirSync(SHOTS, { recursive: true });
-      await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
-    };
+    const shoot = (name: string) => shootPage(page, name);
     const models = () => page.locator('header select option').allTextContents();
     const section = () => page.getByRole('region', { name: 'Checkpoints' });
     const rows = () => section().getByRole('listitem');

@@ -19,7 +19,7 @@ import type { Browser, Page } from 'playwright-core';
 
 import type { FaceLlm } from '../../lib/index.js';
 import { createKey, type RunningServer } from '../../lib/serving/index.js';
-import { launchChromium, SHOTS } from '../support/chromium.js';
+import { launchChromium, shootPage } from '../support/chromium.js';
 import { errorOf, loadTiny, request, serveTiny, until } from '../support/server.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -239,11 +239,7 @@ describe('serving: training runs', () => {
       await server?.close();
     });
 
-    const shoot = async (name: string): Promise<void> => {
-      if (SHOTS === undefined) return;
-      mkdirSync(SHOTS, { recursive: true });
-      await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
-    };
+    const shoot = (name: string) => shootPage(page, name);
     const facts = () => page.locator('#run-facts').innerText();
     const state = () => page.locator('.state').innerText();
     const cell = (row: string, at: number) =>

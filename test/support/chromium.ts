@@ -1,7 +1,8 @@
 /** Chromium of this machine, without a head, for what people look at. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 
-import { type Browser, chromium } from 'playwright-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
 
 import { skip } from './skip.js';
 
@@ -15,4 +16,11 @@ export function launchChromium(test: Mocha.Context): Promise<Browser> {
   const executablePath = PATHS.find((path) => existsSync(path));
   if (executablePath === undefined) skip(test, 'needs Chromium (Debian: apt-get install chromium)');
   return chromium.launch({ executablePath, args: ['--no-sandbox'] });
+}
+
+/** A picture of the whole page, where anybody wants it. */
+export async function shootPage(page: Page, name: string): Promise<void> {
+  if (SHOTS === undefined) return;
+  mkdirSync(SHOTS, { recursive: true });
+  await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
 }
