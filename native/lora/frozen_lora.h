@@ -1,11 +1,12 @@
 // Low-rank additions for answering, of one layer under one stack of adapters: nothing can be learnt, so what follows
-// from the matrices alone is computed once, when the stack is built, and a decoding step adds two small products a layer.
+// from the matrices alone is computed once, when the stack is built.
 #pragma once
 
 #include <ATen/ATen.h>
 
 #include <vector>
 
+#include "kernels/low_rank/low_rank.h"
 #include "layers/linear.h"
 #include "lora/lora_linear.h"
 
@@ -15,21 +16,12 @@ class FrozenLora {
  public:
   // Matrices are kept in `base`'s dtype, DoRA's gains in fp32.
   FrozenLora(const Linear& base, const std::vector<LoraSlice>& slices);
-  // out [T, out], which holds `base`'s own x W^T + b, becomes the adapted layer's. x [T, in], rows of any stride.
-  void add_to(const at::Tensor& out, const Linear& base, const at::Tensor& x) const;
+  const LowRankMatrices& matrices() const { return matrices_; }
   // Of what is kept beside the adapters' own matrices.
   int64_t bytes() const { return bytes_; }
 
  private:
-  struct Part {
-    int64_t begin;  // rows of the layer
-    int64_t count;
-    at::Tensor b;   // [count, rank]
-    double scaling;
-    at::Tensor gain;  // DoRA: magnitude / norm, fp32 [count]; else undefined
-  };
-  at::Tensor a_;  // all A matrices, [sum of ranks, in]: x is read once
-  std::vector<Part> parts_;
+  LowRankMatrices matrices_;
   int64_t bytes_ = 0;
 };
 

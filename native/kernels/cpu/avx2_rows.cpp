@@ -8,10 +8,11 @@ namespace facellm {
 namespace {
 
 #include "kernels/cpu/row_kernels_common.h"
+#include "kernels/cpu/low_rank_common.h"
 
 }  // namespace
 
-const RowKernels kAvx2Rows{"avx2", add_rms_norm, swiglu, rope_append, attend_bytes, attend};
+const RowKernels kAvx2Rows{"avx2", add_rms_norm, swiglu, rope_append, attend_bytes, attend, low_rank_bytes, add_low_rank};
 
 }  // namespace facellm
 #endif

@@ -52,6 +52,30 @@ struct DecodeAttention {
   bool is_bf16;
 };
 
+// kernels/low_rank, of one group of rows.
+struct CpuLowRankPart {
+  const void* b;      // [rank, count]
+  const float* gain;  // [count] or null
+  int64_t begin, count, rank;
+  float scaling;
+};
+
+struct CpuLowRank {
+  const void* x;  // [rows, inner]
+  int64_t x_stride;
+  void* out;
+  int64_t out_stride;
+  const void* a;  // [ranks, inner], contiguous
+  int64_t inner, ranks;
+  const CpuLowRankPart* parts;
+  int64_t part_count;
+  const void* bias;  // [columns of out] or null
+  bool is_bf16;
+};
+
+// Rows that share what is loaded of the matrices.
+constexpr int64_t kLowRankRows = 4;
+
 struct RowKernels {
   const char* name;
   // Rows [begin, end).
@@ -62,6 +86,10 @@ struct RowKernels {
   int64_t (*attend_bytes)(const DecodeAttention* rows, int64_t most_keys);
   // Pairs [begin, end) of a row and a key head, a row's heads beside each other.
   void (*attend)(const DecodeAttention* rows, void* work, int64_t begin, int64_t end);
+  // What add_low_rank() works in, on a cache line, of each thread its own: for up to `most_ranks`.
+  int64_t (*low_rank_bytes)(int64_t most_ranks);
+  // Rows [begin, end).
+  void (*add_low_rank)(const CpuLowRank* rows, void* work, int64_t begin, int64_t end);
 };
 
 extern const RowKernels kScalarRows;

@@ -2,6 +2,8 @@
 
 #include "kernels/cpu/row_lanes.h"
 
+// Sums that registers hold beside what is multiplied.
+constexpr int kSums = kPieces == 1 ? 16 : 4;
 // Query heads that share what is loaded of a key head.
 constexpr int kMostTogether = 8;
 
@@ -20,7 +22,7 @@ void norm_rows(const NormRows* rows, int64_t begin, int64_t end) {
         x = rounded<T>(x + load(static_cast<const T*>(rows->delta) + i * size + k, size - k));
         store(sum + k, x, size - k);
       }
-      squares += x * x;
+      squares = squares + x * x;
     }
     const T* const from = rows->delta != nullptr ? sum : residual;
     const float scale = 1 / __builtin_sqrtf(total(squares) / static_cast<float>(size) + rows->eps);
@@ -43,8 +45,8 @@ void gate_rows(const GateRows* rows, int64_t begin, int64_t end) {
     for (int64_t k = 0; k < size; k += kLanes) {
       const Lanes g = load(gate + k, size - k);
       // By e^-|g|, which is never too large.
-      const Lanes small = exponential(g < 0 ? g : -g);
-      const Lanes silu = (g < 0 ? g * small : g) / (1 + small);
+      const Lanes small = exponential(where_negative(g, g, -g));
+      const Lanes silu = where_negative(g, g * small, g) / (small + 1);
       store(out + k, rounded<T>(silu) * load(gate + size + k, size - k), size - k);
     }
   }
@@ -105,11 +107,16 @@ void score(const T* keys, const int64_t* slots, int64_t stride, int64_t count, c
       for (int64_t k = 0; k < dim; k += kLanes) store(some + i * wide + k, load(key + k, dim - k));
     }
     for (int64_t g = 0; g < group; ++g) {
-      Lanes sums[kLanes] = {};
-      for (int64_t k = 0; k < wide; k += kLanes) {
-        const Lanes q = load(queries + g * wide + k);
+      Lanes sums[kLanes];
+      for (int64_t i = 0; i < kLanes; i += kSums) {
+        Lanes own[kSums] = {};
+        for (int64_t k = 0; k < wide; k += kLanes) {
+          const Lanes q = load(queries + g * wide + k);
 #pragma GCC unroll 16
-        for (int64_t i = 0; i < kLanes; ++i) sums[i] += q * load(some + i * wide + k);
+          for (int j = 0; j < kSums; ++j) own[j] = own[j] + q * load(some + (i + j) * wide + k);
+        }
+#pragma GCC unroll 16
+        for (int j = 0; j < kSums; ++j) sums[i + j] = own[j];
       }
       store(scores + g * all + first, totals(sums) * scale);
     }
@@ -122,17 +129,16 @@ void score(const T* keys, const int64_t* slots, int64_t stride, int64_t count, c
 // exp(score - the largest) in their place; returns their sum.
 float weigh(float* scores, int64_t count) {
   Lanes largest = load(scores);
-  for (int64_t i = kLanes; i < count; i += kLanes) {
-    const Lanes own = load(scores + i);
-    largest = own > largest ? own : largest;
-  }
-  float most = largest[0];
-  for (int64_t i = 1; i < kLanes; ++i) most = largest[i] > most ? largest[i] : most;
+  for (int64_t i = kLanes; i < count; i += kLanes) largest = larger(load(scores + i), largest);
+  float v[kLanes];
+  store(v, largest);
+  float most = v[0];
+  for (int64_t i = 1; i < kLanes; ++i) most = v[i] > most ? v[i] : most;
   Lanes sum{};
   for (int64_t i = 0; i < count; i += kLanes) {
     const Lanes weight = exponential(load(scores + i) - most);
     store(scores + i, weight);
-    sum += weight;
+    sum = sum + weight;
   }
   return total(sum);
 }
@@ -143,12 +149,18 @@ __attribute__((noinline)) void add_values(const T* values, const int64_t* slots,
                                           const float* weights, int64_t weight_stride, const float* sums, T* out) {
   for (int64_t k = 0; k < dim; k += kLanes) {
     Lanes added[G] = {};
-    for (int64_t s = 0; s < count; ++s) {
-      const Lanes value = load(values + slots[s] * stride + k, dim - k);
+    const int64_t left = dim - k;
+    // Asked once: within the loop it would keep the sums in memory.
+    const auto add = [&](int64_t s, Lanes value) __attribute__((always_inline)) {
 #pragma GCC unroll 8
-      for (int g = 0; g < G; ++g) added[g] += value * weights[g * weight_stride + s];
+      for (int g = 0; g < G; ++g) added[g] = added[g] + value * weights[g * weight_stride + s];
+    };
+    if (left >= kLanes) {
+      for (int64_t s = 0; s < count; ++s) add(s, load(values + slots[s] * stride + k));
+    } else {
+      for (int64_t s = 0; s < count; ++s) add(s, load(values + slots[s] * stride + k, left));
     }
-    for (int g = 0; g < G; ++g) store(out + g * dim + k, added[g] / sums[g], dim - k);
+    for (int g = 0; g < G; ++g) store(out + g * dim + k, added[g] / sums[g], left);
   }
 }
 

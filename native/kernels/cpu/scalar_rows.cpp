@@ -7,9 +7,10 @@ namespace facellm {
 namespace {
 
 #include "kernels/cpu/row_kernels_common.h"
+#include "kernels/cpu/low_rank_common.h"
 
 }  // namespace
 
-const RowKernels kScalarRows{"scalar", add_rms_norm, swiglu, rope_append, attend_bytes, attend};
+const RowKernels kScalarRows{"scalar", add_rms_norm, swiglu, rope_append, attend_bytes, attend, low_rank_bytes, add_low_rank};
 
 }  // namespace facellm

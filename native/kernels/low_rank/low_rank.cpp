@@ -1,0 +1,137 @@
+#include "kernels/low_rank/low_rank.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "kernels/common/checks.h"
+#include "kernels/common/rows.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/row_work.h"
+#include "kernels/cpu/scratch.h"
+#include "kernels/product/product.h"
+
+namespace facellm {
+namespace {
+
+// Multiplications below which a second thread costs more than it saves: matrices of several stacks are read from memory.
+constexpr int64_t kWorthThreads = 1 << 16;
+// Of one group, up to which the kernel is faster than libtorch, whatever level, dtype, shape and rank: measured (docs/performance.md).
+constexpr int64_t kMostRows = 16;
+
+void check(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups) {
+  KernelChecks checks("low_rank");
+  checks.require_float(x, "x");
+  checks.require_same(out, x, "out");
+  checks.require(x.dim() == 2 && out.dim() == 2 && x.size(0) == out.size(0), "x, out: expected as many rows of each");
+  if (bias.defined()) checks.require_same(bias, x, "bias");
+  for (const auto& [matrices, begin, count] : groups) {
+    checks.require(begin >= 0 && count >= 0 && begin + count <= x.size(0), "groups: expected rows that are there");
+    checks.require_same(matrices->a, x, "a");
+    checks.require(matrices->a.size(1) == x.size(1), "a: expected as many columns as x has");
+    int64_t ranks = 0;
+    for (const auto& part : matrices->parts) {
+      ranks += part.b.size(0);
+      checks.require_same(part.b, x, "b");
+      checks.require(part.b.size(1) == part.count && part.begin >= 0 && part.begin + part.count <= out.size(1),
+                     "parts: expected columns that are there");
+    }
+    checks.require(ranks == matrices->a.size(0), "parts: expected as many ranks as a has rows");
+  }
+  checks.finish();
+}
+
+// What the kernel takes of one stack's matrices.
+struct Job {
+  std::vector<CpuLowRankPart> parts;
+  CpuLowRank rows;
+  int64_t work = 0;  // multiplications
+};
+
+Job job_of(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, const LowRankGroup& group) {
+  const auto& [a, parts] = *group.matrices;
+  Job job;
+  int64_t cost = a.numel();
+  for (const auto& part : parts) {
+    cost += part.b.numel();
+    job.parts.push_back({part.b.const_data_ptr(), part.gain.defined() ? part.gain.const_data_ptr<float>() : nullptr, part.begin,
+                         part.count, part.b.size(0), static_cast<float>(part.scaling)});
+  }
+  const int64_t bytes = x.element_size();
+  job.work = cost * group.count;
+  job.rows = {static_cast<const char*>(x.const_data_ptr()) + group.begin * x.stride(0) * bytes,
+              x.stride(0),
+              static_cast<char*>(out.mutable_data_ptr()) + group.begin * out.stride(0) * bytes,
+              out.stride(0),
+              a.const_data_ptr(),
+              x.size(1),
+              a.size(0),
+              job.parts.data(),
+              static_cast<int64_t>(job.parts.size()),
+              bias.defined() ? bias.const_data_ptr() : nullptr,
+              x.scalar_type() == at::kBFloat16};
+  return job;
+}
+
+void fused(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups) {
+  std::vector<Job> jobs;
+  int64_t rows = 0, work = 0, most_ranks = 0;
+  for (const auto& group : groups) {
+    jobs.push_back(job_of(out, x, bias, group));
+    rows += group.count;
+    work += jobs.back().work;
+    most_ranks = std::max(most_ranks, jobs.back().rows.ranks);
+  }
+  const int64_t threads = work < kWorthThreads ? 1 : at::get_num_threads();
+  // Of one group, by one thread.
+  const int64_t piece = std::clamp((rows + threads - 1) / threads, int64_t{1}, kLowRankRows);
+  const auto pieces_of = [&](const LowRankGroup& group) { return (group.count + piece - 1) / piece; };
+  int64_t pieces = 0;
+  for (const auto& group : groups) pieces += pieces_of(group);
+  const auto run = [&](int64_t begin, int64_t end) {
+    void* const memory = work_scratch(row_kernels().low_rank_bytes(most_ranks));
+    int64_t first = 0;  // piece of the group
+    for (size_t g = 0; g < jobs.size() && first < end; ++g) {
+      const int64_t own = pieces_of(groups[g]);
+      const int64_t from = std::max(begin - first, int64_t{0}), to = std::min(end - first, own);
+      if (from < to) row_kernels().add_low_rank(&jobs[g].rows, memory, from * piece, std::min(to * piece, groups[g].count));
+      first += own;
+    }
+  };
+  if (threads == 1) return run(0, pieces);
+  at::parallel_for(0, pieces, 1, run);
+}
+
+// Group by group by libtorch.
+void one_by_one(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, const LowRankGroup& group, int64_t row_multiple) {
+  const auto own_x = x.narrow(0, group.begin, group.count);
+  const auto own = out.narrow(0, group.begin, group.count);
+  if (group.count % row_multiple == 0) return add_low_rank_reference(own, own_x, bias, *group.matrices);
+  const auto wider = fill_rows(own, row_multiple);
+  add_low_rank_reference(wider, fill_rows(own_x, row_multiple), bias, *group.matrices);
+  own.copy_(wider.narrow(0, 0, group.count));
+}
+
+bool takes(const at::Tensor& out, const at::Tensor& x) {
+  return takes_row_kernels(x) && (x.size(1) <= 1 || x.stride(1) == 1) && (out.size(1) <= 1 || out.stride(1) == 1);
+}
+
+}  // namespace
+
+void add_low_rank(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups,
+                  int64_t row_multiple) {
+  check(out, x, bias, groups);
+  // By the kernel all of them where a row's bits may not depend on how many there are.
+  const bool takes_all = row_multiple > 1;
+  std::vector<LowRankGroup> together;
+  for (const auto& group : groups) {
+    if (takes(out, x) && (takes_all || group.count <= kMostRows)) {
+      together.push_back(group);
+    } else {
+      one_by_one(out, x, bias, group, row_multiple);
+    }
+  }
+  if (!together.empty()) fused(out, x, bias, together);
+}
+
+}  // namespace facellm

@@ -1,0 +1,43 @@
+// Low-rank additions to a layer's output, of several stacks of adapters in one pass: each group of rows has matrices of its own.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <span>
+#include <vector>
+
+namespace facellm {
+
+// Of rows [begin, begin + count) of a layer: own += scaling * u B^T, where u are this part's columns of x A^T. Of DoRA, where
+// `gain` is defined: own = (own - bias + scaling * u B^T) * gain + bias.
+struct LowRankPart {
+  int64_t begin, count;
+  at::Tensor b;  // [rank, count], B^T; contiguous on a CPU
+  double scaling;
+  at::Tensor gain;  // fp32 [count] or undefined
+};
+
+// What one stack adds to one layer; parts may meet, and work one after another.
+struct LowRankMatrices {
+  at::Tensor a;  // [sum of ranks, in], of all parts: x is read once
+  std::vector<LowRankPart> parts;
+};
+
+struct LowRankGroup {
+  const LowRankMatrices* matrices;
+  int64_t begin, count;  // rows of x and out
+};
+
+// out [T, out], which holds a layer's own x W^T + bias, becomes that of the adapted layer, group by group; x [T, in], rows of
+// any stride, bias [out] or undefined; all of one dtype, groups within T and apart. u is rounded to that dtype, and so is `own`
+// after each part. Not differentiable.
+// On a CPU in fp32 and bf16 groups of few rows are one pass, whose rows' bits depend on nothing but that row
+// (kernels/cpu/row_kernels.h). All else group by group by libtorch, whose sums follow from the number of rows: with a `row_multiple`
+// above 1 (product.h: invariant_row_multiple()) groups of a CPU are all of that pass, others filled up to such a multiple.
+void add_low_rank(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups,
+                  int64_t row_multiple = 1);
+
+// The plain version, of one group over all rows.
+void add_low_rank_reference(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, const LowRankMatrices& matrices);
+
+}  // namespace facellm
