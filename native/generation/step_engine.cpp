@@ -36,7 +36,7 @@ StepEngine::StepEngine(InternVl& model, const LoadRequest& request, std::functio
   if (request.is_deterministic) {
     fill_ = {invariant_row_multiple(model.options()), limits_.total_blocks * limits_.block_size};
     pool_.clear(limits_.total_blocks);
-    adapters_.set_row_multiple(fill_.multiple);
+    adapters_.set_invariant();
   }
   if (DeviceStep::serves(model)) {
     const int64_t blocks = std::min(cache_.blocks_for(max_context_ + 1), limits_.total_blocks);

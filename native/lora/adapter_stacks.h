@@ -43,7 +43,7 @@ class AdapterStacks {
   void set_rows(int64_t rows, std::span<const RowGroup> groups);
   void set_all_rows(uint64_t serial);
   // As RowGroups has it.
-  void set_row_multiple(int64_t multiple) { rows_->set_row_multiple(multiple); }
+  void set_invariant() { rows_->set_invariant(); }
 
   // Memory of adapters and of what is kept for stacks.
   int64_t bytes() const;

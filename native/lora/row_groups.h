@@ -41,10 +41,9 @@ class RowGroups {
     groups_.assign(groups.begin(), groups.end());
   }
 
-  // Products of a group's rows run on a multiple of so many, filled up with zeros: where a product's sums follow from its
-  // number of rows (small ones do), a row's result does not follow from who else is in the group. 1: as they come.
-  void set_row_multiple(int64_t multiple) { row_multiple_ = multiple; }
-  int64_t row_multiple() const { return row_multiple_; }
+  // From now on a row's result on a CPU may not follow from who else is in its group.
+  void set_invariant() { is_invariant_ = true; }
+  bool is_invariant() const { return is_invariant_; }
 
   // Calls back for every group of a pass that has `rows` rows. Throws kInternal for a pass of another size.
   template <typename Callback>
@@ -61,7 +60,7 @@ class RowGroups {
   static constexpr int64_t kAnyNumber = -1;
   int64_t rows_ = kAnyNumber;
   std::vector<RowGroup> groups_{{0, 0, 0}};
-  int64_t row_multiple_ = 1;
+  bool is_invariant_ = false;
 };
 
 }  // namespace facellm

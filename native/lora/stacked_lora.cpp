@@ -12,7 +12,7 @@ at::Tensor StackedLora::forward(const Linear& base, const at::Tensor& x) const {
     const auto part = std::find_if(parts_.begin(), parts_.end(), [&](const Part& p) { return p.first == group.stack; });
     if (part != parts_.end() && group.count > 0) groups.push_back({&part->second->matrices(), group.begin, group.count});
   });
-  if (!groups.empty()) add_low_rank(out.view({-1, out.size(-1)}), rows, base.bias, groups, groups_->row_multiple());
+  if (!groups.empty()) add_low_rank(out.view({-1, out.size(-1)}), rows, base.bias, groups, groups_->is_invariant());
   return out;
 }
 

@@ -139,7 +139,7 @@ TEST(LowRank, ThePlainVersionIsTheTruthAndTakesManyRows) {
     add_low_rank(by_op, x, {}, all);
     EXPECT_TRUE(at::equal(bits(by_op), bits(plain)));
     // Where bits may not follow from the number of rows, a row is what it is alone.
-    add_low_rank(invariant, x, {}, all, 8);
+    add_low_rank(invariant, x, {}, all, true);
     for (const int64_t row : {0, 7, 39}) {
       const auto alone = before.narrow(0, row, 1).clone();
       const std::vector<LowRankGroup> one{{&matrices, 0, 1}};

@@ -9,7 +9,6 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/row_work.h"
 #include "kernels/cpu/scratch.h"
-#include "kernels/product/product.h"
 
 namespace facellm {
 namespace {
@@ -102,16 +101,6 @@ void fused(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, s
   at::parallel_for(0, pieces, 1, run);
 }
 
-// Group by group by libtorch.
-void one_by_one(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, const LowRankGroup& group, int64_t row_multiple) {
-  const auto own_x = x.narrow(0, group.begin, group.count);
-  const auto own = out.narrow(0, group.begin, group.count);
-  if (group.count % row_multiple == 0) return add_low_rank_reference(own, own_x, bias, *group.matrices);
-  const auto wider = fill_rows(own, row_multiple);
-  add_low_rank_reference(wider, fill_rows(own_x, row_multiple), bias, *group.matrices);
-  own.copy_(wider.narrow(0, 0, group.count));
-}
-
 bool takes(const at::Tensor& out, const at::Tensor& x) {
   return takes_row_kernels(x) && (x.size(1) <= 1 || x.stride(1) == 1) && (out.size(1) <= 1 || out.stride(1) == 1);
 }
@@ -119,16 +108,15 @@ bool takes(const at::Tensor& out, const at::Tensor& x) {
 }  // namespace
 
 void add_low_rank(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups,
-                  int64_t row_multiple) {
+                  bool is_invariant) {
   check(out, x, bias, groups);
-  // By the kernel all of them where a row's bits may not depend on how many there are.
-  const bool takes_all = row_multiple > 1;
   std::vector<LowRankGroup> together;
   for (const auto& group : groups) {
-    if (takes(out, x) && (takes_all || group.count <= kMostRows)) {
+    const auto& [matrices, begin, count] = group;
+    if (takes(out, x) && (is_invariant || count <= kMostRows)) {
       together.push_back(group);
     } else {
-      one_by_one(out, x, bias, group, row_multiple);
+      add_low_rank_reference(out.narrow(0, begin, count), x.narrow(0, begin, count), bias, *matrices);
     }
   }
   if (!together.empty()) fused(out, x, bias, together);

@@ -31,11 +31,10 @@ struct LowRankGroup {
 // out [T, out], which holds a layer's own x W^T + bias, becomes that of the adapted layer, group by group; x [T, in], rows of
 // any stride, bias [out] or undefined; all of one dtype, groups within T and apart. u is rounded to that dtype, and so is `own`
 // after each part. Not differentiable.
-// On a CPU in fp32 and bf16 groups of few rows are one pass, whose rows' bits depend on nothing but that row
-// (kernels/cpu/row_kernels.h). All else group by group by libtorch, whose sums follow from the number of rows: with a `row_multiple`
-// above 1 (product.h: invariant_row_multiple()) groups of a CPU are all of that pass, others filled up to such a multiple.
+// On a CPU in fp32 and bf16 groups of few rows, and all where `is_invariant`, are one pass, in which a row's bits depend on nothing
+// but that row (kernels/cpu/row_kernels.h). Others go group by group by libtorch, whose sums follow from the number of rows.
 void add_low_rank(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups,
-                  int64_t row_multiple = 1);
+                  bool is_invariant = false);
 
 // The plain version, of one group over all rows.
 void add_low_rank_reference(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, const LowRankMatrices& matrices);
