@@ -132,6 +132,7 @@ describe('quantised training by the command line', function () {
       ...['--sample-tokens', '64'],
     );
     refused(/--sample-tokens: only with/, 'smile.png', '--sample-tokens', '64');
+    refused(/--answer-tokens: only with/, 'smile.png', '--answer-tokens', '64');
   });
 
   it('an adapter goes into a quantised checkpoint only where that is asked for, and into no AWQ of other weights', () => {
