@@ -12,6 +12,8 @@ import { expected, type Problems } from './schema.js';
 export interface StoredQuantisation extends NativeQuantisation {
   /** As a reader knows it: `compressed-tensors`, `awq`, `gptq`, `bitsandbytes`. */
   readonly method: string;
+  /** Of nf4: the scales are quantised, too, which is `nf4-double` already. Absent: they are whole, or the record is older. */
+  readonly isDouble?: boolean | undefined;
 }
 
 /** Reads fields of one object, and finds those that nobody reads. */
@@ -235,7 +237,7 @@ const BITSANDBYTES_NOTES = [
   ...['llm_int8_skip_modules', 'llm_int8_threshold', 'dtype', 'torch_dtype'],
 ];
 
-/** Whether magnitudes are quantised, too, each weight's own text says. */
+/** Whether magnitudes are quantised, too, each weight's own text says to the engine; here it is what an adapter's record tells. */
 function bitsandbytes(object: JsonObject, place: string, problems: Problems): StoredQuantisation {
   const fields = new Fields(object, place, problems);
   fields.ignore(...BITSANDBYTES_NOTES);
@@ -245,7 +247,10 @@ function bitsandbytes(object: JsonObject, place: string, problems: Problems): St
   if (type !== 'nf4') fields.fail('bnb_4bit_quant_type', '"nf4"', type);
   fields.oneOf(['bnb_4bit_quant_storage'], 'uint8');
   fields.finish();
-  return { method: 'bitsandbytes', format: 'nf4', bits: 4, group: 64, isSymmetric: true };
+  return {
+    ...{ method: 'bitsandbytes', format: 'nf4', bits: 4, group: 64, isSymmetric: true },
+    ...(object['bnb_4bit_use_double_quant'] === true && { isDouble: true }),
+  };
 }
 
 const METHODS: Readonly<

@@ -97,6 +97,7 @@ export function createProgram(finish: Finish): Command {
     .option('--recipe <name>', 'the memory of training with it instead')
     .option('--set <key=value...>', 'changes of the recipe, e.g. base=nf4')
     .option('--sample-tokens <n>', 'of one training sample (default: 448)', wholeNumber(8))
+    .option('--answer-tokens <n>', 'of its answer (default: 128)', wholeNumber(1))
     .action(async (photos: string[], flags: PlanFlags) => {
       const { runPlan } = await import('./plan.js');
       await runPlan(photos, flags, process);

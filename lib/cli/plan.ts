@@ -9,7 +9,13 @@ import { loadOptions } from '../model/load.js';
 import { type Plan, planWith } from '../model/plan.js';
 import { embedOptions } from '../model/requests.js';
 import { readServingSettings, resolvePromptOptions } from '../model/serving-settings.js';
-import { overrideRecipe, planTraining, recipeNamed } from '../training/index.js';
+import {
+  overrideRecipe,
+  planTraining,
+  recipeNamed,
+  type TrainingPlan,
+  type TrainingRecipe,
+} from '../training/index.js';
 import { fetchModels } from './download-reporter.js';
 import { checkArguments } from '../options/index.js';
 import { memoryLines } from './memory.js';
@@ -22,6 +28,7 @@ export interface PlanFlags extends ModelFlags, PromptFlags, AskedFaceFlags, Outp
   readonly recipe?: string;
   readonly set?: readonly string[];
   readonly sampleTokens?: number;
+  readonly answerTokens?: number;
 }
 
 export async function runPlan(
@@ -85,12 +92,13 @@ export async function runPlan(
 
 /** A run's memory or pictures': what belongs to the other is not left unread. */
 function refuseMixture(photos: readonly string[], flags: PlanFlags): void {
-  const { recipe, set, sampleTokens } = flags;
+  const { recipe, set, sampleTokens, answerTokens } = flags;
   const details =
     recipe === undefined
       ? [
           ...(set === undefined ? [] : ['--set: only with --recipe']),
           ...(sampleTokens === undefined ? [] : ['--sample-tokens: only with --recipe']),
+          ...(answerTokens === undefined ? [] : ['--answer-tokens: only with --recipe']),
         ]
       : photos.map((photo) => `${photo}: pictures are not planned with --recipe`);
   if (details.length === 0) return;
@@ -103,37 +111,41 @@ function refuseMixture(photos: readonly string[], flags: PlanFlags): void {
 
 /** What training with a recipe takes, of a checkpoint of which no more than the configuration need be there. */
 async function planRun(recipe: string, flags: PlanFlags, streams: Console): Promise<void> {
-  const { model, subfolder, set = [], sampleTokens } = flags;
+  const { model, subfolder, set = [], sampleTokens, answerTokens } = flags;
   const directory = await resolveCheckpoint(model, subfolder === undefined ? {} : { subfolder });
   const config = await readCheckpointConfig(directory);
   const chosen = overrideRecipe(recipeNamed(recipe), set);
-  const plan = planTraining(config.model, chosen, sampleTokens);
+  const plan = planTraining(config.model, chosen, { sampleTokens, answerTokens });
   if (flags.json) {
     streams.stdout.write(`${JSON.stringify(plan)}\n`);
     return;
   }
-  const { trainedParameters, totalBytes, featureCacheBytes } = plan;
-  const rows = [
-    [`text layers, ${chosen.base === 'stored' ? chosen.dtype : chosen.base}`, plan.textWeightBytes],
-    [`other weights, ${chosen.dtype}`, plan.otherWeightBytes],
-    [`${trainedParameters.toLocaleString('en-US')} parameters that learn`, plan.trainedBytes],
-    [`kept for the backward pass (${chosen.batchSize} samples)`, plan.activationBytes],
-    ['a layer while it is computed', plan.layerBytes],
-    ['scratch of a weight', plan.scratchBytes],
-    ['a chunk of the loss', plan.lossBytes],
-    ['in all, without what a GPU takes for itself', totalBytes],
-    ...(featureCacheBytes === 0
-      ? []
-      : [
-          [
-            'and at most for vectors of pictures (featureCacheMegabytes)',
-            featureCacheBytes,
-          ] as const,
-        ]),
-  ] as const;
   streams.stdout.write(
-    `memory of training with ${chosen.name}\n${table(rows.map(([what, bytes]) => [what, formatBytes(bytes)]))}\n`,
+    `memory of training with ${chosen.name}\n${table(planRows(chosen, plan).map(([what, bytes]) => [what, formatBytes(bytes)]))}\n`,
   );
+}
+
+function planRows(recipe: TrainingRecipe, plan: TrainingPlan): [what: string, bytes: number][] {
+  const { base, dtype, batchSize } = recipe;
+  const { trainedParameters, scratchBytes, updateBytes, featureCacheBytes } = plan;
+  const some = (what: string, bytes: number): [string, number][] =>
+    bytes === 0 ? [] : [[what, bytes]];
+  return [
+    [`text layers, ${base === 'stored' ? dtype : base}`, plan.textWeightBytes],
+    [`other weights, ${dtype}`, plan.otherWeightBytes],
+    [`${trainedParameters.toLocaleString('en-US')} parameters that learn`, plan.trainedBytes],
+    ['their gradients', plan.gradientBytes],
+    [`kept for the backward pass (${batchSize} samples)`, plan.activationBytes],
+    ...some('scratch of a weight', scratchBytes),
+    ['one at a time: new pictures', plan.imageBytes],
+    ['  a layer in the backward pass', plan.layerBytes],
+    ['  a chunk of the loss', plan.lossBytes],
+    ...some('  gradients in fp32', updateBytes),
+    ['what allocators keep of them', plan.allocatorBytes],
+    ['in all, without what a GPU takes for itself', plan.totalBytes],
+    ['and the process itself, in the memory of the host', plan.processBytes],
+    ...some('and at most for vectors of pictures (featureCacheMegabytes)', featureCacheBytes),
+  ];
 }
 
 function describeRoom({ requestsAtOnce, promptTokens, engine }: Plan): string {

@@ -11,6 +11,7 @@ import {
   train,
   TrainingProgress,
   type TrainingEvent,
+  type TrainingRecipe,
   type TrainingResult,
   type TrainOptions,
 } from '../training/index.js';
@@ -34,12 +35,15 @@ const NO_PLOT =
 /** Resolves to the exit code. */
 export async function runTrain(flags: TrainFlags, streams: Console): Promise<number> {
   const job = readJobEnvironment(process.env);
+  // Before gigabytes are fetched, and before ranks are started.
+  const recipe = overrideRecipe(recipeNamed(flags.recipe), flags.set ?? []);
   // Ranks of one job wait for each other at the cache's lock; those that --processes starts find all of it there.
   {
     using fetching = interruptSignal();
     await fetchModels(flags.model, [flags.adapter], flags, streams.stderr, fetching.signal);
   }
-  if (flags.processes === undefined || flags.processes === 1) return trainHere(flags, streams, job);
+  if (flags.processes === undefined || flags.processes === 1)
+    return trainHere(flags, recipe, streams, job);
   if (job !== undefined) {
     throw new InvalidArgumentError(
       'FACELLM_INVALID_ARGUMENT',
@@ -51,12 +55,12 @@ export async function runTrain(flags: TrainFlags, streams: Console): Promise<num
 
 async function trainHere(
   flags: TrainFlags,
+  recipe: TrainingRecipe,
   streams: Console,
   job: JobEnvironment | undefined,
 ): Promise<number> {
   endWithLauncher(process.env);
   const isLeader = job === undefined || job.rank === 0;
-  const recipe = overrideRecipe(recipeNamed(flags.recipe), flags.set ?? []);
   const { model, data, output, dataset, imageRoot, adapter, device, threads } = flags;
   const run = train({
     ...{ recipe, model, data, output, dataset, imageRoot, adapter, device, threads, job },

@@ -32,6 +32,7 @@ const stored: z.ZodType<StoredQuantisation> = z.object({
   bits: z.union([z.literal(4), z.literal(8)]),
   group: z.number().int(),
   isSymmetric: z.boolean(),
+  isDouble: z.boolean().optional(),
 });
 
 export const trainedBase: z.ZodType<TrainedBase> = z.object({
@@ -54,6 +55,8 @@ function formText(
   files: StoredQuantisation | undefined,
 ): string {
   if (form === 'int4') return `int4 in groups of ${group}`;
+  // Nothing is rounded a second time: the files' own numbers.
+  if (form === 'nf4-double' && files?.isDouble === true) return 'nf4';
   if (form !== 'stored') return form;
   if (files === undefined) return 'weights as they are stored';
   const kept = keptForm(files);

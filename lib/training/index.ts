@@ -1,7 +1,13 @@
 /** Training runs: recipes, the run itself, and what it tells. */
 export { checkRecipe } from './check-recipe.js';
 export { overrideRecipe } from './override-recipe.js';
-export { planTraining, SAMPLE_TOKENS, type TrainingPlan } from './memory-plan.js';
+export {
+  ANSWER_TOKENS,
+  type PlannedSample,
+  planTraining,
+  SAMPLE_TOKENS,
+  type TrainingPlan,
+} from './memory-plan.js';
 export type { ResultCard, TrainingEvent, TrainingResult } from './events.js';
 export {
   type RecipeBase,

@@ -1,33 +1,63 @@
 /** What a run will take of its device, by the shapes of model and recipe: nothing is loaded. */
-import type { NativeModelConfig, NativeWeightForms } from '../binding/native.js';
+import type {
+  NativeModelConfig,
+  NativeTrainedModule,
+  NativeWeightForms,
+} from '../binding/native.js';
 import { resolveWeights, weightBytes } from '../model/index.js';
 import { trainedModules } from './modules.js';
 import type { TrainingRecipe } from './recipe.js';
 
-/** Bytes. A GPU's context and its allocator's gaps, half a gigabyte to one, are not counted. */
+/**
+ * Bytes. Weights, what learns and what is kept are there all the time; of the moments (`imageBytes`, `layerBytes`, `lossBytes`,
+ * `updateBytes`) one at a time, so that the total has the largest. A GPU's context, half a gigabyte to one, is not counted.
+ */
 export interface TrainingPlan {
   /** Of the text layers' projections, in the recipe's form of the base. */
   readonly textWeightBytes: number;
   /** Of all else, in the recipe's dtype. */
   readonly otherWeightBytes: number;
   readonly trainedParameters: number;
-  /** Of what learns: values that are not the model's own, gradients, two moments. */
+  /** Of what learns: values that are not the model's own, two moments of Adam. */
   readonly trainedBytes: number;
+  /** Of what learns; there from an update's first backward pass to its end. */
+  readonly gradientBytes: number;
   /** Kept from the forward pass for the backward one. */
   readonly activationBytes: number;
-  /** Of one layer while it is computed. */
-  readonly layerBytes: number;
   /** In which a weight of 8 or 4 bits is put back. */
   readonly scratchBytes: number;
-  /** Logits of a chunk of supervised tokens, and their gradient. */
+  /** Of new pictures while they are encoded; where the image side learns, of its whole backward pass. */
+  readonly imageBytes: number;
+  /** Of one text layer in the backward pass, with gradients. */
+  readonly layerBytes: number;
+  /** Logits of a chunk of supervised tokens in fp32, and exponentials beside them. */
   readonly lossBytes: number;
+  /** Gradients in fp32 beside those of a smaller dtype. */
+  readonly updateBytes: number;
+  /** What allocators keep of what a moment gave back: a third of the largest, as measured (docs/quantisation.md, "Training"). */
+  readonly allocatorBytes: number;
   readonly totalBytes: number;
+  /** On top, in the host's memory: Node, libtorch, threads. */
+  readonly processBytes: number;
   /** On top, at most, while the image side is frozen: `featureCacheMegabytes`. */
   readonly featureCacheBytes: number;
 }
 
-/** Of FaceLLM's recipe: one tile's 258 tokens, system turn, question, answer. */
+/** Of what is learnt from, in tokens. */
+export interface PlannedSample {
+  /** Pictures among them. @default that of FaceLLM's recipe: one tile's 258 tokens, system turn, question, answer */
+  readonly sampleTokens?: number | undefined;
+  /** Of its answer, which alone have logits. */
+  readonly answerTokens?: number | undefined;
+}
+
 export const SAMPLE_TOKENS = 448;
+export const ANSWER_TOKENS = 128;
+
+const PROCESS_BYTES = 200e6;
+const ALLOCATOR_SHARE = 1 / 3;
+/** native/image/preprocess.h */
+const TILES_AT_ONCE = 16;
 
 type Shape = readonly [rows: number, columns: number];
 
@@ -53,25 +83,53 @@ function shapeOf(name: string, { text, vision, downsampleRatio }: NativeModelCon
   return of[name.slice(name.lastIndexOf('.') + 1)] ?? [0, 0];
 }
 
-function adapterParameters(config: NativeModelConfig, recipe: TrainingRecipe): number {
-  return trainedModules(config, recipe).reduce((sum, { name, rank }) => {
+function adapterParameters(
+  config: NativeModelConfig,
+  recipe: TrainingRecipe,
+  modules: readonly NativeTrainedModule[],
+): number {
+  return modules.reduce((sum, { name, rank }) => {
     const [rows, columns] = shapeOf(name, config);
     return sum + rank * (rows + columns) + (recipe.lora?.usesDora === true ? rows : 0);
   }, 0);
 }
 
-/** Numbers of one token that a layer's backward pass needs: normalised inputs, q, k, v, their sum, gates, ups, their product. */
+/**
+ * Numbers of one token that a text layer's backward pass needs: normalised inputs, q, k, v, keys and values of every head, their
+ * sum, gates, ups, their product.
+ */
 function layerNumbers({ text }: NativeModelConfig): number {
   const q = text.numAttentionHeads * text.headDim;
   const kv = text.numKeyValueHeads * text.headDim;
-  return 4 * text.hiddenSize + 2 * q + 2 * kv + 3 * text.intermediateSize;
+  return 5 * text.hiddenSize + 6 * q + 3 * kv + 3 * text.intermediateSize;
 }
 
-/** @param sampleTokens of one sample, pictures among them */
+/** And what it makes of them at its widest: gradients of gates and ups, of the residual and of a product's input. */
+function layerGradients({ text }: NativeModelConfig): number {
+  return 2 * text.hiddenSize + 2 * text.intermediateSize;
+}
+
+/** One tile a sample. Where nothing of it learns, a layer's widest moment alone. */
+function imageBytes(
+  { vision }: NativeModelConfig,
+  { batchSize, checkpointsActivations }: TrainingRecipe,
+  isTrained: boolean,
+  bytes: number,
+): { readonly kept: number; readonly moment: number } {
+  const positions = (vision.imageSize / vision.patchSize) ** 2 + 1;
+  const [c, m] = [vision.hiddenSize, vision.intermediateSize];
+  const now = Math.min(batchSize, TILES_AT_ONCE) * positions * bytes;
+  if (!isTrained) return { kept: 0, moment: now * (2 * c + 2 * m) };
+  // Recomputed as one piece of up to 16 tiles.
+  const layers = vision.numHiddenLayers * (9 * c + 2 * m);
+  const kept = checkpointsActivations ? 0 : batchSize * positions * bytes * layers;
+  return { kept, moment: now * ((checkpointsActivations ? layers : 0) + 2 * c + 2 * m) };
+}
+
 export function planTraining(
   config: NativeModelConfig,
   recipe: TrainingRecipe,
-  sampleTokens: number = SAMPLE_TOKENS,
+  { sampleTokens = SAMPLE_TOKENS, answerTokens = ANSWER_TOKENS }: PlannedSample = {},
 ): TrainingPlan {
   const bytes = recipe.dtype === 'bf16' ? 2 : 4;
   const { text } = config;
@@ -88,33 +146,46 @@ export function planTraining(
   const otherWeightBytes = all - textOf('stored');
   const textWeightBytes = textOf(recipe.base);
   const isLora = recipe.lora !== null;
+  const modules = isLora ? trainedModules(config, recipe) : [];
   const trainedParameters = isLora
-    ? adapterParameters(config, recipe)
+    ? adapterParameters(config, recipe, modules)
     : partParameters(config, recipe);
-  // Adapters: fp32, its gradient, two moments. bf16 weights that learn have a master copy beside them.
-  const trainedBytes = trainedParameters * (isLora ? 16 : bytes === 2 ? 2 + 12 : 12);
+  const isNarrow = !isLora && bytes === 2;
+  // Adapters are values of their own, in fp32; bf16 weights that learn have a master copy beside them.
+  const trainedBytes = trainedParameters * (isLora || isNarrow ? 12 : 8);
+  const gradientBytes = trainedParameters * (isNarrow ? 2 : 4);
+  const share = Math.min(answerTokens / sampleTokens, 1);
   const tokens = recipe.packing
     ? recipe.batchSize * recipe.cutoffLength
     : recipe.batchSize * Math.min(sampleTokens, recipe.cutoffLength);
-  const layerBytes = tokens * layerNumbers(config) * bytes;
-  const kept = recipe.checkpointsActivations ? tokens * text.hiddenSize * bytes : layerBytes;
-  const activationBytes = text.numHiddenLayers * kept;
+  const ofLayer = tokens * layerNumbers(config) * bytes;
+  const kept = recipe.checkpointsActivations ? tokens * text.hiddenSize * bytes : ofLayer;
+  const trainsImages = isLora
+    ? modules.some(({ name }) => !name.startsWith('language_model.'))
+    : recipe.parts.some((part) => part === 'vision' || part === 'projector');
+  const image = imageBytes(config, recipe, trainsImages, bytes);
+  const activationBytes = text.numHiddenLayers * kept + image.kept;
+  const layerBytes =
+    (recipe.checkpointsActivations ? ofLayer : 0) + tokens * layerGradients(config) * bytes;
   const widest = 2 * text.intermediateSize * text.hiddenSize;
   const scratchBytes = recipe.base === 'stored' ? 0 : widest * bytes;
-  const rows = recipe.lossChunkRows === 0 ? tokens : Math.min(tokens, recipe.lossChunkRows);
-  // In fp32 and in the model's dtype.
-  const lossBytes = rows * text.vocabSize * (4 + bytes);
-  const totalBytes =
-    textWeightBytes +
-    otherWeightBytes +
-    trainedBytes +
-    activationBytes +
-    layerBytes +
-    scratchBytes +
-    lossBytes;
+  const learnt = Math.ceil(tokens * share);
+  const rows = recipe.lossChunkRows === 0 ? learnt : Math.min(learnt, recipe.lossChunkRows);
+  const lossBytes = rows * text.vocabSize * 8;
+  const updateBytes = isNarrow ? 4 * trainedParameters : 0;
+  // Of an update's first micro-batch there are no gradients yet.
+  const before = recipe.accumulation > 1 ? gradientBytes : 0;
+  const moment = Math.max(
+    ...[(trainsImages ? gradientBytes : before) + image.moment, before + lossBytes],
+    ...[gradientBytes + layerBytes, gradientBytes + updateBytes],
+  );
+  const allocatorBytes = Math.round(ALLOCATOR_SHARE * moment);
+  const always = textWeightBytes + otherWeightBytes + trainedBytes + activationBytes + scratchBytes;
   return {
-    ...{ textWeightBytes, otherWeightBytes, trainedParameters, trainedBytes, activationBytes },
-    ...{ layerBytes, scratchBytes, lossBytes, totalBytes },
+    ...{ textWeightBytes, otherWeightBytes, trainedParameters, trainedBytes, gradientBytes },
+    ...{ activationBytes, scratchBytes, imageBytes: image.moment, layerBytes, lossBytes },
+    ...{ updateBytes, allocatorBytes, totalBytes: always + moment + allocatorBytes },
+    processBytes: PROCESS_BYTES,
     featureCacheBytes: recipe.augmentation === null ? recipe.featureCacheMegabytes * 1e6 : 0,
   };
 }

@@ -17,18 +17,25 @@ import {
 } from '../checkpoint/index.js';
 import { type Dataset, readDataset } from '../data/index.js';
 import type { Job } from '../distributed/index.js';
+import { createError } from '../errors.js';
 import { ADAPTER_WEIGHTS, resolveAdapter } from '../lora/index.js';
 import { keptForm, resolveWeights } from '../model/index.js';
 import { TokenizerThread } from '../tokenizer/index.js';
 import { alternativesOf } from './answers/answers.js';
 import type { TrainingEvent } from './events.js';
+import { FoundProblems } from './found-problems.js';
 import { trainedModules } from './modules.js';
 import type { TrainedPart, TrainingRecipe } from './recipe.js';
 import { BASE_WEIGHTS, type RunFacts, type RunInputs, runInputsOf } from './run-inputs.js';
 import { SampleSet } from './sample-set.js';
 import { checkStartAdapter, holdAgainstBase } from './start-adapter.js';
 import type { TrainOptions } from './train-options.js';
-import { openValidation, validationRecords } from './validation/open-validation.js';
+import {
+  openValidation,
+  ownValidation,
+  type ValidationRecords,
+  validationRecords,
+} from './validation/open-validation.js';
 import { checkNeeds } from './validation/recipe-needs.js';
 import type { ValidationSet } from './validation/validation-set.js';
 
@@ -57,22 +64,10 @@ export async function openSetup(
     readCheckpointFiles(directory),
     readCheckpointConfig(directory),
   ]);
-  const modules = trainedModules(config.model, recipe);
   const adapter = options.adapter === undefined ? undefined : await resolveAdapter(options.adapter);
-  const startAdapter =
-    adapter === undefined
-      ? undefined
-      : await checkStartAdapter(adapter, config.model, recipe, modules);
-  const dataset = await readDataset(options.data, {
-    name: options.dataset,
-    imageRoot: options.imageRoot,
-    maxSamples: recipe.maxSamples === 0 ? undefined : recipe.maxSamples,
-    checkImages: 'header',
-    signal,
-    onInvalid: options.onInvalid,
-  });
-  const records = await validationRecords(dataset, recipe, options, signal);
-  checkNeeds(records, recipe, options);
+  const { modules, startAdapter, dataset, records } = await checkAll(
+    ...([options, recipe, config, adapter, signal] as const),
+  );
   signal?.throwIfAborted();
   const coder = await TokenizerThread.load(directory);
   try {
@@ -126,6 +121,50 @@ export async function openSetup(
     await coder.dispose();
     throw error;
   }
+}
+
+/** What recipe, model, adapter and data make wrong, all of it at once. */
+async function checkAll(
+  options: TrainOptions,
+  recipe: TrainingRecipe,
+  config: CheckpointConfig,
+  adapter: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<{
+  readonly modules: readonly NativeTrainedModule[];
+  readonly startAdapter: string | undefined;
+  readonly dataset: Dataset;
+  readonly records: ValidationRecords;
+}> {
+  const problems = new FoundProblems();
+  const modules = await problems.try(() => trainedModules(config.model, recipe));
+  const startAdapter =
+    adapter === undefined || modules === undefined
+      ? undefined
+      : await problems.try(() => checkStartAdapter(adapter, config.model, recipe, modules));
+  const dataset = await problems.try(() =>
+    readDataset(options.data, {
+      name: options.dataset,
+      imageRoot: options.imageRoot,
+      maxSamples: recipe.maxSamples === 0 ? undefined : recipe.maxSamples,
+      checkImages: 'header',
+      signal,
+      onInvalid: options.onInvalid,
+    }),
+  );
+  const own = await problems.try(() => ownValidation(recipe, options, signal));
+  const { validation } = recipe;
+  const isWhole = own !== undefined || validation === null || 'share' in validation;
+  const records =
+    dataset !== undefined && isWhole
+      ? await problems.try(() => validationRecords(dataset, recipe, own, signal))
+      : undefined;
+  await problems.try(() => checkNeeds(records, recipe, options));
+  problems.throwAll();
+  if (modules === undefined || dataset === undefined || records === undefined) {
+    throw createError('FACELLM_INTERNAL', 'a check failed without a problem');
+  }
+  return { modules, startAdapter, dataset, records };
 }
 
 /** Codes of files are kept where they are what is asked for, else put back. */

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string>
 #include <vector>
+
+#include "model/name_map.h"
 
 namespace facellm {
 namespace {
@@ -33,6 +36,12 @@ void each_magnitude(const PackedMatrix& matrix, int64_t begin, int64_t count, fl
       visit(block + g * kNf4RecordBytes + n % kBlockRows * 4, values + (n - begin) * groups + g);
     }
   }
+}
+
+bool is_stored_so(const std::string& module, const Checkpoint& checkpoint) {
+  const auto sources = tensor_sources(module + ".weight");
+  return std::any_of(sources.begin(), sources.end(),
+                     [&](const auto& source) { return checkpoint.entries().contains(source.name + ".nested_absmax"); });
 }
 
 }  // namespace
@@ -75,11 +84,12 @@ at::Tensor double_quantised(const at::Tensor& magnitudes) {
   return (map.index_select(0, codes) * at::cat(scales) + offset).view(magnitudes.sizes());
 }
 
-void double_quantise(const PackedSiteList& sites) {
+void double_quantise(const PackedSiteList& sites, const Checkpoint& checkpoint) {
   for (const auto& [linear, slices, scheme] : sites) {
     if (scheme.form != WeightForm::kNf4 || !scheme.is_double) continue;
     const auto& matrix = *linear->packed;
     for (const auto& slice : slices) {
+      if (is_stored_so(slice.name, checkpoint)) continue;
       const auto magnitudes = at::empty({slice.count, (matrix.inner() + 63) / 64}, at::kFloat);
       each_magnitude(matrix, slice.begin, slice.count, magnitudes.mutable_data_ptr<float>(),
                      [](const std::byte* kept, float* value) { std::memcpy(value, kept, 4); });

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include "checkpoint/checkpoint.h"
 #include "model/pack_weights.h"
 
 namespace facellm {
@@ -14,7 +15,8 @@ at::Tensor dynamic_map();
 // numbers are bitsandbytes' own, bit for bit; the mean of more than 32,767 magnitudes is that of their pieces' sums.
 at::Tensor double_quantised(const at::Tensor& magnitudes);
 
-// Does that to every nf4 weight among `sites` whose scheme says so, each module of a fused weight apart.
-void double_quantise(const PackedSiteList& sites);
+// Does that to every nf4 weight among `sites` whose scheme says so, each module of a fused weight apart. Those that `checkpoint`
+// holds doubly quantised stay as they are: a second rounding would give other numbers than the file's.
+void double_quantise(const PackedSiteList& sites, const Checkpoint& checkpoint);
 
 }  // namespace facellm

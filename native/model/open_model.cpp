@@ -54,7 +54,7 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
       sources.packed = make_room_for_frozen(*opened.model, request.weights);
     }
     opened.files = load_weights(*opened.model, checkpoint, progress, cancellation, sources);
-    double_quantise(sources.packed);
+    double_quantise(sources.packed, checkpoint);
     opened.info.packed_bytes = packed_bytes(sources.packed);
     const bool is_trained = order == WeightOrder::kFrozen;
     if (is_trained || !device.is_cpu()) freeze(*opened.model, sources.packed, is_trained);

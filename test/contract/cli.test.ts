@@ -25,7 +25,7 @@ const DRAW =
 const FLAGS: Readonly<Record<string, string>> = {
   ask: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${ASKED} ${DRAW}`,
   choose: `${MODEL} ${ENGINE} --adapter ${PROMPT} ${ASKED} --choices --items --calibration --seed`,
-  plan: `${MODEL} ${LIMITS} ${PROMPT} ${ASKED} --recipe --set --sample-tokens`,
+  plan: `${MODEL} ${LIMITS} ${PROMPT} ${ASKED} --recipe --set --sample-tokens --answer-tokens`,
   faces: `${FACES} --json --csv --save-crops`,
   annotate:
     `${MODEL} ${ENGINE} --adapter ${FACES} --output --attributes --questions --schema --question --max-new-tokens --groups --group-columns --group-from --sheet --sheet-rows --calibration --csv-raw --limit --retry-failed ` +

@@ -96,6 +96,21 @@ describe('quantised training by the command line', function () {
     assert.match(ask().stderr, /trained upon another base.*\n.*form of the base: trained upon nf4/);
   });
 
+  it('tells what contradicts itself before a model is fetched, and whatever else is missing', () => {
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [
+        ...[MAIN, 'train', '--recipe', 'facellm1b', '--model', 'none/such', '--download'],
+        ...['--data', join(root, 'no.json'), '--output', join(root, 'none')],
+        ...['--set', 'base=nf4', 'shardsWeights=true', 'patience=2'],
+      ],
+      // Where nobody answers.
+      { encoding: 'utf8', env: { ...process.env, HF_ENDPOINT: 'http://127.0.0.1:9' } },
+    );
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /recipe\.patience: [^]*recipe\.base: expected stored with shardsWeights/);
+  });
+
   it('plans the memory of a run', () => {
     const plan = (...set: string[]) =>
       facellm(
@@ -132,6 +147,7 @@ describe('quantised training by the command line', function () {
       ...['--sample-tokens', '64'],
     );
     refused(/--sample-tokens: only with/, 'smile.png', '--sample-tokens', '64');
+    refused(/--answer-tokens: only with/, 'smile.png', '--answer-tokens', '64');
   });
 
   it('an adapter goes into a quantised checkpoint only where that is asked for, and into no AWQ of other weights', () => {

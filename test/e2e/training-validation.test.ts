@@ -8,6 +8,7 @@ import sharp from 'sharp';
 
 import {
   createModel,
+  facellm1b,
   FaceLlm,
   nano,
   nanoShape,
@@ -283,6 +284,27 @@ describe('end to end: validation while training', function () {
       },
     );
     assert.deepEqual([updates, existsSync(at('nothing', 'checkpoint-3'))], [[], false]);
+    // Data that are not there hide nothing of what is wrong with the recipe, nor one file another.
+    const { lora } = facellm1b();
+    const absent = {
+      ...{ lora, parts: [], learningRates: { vision: 1e-4 }, bestMetric: 'acuracy' },
+      validation: { data: at('no-validation.json') },
+    };
+    await assert.rejects(
+      async () => train({ ...options('no', absent), data: at('no-data.json') }),
+      (error: { code: string; message: string; details: string[] }) => {
+        assert.equal(error.code, 'FACELLM_INVALID_ARGUMENT');
+        const told = [error.message, ...error.details].join('\n');
+        for (const one of [
+          /no-data\.json/,
+          /no-validation\.json/,
+          /acuracy is none of/,
+          /learningRates\.vision/,
+        ])
+          assert.match(told, one);
+        return error.details.length === 2;
+      },
+    );
     assert.throws(
       () => train(options('no', { patience: 2, evaluateEvery: 0 })),
       /recipe\.patience: expected evaluateEvery above 0/,

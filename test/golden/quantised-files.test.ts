@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { NativeTensor } from '../../lib/binding/native.js';
 import { readCheckpointConfig } from '../../lib/checkpoint/index.js';
 import { exportModel, FaceLlm, FaceLlmError } from '../../lib/index.js';
-import { keptForm } from '../../lib/model/index.js';
+import { keptForm, type WeightForm } from '../../lib/model/index.js';
 import { weightsOf } from '../../lib/model/load.js';
 import { weightBytes } from '../../lib/model/weight-bytes.js';
 import * as golden from '../support/golden.js';
@@ -39,9 +39,16 @@ interface Fixture {
   readonly fp8: { readonly values: readonly number[]; readonly codes: readonly number[] };
 }
 
-async function stagesOf(directory: string): Promise<Map<string, NativeTensor>> {
+async function stagesOf(
+  directory: string,
+  weights?: WeightForm,
+): Promise<Map<string, NativeTensor>> {
   assert.ok(ONE);
-  const model = await golden.loadNative(directory, { dtype: 'fp32', device: golden.TEST_DEVICE });
+  const model = await golden.loadNative(directory, {
+    dtype: 'fp32',
+    device: golden.TEST_DEVICE,
+    ...(weights !== undefined && { weights: { text: weights } }),
+  });
   try {
     const stages = await model.trace(await golden.goldenPrompt(ONE), []).promise;
     return new Map(stages.map((one) => [one.name, one]));
@@ -114,6 +121,18 @@ describe('quantised files', () => {
       assert.equal(isKept, kept.includes(scheme));
     });
   }
+
+  it('nf4-double rounds magnitudes that the files have whole, and those of doubly quantised files no second time', async () => {
+    const stages = async (scheme: 'nf4' | 'nf4 double', weights?: 'nf4-double') => {
+      const directory = join(root, `asked-${scheme.replaceAll(' ', '-')}-${weights ?? 'stored'}`);
+      writeQuantisedCheckpoint(wide, directory, scheme);
+      const found = await stagesOf(directory, weights);
+      assert.ok(found.has('text.layers.0'));
+      return [...found].map(([name, { data }]) => ({ name, data }));
+    };
+    assert.deepEqual(await stages('nf4 double', 'nf4-double'), await stages('nf4 double'));
+    assert.notDeepEqual(await stages('nf4', 'nf4-double'), await stages('nf4'));
+  });
 
   it('what is kept and what it takes is planned, told, and so in memory', async () => {
     const [int4, awq] = [join(root, 'int4'), join(root, 'awq')];

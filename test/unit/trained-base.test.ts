@@ -21,6 +21,10 @@ const FILES = {
     isSymmetric: true,
   },
   nf4: { method: 'bitsandbytes', format: 'nf4', bits: 4, group: 64, isSymmetric: true },
+  double: {
+    ...{ method: 'bitsandbytes', format: 'nf4', bits: 4, group: 64 },
+    ...{ isSymmetric: true, isDouble: true },
+  },
 } as const satisfies Record<string, StoredQuantisation>;
 
 type File = keyof typeof FILES | undefined;
@@ -79,6 +83,10 @@ describe('the base that an adapter was trained upon', () => {
       }
       assert.equal(count(trained('a', was, 'nf4'), offered('a', 'nf4-double', 'nf4')), 1);
     }
+    // Doubly quantised files are nf4-double already; weights that were put so while they were read are no other numbers there.
+    assert.equal(count(trained('a', 'nf4-double', 'double'), offered('a', 'nf4', 'double')), 0);
+    assert.equal(count(trained('a', 'nf4'), offered('a', 'nf4-double', 'double')), 0);
+    assert.equal(count(trained('a', 'nf4-double'), offered('a', 'nf4')), 1);
     // Groups of a file are its own, whatever the model's default is.
     assert.equal(count(trained('a', 'int4', 'gptq', 128), offered('a', 'stored', 'gptq', 64)), 0);
     assert.equal(
@@ -124,6 +132,7 @@ describe('the base that an adapter was trained upon', () => {
   it('records are read with the scheme and without it, and a wrong one is not', () => {
     for (const own of [
       trained('a', 'stored', 'awq'),
+      trained('a', 'stored', 'double'),
       { weightsHash: 'a', form: 'int4', group: 32 },
     ]) {
       assert.deepEqual(trainedBase.parse(JSON.parse(JSON.stringify(own))), own);

@@ -21,28 +21,41 @@ export interface ValidationRecords {
 }
 
 /**
- * @throws DataError FACELLM_DATA_INVALID where nothing would be left to learn from or a person is not known; what
- *   readDataset throws
+ * Validation data in a file of their own.
+ *
+ * @returns undefined where the recipe has none
+ * @throws what readDataset throws
  */
-export async function validationRecords(
-  dataset: Dataset,
-  recipe: TrainingRecipe,
-  options: TrainOptions,
+export async function ownValidation(
+  { validation }: TrainingRecipe,
+  { onInvalid }: Pick<TrainOptions, 'onInvalid'>,
   signal: AbortSignal | undefined,
-): Promise<ValidationRecords> {
-  const { validation } = recipe;
-  const none = { validation: [], sha256: undefined, shared: [] };
-  if (validation === null) return { train: dataset.records, ...none };
-  if ('share' in validation) {
-    return { ...none, ...splitRecords(dataset.records, validation, recipe.seed) };
-  }
-  const own = await readDataset(validation.data, {
+): Promise<Dataset | undefined> {
+  if (validation === null || 'share' in validation) return undefined;
+  return readDataset(validation.data, {
     name: validation.dataset,
     imageRoot: validation.imageRoot,
     checkImages: 'header',
     signal,
-    onInvalid: options.onInvalid,
+    onInvalid,
   });
+}
+
+/**
+ * @param own what {@link ownValidation} has read
+ * @throws DataError FACELLM_DATA_INVALID where nothing would be left to learn from or a person is not known
+ */
+export async function validationRecords(
+  dataset: Dataset,
+  { validation, seed }: TrainingRecipe,
+  own: Dataset | undefined,
+  signal: AbortSignal | undefined,
+): Promise<ValidationRecords> {
+  const none = { validation: [], sha256: undefined, shared: [] };
+  if (validation !== null && 'share' in validation) {
+    return { ...none, ...splitRecords(dataset.records, validation, seed) };
+  }
+  if (own === undefined) return { train: dataset.records, ...none };
   const shared = await sharedBy(dataset.records, own.records, signal);
   return { train: dataset.records, validation: own.records, sha256: own.sha256, shared };
 }

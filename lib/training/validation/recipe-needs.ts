@@ -10,7 +10,7 @@ import type { ValidationRecords } from './open-validation.js';
 
 /** Figures of the validation data, and what is wrong with the one that decides. */
 function metricProblems(
-  { train, validation }: ValidationRecords,
+  records: ValidationRecords | undefined,
   { bestMetric, validation: wanted }: TrainingRecipe,
   { validate }: TrainOptions,
 ): string[] {
@@ -23,6 +23,8 @@ function metricProblems(
       `recipe.bestMetric: ${bestMetric} is none of ${known}, and there is no train({ validate }) to give it; ${didYouMean(bestMetric, METRICS)}`,
     ];
   }
+  if (records === undefined) return [];
+  const { train, validation } = records;
   const problems: string[] = [];
   const answersTo = closedAnswers([...train, ...validation]);
   if (bestMetric !== 'loss' && !validation.some((record) => answersTo(record) !== undefined)) {
@@ -43,16 +45,17 @@ function metricProblems(
 const MOST_TOLD = 1000;
 
 /**
+ * @param records undefined where they cannot be read: what is wrong whatever they are
  * @throws DataError FACELLM_DATA_INVALID where data to validate share pictures or people with data to learn from, else
  *   InvalidArgumentError FACELLM_INVALID_ARGUMENT; either lists all that is wrong
  */
 export function checkNeeds(
-  records: ValidationRecords,
+  records: ValidationRecords | undefined,
   recipe: TrainingRecipe,
   options: TrainOptions,
 ): void {
   const missing = recipe.balancesGroups.filter(
-    (key) => !records.train.some(({ facts }) => facts[key] !== undefined),
+    (key) => records?.train.some(({ facts }) => facts[key] !== undefined) === false,
   );
   const details = [
     ...metricProblems(records, recipe, options),
@@ -62,7 +65,7 @@ export function checkNeeds(
     ),
   ];
   const cannotGive = 'the recipe asks for a metric or for groups that its data cannot give';
-  const { shared } = records;
+  const { shared = [] } = records ?? {};
   if (shared.length > 0) {
     const file =
       recipe.validation !== null && 'data' in recipe.validation ? recipe.validation.data : '';
