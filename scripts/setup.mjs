@@ -3,7 +3,7 @@
  * when nothing is missing. Plain JavaScript without packages, since it installs them.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -37,10 +37,17 @@ function newestIn(folder) {
     );
 }
 
+/** Ends the process where node_modules is a link: npm would empty the folder that it leads to. */
 export function installPackages() {
   const marker = join(ROOT, 'node_modules', '.package-lock.json');
   const lock = join(ROOT, 'package-lock.json');
   if (existsSync(marker) && statSync(marker).mtimeMs >= statSync(lock).mtimeMs) return;
+  if (lstatSync(join(ROOT, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink()) {
+    process.stderr.write(
+      'facellm: node_modules is a link, whose packages are not those of package-lock.json; npm ci would empty the folder behind it. Remove the link, or install there\n',
+    );
+    process.exit(1);
+  }
   process.stderr.write('facellm: installing packages (npm ci)\n');
   // Scripts stay off: the addon is built below, by the same code, with its output in view.
   run(process.platform === 'win32' ? 'npm.cmd' : 'npm', [
@@ -58,7 +65,7 @@ function buildPage() {
   run(process.execPath, [join(ROOT, 'scripts', 'build-page.mjs')]);
 }
 
-function compileTypeScript() {
+export function compileTypeScript() {
   const output = join(ROOT, 'dist', 'index.js');
   if (existsSync(output) && statSync(output).mtimeMs > newestIn(join(ROOT, 'lib'))) return;
   process.stderr.write('facellm: compiling TypeScript\n');

@@ -1,4 +1,6 @@
 /** All questions of this process's share that a model has not answered yet, some at a time. */
+import { setMaxListeners } from 'node:events';
+
 import { createError, type ErrorCode } from '../../errors.js';
 import { mapBounded } from '../../jobs/index.js';
 import type { Contender } from '../model-under-test.js';
@@ -52,6 +54,7 @@ export async function askModel(options: AskModelOptions): Promise<void> {
     ...{ device, dtype, isDeterministic, rank, worldSize },
   });
   emit({ type: 'start', ...base, done, device });
+  setMaxListeners(0, signal); // a listener for each question under way
   await mapBounded(left, batchSize, async (item) => {
     signal.throwIfAborted();
     const outcome = await ask(model, item, readings, signal);
