@@ -53,8 +53,8 @@ void compare(const char* name, int pairs, const std::function<void()>& ours, con
     if (pair % 2 == 0) other.push_back(time(theirs, repeats));
     ratios.push_back(other.back() / own.back());
   }
-  std::printf("  ours %9.3f ms %5.0f GF/s  libtorch %s %9.3f ms  ratio %5.2f [%.2f, %.2f]\n", quantile(own, 2), work / quantile(own, 2) * 1e-6,
-              name, quantile(other, 2), quantile(ratios, 2), quantile(ratios, 1), quantile(ratios, 3));
+  std::printf("  ours %9.3f ms %5.0f GF/s  libtorch %s %9.3f ms  ratio %5.2f [%.2f, %.2f]\n", quantile(own, 2),
+              work / quantile(own, 2) * 1e-6, name, quantile(other, 2), quantile(ratios, 2), quantile(ratios, 1), quantile(ratios, 3));
   std::fflush(stdout);
 }
 
@@ -70,7 +70,8 @@ int main(int argc, char** argv) {
     std::puts("no attention kernels at this level");
     return 1;
   }
-  std::printf("level %s, %d threads, %d pairs, %ld heads of %ld; median ms; ratio: libtorch's time over ours, median of pairs and quartiles\n",
+  std::printf("level %s, %d threads, %d pairs, %ld heads of %ld; median ms; ratio: libtorch's time over ours,\n"
+              "median of pairs and their quartiles\n",
               facellm::attention_kernels()->name, at::get_num_threads(), pairs, heads, dim);
   for (std::string text; std::getline(lengths, text, ',');) {
     const int64_t length = std::atoll(text.c_str());
