@@ -17,7 +17,13 @@ const UNITS = [
 ];
 const SHARED = [
   ...['cpu_kernels.h', 'quantised_kernels.h', 'quantised_common.h'],
-  ...['attention_kernels.h', 'avx2_common.h', 'avx512_common.h', 'bf16_bits.h', 'float_codes_common.h'],
+  ...[
+    'attention_kernels.h',
+    'avx2_common.h',
+    'avx512_common.h',
+    'bf16_bits.h',
+    'float_codes_common.h',
+  ],
   ...['row_kernels.h', 'row_kernels_common.h', 'row_lanes.h'],
   // Numbers alone, which a GPU's kernels have, too.
   '../common/weight_blocks.h',
