@@ -5,7 +5,7 @@ set(cpu_units "${CMAKE_CURRENT_SOURCE_DIR}/native/kernels/cpu")
 set(cpu_flags -O3 -fno-exceptions -fno-rtti -ffp-contract=off)
 set_property(SOURCE "${cpu_units}/scalar.cpp" "${cpu_units}/scalar_quantised.cpp" "${cpu_units}/scalar_attention.cpp"
   PROPERTY COMPILE_OPTIONS ${cpu_flags})
-set_property(SOURCE "${cpu_units}/avx2.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma)
+set_property(SOURCE "${cpu_units}/avx2.cpp" "${cpu_units}/avx2_attention.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma)
 set_property(SOURCE "${cpu_units}/avx2_quantised.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mf16c)
 # One text for all levels (row_lanes.h). sqrtf is an instruction, not a call that may set errno; lanes wider than a level's registers
 # never leave a unit.
@@ -23,3 +23,5 @@ set_property(SOURCE "${cpu_units}/avx512_quantised.cpp" PROPERTY COMPILE_OPTIONS
 # Beside at::linear: what decides which of the two is taken.
 add_executable(facellm_cpu_products EXCLUDE_FROM_ALL benchmarks/cpu/products.cpp)
 target_link_libraries(facellm_cpu_products PRIVATE facellm_kernels)
+add_executable(facellm_cpu_attention EXCLUDE_FROM_ALL benchmarks/cpu/attention.cpp)
+target_link_libraries(facellm_cpu_attention PRIVATE facellm_kernels)

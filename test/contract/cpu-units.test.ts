@@ -12,12 +12,18 @@ import { skip } from '../support/skip.js';
 const ROOT = join(import.meta.dirname, '..', '..');
 const UNITS = [
   ...['scalar', 'avx2', 'avx512'].flatMap((unit) => [unit, `${unit}_quantised`]),
-  ...['scalar_attention', 'avx512_attention'],
+  ...['scalar_attention', 'avx2_attention', 'avx512_attention'],
   ...['scalar_rows', 'avx2_rows', 'avx512_rows'],
 ];
 const SHARED = [
   ...['cpu_kernels.h', 'quantised_kernels.h', 'quantised_common.h'],
-  ...['attention_kernels.h', 'avx512_common.h', 'bf16_bits.h', 'float_codes_common.h'],
+  ...[
+    'attention_kernels.h',
+    'avx2_common.h',
+    'avx512_common.h',
+    'bf16_bits.h',
+    'float_codes_common.h',
+  ],
   ...['row_kernels.h', 'row_kernels_common.h', 'row_lanes.h', 'low_rank_common.h'],
   // Numbers alone, which a GPU's kernels have, too.
   '../common/weight_blocks.h',

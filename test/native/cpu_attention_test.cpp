@@ -22,6 +22,7 @@ namespace {
 std::vector<const AttentionKernels*> levels() {
   std::vector<const AttentionKernels*> found{&kScalarAttention};
 #if defined(__x86_64__)
+  if (detect_cpu().level >= CpuLevel::kAvx2) found.push_back(&kAvx2Attention);
   if (detect_cpu().has_avx512_bf16) found.push_back(&kAvx512Attention);
 #endif
   return found;
@@ -109,6 +110,33 @@ TEST(CpuAttention, NanReachesItsOwnRowOrAllThatAttendToIt) {
   }
 }
 
+// Lengths of towers, and beyond what a unit keeps of scores at once. Of the long ones not every query: rows know nothing of each other.
+TEST(CpuAttention, LengthsOfATowerAndBeyondAreTheReferences) {
+  at::manual_seed(5);
+  for (const int64_t dim : {32, 64, 128}) {
+    for (const int64_t keys : {64, 65, 257, 1025, 1057, 1500, 3000}) {
+      const int64_t queries = keys < 300 ? keys : 50;
+      const auto q = at::randn({queries, dim}).mul_(2).to(at::kBFloat16), k = at::randn({keys, dim}, at::kBFloat16);
+      const auto v = at::randn({keys, dim}, at::kBFloat16);
+      const auto reference = attend(kScalarAttention, q, k, v, 0, queries).to(at::kFloat);
+      const auto magnitude = at::mm(at::softmax(at::mm(q.to(at::kFloat), k.to(at::kFloat).t()) / std::sqrt(static_cast<double>(dim)), -1),
+                                    v.to(at::kFloat).abs());
+      for (const auto* kernels : levels()) {
+        const auto where = std::string(kernels->name) + " D " + std::to_string(dim) + " keys " + std::to_string(keys);
+        const auto out = attend(*kernels, q, k, v, 0, queries);
+        expect_attention(out, q, k, v, where);
+        // Each number's last place, and p's that fell to the other side of a rounding.
+        const auto error = (out.to(at::kFloat) - reference).abs(), allowed = reference.abs() * 0x1p-7 + magnitude * 0x1p-9;
+        EXPECT_TRUE((error <= allowed).all().item<bool>()) << where << " worst " << (error / allowed).max().item<double>();
+        // The piece that full_attention() ends with.
+        const int64_t begin = queries / 2 + 1;
+        const auto part = attend(*kernels, q, k, v, begin, queries);
+        EXPECT_TRUE(at::equal(bits(part.narrow(0, begin, queries - begin)), bits(out.narrow(0, begin, queries - begin)))) << where;
+      }
+    }
+  }
+}
+
 TEST(CpuAttention, TilesOfATowerByAnyNumberOfThreads) {
   if (attention_kernels() == nullptr) GTEST_SKIP() << "a processor without attention kernels of its own";
   const c10::InferenceMode inference;
@@ -137,7 +165,8 @@ TEST(CpuAttention, TilesOfATowerByAnyNumberOfThreads) {
 TEST(CpuAttention, IsTakenWhereItWasMeasured) {
   EXPECT_EQ(attention_kernels_for({CpuLevel::kScalar, false}), nullptr);
 #if defined(__x86_64__)
-  EXPECT_EQ(attention_kernels_for({CpuLevel::kAvx2, false}), nullptr);
+  EXPECT_EQ(attention_kernels_for({CpuLevel::kAvx2, false}), &kAvx2Attention);
+  EXPECT_EQ(attention_kernels_for({CpuLevel::kAvx512, false}), nullptr);
   EXPECT_EQ(attention_kernels_for({CpuLevel::kAvx512, true}), &kAvx512Attention);
   EXPECT_EQ(attention_kernels_for({CpuLevel::kAmx, true}), nullptr);
 #endif

@@ -91,20 +91,21 @@ TEST(FrozenWeight, DoubleQuantisationIsBitsAndBytesOwn) {
   Linear linear;
   const auto matrix = packed(weight, scheme);
   linear.packed = matrix;
-  double_quantise({{&linear, {{"", 0, weight.size(0)}}, scheme}});
+  double_quantise({{&linear, {{"", 0, weight.size(0)}}, scheme}}, fixture);
   EXPECT_TRUE(same_bits(nf4_codes(*matrix), fixture.view("double.codes")));
   EXPECT_TRUE(same_bits(matrix->rows(0, weight.size(0)), fixture.view("double.values")));
 }
 
 TEST(FrozenWeight, ModulesOfAFusedWeightAreDoubleQuantisedApart) {
   at::manual_seed(1);
+  const auto plain = Checkpoint::open({kFixture}, {}, StoredDtypes::kNumbersAndCodes);  // holds no module of these names
   const WeightScheme scheme{.form = WeightForm::kNf4, .is_double = true};
   const auto a = at::randn({40, 128}), b = at::randn({24, 128}) * 3;
   const auto of = [&](const at::Tensor& weight, std::vector<LinearSite::Slice> slices) {
     Linear linear;
     const auto matrix = packed(weight, scheme);
     linear.packed = matrix;
-    double_quantise({{&linear, std::move(slices), scheme}});
+    double_quantise({{&linear, std::move(slices), scheme}}, plain);
     return matrix->rows(0, weight.size(0)).clone();
   };
   const auto fused = of(at::cat({a, b}), {{"a", 0, 40}, {"b", 40, 24}});

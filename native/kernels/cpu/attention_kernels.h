@@ -34,6 +34,7 @@ struct AttentionKernels {
 
 extern const AttentionKernels kScalarAttention;  // the reference
 #if defined(__x86_64__)
+extern const AttentionKernels kAvx2Attention;
 extern const AttentionKernels kAvx512Attention;  // with BF16
 #endif
 

@@ -8,6 +8,8 @@
 namespace facellm {
 namespace {
 
+#include "kernels/cpu/avx2_common.h"
+
 // Of x at once: 12 of 16 registers are sums of half a line.
 constexpr int kRows = 6;
 // Of k, where a block is read in several passes: 28 KB of weights, which stay in the first cache.
@@ -72,16 +74,6 @@ using AddLines = void (*)(const Bf16*, int64_t, const float*, int64_t, Fetch, fl
 // Of a whole line for one and two rows, which fit; of half a line for more.
 constexpr AddLines kAddLines[kRows + 1] = {nullptr,         add_lines<1, 4>, add_lines<2, 4>, add_lines<3, 2>,
                                            add_lines<4, 2>, add_lines<5, 2>, add_lines<6, 2>};
-
-// To nearest, ties to even; NaN stays NaN. In the lower half of each lane.
-__m256i rounded(__m256 value) {
-  const __m256i bits = _mm256_castps_si256(value);
-  const __m256i last = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-  const __m256i near = _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(last, _mm256_set1_epi32(0x7fff))), 16);
-  const __m256i quiet = _mm256_or_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(64));
-  const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
-  return _mm256_blendv_epi8(near, quiet, is_nan);
-}
 
 float widened(Bf16 bits) {
   const uint32_t wide = static_cast<uint32_t>(bits) << 16;
@@ -175,30 +167,6 @@ void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
       multiply_groups(p, block);
     }
   }
-}
-
-// 8 rows of 8 pairs, turned so that a register holds one pair of each row.
-void transpose(__m256i rows[8]) {
-  __m256i t[8];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; i += 2) {
-    t[i] = _mm256_unpacklo_epi32(rows[i], rows[i + 1]);
-    t[i + 1] = _mm256_unpackhi_epi32(rows[i], rows[i + 1]);
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; i += 4) {
-    rows[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
-    rows[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
-    rows[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
-    rows[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-#pragma GCC unroll 8
-  for (int j = 0; j < 4; ++j) {
-    t[j] = _mm256_permute2x128_si256(rows[j], rows[j + 4], 0x20);
-    t[j + 4] = _mm256_permute2x128_si256(rows[j], rows[j + 4], 0x31);
-  }
-#pragma GCC unroll 8
-  for (int j = 0; j < 8; ++j) rows[j] = t[j];
 }
 
 // The first `count` of 8 lanes.

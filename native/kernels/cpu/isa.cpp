@@ -32,6 +32,8 @@ const QuantisedKernels& quantised_kernels() {
 const AttentionKernels* attention_kernels_for([[maybe_unused]] const CpuFeatures& features) {
 #if defined(__x86_64__)
   if (features.has_avx512_bf16 && features.level != CpuLevel::kAmx) return &kAvx512Attention;
+  // Not on AVX-512 without BF16: libtorch's fp32 has the wider registers there.
+  if (features.level == CpuLevel::kAvx2) return &kAvx2Attention;
 #endif
   return nullptr;
 }
