@@ -20,7 +20,7 @@ set_property(SOURCE "${cpu_units}/avx512.cpp" "${cpu_units}/avx512_attention.cpp
 set_property(SOURCE "${cpu_units}/avx512_quantised.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mf16c -mavx512f
   -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -Wno-uninitialized -Wno-maybe-uninitialized)
 
-# Beside at::linear: what decides which of the two is taken.
+# Beside at::linear and libtorch's attention: what decides which of the two is taken.
 add_executable(facellm_cpu_products EXCLUDE_FROM_ALL benchmarks/cpu/products.cpp)
 target_link_libraries(facellm_cpu_products PRIVATE facellm_kernels)
 add_executable(facellm_cpu_attention EXCLUDE_FROM_ALL benchmarks/cpu/attention.cpp)

@@ -31,6 +31,8 @@ const kinds = {
   async token({ words: count, steps }) {
     const asked = { question: words(count), maxNewTokens: steps + 1, doSample: false };
     const { timings, tokenIds, promptTokens } = await loaded.ask(asked).result();
+    if (tokenIds.length !== steps + 1)
+      throw new Error(`an answer ended after ${tokenIds.length} tokens`);
     return { ms: timings.decode / (tokenIds.length - 1), tokens: promptTokens };
   },
 };

@@ -130,8 +130,9 @@ function planRows(recipe: TrainingRecipe, plan: TrainingPlan): [what: string, by
   const { trainedParameters, scratchBytes, updateBytes, featureCacheBytes } = plan;
   const some = (what: string, bytes: number): [string, number][] =>
     bytes === 0 ? [] : [[what, bytes]];
+  const shared = recipe.shardsWeights ? ', which several processes divide among them' : '';
   return [
-    [`text layers, ${base === 'stored' ? dtype : base}`, plan.textWeightBytes],
+    [`text layers, ${base === 'stored' ? dtype : base}${shared}`, plan.textWeightBytes],
     [`other weights, ${dtype}`, plan.otherWeightBytes],
     [`${trainedParameters.toLocaleString('en-US')} parameters that learn`, plan.trainedBytes],
     ['their gradients', plan.gradientBytes],

@@ -26,11 +26,11 @@ export interface TrainingPlan {
   readonly activationBytes: number;
   /** In which a weight of 8 or 4 bits is put back. */
   readonly scratchBytes: number;
-  /** Of new pictures while they are encoded; where the image side learns, of its whole backward pass. */
+  /** Of new pictures while they are encoded; where the tower learns, of its whole backward pass. */
   readonly imageBytes: number;
   /** Of one text layer in the backward pass, with gradients. */
   readonly layerBytes: number;
-  /** Logits of a chunk of supervised tokens in fp32, and exponentials beside them. */
+  /** Logits of a chunk of supervised tokens in fp32, and exponentials beside them; of a head that learns, its gradient. */
   readonly lossBytes: number;
   /** Gradients in fp32 beside those of a smaller dtype. */
   readonly updateBytes: number;
@@ -109,21 +109,43 @@ function layerGradients({ text }: NativeModelConfig): number {
   return 2 * text.hiddenSize + 2 * text.intermediateSize;
 }
 
-/** One tile a sample. Where nothing of it learns, a layer's widest moment alone. */
+interface Learning {
+  readonly tower: boolean;
+  readonly projector: boolean;
+}
+
+function learningOf(recipe: TrainingRecipe, modules: readonly NativeTrainedModule[]): Learning {
+  if (recipe.lora === null) {
+    const { parts } = recipe;
+    return { tower: parts.includes('vision'), projector: parts.includes('projector') };
+  }
+  const some = (prefix: string): boolean => modules.some(({ name }) => name.startsWith(prefix));
+  return { tower: some('vision_tower.'), projector: some('multi_modal_projector.') };
+}
+
+/** One tile a sample. Of a tower that does not learn a layer's widest moment alone, whatever the projector does. */
 function imageBytes(
-  { vision }: NativeModelConfig,
+  { vision, text, downsampleRatio, imageSeqLength }: NativeModelConfig,
   { batchSize, checkpointsActivations }: TrainingRecipe,
-  isTrained: boolean,
+  learning: Learning,
   bytes: number,
 ): { readonly kept: number; readonly moment: number } {
   const positions = (vision.imageSize / vision.patchSize) ** 2 + 1;
   const [c, m] = [vision.hiddenSize, vision.intermediateSize];
   const now = Math.min(batchSize, TILES_AT_ONCE) * positions * bytes;
-  if (!isTrained) return { kept: 0, moment: now * (2 * c + 2 * m) };
+  // The projector's inputs as they come and normalised, its hidden numbers before and behind the gate, and what it gives.
+  const projected = 2 * (c / downsampleRatio ** 2) + 3 * text.hiddenSize;
+  const ofProjector =
+    learning.tower || learning.projector ? batchSize * imageSeqLength * bytes * projected : 0;
+  const widest = now * (2 * c + 2 * m);
+  if (!learning.tower) return { kept: ofProjector, moment: widest };
   // Recomputed as one piece of up to 16 tiles.
   const layers = vision.numHiddenLayers * (9 * c + 2 * m);
   const kept = checkpointsActivations ? 0 : batchSize * positions * bytes * layers;
-  return { kept, moment: now * ((checkpointsActivations ? layers : 0) + 2 * c + 2 * m) };
+  return {
+    kept: ofProjector + kept,
+    moment: widest + (checkpointsActivations ? now * layers : 0),
+  };
 }
 
 export function planTraining(
@@ -160,10 +182,9 @@ export function planTraining(
     : recipe.batchSize * Math.min(sampleTokens, recipe.cutoffLength);
   const ofLayer = tokens * layerNumbers(config) * bytes;
   const kept = recipe.checkpointsActivations ? tokens * text.hiddenSize * bytes : ofLayer;
-  const trainsImages = isLora
-    ? modules.some(({ name }) => !name.startsWith('language_model.'))
-    : recipe.parts.some((part) => part === 'vision' || part === 'projector');
-  const image = imageBytes(config, recipe, trainsImages, bytes);
+  const learning = learningOf(recipe, modules);
+  const trainsImages = learning.tower || learning.projector;
+  const image = imageBytes(config, recipe, learning, bytes);
   const activationBytes = text.numHiddenLayers * kept + image.kept;
   const layerBytes =
     (recipe.checkpointsActivations ? ofLayer : 0) + tokens * layerGradients(config) * bytes;
@@ -171,7 +192,9 @@ export function planTraining(
   const scratchBytes = recipe.base === 'stored' ? 0 : widest * bytes;
   const learnt = Math.ceil(tokens * share);
   const rows = recipe.lossChunkRows === 0 ? learnt : Math.min(learnt, recipe.lossChunkRows);
-  const lossBytes = rows * text.vocabSize * 8;
+  // Its gradient in fp32, from the loss to the backward pass, and the product that is added to it.
+  const head = trainsHead(config, recipe) ? text.vocabSize * text.hiddenSize * (4 + bytes) : 0;
+  const lossBytes = rows * text.vocabSize * 8 + head;
   const updateBytes = isNarrow ? 4 * trainedParameters : 0;
   // Of an update's first micro-batch there are no gradients yet.
   const before = recipe.accumulation > 1 ? gradientBytes : 0;
@@ -186,8 +209,17 @@ export function planTraining(
     ...{ activationBytes, scratchBytes, imageBytes: image.moment, layerBytes, lossBytes },
     ...{ updateBytes, allocatorBytes, totalBytes: always + moment + allocatorBytes },
     processBytes: PROCESS_BYTES,
-    featureCacheBytes: recipe.augmentation === null ? recipe.featureCacheMegabytes * 1e6 : 0,
+    featureCacheBytes:
+      recipe.augmentation === null && !trainsImages ? recipe.featureCacheMegabytes * 1e6 : 0,
   };
+}
+
+/** The head of a model that has none of its own is its embedding. */
+function trainsHead(
+  { tiesEmbeddings }: NativeModelConfig,
+  { lora, parts }: TrainingRecipe,
+): boolean {
+  return lora === null && parts.includes(tiesEmbeddings ? 'text' : 'head');
 }
 
 /** Of full fine-tuning. */

@@ -64,9 +64,8 @@ export async function openSetup(
     readCheckpointFiles(directory),
     readCheckpointConfig(directory),
   ]);
-  const adapter = options.adapter === undefined ? undefined : await resolveAdapter(options.adapter);
-  const { modules, startAdapter, dataset, records } = await checkAll(
-    ...([options, recipe, config, adapter, signal] as const),
+  const { adapter, modules, startAdapter, dataset, records } = await checkAll(
+    ...([options, recipe, config, signal] as const),
   );
   signal?.throwIfAborted();
   const coder = await TokenizerThread.load(directory);
@@ -128,9 +127,10 @@ async function checkAll(
   options: TrainOptions,
   recipe: TrainingRecipe,
   config: CheckpointConfig,
-  adapter: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<{
+  /** Its folder. */
+  readonly adapter: string | undefined;
   readonly modules: readonly NativeTrainedModule[];
   readonly startAdapter: string | undefined;
   readonly dataset: Dataset;
@@ -138,6 +138,9 @@ async function checkAll(
 }> {
   const problems = new FoundProblems();
   const modules = await problems.try(() => trainedModules(config.model, recipe));
+  const wanted = options.adapter;
+  const adapter =
+    wanted === undefined ? undefined : await problems.try(() => resolveAdapter(wanted));
   const startAdapter =
     adapter === undefined || modules === undefined
       ? undefined
@@ -159,12 +162,17 @@ async function checkAll(
     dataset !== undefined && isWhole
       ? await problems.try(() => validationRecords(dataset, recipe, own, signal))
       : undefined;
-  await problems.try(() => checkNeeds(records, recipe, options));
+  await problems.try(() => checkNeeds(records ?? ofTrain(dataset), recipe, options));
   problems.throwAll();
   if (modules === undefined || dataset === undefined || records === undefined) {
     throw createError('FACELLM_INTERNAL', 'a check failed without a problem');
   }
-  return { modules, startAdapter, dataset, records };
+  return { adapter, modules, startAdapter, dataset, records };
+}
+
+/** What can be told where data to validate are not there. */
+function ofTrain(dataset: Dataset | undefined): Pick<ValidationRecords, 'train'> | undefined {
+  return dataset === undefined ? undefined : { train: dataset.records };
 }
 
 /** Codes of files are kept where they are what is asked for, else put back. */

@@ -111,23 +111,17 @@ TEST(CpuAttention, NanReachesItsOwnRowOrAllThatAttendToIt) {
 }
 
 // Lengths of towers, and beyond what a unit keeps of scores at once. Of the long ones not every query: rows know nothing of each other.
-TEST(CpuAttention, LengthsOfATowerAndBeyondAreTheReferences) {
+TEST(CpuAttention, LengthsOfATowerAndBeyondAreWithinTheirRoundings) {
   at::manual_seed(5);
   for (const int64_t dim : {32, 64, 128}) {
     for (const int64_t keys : {64, 65, 257, 1025, 1057, 1500, 3000}) {
       const int64_t queries = keys < 300 ? keys : 50;
       const auto q = at::randn({queries, dim}).mul_(2).to(at::kBFloat16), k = at::randn({keys, dim}, at::kBFloat16);
       const auto v = at::randn({keys, dim}, at::kBFloat16);
-      const auto reference = attend(kScalarAttention, q, k, v, 0, queries).to(at::kFloat);
-      const auto magnitude = at::mm(at::softmax(at::mm(q.to(at::kFloat), k.to(at::kFloat).t()) / std::sqrt(static_cast<double>(dim)), -1),
-                                    v.to(at::kFloat).abs());
       for (const auto* kernels : levels()) {
         const auto where = std::string(kernels->name) + " D " + std::to_string(dim) + " keys " + std::to_string(keys);
         const auto out = attend(*kernels, q, k, v, 0, queries);
         expect_attention(out, q, k, v, where);
-        // Each number's last place, and p's that fell to the other side of a rounding.
-        const auto error = (out.to(at::kFloat) - reference).abs(), allowed = reference.abs() * 0x1p-7 + magnitude * 0x1p-9;
-        EXPECT_TRUE((error <= allowed).all().item<bool>()) << where << " worst " << (error / allowed).max().item<double>();
         // The piece that full_attention() ends with.
         const int64_t begin = queries / 2 + 1;
         const auto part = attend(*kernels, q, k, v, begin, queries);

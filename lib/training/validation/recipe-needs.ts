@@ -8,9 +8,12 @@ import { closedAnswers } from './closed-answers.js';
 import { METRICS } from './figures.js';
 import type { ValidationRecords } from './open-validation.js';
 
+/** Those to validate may be missing: they cannot be read, or split off. */
+type KnownRecords = Pick<ValidationRecords, 'train'> & Partial<ValidationRecords>;
+
 /** Figures of the validation data, and what is wrong with the one that decides. */
 function metricProblems(
-  records: ValidationRecords | undefined,
+  records: KnownRecords | undefined,
   { bestMetric, validation: wanted }: TrainingRecipe,
   { validate }: TrainOptions,
 ): string[] {
@@ -23,7 +26,7 @@ function metricProblems(
       `recipe.bestMetric: ${bestMetric} is none of ${known}, and there is no train({ validate }) to give it; ${didYouMean(bestMetric, METRICS)}`,
     ];
   }
-  if (records === undefined) return [];
+  if (records?.validation === undefined) return [];
   const { train, validation } = records;
   const problems: string[] = [];
   const answersTo = closedAnswers([...train, ...validation]);
@@ -45,12 +48,12 @@ function metricProblems(
 const MOST_TOLD = 1000;
 
 /**
- * @param records undefined where they cannot be read: what is wrong whatever they are
+ * @param records undefined where they cannot be read: what is wrong whatever they are is told
  * @throws DataError FACELLM_DATA_INVALID where data to validate share pictures or people with data to learn from, else
  *   InvalidArgumentError FACELLM_INVALID_ARGUMENT; either lists all that is wrong
  */
 export function checkNeeds(
-  records: ValidationRecords | undefined,
+  records: KnownRecords | undefined,
   recipe: TrainingRecipe,
   options: TrainOptions,
 ): void {

@@ -5,7 +5,7 @@ constexpr int kQuad = kLowRankRows;
 
 int64_t low_rank_bytes(int64_t most_ranks) { return kQuad * whole(most_ranks) * 4; }
 
-// sums [R][kLanes / R], of which ranks [J * i, J * (i + 1)): R rows of x, J of A.
+// Of sums [R][kLanes / R] the columns of J rows of A.
 template <typename T, int R, int J>
 LANES_INLINE void add_products(const T* const* x, const T* const* a, int64_t inner, Lanes* sums) {
   Lanes own[J][R] = {};
@@ -34,7 +34,7 @@ LANES_INLINE void add_products(const T* const* x, const T* const* a, int64_t inn
 // u [R][ranks] = x A^T, rounded, sixteen sums at a time: R rows of x, 16 / R of A. `u_stride` numbers a row.
 template <typename T, int R>
 __attribute__((noinline)) void project(const T* const* x, const T* a, int64_t inner, int64_t ranks, float* u, int64_t u_stride) {
-  constexpr int kTogether = kLanes / R, kAtOnce = kSums / R;
+  constexpr int kTogether = kLanes / R, kAtOnce = kSums / R < 8 ? kSums / R : 8;  // few ranks cost as few
   for (int64_t first = 0; first < ranks; first += kTogether) {
     const T* rows[kTogether];
     for (int64_t j = 0; j < kTogether; ++j) rows[j] = a + (first + j < ranks ? first + j : first) * inner;

@@ -59,7 +59,6 @@ LANES_INLINE Lanes operator-(Lanes a) {
   return a;
 }
 
-LANES_INLINE Lanes all_of(float x) { return Lanes{} + x; }
 // The larger one; the second where either is NaN.
 LANES_INLINE Lanes larger(Lanes a, Lanes b) {
   LANES_EACH(p) b.v[p] = a.v[p] > b.v[p] ? a.v[p] : b.v[p];

@@ -15,27 +15,50 @@ namespace {
 
 // Multiplications below which a second thread costs more than it saves: matrices of several stacks are read from memory.
 constexpr int64_t kWorthThreads = 1 << 16;
-// Of one group, up to which the kernel is faster than libtorch, whatever level, dtype, shape and rank: measured (docs/performance.md).
+// Of one group. Up to so many the kernel is as fast as libtorch or faster (docs/decisions/2026-11-27-adapter-stacks.md).
 constexpr int64_t kMostRows = 16;
 
-void check(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups) {
+bool takes(const at::Tensor& out, const at::Tensor& x) {
+  return takes_row_kernels(x) && (x.size(1) <= 1 || x.stride(1) == 1) && (out.size(1) <= 1 || out.stride(1) == 1);
+}
+
+void check_part(KernelChecks& checks, const LowRankPart& part, const at::Tensor& out) {
+  const auto& [begin, count, b, scaling, gain] = part;
+  checks.require_same(b, out, "b");
+  checks.require(b.dim() == 2 && b.size(1) == count && begin >= 0 && count >= 0 && begin + count <= out.size(1),
+                 "parts: expected columns that are there");
+  // The kernel walks them by no stride.
+  checks.require(!b.is_cpu() || b.is_contiguous(), "b: expected it contiguous");
+  if (!gain.defined()) return;
+  checks.require(gain.scalar_type() == at::kFloat && gain.device() == out.device() && gain.is_contiguous(), "gain: expected fp32 beside out");
+  checks.require_shape(gain, {count}, "gain");
+}
+
+void check(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups, bool is_invariant) {
   KernelChecks checks("low_rank");
   checks.require_float(x, "x");
   checks.require_same(out, x, "out");
   checks.require(x.dim() == 2 && out.dim() == 2 && x.size(0) == out.size(0), "x, out: expected as many rows of each");
-  if (bias.defined()) checks.require_same(bias, x, "bias");
+  checks.finish();
+  checks.require(!is_invariant || takes(out, x), "is_invariant: expected rows of a CPU in fp32 or bf16");
+  if (bias.defined()) {
+    checks.require_same(bias, x, "bias");
+    checks.require_shape(bias, {out.size(1)}, "bias");
+    checks.require(bias.is_contiguous(), "bias: expected it contiguous");
+  }
+  int64_t end = 0;
   for (const auto& [matrices, begin, count] : groups) {
-    checks.require(begin >= 0 && count >= 0 && begin + count <= x.size(0), "groups: expected rows that are there");
-    checks.require_same(matrices->a, x, "a");
-    checks.require(matrices->a.size(1) == x.size(1), "a: expected as many columns as x has");
+    checks.require(begin >= end && count >= 0 && begin + count <= x.size(0), "groups: expected rows that are there, one group behind another");
+    end = begin + count;
+    const auto& a = matrices->a;
+    checks.require_same(a, x, "a");
+    checks.require(a.dim() == 2 && a.size(1) == x.size(1) && (!a.is_cpu() || a.is_contiguous()), "a: expected as many columns as x has, contiguous");
     int64_t ranks = 0;
     for (const auto& part : matrices->parts) {
+      check_part(checks, part, out);
       ranks += part.b.size(0);
-      checks.require_same(part.b, x, "b");
-      checks.require(part.b.size(1) == part.count && part.begin >= 0 && part.begin + part.count <= out.size(1),
-                     "parts: expected columns that are there");
     }
-    checks.require(ranks == matrices->a.size(0), "parts: expected as many ranks as a has rows");
+    checks.require(ranks == a.size(0), "parts: expected as many ranks as a has rows");
   }
   checks.finish();
 }
@@ -101,15 +124,11 @@ void fused(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, s
   at::parallel_for(0, pieces, 1, run);
 }
 
-bool takes(const at::Tensor& out, const at::Tensor& x) {
-  return takes_row_kernels(x) && (x.size(1) <= 1 || x.stride(1) == 1) && (out.size(1) <= 1 || out.stride(1) == 1);
-}
-
 }  // namespace
 
 void add_low_rank(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups,
                   bool is_invariant) {
-  check(out, x, bias, groups);
+  check(out, x, bias, groups, is_invariant);
   std::vector<LowRankGroup> together;
   for (const auto& group : groups) {
     const auto& [matrices, begin, count] = group;

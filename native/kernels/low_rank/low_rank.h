@@ -29,10 +29,10 @@ struct LowRankGroup {
 };
 
 // out [T, out], which holds a layer's own x W^T + bias, becomes that of the adapted layer, group by group; x [T, in], rows of
-// any stride, bias [out] or undefined; all of one dtype, groups within T and apart. u is rounded to that dtype, and so is `own`
+// any stride, bias [out] or undefined; all of one dtype, groups within T, one behind another. Throws kInvalidArgument. u is rounded to that dtype, and so is `own`
 // after each part. Not differentiable.
 // On a CPU in fp32 and bf16 groups of few rows, and all where `is_invariant`, are one pass, in which a row's bits depend on nothing
-// but that row (kernels/cpu/row_kernels.h). Others go group by group by libtorch, whose sums follow from the number of rows.
+// but that row (kernels/cpu/row_kernels.h); is_invariant is refused elsewhere. Others go group by group by libtorch, whose sums follow from the number of rows.
 void add_low_rank(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups,
                   bool is_invariant = false);
 
