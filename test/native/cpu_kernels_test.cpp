@@ -207,6 +207,24 @@ TEST(PackedMatrix, ThreadsAndShapesOfXChangeNoBit) {
   at::set_num_threads(before);
 }
 
+// More of x than caches hold: strip by strip, rows of several strips and of the last, which is not whole.
+TEST(PackedMatrix, ManyLongRowsAreWhatTheyAreAlone) {
+  at::manual_seed(8);
+  constexpr int64_t kRows = 470, kInner = 5200, kOut = 100;
+  static_assert(kRows * kInner * 2 > 4 << 20);  // avx512.cpp: kNearBytes
+  const auto weight = at::randn({kOut, kInner}, at::kBFloat16), x = at::randn({kRows, kInner}, at::kBFloat16);
+  for (const auto* kernels : levels()) {
+    if (kernels == &kScalarKernels) continue;
+    const auto memory = std::make_shared<PackedMemory>(PackedMatrix::bytes(kOut, kInner));
+    const PackedMatrix packed(weight, memory, *kernels);
+    const auto all = packed.product(x, {});
+    for (const int64_t begin : {0, 190, 191, 192, 300, 460}) {
+      const auto own = packed.product(x.narrow(0, begin, 10), {});
+      EXPECT_TRUE(at::equal(bits(own), bits(all.narrow(0, begin, 10)))) << kernels->name << begin;
+    }
+  }
+}
+
 TEST(PackedMatrix, TakesWhatItCanMultiply) {
   EXPECT_TRUE(PackedMatrix::takes(3, 2));
   EXPECT_FALSE(PackedMatrix::takes(3, 3));

@@ -11,6 +11,8 @@ namespace {
 
 // Of k, where a block is read by several groups of rows: what they share stays in the second cache.
 constexpr int64_t kDepth = 5120;
+// Of x in bytes, which all blocks pass by together: some of the third cache.
+constexpr int64_t kNearBytes = 4 << 20;
 // Rows whose sums are kept meanwhile.
 constexpr int64_t kStripRows = 16 * kRows;
 // Bytes ahead of a single pass.
@@ -84,38 +86,43 @@ void multiply_once(const CpuProduct* p, int64_t block) {
   finish(p, block, 0, p->rows, sums);
 }
 
-// Each pass fetches its share of the next block, or memory would idle in all of them but the first.
-void multiply_groups(const CpuProduct* p, int64_t block) {
+// Of groups [begin, end) of x, a strip. Each pass fetches its share of what comes next, or memory would idle in all of them but
+// the first; `passes` share a chunk.
+void multiply_strip(const CpuProduct* p, int64_t block, int64_t begin, int64_t end, int64_t passes) {
   alignas(64) float sums[kStripRows * 32];
-  const int64_t groups = groups_of(p->rows);
   const auto* x = static_cast<const Bf16*>(p->arranged);
   const Bf16* w = p->weight + block * p->inner * kBlockRows;
   const int64_t chunks = (p->inner + kDepth - 1) / kDepth;
-  const int64_t groups_a_strip = kStripRows / kRows;
-  for (int64_t strip = 0; strip < groups; strip += groups_a_strip) {
-    const int64_t end = strip + groups_a_strip < groups ? strip + groups_a_strip : groups;
-    const int64_t strip_begin = group_begin(p->rows, strip);
-    for (int64_t c = 0; c < chunks; ++c) {
-      const int64_t line = p->inner / 2 * c / chunks, lines = p->inner / 2 * (c + 1) / chunks - line;
-      const char* next = reinterpret_cast<const char*>(w + (line + lines) * 64);
-      for (int64_t g = strip; g < end; ++g) {
-        const int64_t first = group_begin(p->rows, g), count = group_begin(p->rows, g + 1) - first;
-        const int64_t share = lines * 128 / groups;
-        kAddLines[count](w + line * 64, lines, x + first * p->inner + line * 2 * count, 2 * count, 2,
-                         {next + share * g, 128 / groups}, sums + (first - strip_begin) * 32, c == 0);
-      }
+  const int64_t strip_begin = group_begin(p->rows, begin);
+  for (int64_t c = 0; c < chunks; ++c) {
+    const int64_t line = p->inner / 2 * c / chunks, lines = p->inner / 2 * (c + 1) / chunks - line;
+    const char* next = reinterpret_cast<const char*>(w + (line + lines) * 64);
+    for (int64_t g = begin; g < end; ++g) {
+      const int64_t first = group_begin(p->rows, g), count = group_begin(p->rows, g + 1) - first;
+      const int64_t share = lines * 128 / passes;
+      kAddLines[count](w + line * 64, lines, x + first * p->inner + line * 2 * count, 2 * count, 2,
+                       {next + share * (g % passes), 128 / passes}, sums + (first - strip_begin) * 32, c == 0);
     }
-    finish(p, block, strip_begin, group_begin(p->rows, end) - strip_begin, sums);
   }
+  finish(p, block, strip_begin, group_begin(p->rows, end) - strip_begin, sums);
 }
 
+// Where x is near enough a block is read once, for all of it; else strip by strip, each of which stays near while all blocks
+// pass by.
 void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
-  const bool is_one_group = groups_of(p->rows) == 1;
-  for (int64_t block = begin; block < end; ++block) {
-    if (is_one_group) {
-      multiply_once(p, block);
-    } else {
-      multiply_groups(p, block);
+  const int64_t groups = groups_of(p->rows), groups_a_strip = kStripRows / kRows;
+  if (groups == 1) {
+    for (int64_t block = begin; block < end; ++block) multiply_once(p, block);
+    return;
+  }
+  const bool is_near = p->rows * p->inner * 2 <= kNearBytes;
+  for (int64_t strip = 0; strip < groups; strip += is_near ? groups : groups_a_strip) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t last = is_near || strip + groups_a_strip > groups ? groups : strip + groups_a_strip;
+      for (int64_t first = strip; first < last; first += groups_a_strip) {
+        const int64_t own_end = first + groups_a_strip < last ? first + groups_a_strip : last;
+        multiply_strip(p, block, first, own_end, last - strip);
+      }
     }
   }
 }
