@@ -1,4 +1,4 @@
-/** The same greedy question in the words of this server and of `transformers serve`, and what either answers. */
+/** The same greedy question in the words of this server and of others, and what each answers. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -58,6 +58,14 @@ export const transformersAsker = (url: string, model: string): Asker => {
     }),
   };
 };
+
+/** Of benchmarks/baselines/llama-serve.mjs, which takes text alone. */
+export const llamaAsker = (url: string): Asker => ({
+  url,
+  body: (prompt, tokens, isStreamed) => ({
+    ...{ messages: messagesOf(prompt), max_tokens: tokens, stream: isStreamed },
+  }),
+});
 
 interface Usage {
   readonly prompt_tokens: number;

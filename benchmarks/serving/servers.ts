@@ -1,4 +1,4 @@
-/** Servers in processes of their own: ours as it is shipped, and `transformers serve` on the same checkpoint. */
+/** Servers in processes of their own: ours as it is shipped, `transformers serve` and llama.cpp on the same weights. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -88,4 +88,30 @@ export async function startTransformers(
     await sleep(250);
   }
   return { url, pid: child.pid ?? 0, stop: () => stop(child, exit) };
+}
+
+/**
+ * @param location an installed @fugood/llama.node
+ * @param gguf the text model's weights
+ */
+export async function startLlama(
+  location: string,
+  gguf: string,
+  { threads, slots }: { readonly threads: number; readonly slots: number },
+): Promise<ServerProcess> {
+  const script = join(ROOT, 'benchmarks', 'baselines', 'llama-serve.mjs');
+  const child = spawn(process.execPath, [script, location, gguf, String(threads), String(slots)], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const exit = once(child, 'exit');
+  // Its library writes to standard output as well.
+  let told = '';
+  for await (const bytes of child.stdout as AsyncIterable<Buffer>) {
+    told += bytes.toString();
+    const [url] = /http:\/\/\S+(?=\n)/.exec(told) ?? [];
+    if (url === undefined) continue;
+    child.stdout.destroy();
+    return { url, pid: child.pid ?? 0, stop: () => stop(child, exit) };
+  }
+  throw new Error(`llama.cpp ended: ${told.slice(-500)}`);
 }

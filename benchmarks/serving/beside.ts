@@ -1,6 +1,7 @@
 /**
- * `npm run bench:serve-beside -- --baseline PYTHON [--model DIR] [--dtype fp32] [--pairs 5] [--tokens 32] [--out FILE]`: this server beside
- * `transformers serve` (PYTHON has transformers[serving]) on the same checkpoint. First the answers: the same greedy ones, and
+ * `npm run bench:serve-beside -- (--baseline PYTHON | --llama PACKAGE --gguf FILE) [--model DIR] [--dtype fp32] [--pairs 5] [--tokens 32] [--out FILE]`: this
+ * server beside `transformers serve` (PYTHON has transformers[serving]) on the same checkpoint, or beside llama.cpp (PACKAGE is an installed
+ * @fugood/llama.node, FILE the weights of DIR's text model; text alone). First the answers: the same greedy ones, and
  * as many tokens in prompts and answers. Then times, row by row, the two by turns, A B B A; every picture and question of
  * a pair is new, so that nothing is in a cache. Both are asked through HTTP by one client, streamed.
  */
@@ -12,8 +13,15 @@ import sharp from 'sharp';
 
 import { readLoad, writeReport } from '../harness/environment.js';
 import { bootstrap, median } from '../harness/statistics.js';
-import { answerOf, type Asker, facellmAsker, type Prompt, transformersAsker } from './askers.js';
-import { startFacellm, startTransformers } from './servers.js';
+import {
+  answerOf,
+  type Asker,
+  facellmAsker,
+  llamaAsker,
+  type Prompt,
+  transformersAsker,
+} from './askers.js';
+import { type ServerProcess, startFacellm, startLlama, startTransformers } from './servers.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const FACES = join(ROOT, 'examples', 'faces', 'congress');
@@ -22,6 +30,8 @@ const { values } = parseArgs({
   options: {
     model: { type: 'string', default: join(ROOT, 'golden', 'ckpt-300m') },
     baseline: { type: 'string' },
+    llama: { type: 'string' },
+    gguf: { type: 'string' },
     dtype: { type: 'string', default: 'fp32' },
     threads: { type: 'string', default: '2' },
     pairs: { type: 'string', default: '5' },
@@ -31,10 +41,34 @@ const { values } = parseArgs({
     out: { type: 'string' },
   },
 });
-if (values.baseline === undefined)
-  throw new Error('--baseline: a Python with transformers[serving]');
 const dtype = values.dtype === 'bf16' ? 'bf16' : 'fp32';
 const tokens = Number(values.tokens);
+
+interface Peer {
+  readonly name: string;
+  readonly seesPictures: boolean;
+  start(): Promise<ServerProcess>;
+  asker(url: string): Asker;
+}
+
+function peerOf({ baseline, llama, gguf, model, threads }: typeof values): Peer {
+  if (baseline !== undefined) {
+    return {
+      ...{ name: 'transformers', seesPictures: true },
+      start: () => startTransformers(baseline, model, { dtype, threads: Number(threads) }),
+      asker: (url) => transformersAsker(url, model),
+    };
+  }
+  if (llama === undefined || gguf === undefined) {
+    throw new Error(
+      '--baseline: a Python with transformers[serving]; or --llama PACKAGE and --gguf FILE',
+    );
+  }
+  return {
+    ...{ name: 'llama', seesPictures: false, asker: llamaAsker },
+    start: () => startLlama(llama, gguf, { threads: Number(threads), slots: MOST_AT_ONCE }),
+  };
+}
 
 const files = readdirSync(FACES)
   .filter((file) => file.endsWith('.jpg'))
@@ -68,18 +102,20 @@ const { image_size: sides } = (
 ).vision_config;
 const side = sides[0] ?? 448;
 
+const MOST_AT_ONCE = 8;
 interface Row {
   readonly name: string;
   /** Asked at once. */
   readonly count: number;
+  readonly hasPictures?: boolean;
   readonly prompt: () => Prompt | Promise<Prompt>;
 }
 const ROWS: readonly Row[] = [
   { name: 'a text', count: 1, prompt: () => text(20) },
-  { name: 'a face of one tile', count: 1, prompt: face },
-  { name: 'a picture of five tiles', count: 1, prompt: large },
-  { name: '8 texts at once', count: 8, prompt: () => text(20) },
-  { name: '8 faces at once', count: 8, prompt: face },
+  { name: 'a face of one tile', count: 1, hasPictures: true, prompt: face },
+  { name: 'a picture of five tiles', count: 1, hasPictures: true, prompt: large },
+  { name: '8 texts at once', count: MOST_AT_ONCE, prompt: () => text(20) },
+  { name: '8 faces at once', count: MOST_AT_ONCE, hasPictures: true, prompt: face },
 ];
 
 interface Measured {
@@ -108,12 +144,15 @@ function agreement(a: string, b: string): number {
   return i;
 }
 
-async function compare(ours: Asker, theirs: Asker): Promise<Record<string, unknown>> {
+async function compare(
+  ours: Asker,
+  theirs: Asker,
+  seesPictures: boolean,
+): Promise<Record<string, unknown>> {
   const count = Number(values.prompts);
   const kinds: Record<string, (i: number) => Prompt | Promise<Prompt>> = {
     text: (i) => text(1 + 3 * i),
-    'face of one tile': face,
-    'picture of five tiles': large,
+    ...(seesPictures ? { 'face of one tile': face, 'picture of five tiles': large } : {}),
   };
   const results: Record<string, unknown> = {};
   for (const [kind, prompt] of Object.entries(kinds)) {
@@ -141,10 +180,9 @@ async function compare(ours: Asker, theirs: Asker): Promise<Record<string, unkno
   return results;
 }
 
+const peer = peerOf(values);
 const ours = await startFacellm(values.model, ['--dtype', dtype, '--threads', values.threads]);
-const theirs = await startTransformers(values.baseline, values.model, {
-  ...{ dtype, threads: Number(values.threads) },
-}).catch(async (error: unknown) => {
+const theirs = await peer.start().catch(async (error: unknown) => {
   await ours.stop();
   throw error;
 });
@@ -152,10 +190,10 @@ const results: object[] = [];
 let same: Record<string, unknown> = {};
 try {
   const a = facellmAsker(ours.url);
-  const b = transformersAsker(theirs.url, values.model);
-  same = await compare(a, b);
-  for (const { name, count, prompt } of ROWS) {
-    if (!name.includes(values.rows)) continue;
+  const b = peer.asker(theirs.url);
+  same = await compare(a, b, peer.seesPictures);
+  for (const { name, count, prompt, hasPictures = false } of ROWS) {
+    if (!name.includes(values.rows) || (hasPictures && !peer.seesPictures)) continue;
     const fresh = (): Promise<Prompt[]> =>
       Promise.all(Array.from({ length: count }, async () => prompt()));
     for (const asker of [a, b]) await measure(asker, await fresh());
@@ -179,7 +217,7 @@ try {
     const result = {
       ...{ name, pairs: Number(values.pairs) },
       facellm: told(taken[0]),
-      transformers: told(taken[1]),
+      [peer.name]: told(taken[1]),
       // Above 1: facellm is faster.
       ratioOfFirstTokens: ratio(({ ttft }) => ttft),
       ratioOfTimes: ratio(({ ms }) => ms),
