@@ -1,5 +1,5 @@
 /**
- * A process of Checkout: the library of a checkout (its dist and addon), by its public names alone, so that versions whose native contract
+ * A process of benchmarks/checkouts.ts: the library of a checkout (its dist and addon), by its public names alone, so that versions whose native contract
  * differs can be compared. A line of JSON with milliseconds for each question that comes.
  */
 import { createInterface } from 'node:readline';

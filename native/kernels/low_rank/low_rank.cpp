@@ -15,7 +15,7 @@ namespace {
 
 // Multiplications below which a second thread costs more than it saves: matrices of several stacks are read from memory.
 constexpr int64_t kWorthThreads = 1 << 16;
-// Of one group. Up to so many the kernel is as fast as libtorch or faster (docs/decisions/2026-11-27-adapter-stacks.md).
+// Of one group. Up to so many the kernel is faster than libtorch at ranks to 16 (docs/decisions/2026-11-27-adapter-stacks.md).
 constexpr int64_t kMostRows = 16;
 
 bool takes(const at::Tensor& out, const at::Tensor& x) {
