@@ -1,9 +1,10 @@
 /**
- * `npm run bench:serve-beside -- (--baseline PYTHON | --llama PACKAGE --gguf FILE) [--model DIR] [--dtype fp32] [--pairs 5] [--tokens 32] [--out FILE]`: this
+ * `npm run bench:serve-beside -- (--baseline PYTHON | --llama PACKAGE --gguf FILE) [--model DIR] [--dtype fp32] [--weights int8] [--pairs 5] [--tokens 32] [--out FILE]`: this
  * server beside `transformers serve` (PYTHON has transformers[serving]) on the same checkpoint, or beside llama.cpp (PACKAGE is an installed
- * @fugood/llama.node, FILE the weights of DIR's text model; text alone). First the answers: the same greedy ones, and
- * as many tokens in prompts and answers. Then times, row by row, the two by turns, A B B A; every picture and question of
- * a pair is new, so that nothing is in a cache. Both are asked through HTTP by one client, streamed.
+ * @fugood/llama.node, FILE the weights of DIR's text model; text alone, Q8_0 beside our int8: its build has slow products in bf16). First the answers: the same greedy ones, and
+ * as many tokens in prompts and answers. Then times, row by row, the two by turns, A B B A, one stopped while the other
+ * answers; every picture and question of a pair is new, so that nothing is in a cache. Both are asked through HTTP by
+ * one client, streamed.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,6 +34,7 @@ const { values } = parseArgs({
     llama: { type: 'string' },
     gguf: { type: 'string' },
     dtype: { type: 'string', default: 'fp32' },
+    weights: { type: 'string', default: 'stored' },
     threads: { type: 'string', default: '2' },
     pairs: { type: 'string', default: '5' },
     tokens: { type: 'string', default: '32' },
@@ -118,6 +120,19 @@ const ROWS: readonly Row[] = [
   { name: '8 faces at once', count: MOST_AT_ONCE, hasPictures: true, prompt: face },
 ];
 
+interface Side {
+  readonly server: ServerProcess;
+  readonly asker: Asker;
+}
+let running: ServerProcess | undefined;
+/** Its turn: the other is stopped. */
+function turnOf({ server, asker }: Side): Asker {
+  if (running !== server) running?.pause();
+  server.resume();
+  running = server;
+  return asker;
+}
+
 interface Measured {
   readonly ms: number;
   /** Median of those asked at once. */
@@ -125,7 +140,8 @@ interface Measured {
   readonly tokensPerSecond: number;
 }
 
-async function measure(asker: Asker, prompts: readonly Prompt[]): Promise<Measured> {
+async function measure(side: Side, prompts: readonly Prompt[]): Promise<Measured> {
+  const asker = turnOf(side);
   const began = performance.now();
   const answers = await Promise.all(prompts.map((prompt) => answerOf(asker, prompt, tokens, true)));
   const ms = performance.now() - began;
@@ -145,8 +161,8 @@ function agreement(a: string, b: string): number {
 }
 
 async function compare(
-  ours: Asker,
-  theirs: Asker,
+  ours: Side,
+  theirs: Side,
   seesPictures: boolean,
 ): Promise<Record<string, unknown>> {
   const count = Number(values.prompts);
@@ -160,8 +176,8 @@ async function compare(
     const differences: object[] = [];
     for (let i = 0; i < count; i++) {
       const asked = await prompt(i);
-      const a = await answerOf(ours, asked, tokens, false);
-      const b = await answerOf(theirs, asked, tokens, false);
+      const a = await answerOf(turnOf(ours), asked, tokens, false);
+      const b = await answerOf(turnOf(theirs), asked, tokens, false);
       told.asked++;
       told.sameText += Number(a.text === b.text);
       told.samePromptTokens += Number(a.promptTokens === b.promptTokens);
@@ -181,22 +197,26 @@ async function compare(
 }
 
 const peer = peerOf(values);
-const ours = await startFacellm(values.model, ['--dtype', dtype, '--threads', values.threads]);
+const ours = await startFacellm(values.model, [
+  ...['--dtype', dtype, '--weights', values.weights, '--threads', values.threads],
+]);
+ours.pause();
 const theirs = await peer.start().catch(async (error: unknown) => {
   await ours.stop();
   throw error;
 });
+theirs.pause();
 const results: object[] = [];
 let same: Record<string, unknown> = {};
 try {
-  const a = facellmAsker(ours.url);
-  const b = peer.asker(theirs.url);
+  const a = { server: ours, asker: facellmAsker(ours.url) };
+  const b = { server: theirs, asker: peer.asker(theirs.url) };
   same = await compare(a, b, peer.seesPictures);
   for (const { name, count, prompt, hasPictures = false } of ROWS) {
     if (!name.includes(values.rows) || (hasPictures && !peer.seesPictures)) continue;
     const fresh = (): Promise<Prompt[]> =>
       Promise.all(Array.from({ length: count }, async () => prompt()));
-    for (const asker of [a, b]) await measure(asker, await fresh());
+    for (const side of [a, b]) await measure(side, await fresh());
     const taken: [Measured[], Measured[]] = [[], []];
     const before = readLoad();
     for (let pair = 0; pair < Number(values.pairs); pair++) {

@@ -10,13 +10,22 @@ const ROOT = join(import.meta.dirname, '..', '..');
 export interface ServerProcess {
   readonly url: string;
   readonly pid: number;
+  /** It takes no time of the processor until `resume`: threads that spin while they wait would be measured in the other's turn. */
+  pause(): void;
+  resume(): void;
   stop(): Promise<void>;
 }
 
-async function stop(child: ChildProcess, exit: Promise<unknown>): Promise<void> {
-  child.kill('SIGTERM');
-  await exit;
-}
+const processOf = (url: string, child: ChildProcess, exit: Promise<unknown>): ServerProcess => ({
+  ...{ url, pid: child.pid ?? 0 },
+  pause: () => void child.kill('SIGSTOP'),
+  resume: () => void child.kill('SIGCONT'),
+  stop: async () => {
+    child.kill('SIGTERM');
+    child.kill('SIGCONT');
+    await exit;
+  },
+});
 
 /** @param flags of `facellm serve` */
 export async function startFacellm(
@@ -36,7 +45,7 @@ export async function startFacellm(
       throw new Error('the server ended; run facellm serve with these flags to see why');
     }),
   ])) as [Buffer];
-  return { url: first.toString().trim(), pid: child.pid ?? 0, stop: () => stop(child, exit) };
+  return processOf(first.toString().trim(), child, exit);
 }
 
 async function freePort(): Promise<number> {
@@ -87,7 +96,7 @@ export async function startTransformers(
     if (hasEnded) throw new Error(`transformers serve ended: ${errors}`);
     await sleep(250);
   }
-  return { url, pid: child.pid ?? 0, stop: () => stop(child, exit) };
+  return processOf(url, child, exit);
 }
 
 /**
@@ -111,7 +120,7 @@ export async function startLlama(
     const [url] = /http:\/\/\S+(?=\n)/.exec(told) ?? [];
     if (url === undefined) continue;
     child.stdout.destroy();
-    return { url, pid: child.pid ?? 0, stop: () => stop(child, exit) };
+    return processOf(url, child, exit);
   }
   throw new Error(`llama.cpp ended: ${told.slice(-500)}`);
 }
