@@ -24,4 +24,4 @@ set_property(SOURCE "${cpu_units}/avx512_quantised.cpp" PROPERTY COMPILE_OPTIONS
 add_executable(facellm_cpu_products EXCLUDE_FROM_ALL benchmarks/cpu/products.cpp)
 target_link_libraries(facellm_cpu_products PRIVATE facellm_kernels)
 add_executable(facellm_cpu_attention EXCLUDE_FROM_ALL benchmarks/cpu/attention.cpp)
-target_link_libraries(facellm_cpu_attention PRIVATE facellm_kernels)
+target_link_libraries(facellm_cpu_attention PRIVATE facellm_layers)

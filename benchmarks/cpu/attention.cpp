@@ -1,5 +1,6 @@
-// Attention of a tower's heads beside libtorch's, in bf16 and widened to fp32, A B B A in one process: what takes_full_attention()
-// stands on. facellm_cpu_attention [THREADS [PAIRS [LENGTH,LENGTH,... [HEADS [DIM]]]]]: a table on standard output.
+// Attention of a tower's heads, or of a prompt's, beside libtorch's, in bf16 and widened to fp32, A B B A in one process: what
+// takes_cpu_attention() stands on. facellm_cpu_attention [THREADS [PAIRS [LENGTH,LENGTH,... [HEADS [DIM [KV_HEADS]]]]]], a length as QUERIES or,
+// of a prompt's last ones, QUERIES/KEYS, which are causal: a table on standard output.
 // FACELLM_CPU_ISA caps the level, libtorch's own is capped by the variables of docs/performance.md, which has results.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -14,8 +15,9 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/full_attention.h"
+#include "kernels/cpu/cpu_attention.h"
 #include "kernels/cpu/isa.h"
+#include "layers/attention.h"
 
 namespace {
 
@@ -30,9 +32,12 @@ double quantile(std::vector<double> values, size_t quarters) {
 }
 
 // As layers/attention.cpp asks for it.
-at::Tensor by_libtorch(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool is_wide) {
+at::Tensor by_libtorch(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool is_wide, bool is_causal) {
   const auto as = [&](const at::Tensor& x) { return is_wide ? x.to(at::kFloat) : x; };
-  const auto out = at::scaled_dot_product_attention(as(q), as(k), as(v), {}, 0.0, false);
+  const bool is_chunk = is_causal && q.size(2) != k.size(2);
+  const auto mask = is_chunk ? c10::make_optional(facellm::causal_mask(q.size(2), k.size(2), at::kCPU)) : c10::nullopt;
+  const auto out = at::scaled_dot_product_attention(as(q), as(k), as(v), mask, 0.0, is_causal && !is_chunk, c10::nullopt,
+                                                    q.size(1) != k.size(1));
   return out.transpose(1, 2).reshape({q.size(0), q.size(2), q.size(1) * q.size(3)}).to(q.scalar_type());
 }
 
@@ -66,6 +71,7 @@ int main(int argc, char** argv) {
   const int pairs = argc > 2 ? std::atoi(argv[2]) : 15;
   std::stringstream lengths(argc > 3 ? argv[3] : "64,257,1025,2050");
   const int64_t heads = argc > 4 ? std::atoll(argv[4]) : 16, dim = argc > 5 ? std::atoll(argv[5]) : 64;
+  const int64_t kv_heads = argc > 6 ? std::atoll(argv[6]) : heads;
   if (facellm::attention_kernels() == nullptr) {
     std::puts("no attention kernels at this level");
     return 1;
@@ -74,13 +80,18 @@ int main(int argc, char** argv) {
               "median of pairs and their quartiles\n",
               facellm::attention_kernels()->name, at::get_num_threads(), pairs, heads, dim);
   for (std::string text; std::getline(lengths, text, ',');) {
-    const int64_t length = std::atoll(text.c_str());
-    const auto qkv = at::randn({1, length, 3, heads, dim}).to(at::kBFloat16);
-    const auto q = qkv.select(2, 0).transpose(1, 2), k = qkv.select(2, 1).transpose(1, 2), v = qkv.select(2, 2).transpose(1, 2);
-    const double work = 4.0 * static_cast<double>(heads * length * length * dim);
-    std::printf("%ld tokens%s\n", length, facellm::takes_full_attention(q, k, v) ? "" : ", not taken");
+    const size_t slash = text.find('/');
+    const bool is_causal = slash != std::string::npos;
+    const int64_t length = std::atoll(text.c_str()), keys = is_causal ? std::atoll(text.c_str() + slash + 1) : length;
+    const auto all = at::randn({1, keys, heads + 2 * kv_heads, dim}).to(at::kBFloat16).transpose(1, 2);
+    const auto q = all.narrow(1, 0, heads).narrow(2, keys - length, length);
+    const auto k = all.narrow(1, heads, kv_heads), v = all.narrow(1, heads + kv_heads, kv_heads);
+    const double seen = is_causal ? static_cast<double>(keys) - static_cast<double>(length) / 2 : static_cast<double>(keys);
+    const double work = 4.0 * static_cast<double>(heads * length * dim) * seen;
+    std::printf("%s tokens%s\n", text.c_str(), facellm::takes_cpu_attention(q, k, v, is_causal) ? "" : ", not taken");
     for (const bool is_wide : {false, true}) {
-      compare(is_wide ? "fp32" : "bf16", pairs, [&] { facellm::full_attention(q, k, v); }, [&] { by_libtorch(q, k, v, is_wide); }, work);
+      compare(is_wide ? "fp32" : "bf16", pairs, [&] { facellm::cpu_attention(q, k, v, is_causal); },
+              [&] { by_libtorch(q, k, v, is_wide, is_causal); }, work);
     }
   }
 }

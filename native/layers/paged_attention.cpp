@@ -22,11 +22,10 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& keys, const at::Tensor&
 }  // namespace
 
 void complete_masks(std::vector<Segment>& segments, at::Device device) {
+  if (device.is_cpu()) return;
   for (auto& segment : segments) {
     if (segment.mask.defined() || segment.count == 1 || segment.count == segment.kv_length) continue;
-    const auto slots = at::arange(segment.kv_length, at::TensorOptions(at::kLong).device(device));
-    const auto own = slots.narrow(0, segment.kv_length - segment.count, segment.count);
-    segment.mask = slots.unsqueeze(0) <= own.unsqueeze(1);
+    segment.mask = causal_mask(segment.count, segment.kv_length, device);
   }
 }
 

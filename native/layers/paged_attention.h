@@ -27,7 +27,8 @@ struct SingleTokens {
   DecodeRows rows;
 };
 
-// What is the same in every layer, made once a step: the causal mask of a chunk that continues a cached prefix.
+// What is the same in every layer, made once a step: the causal mask of a chunk that continues a cached prefix. A CPU's own
+// kernels need none; where libtorch's are taken there, a mask a layer is nothing beside what it hides.
 void complete_masks(std::vector<Segment>& segments, at::Device device);
 
 // q [H, T, E]; keys, values [K, S, E] of the pool. Returns [T, H * E].

@@ -18,6 +18,7 @@ const UNITS = [
 const SHARED = [
   ...['cpu_kernels.h', 'quantised_kernels.h', 'quantised_common.h'],
   ...[
+    'attention_common.h',
     'attention_kernels.h',
     'avx2_common.h',
     'avx512_common.h',

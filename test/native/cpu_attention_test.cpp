@@ -13,8 +13,9 @@
 
 #include "core/cpu_level.h"
 #include "guarded.h"
-#include "kernels/cpu/full_attention.h"
+#include "kernels/cpu/cpu_attention.h"
 #include "kernels/cpu/isa.h"
+#include "layers/attention.h"
 
 namespace facellm {
 namespace {
@@ -32,13 +33,13 @@ at::Tensor bits(const at::Tensor& x) { return x.contiguous().view(at::kShort); }
 
 // q [M, D], k and v [S, D] as they lie in a tower: side by side. Rows [begin, end) of the result.
 at::Tensor attend(const AttentionKernels& kernels, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t begin,
-                  int64_t end) {
+                  int64_t end, bool is_causal = false) {
   const int64_t queries = q.size(0), keys = k.size(0), dim = q.size(1);
   const Guarded own_q(q), keys_and_values(at::cat({k, v}, 1)), out(queries * dim);
   const Guarded packed(kernels.packed_bytes(keys, dim) / 2), work((kernels.work_bytes(keys, dim) + 1) / 2);
   std::memset(out.data(), 0, static_cast<size_t>(queries * dim) * sizeof(Bf16));
   const CpuAttention head{own_q.data(), keys_and_values.data(), keys_and_values.data() + dim, dim, 2 * dim, 2 * dim, queries, keys, dim,
-                          static_cast<float>(1 / std::sqrt(static_cast<double>(dim))), out.data(), dim};
+                          is_causal, static_cast<float>(1 / std::sqrt(static_cast<double>(dim))), out.data(), dim};
   kernels.pack(packed.data(), &head);
   kernels.attend(&head, packed.data(), work.data(), begin, end);
   return out.tensor({queries, dim});
@@ -46,10 +47,13 @@ at::Tensor attend(const AttentionKernels& kernels, const at::Tensor& q, const at
 
 // The output's rounding, 2^-9 of it (2^-8 with room for ties), that of every p, the same of what they weigh together, and
 // sums in fp32: of a score D products, which move every p by as much of itself, of p and of values S. 2.6e-6: the power of two.
-void expect_attention(const at::Tensor& actual, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::string& where) {
+void expect_attention(const at::Tensor& actual, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::string& where,
+                      bool is_causal = false) {
   const auto wide_q = q.to(at::kDouble), wide_k = k.to(at::kDouble), wide_v = v.to(at::kDouble);
   const double scale = 1 / std::sqrt(static_cast<double>(q.size(1)));
-  const auto p = at::softmax(at::mm(wide_q, wide_k.t()) * scale, -1);
+  auto exact = at::mm(wide_q, wide_k.t()) * scale;
+  if (is_causal) exact = exact.masked_fill(causal_mask(q.size(0), k.size(0), at::kCPU).logical_not(), -std::numeric_limits<double>::infinity());
+  const auto p = at::softmax(exact, -1);
   const auto truth = at::mm(p, wide_v), magnitude = at::mm(p, wide_v.abs());
   const auto scores = std::get<0>(at::mm(wide_q.abs(), wide_k.abs().t()).max(1, true)) * scale;
   const auto relative = scores * (2 * static_cast<double>(q.size(1) + 4) * 0x1p-23) + (2 * static_cast<double>(k.size(0)) * 0x1p-23 + 6e-6);
@@ -77,6 +81,58 @@ TEST(CpuAttention, IsTheTruthWithinItsRoundingsAndRowsKnowNothingOfEachOther) {
       }
     }
   }
+}
+
+// A prompt, and a chunk behind what came before: of all its rows and of some, beside the truth and beside the same with every key
+// that a row does not see left out.
+TEST(CpuAttention, CausalRowsKnowNothingOfWhatFollows) {
+  at::manual_seed(6);
+  for (const int64_t dim : {32, 64, 128}) {
+    for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{1, 1}, {1, 70}, {2, 2}, {13, 13}, {25, 40}, {33, 33}, {64, 64}, {50, 301}, {316, 316}}) {
+      const auto q = at::randn({queries, dim}).mul_(3).to(at::kBFloat16), k = at::randn({keys, dim}, at::kBFloat16);
+      const auto v = at::randn({keys, dim}, at::kBFloat16);
+      for (const auto* kernels : levels()) {
+        const auto where = std::string(kernels->name) + " D " + std::to_string(dim) + " of " + std::to_string(queries) + "/" + std::to_string(keys);
+        const auto all = attend(*kernels, q, k, v, 0, queries, true);
+        expect_attention(all, q, k, v, where, true);
+        for (int64_t m = 0; m < queries; m += 1 + queries / 5) {
+          const int64_t seen = keys - queries + m + 1;
+          const auto alone = attend(*kernels, q.narrow(0, m, 1), k.narrow(0, 0, seen), v.narrow(0, 0, seen), 0, 1);
+          EXPECT_TRUE(at::equal(bits(alone[0]), bits(all[m]))) << where << " row " << m;
+          const auto part = attend(*kernels, q, k, v, m, queries, true);
+          EXPECT_TRUE(at::equal(bits(part.narrow(0, m, queries - m)), bits(all.narrow(0, m, queries - m)))) << where << " from " << m;
+        }
+      }
+    }
+  }
+}
+
+// As a prompt's chunk lies in the pool: grouped heads, keys of a longer row, strides of a pool.
+TEST(CpuAttention, ChunksOfGroupedHeadsByAnyNumberOfThreads) {
+  if (attention_kernels() == nullptr) GTEST_SKIP() << "a processor without attention kernels of its own";
+  const c10::InferenceMode inference;
+  at::manual_seed(7);
+  constexpr int64_t kHeads = 14, kKvHeads = 2, kCount = 75, kKeys = 131, kSlots = 200, kFirst = 16, kDim = 64;
+  const auto q = at::randn({1, kHeads, kCount, kDim}, at::kBFloat16);
+  const auto pool = at::randn({2, kKvHeads, kSlots, kDim}, at::kBFloat16);
+  const auto k = pool[0].narrow(1, kFirst, kKeys).unsqueeze(0), v = pool[1].narrow(1, kFirst, kKeys).unsqueeze(0);
+  ASSERT_TRUE(takes_cpu_attention(q, k, v, /*is_causal=*/true));
+  const int threads = at::get_num_threads();
+  std::vector<at::Tensor> results;
+  for (const int count : {1, 2, 3}) {
+    at::set_num_threads(count);
+    results.push_back(attention(q, k, v, at::Tensor(), /*is_causal=*/true));
+  }
+  at::set_num_threads(threads);
+  ASSERT_EQ(results[0].sizes(), (at::IntArrayRef{1, kCount, kHeads * kDim}));
+  for (size_t i = 1; i < results.size(); ++i) EXPECT_TRUE(at::equal(bits(results[i]), bits(results[0]))) << i;
+  for (int64_t h = 0; h < kHeads; ++h) {
+    const int64_t kv = h / (kHeads / kKvHeads);
+    expect_attention(results[0][0].narrow(1, h * kDim, kDim), q[0][h], k[0][kv], v[0][kv], "head " + std::to_string(h), true);
+  }
+  // libtorch's, which takes what has no kernels: with the mask made there.
+  const auto wide = attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), at::Tensor(), /*is_causal=*/true);
+  EXPECT_TRUE(at::allclose(results[0].to(at::kFloat), wide, 0x1p-7, 0x1p-7));
 }
 
 // Scores of +-500: only the largest counts, and nothing overflows.
@@ -122,7 +178,7 @@ TEST(CpuAttention, LengthsOfATowerAndBeyondAreWithinTheirRoundings) {
         const auto where = std::string(kernels->name) + " D " + std::to_string(dim) + " keys " + std::to_string(keys);
         const auto out = attend(*kernels, q, k, v, 0, queries);
         expect_attention(out, q, k, v, where);
-        // The piece that full_attention() ends with.
+        // The piece that cpu_attention() ends with.
         const int64_t begin = queries / 2 + 1;
         const auto part = attend(*kernels, q, k, v, begin, queries);
         EXPECT_TRUE(at::equal(bits(part.narrow(0, begin, queries - begin)), bits(out.narrow(0, begin, queries - begin)))) << where;
@@ -138,12 +194,12 @@ TEST(CpuAttention, TilesOfATowerByAnyNumberOfThreads) {
   constexpr int64_t kTiles = 2, kHeads = 3, kLength = 101, kDim = 64;
   const auto qkv = at::randn({kTiles, kLength, 3, kHeads, kDim}, at::kBFloat16);
   const auto part = [&](int64_t i) { return qkv.select(2, i).transpose(1, 2); };
-  ASSERT_TRUE(takes_full_attention(part(0), part(1), part(2)));
+  ASSERT_TRUE(takes_cpu_attention(part(0), part(1), part(2), /*is_causal=*/false));
   const int threads = at::get_num_threads();
   std::vector<at::Tensor> results;
   for (const int count : {1, 2, 3}) {
     at::set_num_threads(count);
-    results.push_back(full_attention(part(0), part(1), part(2)));
+    results.push_back(cpu_attention(part(0), part(1), part(2), /*is_causal=*/false));
   }
   at::set_num_threads(threads);
   ASSERT_EQ(results[0].sizes(), (at::IntArrayRef{kTiles, kLength, kHeads * kDim}));
@@ -164,17 +220,21 @@ TEST(CpuAttention, IsTakenWhereItWasMeasured) {
   EXPECT_EQ(attention_kernels_for({CpuLevel::kAvx512, true}), &kAvx512Attention);
   EXPECT_EQ(attention_kernels_for({CpuLevel::kAmx, true}), nullptr);
 #endif
-  const auto x = at::zeros({1, 2, 64, 64}, at::kBFloat16);
+  const auto x = at::zeros({1, 2, 64, 64}, at::kBFloat16), one = x.narrow(1, 0, 1);
   {
     const c10::NoGradGuard training;
-    EXPECT_FALSE(takes_full_attention(x, x, x));
+    EXPECT_FALSE(takes_cpu_attention(x, x, x, false));
+    EXPECT_FALSE(takes_cpu_attention(x, x, x, true));
   }
   const c10::InferenceMode inference;
-  EXPECT_EQ(takes_full_attention(x, x, x), attention_kernels() != nullptr);
-  EXPECT_FALSE(takes_full_attention(x.to(at::kFloat), x.to(at::kFloat), x.to(at::kFloat)));
-  EXPECT_FALSE(takes_full_attention(x.narrow(2, 0, 63), x, x));  // few queries
-  EXPECT_FALSE(takes_full_attention(x, x.narrow(1, 0, 1), x.narrow(1, 0, 1)));  // grouped
-  EXPECT_FALSE(takes_full_attention(x.narrow(3, 0, 16), x.narrow(3, 0, 16), x.narrow(3, 0, 16)));
+  const bool has_kernels = attention_kernels() != nullptr;
+  EXPECT_EQ(takes_cpu_attention(x, x, x, false), has_kernels);
+  EXPECT_EQ(takes_cpu_attention(x.narrow(2, 0, 2), one, one, true), has_kernels);
+  EXPECT_FALSE(takes_cpu_attention(x.to(at::kFloat), x.to(at::kFloat), x.to(at::kFloat), false));
+  EXPECT_FALSE(takes_cpu_attention(x.narrow(2, 0, 63), x, x, false));  // few queries
+  EXPECT_FALSE(takes_cpu_attention(x.narrow(2, 0, 1), one, one, true));
+  EXPECT_FALSE(takes_cpu_attention(x, one, one, false));  // grouped
+  EXPECT_FALSE(takes_cpu_attention(x.narrow(3, 0, 16), x.narrow(3, 0, 16), x.narrow(3, 0, 16), false));
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
-// Attention of a head over all of its keys, as the vision tower has it, on x86: plain C, torch-free, a unit a level.
+// Attention of a head over all of its keys, as the vision tower has it, or up to a query's own, as a prompt has it, on x86:
+// plain C, torch-free, a unit a level.
 //
 // score[m, n] = scale * sum over d of q[m, d] k[n, d]; p = exp(score - the row's largest); out[m, :] = rounded(sum over n of
 // rounded(p[m, n]) v[n, :] / sum over n of p[m, n]). Products and sums in fp32, both roundings to bf16, as libtorch's own
-// kernel for bf16 has them. A row's bits depend on nothing but that row, keys and values.
+// kernel for bf16 has them. A row's bits depend on nothing but that row and the keys and values that it sees.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@ struct CpuAttention {
   const Bf16 *q, *k, *v;
   int64_t q_stride, k_stride, v_stride;
   int64_t queries, keys, head_dim;
+  bool is_causal;  // query m sees the first keys - queries + m + 1 keys; else all
   float scale;
   Bf16* out;
   int64_t out_stride;

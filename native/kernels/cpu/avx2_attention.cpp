@@ -8,6 +8,7 @@
 namespace facellm {
 namespace {
 
+#include "kernels/cpu/attention_common.h"
 #include "kernels/cpu/avx2_common.h"
 
 // Of a tile: 12 of 16 registers are sums, two the panel's line, one a number of x.
@@ -137,8 +138,8 @@ float sum_of(__m256 lanes) {
   return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
 }
 
-// p of one row in the place of its scores. Returns their sum before rounding.
-float weigh(float* scores, int64_t keys, float scale) {
+// p of one row in the place of its scores, zeros behind them up to `filled`. Returns their sum before rounding.
+float weigh(float* scores, int64_t keys, int64_t filled, float scale) {
   const int64_t whole = keys / 8 * 8;
   const __m256 last = lanes_of(keys, whole), none = _mm256_set1_ps(-__builtin_inff());
   // Two of each, so that one does not wait for the other. There is always room for 8 more: rows are whole panels.
@@ -164,6 +165,7 @@ float weigh(float* scores, int64_t keys, float scale) {
     sum = _mm256_add_ps(sum, _mm256_and_ps(p, last));
     _mm256_storeu_ps(scores + whole, rounded_in_place(p));
   }
+  for (n = keys; n < filled; ++n) scores[n] = 0;
   return sum_of(sum);
 }
 
@@ -191,13 +193,14 @@ void attend(const CpuAttention* h, const void* packed, void* work, int64_t begin
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t d = 0; d < dim; d += 8) _mm256_storeu_ps(queries + r * dim + d, widened(h->q + (first + r) * h->q_stride + d));
     }
-    for (int64_t b = 0; b < panels_of(h->keys); ++b) {
+    const int64_t seen = seen_by(h, first + rows - 1);
+    for (int64_t b = 0; b < panels_of(seen); ++b) {
       add_panel(keys + b * dim * kColumns, dim, queries, dim, rows, scores + b * kColumns, stride, true);
     }
     float sum_of_p[kMostQueries];
-    for (int64_t r = 0; r < rows; ++r) sum_of_p[r] = weigh(scores + r * stride, h->keys, h->scale);
-    for (int64_t n = 0; n < h->keys; n += kKeysAtOnce) {
-      const int64_t depth = h->keys - n < kKeysAtOnce ? h->keys - n : kKeysAtOnce;
+    for (int64_t r = 0; r < rows; ++r) sum_of_p[r] = weigh(scores + r * stride, seen_by(h, first + r), seen, h->scale);
+    for (int64_t n = 0; n < seen; n += kKeysAtOnce) {
+      const int64_t depth = seen - n < kKeysAtOnce ? seen - n : kKeysAtOnce;
       for (int64_t d = 0; d < dim; d += kColumns) {
         add_panel(values + d * h->keys + n * kColumns, depth, scores + n, stride, rows, sums + d, dim, n == 0);
       }

@@ -8,6 +8,7 @@
 namespace facellm {
 namespace {
 
+#include "kernels/cpu/attention_common.h"
 #include "kernels/cpu/avx512_common.h"
 
 int64_t whole(int64_t keys) { return (keys + 31) / 32 * 32; }
@@ -49,8 +50,9 @@ __m512 power_of_two(__m512 t) {
   return _mm512_scalef_ps(value, whole_part);
 }
 
-// p of one row from its scores, `step` numbers from one block of 32 to the next. Returns their sum before rounding.
-float weigh(const float* scores, int64_t step, int64_t keys, float scale, Bf16* p) {
+// p of one row from its scores, `step` numbers from one block of 32 to the next, zeros behind them up to `filled`. Returns
+// their sum before rounding.
+float weigh(const float* scores, int64_t step, int64_t keys, int64_t filled, float scale, Bf16* p) {
   const int64_t blocks = whole(keys) / 32;
   // Of the last block: keys that are there.
   const int64_t left = keys - (blocks - 1) * 32;
@@ -77,6 +79,7 @@ float weigh(const float* scores, int64_t step, int64_t keys, float scale, Bf16* 
     sum = _mm512_add_ps(sum, _mm512_add_ps(low, high));
     _mm512_storeu_si512(p + b * 32, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
   }
+  for (int64_t n = blocks * 32; n < filled; n += 32) _mm512_storeu_si512(p + n, _mm512_setzero_si512());
   return _mm512_reduce_add_ps(sum);
 }
 
@@ -90,18 +93,20 @@ void attend(const CpuAttention* h, const void* packed, void* work, int64_t begin
   for (int64_t g = 0; g < groups_of(rows); ++g) {
     const int64_t first = begin + group_begin(rows, g), count = begin + group_begin(rows, g + 1) - first;
     const AddLines add = kAddLines[count];
-    for (int64_t b = 0; b < keys / 32; ++b) {
+    // The last of them sees the most.
+    const int64_t seen = whole(seen_by(h, first + count - 1));
+    for (int64_t b = 0; b < seen / 32; ++b) {
       const Bf16* const w = k + b * dim * 32;
       add(w, dim / 2, h->q + first * h->q_stride, 2, h->q_stride, {reinterpret_cast<const char*>(w + dim * 32), 128},
           scores + b * count * 32, true);
     }
     float inverse[kRows];
     for (int64_t r = 0; r < count; ++r) {
-      inverse[r] = 1 / weigh(scores + r * 32, count * 32, h->keys, h->scale, p + r * keys);
+      inverse[r] = 1 / weigh(scores + r * 32, count * 32, seen_by(h, first + r), seen, h->scale, p + r * keys);
     }
     for (int64_t d = 0; d < dim; d += 32) {
       const Bf16* const w = v + d * keys;
-      add(w, keys / 2, p, 2, keys, {reinterpret_cast<const char*>(w) + 512, 128}, sums, true);
+      add(w, seen / 2, p, 2, keys, {reinterpret_cast<const char*>(w) + 512, 128}, sums, true);
       for (int64_t r = 0; r < count; ++r) {
         const __m512 by = _mm512_set1_ps(inverse[r]);
         const __m512 low = _mm512_mul_ps(_mm512_loadu_ps(sums + r * 32), by);

@@ -1,4 +1,4 @@
-#include "kernels/cpu/full_attention.h"
+#include "kernels/cpu/cpu_attention.h"
 
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -13,8 +13,9 @@
 namespace facellm {
 namespace {
 
-// Packing keys and values costs what attending some two dozen queries does, less on AVX2. From here on each level is the faster.
-constexpr int64_t kFewestQueries = 64;
+// Packing keys and values costs what attending some two dozen queries does, less on AVX2. From here on each level is the faster;
+// of a prompt's, which libtorch hides by a mask and whose few heads of keys it repeats, from two on (one has a kernel of its own).
+constexpr int64_t kFewestQueries = 64, kFewestCausal = 2;
 // Of one head by one thread at a time: whole groups of every level's kernels.
 constexpr int64_t kQueriesAtOnce = 96;
 
@@ -26,18 +27,20 @@ int64_t on_a_line(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 }  // namespace
 
-bool takes_full_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+bool takes_cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool is_causal) {
   return attention_kernels() != nullptr && q.is_cpu() && q.scalar_type() == at::kBFloat16 && c10::InferenceMode::is_enabled() &&
-         q.size(1) == k.size(1) && q.size(3) % 32 == 0 && q.size(2) >= kFewestQueries && q.stride(3) == 1 &&
-         k.stride(3) == 1 && v.stride(3) == 1;
+         (is_causal || q.size(1) == k.size(1)) && q.size(2) >= (is_causal ? kFewestCausal : kFewestQueries) && q.size(3) % 32 == 0 &&
+         q.stride(3) == 1 && k.stride(3) == 1 && v.stride(3) == 1;
 }
 
-at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool is_causal) {
   const auto& kernels = *attention_kernels();
-  const int64_t heads = q.size(1), length = q.size(2), dim = q.size(3), keys = k.size(2);
+  const int64_t heads = q.size(1), length = q.size(2), dim = q.size(3), kv_heads = k.size(1), keys = k.size(2);
+  const int64_t group = heads / kv_heads;
   const auto out = at::empty({q.size(0), length, heads * dim}, q.options());
   const auto head_of = [&](int64_t n, int64_t h) {
-    return CpuAttention{bits(q, n, h), bits(k, n, h), bits(v, n, h), q.stride(2), k.stride(2), v.stride(2), length, keys, dim,
+    return CpuAttention{bits(q, n, h), bits(k, n, h / group), bits(v, n, h / group), q.stride(2), k.stride(2), v.stride(2),
+                        length, keys, dim, is_causal,
                         static_cast<float>(1 / std::sqrt(static_cast<double>(dim))),
                         static_cast<Bf16*>(out.mutable_data_ptr()) + (n * length * heads + h) * dim, heads * dim};
   };
@@ -45,10 +48,10 @@ at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
   const int64_t pieces = (length + kQueriesAtOnce - 1) / kQueriesAtOnce;
   // A tile at a time: what is packed stays near.
   for (int64_t n = 0; n < q.size(0); ++n) {
-    auto* const packed = static_cast<std::byte*>(scratch(packed_bytes * heads));
-    at::parallel_for(0, heads, 1, [&](int64_t begin, int64_t end) {
+    auto* const packed = static_cast<std::byte*>(scratch(packed_bytes * kv_heads));
+    at::parallel_for(0, kv_heads, 1, [&](int64_t begin, int64_t end) {
       for (int64_t h = begin; h < end; ++h) {
-        const auto head = head_of(n, h);
+        const auto head = head_of(n, h * group);
         kernels.pack(packed + h * packed_bytes, &head);
       }
     });
@@ -57,7 +60,7 @@ at::Tensor full_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
       for (int64_t i = begin; i < end; ++i) {
         const int64_t h = i / pieces, first = i % pieces * kQueriesAtOnce;
         const auto head = head_of(n, h);
-        kernels.attend(&head, packed + h * packed_bytes, work, first, std::min(length, first + kQueriesAtOnce));
+        kernels.attend(&head, packed + h / group * packed_bytes, work, first, std::min(length, first + kQueriesAtOnce));
       }
     });
   }
