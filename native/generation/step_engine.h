@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/device_stream.h"
+#include "core/kept_memory.h"
 #include "generation/active_request.h"
 #include "generation/device_step.h"
 #include "generation/next_tokens.h"
@@ -22,6 +23,9 @@
 #include "model/load_request.h"
 
 namespace facellm {
+
+// Of a step's large tensors, for the next step: several times what a tile of the tower of the 8B needs, and nothing beside a model.
+constexpr int64_t kMostKeptBytes = 256 << 20;
 
 class StepEngine {
  public:
@@ -108,6 +112,7 @@ class StepEngine {
   PictureEncoder encoder_;
   TokenIdentities identities_;
   AdapterStacks adapters_;
+  KeptMemory kept_memory_{kMostKeptBytes};
   uint64_t unshared_roots_ = 0;
   bool has_just_encoded_ = false;
 

@@ -7,6 +7,7 @@
 #include "checkpoint/safetensors_writer.h"
 #include "core/device_health.h"
 #include "core/error.h"
+#include "core/kept_memory.h"
 #include "core/runtime.h"
 #include "core/stopwatch.h"
 #include "lora/adapter.h"
@@ -54,6 +55,7 @@ std::vector<TensorToWrite> all_to_write(const ParameterList& list) {
 }  // namespace
 
 struct Trainer::State {
+  KeptMemory kept_memory{KeptMemory::kNoLimit};  // a step needs what the one before needed
   std::unique_ptr<InternVl> model;
   ModelInfo info;
   std::unique_ptr<DataParallel> parallel;  // null: this process trains alone
