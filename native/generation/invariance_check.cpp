@@ -72,7 +72,7 @@ class Checker {
       auto slots = at::arange(1, end + 1, at::kLong);
       slots = at::constant_pad_nd(slots, {0, (kKeyStretch - end % kKeyStretch) % kKeyStretch}, 0);
       std::vector<Segment> segments{{0, end - begin, end, -1, slots, {}}};
-      complete_invariant_masks(segments, options_);
+      complete_invariant_masks(segments, text.head_dim, options_);
       return invariant_attention(q.narrow(1, begin, end - begin), keys, values, segments);
     };
     std::vector<at::Tensor> parts;

@@ -54,7 +54,7 @@ class Packer {
     batch.slots = on_device.narrow(0, 2 * tokens, tokens);
     batch.is_invariant = is_invariant();
     if (batch.is_invariant) {
-      complete_invariant_masks(segments_, model_.options());
+      complete_invariant_masks(segments_, model_.config().text.head_dim, model_.options());
     } else {
       complete_masks(segments_, device);
     }

@@ -1,6 +1,7 @@
 // Scaled dot-product attention over grouped heads, scale E^-1/2, softmax in fp32 (libtorch's fused
 // kernels). Query head h reads key/value head h / (H / K). Where bf16 products are slow (kernels/product)
-// kWidenedRows queries and more are answered in fp32 and rounded once. What takes_cpu_attention() (kernels/cpu) takes is answered there.
+// kWidenedRows queries and more are answered in fp32 and rounded once. What takes_cpu_attention() (kernels/cpu)
+// takes is answered there, the same with gradients and without.
 #pragma once
 
 #include <ATen/ATen.h>

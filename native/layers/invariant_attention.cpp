@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/cpu/cpu_attention.h"
 #include "kernels/product/product.h"
 
 namespace facellm {
@@ -26,8 +27,10 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 
 }  // namespace
 
-void complete_invariant_masks(std::vector<Segment>& segments, const at::TensorOptions& options) {
+void complete_invariant_masks(std::vector<Segment>& segments, int64_t head_dim, const at::TensorOptions& options) {
+  const bool has_kernels = has_cpu_attention(c10::typeMetaToScalarType(options.dtype()), head_dim);
   for (auto& segment : segments) {
+    if (has_kernels && !segment.mask.defined()) continue;
     const int64_t slots = segment.slots.size(0);
     at::Tensor sees;  // [count, slots]
     if (segment.mask.defined()) {
@@ -47,6 +50,14 @@ at::Tensor invariant_attention(const at::Tensor& q, const at::Tensor& keys, cons
   const auto dtype = has_slow_products(q) ? at::kFloat : q.scalar_type();
   auto out = at::zeros({q.size(1), q.size(0), q.size(2)}, q.options());
   for (const auto& segment : segments) {
+    if (!segment.mask.defined()) {
+      const auto slots = segment.slots.narrow(0, 0, segment.kv_length);
+      const auto seen_of = [&](const at::Tensor& pool) { return pool.index_select(1, slots).unsqueeze(0); };
+      out.narrow(0, segment.begin, segment.count)
+          .flatten(1)
+          .copy_(cpu_attention(q.narrow(1, segment.begin, segment.count).unsqueeze(0), seen_of(keys), seen_of(values), /*is_causal=*/true)[0]);
+      continue;
+    }
     const auto rows_of = [&](const at::Tensor& pool) {
       return pool.index_select(1, segment.slots).to(dtype).unsqueeze(0);
     };

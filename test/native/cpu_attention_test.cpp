@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
-#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -110,7 +109,6 @@ TEST(CpuAttention, CausalRowsKnowNothingOfWhatFollows) {
 // As a prompt's chunk lies in the pool: grouped heads, keys of a longer row, strides of a pool.
 TEST(CpuAttention, ChunksOfGroupedHeadsByAnyNumberOfThreads) {
   if (attention_kernels() == nullptr) GTEST_SKIP() << "a processor without attention kernels of its own";
-  const c10::InferenceMode inference;
   at::manual_seed(7);
   constexpr int64_t kHeads = 14, kKvHeads = 2, kCount = 75, kKeys = 131, kSlots = 200, kFirst = 16, kDim = 64;
   const auto q = at::randn({1, kHeads, kCount, kDim}, at::kBFloat16);
@@ -133,6 +131,42 @@ TEST(CpuAttention, ChunksOfGroupedHeadsByAnyNumberOfThreads) {
   // libtorch's, which takes what has no kernels: with the mask made there.
   const auto wide = attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), at::Tensor(), /*is_causal=*/true);
   EXPECT_TRUE(at::allclose(results[0].to(at::kFloat), wide, 0x1p-7, 0x1p-7));
+}
+
+// Of a sample that is learnt from and of a tower: the same bits with gradients and without, log-sums that are the truth's, and gradients
+// within their roundings (of p and of its gradient, 2^-9 each, and of what is handed out) of those of fp64, by norms.
+TEST(CpuAttention, GradientsStartFromItsLogSums) {
+  if (attention_kernels() == nullptr) GTEST_SKIP() << "a processor without attention kernels of its own";
+  at::manual_seed(8);
+  for (const bool is_causal : {true, false}) {
+    constexpr int64_t kHeads = 4, kLength = 83, kDim = 64;
+    const int64_t kv_heads = is_causal ? 2 : kHeads;
+    std::vector<at::Tensor> own, wide;
+    for (const int64_t heads : {kHeads, kv_heads, kv_heads}) {
+      own.push_back(at::randn({1, heads, kLength, kDim}, at::kBFloat16).set_requires_grad(true));
+      wide.push_back(own.back().detach().to(at::kDouble).set_requires_grad(true));
+    }
+    ASSERT_TRUE(takes_cpu_attention(own[0], own[1], own[2], is_causal));
+    const auto out = attention(own[0], own[1], own[2], at::Tensor(), is_causal);
+    at::Tensor log_sums;
+    {
+      const c10::NoGradGuard plain;
+      EXPECT_TRUE(at::equal(bits(out), bits(attention(own[0], own[1], own[2], at::Tensor(), is_causal))));
+      cpu_attention(own[0], own[1], own[2], is_causal, &log_sums);
+    }
+    auto scores = at::matmul(wide[0], wide[1].repeat_interleave(kHeads / kv_heads, 1).transpose(-2, -1)) / std::sqrt(static_cast<double>(kDim));
+    if (is_causal) scores = scores.masked_fill(causal_mask(kLength, kLength, at::kCPU).logical_not(), -std::numeric_limits<double>::infinity());
+    EXPECT_TRUE(at::allclose(log_sums.to(at::kDouble), scores.logsumexp(-1), 1e-5, 1e-5)) << is_causal;
+    const auto truth = at::matmul(scores.softmax(-1), wide[2].repeat_interleave(kHeads / kv_heads, 1)).transpose(1, 2).flatten(2);
+    const auto grad = at::randn_like(out);
+    out.backward(grad);
+    truth.backward(grad.to(at::kDouble));
+    for (size_t i = 0; i < own.size(); ++i) {
+      ASSERT_EQ(own[i].grad().scalar_type(), at::kBFloat16);
+      const double error = (own[i].grad().to(at::kDouble) - wide[i].grad()).norm().item<double>() / wide[i].grad().norm().item<double>();
+      EXPECT_LT(error, 4 * 0x1p-9) << is_causal << " " << i;
+    }
+  }
 }
 
 // Scores of +-500: only the largest counts, and nothing overflows.
@@ -189,7 +223,6 @@ TEST(CpuAttention, LengthsOfATowerAndBeyondAreWithinTheirRoundings) {
 
 TEST(CpuAttention, TilesOfATowerByAnyNumberOfThreads) {
   if (attention_kernels() == nullptr) GTEST_SKIP() << "a processor without attention kernels of its own";
-  const c10::InferenceMode inference;
   at::manual_seed(4);
   constexpr int64_t kTiles = 2, kHeads = 3, kLength = 101, kDim = 64;
   const auto qkv = at::randn({kTiles, kLength, 3, kHeads, kDim}, at::kBFloat16);
@@ -221,12 +254,6 @@ TEST(CpuAttention, IsTakenWhereItWasMeasured) {
   EXPECT_EQ(attention_kernels_for({CpuLevel::kAmx, true}), nullptr);
 #endif
   const auto x = at::zeros({1, 2, 64, 64}, at::kBFloat16), one = x.narrow(1, 0, 1);
-  {
-    const c10::NoGradGuard training;
-    EXPECT_FALSE(takes_cpu_attention(x, x, x, false));
-    EXPECT_FALSE(takes_cpu_attention(x, x, x, true));
-  }
-  const c10::InferenceMode inference;
   const bool has_kernels = attention_kernels() != nullptr;
   EXPECT_EQ(takes_cpu_attention(x, x, x, false), has_kernels);
   EXPECT_EQ(takes_cpu_attention(x.narrow(2, 0, 2), one, one, true), has_kernels);

@@ -21,6 +21,7 @@ struct CpuAttention {
   float scale;
   Bf16* out;
   int64_t out_stride;
+  float* log_sums = nullptr;  // [queries], or null: the logarithms of the sums of exp(score), which gradients start from
 };
 
 struct AttentionKernels {

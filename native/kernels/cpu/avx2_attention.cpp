@@ -138,8 +138,9 @@ float sum_of(__m256 lanes) {
   return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
 }
 
-// p of one row in the place of its scores, zeros behind them up to `filled`. Returns their sum before rounding.
-float weigh(float* scores, int64_t keys, int64_t filled, float scale) {
+// p of row m in the place of its scores, zeros behind them up to `filled`. Returns their sum before rounding.
+float weigh(const CpuAttention* h, int64_t m, float* scores, int64_t filled) {
+  const int64_t keys = seen_by(h, m);
   const int64_t whole = keys / 8 * 8;
   const __m256 last = lanes_of(keys, whole), none = _mm256_set1_ps(-__builtin_inff());
   // Two of each, so that one does not wait for the other. There is always room for 8 more: rows are whole panels.
@@ -151,7 +152,7 @@ float weigh(float* scores, int64_t keys, int64_t filled, float scale) {
   }
   if (n < whole) largest = _mm256_max_ps(largest, _mm256_loadu_ps(scores + n));
   if (whole < keys) other = _mm256_max_ps(other, _mm256_blendv_ps(none, _mm256_loadu_ps(scores + whole), last));
-  const __m256 factor = _mm256_set1_ps(scale * 1.44269504F);
+  const __m256 factor = _mm256_set1_ps(h->scale * 1.44269504F);
   const __m256 shift = _mm256_mul_ps(_mm256_set1_ps(largest_of(_mm256_max_ps(largest, other))), factor);
   __m256 sum = _mm256_setzero_ps();
 #pragma GCC unroll 2
@@ -166,7 +167,9 @@ float weigh(float* scores, int64_t keys, int64_t filled, float scale) {
     _mm256_storeu_ps(scores + whole, rounded_in_place(p));
   }
   for (n = keys; n < filled; ++n) scores[n] = 0;
-  return sum_of(sum);
+  const float total = sum_of(sum);
+  set_log_sum(h, m, _mm256_cvtss_f32(shift), total);
+  return total;
 }
 
 int64_t groups_of(int64_t rows) { return (rows + kRows - 1) / kRows; }
@@ -198,7 +201,7 @@ void attend(const CpuAttention* h, const void* packed, void* work, int64_t begin
       add_panel(keys + b * dim * kColumns, dim, queries, dim, rows, scores + b * kColumns, stride, true);
     }
     float sum_of_p[kMostQueries];
-    for (int64_t r = 0; r < rows; ++r) sum_of_p[r] = weigh(scores + r * stride, seen_by(h, first + r), seen, h->scale);
+    for (int64_t r = 0; r < rows; ++r) sum_of_p[r] = weigh(h, first + r, scores + r * stride, seen);
     for (int64_t n = 0; n < seen; n += kKeysAtOnce) {
       const int64_t depth = seen - n < kKeysAtOnce ? seen - n : kKeysAtOnce;
       for (int64_t d = 0; d < dim; d += kColumns) {

@@ -50,9 +50,10 @@ __m512 power_of_two(__m512 t) {
   return _mm512_scalef_ps(value, whole_part);
 }
 
-// p of one row from its scores, `step` numbers from one block of 32 to the next, zeros behind them up to `filled`. Returns
+// p of row m from its scores, `step` numbers from one block of 32 to the next, zeros behind them up to `filled`. Returns
 // their sum before rounding.
-float weigh(const float* scores, int64_t step, int64_t keys, int64_t filled, float scale, Bf16* p) {
+float weigh(const CpuAttention* h, int64_t m, const float* scores, int64_t step, int64_t filled, Bf16* p) {
+  const int64_t keys = seen_by(h, m);
   const int64_t blocks = whole(keys) / 32;
   // Of the last block: keys that are there.
   const int64_t left = keys - (blocks - 1) * 32;
@@ -66,7 +67,7 @@ float weigh(const float* scores, int64_t step, int64_t keys, int64_t filled, flo
     largest = _mm512_max_ps(largest, is_last ? _mm512_mask_mov_ps(none, low_mask, low) : low);
     largest = _mm512_max_ps(largest, is_last ? _mm512_mask_mov_ps(none, high_mask, high) : high);
   }
-  const __m512 factor = _mm512_set1_ps(scale * 1.44269504F);
+  const __m512 factor = _mm512_set1_ps(h->scale * 1.44269504F);
   const __m512 shift = _mm512_mul_ps(_mm512_set1_ps(_mm512_reduce_max_ps(largest)), factor);
   __m512 sum = _mm512_setzero_ps();
   for (int64_t b = 0; b < blocks; ++b) {
@@ -80,7 +81,9 @@ float weigh(const float* scores, int64_t step, int64_t keys, int64_t filled, flo
     _mm512_storeu_si512(p + b * 32, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
   }
   for (int64_t n = blocks * 32; n < filled; n += 32) _mm512_storeu_si512(p + n, _mm512_setzero_si512());
-  return _mm512_reduce_add_ps(sum);
+  const float total = _mm512_reduce_add_ps(sum);
+  set_log_sum(h, m, _mm512_cvtss_f32(shift), total);
+  return total;
 }
 
 void attend(const CpuAttention* h, const void* packed, void* work, int64_t begin, int64_t end) {
@@ -102,7 +105,7 @@ void attend(const CpuAttention* h, const void* packed, void* work, int64_t begin
     }
     float inverse[kRows];
     for (int64_t r = 0; r < count; ++r) {
-      inverse[r] = 1 / weigh(scores + r * 32, count * 32, seen_by(h, first + r), seen, h->scale, p + r * keys);
+      inverse[r] = 1 / weigh(h, first + r, scores + r * 32, count * 32, seen, p + r * keys);
     }
     for (int64_t d = 0; d < dim; d += 32) {
       const Bf16* const w = v + d * keys;

@@ -1,7 +1,6 @@
 #include "kernels/cpu/cpu_attention.h"
 
 #include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -27,22 +26,28 @@ int64_t on_a_line(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 }  // namespace
 
-bool takes_cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool is_causal) {
-  return attention_kernels() != nullptr && q.is_cpu() && q.scalar_type() == at::kBFloat16 && c10::InferenceMode::is_enabled() &&
-         (is_causal || q.size(1) == k.size(1)) && q.size(2) >= (is_causal ? kFewestCausal : kFewestQueries) && q.size(3) % 32 == 0 &&
-         q.stride(3) == 1 && k.stride(3) == 1 && v.stride(3) == 1;
+bool has_cpu_attention(at::ScalarType dtype, int64_t head_dim) {
+  return attention_kernels() != nullptr && dtype == at::kBFloat16 && head_dim % 32 == 0;
 }
 
-at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool is_causal) {
+bool takes_cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool is_causal) {
+  return q.is_cpu() && has_cpu_attention(q.scalar_type(), q.size(3)) && (is_causal || q.size(1) == k.size(1)) &&
+         q.size(2) >= (is_causal ? kFewestCausal : kFewestQueries) && q.stride(3) == 1 && k.stride(3) == 1 && v.stride(3) == 1;
+}
+
+at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool is_causal, at::Tensor* log_sums) {
   const auto& kernels = *attention_kernels();
   const int64_t heads = q.size(1), length = q.size(2), dim = q.size(3), kv_heads = k.size(1), keys = k.size(2);
   const int64_t group = heads / kv_heads;
   const auto out = at::empty({q.size(0), length, heads * dim}, q.options());
+  if (log_sums != nullptr) *log_sums = at::empty({q.size(0), heads, length}, q.options().dtype(at::kFloat));
+  float* const sums = log_sums == nullptr ? nullptr : log_sums->mutable_data_ptr<float>();
   const auto head_of = [&](int64_t n, int64_t h) {
     return CpuAttention{bits(q, n, h), bits(k, n, h / group), bits(v, n, h / group), q.stride(2), k.stride(2), v.stride(2),
                         length, keys, dim, is_causal,
                         static_cast<float>(1 / std::sqrt(static_cast<double>(dim))),
-                        static_cast<Bf16*>(out.mutable_data_ptr()) + (n * length * heads + h) * dim, heads * dim};
+                        static_cast<Bf16*>(out.mutable_data_ptr()) + (n * length * heads + h) * dim, heads * dim,
+                        sums == nullptr ? nullptr : sums + (n * heads + h) * length};
   };
   const int64_t packed_bytes = on_a_line(kernels.packed_bytes(keys, dim));
   const int64_t pieces = (length + kQueriesAtOnce - 1) / kQueriesAtOnce;
