@@ -18,8 +18,11 @@ struct Function : torch::autograd::Function<Function> {
     const auto halves = gate_up.chunk(2, -1);
     const auto out = at::empty_like(gate_up);
     const auto targets = out.chunk(2, -1);
-    at::Tensor(targets[1]).copy_(at::silu(halves[0]).mul_(grads[0]));
-    at::Tensor(targets[0]).copy_(at::silu_backward(grads[0] * halves[1], halves[0]));
+    at::Tensor of_gate = targets[0], of_up = targets[1];
+    // In the places of the result: no others are as large.
+    at::silu_out(of_up, halves[0]).mul_(grads[0]);
+    at::mul_out(of_gate, grads[0], halves[1]);
+    at::silu_backward_out(of_gate, of_gate, halves[0]);
     return {out};
   }
 };
