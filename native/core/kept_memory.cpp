@@ -29,7 +29,8 @@ bool serves(const Block& block, int64_t bytes) { return block.bytes >= bytes && 
 constexpr int64_t kPage = 4096;
 
 void* fresh(int64_t bytes) {
-  void* const begin = bytes > INT64_MAX - kPage ? nullptr : std::aligned_alloc(kPage, static_cast<size_t>((bytes + kPage - 1) / kPage * kPage));
+  const bool is_sane = bytes <= INT64_MAX - kPage;
+  void* const begin = is_sane ? std::aligned_alloc(kPage, static_cast<size_t>((bytes + kPage - 1) / kPage * kPage)) : nullptr;
   // As libtorch says it: core/translate_exception.cpp tells it by these words.
   TORCH_CHECK(begin != nullptr, "kept memory: can't allocate memory: you tried to allocate ", bytes, " bytes");
   return begin;
