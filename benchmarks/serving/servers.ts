@@ -16,16 +16,26 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-const processOf = (url: string, child: ChildProcess, exit: Promise<unknown>): ServerProcess => ({
-  ...{ url, pid: child.pid ?? 0 },
-  pause: () => void child.kill('SIGSTOP'),
-  resume: () => void child.kill('SIGCONT'),
-  stop: async () => {
-    child.kill('SIGTERM');
-    child.kill('SIGCONT');
-    await exit;
-  },
-});
+/** Each of these servers is one process. */
+function processOf(url: string, child: ChildProcess, exit: Promise<unknown>): ServerProcess {
+  // One that is stopped would outlive a benchmark that is interrupted.
+  const end = (): void => void child.kill('SIGKILL');
+  const interrupted = (): void => process.exit(130);
+  process.once('exit', end);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
+  return {
+    ...{ url, pid: child.pid ?? 0 },
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+    stop: async () => {
+      child.kill('SIGTERM');
+      child.kill('SIGCONT');
+      await exit;
+      process.off('exit', end);
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
+    },
+  };
+}
 
 /** @param flags of `facellm serve` */
 export async function startFacellm(

@@ -28,18 +28,17 @@ bool serves(const Block& block, int64_t bytes) { return block.bytes >= bytes && 
 // On pages of their own, by which most other memory is told from them without a look.
 constexpr int64_t kPage = 4096;
 
+// Null: there is no more.
 void* fresh(int64_t bytes) {
   const bool is_sane = bytes <= INT64_MAX - kPage;
-  void* const begin = is_sane ? std::aligned_alloc(kPage, static_cast<size_t>((bytes + kPage - 1) / kPage * kPage)) : nullptr;
-  // As libtorch says it: core/translate_exception.cpp tells it by these words.
-  TORCH_CHECK(begin != nullptr, "kept memory: can't allocate memory: you tried to allocate ", bytes, " bytes");
-  return begin;
+  return is_sane ? std::aligned_alloc(kPage, static_cast<size_t>((bytes + kPage - 1) / kPage * kPage)) : nullptr;
 }
 
 class Blocks {
  public:
   void* take(int64_t bytes) {
     const std::lock_guard lock(mutex_);
+    kept_.reserve(kept_.size() + used_.size() + 1);  // give() may not throw: it runs in destructors
     // The newest, which the caches may still hold.
     const auto found = std::find_if(kept_.rbegin(), kept_.rend(), [&](const Block& block) { return serves(block, bytes); });
     Block block{nullptr, bytes};
@@ -47,13 +46,25 @@ class Blocks {
       block = *found;
       kept_.erase(std::next(found).base());
       kept_bytes_ -= block.bytes;
+    } else {
+      // Before there is more: together they stay within what was in use at once.
+      keep_at_most(most_kept(used_bytes_ + bytes));
+      block.begin = fresh(bytes);
+      if (block.begin == nullptr) {
+        keep_at_most(0);
+        block.begin = fresh(bytes);
+      }
+      // As libtorch says it: core/translate_exception.cpp tells it by these words.
+      TORCH_CHECK(block.begin != nullptr, "kept memory: can't allocate memory: you tried to allocate ", bytes, " bytes");
     }
-    // Before there is more: together they stay within what was in use at once.
-    keep_at_most(most_kept(used_bytes_ + block.bytes));
-    if (block.begin == nullptr) block.begin = fresh(bytes);
+    try {
+      used_.emplace(block.begin, block.bytes);
+    } catch (...) {
+      std::free(block.begin);
+      throw;
+    }
     used_bytes_ += block.bytes;
     most_used_ = std::max(most_used_, used_bytes_);
-    used_.emplace(block.begin, block.bytes);
     return block.begin;
   }
 
@@ -81,7 +92,12 @@ class Blocks {
   void end(int64_t most_bytes) {
     const std::lock_guard lock(mutex_);
     limits_.erase(limits_.find(most_bytes));
-    keep_at_most(most_kept(used_bytes_));
+    forget();
+  }
+
+  void release() {
+    const std::lock_guard lock(mutex_);
+    forget();
   }
 
   KeptMemoryStats stats() {
@@ -92,6 +108,12 @@ class Blocks {
  private:
   int64_t most_kept(int64_t used_bytes) const {
     return limits_.empty() ? 0 : std::min(*limits_.rbegin(), std::max<int64_t>(0, most_used_ - used_bytes));
+  }
+
+  // Whoever goes on learns in a step what it needs.
+  void forget() {
+    most_used_ = used_bytes_;
+    keep_at_most(0);
   }
 
   void keep_at_most(int64_t bytes) {
@@ -152,6 +174,8 @@ KeptMemory::KeptMemory(int64_t most_bytes) : most_bytes_(most_bytes) {
 }
 
 KeptMemory::~KeptMemory() { blocks().end(most_bytes_); }
+
+void KeptMemory::release() { blocks().release(); }
 
 KeptMemoryStats kept_memory_stats() { return blocks().stats(); }
 

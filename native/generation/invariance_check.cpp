@@ -12,6 +12,7 @@
 #include "generation/step_engine_limits.h"
 #include "kernels/product/product.h"
 #include "kernels/swiglu/swiglu.h"
+#include "layers/attention.h"
 #include "layers/invariant_attention.h"
 
 namespace facellm {
@@ -67,24 +68,30 @@ class Checker {
     keys.select(1, 0).zero_();
     values.select(1, 0).zero_();
     const auto q = random({text.num_attention_heads, kTokens, text.head_dim});
+    // Prompts and answers, then trees, whose masks go by libtorch's kernel whatever the processor has: here the causal one.
+    for (const bool is_tree : {false, true}) attention(q, keys, values, is_tree);
+  }
+
+  void attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, bool is_tree) {
+    const int64_t tokens = q.size(1);
     const auto chunk = [&](int64_t begin, int64_t end) {
       cancellation_.check();
       auto slots = at::arange(1, end + 1, at::kLong);
       slots = at::constant_pad_nd(slots, {0, (kKeyStretch - end % kKeyStretch) % kKeyStretch}, 0);
-      std::vector<Segment> segments{{0, end - begin, end, -1, slots, {}}};
-      complete_invariant_masks(segments, text.head_dim, options_);
+      std::vector<Segment> segments{{0, end - begin, end, -1, slots, is_tree ? causal_mask(end - begin, end, at::kCPU) : at::Tensor()}};
+      complete_invariant_masks(segments, q.size(2), options_);
       return invariant_attention(q.narrow(1, begin, end - begin), keys, values, segments);
     };
     std::vector<at::Tensor> parts;
-    for (int64_t begin = 0; begin < kTokens; begin += kInvariantRows) {
-      parts.push_back(chunk(begin, std::min(begin + kInvariantRows, kTokens)));
+    for (int64_t begin = 0; begin < tokens; begin += kInvariantRows) {
+      parts.push_back(chunk(begin, std::min(begin + kInvariantRows, tokens)));
     }
     const auto wanted = at::cat(parts);
     for (const int64_t begin : {0, 1, 7, 63, 64, 255, 300, 505, 511, 512, 599}) {
       for (const int64_t count : {1, 2, 3, 5, 8, 13, 24, 33, 64, 100}) {
-        if (begin + count > kTokens) break;
+        if (begin + count > tokens) break;
         if (has_equal_bits(chunk(begin, begin + count), wanted.narrow(0, begin, count))) continue;
-        problems_.push_back("attention: " + std::to_string(count) + " queries from token " + std::to_string(begin) +
+        problems_.push_back(std::string(is_tree ? "attention of trees: " : "attention: ") + std::to_string(count) + " queries from token " + std::to_string(begin) +
                             " on are not what they are in a longer chunk");
         return;
       }

@@ -23,7 +23,8 @@ std::string identity_of(const ImageInput& image, const AdapterIds& adapters) {
 }  // namespace
 
 StepEngine::StepEngine(InternVl& model, const LoadRequest& request, std::function<void()> require_unchanged)
-    : model_(model),
+    : kept_memory_(model.options().device().is_cpu() ? kMostKeptBytes : 0),
+      model_(model),
       stream_(model.options().device()),
       require_unchanged_(std::move(require_unchanged)),
       max_context_(std::min(request.max_context, model.config().text.max_position_embeddings)),
@@ -181,6 +182,7 @@ void StepEngine::clear_caches() {
   cache_.clear();
   encoder_.clear();
   identities_.clear();
+  KeptMemory::release();
   publish_stats();
 }
 

@@ -24,7 +24,7 @@
 
 namespace facellm {
 
-// Of a step's large tensors, for the next step: several times what a tile of the tower of the 8B needs, and nothing beside a model.
+// Of a step's large tensors on a CPU, for the next step: a batch of 256 tokens of the 8B or a tile of its tower has some 100 MB.
 constexpr int64_t kMostKeptBytes = 256 << 20;
 
 class StepEngine {
@@ -100,6 +100,7 @@ class StepEngine {
   void note_memory();
   void publish_stats();
 
+  KeptMemory kept_memory_;  // ends after everything that it may have kept
   InternVl& model_;
   DeviceStream stream_;
   std::function<void()> require_unchanged_;
@@ -112,7 +113,6 @@ class StepEngine {
   PictureEncoder encoder_;
   TokenIdentities identities_;
   AdapterStacks adapters_;
-  KeptMemory kept_memory_{kMostKeptBytes};
   uint64_t unshared_roots_ = 0;
   bool has_just_encoded_ = false;
 

@@ -8,8 +8,9 @@
 
 namespace facellm {
 
-// q [B, H, T, E]; k, v [B, K, S, E]; mask bool [B or 1, 1, T, S] (true: may attend) or undefined. is_causal, without a mask:
-// the queries are of the last T tokens, and see those up to themselves. Returns [B, T, H * E].
+// q [B, H, T, E]; k, v [B, K, S, E]; mask bool [T, S] or [B or 1, 1, T, S] (true: may attend) or undefined.
+// is_causal, without a mask: the queries are of the last T tokens, and see those up to themselves (fewer queries than tokens with
+// gradients: by libtorch's). Returns [B, T, H * E].
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const at::Tensor& mask, bool is_causal);
 

@@ -28,7 +28,7 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 }  // namespace
 
 void complete_invariant_masks(std::vector<Segment>& segments, int64_t head_dim, const at::TensorOptions& options) {
-  const bool has_kernels = has_cpu_attention(c10::typeMetaToScalarType(options.dtype()), head_dim);
+  const bool has_kernels = has_cpu_attention(options, head_dim);
   for (auto& segment : segments) {
     if (has_kernels && !segment.mask.defined()) continue;
     const int64_t slots = segment.slots.size(0);

@@ -17,7 +17,8 @@ namespace facellm {
 constexpr int64_t kKeyStretch = 512;
 
 // What is the same in every layer, made once a step. Segments come with all of their slots named, filled up to a
-// multiple of kKeyStretch with a slot of zeros; masks become additive, of this dtype, and those of whom own kernels serve stay undefined.
+// multiple of kKeyStretch with a slot of zeros; masks become additive, of this dtype; segments that the
+// processor's own kernels serve keep theirs undefined.
 void complete_invariant_masks(std::vector<Segment>& segments, int64_t head_dim, const at::TensorOptions& options);
 
 // As paged_attention(); rows of the result that belong to no segment are zeros.

@@ -3,6 +3,7 @@
 #include <c10/core/GradMode.h>
 
 #include <cmath>
+#include <optional>
 
 #include "checkpoint/safetensors_writer.h"
 #include "core/device_health.h"
@@ -55,7 +56,7 @@ std::vector<TensorToWrite> all_to_write(const ParameterList& list) {
 }  // namespace
 
 struct Trainer::State {
-  KeptMemory kept_memory{KeptMemory::kNoLimit};  // a step needs what the one before needed
+  std::optional<KeptMemory> kept_memory;  // on a CPU: a step needs what the one before needed
   std::unique_ptr<InternVl> model;
   ModelInfo info;
   std::unique_ptr<DataParallel> parallel;  // null: this process trains alone
@@ -85,6 +86,7 @@ std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request,
                                          const std::shared_ptr<ProcessGroup>& group,
                                          const LoadProgress& progress, const Cancellation& cancellation) {
   auto state = std::make_unique<State>();
+  if (at::Device(request.load.device).is_cpu()) state->kept_memory.emplace(KeptMemory::kNoLimit);
   if (group) {
     if (request.shards_weights) check_sharding(request);
     state->parallel = std::make_unique<DataParallel>(group, request.shards_weights);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/cpu_level.h"
+#include "core/error.h"
 #include "guarded.h"
 #include "kernels/cpu/cpu_attention.h"
 #include "kernels/cpu/isa.h"
@@ -32,13 +33,16 @@ at::Tensor bits(const at::Tensor& x) { return x.contiguous().view(at::kShort); }
 
 // q [M, D], k and v [S, D] as they lie in a tower: side by side. Rows [begin, end) of the result.
 at::Tensor attend(const AttentionKernels& kernels, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t begin,
-                  int64_t end, bool is_causal = false) {
+                  int64_t end, bool is_causal = false, at::Tensor* log_sums = nullptr) {
   const int64_t queries = q.size(0), keys = k.size(0), dim = q.size(1);
   const Guarded own_q(q), keys_and_values(at::cat({k, v}, 1)), out(queries * dim);
+  if (log_sums != nullptr) *log_sums = at::full({queries}, -7.0F);
   const Guarded packed(kernels.packed_bytes(keys, dim) / 2), work((kernels.work_bytes(keys, dim) + 1) / 2);
   std::memset(out.data(), 0, static_cast<size_t>(queries * dim) * sizeof(Bf16));
   const CpuAttention head{own_q.data(), keys_and_values.data(), keys_and_values.data() + dim, dim, 2 * dim, 2 * dim, queries, keys, dim,
-                          is_causal, static_cast<float>(1 / std::sqrt(static_cast<double>(dim))), out.data(), dim};
+                          is_causal,
+                          static_cast<float>(1 / std::sqrt(static_cast<double>(dim))), out.data(), dim,
+                          log_sums == nullptr ? nullptr : log_sums->mutable_data_ptr<float>()};
   kernels.pack(packed.data(), &head);
   kernels.attend(&head, packed.data(), work.data(), begin, end);
   return out.tensor({queries, dim});
@@ -59,6 +63,19 @@ void expect_attention(const at::Tensor& actual, const at::Tensor& q, const at::T
   const auto allowed = truth.abs() * 0x1p-8 + magnitude * (relative + 0x1p-8);
   const auto error = (actual.to(at::kDouble) - truth).abs();
   EXPECT_TRUE((error <= allowed).all().item<bool>()) << where << " worst " << (error / allowed).max().item<double>() << " of the bound";
+}
+
+// Of causal rows. A score is a sum of D products (as above); the sum of S exponentials, each 2.6e-6 off, and its logarithm, 2^-22 of what it is.
+void expect_log_sums(const at::Tensor& actual, const at::Tensor& q, const at::Tensor& k, const std::string& where) {
+  const auto wide_q = q.to(at::kDouble), wide_k = k.to(at::kDouble);
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(1)));
+  const auto hidden = causal_mask(q.size(0), k.size(0), at::kCPU).logical_not();
+  const auto scores = (at::mm(wide_q, wide_k.t()) * scale).masked_fill(hidden, -std::numeric_limits<double>::infinity());
+  const auto largest = std::get<0>(at::mm(wide_q.abs(), wide_k.abs().t()).max(1)) * scale;
+  const auto truth = scores.logsumexp(1);
+  const auto allowed = largest * (2 * static_cast<double>(q.size(1) + 4) * 0x1p-23) + (static_cast<double>(k.size(0)) * 0x1p-23 + 6e-6) + truth.abs() * 0x1p-22;
+  const auto error = (actual.to(at::kDouble) - truth).abs();
+  EXPECT_TRUE((error <= allowed).all().item<bool>()) << where << " log-sums " << (error / allowed).max().item<double>() << " of the bound";
 }
 
 TEST(CpuAttention, IsTheTruthWithinItsRoundingsAndRowsKnowNothingOfEachOther) {
@@ -92,8 +109,13 @@ TEST(CpuAttention, CausalRowsKnowNothingOfWhatFollows) {
       const auto v = at::randn({keys, dim}, at::kBFloat16);
       for (const auto* kernels : levels()) {
         const auto where = std::string(kernels->name) + " D " + std::to_string(dim) + " of " + std::to_string(queries) + "/" + std::to_string(keys);
-        const auto all = attend(*kernels, q, k, v, 0, queries, true);
+        at::Tensor log_sums, some;
+        const auto all = attend(*kernels, q, k, v, 0, queries, true, &log_sums);
         expect_attention(all, q, k, v, where, true);
+        expect_log_sums(log_sums, q, k, where);
+        attend(*kernels, q, k, v, queries / 2, queries, true, &some);
+        EXPECT_TRUE(at::equal(some.narrow(0, queries / 2, queries - queries / 2), log_sums.narrow(0, queries / 2, queries - queries / 2))) << where;
+        EXPECT_TRUE((some.narrow(0, 0, queries / 2) == -7).all().item<bool>()) << where;
         for (int64_t m = 0; m < queries; m += 1 + queries / 5) {
           const int64_t seen = keys - queries + m + 1;
           const auto alone = attend(*kernels, q.narrow(0, m, 1), k.narrow(0, 0, seen), v.narrow(0, 0, seen), 0, 1);
@@ -128,43 +150,40 @@ TEST(CpuAttention, ChunksOfGroupedHeadsByAnyNumberOfThreads) {
     const int64_t kv = h / (kHeads / kKvHeads);
     expect_attention(results[0][0].narrow(1, h * kDim, kDim), q[0][h], k[0][kv], v[0][kv], "head " + std::to_string(h), true);
   }
-  // libtorch's, which takes what has no kernels: with the mask made there.
-  const auto wide = attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), at::Tensor(), /*is_causal=*/true);
-  EXPECT_TRUE(at::allclose(results[0].to(at::kFloat), wide, 0x1p-7, 0x1p-7));
+  // libtorch's, which takes what has no kernels, with the mask made there: the same in fp32 as in fp64.
+  const auto by_libtorch = [&](at::ScalarType type) { return attention(q.to(type), k.to(type), v.to(type), at::Tensor(), /*is_causal=*/true); };
+  EXPECT_TRUE(at::allclose(by_libtorch(at::kFloat).to(at::kDouble), by_libtorch(at::kDouble), 1e-4, 1e-5));
 }
 
-// Of a sample that is learnt from and of a tower: the same bits with gradients and without, log-sums that are the truth's, and gradients
-// within their roundings (of p and of its gradient, 2^-9 each, and of what is handed out) of those of fp64, by norms.
+// Of a sample that is learnt from and of a tower, parts of one qkv: the same bits with gradients and without, and gradients by norms within
+// their roundings of those of fp64: of the result that they start from, of p, of p's gradient and of what is handed out, 2^-9 each.
 TEST(CpuAttention, GradientsStartFromItsLogSums) {
   if (attention_kernels() == nullptr) GTEST_SKIP() << "a processor without attention kernels of its own";
   at::manual_seed(8);
   for (const bool is_causal : {true, false}) {
     constexpr int64_t kHeads = 4, kLength = 83, kDim = 64;
     const int64_t kv_heads = is_causal ? 2 : kHeads;
-    std::vector<at::Tensor> own, wide;
-    for (const int64_t heads : {kHeads, kv_heads, kv_heads}) {
-      own.push_back(at::randn({1, heads, kLength, kDim}, at::kBFloat16).set_requires_grad(true));
-      wide.push_back(own.back().detach().to(at::kDouble).set_requires_grad(true));
-    }
+    const auto qkv = at::randn({1, kLength, kHeads + 2 * kv_heads, kDim}, at::kBFloat16);
+    auto leaf = qkv.clone().set_requires_grad(true), wide_leaf = qkv.to(at::kDouble).set_requires_grad(true);
+    const auto own = leaf.transpose(1, 2).split_with_sizes({kHeads, kv_heads, kv_heads}, 1);
+    const auto wide = wide_leaf.transpose(1, 2).split_with_sizes({kHeads, kv_heads, kv_heads}, 1);
     ASSERT_TRUE(takes_cpu_attention(own[0], own[1], own[2], is_causal));
     const auto out = attention(own[0], own[1], own[2], at::Tensor(), is_causal);
-    at::Tensor log_sums;
     {
       const c10::NoGradGuard plain;
       EXPECT_TRUE(at::equal(bits(out), bits(attention(own[0], own[1], own[2], at::Tensor(), is_causal))));
-      cpu_attention(own[0], own[1], own[2], is_causal, &log_sums);
     }
     auto scores = at::matmul(wide[0], wide[1].repeat_interleave(kHeads / kv_heads, 1).transpose(-2, -1)) / std::sqrt(static_cast<double>(kDim));
     if (is_causal) scores = scores.masked_fill(causal_mask(kLength, kLength, at::kCPU).logical_not(), -std::numeric_limits<double>::infinity());
-    EXPECT_TRUE(at::allclose(log_sums.to(at::kDouble), scores.logsumexp(-1), 1e-5, 1e-5)) << is_causal;
     const auto truth = at::matmul(scores.softmax(-1), wide[2].repeat_interleave(kHeads / kv_heads, 1)).transpose(1, 2).flatten(2);
     const auto grad = at::randn_like(out);
     out.backward(grad);
     truth.backward(grad.to(at::kDouble));
-    for (size_t i = 0; i < own.size(); ++i) {
-      ASSERT_EQ(own[i].grad().scalar_type(), at::kBFloat16);
-      const double error = (own[i].grad().to(at::kDouble) - wide[i].grad()).norm().item<double>() / wide[i].grad().norm().item<double>();
-      EXPECT_LT(error, 4 * 0x1p-9) << is_causal << " " << i;
+    ASSERT_EQ(leaf.grad().scalar_type(), at::kBFloat16);
+    const auto parts = leaf.grad().to(at::kDouble).split_with_sizes({kHeads, kv_heads, kv_heads}, 2);
+    const auto truths = wide_leaf.grad().split_with_sizes({kHeads, kv_heads, kv_heads}, 2);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      EXPECT_LT((parts[i] - truths[i]).norm().item<double>() / truths[i].norm().item<double>(), 4 * 0x1p-9) << is_causal << " " << i;
     }
   }
 }
@@ -197,6 +216,11 @@ TEST(CpuAttention, NanReachesItsOwnRowOrAllThatAttendToIt) {
     auto bad_value = v.clone();
     bad_value[0][5] = std::numeric_limits<float>::infinity();
     EXPECT_TRUE(attend(*kernels, q, k, bad_value, 0, 20).select(1, 5).isinf().all().item<bool>()) << kernels->name;
+    // A key that only the last causal row sees.
+    const auto causal = attend(*kernels, q, k, v, 0, 20, true);
+    const auto damaged_last = attend(*kernels, q, bad_key, v, 0, 20, true);
+    EXPECT_TRUE(damaged_last[19].isnan().all().item<bool>()) << kernels->name;
+    EXPECT_TRUE(at::equal(bits(damaged_last.narrow(0, 0, 19)), bits(causal.narrow(0, 0, 19)))) << kernels->name;
   }
 }
 
@@ -260,6 +284,8 @@ TEST(CpuAttention, IsTakenWhereItWasMeasured) {
   EXPECT_FALSE(takes_cpu_attention(x.to(at::kFloat), x.to(at::kFloat), x.to(at::kFloat), false));
   EXPECT_FALSE(takes_cpu_attention(x.narrow(2, 0, 63), x, x, false));  // few queries
   EXPECT_FALSE(takes_cpu_attention(x.narrow(2, 0, 1), one, one, true));
+  EXPECT_THROW(cpu_attention(x, x.narrow(2, 0, 63), x.narrow(2, 0, 63), true), Error);  // queries of tokens that there are not
+  EXPECT_THROW(cpu_attention(x.to(at::kFloat), x, x, true), Error);
   EXPECT_FALSE(takes_cpu_attention(x, one, one, false));  // grouped
   EXPECT_FALSE(takes_cpu_attention(x.narrow(3, 0, 16), x.narrow(3, 0, 16), x.narrow(3, 0, 16), false));
 }

@@ -2,48 +2,72 @@
 // cut of the prompt, on a hit and on a miss of the prefix cache, with pictures, under adapters, and after blocks were lost.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 
 #include "engine_driver.h"
 #include "generation/face_llm.h"
 #include "model/open_model.h"
+#include "model/random_checkpoint.h"
 #include "random_adapter.h"
 #include "tiny_model.h"
 
 namespace facellm {
 namespace {
 
-constexpr int64_t kSlotBytes = 2 * 2 * 2 * 16;  // numbers: layers, keys and values, heads, size
+// Heads of 32 go by the processor's own attention in bf16, heads of 16 by libtorch's.
+struct Kind {
+  std::string dtype;
+  int64_t head_dim;
+};
+
+constexpr int64_t kSlotNumbers = 2 * 2 * 2;  // layers, keys and values, heads
 const SamplingOptions kGreedy{.is_greedy = true};
 const SamplingOptions kDrawn{.temperature = 1.5, .top_p = 0.95, .seed = 7};
 
-// On the text, on all parts, and DoRA on some: files that every model of the tests loads.
-const std::vector<AdapterSource>& adapters() {
+LoadRequest model_of(const Kind& kind) {
+  if (kind.head_dim == 16) return tiny_model(kTinyWeights, kind.dtype);
   static const TemporaryFolder folder;
-  static const auto sources = [] {
-    at::manual_seed(6);
-    const auto opened = open_model(tiny_model(kTinyWeights, "fp32"), [](int64_t, int64_t) {}, {});
-    auto& model = *opened.model;
-    return std::vector{random_adapter(model, folder.file("text"), {"self_attn", "mlp.down"}, 4),
-                       random_adapter(model, folder.file("all"), {"q_proj", "fc1", "up_proj"}, 3),
-                       random_adapter(model, folder.file("dora"), {"o_proj", "gate_proj"}, 2, true)};
+  auto request = tiny_model(folder.file("wide"), kind.dtype);
+  request.config.text.head_dim = kind.head_dim;
+  static const bool is_written = [&] {
+    write_random_checkpoint({request.config, true, 3, request.files[0]}, {});
+    return true;
   }();
-  return sources;
+  EXPECT_TRUE(is_written);
+  return request;
+}
+
+// On the text, on all parts, and DoRA on some: files that every model of the tests loads.
+std::vector<AdapterSource> adapters_of(int64_t head_dim) {
+  static const TemporaryFolder all;
+  static std::map<int64_t, std::vector<AdapterSource>> known;
+  if (const auto found = known.find(head_dim); found != known.end()) return found->second;
+  const std::string prefix = std::to_string(head_dim);
+  const auto sources = [&] {
+    at::manual_seed(6);
+    const auto opened = open_model(model_of({"fp32", head_dim}), [](int64_t, int64_t) {}, {});
+    auto& model = *opened.model;
+    return std::vector{random_adapter(model, all.file("text" + prefix), {"self_attn", "mlp.down"}, 4),
+                       random_adapter(model, all.file("all" + prefix), {"q_proj", "fc1", "up_proj"}, 3),
+                       random_adapter(model, all.file("dora" + prefix), {"o_proj", "gate_proj"}, 2, true)};
+  }();
+  return known.emplace(head_dim, sources).first->second;
 }
 
 struct Loaded {
   std::unique_ptr<FaceLlm> model;
   Driver<FaceLlm> driver;
 
-  Loaded(const std::string& dtype, int64_t blocks, bool is_deterministic) : model(load(dtype, blocks, is_deterministic)), driver(*model) {
+  Loaded(const Kind& kind, int64_t blocks, bool is_deterministic) : model(load(kind, blocks, is_deterministic)), driver(*model) {
     int64_t number = 1;
-    for (const auto& source : adapters()) EXPECT_EQ(model->load_adapter(source).id, number++);
+    for (const auto& source : adapters_of(kind.head_dim)) EXPECT_EQ(model->load_adapter(source).id, number++);
   }
 
  private:
-  static std::unique_ptr<FaceLlm> load(const std::string& dtype, int64_t blocks, bool is_deterministic) {
-    auto request = tiny_model(kTinyWeights, dtype);
-    request.kv_bytes = blocks * 64 * kSlotBytes * (dtype == "fp32" ? 4 : 2);
+  static std::unique_ptr<FaceLlm> load(const Kind& kind, int64_t blocks, bool is_deterministic) {
+    auto request = model_of(kind);
+    request.kv_bytes = blocks * 64 * kSlotNumbers * kind.head_dim * (kind.dtype == "fp32" ? 4 : 2);
     request.image_cache_bytes = request.prefix_cache_bytes = 1 << 24;
     request.is_deterministic = is_deterministic;
     return FaceLlm::load(request, [](int64_t, int64_t) {}, {});
@@ -152,7 +176,7 @@ std::vector<Answer> crowded(Loaded& loaded, const std::vector<Question>& all, ui
   return answers;
 }
 
-class Determinism : public testing::TestWithParam<std::string> {};
+class Determinism : public testing::TestWithParam<Kind> {};
 
 TEST_P(Determinism, NobodysCompanyChangesABit) {
   try {
@@ -177,11 +201,13 @@ TEST_P(Determinism, NobodysCompanyChangesABit) {
   EXPECT_GT(wide.model->stats().tokens_cached, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, Determinism, testing::Values("fp32", "bf16"));
+INSTANTIATE_TEST_SUITE_P(Kinds, Determinism, testing::Values(Kind{"fp32", 16}, Kind{"bf16", 16}, Kind{"bf16", 32}),
+                         [](const auto& each) { return each.param.dtype + "HeadsOf" + std::to_string(each.param.head_dim); });
 
 // Else the test above would prove nothing.
 TEST(DeterministicMode, WithoutItCompanyChangesBits) {
-  Loaded alone("fp32", 512, false), wide("fp32", 512, false);
+  const Kind kind{"fp32", 16};
+  Loaded alone(kind, 512, false), wide(kind, 512, false);
   const auto all = questions(0, 24);
   EXPECT_FALSE(crowded(wide, all, 100) == quiet(alone, all));
 }

@@ -3,7 +3,8 @@
 //
 // score[m, n] = scale * sum over d of q[m, d] k[n, d]; p = exp(score - the row's largest); out[m, :] = rounded(sum over n of
 // rounded(p[m, n]) v[n, :] / sum over n of p[m, n]). Products and sums in fp32, both roundings to bf16, as libtorch's own
-// kernel for bf16 has them. A row's bits depend on nothing but that row and the keys and values that it sees.
+// kernel for bf16 has them. Of finite values a row's bits
+// depend on nothing but that row and the keys and values that it sees (its neighbours' later values count as 0 times themselves).
 #pragma once
 
 #include <cstdint>

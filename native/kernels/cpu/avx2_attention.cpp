@@ -168,7 +168,7 @@ float weigh(const CpuAttention* h, int64_t m, float* scores, int64_t filled) {
   }
   for (n = keys; n < filled; ++n) scores[n] = 0;
   const float total = sum_of(sum);
-  set_log_sum(h, m, _mm256_cvtss_f32(shift), total);
+  set_log_sum(h, m, _mm256_cvtss_f32(shift) * 0.693147182F, total);
   return total;
 }
 

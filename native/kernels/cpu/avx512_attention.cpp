@@ -82,7 +82,7 @@ float weigh(const CpuAttention* h, int64_t m, const float* scores, int64_t step,
   }
   for (int64_t n = blocks * 32; n < filled; n += 32) _mm512_storeu_si512(p + n, _mm512_setzero_si512());
   const float total = _mm512_reduce_add_ps(sum);
-  set_log_sum(h, m, _mm512_cvtss_f32(shift), total);
+  set_log_sum(h, m, _mm512_cvtss_f32(shift) * 0.693147182F, total);
   return total;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 
+#include "kernels/common/checks.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/scratch.h"
 
@@ -18,6 +19,8 @@ constexpr int64_t kFewestQueries = 64, kFewestCausal = 2;
 // Of one head by one thread at a time: whole groups of every level's kernels.
 constexpr int64_t kQueriesAtOnce = 96;
 
+constexpr int64_t kMostScratch = 16 << 20;
+
 const Bf16* bits(const at::Tensor& x, int64_t n, int64_t h) {
   return static_cast<const Bf16*>(x.const_data_ptr()) + n * x.stride(0) + h * x.stride(1);
 }
@@ -26,16 +29,24 @@ int64_t on_a_line(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 }  // namespace
 
-bool has_cpu_attention(at::ScalarType dtype, int64_t head_dim) {
-  return attention_kernels() != nullptr && dtype == at::kBFloat16 && head_dim % 32 == 0;
+bool has_cpu_attention(const at::TensorOptions& options, int64_t head_dim) {
+  return options.device().is_cpu() && c10::typeMetaToScalarType(options.dtype()) == at::kBFloat16 && attention_kernels() != nullptr &&
+         head_dim % 32 == 0;
 }
 
 bool takes_cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool is_causal) {
-  return q.is_cpu() && has_cpu_attention(q.scalar_type(), q.size(3)) && (is_causal || q.size(1) == k.size(1)) &&
+  return has_cpu_attention(q.options(), q.size(3)) && (is_causal || q.size(1) == k.size(1)) &&
          q.size(2) >= (is_causal ? kFewestCausal : kFewestQueries) && q.stride(3) == 1 && k.stride(3) == 1 && v.stride(3) == 1;
 }
 
 at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool is_causal, at::Tensor* log_sums) {
+  KernelChecks checks("cpu_attention");
+  checks.require(has_cpu_attention(q.options(), q.size(3)), "q: expected bf16 on a CPU with kernels of its own, heads of a multiple of 32");
+  checks.require(k.scalar_type() == q.scalar_type() && v.scalar_type() == q.scalar_type(), "k, v: expected the dtype of q");
+  checks.require(q.size(1) % k.size(1) == 0 && k.sizes() == v.sizes(), "k, v: expected as many heads each, of which q has a multiple");
+  checks.require(!is_causal || k.size(2) >= q.size(2), "causal: expected no fewer keys than queries");
+  checks.require(q.stride(3) == 1 && k.stride(3) == 1 && v.stride(3) == 1, "q, k, v: expected a contiguous last dimension");
+  checks.finish();
   const auto& kernels = *attention_kernels();
   const int64_t heads = q.size(1), length = q.size(2), dim = q.size(3), kv_heads = k.size(1), keys = k.size(2);
   const int64_t group = heads / kv_heads;
@@ -53,7 +64,10 @@ at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Ten
   const int64_t pieces = (length + kQueriesAtOnce - 1) / kQueriesAtOnce;
   // A tile at a time: what is packed stays near.
   for (int64_t n = 0; n < q.size(0); ++n) {
-    auto* const packed = static_cast<std::byte*>(scratch(packed_bytes * kv_heads));
+    // Of a long context it is the call's own: a thread's scratch stays as large as it once was.
+    const int64_t bytes = packed_bytes * kv_heads;
+    const auto own = bytes > kMostScratch ? at::empty({bytes}, at::kByte) : at::Tensor();
+    auto* const packed = static_cast<std::byte*>(own.defined() ? own.mutable_data_ptr() : scratch(bytes));
     at::parallel_for(0, kv_heads, 1, [&](int64_t begin, int64_t end) {
       for (int64_t h = begin; h < end; ++h) {
         const auto head = head_of(n, h * group);

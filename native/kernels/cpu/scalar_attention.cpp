@@ -25,7 +25,7 @@ void attend(const CpuAttention* h, const void*, void* work, int64_t begin, int64
       if (p[n] > largest) largest = p[n];
     }
     for (int64_t n = 0; n < keys; ++n) sum += p[n] = __builtin_expf(p[n] - largest);
-    if (h->log_sums != nullptr) h->log_sums[m] = largest + __builtin_logf(sum);
+    set_log_sum(h, m, largest, sum);
     for (int64_t d = 0; d < h->head_dim; ++d) {
       float value = 0;
       for (int64_t n = 0; n < keys; ++n) {
