@@ -48,6 +48,18 @@ describe('serving: files to run it by', () => {
       assert.ok(docs.includes(`examples/serving/${name}`), name);
   });
 
+  it('docs/serving.md has every flag of the command', () => {
+    const docs = readFileSync(join(ROOT, 'docs', 'serving.md'), 'utf8');
+    const flags = [...facellm('serve', '--help').matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(
+      ([, flag]) => flag ?? '',
+    );
+    assert.ok(flags.length > 60);
+    const without = flags.filter(
+      (flag) => flag !== '--help' && !new RegExp(`^\\| \`(-\\w, )?${flag}[ \`]`, 'm').test(docs),
+    );
+    assert.deepEqual(without, []);
+  });
+
   it('Dockerfile: valid, and its flags are those of the command', () => {
     assert.deepEqual(validate(text('Dockerfile')), []);
     assert.notDeepEqual(validate('FORM node'), [], 'what is wrong is found');
