@@ -24,7 +24,7 @@
 
 namespace facellm {
 
-// Of a step's large tensors on a CPU, for the next step: a batch of 256 tokens of the 8B or a tile of its tower has some 100 MB.
+// Of a step's large tensors on a CPU, for the next step: gates and ups of 256 tokens of the 8B are 19 MB, a tile's widest layer 8.
 constexpr int64_t kMostKeptBytes = 256 << 20;
 
 class StepEngine {

@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kFewestQueries = 64, kFewestCausal = 2;
 // Of one head by one thread at a time: whole groups of every level's kernels.
 constexpr int64_t kQueriesAtOnce = 96;
-
+// Packed keys and values beyond it, of a long context, are the call's own: a thread's scratch stays as large as it once was.
 constexpr int64_t kMostScratch = 16 << 20;
 
 const Bf16* bits(const at::Tensor& x, int64_t n, int64_t h) {
@@ -64,7 +64,6 @@ at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Ten
   const int64_t pieces = (length + kQueriesAtOnce - 1) / kQueriesAtOnce;
   // A tile at a time: what is packed stays near.
   for (int64_t n = 0; n < q.size(0); ++n) {
-    // Of a long context it is the call's own: a thread's scratch stays as large as it once was.
     const int64_t bytes = packed_bytes * kv_heads;
     const auto own = bytes > kMostScratch ? at::empty({bytes}, at::kByte) : at::Tensor();
     auto* const packed = static_cast<std::byte*>(own.defined() ? own.mutable_data_ptr() : scratch(bytes));
