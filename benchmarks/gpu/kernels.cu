@@ -1,6 +1,7 @@
-// The kernels of answering behind plain functions, for kernels.py: nvcc -shared, native/ among the includes, linked with the kernels' own
+// The kernels of answering and of learning behind plain functions, for kernels.py: nvcc -shared, native/ among the includes, linked with the kernels' own
 // objects; nothing of libtorch is in them.
 #include "kernels/add_rms_norm/add_rms_norm_cuda.h"
+#include "kernels/cross_entropy/cross_entropy_cuda.h"
 #include "kernels/dequantise/dequantise_cuda.h"
 #include "kernels/paged_decode_attention/paged_decode_attention_cuda.h"
 #include "kernels/paged_decode_attention/paged_decode_groups_cuda.h"
@@ -39,6 +40,30 @@ extern "C" void normed(const void* residual, const void* delta, const void* norm
 
 extern "C" void swiglu(const void* gate_up, void* out, int64_t rows, int64_t size, cudaStream_t stream) {
   facellm::swiglu_cuda(gate_up, out, rows, size, true, stream);
+}
+
+extern "C" void swiglu_backward(const void* gate_up, const void* of_out, void* out, int64_t rows, int64_t size, cudaStream_t stream) {
+  facellm::swiglu_backward_cuda(gate_up, of_out, out, rows, size, true, stream);
+}
+
+extern "C" void norm_backward(const void* sum, const void* weight, const void* of_normalised, void* out, int64_t rows, int64_t size,
+                              cudaStream_t stream) {
+  facellm::add_rms_norm_backward_cuda(sum, weight, of_normalised, nullptr, out, rows, size, 1e-6f, true, stream);
+}
+
+// `heads`: gradients of queries and keys, of one token beside each other, as are those of `values`. numbers: tokens, heads, of keys, their size.
+extern "C" void rope_backward(const void* heads, const void* values, const void* cos, const void* sin, void* out, const int64_t* numbers,
+                              cudaStream_t stream) {
+  const int64_t all = (numbers[1] + numbers[2]) * numbers[3];
+  const auto* const keys = static_cast<const char*>(heads) + 2 * numbers[1] * numbers[3];
+  facellm::rope_backward_cuda(heads, keys, values, cos, sin, out,
+                              {numbers[0], numbers[1], numbers[2], numbers[3], {numbers[3], all}, {numbers[3], all}, {numbers[3], numbers[2] * numbers[3]}},
+                              true, stream);
+}
+
+extern "C" void cross_entropy(void* logits, const int64_t* labels, const float* scales, float* losses, int64_t rows, int64_t size,
+                              cudaStream_t stream) {
+  facellm::cross_entropy_cuda(logits, labels, scales, losses, rows, size, true, stream);
 }
 
 // form: of WeightForm.

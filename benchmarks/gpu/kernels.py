@@ -1,4 +1,4 @@
-"""The kernels of answering, each beside another way to the same: python3 kernels.py LIBRARY, which is kernels.cu and the kernels,
+"""The kernels of answering and of learning, each beside another way to the same: python3 kernels.py LIBRARY, which is kernels.cu and the kernels,
 compiled by nvcc. Each call is a node of a graph, over matrices that no cache holds. One JSON object a line: microseconds of both, seven of each, bytes
 that must be read, and the error against fp32, relative to all numbers."""
 
@@ -183,6 +183,58 @@ def attention(size, rows, context, splits):
          "the kernel for all heads", microseconds(run(False), copies), 4 * kv * rows * context * width, error)
 
 
+def backward(name, forward, inputs, ours, out, size):
+    """A gradient beside autograd's own, of the first input; `size`: numbers that are read and written at least."""
+    leaves = [x.detach().requires_grad_(i == 0) for i, x in enumerate(inputs)]
+    with torch.enable_grad():
+        y = forward(*leaves)
+    grad = torch.randn_like(y)
+    theirs = lambda i: torch.autograd.grad(y, leaves[0], grad, retain_graph=True)
+    wide = [x.detach().float().requires_grad_(i == 0) for i, x in enumerate(inputs)]
+    with torch.enable_grad():
+        (truth,) = torch.autograd.grad(forward(*wide), wide[0], grad.float())
+    work = lambda i: ours(grad)
+    work(0)
+    error = ((out.float() - truth).norm() / truth.norm()).item()
+    tell(f"{name}, backward", microseconds(work, 8), "autograd", microseconds(theirs, 8), 2 * size, error)
+
+
+def learning(rows, hidden, size, heads, kv, width):
+    make = lambda *shape: torch.randn(*shape, dtype=torch.bfloat16, device="cuda")
+    gate_up, x, weight = make(rows, 2 * size), make(rows, hidden), make(hidden)
+    qkv, cos, sin = make(rows, (heads + 2 * kv) * width), make(rows, width), make(rows, width)
+    gates = lambda x: torch.nn.functional.silu(x[:, :size]) * x[:, size:]
+    norm = lambda x, w: torch.nn.functional.rms_norm(x, (hidden,), w, 1e-6)
+
+    def rope(x, c, s):
+        h = x.view(rows, -1, width)[:, : heads + kv]
+        return h * c[:, None] + torch.cat((-h[..., width // 2 :], h[..., : width // 2]), -1) * s[:, None]
+
+    outs = [torch.empty_like(t) for t in (gate_up, x, qkv)]
+    backward(f"SwiGLU of {rows} x {size}", gates, [gate_up], lambda g: library.swiglu_backward(*map(pointer, (gate_up, g, outs[0])), number(rows), number(size), stream()), outs[0], 5 * rows * size)
+    backward(f"RMSNorm of {rows} x {hidden}", norm, [x, weight], lambda g: library.norm_backward(*map(pointer, (x, weight, g, outs[1])), number(rows), number(hidden), stream()), outs[1], 3 * rows * hidden)
+    shape, values = (number * 4)(rows, heads, kv, width), torch.zeros(rows, kv, width, dtype=torch.bfloat16, device="cuda")
+    backward(f"rotation of {rows} x {heads} heads", rope, [qkv, cos, sin], lambda g: library.rope_backward(pointer(g), pointer(values), pointer(cos), pointer(sin), pointer(outs[2]), shape, stream()), outs[2], 2 * qkv.numel())
+
+
+def cross_entropy(rows, vocabulary):
+    logits = torch.randn(rows, vocabulary, dtype=torch.bfloat16, device="cuda") * 3
+    labels, scales, losses = torch.randint(vocabulary, (rows,), device="cuda"), torch.full((rows,), 1 / rows, device="cuda"), torch.empty(rows, device="cuda")
+    own = logits.clone()
+    work = lambda i: library.cross_entropy(*map(pointer, (own, labels, scales, losses)), number(rows), number(vocabulary), stream())
+
+    def theirs(i):
+        wide = logits.float()
+        gradient = torch.softmax(wide, 1)
+        gradient.scatter_add_(1, labels[:, None], torch.full((rows, 1), -1.0, device="cuda"))
+        return torch.nn.functional.cross_entropy(wide, labels), gradient.mul_(scales[:, None]).bfloat16()
+
+    work(0)
+    truth = torch.softmax(logits.float(), 1).scatter_add_(1, labels[:, None], torch.full((rows, 1), -1.0, device="cuda")) / rows
+    error = ((own.float() - truth).norm() / truth.norm()).item()
+    tell(f"losses and gradients of {rows} x {vocabulary} logits", microseconds(work, 2), "libtorch", microseconds(theirs, 2), 6 * rows * vocabulary, error)
+
+
 def tell(name, mine, other, others, size, error):
     print(json.dumps({"name": name, "us": mine, "beside": other, "besideUs": others, "bytes": size, "error": error}), flush=True)
 
@@ -191,6 +243,9 @@ for rows in (1, 8):
     normed("qkv", rows)
     normed("gate_up", rows)
 gates(316, 4864)
+learning(3584, 896, 4864, 14, 2, 64)
+learning(3584, 3584, 18944, 28, 4, 128)
+cross_entropy(512, 151674)
 for size in PRODUCTS:
     for name in PRODUCTS[size]:
         for rows in (1, 8, 16):

@@ -2,7 +2,7 @@
 
 #include "kernels/cpu/packed_matrix.h"
 #include "kernels/add_rms_norm/add_rms_norm.h"
-#include "kernels/rope_kv_append/rope_kv_append.h"
+#include "kernels/rope_kv_append/rope_heads.h"
 #include "layers/attention.h"
 #include "layers/frozen_weight.h"
 #include "layers/invariant_attention.h"
@@ -128,16 +128,17 @@ at::Tensor LanguageModel::forward(const StepBatch& batch, const KvPool& pool, co
 
 at::Tensor LanguageModel::forward(const PackedSequences& sequences,
                                   const LayerRunner& run_layer) const {
-  const auto rotary = rotary_(sequences.positions.unsqueeze(0));
+  const auto rotary = rotary_(sequences.positions);
+  const auto slots = at::arange(sequences.positions.size(0), sequences.positions.options());
   auto hidden_states = sequences.embeddings.unsqueeze(0);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const auto& layer = layers_[i];
     // By value: an activation checkpoint runs it again after this call has returned.
-    const LayerFunction run = [this, &layer, rotary,
+    const LayerFunction run = [this, &layer, rotary, slots,
                                nodes = sequences.nodes](const at::Tensor& residual) {
       const auto before =
           add_rms_norm(residual, at::Tensor(), layer.input_layernorm, config_.rms_norm_eps);
-      const auto attended = attend_packed(layer, before.normalised, rotary, nodes);
+      const auto attended = attend_packed(layer, before.normalised, rotary, slots, nodes);
       const auto after =
           add_rms_norm(residual, attended, layer.post_attention_layernorm, config_.rms_norm_eps);
       return after.residual + layer.down_proj(layer.gate_up.gated(after.normalised));
@@ -147,28 +148,20 @@ at::Tensor LanguageModel::forward(const PackedSequences& sequences,
   return hidden_states.squeeze(0);
 }
 
-at::Tensor LanguageModel::attend_packed(const DecoderLayer& layer, const at::Tensor& normalised,
-                                        const RotaryTables& rotary,
-                                        const std::vector<TreeNode>& nodes) const {
-  const int64_t heads = config_.num_attention_heads, kv_heads = config_.num_key_value_heads;
-  const auto qkv = layer.qkv(normalised).unflatten(-1, {heads + 2 * kv_heads, config_.head_dim});
-  // Splits, not narrow(): the gradient of each part of a narrow() is as large as the whole, which makes the
-  // backward pass quadratic in the number of samples.
-  const auto parts = qkv.split_with_sizes({heads + kv_heads, kv_heads}, 2);
-  // q and k turn by the same angles: one rotation over both.
-  const auto rotated = apply_rotary(parts[0], rotary.cos, rotary.sin).split_with_sizes({heads, kv_heads}, 2);
-  if (has_branches(nodes)) {
-    const auto heads_first = [](const at::Tensor& x) { return x.transpose(1, 2); };
-    return layer.o_proj(tree_attention(heads_first(rotated[0]), heads_first(rotated[1]), heads_first(parts[1]), nodes));
-  }
+at::Tensor LanguageModel::attend_packed(const DecoderLayer& layer, const at::Tensor& normalised, const RotaryTables& rotary,
+                                        const at::Tensor& slots, const std::vector<TreeNode>& nodes) const {
+  const auto [q, keys, values] = rope_heads(layer.qkv(normalised).squeeze(0), rotary.cos, rotary.sin, slots, config_.num_attention_heads,
+                                            config_.num_key_value_heads);
+  if (has_branches(nodes)) return layer.o_proj(tree_attention(q.unsqueeze(0), keys.unsqueeze(0), values.unsqueeze(0), nodes));
   std::vector<int64_t> lengths;
   for (const auto& node : nodes) lengths.push_back(node.count);
-  const auto split = [&](const at::Tensor& x) { return x.transpose(1, 2).split_with_sizes(lengths, 2); };
-  const auto queries = split(rotated[0]), keys = split(rotated[1]), values = split(parts[1]);
+  // Splits, not narrow(): the gradient of each part of a narrow() is as large as the whole, which makes the
+  // backward pass quadratic in the number of samples.
+  const auto split = [&](const at::Tensor& x) { return x.unsqueeze(0).split_with_sizes(lengths, 2); };
+  const auto own_q = split(q), own_keys = split(keys), own_values = split(values);
   std::vector<at::Tensor> outputs;  // of samples, from [1, H or K, T, E]
   for (size_t i = 0; i < lengths.size(); ++i) {
-    outputs.push_back(
-        attention(queries[i], keys[i], values[i], at::Tensor(), /*is_causal=*/true));
+    outputs.push_back(attention(own_q[i], own_keys[i], own_values[i], at::Tensor(), /*is_causal=*/true));
   }
   return layer.o_proj(outputs.size() == 1 ? outputs[0] : at::cat(outputs, 1));
 }

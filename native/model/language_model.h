@@ -86,8 +86,8 @@ class LanguageModel {
   int64_t slot_bytes() const;  // of one token in the pool
 
  private:
-  at::Tensor attend_packed(const DecoderLayer& layer, const at::Tensor& normalised,
-                           const RotaryTables& rotary, const std::vector<TreeNode>& nodes) const;
+  at::Tensor attend_packed(const DecoderLayer& layer, const at::Tensor& normalised, const RotaryTables& rotary, const at::Tensor& slots,
+                           const std::vector<TreeNode>& nodes) const;
 
   TextConfig config_;
   at::TensorOptions options_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/product/product.h"
 
 namespace facellm {
@@ -14,48 +15,32 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor wide(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
-}
-
 struct Gradients {
   at::Tensor loss, hidden, weight;
 };
 
-// d loss / d logits = row weight * (softmax - one-hot) / denominator.
 Gradients run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
               const at::Tensor& row_weights, double denominator, int64_t chunk_rows,
               bool needs_hidden, bool needs_weight) {
   const int64_t rows = hidden.size(0);
   const int64_t chunk = chunk_rows > 0 ? chunk_rows : std::max<int64_t>(rows, 1);
   Gradients result;
-  const auto wide_type = hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  result.loss = at::zeros({}, hidden.options().dtype(wide_type));
+  const auto wide_options = hidden.options().dtype(hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  const auto scales = row_weights.defined() ? row_weights.to(wide_options.dtype()) / denominator : at::full({rows}, 1 / denominator, wide_options);
+  result.loss = at::zeros({}, wide_options);
   if (needs_hidden) result.hidden = at::empty_like(hidden);
   // Sums over chunks in fp32: many small additions.
-  if (needs_weight) result.weight = at::zeros(weight.sizes(), weight.options().dtype(wide_type));
+  if (needs_weight) result.weight = at::zeros(weight.sizes(), wide_options);
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
-    const auto own = hidden.narrow(0, begin, count);
-    const auto index = labels.narrow(0, begin, count).unsqueeze(1);
-    auto logits = wide(linear_product(own, weight));  // [chunk, V]
-    const auto log_sum = logits.logsumexp(1, /*keepdim=*/true);
-    auto losses = log_sum - logits.gather(1, index);  // [chunk, 1]
-    at::Tensor own_weights;
-    if (row_weights.defined()) {
-      own_weights = row_weights.narrow(0, begin, count).unsqueeze(1).to(losses.scalar_type());
-      losses = losses.mul_(own_weights);
-    }
-    result.loss.add_(losses.sum());
-    if (!needs_hidden && !needs_weight) continue;
-    auto gradient = logits.sub_(log_sum).exp_();
-    gradient.scatter_add_(1, index, at::full_like(index, -1, gradient.options()));
-    if (own_weights.defined()) gradient.mul_(own_weights);
-    gradient = gradient.div_(denominator).to(hidden.scalar_type());
-    if (needs_hidden) result.hidden.narrow(0, begin, count).copy_(product(gradient, weight));
-    if (needs_weight) result.weight.add_(product(gradient.t(), own));
+    const auto own = hidden.narrow(0, begin, count), own_labels = labels.narrow(0, begin, count), own_scales = scales.narrow(0, begin, count);
+    const auto logits = linear_product(own, weight);  // [chunk, V]; then their gradient
+    const bool is_loss_alone = !needs_hidden && !needs_weight;
+    const auto losses = is_loss_alone ? cross_entropy(logits, own_labels) : cross_entropy_backward_(logits, own_labels, own_scales);
+    result.loss.add_(losses.dot(own_scales));
+    if (needs_hidden) result.hidden.narrow(0, begin, count).copy_(product(logits, weight));
+    if (needs_weight) result.weight.add_(product(logits.t(), own));
   }
-  result.loss.div_(denominator);
   return result;
 }
 
@@ -109,9 +94,7 @@ at::Tensor row_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
   std::vector<at::Tensor> losses;
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
-    const auto logits = wide(linear_product(hidden.narrow(0, begin, count), weight));
-    const auto index = labels.narrow(0, begin, count).unsqueeze(1);
-    losses.push_back((logits.logsumexp(1, /*keepdim=*/true) - logits.gather(1, index)).squeeze(1));
+    losses.push_back(cross_entropy(linear_product(hidden.narrow(0, begin, count), weight), labels.narrow(0, begin, count)));
   }
   return losses.empty() ? at::zeros({0}, hidden.options().dtype(at::kFloat)) : at::cat(losses);
 }
@@ -119,7 +102,7 @@ at::Tensor row_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
 at::Tensor linear_cross_entropy_reference(const at::Tensor& hidden, const at::Tensor& weight,
                                           const at::Tensor& labels, const at::Tensor& row_weights,
                                           double denominator) {
-  const auto logits = wide(at::linear(hidden, weight));
+  const auto own = at::linear(hidden, weight), logits = own.scalar_type() == at::kDouble ? own : own.to(at::kFloat);
   const auto losses = at::nll_loss(at::log_softmax(logits, 1), labels, {}, at::Reduction::None);
   return (row_weights.defined() ? losses * row_weights : losses).sum() / denominator;
 }

@@ -50,8 +50,12 @@ export async function attention(context, limitS) {
 
 const KERNELS = [
   'add_rms_norm/add_rms_norm',
+  'add_rms_norm/add_rms_norm_backward',
+  'cross_entropy/cross_entropy',
   'rope_kv_append/rope_kv_append',
+  'rope_kv_append/rope_backward',
   'swiglu/swiglu',
+  'swiglu/swiglu_backward',
   'paged_decode_attention/paged_decode_attention',
   'paged_decode_attention/paged_decode_groups',
   'product/few_rows',

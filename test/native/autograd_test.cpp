@@ -11,6 +11,7 @@
 
 #include "devices.h"
 #include "kernels/add_rms_norm/add_rms_norm.h"
+#include "kernels/rope_kv_append/rope_heads.h"
 #include "kernels/swiglu/swiglu.h"
 #include "lora/lora_linear.h"
 #include "training/activation_checkpoint.h"
@@ -80,6 +81,21 @@ TEST(Autograd, AddRmsNorm) {
 TEST(Autograd, Swiglu) {
   at::manual_seed(2);
   expect_gradients([](const Tensors& x) { return swiglu(x[0]); }, {random({3, 2, 8}, 2.0)});
+}
+
+TEST(Autograd, RopeHeads) {
+  at::manual_seed(7);
+  const int64_t tokens = 3, heads = 4, kv_heads = 2, dim = 6;
+  const auto cos = random({tokens, dim}), sin = random({tokens, dim}), slots = at::arange(tokens, at::kLong);
+  const auto qkv = random({tokens, (heads + 2 * kv_heads) * dim});
+  expect_gradients(
+      [&](const Tensors& x) {
+        const auto parts = rope_heads(x[0], cos, sin, slots, heads, kv_heads);
+        return at::cat({parts.q, parts.keys, parts.values});
+      },
+      {qkv});
+  // One of them alone: nothing comes back to the others.
+  expect_gradients([&](const Tensors& x) { return rope_heads(x[0], cos, sin, slots, heads, kv_heads).keys; }, {qkv});
 }
 
 TEST(Autograd, LinearCrossEntropy) {

@@ -17,12 +17,22 @@ struct AddRmsNorm {
 AddRmsNorm add_rms_norm(const at::Tensor& residual, const at::Tensor& delta,
                         const at::Tensor& weight, double eps);
 
-// With a hand-written backward pass that keeps residual' and one fp32 number a row (any device).
+// With the gradients below; keeps residual' alone (any device).
 AddRmsNorm add_rms_norm_autograd(const at::Tensor& residual, const at::Tensor& delta,
                                  const at::Tensor& weight, double eps);
 
-// The plain version, the reference of every other.
+// The gradient of residual, and of delta: with x = residual' (`sum`), r = (mean(x^2) + eps)^-1/2, xhat = r * x and g = weight *
+// of_normalised it is r * (g - xhat * mean(g * xhat)) + of_sum (undefined: none), in fp32, rounded once. All [..., D] of one dtype.
+// Fused and refused as add_rms_norm.
+at::Tensor add_rms_norm_backward(const at::Tensor& sum, const at::Tensor& weight, const at::Tensor& of_normalised, const at::Tensor& of_sum,
+                                 double eps);
+// The gradient of weight, [D]: the sum of of_normalised * xhat over all rows.
+at::Tensor add_rms_norm_weight_backward(const at::Tensor& sum, const at::Tensor& of_normalised, double eps);
+
+// The plain versions, the references of every other.
 AddRmsNorm add_rms_norm_reference(const at::Tensor& residual, const at::Tensor& delta,
                                   const at::Tensor& weight, double eps);
+at::Tensor add_rms_norm_backward_reference(const at::Tensor& sum, const at::Tensor& weight, const at::Tensor& of_normalised,
+                                           const at::Tensor& of_sum, double eps);
 
 }  // namespace facellm

@@ -1,5 +1,3 @@
-// Backward of x' = residual + delta, y = w * x' * r, r = (mean(x'^2) + eps)^-1/2, with g = dy * w:
-//   dx' = r * (g - xhat * mean(g * xhat)) + gradient of x' itself,  xhat = x' * r,  dw = sum(dy * xhat).
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels/add_rms_norm/add_rms_norm.h"
@@ -7,21 +5,15 @@
 namespace facellm {
 namespace {
 
-at::Tensor wide(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
-}
-
 struct Function : torch::autograd::Function<Function> {
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
                                                 const at::Tensor& residual,
                                                 const std::optional<at::Tensor>& delta,
                                                 const at::Tensor& weight, double eps) {
-    const auto sum = delta ? residual + *delta : residual;
-    const auto x = wide(sum);
-    const auto scale = at::rsqrt(x.pow(2).mean(-1, /*keepdim=*/true) + eps);
-    const auto normalised = (x * scale).to(sum.scalar_type()) * weight;
-    context->save_for_backward({sum, scale, weight});
+    const auto [sum, normalised] = add_rms_norm(residual, delta.value_or(at::Tensor()), weight, eps);
+    context->save_for_backward({sum, weight});
     context->saved_data["has_delta"] = delta.has_value();
+    context->saved_data["eps"] = eps;
     // An output must not be an input: autograd would take it for a change in place.
     return {delta ? sum : sum.view_as(sum), normalised};
   }
@@ -29,19 +21,13 @@ struct Function : torch::autograd::Function<Function> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
-    const auto &sum = saved[0], &scale = saved[1], &weight = saved[2];
-    at::Tensor dx, dweight;
+    const auto &sum = saved[0], &weight = saved[1];
+    const double eps = context->saved_data["eps"].toDouble();
+    at::Tensor dx = grads[0], dweight;
     if (grads[1].defined()) {
-      const auto dy = wide(grads[1]);
-      const auto normalised = wide(sum).mul_(scale);
-      if (weight.requires_grad()) {
-        dweight = (dy * normalised).flatten(0, -2).sum(0).to(weight.scalar_type());
-      }
-      const auto g = dy * wide(weight);
-      const auto mean = (g * normalised).mean(-1, /*keepdim=*/true);
-      dx = g.sub_(at::Tensor(normalised).mul_(mean)).mul_(scale).to(sum.scalar_type());
+      dx = add_rms_norm_backward(sum, weight, grads[1], grads[0], eps);
+      if (weight.requires_grad()) dweight = add_rms_norm_weight_backward(sum, grads[1], eps);
     }
-    if (grads[0].defined()) dx = dx.defined() ? dx.add_(grads[0]) : grads[0];
     return {dx, context->saved_data["has_delta"].toBool() ? dx : at::Tensor(), dweight, at::Tensor()};
   }
 };

@@ -1,4 +1,4 @@
-// Raw-pointer launcher; see add_rms_norm.h for the contract. `delta` may be null, then `sum` is not
+// Raw-pointer launchers; see add_rms_norm.h for the contract. `delta` may be null, then `sum` is not
 // written. Rows are contiguous, and one after the other but for the residual's, which begin every
 // `residual_stride` elements.
 #pragma once
@@ -19,5 +19,9 @@ constexpr int64_t kLargestFusedNormRow = kAddRmsNormSharedBytes / static_cast<in
 void add_rms_norm_cuda(const void* residual, const void* delta, const void* weight, void* sum,
                        void* normalised, int64_t rows, int64_t size, int64_t residual_stride, float eps,
                        bool is_bf16, cudaStream_t stream);
+
+// All contiguous; `of_sum` may be null. Rows of any size.
+void add_rms_norm_backward_cuda(const void* sum, const void* weight, const void* of_normalised, const void* of_sum, void* out,
+                                int64_t rows, int64_t size, float eps, bool is_bf16, cudaStream_t stream);
 
 }  // namespace facellm

@@ -1,4 +1,4 @@
-// What a text layer computes besides its products, a row at a time: plain C, torch-free, a unit a level. One text serves all
+// What a text layer computes besides its products, and the gradients of that, a row at a time: plain C, torch-free, a unit a level. One text serves all
 // levels (row_kernels_common.h): 16 lanes wide, the order of every sum written down, so that they give the same bits.
 //
 // Each rounds where its op says (kernels/OP/OP.h). A row's bits depend on nothing but that row. Numbers are bf16 or fp32; strides
@@ -76,6 +76,42 @@ struct CpuLowRank {
 // Rows that share what is loaded of the matrices.
 constexpr int64_t kLowRankRows = 4;
 
+// Gradients. All contiguous where no stride is named.
+struct NormBackwardRows {
+  const void *sum, *weight;
+  const void *of_normalised, *of_sum;  // of_sum or null
+  void* out;
+  int64_t size;
+  float eps;
+  bool is_bf16;
+};
+
+struct GateBackwardRows {
+  const void *gate_up, *of_out;  // gate_up of rows `stride` apart
+  void* out;                     // as gate_up
+  int64_t size, stride;
+  bool is_bf16;
+};
+
+// Of rope_append()'s q, keys and values, each by the strides of a head and a token; `out` as qkv.
+struct RopeBackwardRows {
+  const void *of_q, *of_keys, *of_values, *cos, *sin;
+  void* out;
+  int64_t heads, kv_heads, head_dim;
+  int64_t q_head, q_token, key_head, key_token, value_head, value_token;
+  bool is_bf16;
+};
+
+// kernels/cross_entropy. Rows of `size` logits, which become their gradients where `scales` is there.
+struct CrossEntropyRows {
+  void* logits;
+  const int64_t* labels;
+  const float* scales;        // [rows] or null
+  float *distances, *totals;  // [rows]: the largest logit less the label's, the sum of e^(logit - largest)
+  int64_t size;
+  bool is_bf16;
+};
+
 struct RowKernels {
   const char* name;
   // Rows [begin, end).
@@ -90,6 +126,11 @@ struct RowKernels {
   int64_t (*low_rank_bytes)(int64_t most_ranks);
   // Rows [begin, end).
   void (*add_low_rank)(const CpuLowRank* rows, void* work, int64_t begin, int64_t end);
+  // Gradients of the first three, and a loss with its own. Rows [begin, end).
+  void (*add_rms_norm_backward)(const NormBackwardRows* rows, int64_t begin, int64_t end);
+  void (*swiglu_backward)(const GateBackwardRows* rows, int64_t begin, int64_t end);
+  void (*rope_backward)(const RopeBackwardRows* rows, int64_t begin, int64_t end);
+  void (*cross_entropy)(const CrossEntropyRows* rows, int64_t begin, int64_t end);
 };
 
 extern const RowKernels kScalarRows;

@@ -21,7 +21,4 @@ at::Tensor rope_kv_append_reference(const at::Tensor& qkv, const at::Tensor& cos
                                     const at::Tensor& values, const at::Tensor& slots,
                                     int64_t num_heads, int64_t num_kv_heads);
 
-// x [B, T, heads, E] rotated, composed of plain operations (autograd-safe).
-at::Tensor apply_rotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
-
 }  // namespace facellm

@@ -10,10 +10,15 @@ namespace facellm {
 // autograd needs it, swiglu_autograd runs.
 at::Tensor swiglu(const at::Tensor& gate_up);
 
-// With a hand-written backward pass that keeps gate_up alone (any device).
+// With swiglu_backward as its gradient; keeps gate_up alone (any device).
 at::Tensor swiglu_autograd(const at::Tensor& gate_up);
 
-// The plain version, the reference of every other.
+// grad [..., F], of swiglu(gate_up) -> that of gate_up [..., 2F], one dtype. With s = sigmoid(gate): dy * up * s * (1 + gate * (1 - s)),
+// and dy * gate * s; in fp32, rounded once. Fused and refused as swiglu.
+at::Tensor swiglu_backward(const at::Tensor& gate_up, const at::Tensor& grad);
+
+// The plain versions, the references of every other.
 at::Tensor swiglu_reference(const at::Tensor& gate_up);
+at::Tensor swiglu_backward_reference(const at::Tensor& gate_up, const at::Tensor& grad);
 
 }  // namespace facellm

@@ -9,6 +9,10 @@ const NORM_LIMIT = 'add_rms_norm/add_rms_norm_cuda.h';
 const ROTATE = 'common/rotate_pair.cuh';
 const ROPE = 'rope_kv_append/rope_kv_append_cuda.cu';
 const SWIGLU = 'swiglu/swiglu_cuda.cu';
+const SWIGLU_BACKWARD = 'swiglu/swiglu_backward_cuda.cu';
+const NORM_BACKWARD = 'add_rms_norm/add_rms_norm_backward_cuda.cu';
+const ROPE_BACKWARD = 'rope_kv_append/rope_backward_cuda.cu';
+const CROSS_ENTROPY = 'cross_entropy/cross_entropy_cuda.cu';
 const CHOOSE = 'choose_tokens/choose_tokens_cuda.cu';
 const REDUCE = 'common/block_reduce.cuh';
 const PHILOX = 'common/philox.cuh';
@@ -193,6 +197,60 @@ export const BUGS = [
     ...{ exercise: 'rope', file: ROTATE },
     find: 'round_to<T>(__fmul_rn(-high, low_sin))',
     replace: '__fmul_rn(-high, low_sin)',
+  },
+  {
+    name: "a gate's gradient forgets what the gate itself changes",
+    ...{ exercise: 'swiglu_backward', file: SWIGLU_BACKWARD },
+    find: '__fadd_rn(__fmul_rn(g, rest), 1.f)',
+    replace: '1.f',
+  },
+  {
+    name: 'eights of rows that are no multiple of eight',
+    ...{ exercise: 'swiglu_backward', file: SWIGLU_BACKWARD, faults: ['kMisaligned', 'kOutOfBounds', 'kRace'] },
+    find: 'size % 8 == 0 && cuda::is_aligned(gate_up)',
+    replace: 'size > 8 && cuda::is_aligned(gate_up)',
+  },
+  {
+    name: 'the share of the mean is not taken away',
+    ...{ exercise: 'norm_backward', file: NORM_BACKWARD },
+    find: '__fmaf_rn(-x.v[k], share, __fmul_rn(dy.v[k], w.v[k]))',
+    replace: '__fmul_rn(dy.v[k], w.v[k])',
+  },
+  {
+    name: 'a sum that is not there is read',
+    ...{ exercise: 'norm_backward', file: NORM_BACKWARD, faults: ['kOutOfBounds'], at: NORM_BACKWARD },
+    find: 'of_sum == nullptr ? sum + base + i : of_sum + base + i',
+    replace: 'of_sum + base + i',
+  },
+  {
+    name: 'gradients turn the way that heads do',
+    ...{ exercise: 'rope_backward', file: ROPE_BACKWARD },
+    find: 'low_cos, -high_sin, high_cos, -low_sin',
+    replace: 'low_cos, low_sin, high_cos, high_sin',
+  },
+  {
+    name: 'keys are read by the strides of queries',
+    ...{ exercise: 'rope_backward', file: ROPE_BACKWARD },
+    find: 'keys + k * s.keys.head + token * s.keys.slot',
+    replace: 'keys + k * s.values.head + token * s.values.slot',
+  },
+  {
+    name: 'powers before a larger one are not corrected',
+    ...{ exercise: 'cross_entropy', file: CROSS_ENTROPY },
+    find: '__fmaf_rn(sum, expf(largest - x), 1.f)',
+    replace: 'sum + 1.f',
+  },
+  {
+    name: 'the numbers behind the last eight are left out',
+    ...{ exercise: 'cross_entropy', file: CROSS_ENTROPY },
+    find: '  if (end + threadIdx.x < size) one(end + threadIdx.x);\n',
+    replace: '',
+  },
+  {
+    name: 'rows of a vocabulary are taken for aligned',
+    ...{ exercise: 'cross_entropy', file: CROSS_ENTROPY, faults: ['kMisaligned'], at: CROSS_ENTROPY },
+    find: '(16 - reinterpret_cast<uintptr_t>(row) % 16) % 16 / 2',
+    replace: '0',
   },
   {
     name: 'a second reduction begins before the first was read',

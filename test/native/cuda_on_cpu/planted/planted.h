@@ -6,7 +6,9 @@
 
 #include "cuda_on_cpu.h"
 #include "tests/add_rms_norm_check.h"
+#include "tests/backward_check.h"
 #include "tests/choose_tokens_check.h"
+#include "tests/cross_entropy_check.h"
 #include "tests/few_rows_check.h"
 #include "tests/paged_decode_attention_check.h"
 #include "tests/quantised_check.h"
@@ -50,6 +52,14 @@ facellm::Comparison exercise_longest_norm(Launcher launcher, int64_t size) {
 }
 template <typename Launcher>
 facellm::Comparison exercise_rope(Launcher launcher) { return facellm::check_rope_kv_append_shapes(launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_swiglu_backward(Launcher launcher) { return facellm::check_swiglu_backward_shapes(launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_norm_backward(Launcher launcher) { return facellm::check_add_rms_norm_backward_shapes(launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_rope_backward(Launcher launcher) { return facellm::check_rope_backward_shapes(launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_cross_entropy(Launcher launcher) { return facellm::check_cross_entropy_shapes(launcher); }
 template <typename Launcher>
 facellm::Comparison exercise_choose(Launcher launcher) {
   return facellm::check_choose_tokens<__nv_bfloat16>(
