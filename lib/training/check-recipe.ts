@@ -87,6 +87,7 @@ const recipeFields = {
   schedule: z.enum(['cosine', 'linear', 'constant']),
   warmupSteps: count,
   warmupRatio: share,
+  cooldown: share,
   weightDecay: z.number().min(0),
   decaysVectors: z.boolean(),
   beta1: z.number().min(0).lt(1),
@@ -155,6 +156,11 @@ export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
   }
   if (parsed.success && recipe.groupsByLength && recipe.groupsByPicture) {
     details.push('recipe: expected groupsByLength or groupsByPicture, not both');
+  }
+  if (parsed.success && recipe.cooldown > 0 && recipe.schedule !== 'constant') {
+    details.push(
+      `recipe.cooldown: expected schedule constant; ${recipe.schedule} falls to 0 by itself`,
+    );
   }
   if (parsed.success && recipe.sharesPrefix && !recipe.groupsByPicture) {
     details.push(

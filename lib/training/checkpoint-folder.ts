@@ -47,9 +47,11 @@ const stateSchema = z.object({
     .object({
       best: z.object({ step: z.number().int(), value: z.number() }).nullable(),
       sinceBest: z.number().int(),
-      isOver: z.boolean(),
+      endedAt: z.number().int().nullable().optional(),
+      /** Of earlier versions, whose runs ended where waiting did. */
+      isOver: z.boolean().default(false),
     })
-    .default(NONE_YET),
+    .default({ ...NONE_YET, isOver: false }),
 });
 
 /** Steps of the complete checkpoints, rising. */
@@ -76,7 +78,9 @@ export async function readState(directory: string): Promise<TrainerState> {
     const written: unknown = JSON.parse(text);
     // Earlier versions noted one hash of fewer things, which cannot tell what changed.
     isOlder = typeof written === 'object' && written !== null && 'fingerprint' in written;
-    return stateSchema.parse(written);
+    const { validation, ...state } = stateSchema.parse(written);
+    const { best, sinceBest, isOver, endedAt = isOver ? state.step : null } = validation;
+    return { ...state, validation: { best, sinceBest, endedAt } };
   } catch (cause) {
     const text = isOlder
       ? `${path} is of an older version, which did not note which weights and pictures it was made with; end the ` +

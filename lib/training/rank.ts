@@ -49,15 +49,18 @@ export async function agreeOnStart(
   const setAside = records
     .filter((_, i) => (isAside[i] ?? 0) > 0)
     .map((index) => known.get(index) ?? { index, problems: [] });
-  const { best, sinceBest, isOver } = state.validation;
-  const [isKnown = 0, bestStep = 0, bestValue = 0, since = 0, over = 0] = await job.sum(
-    job.isLeader
-      ? [best === null ? 0 : 1, best?.step ?? 0, best?.value ?? 0, sinceBest, isOver ? 1 : 0]
-      : [0, 0, 0, 0, 0],
-  );
+  const { best, sinceBest, endedAt } = state.validation;
+  const [isKnown = 0, bestStep = 0, bestValue = 0, since = 0, hasEnded = 0, ended = 0] =
+    await job.sum(
+      job.isLeader
+        ? [best === null ? 0 : 1, best?.step ?? 0, best?.value ?? 0, sinceBest].concat(
+            endedAt === null ? [0, 0] : [1, endedAt],
+          )
+        : [0, 0, 0, 0, 0, 0],
+    );
   const validation = {
     best: isKnown > 0 ? { step: bestStep, value: bestValue } : null,
-    ...{ sinceBest: since, isOver: over > 0 },
+    ...{ sinceBest: since, endedAt: hasEnded > 0 ? ended : null },
   };
   try {
     await trainer.synchronise(step).promise;

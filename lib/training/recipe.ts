@@ -117,6 +117,11 @@ export interface TrainingRecipe {
   /** Updates of linear rise; `warmupRatio` of all updates where this is 0. */
   readonly warmupSteps: number;
   readonly warmupRatio: number;
+  /**
+   * Share of all updates in which a constant rate falls to 0 by a line: the last ones, or those after `patience` has run out,
+   * where the run then ends. 0: it does not fall.
+   */
+  readonly cooldown: number;
   readonly weightDecay: number;
   /** Whether biases, norms and other vectors decay, too. */
   readonly decaysVectors: boolean;
@@ -194,7 +199,7 @@ export interface TrainingRecipe {
    * questions), or a figure of `train({ validate })`. All but `loss` are better when higher.
    */
   readonly bestMetric: string;
-  /** Validations without a better one after which the run ends; 0: it goes on to its end. */
+  /** Validations without a better one after which the run ends, or its `cooldown` begins; 0: it goes on to its end. */
   readonly patience: number;
 
   readonly checkpointsActivations: boolean;

@@ -31,6 +31,7 @@ const FACELLM: TrainingRecipe = {
   schedule: 'cosine',
   warmupSteps: 0,
   warmupRatio: 0,
+  cooldown: 0,
   weightDecay: 0,
   decaysVectors: false, // transformers' Trainer; without effect at weight decay 0
   beta1: 0.9, // adamw_torch

@@ -25,6 +25,7 @@ const VALIDATION = ['validation', 'evaluateEvery', 'bestMetric', 'patience'];
 /** Settings that runs of before do not know, where they say nothing. */
 const NOTHING: Readonly<Record<string, unknown>> = {
   base: 'stored',
+  cooldown: 0,
   balancesGroups: [],
   learningRates: {},
   layerDecay: 1,

@@ -18,6 +18,7 @@ import { writeResultCard } from './result-card.js';
 import { RunCheckpoints } from './run-checkpoints.js';
 import { RunFiles } from './run-files.js';
 import { BASE_WEIGHTS, fingerprintOf } from './run-inputs.js';
+import { lastStepOf } from './schedule.js';
 import type { TrainingSetup } from './setup.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';
@@ -119,7 +120,7 @@ export class TrainingLoop {
       trainableParameters: info.trainableParameters,
       device: info.model.device,
     });
-    const left = this.#state.validation.isOver ? [] : plans.slice(this.#state.step);
+    const left = this.#state.step >= this.#lastStep ? [] : plans.slice(this.#state.step);
     for await (const { plan, batches } of this.#loadAhead(left)) {
       this.#options.signal?.throwIfAborted();
       this.#checkpoints.check();
@@ -130,13 +131,13 @@ export class TrainingLoop {
       const isBest = await this.#validate(plan, files);
       const { saveEvery } = this.#recipe;
       if (isBest || (saveEvery > 0 && this.#state.step % saveEvery === 0)) await this.#save(files);
-      if (done.isStopping || this.#state.validation.isOver) break;
+      if (done.isStopping || this.#state.step >= this.#lastStep) break;
     }
     const isFresh = this.#state.step === 0;
     if (this.#checkpoints.savedStep !== this.#state.step && !isFresh) await this.#save(files);
     await this.#checkpoints.settled();
     await files?.plot();
-    const isComplete = this.#state.step === plans.length || this.#state.validation.isOver;
+    const isComplete = this.#state.step >= this.#lastStep;
     if (isComplete && job.isLeader) await this.#writeFinal();
     // No rank ends well before all is saved.
     await job.sum([0]);
@@ -187,6 +188,7 @@ export class TrainingLoop {
     );
     const done = await runUpdate({
       ...{ trainer, plan, loaded, samples, isUsed, totalSteps: this.#state.totalSteps },
+      endedAt: this.#state.validation.endedAt,
       ...{ recipe: this.#recipe, signal: this.#options.signal, job: this.#job },
       ...{ stopSignal: this.#run.stopSignal, ending: this.#ending },
     });
@@ -215,7 +217,8 @@ export class TrainingLoop {
     { learningRate, gradNorm }: UpdateOutcome,
     files: RunFiles | undefined,
   ): Promise<void> {
-    const { step, totalSteps, totalTokens, lastLoss, unloggedLoss, unloggedSteps } = this.#state;
+    const { step, totalTokens, lastLoss, unloggedLoss, unloggedSteps } = this.#state;
+    const totalSteps = this.#lastStep;
     const elapsedSeconds = this.#seconds();
     const record = {
       ...{ step, totalSteps, epoch, loss: lastLoss, learningRate, gradNorm, elapsedSeconds },
@@ -232,7 +235,8 @@ export class TrainingLoop {
 
   /** @returns whether these weights are the best so far */
   async #validate({ epoch }: UpdatePlan, files: RunFiles | undefined): Promise<boolean> {
-    const { step, totalSteps } = this.#state;
+    const { step } = this.#state;
+    const totalSteps = this.#lastStep;
     if (!this.#validation.isDue(step, totalSteps)) return false;
     const place = { step, totalSteps, epoch };
     const { record, state } = await this.#validation.run(place, this.#state.validation);
@@ -323,6 +327,12 @@ export class TrainingLoop {
     )}\n`;
   }
 
+  /** How many updates the run makes, as far as its validations tell by now. */
+  get #lastStep(): number {
+    const { totalSteps, validation } = this.#state;
+    return lastStepOf(this.#recipe, totalSteps, validation.endedAt);
+  }
+
   #computedShare(): number {
     return this.#tokensDone === 0 ? 1 : this.#tokensComputed / this.#tokensDone;
   }
@@ -334,13 +344,13 @@ export class TrainingLoop {
   #result(isComplete: boolean): TrainingResult {
     const { step, totalSteps, lastLoss, validation } = this.#state;
     const { output } = this.#options;
-    const { best, isOver } = validation;
+    const { best } = validation;
     return {
       steps: step,
       totalSteps,
       loss: lastLoss,
       isComplete,
-      stoppedEarly: isOver && step < totalSteps,
+      stoppedEarly: isComplete && step < totalSteps,
       best: best === null ? undefined : { ...best, metric: this.#recipe.bestMetric },
       output,
       checkpoint: this.#checkpoints.last,

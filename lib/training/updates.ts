@@ -96,6 +96,8 @@ export interface UpdateInput {
   readonly samples: Pick<SampleSet, 'learntTokens' | 'answerWeights'>;
   readonly isUsed: IsUsed;
   readonly totalSteps: number;
+  /** Updates after which waiting for a better validation ended. */
+  readonly endedAt: number | null;
   readonly recipe: TrainingRecipe;
   readonly signal: AbortSignal | undefined;
   readonly job: Job;
@@ -119,7 +121,7 @@ export async function runUpdate(input: UpdateInput): Promise<UpdateOutcome | und
     denominatorsOfRank(plan, countOf, recipe.lossNormalisation, job, isUsed);
   const denominators = denominatorsOfSums((indices) => samples.learntTokens(indices));
   const answersDenominators = denominatorsOfSums((indices) => samples.answerWeights(indices));
-  const learningRate = learningRateAt(plan.update, totalSteps, recipe);
+  const learningRate = learningRateAt(plan.update, totalSteps, recipe, input.endedAt);
   let loss = 0;
   let tokens = 0;
   let computedTokens = 0;

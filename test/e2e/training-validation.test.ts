@@ -175,9 +175,47 @@ describe('end to end: validation while training', function () {
     assert.deepEqual([again.events.length, again.result.best], [0, result.best]);
   });
 
-  it('resumed from any checkpoint it is the unbroken run', async () => {
-    const recipe = { saveEvery: 2, keepCheckpoints: 0, patience: 3 };
-    const { events, result } = await validations(options('whole', recipe));
+  it('or lets its rate fall to zero first, in so many updates as it would have at its end', async () => {
+    const figures = [0.1, 0.5, 0.4, 0.3, 0.45, 0.6];
+    const recipe = { schedule: 'constant' as const, cooldown: 0.2, warmupSteps: 0, warmupRatio: 0 };
+    const run = train({
+      ...options('cooled', { ...recipe, bestMetric: 'mine', patience: 2, maxSteps: 30 }),
+      validate: ({ step }) => Promise.resolve({ mine: figures[step / 3 - 1] ?? 0 }),
+    });
+    const totals: number[] = [];
+    const rates: number[] = [];
+    for await (const event of run) {
+      if (event.type !== 'step') continue;
+      totals.push(event.totalSteps);
+      rates.push(event.learningRate / 2e-3);
+    }
+    const { steps, totalSteps, isComplete, stoppedEarly, best } = await run;
+    assert.deepEqual([steps, totalSteps, isComplete, stoppedEarly], [18, 30, true, true]);
+    assert.deepEqual(best, { step: 18, metric: 'mine', value: 0.6 });
+    // Waiting ended after update 12, which was told as one of 30.
+    assert.deepEqual([totals[11], totals[12], totals[17]], [30, 18, 18]);
+    const falling = [6, 5, 4, 3, 2, 1].map((left) => left / 6);
+    for (const [i, rate] of [...Array.from({ length: 12 }, () => 1), ...falling].entries()) {
+      assert.ok(Math.abs((rates[i] ?? 0) - rate) < 1e-9, `update ${i}: ${rates[i]}`);
+    }
+  });
+
+  it('resumed from any checkpoint it is the unbroken run, ended early or with a rate that falls', async () => {
+    await isUnbroken({ patience: 3 });
+    // Waiting ends after the second validation; four updates are left then.
+    const falling = { schedule: 'constant', cooldown: 0.25, maxSteps: 16, patience: 1 } as const;
+    const { steps } = await isUnbroken({ ...falling, bestMetric: 'mine' }, ({ step }) =>
+      Promise.resolve({ mine: -step }),
+    );
+    assert.equal(steps, 10);
+  });
+
+  async function isUnbroken(changes: Partial<TrainingRecipe>, validate?: TrainOptions['validate']) {
+    const own = (output: string): TrainOptions => ({
+      ...options(output, { saveEvery: 2, keepCheckpoints: 0, ...changes }),
+      ...(validate === undefined ? {} : { validate }),
+    });
+    const { events, result } = await validations(own('whole'));
     const steps = await listCheckpoints(at('whole'));
     for (const last of steps.slice(0, -1)) {
       cpSync(at('whole'), at('part'), { recursive: true });
@@ -185,7 +223,7 @@ describe('end to end: validation while training', function () {
         if (step > last) rmSync(at('part', `checkpoint-${step}`), { recursive: true });
       }
       rmSync(at('part', 'model.safetensors'));
-      const resumed = await validations(options('part', recipe));
+      const resumed = await validations(own('part'));
       assert.deepEqual(
         resumed.events.map(({ step, loss, isBest }) => [step, loss, isBest]),
         events
@@ -198,7 +236,9 @@ describe('end to end: validation while training', function () {
       assert.ok(weights('part').equals(weights('whole')), `after ${last}`);
       rmSync(at('part'), { recursive: true });
     }
-  });
+    rmSync(at('whole'), { recursive: true });
+    return result;
+  }
 
   it('without validation nothing changes: the same updates, the same weights', async () => {
     const off = { validation: null, evaluateEvery: 0 };

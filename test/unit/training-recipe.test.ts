@@ -12,7 +12,7 @@ import {
   RECIPES,
 } from '../../lib/index.js';
 import { recipeNamed } from '../../lib/training/index.js';
-import { learningRateAt, warmupOf } from '../../lib/training/schedule.js';
+import { lastStepOf, learningRateAt, warmupOf } from '../../lib/training/schedule.js';
 import { denominatorsOf } from '../../lib/training/updates.js';
 import { goldenRecipe, goldenRun } from '../support/training.js';
 
@@ -135,7 +135,7 @@ describe('learning rate', () => {
 
   it('rises, then falls to zero by a line, or stays', () => {
     const at = (schedule: 'linear' | 'constant', k: number): number =>
-      learningRateAt(k, 10, { learningRate: 1, schedule, warmupSteps: 2, warmupRatio: 0 });
+      learningRateAt(k, 10, { ...facellm1b(), learningRate: 1, schedule, warmupSteps: 2 });
     assert.deepEqual(
       [0, 1, 2, 6, 9].map((k) => at('linear', k)),
       [0, 0.5, 1, 0.5, 0.125],
@@ -146,6 +146,26 @@ describe('learning rate', () => {
     );
     const ratio = { ...facellm1b(), warmupRatio: 0.03 };
     assert.equal(warmupOf(ratio, 1096), 33);
+  });
+
+  it('a constant rate falls to zero in its last updates, or in as many after waiting has ended', () => {
+    const recipe = {
+      ...facellm1b(),
+      ...{ learningRate: 1, schedule: 'constant' as const, warmupSteps: 2, cooldown: 0.4 },
+    };
+    const rates = (endedAt: number | null): number[] =>
+      Array.from({ length: lastStepOf(recipe, 10, endedAt) }, (_, k) =>
+        learningRateAt(k, 10, recipe, endedAt),
+      );
+    assert.deepEqual(rates(null), [0, 0.5, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]);
+    assert.deepEqual(rates(4), [0, 0.5, 1, 1, 1, 0.75, 0.5, 0.25]);
+    // Where the fall has begun it goes on.
+    assert.deepEqual(rates(8), rates(null));
+    assert.equal(lastStepOf({ cooldown: 0 }, 10, 4), 4);
+    assert.equal(lastStepOf({ cooldown: 0 }, 10, null), 10);
+    assert.throws(() => checkRecipe({ ...facellm1b(), cooldown: 0.2 }), {
+      details: ['recipe.cooldown: expected schedule constant; cosine falls to 0 by itself'],
+    });
   });
 });
 

@@ -36,7 +36,7 @@ function interrupted(size: number, how: 'stop' | 'abort') {
   } as unknown as NativeTrainer;
   const microBatches = Array.from({ length: MICRO_BATCHES }, (_, i) => [i]);
   const input: UpdateInput = {
-    ...{ trainer, totalSteps: 2, recipe: facellm1b(), isUsed: () => true },
+    ...{ trainer, totalSteps: 2, endedAt: null, recipe: facellm1b(), isUsed: () => true },
     plan: { update: 0, pass: 0, epoch: 1, microBatches },
     loaded: microBatches.map(() => [{ samples: [sample], answers: undefined }]),
     samples: { learntTokens: (of) => of.length, answerWeights: () => 0 },

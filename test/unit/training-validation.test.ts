@@ -155,10 +155,16 @@ describe('validation: the best and the end', () => {
     assert.deepEqual(run('loss', [3, 2, 2]), {
       best: { step: 2, value: 2 },
       sinceBest: 1,
-      isOver: false,
+      endedAt: null,
     });
-    assert.equal(run('loss', [3, 2, 2, 4]).isOver, true);
-    assert.equal(run('loss', [3, 2, 2, 4], 0).isOver, false);
+    assert.equal(run('loss', [3, 2, 2, 4]).endedAt, 4);
+    assert.equal(run('loss', [3, 2, 2, 4], 0).endedAt, null);
+    // What comes behind, in a rate that falls, may be better, and changes nothing of when waiting ended.
+    assert.deepEqual(run('loss', [3, 2, 2, 4, 1, 1, 1]), {
+      best: { step: 5, value: 1 },
+      sinceBest: 2,
+      endedAt: 4,
+    });
     assert.deepEqual(run('accuracy', [0.5, 0.7, Number.NaN]).best, { step: 2, value: 0.7 });
     assert.equal(run('accuracy', [0.5, 0.4, 0.6]).sinceBest, 0);
   });
