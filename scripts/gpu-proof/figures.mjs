@@ -52,6 +52,8 @@ const KERNELS = [
   'add_rms_norm/add_rms_norm',
   'rope_kv_append/rope_kv_append',
   'swiglu/swiglu',
+  'patchify/patchify',
+  'embed_patches/embed_patches',
   'paged_decode_attention/paged_decode_attention',
   'paged_decode_attention/paged_decode_groups',
   'product/few_rows',
