@@ -3,8 +3,10 @@
 #include "kernels/add_rms_norm/add_rms_norm_cuda.h"
 #include "kernels/cross_entropy/cross_entropy_cuda.h"
 #include "kernels/dequantise/dequantise_cuda.h"
+#include "kernels/embed_patches/embed_patches_cuda.h"
 #include "kernels/paged_decode_attention/paged_decode_attention_cuda.h"
 #include "kernels/paged_decode_attention/paged_decode_groups_cuda.h"
+#include "kernels/patchify/patchify_cuda.h"
 #include "kernels/product/few_rows_cuda.h"
 #include "kernels/quantised_product/quantised_product_cuda.h"
 #include "kernels/swiglu/swiglu_cuda.h"
@@ -64,6 +66,17 @@ extern "C" void rope_backward(const void* heads, const void* values, const void*
 extern "C" void cross_entropy(void* logits, const int64_t* labels, const float* scales, float* losses, int64_t rows, int64_t size,
                               cudaStream_t stream) {
   facellm::cross_entropy_cuda(logits, labels, scales, losses, rows, size, true, stream);
+}
+
+// `numbers`: tiles, patches of a line, pixels of a patch's. `scale`: means and deviations of the channels.
+extern "C" void patchify(const void* tiles, void* out, const int64_t* numbers, const float* scale, cudaStream_t stream) {
+  facellm::patchify_cuda(static_cast<const uint8_t*>(tiles), out, {numbers[0], numbers[1], numbers[2]},
+                         {{scale[0], scale[1], scale[2]}, {scale[3], scale[4], scale[5]}}, true, stream);
+}
+
+extern "C" void embed_patches(const void* patches, const void* class_token, const void* positions, void* out, int64_t tiles, int64_t count,
+                              int64_t size, cudaStream_t stream) {
+  facellm::embed_patches_cuda(patches, class_token, positions, out, tiles, count, size, true, stream);
 }
 
 // form: of WeightForm.

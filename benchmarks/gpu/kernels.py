@@ -98,6 +98,33 @@ def gates(rows, size):
     tell(f"SwiGLU of {rows} x {size}", microseconds(ours, 8), "libtorch", microseconds(theirs, 8), 6 * rows * size, error)
 
 
+def patches(tiles):
+    """Of the released models: bytes to normalised patch rows, and what follows their projection."""
+    side, patch, width = 32, 14, 1024
+    size, count, row = side * patch, side * side, 3 * patch * patch
+    mean, std = [255 * x for x in (0.485, 0.456, 0.406)], [255 * x for x in (0.229, 0.224, 0.225)]
+    copies = max(2, min(64, CACHE // (tiles * count * row)))
+    pixels = [torch.randint(0, 256, (tiles, 3, size, size), dtype=torch.uint8, device="cuda") for _ in range(copies)]
+    out = torch.empty(tiles, count, row, dtype=torch.bfloat16, device="cuda")
+    numbers, scale = (number * 3)(tiles, side, patch), (ctypes.c_float * 6)(*mean, *std)
+    means, stds = (torch.tensor(x, device="cuda").view(1, 3, 1, 1) for x in (mean, std))
+    ours = lambda i: library.patchify(pointer(pixels[i]), pointer(out), numbers, scale, stream())
+    theirs = lambda i: ((pixels[i].float() - means) / stds).bfloat16().view(tiles, 3, side, patch, side, patch).permute(0, 2, 4, 1, 3, 5).reshape(tiles, count, row)
+    ours(0)
+    same = torch.equal(out, theirs(0))
+    tell(f"patch rows of {tiles} tile(s)", microseconds(ours, copies), "libtorch", microseconds(theirs, copies), 3 * out.numel(), 0 if same else 1)
+
+    make = lambda *shape: torch.randn(*shape, dtype=torch.bfloat16, device="cuda")
+    copies = max(2, min(64, CACHE // (2 * tiles * count * width)))
+    products, token, positions = [make(tiles, count, width) for _ in range(copies)], make(1, 1, width), make(1, count + 1, width)
+    embedded = torch.empty(tiles, count + 1, width, dtype=torch.bfloat16, device="cuda")
+    ours = lambda i: library.embed_patches(*map(pointer, (products[i], token, positions, embedded)), number(tiles), number(count), number(width), stream())
+    theirs = lambda i: torch.cat([token.expand(tiles, 1, width), products[i]], 1) + positions
+    ours(0)
+    same = torch.equal(embedded, theirs(0))
+    tell(f"class token and positions of {tiles} tile(s)", microseconds(ours, copies), "libtorch", microseconds(theirs, copies), 4 * embedded.numel() + 2 * positions.numel(), 0 if same else 1)
+
+
 FORMS = {"int8": 1, "int4": 2}  # of WeightForm
 
 
@@ -246,6 +273,8 @@ gates(316, 4864)
 learning(3584, 896, 4864, 14, 2, 64)
 learning(3584, 3584, 18944, 28, 4, 128)
 cross_entropy(512, 151674)
+for tiles in (1, 13):
+    patches(tiles)
 for size in PRODUCTS:
     for name in PRODUCTS[size]:
         for rows in (1, 8, 16):

@@ -14,7 +14,7 @@ int64_t tiles_of(const Picture& picture) {
 
 PictureEncoder::PictureEncoder(const InternVl& model, const Preprocessing& preprocessing, int64_t cache_bytes)
     : model_(model),
-      scale_(channel_scale(preprocessing.mean, preprocessing.std, preprocessing.rescale_factor, model.options().device())),
+      scale_(channel_scale(preprocessing.mean, preprocessing.std, preprocessing.rescale_factor)),
       graphs_(model, scale_),
       cache_(cache_bytes) {}
 
@@ -78,22 +78,9 @@ PictureEncoder::Pass PictureEncoder::next_pass(const std::vector<Picture*>& want
 at::Tensor PictureEncoder::advance(int64_t tower_shares, bool is_base, Timings& timings, Stopwatch& watch,
                                    const Cancellation& cancellation, const Trace& trace) {
   auto& [shares, tiles, tower] = *pass_;
-  if (is_base && !trace && graphs_.takes(tiles.size(0))) {
-    const auto lap = watch.lap(timings.vision);
-    return graphs_.encode(tiles);
-  }
-  if (!tower.hidden_states.defined()) {
-    at::Tensor values;
-    {
-      // Bytes travel to the device, floats are made there.
-      const auto lap = watch.lap(timings.preprocess);
-      values = normalise(tiles.to(model_.options().device()), scale_);
-    }
-    if (trace) trace("pixel_values", values);
-    const auto lap = watch.lap(timings.vision);
-    tower = model_.begin_tiles(values, trace);
-  }
   const auto lap = watch.lap(timings.vision);
+  if (is_base && !trace && graphs_.takes(tiles.size(0))) return graphs_.encode(tiles);
+  if (!tower.hidden_states.defined()) tower = model_.begin_tiles(tiles, scale_, trace);
   return model_.advance_tiles(tower, tower_shares, cancellation, trace);
 }
 

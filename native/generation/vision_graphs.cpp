@@ -25,7 +25,7 @@ at::Tensor VisionGraphs::encode(const at::Tensor& tiles) {
 
 at::Tensor VisionGraphs::compute(const at::Tensor& tiles) const {
   static const Cancellation never;
-  return model_.encode_tiles(normalise(tiles, scale_), never, {});
+  return model_.encode_tiles(tiles, scale_, never, {});
 }
 
 }  // namespace facellm

@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "core/device_graph.h"
-#include "image/normalise.h"
+#include "kernels/patchify/channel_scale.h"
 #include "model/internvl.h"
 
 namespace facellm {
@@ -17,7 +17,6 @@ class VisionGraphs {
  public:
   static constexpr int64_t kMostTiles = 6;
 
-  // `scale` on the model's device.
   VisionGraphs(const InternVl& model, const ChannelScale& scale) : model_(model), scale_(scale) {}
 
   // On a GPU; the tower without adapters, on a stream that is not the default one.

@@ -28,14 +28,14 @@ LinearSiteList InternVl::linears() {
   return list;
 }
 
-at::Tensor InternVl::encode_tiles(const at::Tensor& pixel_values, const Cancellation& cancellation,
+at::Tensor InternVl::encode_tiles(const at::Tensor& tiles, const ChannelScale& scale, const Cancellation& cancellation,
                                   const Trace& trace) const {
-  auto pass = begin_tiles(pixel_values, trace);
+  auto pass = begin_tiles(tiles, scale, trace);
   return advance_tiles(pass, 1, cancellation, trace);
 }
 
-TowerPass InternVl::begin_tiles(const at::Tensor& pixel_values, const Trace& trace) const {
-  return {vision_encoder_.embed(pixel_values.to(options_), trace)};
+TowerPass InternVl::begin_tiles(const at::Tensor& tiles, const ChannelScale& scale, const Trace& trace) const {
+  return {vision_encoder_.embed(tiles.to(options_.device()), scale, trace)};
 }
 
 at::Tensor InternVl::advance_tiles(TowerPass& pass, int64_t shares, const Cancellation& cancellation,

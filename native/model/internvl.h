@@ -28,12 +28,11 @@ class InternVl {
   ParameterList parameters() const;
   // Every linear layer of the three parts but the head and the patch embedding.
   LinearSiteList linears();
-  // pixel_values fp32 [N, 3, S, S], any device -> [N, image_seq_length, D] in the model's dtype.
-  at::Tensor encode_tiles(const at::Tensor& pixel_values, const Cancellation& cancellation,
-                          const Trace& trace) const;
-  // The same in pieces, bit for bit: pixel values as above; then a share of the tower at a time, until the vectors come
+  // tiles uint8 [N, 3, S, S], any device -> [N, image_seq_length, D] in the model's dtype.
+  at::Tensor encode_tiles(const at::Tensor& tiles, const ChannelScale& scale, const Cancellation& cancellation, const Trace& trace) const;
+  // The same in pieces, bit for bit: tiles as above; then a share of the tower at a time, until the vectors come
   // (before that an undefined tensor). What throws leaves the pass as it was.
-  TowerPass begin_tiles(const at::Tensor& pixel_values, const Trace& trace) const;
+  TowerPass begin_tiles(const at::Tensor& tiles, const ChannelScale& scale, const Trace& trace) const;
   at::Tensor advance_tiles(TowerPass& pass, int64_t shares, const Cancellation& cancellation, const Trace& trace) const;
 
   // The language model's head, logits of final hidden states, and the module whose weights it has.

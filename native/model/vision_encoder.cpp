@@ -2,6 +2,8 @@
 
 #include <c10/core/GradMode.h>
 
+#include "kernels/embed_patches/embed_patches.h"
+#include "kernels/patchify/patchify.h"
 #include "layers/attention.h"
 
 namespace facellm {
@@ -112,15 +114,11 @@ at::Tensor VisionEncoder::finish(const at::Tensor& hidden_states) const {
   return config_.has_final_norm && is_whole ? layernorm_(hidden_states) : hidden_states;
 }
 
-at::Tensor VisionEncoder::embed(const at::Tensor& pixel_values, const Trace& trace) const {
-  const int64_t tiles = pixel_values.size(0), patch = config_.patch_size;
-  const int64_t side = config_.image_size / patch;
-  // [N, 3, side, patch, side, patch] -> [N, side * side, 3 * patch * patch]
-  const auto patches = pixel_values.view({tiles, 3, side, patch, side, patch})
-                           .permute({0, 2, 4, 1, 3, 5})
-                           .reshape({tiles, side * side, 3 * patch * patch});
-  const auto cls = cls_token_.expand({tiles, 1, config_.hidden_size});
-  const auto embedded = at::cat({cls, patch_projection_(patches)}, 1) + position_embeddings_;
+at::Tensor VisionEncoder::embed(const at::Tensor& tiles, const ChannelScale& scale, const Trace& trace) const {
+  // Told, not computed with: patchify() makes the same numbers while it cuts.
+  if (trace) trace("pixel_values", normalise(tiles, scale));
+  const auto patches = patchify(tiles, scale, config_.patch_size, cls_token_.scalar_type());
+  const auto embedded = embed_patches(patch_projection_(patches), cls_token_, position_embeddings_);
   if (trace) trace("vision.embeddings", embedded);
   return embedded;
 }

@@ -9,6 +9,7 @@
 
 #include "core/cancellation.h"
 #include "core/trace.h"
+#include "kernels/patchify/channel_scale.h"
 #include "layers/linear.h"
 #include "layers/norm.h"
 #include "model/config.h"
@@ -32,8 +33,8 @@ class VisionEncoder {
   void append_parameters(ParameterList& list) const;
   void append_linears(LinearSiteList& list);
   // The tower in three parts, for who computes some of its layers at a time.
-  // pixel_values [N, 3, S, S] in the model's dtype -> [N, P + 1, C], CLS first. Traces vision.embeddings.
-  at::Tensor embed(const at::Tensor& pixel_values, const Trace& trace) const;
+  // tiles uint8 [N, 3, S, S] on the model's device -> [N, P + 1, C], CLS first. Traces pixel_values and vision.embeddings.
+  at::Tensor embed(const at::Tensor& tiles, const ChannelScale& scale, const Trace& trace) const;
   // Layers [first, end) of those used. Traces vision.layers.N.
   at::Tensor layers(at::Tensor hidden_states, int64_t first, int64_t end, const Cancellation& cancellation,
                     const Trace& trace) const;

@@ -9,7 +9,6 @@
 #include <unordered_map>
 
 #include "core/error.h"
-#include "image/normalise.h"
 #include "image/preprocess.h"
 #include "training/activation_checkpoint.h"
 #include "training/answer_loss.h"
@@ -43,14 +42,11 @@ at::Tensor encode(const InternVl& model, const at::Tensor& tiles, const LossSett
   for (int64_t begin = 0; begin < tiles.size(0); begin += kTilesAtOnce) {
     const int64_t count = std::min(kTilesAtOnce, tiles.size(0) - begin);
     const auto sent = tiles.narrow(0, begin, count).to(model.options().device(), /*non_blocking=*/true);
-    const auto values = normalise(sent, settings.channels);
     // By reference: a backward pass runs within the call that made it.
-    const auto run = [&model, &cancellation](const at::Tensor& x) {
-      return model.encode_tiles(x, cancellation, {});
-    };
+    const auto run = [&](const at::Tensor& x) { return model.encode_tiles(x, settings.channels, cancellation, {}); };
     parts.push_back(settings.trains_image_side && settings.checkpoints_activations
-                        ? checkpointed(run, values, anchor)
-                        : run(values));
+                        ? checkpointed(run, sent, anchor)
+                        : run(sent));
   }
   return (parts.size() == 1 ? parts[0] : at::cat(parts)).flatten(0, 1);
 }

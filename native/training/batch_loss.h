@@ -7,7 +7,7 @@
 
 #include "core/cancellation.h"
 #include "core/stopwatch.h"
-#include "image/normalise.h"
+#include "kernels/patchify/channel_scale.h"
 #include "model/image_feature_cache.h"
 #include "model/internvl.h"
 #include "training/trainer.h"

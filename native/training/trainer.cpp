@@ -118,7 +118,7 @@ std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request,
   const auto& pixels = request.load.preprocessing;
   state->settings = {trains_image_side(request, state->adapter.get()),
                      request.checkpoints_activations, request.loss_chunk_rows, request.shares_prefix,
-                     channel_scale(pixels.mean, pixels.std, pixels.rescale_factor, state->model->options().device()), {}};
+                     channel_scale(pixels.mean, pixels.std, pixels.rescale_factor), {}};
   if (group) {
     auto* parallel = state->parallel.get();
     parallel->begin(leaves, state->settings.trains_image_side && request.checkpoints_activations);

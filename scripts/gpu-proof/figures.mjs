@@ -56,6 +56,8 @@ const KERNELS = [
   'rope_kv_append/rope_backward',
   'swiglu/swiglu',
   'swiglu/swiglu_backward',
+  'patchify/patchify',
+  'embed_patches/embed_patches',
   'paged_decode_attention/paged_decode_attention',
   'paged_decode_attention/paged_decode_groups',
   'product/few_rows',

@@ -129,10 +129,11 @@ TEST_F(AdapterStacksTest, TheTowerRunsUnderOneStackAndKnowsWhichAdaptersAreItsOw
   EXPECT_EQ(stacks_.image_ids_of(both), AdapterIds{vision});
   EXPECT_EQ(stacks_.image_ids_of(none), AdapterIds{});
   EXPECT_EQ(stacks_.image_ids_of(0), AdapterIds{});
-  const auto tiles = at::randn({3, 3, 56, 56});
+  const auto tiles = at::randint(256, {3, 3, 56, 56}, at::kByte);
+  const ChannelScale scale{{127.5f, 127.5f, 127.5f}, {127.5f, 127.5f, 127.5f}};
   const auto encode = [&](uint64_t stack) {
     stacks_.set_all_rows(stack);
-    return model_.encode_tiles(tiles, {}, {});
+    return model_.encode_tiles(tiles, scale, {}, {});
   };
   const auto base = encode(0);
   EXPECT_TRUE(at::equal(encode(none), base));

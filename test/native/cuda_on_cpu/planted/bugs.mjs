@@ -22,6 +22,8 @@ const GROUPS = 'paged_decode_attention/paged_decode_groups_cuda.cu';
 const FEW_ROWS = 'product/few_rows_cuda.cu';
 const QUANTISED = 'quantised_product/quantised_product_cuda.cu';
 const DEQUANTISE = 'dequantise/dequantise_cuda.cu';
+const PATCHIFY = 'patchify/patchify_cuda.cu';
+const EMBED = 'embed_patches/embed_patches_cuda.cu';
 
 /** @typedef {{ name: string, exercise: string, file: string, find: string, replace: string, faults?: string[],
  *   says?: string, at?: string, isHarmless?: boolean }} Bug */
@@ -432,5 +434,43 @@ export const BUGS = [
     },
     find: 'if (column >= s.inner) continue;',
     replace: 'if (column >= s.inner + 4) continue;',
+  },
+  {
+    name: 'pixels are taken before all have come to shared memory',
+    ...{ exercise: 'patchify', file: PATCHIFY, faults: ['kRace', 'kUninitialised'], at: PATCHIFY },
+    find: '  __syncthreads();\n  T* const to',
+    replace: '  T* const to',
+    says: 'of dynamic shared memory',
+  },
+  {
+    name: 'a last block that is not full takes as many patches as the others',
+    ...{ exercise: 'patchify', file: PATCHIFY, faults: ['kOutOfBounds', 'kRace'], at: PATCHIFY },
+    find: 'b.side - first < b.patches ? b.side - first : b.patches',
+    replace: 'b.patches',
+  },
+  {
+    name: '16-byte loads of lines of another length',
+    ...{ exercise: 'patchify', file: PATCHIFY, faults: ['kMisaligned'], at: PATCHIFY },
+    find: 'cuda::is_aligned(tiles) && size % 16 == 0 &&',
+    replace: 'cuda::is_aligned(tiles) &&',
+    says: 'multiple of 16',
+  },
+  {
+    name: 'a step of several numbers stays in the patch that it began in',
+    ...{ exercise: 'patchify', file: PATCHIFY },
+    find: '      begin += patch;\n',
+    replace: '',
+  },
+  {
+    name: 'the class token is counted among the patches',
+    ...{ exercise: 'embed_patches', file: EMBED, faults: ['kOutOfBounds'], at: EMBED },
+    find: 'tile * (all - size) + i - size;\n  cuda::store',
+    replace: 'tile * all + i - size;\n  cuda::store',
+  },
+  {
+    name: 'the class token has no position',
+    ...{ exercise: 'embed_patches', file: EMBED },
+    find: 'cuda::load(from) + cuda::load(positions + i)',
+    replace: 'cuda::load(from) + (i < size ? 0.f : cuda::load(positions + i))',
   },
 ];

@@ -28,6 +28,8 @@ const KERNELS = {
   few_rows: 'product/few_rows',
   quantised: 'quantised_product/quantised_product',
   dequantise: 'dequantise/dequantise',
+  patchify: 'patchify/patchify',
+  embed_patches: 'embed_patches/embed_patches',
 };
 /** @type {Set<string>} */
 const system = new Set();

@@ -9,8 +9,10 @@
 #include "tests/backward_check.h"
 #include "tests/choose_tokens_check.h"
 #include "tests/cross_entropy_check.h"
+#include "tests/embed_patches_check.h"
 #include "tests/few_rows_check.h"
 #include "tests/paged_decode_attention_check.h"
+#include "tests/patchify_check.h"
 #include "tests/quantised_check.h"
 #include "tests/rope_kv_append_check.h"
 #include "tests/swiglu_check.h"
@@ -78,5 +80,9 @@ template <typename Launcher>
 facellm::Comparison exercise_quantised(Launcher launcher) { return facellm::check_quantised_product_shapes(+launcher, false); }
 template <typename Launcher>
 facellm::Comparison exercise_dequantise(Launcher launcher) { return facellm::check_dequantise_shapes(+launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_patchify(Launcher launcher) { return facellm::check_patchify_shapes(launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_embed_patches(Launcher launcher) { return facellm::check_embed_patches_shapes(launcher); }
 
 }  // namespace cuda_on_cpu

@@ -5,23 +5,31 @@
 #if FACELLM_CONTRACTED
 #define facellm contracted
 #include "kernels/add_rms_norm/add_rms_norm_cuda.h"
+#include "kernels/embed_patches/embed_patches_cuda.h"
+#include "kernels/patchify/patchify_cuda.h"
 #include "kernels/rope_kv_append/rope_kv_append_cuda.h"
 #include "kernels/swiglu/swiglu_cuda.h"
 #undef facellm
 
 #include "add_rms_norm_check.h"
+#include "embed_patches_check.h"
+#include "patchify_check.h"
 #include "rope_kv_append_check.h"
 #include "swiglu_check.h"
 
 namespace facellm {
 namespace {
 
-// No product is added to anything in swiglu; in rope, each is rounded by name.
-TEST(Contracted, SwiGluAndRopeAreTheSame) {
+// No product is added to anything in swiglu and of patches; in rope, each is rounded by name.
+TEST(Contracted, SwiGluRopeAndPatchesAreTheSame) {
   const Comparison swiglu = check_swiglu_shapes(contracted::swiglu_cuda);
   EXPECT_EQ(swiglu.different, 0) << swiglu.first;
   const Comparison rope = check_rope_kv_append_shapes(contracted::rope_kv_append_cuda);
   EXPECT_EQ(rope.different, 0) << rope.first;
+  const Comparison rows = check_patchify_shapes(contracted::patchify_cuda);
+  EXPECT_EQ(rows.different, 0) << rows.first;
+  const Comparison embedded = check_embed_patches_shapes(contracted::embed_patches_cuda);
+  EXPECT_EQ(embedded.different, 0) << embedded.first;
 }
 
 // Squares are fused into their sum. Each of a thread's terms and of the ten steps over the block is then rounded otherwise
@@ -44,5 +52,5 @@ TEST(Contracted, AddRmsNormDiffersInTheLastPlaces) {
 }  // namespace
 }  // namespace facellm
 #else
-TEST(Contracted, SwiGluAndRopeAreTheSame) { GTEST_SKIP() << "this machine has no fused multiply-add"; }
+TEST(Contracted, SwiGluRopeAndPatchesAreTheSame) { GTEST_SKIP() << "this machine has no fused multiply-add"; }
 #endif
