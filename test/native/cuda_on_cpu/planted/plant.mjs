@@ -24,6 +24,7 @@ const KERNELS = {
   few_rows: 'product/few_rows',
   quantised: 'quantised_product/quantised_product',
   dequantise: 'dequantise/dequantise',
+  low_rank: 'low_rank/low_rank',
 };
 /** @type {Set<string>} */
 const system = new Set();

@@ -8,6 +8,7 @@
 #include "tests/add_rms_norm_check.h"
 #include "tests/choose_tokens_check.h"
 #include "tests/few_rows_check.h"
+#include "tests/low_rank_check.h"
 #include "tests/paged_decode_attention_check.h"
 #include "tests/quantised_check.h"
 #include "tests/rope_kv_append_check.h"
@@ -68,5 +69,7 @@ template <typename Launcher>
 facellm::Comparison exercise_quantised(Launcher launcher) { return facellm::check_quantised_product_shapes(+launcher, false); }
 template <typename Launcher>
 facellm::Comparison exercise_dequantise(Launcher launcher) { return facellm::check_dequantise_shapes(+launcher); }
+template <typename Launcher>
+facellm::Comparison exercise_low_rank(Launcher launcher) { return facellm::check_low_rank_cases(launcher); }
 
 }  // namespace cuda_on_cpu

@@ -10,18 +10,27 @@
 #undef facellm
 
 #include "add_rms_norm_check.h"
+#include "low_rank_check.h"
 #include "rope_kv_append_check.h"
 #include "swiglu_check.h"
+
+// Its header has a type, which that namespace has not seen.
+namespace contracted {
+struct LowRankCuda : facellm::LowRankCuda {};
+void low_rank_cuda(const LowRankCuda& work, bool is_bf16, cudaStream_t stream);
+}  // namespace contracted
 
 namespace facellm {
 namespace {
 
-// No product is added to anything in swiglu; in rope, each is rounded by name.
-TEST(Contracted, SwiGluAndRopeAreTheSame) {
+// No product is added to anything in swiglu; in rope, each is rounded by name, in low_rank each fused by name.
+TEST(Contracted, SwiGluRopeAndLowRankAreTheSame) {
   const Comparison swiglu = check_swiglu_shapes(contracted::swiglu_cuda);
   EXPECT_EQ(swiglu.different, 0) << swiglu.first;
   const Comparison rope = check_rope_kv_append_shapes(contracted::rope_kv_append_cuda);
   EXPECT_EQ(rope.different, 0) << rope.first;
+  const Comparison low_rank = check_low_rank_cases(contracted::low_rank_cuda);
+  EXPECT_EQ(low_rank.different, 0) << low_rank.first;
 }
 
 // Squares are fused into their sum. Each of a thread's terms and of the ten steps over the block is then rounded otherwise
@@ -44,5 +53,5 @@ TEST(Contracted, AddRmsNormDiffersInTheLastPlaces) {
 }  // namespace
 }  // namespace facellm
 #else
-TEST(Contracted, SwiGluAndRopeAreTheSame) { GTEST_SKIP() << "this machine has no fused multiply-add"; }
+TEST(Contracted, SwiGluRopeAndLowRankAreTheSame) { GTEST_SKIP() << "this machine has no fused multiply-add"; }
 #endif
