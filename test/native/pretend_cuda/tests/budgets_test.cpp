@@ -52,7 +52,7 @@ TEST(Budget, DecodedToken) {
   }
 }
 
-// Rows of two adapters, of both together and of none: the same. Two kernels a layer more than without, however many adapters there are.
+// Rows of two adapters, of both together and of none: the same, once such a step has been recorded.
 TEST(Budget, DecodedTokenUnderAdapters) {
   const Adapters adapters;
   const auto model = load("bf16");
@@ -66,7 +66,8 @@ TEST(Budget, DecodedTokenUnderAdapters) {
     }
     return cost([&] { answer(*model, requests); });
   };
-  const auto all = run(12), token = one_of(all, run(2), 10);
+  (void)run(12);
+  const auto token = one_of(run(12), run(2), 10);
   EXPECT_EQ(summary(token), "1 operations, uploads 0+0, downloads 1, waits 1, allocations 0");
   EXPECT_EQ(token.operations.at("graph"), 1);
 }
@@ -224,7 +225,7 @@ TEST(Capture, TwoDecodedTokensAreTheSame) {
   EXPECT_EQ(steps[0].broken.size(), 2u) << ::testing::PrintToString(steps[0].broken);
 }
 
-// Norms are kernels of their own there, and so is rotation: 9 L + 14 nodes, and two for each of a layer's four products.
+// Norms, rotation and gates are kernels of their own there: 10 L + 14 nodes, and two for each of a layer's four products.
 TEST(Capture, NodesOfATokenUnderAdapters) {
   const Adapters adapters;
   const auto model = load("bf16");
@@ -242,7 +243,7 @@ TEST(Capture, NodesOfATokenUnderAdapters) {
     ASSERT_TRUE(model->step());
     const auto step = end_step();
     driver.run();
-    EXPECT_EQ(step.lines.at(0), "graph of 48 nodes") << stacks.size();
+    EXPECT_EQ(step.lines.at(0), "graph of 50 nodes") << stacks.size();
     EXPECT_EQ(step.left_alive, 0);
   }
 }
