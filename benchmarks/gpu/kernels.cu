@@ -4,12 +4,15 @@
 #include "kernels/cross_entropy/cross_entropy_cuda.h"
 #include "kernels/dequantise/dequantise_cuda.h"
 #include "kernels/embed_patches/embed_patches_cuda.h"
+#include "kernels/low_rank/low_rank_cuda.h"
 #include "kernels/paged_decode_attention/paged_decode_attention_cuda.h"
 #include "kernels/paged_decode_attention/paged_decode_groups_cuda.h"
 #include "kernels/patchify/patchify_cuda.h"
 #include "kernels/product/few_rows_cuda.h"
 #include "kernels/quantised_product/quantised_product_cuda.h"
 #include "kernels/swiglu/swiglu_cuda.h"
+
+#include <vector>
 
 using facellm::FewRowsOutputs;
 
@@ -87,6 +90,23 @@ extern "C" void quantised(int form, const void* x, const void* blocks, void* out
 
 extern "C" void dequantise(int form, const void* blocks, void* out, const int64_t* numbers, bool is_bf16, cudaStream_t stream) {
   facellm::dequantise_cuda(static_cast<facellm::WeightForm>(form), blocks, out, {numbers[0], numbers[1], numbers[2], numbers[3]}, is_bf16, stream);
+}
+
+// Of each stack A and one B a part, whose columns stand behind one another. numbers: stacks, rows of each, in, out, rank, parts, their columns.
+extern "C" void low_rank(const void* x, void* u, void* out, const void* const* a, const void* const* b, const int64_t* numbers,
+                         cudaStream_t stream) {
+  const int64_t stacks = numbers[0], rows = numbers[1], in = numbers[2], out_size = numbers[3], rank = numbers[4], count = numbers[5];
+  const int64_t* const columns = numbers + 6;
+  std::vector<facellm::LowRankCudaPart> parts;
+  std::vector<facellm::LowRankCudaGroup> groups;
+  for (int64_t stack = 0; stack < stacks; ++stack) {
+    int64_t begin = 0;
+    for (int64_t p = 0; p < count; begin += columns[p++]) parts.push_back({b[stack * count + p], nullptr, begin, columns[p], rank, rank, 2.f});
+  }
+  for (int64_t stack = 0; stack < stacks; ++stack) {
+    groups.push_back({a[stack], stack * rows, rows, count * rank, parts.data() + stack * count, count});
+  }
+  facellm::low_rank_cuda({x, u, out, nullptr, in, count * rank, out_size, in, out_size, groups.data(), stacks}, true, stream);
 }
 
 extern "C" void paged_decode(const void* q, const void* keys, const void* values, const int32_t* table, const int64_t* lengths,

@@ -182,6 +182,49 @@ def put_back(size, name, form):
     tell(f"{size} {name} put back from {form}", microseconds(work, 4), "copying as many bytes", microseconds(copy, 4), w[0].nbytes + out.nbytes, 0)
 
 
+PARTS = {"1b": {"qkv": (896, 128, 128), "gate_up": (4864, 4864)}, "8b": {"qkv": (3584, 512, 512), "gate_up": (18944, 18944)}}
+
+
+def low_rank(size, name, stacks, rows, rank=16):
+    """What adapters add to a product's output, for rows of several stacks at once, beside libtorch's two products of each part."""
+    inner, outputs, _ = PRODUCTS[size][name]
+    columns = PARTS[size].get(name, (outputs,))
+    total, ranks = sum(columns), rank * len(columns)
+    make = lambda *shape: torch.randn(*shape, dtype=torch.bfloat16, device="cuda")
+    size_of_one = 2 * stacks * (ranks * inner + rank * total)
+    copies = max(2, min(64, CACHE // size_of_one))
+    a = [[make(ranks, inner) * inner**-0.5 for _ in range(stacks)] for _ in range(copies)]
+    b = [[[make(n, rank) * rank**-0.5 for n in columns] for _ in range(stacks)] for _ in range(copies)]
+    x, out, before = make(stacks * rows, inner), make(stacks * rows, total), make(stacks * rows, total)
+    u = make(stacks * rows, ranks)
+    numbers = (number * (6 + len(columns)))(stacks, rows, inner, total, rank, len(columns), *columns)
+    pointers = lambda tensors: (ctypes.c_void_p * len(tensors))(*[t.data_ptr() for t in tensors])
+    of_a = [pointers(one) for one in a]
+    of_b = [pointers([part for stack in one for part in stack]) for one in b]
+    begins = [sum(columns[:i]) for i in range(len(columns))]
+
+    def ours(i):
+        library.low_rank(pointer(x), pointer(u), pointer(out), of_a[i], of_b[i], numbers, stream())
+
+    def theirs(i):
+        for s in range(stacks):
+            own = slice(s * rows, (s + 1) * rows)
+            y = x[own] @ a[i][s].T
+            for p, n in enumerate(columns):
+                out[own, begins[p] : begins[p] + n].addmm_(y[:, p * rank : (p + 1) * rank], b[i][s][p].T, alpha=2)
+
+    out.copy_(before)
+    ours(0)
+    truth = before.float()
+    for s in range(stacks):
+        own = slice(s * rows, (s + 1) * rows)
+        y = x[own].float() @ a[0][s].float().T
+        for p, n in enumerate(columns):
+            truth[own, begins[p] : begins[p] + n] += 2 * y[:, p * rank : (p + 1) * rank] @ b[0][s][p].float().T
+    error = ((out.float() - truth).norm() / truth.norm()).item()
+    tell(f"{size} {name}, {stacks} stack(s) of adapters, {rows} row(s) each", microseconds(ours, copies), "libtorch", microseconds(theirs, copies), size_of_one, error)
+
+
 def attention(size, rows, context, splits):
     heads, kv, width = {"1b": (14, 2, 64), "8b": (28, 4, 128)}[size]
     block, blocks = 64, (context + 63) // 64
@@ -285,5 +328,8 @@ for size in PRODUCTS:
             for rows in (1, 8, 16, 64):
                 quantised(size, name, form, rows)
         put_back(size, "gate_up", form)
+    for name in ("qkv", "gate_up", "down"):
+        for stacks, rows in ((1, 1), (8, 1), (2, 4), (1, 16)):
+            low_rank(size, name, stacks, rows)
     for rows, context, splits in ((1, 380, 32), (8, 380, 16), (64, 380, 2), (64, 4096, 2), (1, 4096, 32)):
         attention(size, rows, context, splits)

@@ -61,7 +61,7 @@ bool DeviceStep::continues(std::span<Row* const> rows) const {
   return std::ranges::none_of(rows, [](const Row* row) { return edits_change(asked(*row).sampling, row->history); });
 }
 
-void DeviceStep::begin(std::span<Row* const> rows, bool is_base) {
+void DeviceStep::begin(std::span<Row* const> rows, uint64_t builds) {
   const int64_t places = places_of(static_cast<int64_t>(rows.size()));
   auto& slot = ring_[next_slot_];
   const auto stream = c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA).getStream(model_.options().device());
@@ -74,11 +74,9 @@ void DeviceStep::begin(std::span<Row* const> rows, bool is_base) {
   } else if (has_new_block) {
     buffers_.upload_blocks(rows);
   }
-  if (is_base) {
-    run(places);
-  } else {
-    compute(places);
-  }
+  if (builds != builds_) mixtures_.clear();  // they hold addresses of matrices that may have gone
+  builds_ = builds;
+  run(key_of(rows, places), places);
   buffers_.download_chosen(slot.chosen);
   slot.end->record(stream);
   is_stale_ = false;
@@ -87,20 +85,42 @@ void DeviceStep::begin(std::span<Row* const> rows, bool is_base) {
   next_slot_ = 1 - next_slot_;
 }
 
-void DeviceStep::run(int64_t places) {
-  const auto known = graphs_.find(places);
-  if (known == graphs_.end()) {
+DeviceStep::Key DeviceStep::key_of(std::span<Row* const> rows, int64_t places) {
+  Key key{static_cast<uint64_t>(places)};
+  if (std::ranges::all_of(rows, [](const Row* row) { return row->request->stack == 0; })) return key;
+  for (const auto* row : rows) {
+    const uint64_t stack = row->request->stack;
+    if (key.size() == 1 || key[key.size() - 2] != stack) key.insert(key.end(), {stack, 0});
+    ++key.back();
+  }
+  return key;
+}
+
+void DeviceStep::run(const Key& key, int64_t places) {
+  const bool is_base = key.size() == 1;
+  auto& graphs = is_base ? base_graphs_ : mixtures_;
+  const auto known = graphs.find(key);
+  if (known == graphs.end()) {
     // Once without: libraries set themselves up at their first call, which no recording bears.
     compute(places);
-    graphs_.emplace(places, nullptr);
+    if (!is_base && mixtures_.size() == kMostMixtures) drop_oldest_mixture();
+    graphs.emplace(key, Recorded{nullptr, ++uses_});
     return;
   }
-  if (!known->second) {
+  auto& [graph, last_use] = known->second;
+  last_use = ++uses_;
+  if (!graph) {
     const DeviceGraph* sharing = nullptr;
-    for (const auto& [_, graph] : graphs_) sharing = graph ? graph.get() : sharing;
-    known->second = std::make_unique<DeviceGraph>([&] { compute(places); }, sharing);
+    for (const auto* all : {&base_graphs_, &mixtures_}) {
+      for (const auto& [_, recorded] : *all) sharing = recorded.graph ? recorded.graph.get() : sharing;
+    }
+    graph = std::make_unique<DeviceGraph>([&] { compute(places); }, sharing);
   }
-  known->second->replay();
+  graph->replay();
+}
+
+void DeviceStep::drop_oldest_mixture() {
+  mixtures_.erase(std::ranges::min_element(mixtures_, {}, [](const auto& entry) { return entry.second.last_use; }));
 }
 
 void DeviceStep::compute(int64_t places) const {

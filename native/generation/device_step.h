@@ -1,6 +1,6 @@
 // The step in which every row computes one token, resident on a GPU: ids, positions, lengths and slots live there and the
 // step moves them on itself; attention and choice read them there. So the next step can be started before this one's tokens
-// are read, and a step of a number of rows is one graph, captured once. The body is the same in both.
+// are read, and a step of a number of rows, under the same adapters, is one graph, captured once. The body is the same in both.
 #pragma once
 
 #include <c10/core/Event.h>
@@ -33,9 +33,9 @@ class DeviceStep {
   // So many places a step of `rows` rows has: those behind the rows are empty.
   static int64_t places_of(int64_t rows);
 
-  // Starts a step. Each row has its block for the token that is computed. `is_base`: no row has adapters, which alone is
-  // captured. What it throws has changed nothing that the next upload does not mend.
-  void begin(std::span<Row* const> rows, bool is_base);
+  // Starts a step. Each row has its block for the token that is computed; rows of one stack of adapters stand together. `builds`: of
+  // those stacks' matrices (AdapterStacks::builds()). What it throws has changed nothing that the next upload does not mend.
+  void begin(std::span<Row* const> rows, uint64_t builds);
 
   // Steps begun and not read: at most two.
   size_t under_way() const { return steps_.size(); }
@@ -62,7 +62,18 @@ class DeviceStep {
     std::vector<Row*> rows;  // null: gone
     size_t slot;
   };
-  void run(int64_t places);
+  // What a step's kernels follow from: its places, and where there are adapters, each stack and how many rows it has, in order.
+  using Key = std::vector<uint64_t>;
+  struct Recorded {
+    std::unique_ptr<DeviceGraph> graph;  // null: run once without
+    uint64_t last_use = 0;
+  };
+  // Of steps with adapters, whose mixtures have no end.
+  static constexpr size_t kMostMixtures = 16;
+
+  static Key key_of(std::span<Row* const> rows, int64_t places);
+  void run(const Key& key, int64_t places);
+  void drop_oldest_mixture();
   void compute(int64_t places) const;
 
   const InternVl& model_;
@@ -74,7 +85,9 @@ class DeviceStep {
   std::deque<Begun> steps_;
   bool is_stale_ = true;      // the buffers do not hold the last step's rows
   int64_t known_blocks_ = 0;  // of all rows, that the buffers' table holds
-  std::map<int64_t, std::unique_ptr<DeviceGraph>> graphs_;  // by places; null: run once without
+  std::map<Key, Recorded> base_graphs_, mixtures_;
+  uint64_t builds_ = 0;  // that the mixtures were recorded with
+  uint64_t uses_ = 0;
 };
 
 }  // namespace facellm

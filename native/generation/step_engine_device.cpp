@@ -43,8 +43,7 @@ bool StepEngine::compute_on_device(const std::vector<RowShare>& shares) {
   const RequestId first = (*requests.begin())->ticket.id;
   try {
     set_adapter_rows(shares, DeviceStep::places_of(static_cast<int64_t>(rows.size())));
-    const bool is_base = std::ranges::all_of(rows, [](const Row* row) { return row->request->stack == 0; });
-    device_step_->begin(rows, is_base);
+    device_step_->begin(rows, adapters_.builds());
     for (auto* row : rows) {
       ++row->computed;
       ++row->unread;

@@ -162,6 +162,7 @@ void AdapterStacks::plug_in(std::map<uint64_t, Layers> built) {
   }
   for (size_t place = 0; place < sites.size(); ++place) sites[place].linear->extension = std::move(extensions[place]);
   built_ = std::move(built);
+  ++builds_;
 }
 
 }  // namespace facellm

@@ -45,6 +45,9 @@ class AdapterStacks {
   // As RowGroups has it.
   void set_invariant() { rows_->set_invariant(); }
 
+  // Changes whenever matrices of stacks come or go: what has been recorded with others holds addresses that mean nothing now.
+  uint64_t builds() const { return builds_; }
+
   // Memory of adapters and of what is kept for stacks.
   int64_t bytes() const;
 
@@ -77,6 +80,7 @@ class AdapterStacks {
   int64_t next_id_ = 1;
   uint64_t next_serial_ = 1;
   uint64_t uses_ = 0;
+  uint64_t builds_ = 0;
 };
 
 }  // namespace facellm

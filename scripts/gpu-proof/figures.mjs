@@ -63,6 +63,7 @@ const KERNELS = [
   'product/few_rows',
   'quantised_product/quantised_product',
   'dequantise/dequantise',
+  'low_rank/low_rank',
 ];
 /** What a product of bf16 may be off by: its inputs' and its own rounding, with room for the middle steps of a gated one. */
 const MOST_ERROR = 0.01;

@@ -1,5 +1,5 @@
 // Low-rank additions of several stacks in one pass: each level of kernels/cpu gives the same bits, beside the truth in fp64, and touches
-// nothing that is not its own; the op's choices.
+// nothing that is not its own; the op's choices, and a GPU's kernels.
 #include "kernels/low_rank/low_rank.h"
 
 #include <ATen/ATen.h>
@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "devices.h"
 #include "row_levels.h"
 
 namespace facellm {
@@ -145,6 +146,56 @@ TEST(LowRank, ThePlainVersionIsTheTruthAndTakesManyRows) {
       const std::vector<LowRankGroup> one{{&matrices, 0, 1}};
       add_low_rank(alone, x.narrow(0, row, 1), {}, one);
       EXPECT_TRUE(at::equal(bits(invariant.narrow(0, row, 1)), bits(alone))) << row;
+    }
+  }
+}
+
+// As an adapter's are kept there: B^T is a view of B.
+LowRankMatrices on(const std::string& device, const LowRankMatrices& matrices) {
+  LowRankMatrices result{matrices.a.to(device), matrices.parts};
+  for (auto& part : result.parts) {
+    part.b = part.b.t().contiguous().to(device).t();
+    if (part.gain.defined()) part.gain = part.gain.to(device);
+  }
+  return result;
+}
+
+TEST(LowRank, OnAGpuGroupsAreTheTruthOrThePlainVersion) {
+  at::manual_seed(3);
+  for (const auto& device : test_devices()) {
+    if (device == "cpu") continue;
+    for (const auto type : kDtypes) {
+      // Some have no whole eights of columns, which the kernels do not take.
+      for (const auto& shape : kShapes) {
+        for (const bool has_gains : {false, true}) {
+          const auto one = random_matrices(shape, type, has_gains), other = random_matrices(shape, type, false);
+          const auto own = on(device, one), own_other = on(device, other);
+          const auto bias = has_gains ? at::randn({shape.out}).to(type) : at::Tensor();
+          const int64_t rows = 80;
+          const auto wide = at::randn({rows, shape.in + 8}).to(type), x = wide.narrow(1, 0, shape.in), before = at::randn({rows, shape.out}).to(type);
+          // One row, more than a tile, rows of nobody, more than the kernels take.
+          const std::vector<LowRankGroup> groups{{&own, 0, 1}, {&own_other, 1, 6}, {&own, 9, 65}};
+          const auto out = before.to(device), own_x = wide.to(device).narrow(1, 0, shape.in), own_bias = has_gains ? bias.to(device) : bias;
+          add_low_rank(out, own_x, own_bias, groups);
+          for (const auto& [matrices, begin, count] : groups) {
+            const auto of = [&](const at::Tensor& t) { return t.narrow(0, begin, count); };
+            if (shape.in % 8 == 0 && count < 65) {
+              const auto expected = exact(of(before), of(x), bias, matrices == &own ? one : other);
+              expect_within(of(out.cpu()), expected.values, expected.allowed, device);
+              // A row is what it is alone.
+              const auto alone = before.narrow(0, begin, 1).to(device);
+              const std::vector<LowRankGroup> first{{matrices, 0, 1}};
+              add_low_rank(alone, own_x.narrow(0, begin, 1), own_bias, first);
+              EXPECT_TRUE(at::equal(bits(alone.cpu()), bits(out.narrow(0, begin, 1).cpu())));
+            } else {
+              const auto plain = of(before).to(device);
+              add_low_rank_reference(plain, of(own_x), own_bias, *matrices);
+              EXPECT_TRUE(at::equal(bits(of(out).cpu()), bits(plain.cpu())));
+            }
+          }
+          EXPECT_TRUE(at::equal(bits(out.cpu().narrow(0, 7, 2)), bits(before.narrow(0, 7, 2))));
+        }
+      }
     }
   }
 }

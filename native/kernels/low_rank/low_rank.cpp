@@ -9,6 +9,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/row_work.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/low_rank/low_rank_on_gpu.h"
 
 namespace facellm {
 namespace {
@@ -129,16 +130,18 @@ void fused(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, s
 void add_low_rank(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups,
                   bool is_invariant) {
   check(out, x, bias, groups, is_invariant);
+  const bool is_by_rows = takes(out, x);
   std::vector<LowRankGroup> together;
   for (const auto& group : groups) {
     const auto& [matrices, begin, count] = group;
-    if (takes(out, x) && (is_invariant || count <= kMostRows)) {
+    if (is_by_rows ? is_invariant || count <= kMostRows : takes_low_rank_on_gpu(out, x, group)) {
       together.push_back(group);
     } else {
       add_low_rank_reference(out.narrow(0, begin, count), x.narrow(0, begin, count), bias, *matrices);
     }
   }
-  if (!together.empty()) fused(out, x, bias, together);
+  if (together.empty()) return;
+  is_by_rows ? fused(out, x, bias, together) : low_rank_on_gpu(out, x, bias, together);
 }
 
 }  // namespace facellm

@@ -12,7 +12,7 @@ namespace facellm {
 // `gain` is defined: own = (own - bias + scaling * u B^T) * gain + bias.
 struct LowRankPart {
   int64_t begin, count;
-  at::Tensor b;  // [rank, count], B^T; contiguous on a CPU
+  at::Tensor b;  // [rank, count], B^T; contiguous on a CPU, on a GPU a view of B for the kernel
   double scaling;
   at::Tensor gain;  // fp32 [count] or undefined
 };
@@ -32,7 +32,9 @@ struct LowRankGroup {
 // any stride, bias [out] or undefined; all of one dtype, groups within T, one behind another. Throws kInvalidArgument. u is rounded to that dtype, and so is `own`
 // after each part. Not differentiable.
 // On a CPU in fp32 and bf16 groups of few rows, and all where `is_invariant`, are one pass, in which a row's bits depend on nothing
-// but that row (kernels/cpu/row_kernels.h); is_invariant is refused elsewhere. Others go group by group by libtorch, whose sums follow from the number of rows.
+// but that row (kernels/cpu/row_kernels.h); is_invariant is refused elsewhere. On a GPU groups that takes_low_rank_on_gpu() are two kernels,
+// of eight groups and their parts at a time, which a graph may hold, and whose rows depend on nothing else, either; matrices are read before
+// the operation before this one has ended. Others go group by group by libtorch, whose sums follow from the number of rows.
 void add_low_rank(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups,
                   bool is_invariant = false);
 

@@ -73,7 +73,7 @@ struct Settings {
   // True: the launch is not run now; `start` runs it, as often as wanted, as a graph's does. Not set: none.
   std::function<bool(const std::function<int()>& start)> take_over;
   // The address at which a kernel reaches what the host calls `pointer`; every pointer among a kernel's arguments goes
-  // through it (not those within structures). Not set: the same.
+  // through it, and of structures among them those that are an array `pointers` and nothing else. Not set: the same.
   const void* (*translate)(const void* pointer) = nullptr;
 };
 // Not to be changed while a kernel runs.

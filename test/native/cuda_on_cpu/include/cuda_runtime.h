@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <tuple>
@@ -19,6 +18,7 @@
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __align__(bytes) __attribute__((aligned(bytes)))
 // Thread-local, as one thread of the host runs all threads of a launch: so no other static of the program is among it.
 #define __shared__ static __thread
@@ -172,12 +172,28 @@ struct cudaLaunchConfig_t {
 };
 
 namespace cuda_on_cpu {
+// A structure of nothing but pointers, in an array `pointers`.
+template <typename T>
+concept HoldsPointers = std::is_class_v<T> && requires(T x) { x.pointers[0]; } && std::is_pointer_v<std::remove_extent_t<decltype(T::pointers)>> &&
+                        sizeof(T::pointers) == sizeof(T);
+
 template <typename T>
 T argument(T value) {
   if constexpr (std::is_pointer_v<T>) {
     return reinterpret_cast<T>(const_cast<void*>(translated(value)));
   } else {
+    if constexpr (HoldsPointers<T>) {
+      for (auto& pointer : value.pointers) pointer = argument(pointer);
+    }
     return value;
+  }
+}
+template <typename T>
+void tell(const T& value, std::vector<Argument>& to) {
+  if constexpr (HoldsPointers<T>) {
+    for (const auto& pointer : value.pointers) tell(pointer, to);
+  } else {
+    to.push_back({&value, sizeof value, std::is_pointer_v<T>});
   }
 }
 }  // namespace cuda_on_cpu
@@ -193,10 +209,8 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
     Call call{kernel, std::apply([](const auto&... value) {
                 return std::tuple<Parameters...>{cuda_on_cpu::argument<Parameters>(value)...};
               }, given)};
-    const auto told = std::apply([](const auto&... value) {
-      return std::array<cuda_on_cpu::Argument, sizeof...(Parameters)>{
-          cuda_on_cpu::Argument{&value, sizeof value, std::is_pointer_v<std::remove_cvref_t<decltype(value)>>}...};
-    }, given);
+    std::vector<cuda_on_cpu::Argument> told;
+    std::apply([&](const auto&... value) { (cuda_on_cpu::tell(value, told), ...); }, given);
     const auto run_thread = [](void* data) {
       auto& own = *static_cast<Call*>(data);
       std::apply(own.kernel, own.values);

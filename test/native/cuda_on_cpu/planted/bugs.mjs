@@ -24,6 +24,7 @@ const QUANTISED = 'quantised_product/quantised_product_cuda.cu';
 const DEQUANTISE = 'dequantise/dequantise_cuda.cu';
 const PATCHIFY = 'patchify/patchify_cuda.cu';
 const EMBED = 'embed_patches/embed_patches_cuda.cu';
+const LOW_RANK = 'low_rank/low_rank_cuda.cu';
 
 /** @typedef {{ name: string, exercise: string, file: string, find: string, replace: string, faults?: string[],
  *   says?: string, at?: string, isHarmless?: boolean }} Bug */
@@ -472,5 +473,70 @@ export const BUGS = [
     ...{ exercise: 'embed_patches', file: EMBED },
     find: 'cuda::load(from) + cuda::load(positions + i)',
     replace: 'cuda::load(from) + (i < size ? 0.f : cuda::load(positions + i))',
+  },
+  {
+    name: "the warps' sums of a rank are added before they are there",
+    ...{
+      exercise: 'low_rank',
+      file: LOW_RANK,
+      faults: ['kRace', 'kUninitialised'],
+      at: LOW_RANK,
+    },
+    find: '] = own;\n  __syncthreads();',
+    replace: '] = own;',
+    says: 'of shared memory low_rank_project_kernel',
+  },
+  {
+    name: "another warp's row of u is used before it is there",
+    ...{
+      exercise: 'low_rank',
+      file: LOW_RANK,
+      faults: ['kRace', 'kUninitialised'],
+      at: LOW_RANK,
+    },
+    find: '  __syncthreads();\n  for (int p = first_part;',
+    replace: '  for (int p = first_part;',
+    says: 'of shared memory low_rank_expand_kernel',
+  },
+  {
+    name: 'ranks behind the last one are stored',
+    ...{ exercise: 'low_rank', file: LOW_RANK, faults: ['kOutOfBounds', 'kRace'], at: LOW_RANK },
+    find: 'if (r >= tile.rows || rank >= ranks) return;',
+    replace: 'if (r >= tile.rows) return;',
+  },
+  {
+    name: "a row of A behind the group's is multiplied",
+    ...{ exercise: 'low_rank', file: LOW_RANK, faults: ['kOutOfBounds'], at: LOW_RANK },
+    find: 'first_rank + j < ranks ? first_rank + j : ranks - 1',
+    replace: 'first_rank + j',
+  },
+  {
+    name: 'a rank that fills no eight is read as if it did',
+    ...{
+      exercise: 'low_rank',
+      file: LOW_RANK,
+      faults: ['kMisaligned', 'kOutOfBounds'],
+      at: 'common/eights.cuh',
+    },
+    find: 'if (parts.parts[p].is_whole) {',
+    replace: 'if (parts.parts[p].rank > 0) {',
+  },
+  {
+    name: 'the rounding after a part is forgotten',
+    ...{ exercise: 'low_rank', file: LOW_RANK },
+    find: 'cuda::round_to<T>(gains != nullptr ? __fmaf_rn(sum, gain, shift) : sum)',
+    replace: '(gains != nullptr ? __fmaf_rn(sum, gain, shift) : sum)',
+  },
+  {
+    name: 'the bias is scaled with the rest',
+    ...{ exercise: 'low_rank', file: LOW_RANK },
+    find: 'gains != nullptr && bias != nullptr ? cuda::load(bias + column) : 0.f',
+    replace: '0.f',
+  },
+  {
+    name: 'of parts that meet the first alone is added',
+    ...{ exercise: 'low_rank', file: LOW_RANK },
+    find: 'own[r] = cuda::round_to<T>(gains',
+    replace: 'own[r] = cuda::round_to<T>(p > first_part ? own[r] : gains',
   },
 ];

@@ -30,6 +30,7 @@ const KERNELS = {
   dequantise: 'dequantise/dequantise',
   patchify: 'patchify/patchify',
   embed_patches: 'embed_patches/embed_patches',
+  low_rank: 'low_rank/low_rank',
 };
 /** @type {Set<string>} */
 const system = new Set();

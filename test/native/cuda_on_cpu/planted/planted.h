@@ -11,6 +11,7 @@
 #include "tests/cross_entropy_check.h"
 #include "tests/embed_patches_check.h"
 #include "tests/few_rows_check.h"
+#include "tests/low_rank_check.h"
 #include "tests/paged_decode_attention_check.h"
 #include "tests/patchify_check.h"
 #include "tests/quantised_check.h"
@@ -84,5 +85,6 @@ template <typename Launcher>
 facellm::Comparison exercise_patchify(Launcher launcher) { return facellm::check_patchify_shapes(launcher); }
 template <typename Launcher>
 facellm::Comparison exercise_embed_patches(Launcher launcher) { return facellm::check_embed_patches_shapes(launcher); }
+facellm::Comparison exercise_low_rank(Launcher launcher) { return facellm::check_low_rank_cases(launcher); }
 
 }  // namespace cuda_on_cpu

@@ -96,6 +96,30 @@ TEST(Host, LaunchesAreAnnouncedAndPointersTranslated) {
   EXPECT_EQ(unreachable, 0);
 }
 
+struct Two {
+  int* pointers[2];
+};
+__global__ void fill_two_kernel(const __grid_constant__ Two out, int value) { *out.pointers[0] = *out.pointers[1] = value; }
+
+// Of a structure that is an array of pointers, each: told of as if it were an argument of its own.
+TEST(Host, PointersOfAStructureAreTranslated) {
+  std::vector<bool> kinds;
+  settings().on_launch = [&](const LaunchInfo& info) {
+    for (const auto& argument : info.arguments) kinds.push_back(argument.is_pointer);
+  };
+  static int* actual = nullptr;
+  settings().translate = [](const void* p) -> const void* { return *static_cast<const int*>(p) == 0 ? actual : actual + 1; };
+  Buffer<int> out(2, "out");
+  actual = out.data();
+  int names[2] = {0, 1};
+  launch(fill_two_kernel, 1, 1, 0, nullptr, Two{{names, names + 1}}, 3);
+  settings().on_launch = nullptr;
+  settings().translate = nullptr;
+  EXPECT_EQ(kinds, (std::vector<bool>{true, true, false}));
+  EXPECT_EQ(out[0] + out[1], 6);
+  EXPECT_EQ(names[1], 1);
+}
+
 TEST(Host, RegionsComeAndGo) {
   std::vector<int> memory(8);
   const auto run = [&] { return caught([&] { launch(fill_kernel, 1, 4, 0, nullptr, memory.data() + 2, 1); }); };

@@ -12,16 +12,24 @@
 #undef facellm
 
 #include "add_rms_norm_check.h"
+#include "backward_check.h"
 #include "embed_patches_check.h"
 #include "patchify_check.h"
+#include "low_rank_check.h"
 #include "rope_kv_append_check.h"
 #include "swiglu_check.h"
+
+// Its header has a type, which that namespace has not seen.
+namespace contracted {
+struct LowRankCuda : facellm::LowRankCuda {};
+void low_rank_cuda(const LowRankCuda& work, bool is_bf16, cudaStream_t stream);
+}  // namespace contracted
 
 namespace facellm {
 namespace {
 
-// No product is added to anything in swiglu and of patches; in rope, each is rounded by name.
-TEST(Contracted, SwiGluRopeAndPatchesAreTheSame) {
+// No product is added to anything in swiglu and of patches; in rope and gradients each is rounded by name, in low_rank each fused by name.
+TEST(Contracted, KernelsThatNameTheirProductsAreTheSame) {
   const Comparison swiglu = check_swiglu_shapes(contracted::swiglu_cuda);
   EXPECT_EQ(swiglu.different, 0) << swiglu.first;
   const Comparison rope = check_rope_kv_append_shapes(contracted::rope_kv_append_cuda);
@@ -30,6 +38,13 @@ TEST(Contracted, SwiGluRopeAndPatchesAreTheSame) {
   EXPECT_EQ(rows.different, 0) << rows.first;
   const Comparison embedded = check_embed_patches_shapes(contracted::embed_patches_cuda);
   EXPECT_EQ(embedded.different, 0) << embedded.first;
+  for (const Comparison& backward :
+       {check_swiglu_backward_shapes(contracted::swiglu_backward_cuda), check_add_rms_norm_backward_shapes(contracted::add_rms_norm_backward_cuda),
+        check_rope_backward_shapes(contracted::rope_backward_cuda)}) {
+    EXPECT_EQ(backward.different, 0) << backward.first;
+  }
+  const Comparison low_rank = check_low_rank_cases(contracted::low_rank_cuda);
+  EXPECT_EQ(low_rank.different, 0) << low_rank.first;
 }
 
 // Squares are fused into their sum. Each of a thread's terms and of the ten steps over the block is then rounded otherwise
@@ -52,5 +67,5 @@ TEST(Contracted, AddRmsNormDiffersInTheLastPlaces) {
 }  // namespace
 }  // namespace facellm
 #else
-TEST(Contracted, SwiGluRopeAndPatchesAreTheSame) { GTEST_SKIP() << "this machine has no fused multiply-add"; }
+TEST(Contracted, KernelsThatNameTheirProductsAreTheSame) { GTEST_SKIP() << "this machine has no fused multiply-add"; }
 #endif

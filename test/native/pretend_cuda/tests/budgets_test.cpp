@@ -52,6 +52,26 @@ TEST(Budget, DecodedToken) {
   }
 }
 
+// Rows of two adapters, of both together and of none: the same, once such a step has been recorded.
+TEST(Budget, DecodedTokenUnderAdapters) {
+  const Adapters adapters;
+  const auto model = load("bf16");
+  const auto ids = adapters.load(*model);
+  const std::vector<facellm::AdapterIds> stacks{{ids[0]}, {ids[2]}, {ids[0], ids[1]}, {}};
+  const auto run = [&](int64_t tokens) {
+    std::vector<facellm::GenerateRequest> requests;
+    for (const auto& stack : stacks) {
+      requests.push_back(generation(prompt(9, false), tokens));
+      requests.back().adapters = stack;
+    }
+    return cost([&] { answer(*model, requests); });
+  };
+  (void)run(12);
+  const auto token = one_of(run(12), run(2), 10);
+  EXPECT_EQ(summary(token), "1 operations, uploads 0+0, downloads 1, waits 1, allocations 0");
+  EXPECT_EQ(token.operations.at("graph"), 1);
+}
+
 // A row that has got a block, and penalties, which follow what was chosen: one transfer from pinned memory.
 TEST(Budget, DecodedTokenThatTheHostTouches) {
   const auto model = load("bf16");
@@ -203,6 +223,29 @@ TEST(Capture, TwoDecodedTokensAreTheSame) {
   EXPECT_EQ(steps[0].lines[0], "graph of 26 nodes");
   EXPECT_EQ(steps[0].left_alive, 0);
   EXPECT_EQ(steps[0].broken.size(), 2u) << ::testing::PrintToString(steps[0].broken);
+}
+
+// Norms, rotation and gates are kernels of their own there: 10 L + 14 nodes, and two for each of a layer's four products.
+TEST(Capture, NodesOfATokenUnderAdapters) {
+  const Adapters adapters;
+  const auto model = load("bf16");
+  const auto ids = adapters.load(*model);
+  for (const auto& stacks : std::vector<std::vector<facellm::AdapterIds>>{{{ids[0]}}, {{ids[0]}, {ids[0], ids[1]}, {ids[1], ids[2]}}}) {
+    facellm::Driver driver(*model);
+    for (const auto& stack : stacks) {
+      auto request = generation(prompt(9, false), 9);
+      request.adapters = stack;
+      driver.submit(request);
+    }
+    // The prompts', one without a graph, the one that records it.
+    for (int step = 0; step < 5; ++step) ASSERT_TRUE(model->step());
+    begin_step();
+    ASSERT_TRUE(model->step());
+    const auto step = end_step();
+    driver.run();
+    EXPECT_EQ(step.lines.at(0), "graph of 50 nodes") << stacks.size();
+    EXPECT_EQ(step.left_alive, 0);
+  }
 }
 
 }  // namespace

@@ -26,6 +26,62 @@ TEST(DeviceStep, AnswersAreThoseOfTheHost) {
   }
 }
 
+// Each alone on the host; on the device beside all others, whose mixture changes as answers end, and again when it has been recorded.
+TEST(DeviceStep, AnswersUnderAdaptersAreThoseOfTheHost) {
+  const Adapters adapters;
+  const auto device = load_on("cuda"), host = load_on("cpu");
+  const auto ids = adapters.load(*device);
+  ASSERT_EQ(adapters.load(*host), ids);
+  const std::vector<facellm::AdapterIds> stacks{{ids[0]}, {}, {ids[1]}, {ids[0], ids[1]}, {ids[2]}, {ids[0]}, {}, {ids[1], ids[0]}};
+  facellm::Driver here(*host), there(*device);
+  for (int time = 0; time < 2; ++time) {
+    std::vector<std::shared_ptr<facellm::Outcome<facellm::GenerateResult>>> outcomes;
+    std::vector<facellm::RequestId> wanted;
+    for (size_t i = 0; i < stacks.size(); ++i) {
+      auto request = generation(prompt(5 + static_cast<int>(i), false), 4 + 3 * static_cast<int64_t>(i));
+      request.adapters = stacks[i];
+      outcomes.push_back(there.submit(request));
+      wanted.push_back(here.submit(request)->id);
+      here.run();
+    }
+    there.run();
+    for (size_t i = 0; i < stacks.size(); ++i) {
+      ASSERT_TRUE(outcomes[i]->result) << outcomes[i]->error->what();
+      EXPECT_EQ((there.client->tokens[{outcomes[i]->id, 0}]), (here.client->tokens[{wanted[i], 0}])) << i;
+      const auto &own = there.client->log_probs[{outcomes[i]->id, 0}], &theirs = here.client->log_probs[{wanted[i], 0}];
+      for (size_t t = 0; t < own.size(); ++t) EXPECT_NEAR(own[t], theirs[t], 1e-4) << i << ", token " << t;
+    }
+  }
+}
+
+// More stacks than are kept built, and an adapter that comes again: a graph that held matrices which have gone would end the process.
+TEST(DeviceStep, GraphsAreForgottenWithTheMatricesTheyHold) {
+  const Adapters adapters;
+  const auto device = load_on("cuda");
+  auto ids = adapters.load(*device);
+  const auto ask = [&](const facellm::AdapterIds& stack) {
+    auto request = generation(prompt(7, false), 6);
+    request.adapters = stack;
+    return facellm::Driver(*device).ids(request);
+  };
+  const std::vector<std::vector<size_t>> orders{{0}, {1}, {0, 1}, {1, 0}, {0, 0}, {1, 1}, {0, 0, 1}, {1, 1, 0}, {0, 1, 1}, {2}};
+  std::vector<std::vector<int32_t>> first;
+  for (int time = 0; time < 3; ++time) {
+    if (time == 2) {
+      for (const int64_t id : ids) device->unload_adapter(id);
+      ids = adapters.load(*device);
+    }
+    for (size_t i = 0; i < orders.size(); ++i) {
+      facellm::AdapterIds stack;
+      for (const size_t n : orders[i]) stack.push_back(ids[n]);
+      const auto tokens = ask(stack);
+      if (time == 0) first.push_back(tokens);
+      EXPECT_EQ(tokens, first[i]) << i;
+      EXPECT_EQ(ask(stack), first[i]) << i;
+    }
+  }
+}
+
 std::vector<int32_t> words(int32_t first, int64_t count) {
   std::vector<int32_t> ids;
   for (int64_t i = 0; i < count; ++i) ids.push_back(10 + (first * 131 + static_cast<int32_t>(i) * 17) % 2000);

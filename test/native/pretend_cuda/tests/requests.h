@@ -8,6 +8,8 @@
 
 #include "engine_driver.h"
 #include "generation/face_llm.h"
+#include "model/open_model.h"
+#include "random_adapter.h"
 #include "tiny_model.h"
 #include "training/trainer.h"
 
@@ -56,6 +58,33 @@ inline facellm::GenerateRequest generation(facellm::Prompt prompt, int64_t token
   request.max_new_tokens = tokens;
   return request;
 }
+
+// Adapters of the tiny model: of the whole text model, of some of its layers, and DoRA's.
+class Adapters {
+ public:
+  Adapters() {
+    const auto opened = facellm::open_model(facellm::tiny_model(facellm::kTinyWeights, "fp32"), [](int64_t, int64_t) {}, {});
+    const auto add = [&](const std::vector<std::string>& parts, int64_t rank, bool uses_dora) {
+      const auto file = folder_.file(std::to_string(sources_.size()) + ".safetensors");
+      sources_.push_back(facellm::random_adapter(*opened.model, file, parts, rank, uses_dora));
+    };
+    at::manual_seed(4);
+    add({"language_model."}, 8, false);
+    add({"self_attn.q_proj", "mlp.down_proj"}, 3, false);
+    add({"self_attn.v_proj", "gate_proj"}, 4, true);
+  }
+
+  // Into a model, in this order.
+  std::vector<int64_t> load(facellm::FaceLlm& model) const {
+    std::vector<int64_t> ids;
+    for (const auto& source : sources_) ids.push_back(model.load_adapter(source).id);
+    return ids;
+  }
+
+ private:
+  facellm::TemporaryFolder folder_;
+  std::vector<facellm::AdapterSource> sources_;
+};
 
 // All at once, each to its end; the ids one behind another. Throws what one fails with, when all are over.
 inline std::vector<int32_t> answer(facellm::FaceLlm& model, const std::vector<facellm::GenerateRequest>& requests) {
