@@ -85,6 +85,7 @@ template <typename Launcher>
 facellm::Comparison exercise_patchify(Launcher launcher) { return facellm::check_patchify_shapes(launcher); }
 template <typename Launcher>
 facellm::Comparison exercise_embed_patches(Launcher launcher) { return facellm::check_embed_patches_shapes(launcher); }
+template <typename Launcher>
 facellm::Comparison exercise_low_rank(Launcher launcher) { return facellm::check_low_rank_cases(launcher); }
 
 }  // namespace cuda_on_cpu

@@ -14,8 +14,8 @@
 #include "add_rms_norm_check.h"
 #include "backward_check.h"
 #include "embed_patches_check.h"
-#include "patchify_check.h"
 #include "low_rank_check.h"
+#include "patchify_check.h"
 #include "rope_kv_append_check.h"
 #include "swiglu_check.h"
 
