@@ -1,12 +1,12 @@
-/** Which recipes can be trained by: each field by itself, and what must hold between them. */
+/** Which recipes can be trained by: each field by itself, and what must hold between them (recipe-rules.ts). */
 import { z } from 'zod';
 
 import { InvalidArgumentError } from '../errors.js';
 import { askedFaces } from '../faces/index.js';
 import { WEIGHT_FORMS } from '../model/index.js';
 import { problemsOf, unknownFields } from '../options/index.js';
-import type { TrainedPart, TrainingRecipe } from './recipe.js';
-import { METRICS } from './validation/figures.js';
+import type { TrainingRecipe } from './recipe.js';
+import { contradictionsOf } from './recipe-rules.js';
 
 const count = z.number().int().min(0);
 const atLeastOne = z.number().int().min(1);
@@ -146,87 +146,19 @@ function deepFreeze<T>(value: T): T {
 /**
  * A checked, frozen copy.
  *
- * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong field
+ * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing every wrong field, and what contradicts itself among the others
  */
 export function checkRecipe(recipe: TrainingRecipe): TrainingRecipe {
-  const parsed = schema.safeParse(recipe);
-  const details = parsed.success ? [] : problemsOf(parsed.error, 'recipe');
-  if (parsed.success && (recipe.lora === null) === (recipe.parts.length === 0)) {
-    details.push('recipe: expected either lora or parts');
-  }
-  if (parsed.success && recipe.groupsByLength && recipe.groupsByPicture) {
-    details.push('recipe: expected groupsByLength or groupsByPicture, not both');
-  }
-  if (parsed.success && recipe.cooldown > 0 && recipe.schedule !== 'constant') {
-    details.push(
-      `recipe.cooldown: expected schedule constant; ${recipe.schedule} falls to 0 by itself`,
-    );
-  }
-  if (parsed.success && recipe.sharesPrefix && !recipe.groupsByPicture) {
-    details.push(
-      'recipe.sharesPrefix: expected groupsByPicture, without which samples of a picture rarely meet',
-    );
-  }
-  if (parsed.success) details.push(...rateProblems(recipe));
-  if (parsed.success && recipe.expectedReward !== null && recipe.preference !== null) {
-    details.push('recipe: expected expectedReward or preference, not both');
-  }
-  if (parsed.success && recipe.faces !== 'off') {
-    if (recipe.faces.onNoFace === 'whole' && recipe.maxTiles > 0) {
-      details.push('recipe.faces.onNoFace: whole pictures beside chips need maxTiles 0');
-    }
-  }
-  if (parsed.success && recipe.validation === null) {
-    const needs = [
-      ['evaluateEvery', recipe.evaluateEvery > 0],
-      ['patience', recipe.patience > 0],
-      ['bestMetric', recipe.bestMetric !== METRICS[0]],
-    ] as const;
-    for (const [key, isSet] of needs) {
-      if (isSet)
-        details.push(`recipe.${key}: expected validation, without which nothing is evaluated`);
-    }
-  }
-  const { validation, patience, evaluateEvery } = recipe;
-  if (parsed.success && validation !== null && patience > 0 && evaluateEvery === 0) {
-    details.push(
-      'recipe.patience: expected evaluateEvery above 0; with one validation, after the last update, there is nothing to wait for',
-    );
-  }
-  if (parsed.success && recipe.base !== 'stored') {
-    if (recipe.lora === null)
-      details.push('recipe.base: expected lora, weights of 8 or 4 bits take no gradient');
-    if (recipe.shardsWeights)
-      details.push(
-        'recipe.base: expected stored with shardsWeights, or every process with all of them',
-      );
-  }
-  if (parsed.success && recipe.shardsWeights) {
-    if (recipe.lora === null)
-      details.push('recipe.shardsWeights: expected lora, whose base takes no gradient');
-    if (recipe.lora?.usesDora)
-      details.push('recipe.shardsWeights: DoRA needs the norms of whole weights');
-    if (!recipe.checkpointsActivations) {
-      details.push(
-        'recipe.shardsWeights: expected checkpointsActivations, which the gathering relies on',
-      );
-    }
-  }
+  const { error } = schema.safeParse(recipe);
+  const details = error === undefined ? [] : problemsOf(error, 'recipe');
+  const wrong = new Set(error?.issues.map(({ path: [field] }) => field));
+  // What is no recipe at all contradicts nothing.
+  if (typeof recipe === 'object' && recipe !== null && !Array.isArray(recipe))
+    details.push(...contradictionsOf(recipe, wrong));
   if (details.length === 0) return deepFreeze(structuredClone(recipe));
   throw new InvalidArgumentError(
     'FACELLM_INVALID_ARGUMENT',
     `the recipe has ${details.length} wrong field(s)`,
     { details },
   );
-}
-
-/** What full fine-tuning trains is known here, what LoRA's targets reach only with the model (modules.ts). */
-function rateProblems({ learningRate, learningRates, parts, lora }: TrainingRecipe): string[] {
-  const named = Object.keys(learningRates) as TrainedPart[];
-  if (named.length > 0 && learningRate === 0) {
-    return ['recipe.learningRate: expected a number above 0 beside learningRates'];
-  }
-  return named
-    .filter((part) => (lora === null ? !parts.includes(part) : part === 'head'))
-    .map((part) => `recipe.learningRates.${part}: the recipe does not train this part`);
 }

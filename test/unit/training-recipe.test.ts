@@ -119,6 +119,31 @@ describe('recipes', () => {
     assert.equal(problems.length, 4);
     assert.match(problems[0] ?? '', /^lr=1: expected key=value with one of name, /);
   });
+
+  it('what is wrong by itself hides no contradiction of the others', () => {
+    const wrong = {
+      ...nano(),
+      epochs: -1,
+      patience: 2,
+      sharesPrefix: true,
+      groupsByPicture: false,
+    };
+    assert.deepEqual(
+      problemsOf(() => checkRecipe(wrong)).map((text) => text.split(':')[0]),
+      ['recipe.epochs', 'recipe.sharesPrefix', 'recipe.patience'],
+    );
+    // Nor is a rule asked about a field that is wrong.
+    const odd = { ...wrong, patience: 'two', validation: undefined } as never;
+    assert.deepEqual(
+      problemsOf(() => checkRecipe(odd))
+        .map((text) => text.split(':')[0])
+        .sort(),
+      ['recipe.epochs', 'recipe.patience', 'recipe.sharesPrefix', 'recipe.validation'],
+    );
+    for (const none of [null, undefined, 'nano', 3, []]) {
+      assert.ok(problemsOf(() => checkRecipe(none as never)).length > 0);
+    }
+  });
 });
 
 describe('learning rate', () => {
