@@ -138,7 +138,7 @@ function use({ kind, base }: CardFacts, name: string): string {
 function trainingSection(training: CardTraining, place: string): string[] {
   const { recipe, data, steps, totalSteps, trainSamples, fingerprint, validation } = training;
   const { name, sha256, records, license } = data;
-  const early = steps < totalSteps ? `, ended early: no validation was better for long` : '';
+  const early = steps < totalSteps ? ', ended early: waiting for a better validation was over' : '';
   return [
     `## Training${place}`,
     markdownTable(

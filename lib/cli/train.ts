@@ -153,7 +153,9 @@ function describe(result: TrainingResult): string {
   const { computedShare } = result;
   const shared =
     computedShare < 1 ? `${(100 * computedShare).toFixed(0)} % of all tokens computed, ` : '';
-  const early = result.stoppedEarly ? ` of ${totalSteps}, no validation was better for long` : '';
+  const early = result.stoppedEarly
+    ? ` of ${totalSteps}, waiting for a better validation was over`
+    : '';
   const chosen =
     best === undefined
       ? ''

@@ -7,6 +7,7 @@ import type { ValidationRecord } from './validation/validation.js';
 export interface TrainingResult {
   /** Updates done by the whole run. */
   readonly steps: number;
+  /** Of the whole plan, however early the run ended. */
   readonly totalSteps: number;
   /** Of the last update. */
   readonly loss: number;
@@ -42,6 +43,7 @@ export type TrainingEvent =
   | { readonly type: 'score'; readonly recordsDone: number; readonly recordsTotal: number }
   | {
       readonly type: 'start';
+      /** Here and in the events that follow: how many it will be, as far as validations tell by then. */
       readonly totalSteps: number;
       /** Updates already done by the checkpoint that the run resumes from. */
       readonly resumedStep: number;

@@ -35,6 +35,12 @@ const RULES: readonly Rule[] = [
       `recipe.cooldown: expected schedule constant; ${schedule} falls to 0 by itself`,
     ),
   ),
+  rule(['cooldown', 'patience'], ({ cooldown, patience }) =>
+    told(
+      cooldown === 1 && patience > 0,
+      'recipe.cooldown: expected a share below 1 beside patience, which otherwise ends nothing earlier',
+    ),
+  ),
   rule(['sharesPrefix', 'groupsByPicture'], ({ sharesPrefix, groupsByPicture }) =>
     told(
       sharesPrefix && !groupsByPicture,

@@ -13,15 +13,27 @@ export function warmupOf(options: ScheduleOptions, totalSteps: number): number {
     : Math.ceil(options.warmupRatio * totalSteps);
 }
 
-/** The first update of the fall that ends a run, and the one behind its last; the same where there is none. */
-function fallOf(
+/** Updates of the fall that ends a run. A share of whole updates is not rounded up by what its product is off. */
+export function cooldownOf(
   { cooldown }: Pick<ScheduleOptions, 'cooldown'>,
+  totalSteps: number,
+): number {
+  return Math.ceil(cooldown * totalSteps - 1e-9);
+}
+
+/**
+ * The first update of the fall, and the one behind its last; the same where there is none. It begins as late as it fits, or where
+ * waiting for a better validation ended, but behind the rise.
+ */
+function fallOf(
+  options: ScheduleOptions,
   totalSteps: number,
   endedAt: number | null,
 ): { readonly from: number; readonly end: number } {
-  const length = Math.ceil(cooldown * totalSteps);
+  const length = cooldownOf(options, totalSteps);
   const latest = totalSteps - length;
-  const from = Math.min(endedAt ?? latest, latest);
+  if (length === 0) return { from: endedAt ?? latest, end: endedAt ?? latest };
+  const from = Math.min(Math.max(endedAt ?? latest, warmupOf(options, totalSteps)), latest);
   return { from, end: from + length };
 }
 
@@ -31,31 +43,32 @@ function fallOf(
  * @param endedAt updates after which waiting for a better validation ended; null: it has not
  */
 export function lastStepOf(
-  options: Pick<ScheduleOptions, 'cooldown'>,
+  options: ScheduleOptions,
   totalSteps: number,
   endedAt: number | null,
 ): number {
-  return fallOf(options, totalSteps, endedAt).end;
+  return Math.min(fallOf(options, totalSteps, endedAt).end, totalSteps);
 }
 
 /**
  * @param update counted from 0
  * @param totalSteps of the whole plan, however early the run ends
+ * @param endedAt as {@link lastStepOf} has it
  */
 export function learningRateAt(
   update: number,
   totalSteps: number,
   options: ScheduleOptions,
-  endedAt: number | null = null,
+  endedAt: number | null,
 ): number {
   const warmup = warmupOf(options, totalSteps);
-  if (update < warmup) return (options.learningRate * update) / Math.max(1, warmup);
+  const rise = update / Math.max(1, warmup);
   if (options.schedule === 'constant') {
     const { from, end } = fallOf(options, totalSteps, endedAt);
-    return update < from
-      ? options.learningRate
-      : (options.learningRate * (end - update)) / (end - from);
+    const fall = update < from || from === end ? 1 : Math.max(0, (end - update) / (end - from));
+    return options.learningRate * (update < warmup ? Math.min(rise, fall) : fall);
   }
+  if (update < warmup) return options.learningRate * rise;
   const progress = Math.min(1, (update - warmup) / Math.max(1, totalSteps - warmup));
   if (options.schedule === 'linear') return options.learningRate * (1 - progress);
   return options.learningRate * Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress)));

@@ -111,7 +111,7 @@ export class TrainingLoop {
     const info = trainer.info();
     this.#emit({
       type: 'start',
-      totalSteps: plans.length,
+      totalSteps: this.#lastStep,
       resumedStep: this.#state.step,
       samples: samples.samples.length,
       validationSamples: this.#setup.validation?.size ?? 0,

@@ -5,11 +5,14 @@ import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 
 import type { NativeTrainer } from '../../lib/binding/native.js';
+import type { Job } from '../../lib/distributed/index.js';
 import {
+  readState,
   removePartial,
   saveResult,
   type TrainerState,
 } from '../../lib/training/checkpoint-folder.js';
+import { agreeOnStart } from '../../lib/training/rank.js';
 import { RunCheckpoints } from '../../lib/training/run-checkpoints.js';
 import { NONE_YET } from '../../lib/training/validation/best.js';
 import { errorOf, TestFolder } from './checkpoint-folder.js';
@@ -55,6 +58,47 @@ describe('unit: checkpoints of a run', () => {
     await checkpoints.settled();
     const left = ['checkpoint-1', 'checkpoint-3', 'checkpoint-4'];
     assert.deepEqual((await readdir(folder.path)).sort(), left);
+  });
+
+  it('say when waiting for a better validation ended, as earlier versions did in their own words', async () => {
+    const best = { step: 3, value: 0.5 };
+    await checkpoints.save({ ...state(7), validation: { best, sinceBest: 2, endedAt: 5 } });
+    await checkpoints.settled();
+    const directory = join(folder.path, 'checkpoint-7');
+    const path = join(directory, 'trainer_state.json');
+    assert.deepEqual((await readState(directory)).validation, { best, sinceBest: 2, endedAt: 5 });
+    const now = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+    for (const [isOver, endedAt] of [
+      [true, 7],
+      [false, null],
+    ] as const) {
+      await writeFile(path, JSON.stringify({ ...now, validation: { best, sinceBest: 2, isOver } }));
+      assert.equal((await readState(directory)).validation.endedAt, endedAt);
+    }
+  });
+
+  it('reach every rank of a job as its leader has read them', async () => {
+    const trainer = {
+      synchronise: () => ({ promise: Promise.resolve() }),
+    } as unknown as NativeTrainer;
+    for (const validation of [
+      { best: { step: 3, value: 0.5 }, sinceBest: 2, endedAt: 5 },
+      { best: null, sinceBest: 1, endedAt: null },
+    ]) {
+      const own = { ...state(7), validation };
+      // What the leader gives is the sum: the other ranks give zeros.
+      const given: (readonly number[])[] = [];
+      const job = (isLeader: boolean): Job =>
+        ({
+          ...{ group: {}, isLeader, rank: isLeader ? 0 : 1, size: 2 },
+          sum(values: readonly number[]) {
+            if (isLeader) given.push(values);
+            return Promise.resolve(isLeader ? values : (given.shift() ?? values));
+          },
+        }) as unknown as Job;
+      assert.deepEqual(await agreeOnStart(job(true), trainer, own, []), own);
+      assert.deepEqual(await agreeOnStart(job(false), trainer, state(0), []), own);
+    }
   });
 
   it('one that does not reach the disk is told by the next, and at the end', async () => {

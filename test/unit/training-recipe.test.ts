@@ -152,7 +152,7 @@ describe('learning rate', () => {
       const run = goldenRun(name);
       const recipe = goldenRecipe(run);
       run.steps.forEach(({ lr }, k) => {
-        const own = learningRateAt(k, run.steps.length, recipe);
+        const own = learningRateAt(k, run.steps.length, recipe, null);
         assert.ok(Math.abs(own - lr) <= 1e-12, `${name} step ${k}: ${own}, expected ${lr}`);
       });
     }
@@ -160,7 +160,7 @@ describe('learning rate', () => {
 
   it('rises, then falls to zero by a line, or stays', () => {
     const at = (schedule: 'linear' | 'constant', k: number): number =>
-      learningRateAt(k, 10, { ...facellm1b(), learningRate: 1, schedule, warmupSteps: 2 });
+      learningRateAt(k, 10, { ...facellm1b(), learningRate: 1, schedule, warmupSteps: 2 }, null);
     assert.deepEqual(
       [0, 1, 2, 6, 9].map((k) => at('linear', k)),
       [0, 0.5, 1, 0.5, 0.125],
@@ -186,8 +186,22 @@ describe('learning rate', () => {
     assert.deepEqual(rates(4), [0, 0.5, 1, 1, 1, 0.75, 0.5, 0.25]);
     // Where the fall has begun it goes on.
     assert.deepEqual(rates(8), rates(null));
-    assert.equal(lastStepOf({ cooldown: 0 }, 10, 4), 4);
-    assert.equal(lastStepOf({ cooldown: 0 }, 10, null), 10);
+    // Nor does it begin before the rise has ended.
+    assert.deepEqual(rates(1), [0, 0.5, 1, 0.75, 0.5, 0.25]);
+    const stays = { ...recipe, cooldown: 0 };
+    assert.deepEqual([lastStepOf(stays, 10, 4), lastStepOf(stays, 10, null)], [4, 10]);
+    assert.deepEqual([learningRateAt(9, 10, stays, null), learningRateAt(4, 10, stays, 4)], [1, 1]);
+    // 0.07 * 100 is a little more than 7.
+    assert.equal(lastStepOf({ ...recipe, cooldown: 0.07 }, 100, 50), 57);
+    // Where they meet, the lower of rise and fall.
+    const short = { ...recipe, warmupSteps: 4, cooldown: 0.8 };
+    assert.deepEqual(
+      [0, 1, 2, 3, 4].map((k) => learningRateAt(k, 5, short, null)),
+      [0, 0.25, 0.5, 0.5, 0.25],
+    );
+    assert.throws(() => checkRecipe({ ...recipe, cooldown: 1, patience: 2 }), {
+      message: /the recipe has/,
+    });
     assert.throws(() => checkRecipe({ ...facellm1b(), cooldown: 0.2 }), {
       details: ['recipe.cooldown: expected schedule constant; cosine falls to 0 by itself'],
     });
