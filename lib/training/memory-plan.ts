@@ -30,11 +30,11 @@ export interface TrainingPlan {
   readonly imageBytes: number;
   /** Of one text layer in the backward pass, with gradients. */
   readonly layerBytes: number;
-  /** Logits of a chunk of supervised tokens in fp32, and exponentials beside them; of a head that learns, its gradient. */
+  /** Logits of a chunk of supervised tokens, in whose place their gradient is made; of a head that learns, its own. */
   readonly lossBytes: number;
   /** Gradients in fp32 beside those of a smaller dtype. */
   readonly updateBytes: number;
-  /** What allocators keep of what a moment gave back: a third of the largest, as measured (docs/quantisation.md, "Training"). */
+  /** What allocators keep of what a moment gave back: two thirds of the largest, as measured (docs/quantisation.md, "Training"). */
   readonly allocatorBytes: number;
   readonly totalBytes: number;
   /** On top, in the host's memory: Node, libtorch, threads. */
@@ -55,7 +55,7 @@ export const SAMPLE_TOKENS = 448;
 export const ANSWER_TOKENS = 128;
 
 const PROCESS_BYTES = 200e6;
-const ALLOCATOR_SHARE = 1 / 3;
+const ALLOCATOR_SHARE = 2 / 3;
 /** native/image/preprocess.h */
 const TILES_AT_ONCE = 16;
 
@@ -194,7 +194,7 @@ export function planTraining(
   const rows = recipe.lossChunkRows === 0 ? learnt : Math.min(learnt, recipe.lossChunkRows);
   // Its gradient in fp32, from the loss to the backward pass, and the product that is added to it.
   const head = trainsHead(config, recipe) ? text.vocabSize * text.hiddenSize * (4 + bytes) : 0;
-  const lossBytes = rows * text.vocabSize * 8 + head;
+  const lossBytes = rows * text.vocabSize * bytes + head;
   const updateBytes = isNarrow ? 4 * trainedParameters : 0;
   // Of an update's first micro-batch there are no gradients yet.
   const before = recipe.accumulation > 1 ? gradientBytes : 0;

@@ -21,11 +21,18 @@ const SHARED = [
     'attention_common.h',
     'attention_kernels.h',
     'avx2_common.h',
+    'avx2_packing.h',
     'avx512_common.h',
     'bf16_bits.h',
     'float_codes_common.h',
   ],
-  ...['row_kernels.h', 'row_kernels_common.h', 'row_lanes.h', 'low_rank_common.h', 'row_backward_common.h'],
+  ...[
+    'row_kernels.h',
+    'row_kernels_common.h',
+    'row_lanes.h',
+    'low_rank_common.h',
+    'row_backward_common.h',
+  ],
   // Numbers alone, which a GPU's kernels have, too.
   '../common/weight_blocks.h',
 ];

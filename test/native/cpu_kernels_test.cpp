@@ -211,7 +211,7 @@ TEST(PackedMatrix, ThreadsAndShapesOfXChangeNoBit) {
 TEST(PackedMatrix, ManyLongRowsAreWhatTheyAreAlone) {
   at::manual_seed(8);
   constexpr int64_t kRows = 470, kInner = 5200, kOut = 100;
-  static_assert(kRows * kInner * 2 > 4 << 20);  // avx512.cpp: kNearBytes
+  static_assert(kRows * kInner * 2 > 4 << 20);  // kNearBytes of avx512.cpp, and more than that of avx2.cpp
   const auto weight = at::randn({kOut, kInner}, at::kBFloat16), x = at::randn({kRows, kInner}, at::kBFloat16);
   for (const auto* kernels : levels()) {
     if (kernels == &kScalarKernels) continue;
@@ -236,7 +236,9 @@ TEST(CpuKernels, TheLevelDecides) {
   EXPECT_FALSE(PackedMatrix::suits(kScalarKernels, 1));
 #if defined(__x86_64__)
   EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAvx2, false}), &kAvx2Kernels);
-  EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAvx512, false}), &kAvx2Kernels);
+  EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAvx512, false}), &kAvx2BesideAvx512Kernels);
+  EXPECT_TRUE(PackedMatrix::suits_all_rows(kAvx2Kernels));
+  EXPECT_TRUE(PackedMatrix::suits(kAvx2BesideAvx512Kernels, 63) && !PackedMatrix::suits(kAvx2BesideAvx512Kernels, 64));
   EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAvx512, true}), &kAvx512Kernels);
   EXPECT_EQ(&cpu_kernels_for({CpuLevel::kAmx, true}), &kAvx512BesideAmxKernels);
   EXPECT_EQ(&cpu_kernels_for(capped(detect_cpu(), "scalar")), &kScalarKernels);

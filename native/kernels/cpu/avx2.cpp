@@ -16,6 +16,10 @@ constexpr int kRows = 6;
 constexpr int64_t kDepth = 448;
 // Rows whose sums are kept meanwhile.
 constexpr int64_t kStripRows = 16 * kRows;
+// The same of a panel in fp32, and the rows from which on making it pays.
+constexpr int64_t kPanelDepth = 256, kFewestWidened = 24;
+// Of x in fp32 that stays near while a block is read.
+constexpr int64_t kNearBytes = 1 << 20;
 // Bytes ahead of a single pass.
 constexpr int64_t kAhead = 1024;
 // Behind each row of x, so that rows of 4 KB do not share places of the cache.
@@ -31,6 +35,8 @@ __m256 odd(__m256i pairs) {
   return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
 }
 __m256i load(const Bf16* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+
+#include "kernels/cpu/avx2_packing.h"
 
 // sums [R][32], columns [0, 8 Y) of it, of `lines` lines: on top of what is there, or afresh.
 template <int R, int Y>
@@ -133,6 +139,87 @@ void multiply_once(const CpuProduct* p, int64_t block) {
   finish(p, block, 0, p->rows, sums);
 }
 
+// A half of a block for so many k as fp32, pairs apart: [k][16], 16 KB, which the first cache holds beside six rows of x.
+void widen_panel(const Bf16* w, int64_t lines, float* panel) {
+  for (int64_t i = 0; i < lines; ++i, w += 64, panel += 32) {
+    const __m256i low = load(w), high = load(w + 16);
+    _mm256_store_ps(panel, even(low));
+    _mm256_store_ps(panel + 8, even(high));
+    _mm256_store_ps(panel + 16, odd(low));
+    _mm256_store_ps(panel + 24, odd(high));
+  }
+}
+
+// As add_lines, of a panel.
+template <int R>
+__attribute__((noinline)) void add_panel(const float* panel, int64_t depth, const float* x, int64_t stride, Fetch fetch, float* sums,
+                                         bool is_first) {
+  __m256 sum[R][2];
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+    for (int y = 0; y < 2; ++y) sum[r][y] = is_first ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + r * 32 + y * 8);
+  }
+  for (int64_t k = 0; k < depth; k += 2, x += 2, panel += 32, fetch.at += fetch.step) {
+    _mm_prefetch(fetch.at, _MM_HINT_T1);
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      const __m256 low = _mm256_load_ps(panel + j * 16), high = _mm256_load_ps(panel + j * 16 + 8);
+#pragma GCC unroll 6
+      for (int r = 0; r < R; ++r) {
+        const __m256 value = _mm256_broadcast_ss(x + r * stride + j);
+        sum[r][0] = _mm256_fmadd_ps(low, value, sum[r][0]);
+        sum[r][1] = _mm256_fmadd_ps(high, value, sum[r][1]);
+      }
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+    for (int y = 0; y < 2; ++y) _mm256_storeu_ps(sums + r * 32 + y * 8, sum[r][y]);
+  }
+}
+
+using AddPanel = void (*)(const float*, int64_t, const float*, int64_t, Fetch, float*, bool);
+constexpr AddPanel kAddPanel[kRows + 1] = {nullptr, add_panel<1>, add_panel<2>, add_panel<3>, add_panel<4>, add_panel<5>, add_panel<6>};
+
+// Groups [begin, end) of many rows: what is read of a block is widened once for all of them.
+void multiply_strip(const CpuProduct* p, int64_t block, int64_t begin, int64_t end) {
+  float sums[kStripRows * 32];
+  alignas(32) float panel[kPanelDepth * 16];
+  const auto* x = static_cast<const float*>(p->arranged);
+  const int64_t stride = p->inner + kGap, strip_begin = group_begin(p->rows, begin), passes = end - begin;
+  const Bf16* const w = p->weight + block * p->inner * kBlockRows;
+  for (int64_t k = 0; k < p->inner; k += kPanelDepth) {
+    const int64_t depth = p->inner - k < kPanelDepth ? p->inner - k : kPanelDepth;
+    for (int64_t half = 0; half < 2; ++half) {
+      const Bf16* const from = w + k * 32 + half * 32;
+      widen_panel(from, depth / 2, panel);
+      const char* const next = reinterpret_cast<const char*>(half == 0 ? from + 32 : w + (k + depth) * 32);
+      for (int64_t g = begin; g < end; ++g) {
+        const int64_t first = group_begin(p->rows, g), count = group_begin(p->rows, g + 1) - first;
+        kAddPanel[count](panel, depth, x + first * stride + k, stride, {next + depth * 64 / passes * (g - begin), 128 / passes},
+                         sums + (first - strip_begin) * 32 + half * 16, k == 0);
+      }
+    }
+  }
+  finish(p, block, strip_begin, group_begin(p->rows, end) - strip_begin, sums);
+}
+
+// Strip by strip, each of which stays near while all blocks pass by; where all of x is near, block by block.
+void multiply_strips(const CpuProduct* p, int64_t begin, int64_t end) {
+  const int64_t groups = groups_of(p->rows), groups_a_strip = kStripRows / kRows;
+  const bool is_near = p->rows * (p->inner + kGap) * 4 <= kNearBytes;
+  for (int64_t strip = 0; strip < groups; strip += is_near ? groups : groups_a_strip) {
+    const int64_t last = is_near || strip + groups_a_strip > groups ? groups : strip + groups_a_strip;
+    for (int64_t block = begin; block < end; ++block) {
+      for (int64_t first = strip; first < last; first += groups_a_strip) {
+        multiply_strip(p, block, first, first + groups_a_strip < last ? first + groups_a_strip : last);
+      }
+    }
+  }
+}
+
 // Each pass fetches its share of the chunk that comes next, or memory would idle in all of them but the first.
 void multiply_groups(const CpuProduct* p, int64_t block) {
   float sums[kStripRows * 32];
@@ -160,6 +247,7 @@ void multiply_groups(const CpuProduct* p, int64_t block) {
 }
 
 void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
+  if (p->rows >= kFewestWidened) return multiply_strips(p, begin, end);
   for (int64_t block = begin; block < end; ++block) {
     if (p->rows <= 2) {
       multiply_once(p, block);
@@ -169,59 +257,10 @@ void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
   }
 }
 
-// The first `count` of 8 lanes.
-__m256i first_lanes(int64_t count) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
-
-void pack(Bf16* packed, const Bf16* rows, int64_t stride, int64_t weight_rows, int64_t inner, int64_t begin,
-          int64_t end) {
-  rows -= begin * kBlockRows * stride;
-  for (int64_t first = begin * kBlockRows; first < end * kBlockRows; first += 8) {
-    for (int64_t k = 0; k < inner; k += 16) {
-      const int64_t count = (inner - k < 16 ? inner - k : 16) / 2;
-      const __m256i lanes = first_lanes(count);
-      __m256i v[8];
-#pragma GCC unroll 8
-      for (int r = 0; r < 8; ++r) {
-        v[r] = first + r < weight_rows
-                   ? _mm256_maskload_epi32(reinterpret_cast<const int*>(rows + (first + r) * stride + k), lanes)
-                   : _mm256_setzero_si256();
-      }
-      transpose(v);
-      Bf16* to = packed + (first / kBlockRows * (inner / 2) + k / 2) * 64 + first % kBlockRows * 2;
-#pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i) {
-        if (i < count) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * 64), v[i]);
-      }
-    }
-  }
-}
-
-void unpack(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows, int64_t inner, int64_t begin,
-            int64_t end) {
-  rows -= begin * kBlockRows * stride;
-  for (int64_t first = begin * kBlockRows; first < end * kBlockRows; first += 8) {
-    for (int64_t k = 0; k < inner; k += 16) {
-      const int64_t count = (inner - k < 16 ? inner - k : 16) / 2;
-      const __m256i lanes = first_lanes(count);
-      const Bf16* from = packed + (first / kBlockRows * (inner / 2) + k / 2) * 64 + first % kBlockRows * 2;
-      __m256i v[8];
-#pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i) v[i] = i < count ? load(from + i * 64) : _mm256_setzero_si256();
-      transpose(v);
-#pragma GCC unroll 8
-      for (int r = 0; r < 8; ++r) {
-        if (first + r >= weight_rows) continue;
-        _mm256_maskstore_epi32(reinterpret_cast<int*>(rows + (first + r) * stride + k), lanes, v[r]);
-      }
-    }
-  }
-}
-
 }  // namespace
 
-const CpuKernels kAvx2Kernels{"avx2", 63, pack, unpack, arranged_bytes, kRows, arrange, multiply};
+const CpuKernels kAvx2Kernels{"avx2", kAnyRows, pack, unpack, arranged_bytes, kRows, arrange, multiply};
+const CpuKernels kAvx2BesideAvx512Kernels{"avx2", 63, pack, unpack, arranged_bytes, kRows, arrange, multiply};
 
 }  // namespace facellm
 #endif

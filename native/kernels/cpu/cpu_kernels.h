@@ -18,8 +18,8 @@ using Bf16 = uint16_t;  // bits
 constexpr int64_t kBlockRows = 32;
 constexpr int64_t kAnyRows = INT64_MAX;
 
-// out[m, n] = rounded(sum over k of x[m, k] w[n, k] + bias[n]), once; the sum times scales[n] where there are any, which the
-// kernels of AVX-512 alone know. Strides are in elements.
+// out[m, n] = rounded(sum over k of x[m, k] w[n, k] + bias[n]), once; the sum times scales[n] where there are any and the
+// kernels know of them. Strides are in elements.
 struct CpuProduct {
   const Bf16* weight;  // packed
   int64_t weight_rows, inner;  // N, K
@@ -48,11 +48,14 @@ struct CpuKernels {
   void (*arrange)(void* arranged, const CpuProduct* product, int64_t begin_group, int64_t end_group);
   // Columns of `out` of blocks [begin, end).
   void (*multiply)(const CpuProduct* product, int64_t begin, int64_t end);
+  bool has_scales = false;  // whether multiply() looks at `scales`
 };
 
 extern const CpuKernels kScalarKernels;
 #if defined(__x86_64__)
 extern const CpuKernels kAvx2Kernels;
+// The same where libtorch has AVX-512 for more rows, in fp32: registers twice as wide.
+extern const CpuKernels kAvx2BesideAvx512Kernels;
 extern const CpuKernels kAvx512Kernels;  // with BF16
 // The same where libtorch has AMX for more rows. Not measured there: as few as are surely bound by memory.
 extern const CpuKernels kAvx512BesideAmxKernels;

@@ -17,6 +17,8 @@ namespace {
 constexpr size_t kLine = 64;
 // Rows from which blocks are put back into bf16: measured (docs/quantisation.md).
 constexpr int64_t kExpandedRowsInt8 = 16, kExpandedRowsInt4 = 32;
+// And of fp8 and nf4, up to which.
+constexpr int64_t kExpandedRowsOfFloats = 63;
 // Multiplications below which a second thread costs more than it saves.
 constexpr int64_t kWorthThreads = 1 << 18;
 
@@ -127,12 +129,15 @@ at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) co
 
 bool PackedMatrix::expands(const at::Tensor& x) const {
   if (has_float_codes()) {
-    // Into bf16's own kernels, whose rows follow from nothing but themselves.
-    return x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) && suits(cpu_kernels(), x.numel() / inner_);
+    // Into bf16's own kernels, whose rows follow from nothing but themselves. A block at a time brings all of x near again: AVX2's
+    // is of fp32, and many rows of it are not.
+    const int64_t x_rows = x.numel() / inner_;
+    return x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) && suits(cpu_kernels(), x_rows) &&
+           (cpu_kernels().has_scales || x_rows <= kExpandedRowsOfFloats);
   }
   const int64_t fewest = scheme_.form == WeightForm::kInt8 ? kExpandedRowsInt8 : kExpandedRowsInt4;
   return quantised_->expand != nullptr && !scheme_.is_invariant && x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) &&
-         x.numel() / inner_ >= fewest && suits_all_rows(cpu_kernels());
+         x.numel() / inner_ >= fewest && cpu_kernels().has_scales && suits_all_rows(cpu_kernels());
 }
 
 at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bias) const {
