@@ -25,7 +25,13 @@ const SHARED = [
     'bf16_bits.h',
     'float_codes_common.h',
   ],
-  ...['row_kernels.h', 'row_kernels_common.h', 'row_lanes.h', 'low_rank_common.h', 'row_backward_common.h'],
+  ...[
+    'row_kernels.h',
+    'row_kernels_common.h',
+    'row_lanes.h',
+    'low_rank_common.h',
+    'row_backward_common.h',
+  ],
   // Numbers alone, which a GPU's kernels have, too.
   '../common/weight_blocks.h',
 ];

@@ -237,8 +237,8 @@ TEST(Capture, NodesOfATokenUnderAdapters) {
       request.adapters = stack;
       driver.submit(request);
     }
-    // The prompts', one without a graph, the one that records it.
-    for (int step = 0; step < 5; ++step) ASSERT_TRUE(model->step());
+    // The prompts', three without a graph, the one that records it.
+    for (int step = 0; step < 6; ++step) ASSERT_TRUE(model->step());
     begin_step();
     ASSERT_TRUE(model->step());
     const auto step = end_step();
