@@ -1,4 +1,4 @@
-// The kernels of answering and of learning behind plain functions, for kernels.py: nvcc -shared, native/ among the includes, linked with the kernels' own
+// The kernels of answering and of learning behind plain functions, for kernels.py and learning_kernels.py: nvcc -shared, native/ among the includes, linked with the kernels' own
 // objects; nothing of libtorch is in them.
 #include "kernels/add_rms_norm/add_rms_norm_cuda.h"
 #include "kernels/cross_entropy/cross_entropy_cuda.h"

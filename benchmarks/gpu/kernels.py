@@ -1,44 +1,16 @@
-"""The kernels of answering and of learning, each beside another way to the same: python3 kernels.py LIBRARY, which is kernels.cu and the kernels,
-compiled by nvcc. Each call is a node of a graph, over matrices that no cache holds. One JSON object a line: microseconds of both, seven of each, bytes
-that must be read, and the error against fp32, relative to all numbers."""
+"""The kernels of answering, each beside another way to the same: python3 kernels.py LIBRARY, which is kernels.cu and the kernels, compiled by
+nvcc. Each call is a node of a graph, over matrices that no cache holds. Lines as in kernel_rows.py."""
 
 import ctypes
-import json
-import sys
 
 import torch
 
-library = ctypes.CDLL(sys.argv[1])
-torch.set_grad_enabled(False)
-pointer = lambda x: ctypes.c_void_p(0 if x is None else x.data_ptr())
-stream = lambda: ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
-number = ctypes.c_int64
-CACHE = 2**28  # bytes, beyond any L2
+from kernel_rows import CACHE, error_of, library, microseconds, number, pointer, stream, tell
 
 PRODUCTS = {
     "1b": {"qkv": (896, 1152, False), "o": (896, 896, False), "gate_up": (896, 4864, True), "down": (4864, 896, False), "head": (896, 151674, False)},
     "8b": {"qkv": (3584, 4608, False), "o": (3584, 3584, False), "gate_up": (3584, 18944, True), "down": (18944, 3584, False), "head": (3584, 151674, False)},
 }
-
-
-def microseconds(work, copies):
-    """Of one of `copies` calls of work(i), in a graph that is replayed seven times."""
-    for i in range(copies):
-        work(i)
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for i in range(copies):
-            work(i)
-    times = []
-    for _ in range(7):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        graph.replay()
-        end.record()
-        end.synchronize()
-        times.append(1000 * begin.elapsed_time(end) / copies)
-    return times
 
 
 def product(size, name, rows):
@@ -59,7 +31,7 @@ def product(size, name, rows):
     ours(0)
     y = x.float() @ w[0].float().T
     truth = torch.nn.functional.silu(y[:, :outputs]) * y[:, outputs:] if gated else y
-    error = ((out.float() - truth).norm() / truth.norm()).item()
+    error = error_of(out, truth)
     mine, torchs = microseconds(ours, copies), microseconds(theirs, copies)
     tell(f"{size} {name}, {rows} row(s)", mine, "libtorch", torchs, 2 * inner * weights, error)
 
@@ -88,14 +60,15 @@ def normed(name, rows):
 
 
 def gates(rows, size):
-    gate_up = [torch.randn(rows, 2 * size, dtype=torch.bfloat16, device="cuda") for _ in range(8)]
-    out = torch.empty(rows, size, dtype=torch.bfloat16, device="cuda")
-    ours = lambda i: library.swiglu(pointer(gate_up[i]), pointer(out), number(rows), number(size), stream())
+    copies = max(2, min(64, CACHE // (6 * rows * size)))
+    gate_up = [torch.randn(rows, 2 * size, dtype=torch.bfloat16, device="cuda") for _ in range(copies)]
+    outs = [torch.empty(rows, size, dtype=torch.bfloat16, device="cuda") for _ in range(copies)]
+    ours = lambda i: library.swiglu(pointer(gate_up[i]), pointer(outs[i]), number(rows), number(size), stream())
     theirs = lambda i: torch.nn.functional.silu(gate_up[i][:, :size]) * gate_up[i][:, size:]
     ours(0)
     truth = torch.nn.functional.silu(gate_up[0][:, :size].float()) * gate_up[0][:, size:].float()
-    error = ((out.float() - truth).norm() / truth.norm()).item()
-    tell(f"SwiGLU of {rows} x {size}", microseconds(ours, 8), "libtorch", microseconds(theirs, 8), 6 * rows * size, error)
+    error = error_of(outs[0], truth)
+    tell(f"SwiGLU of {rows} x {size}", microseconds(ours, copies), "libtorch", microseconds(theirs, copies), 6 * rows * size, error)
 
 
 def patches(tiles):
@@ -158,7 +131,7 @@ def quantised(size, name, form, rows):
     ours(0)
     y = x.float() @ exact.T
     truth = torch.nn.functional.silu(y[:, :outputs]) * y[:, outputs:] if gated else y
-    error = ((out.float() - truth).norm() / truth.norm()).item()
+    error = error_of(out, truth)
     stored = [exact.bfloat16() for _ in range(max(2, min(64, CACHE // (2 * inner * weights))))]
 
     def theirs(i):
@@ -221,7 +194,7 @@ def low_rank(size, name, stacks, rows, rank=16):
         y = x[own].float() @ a[0][s].float().T
         for p, n in enumerate(columns):
             truth[own, begins[p] : begins[p] + n] += 2 * y[:, p * rank : (p + 1) * rank] @ b[0][s][p].float().T
-    error = ((out.float() - truth).norm() / truth.norm()).item()
+    error = error_of(out, truth)
     tell(f"{size} {name}, {stacks} stack(s) of adapters, {rows} row(s) each", microseconds(ours, copies), "libtorch", microseconds(theirs, copies), size_of_one, error)
 
 
@@ -248,74 +221,15 @@ def attention(size, rows, context, splits):
     k, v = (x[:, rows_of].permute(1, 0, 2, 3).repeat_interleave(heads // kv, 1).float() for x in pools[0])
     truth = torch.nn.functional.scaled_dot_product_attention(q.permute(1, 0, 2)[:, :, None].float(), k, v).view(rows, -1)
     run(True)(0)
-    error = ((out.float() - truth).norm() / truth.norm()).item()
+    error = error_of(out, truth)
     tell(f"{size} attention, {rows} row(s) behind {context}, {splits} split(s)", microseconds(run(True), copies),
          "the kernel for all heads", microseconds(run(False), copies), 4 * kv * rows * context * width, error)
-
-
-def backward(name, forward, inputs, ours, out, size):
-    """A gradient beside autograd's own, of the first input; `size`: numbers that are read and written at least."""
-    leaves = [x.detach().requires_grad_(i == 0) for i, x in enumerate(inputs)]
-    with torch.enable_grad():
-        y = forward(*leaves)
-    grad = torch.randn_like(y)
-    theirs = lambda i: torch.autograd.grad(y, leaves[0], grad, retain_graph=True)
-    wide = [x.detach().float().requires_grad_(i == 0) for i, x in enumerate(inputs)]
-    with torch.enable_grad():
-        (truth,) = torch.autograd.grad(forward(*wide), wide[0], grad.float())
-    work = lambda i: ours(grad)
-    work(0)
-    error = ((out.float() - truth).norm() / truth.norm()).item()
-    tell(f"{name}, backward", microseconds(work, 8), "autograd", microseconds(theirs, 8), 2 * size, error)
-
-
-def learning(rows, hidden, size, heads, kv, width):
-    make = lambda *shape: torch.randn(*shape, dtype=torch.bfloat16, device="cuda")
-    gate_up, x, weight = make(rows, 2 * size), make(rows, hidden), make(hidden)
-    qkv, cos, sin = make(rows, (heads + 2 * kv) * width), make(rows, width), make(rows, width)
-    gates = lambda x: torch.nn.functional.silu(x[:, :size]) * x[:, size:]
-    norm = lambda x, w: torch.nn.functional.rms_norm(x, (hidden,), w, 1e-6)
-
-    def rope(x, c, s):
-        h = x.view(rows, -1, width)[:, : heads + kv]
-        return h * c[:, None] + torch.cat((-h[..., width // 2 :], h[..., : width // 2]), -1) * s[:, None]
-
-    outs = [torch.empty_like(t) for t in (gate_up, x, qkv)]
-    backward(f"SwiGLU of {rows} x {size}", gates, [gate_up], lambda g: library.swiglu_backward(*map(pointer, (gate_up, g, outs[0])), number(rows), number(size), stream()), outs[0], 5 * rows * size)
-    backward(f"RMSNorm of {rows} x {hidden}", norm, [x, weight], lambda g: library.norm_backward(*map(pointer, (x, weight, g, outs[1])), number(rows), number(hidden), stream()), outs[1], 3 * rows * hidden)
-    shape, values = (number * 4)(rows, heads, kv, width), torch.zeros(rows, kv, width, dtype=torch.bfloat16, device="cuda")
-    backward(f"rotation of {rows} x {heads} heads", rope, [qkv, cos, sin], lambda g: library.rope_backward(pointer(g), pointer(values), pointer(cos), pointer(sin), pointer(outs[2]), shape, stream()), outs[2], 2 * qkv.numel())
-
-
-def cross_entropy(rows, vocabulary):
-    logits = torch.randn(rows, vocabulary, dtype=torch.bfloat16, device="cuda") * 3
-    labels, scales, losses = torch.randint(vocabulary, (rows,), device="cuda"), torch.full((rows,), 1 / rows, device="cuda"), torch.empty(rows, device="cuda")
-    own = logits.clone()
-    work = lambda i: library.cross_entropy(*map(pointer, (own, labels, scales, losses)), number(rows), number(vocabulary), stream())
-
-    def theirs(i):
-        wide = logits.float()
-        gradient = torch.softmax(wide, 1)
-        gradient.scatter_add_(1, labels[:, None], torch.full((rows, 1), -1.0, device="cuda"))
-        return torch.nn.functional.cross_entropy(wide, labels), gradient.mul_(scales[:, None]).bfloat16()
-
-    work(0)
-    truth = torch.softmax(logits.float(), 1).scatter_add_(1, labels[:, None], torch.full((rows, 1), -1.0, device="cuda")) / rows
-    error = ((own.float() - truth).norm() / truth.norm()).item()
-    tell(f"losses and gradients of {rows} x {vocabulary} logits", microseconds(work, 2), "libtorch", microseconds(theirs, 2), 6 * rows * vocabulary, error)
-
-
-def tell(name, mine, other, others, size, error):
-    print(json.dumps({"name": name, "us": mine, "beside": other, "besideUs": others, "bytes": size, "error": error}), flush=True)
 
 
 for rows in (1, 8):
     normed("qkv", rows)
     normed("gate_up", rows)
 gates(316, 4864)
-learning(3584, 896, 4864, 14, 2, 64)
-learning(3584, 3584, 18944, 28, 4, 128)
-cross_entropy(512, 151674)
 for tiles in (1, 13):
     patches(tiles)
 for size in PRODUCTS:

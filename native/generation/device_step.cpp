@@ -100,23 +100,24 @@ void DeviceStep::run(const Key& key, int64_t places) {
   const bool is_base = key.size() == 1;
   auto& graphs = is_base ? base_graphs_ : mixtures_;
   const auto known = graphs.find(key);
-  if (known == graphs.end()) {
-    // Once without: libraries set themselves up at their first call, which no recording bears.
+  if (known == graphs.end() || known->second.runs < (is_base ? kRunsBefore : kRunsBeforeOfMixture)) {
     compute(places);
-    if (!is_base && mixtures_.size() == kMostMixtures) drop_oldest_mixture();
-    graphs.emplace(key, Recorded{nullptr, ++uses_});
+    if (known == graphs.end() && !is_base && mixtures_.size() == kMostMixtures) drop_oldest_mixture();
+    auto& own = graphs[key];
+    ++own.runs;
+    own.last_use = ++uses_;
     return;
   }
-  auto& [graph, last_use] = known->second;
-  last_use = ++uses_;
-  if (!graph) {
+  auto& own = known->second;
+  own.last_use = ++uses_;
+  if (!own.graph) {
     const DeviceGraph* sharing = nullptr;
     for (const auto* all : {&base_graphs_, &mixtures_}) {
       for (const auto& [_, recorded] : *all) sharing = recorded.graph ? recorded.graph.get() : sharing;
     }
-    graph = std::make_unique<DeviceGraph>([&] { compute(places); }, sharing);
+    own.graph = std::make_unique<DeviceGraph>([&] { compute(places); }, sharing);
   }
-  graph->replay();
+  own.graph->replay();
 }
 
 void DeviceStep::drop_oldest_mixture() {

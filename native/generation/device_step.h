@@ -1,6 +1,7 @@
 // The step in which every row computes one token, resident on a GPU: ids, positions, lengths and slots live there and the
 // step moves them on itself; attention and choice read them there. So the next step can be started before this one's tokens
-// are read, and a step of a number of rows, under the same adapters, is one graph, captured once. The body is the same in both.
+// are read, and a step of a number of rows, under the same adapters, is one graph once it has come often enough. The body is
+// the same in both.
 #pragma once
 
 #include <c10/core/Event.h>
@@ -65,9 +66,13 @@ class DeviceStep {
   // What a step's kernels follow from: its places, and where there are adapters, each stack and how many rows it has, in order.
   using Key = std::vector<uint64_t>;
   struct Recorded {
-    std::unique_ptr<DeviceGraph> graph;  // null: run once without
+    std::unique_ptr<DeviceGraph> graph;  // null: run without so far
     uint64_t last_use = 0;
+    int64_t runs = 0;  // without
   };
+  // Runs without a graph before one is recorded. One: libraries set themselves up at their first call, which no recording bears.
+  // Mixtures that live a few steps would pay for a recording and hardly replay it.
+  static constexpr int64_t kRunsBefore = 1, kRunsBeforeOfMixture = 3;
   // Of steps with adapters, whose mixtures have no end.
   static constexpr size_t kMostMixtures = 16;
 

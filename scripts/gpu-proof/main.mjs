@@ -13,7 +13,8 @@ import { parseArgs } from 'node:util';
 
 import { Budget } from './budget.mjs';
 import { build, doctor } from './build.mjs';
-import { answers, attention, forms, kernelRows, lora, removeModels, roofs } from './figures.mjs';
+import { answers, attention, forms, lora, removeModels, roofs } from './figures.mjs';
+import { kernelRows } from './kernel-rows.mjs';
 import { describeMachine } from './machine.mjs';
 import { runPart } from './part.mjs';
 import { toMarkdown } from './report.mjs';
@@ -48,7 +49,7 @@ const PARTS = [
   },
   { name: 'attention', title: 'attention kernels', limitS: 30, reserveS: 10, run: attention },
   { name: 'roofs', title: 'roofs', limitS: 30, reserveS: 15, run: roofs },
-  { name: 'kernel-rows', title: 'single kernels', limitS: 60, reserveS: 20, run: kernelRows },
+  { name: 'kernel-rows', title: 'single kernels', limitS: 90, reserveS: 20, run: kernelRows },
   { name: 'answers-1b', title: '1B: answers', limitS: 75, reserveS: 35, run: answers('1b') },
   {
     name: 'lora-1b',

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { must, PartError, Skip } from './part.mjs';
 import { runCommand } from './run-command.mjs';
 
-const KERNEL_TESTS = ['test/native/kernels_test.cpp', 'test/native/quantised_product_test.cpp'];
+const KERNEL_TESTS = ['kernels', 'quantised_product', 'patches', 'low_rank', 'backward'].map(
+  (name) => `test/native/${name}_test.cpp`,
+);
 /** What is quick and touches everything, for a machine that has no card. */
 const DRY_SUITES = [
   'test/golden/model.test.ts',

@@ -7,23 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "backward_bounds.h"
 #include "core/error.h"
-#include "kernels/add_rms_norm/add_rms_norm.h"
-#include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/rope_kv_append/rope_heads.h"
-#include "kernels/swiglu/swiglu.h"
-#include "row_levels.h"
 
 namespace facellm {
 namespace {
 
-const double kWide = 0x1p-24;
-
 std::string text_of(at::ScalarType type, int64_t size, const RowKernels* kernels) {
   return std::string(c10::toString(type)) + " of " + std::to_string(size) + " " + kernels->name;
 }
-
-at::Tensor truth_of(const at::Tensor& x) { return x.to(at::kDouble); }
 
 TEST(RowBackward, OfNormsIsTheTruthWithinItsRoundings) {
   at::manual_seed(1);
@@ -34,13 +27,7 @@ TEST(RowBackward, OfNormsIsTheTruthWithinItsRoundings) {
         const auto x = at::randn({rows, size}, type), weight = at::randn({size}, type), dy = at::randn({rows, size}, type);
         const auto other = has_other ? at::randn({rows, size}, type) : at::Tensor();
         const double eps = 1e-6;
-        const auto truth = add_rms_norm_backward_reference(truth_of(x), truth_of(weight), truth_of(dy), has_other ? truth_of(other) : other, eps);
-        const auto scale = at::rsqrt(truth_of(x).pow(2).mean(-1, true) + eps);
-        const auto g = (truth_of(dy) * truth_of(weight)).abs(), share = (g * truth_of(x).abs() * scale).mean(-1, true);
-        // Sums in 16 chains, of terms that may cancel; a handful of operations on what they are multiplied with; then the dtype's.
-        const double chain = (static_cast<double>(size) / 16 + 12) * kWide;
-        const auto allowed = (g + truth_of(x).abs() * scale * share) * scale * 2 * chain + truth.abs() * (1.01 * step_of(type) + kWide) +
-                             (has_other ? truth_of(other).abs() * kWide : at::zeros_like(truth)) + 1e-40;
+        const auto [truth, allowed] = norm_backward_bound(x, weight, dy, other, eps, type);
         at::Tensor first;
         for (const auto* kernels : levels()) {
           const Numbers own_x(x), own_weight(weight), own_dy(dy), own_other(has_other ? other : x), out(at::full({rows, size}, 7, type));
@@ -64,10 +51,7 @@ TEST(RowBackward, OfGatesIsTheTruthOfEveryNumberOfBf16) {
   const auto gates = all.index({at::isfinite(all) & (all.abs() < 80)}).contiguous();
   for (const auto type : kDtypes) {
     const auto g = gates.to(type), ups = at::full_like(g, -1.5), dy = at::full_like(g, 0.75);
-    const auto truth = swiglu_backward_reference(truth_of(at::cat({g, ups})), truth_of(dy));
-    // s, 1 - s and 1 + g (1 - s) are each within some steps; the last may cancel around g = -1.28, whose terms are about one.
-    const auto s = at::sigmoid(truth_of(g)), room = 1.125 * s * (1 + truth_of(g).abs() * (1 - s)) * 12 * kWide;
-    const auto allowed = truth.abs() * (1.01 * step_of(type) + 8 * kWide) + at::cat({room, at::zeros_like(room)}) + (type == at::kFloat ? 0x1p-140 : 0x1p-133);
+    const auto [truth, allowed] = swiglu_backward_bound(at::cat({g, ups}), dy, type);
     at::Tensor first;
     for (const auto* kernels : levels()) {
       const Numbers x(at::cat({g, ups})), of_out(dy), out(at::full({2 * g.size(0)}, 7, type));
@@ -121,14 +105,9 @@ TEST(RowBackward, CrossEntropyIsTheTruthWithinItsRoundings) {
       const auto logits = (at::randn({rows, size}) * 5).to(type);
       const auto labels = at::tensor({int64_t{0}, size - 1, size / 2});
       const auto scales = at::tensor({0.25f, 1.0f, -3.0f});
-      const auto wide = truth_of(logits);
-      auto gradients = wide.clone();
-      const auto losses = cross_entropy_reference(gradients, labels, truth_of(scales));
-      const auto probabilities = at::softmax(wide, 1);
-      // Sums in chains of 64 terms, of which a row has as many more; logs and differences of what the logits are.
-      const double chain = (64 + static_cast<double>(size) / 1024 + 12) * kWide;
-      const auto allowed = chain + (wide.abs().amax(1) * 2 + losses.abs()) * 2 * kWide;
-      const auto room = truth_of(scales).abs().unsqueeze(1) * probabilities * 2 * chain + gradients.abs() * 1.01 * step_of(type) + 1e-40;
+      const auto bound = cross_entropy_bound(logits, labels, scales);
+      const auto &[losses, allowed] = bound.losses;
+      const auto &[gradients, room] = bound.gradients;
       at::Tensor first;
       for (const auto* kernels : levels()) {
         for (const bool has_scales : {false, true}) {

@@ -26,7 +26,7 @@ AddRmsNorm add_rms_norm_autograd(const at::Tensor& residual, const at::Tensor& d
 // Fused and refused as add_rms_norm.
 at::Tensor add_rms_norm_backward(const at::Tensor& sum, const at::Tensor& weight, const at::Tensor& of_normalised, const at::Tensor& of_sum,
                                  double eps);
-// The gradient of weight, [D]: the sum of of_normalised * xhat over all rows.
+// The gradient of weight, [D]: the sum of of_normalised * xhat over all rows. By libtorch's operations on every device.
 at::Tensor add_rms_norm_weight_backward(const at::Tensor& sum, const at::Tensor& of_normalised, double eps);
 
 // The plain versions, the references of every other.

@@ -14,6 +14,8 @@ struct Function : torch::autograd::Function<Function> {
     context->save_for_backward({sum, weight});
     context->saved_data["has_delta"] = delta.has_value();
     context->saved_data["eps"] = eps;
+    // Where an output is unused, its gradient stays undefined: no zeros are made, read and added.
+    context->set_materialize_grads(false);
     // An output must not be an input: autograd would take it for a change in place.
     return {delta ? sum : sum.view_as(sum), normalised};
   }

@@ -16,16 +16,16 @@ struct Numbers {
   __device__ __forceinline__ void store(T* to) const { cuda::store(to, v[0]); }
 };
 
-struct Eight {};
+struct ByEights {};
 template <>
-struct Numbers<Eight> {
+struct Numbers<ByEights> {
   static constexpr int kCount = 8;
   float v[kCount];
   __device__ __forceinline__ explicit Numbers(const __nv_bfloat16* from) { cuda::widen_eight(cuda::load_eight(from), v); }
   __device__ __forceinline__ void store(__nv_bfloat16* to) const { *reinterpret_cast<uint4*>(to) = cuda::narrow_eight(v); }
 };
 
-// N: T, or Eight.
+// N: T, or ByEights.
 template <typename T, typename N>
 __global__ void add_rms_norm_backward_kernel(const T* sum, const T* weight, const T* of_normalised, const T* of_sum, T* out, int64_t size,
                                              float eps) {
@@ -70,7 +70,7 @@ void add_rms_norm_backward_cuda(const void* sum, const void* weight, const void*
                                 int64_t rows, int64_t size, float eps, bool is_bf16, cudaStream_t stream) {
   const bool has_eights = is_bf16 && size % 8 == 0 && cuda::is_aligned(sum) && cuda::is_aligned(weight) &&
                           cuda::is_aligned(of_normalised) && cuda::is_aligned(of_sum) && cuda::is_aligned(out);
-  const auto run = has_eights ? launch<__nv_bfloat16, Eight> : is_bf16 ? launch<__nv_bfloat16, __nv_bfloat16> : launch<float, float>;
+  const auto run = has_eights ? launch<__nv_bfloat16, ByEights> : is_bf16 ? launch<__nv_bfloat16, __nv_bfloat16> : launch<float, float>;
   run(sum, weight, of_normalised, of_sum, out, rows, size, eps, stream);
 }
 

@@ -71,7 +71,8 @@ __global__ void __launch_bounds__(kThreads) cross_entropy_kernel(T* logits, cons
     return x;
   });
   const float largest = cuda::block_reduce<kThreads>(own.largest, own.largest, [](float a, float b) { return cuda::larger(a, b); });
-  const float part = own.sum * expf(own.largest - largest);
+  // By name, as all that could be fused into a sum: the bits do not depend on the compiler.
+  const float part = __fmul_rn(own.sum, expf(own.largest - largest));
   const float total = cuda::block_reduce<kThreads>(part, 0.f, [](float a, float b) { return cuda::sum_of(a, b); });
   // The label's logit has been read by all before any thread writes.
   if (threadIdx.x == 0) losses[row_index] = largest - of_label + logf(total);

@@ -14,7 +14,8 @@ at::Tensor swiglu(const at::Tensor& gate_up);
 at::Tensor swiglu_autograd(const at::Tensor& gate_up);
 
 // grad [..., F], of swiglu(gate_up) -> that of gate_up [..., 2F], one dtype. With s = sigmoid(gate): dy * up * s * (1 + gate * (1 - s)),
-// and dy * gate * s; in fp32, rounded once. Fused and refused as swiglu.
+// and dy * gate * s; in fp32, rounded once. Fused as swiglu. Of any strides: what is not
+// contiguous is copied. Refused: another shape, dtype or device than these.
 at::Tensor swiglu_backward(const at::Tensor& gate_up, const at::Tensor& grad);
 
 // The plain versions, the references of every other.

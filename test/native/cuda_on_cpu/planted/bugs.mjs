@@ -25,6 +25,7 @@ const DEQUANTISE = 'dequantise/dequantise_cuda.cu';
 const PATCHIFY = 'patchify/patchify_cuda.cu';
 const EMBED = 'embed_patches/embed_patches_cuda.cu';
 const LOW_RANK = 'low_rank/low_rank_cuda.cu';
+const PROJECT = 'low_rank/low_rank_project.cuh';
 
 /** @typedef {{ name: string, exercise: string, file: string, find: string, replace: string, faults?: string[],
  *   says?: string, at?: string, isHarmless?: boolean }} Bug */
@@ -209,7 +210,11 @@ export const BUGS = [
   },
   {
     name: 'eights of rows that are no multiple of eight',
-    ...{ exercise: 'swiglu_backward', file: SWIGLU_BACKWARD, faults: ['kMisaligned', 'kOutOfBounds', 'kRace'] },
+    ...{
+      exercise: 'swiglu_backward',
+      file: SWIGLU_BACKWARD,
+      faults: ['kMisaligned', 'kOutOfBounds', 'kRace'],
+    },
     find: 'size % 8 == 0 && cuda::is_aligned(gate_up)',
     replace: 'size > 8 && cuda::is_aligned(gate_up)',
   },
@@ -221,7 +226,12 @@ export const BUGS = [
   },
   {
     name: 'a sum that is not there is read',
-    ...{ exercise: 'norm_backward', file: NORM_BACKWARD, faults: ['kOutOfBounds'], at: NORM_BACKWARD },
+    ...{
+      exercise: 'norm_backward',
+      file: NORM_BACKWARD,
+      faults: ['kOutOfBounds'],
+      at: NORM_BACKWARD,
+    },
     find: 'of_sum == nullptr ? sum + base + i : of_sum + base + i',
     replace: 'of_sum + base + i',
   },
@@ -251,7 +261,12 @@ export const BUGS = [
   },
   {
     name: 'rows of a vocabulary are taken for aligned',
-    ...{ exercise: 'cross_entropy', file: CROSS_ENTROPY, faults: ['kMisaligned'], at: CROSS_ENTROPY },
+    ...{
+      exercise: 'cross_entropy',
+      file: CROSS_ENTROPY,
+      faults: ['kMisaligned'],
+      at: CROSS_ENTROPY,
+    },
     find: '(16 - reinterpret_cast<uintptr_t>(row) % 16) % 16 / 2',
     replace: '0',
   },
@@ -478,9 +493,9 @@ export const BUGS = [
     name: "the warps' sums of a rank are added before they are there",
     ...{
       exercise: 'low_rank',
-      file: LOW_RANK,
+      file: PROJECT,
       faults: ['kRace', 'kUninitialised'],
-      at: LOW_RANK,
+      at: PROJECT,
     },
     find: '] = own;\n  __syncthreads();',
     replace: '] = own;',
@@ -500,13 +515,13 @@ export const BUGS = [
   },
   {
     name: 'ranks behind the last one are stored',
-    ...{ exercise: 'low_rank', file: LOW_RANK, faults: ['kOutOfBounds', 'kRace'], at: LOW_RANK },
+    ...{ exercise: 'low_rank', file: PROJECT, faults: ['kOutOfBounds', 'kRace'], at: PROJECT },
     find: 'if (r >= tile.rows || rank >= ranks) return;',
     replace: 'if (r >= tile.rows) return;',
   },
   {
     name: "a row of A behind the group's is multiplied",
-    ...{ exercise: 'low_rank', file: LOW_RANK, faults: ['kOutOfBounds'], at: LOW_RANK },
+    ...{ exercise: 'low_rank', file: PROJECT, faults: ['kOutOfBounds'], at: PROJECT },
     find: 'first_rank + j < ranks ? first_rank + j : ranks - 1',
     replace: 'first_rank + j',
   },

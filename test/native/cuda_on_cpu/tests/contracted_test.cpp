@@ -5,6 +5,7 @@
 #if FACELLM_CONTRACTED
 #define facellm contracted
 #include "kernels/add_rms_norm/add_rms_norm_cuda.h"
+#include "kernels/cross_entropy/cross_entropy_cuda.h"
 #include "kernels/embed_patches/embed_patches_cuda.h"
 #include "kernels/patchify/patchify_cuda.h"
 #include "kernels/rope_kv_append/rope_kv_append_cuda.h"
@@ -13,6 +14,7 @@
 
 #include "add_rms_norm_check.h"
 #include "backward_check.h"
+#include "cross_entropy_check.h"
 #include "embed_patches_check.h"
 #include "low_rank_check.h"
 #include "patchify_check.h"
@@ -28,7 +30,8 @@ void low_rank_cuda(const LowRankCuda& work, bool is_bf16, cudaStream_t stream);
 namespace facellm {
 namespace {
 
-// No product is added to anything in swiglu and of patches; in rope and gradients each is rounded by name, in low_rank each fused by name.
+// No product is added to anything in swiglu and of patches; in rope and gradients each is rounded by name, in low_rank each fused by name,
+// in cross_entropy either.
 TEST(Contracted, KernelsThatNameTheirProductsAreTheSame) {
   const Comparison swiglu = check_swiglu_shapes(contracted::swiglu_cuda);
   EXPECT_EQ(swiglu.different, 0) << swiglu.first;
@@ -45,6 +48,8 @@ TEST(Contracted, KernelsThatNameTheirProductsAreTheSame) {
   }
   const Comparison low_rank = check_low_rank_cases(contracted::low_rank_cuda);
   EXPECT_EQ(low_rank.different, 0) << low_rank.first;
+  const Comparison losses = check_cross_entropy_shapes(contracted::cross_entropy_cuda);
+  EXPECT_EQ(losses.different, 0) << losses.first;
 }
 
 // Squares are fused into their sum. Each of a thread's terms and of the ten steps over the block is then rounded otherwise

@@ -2,6 +2,7 @@
 // the log-probabilities as close as the two attentions are; and what such a step costs.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 
 #include "pretend_cuda.h"
@@ -80,6 +81,50 @@ TEST(DeviceStep, GraphsAreForgottenWithTheMatricesTheyHold) {
       EXPECT_EQ(ask(stack), first[i]) << i;
     }
   }
+}
+
+// More mixtures than are kept, of one stack or two: the oldest has gone, and when it comes again it runs as one that is new.
+TEST(DeviceStep, MoreMixturesThanAreKept) {
+  const Adapters adapters;
+  const auto device = load_on("cuda"), host = load_on("cpu");
+  const auto ids = adapters.load(*device);
+  ASSERT_EQ(adapters.load(*host), ids);
+  const std::array<facellm::AdapterIds, 2> stacks{{{ids[1]}, {ids[2], ids[1]}}};
+  const auto row_of = [&](size_t stack, int row, int64_t tokens) {
+    auto request = generation(prompt(5 + row, false), tokens);
+    request.adapters = stacks[stack];
+    return request;
+  };
+  // `counts`: rows of each stack. Returns how many steps were a graph.
+  const auto ask = [&](const std::array<int, 2>& counts, int64_t tokens) {
+    std::vector<facellm::GenerateRequest> requests;
+    std::vector<int32_t> wanted;
+    for (size_t stack = 0; stack < stacks.size(); ++stack) {
+      for (int row = 0; row < counts[stack]; ++row) {
+        requests.push_back(row_of(stack, row, tokens));
+        const auto own = answer(*host, {requests.back()});
+        wanted.insert(wanted.end(), own.begin(), own.end());
+      }
+    }
+    reset_counts();
+    EXPECT_EQ(answer(*device, requests), wanted) << counts[0] << " and " << counts[1] << " rows";
+    const auto done = pretend_cuda::counts().operations;
+    return done.contains("graph") ? done.at("graph") : 0;
+  };
+  constexpr int64_t kTokens = 6;  // the prompts' step chooses the first
+  EXPECT_EQ(ask({1, 1}, 4), 0) << "a mixture of three steps is not recorded";
+  EXPECT_EQ(ask({1, 1}, kTokens), kTokens - 1) << "from the fourth on it is";
+  int64_t mixtures = 0;
+  for (int first = 0; first < 5; ++first) {
+    for (int second = 0; second < 4; ++second) {
+      if (first + second == 0 || (first == 1 && second == 1)) continue;
+      EXPECT_EQ(ask({first, second}, kTokens), kTokens - 4);
+      ++mixtures;
+    }
+  }
+  ASSERT_GT(mixtures, 16);
+  EXPECT_EQ(ask({4, 3}, kTokens), kTokens - 1) << "the last is kept";
+  EXPECT_EQ(ask({1, 1}, kTokens), kTokens - 4) << "the first is not";
 }
 
 std::vector<int32_t> words(int32_t first, int64_t count) {
