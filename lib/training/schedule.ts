@@ -14,10 +14,7 @@ export function warmupOf(options: ScheduleOptions, totalSteps: number): number {
 }
 
 /** Updates of the fall that ends a run. A share of whole updates is not rounded up by what its product is off. */
-export function cooldownOf(
-  { cooldown }: Pick<ScheduleOptions, 'cooldown'>,
-  totalSteps: number,
-): number {
+function cooldownOf({ cooldown }: Pick<ScheduleOptions, 'cooldown'>, totalSteps: number): number {
   return Math.ceil(cooldown * totalSteps - 1e-9);
 }
 
@@ -47,7 +44,7 @@ export function lastStepOf(
   totalSteps: number,
   endedAt: number | null,
 ): number {
-  return Math.min(fallOf(options, totalSteps, endedAt).end, totalSteps);
+  return fallOf(options, totalSteps, endedAt).end;
 }
 
 /**

@@ -220,30 +220,26 @@ void multiply_strips(const CpuProduct* p, int64_t begin, int64_t end) {
   }
 }
 
-// Each pass fetches its share of the chunk that comes next, or memory would idle in all of them but the first.
+// Fewer rows than panels pay for. Each pass fetches its share of the chunk that comes next, or memory would idle in all of them but the
+// first.
 void multiply_groups(const CpuProduct* p, int64_t block) {
-  float sums[kStripRows * 32];
-  const int64_t groups = groups_of(p->rows), groups_a_strip = kStripRows / kRows;
+  float sums[kFewestWidened * 32];
+  const int64_t groups = groups_of(p->rows), passes = 2 * groups, stride = p->inner + kGap;
   const auto* x = static_cast<const float*>(p->arranged);
-  const int64_t stride = p->inner + kGap;
   const Bf16* const w = p->weight + block * p->inner * kBlockRows;
-  for (int64_t strip = 0; strip < groups; strip += groups_a_strip) {
-    const int64_t end = strip + groups_a_strip < groups ? strip + groups_a_strip : groups;
-    const int64_t strip_begin = group_begin(p->rows, strip), passes = 2 * (end - strip);
-    for (int64_t k = 0; k < p->inner; k += kDepth) {
-      const int64_t lines = (p->inner - k < kDepth ? p->inner - k : kDepth) / 2;
-      const char* const next = reinterpret_cast<const char*>(w + (k / 2 + lines) * 64);
-      for (int64_t g = strip; g < end; ++g) {
-        const int64_t first = group_begin(p->rows, g), count = group_begin(p->rows, g + 1) - first;
-        for (int64_t half = 0; half < (count <= 2 ? 1 : 2); ++half) {
-          const int64_t share = lines * 128 / passes * (2 * (g - strip) + half);
-          kAddLines[count](w + k * 32 + half * 32, lines, x + first * stride + k, stride,
-                           {next + share, 128 / passes}, sums + (first - strip_begin) * 32 + half * 16, k == 0);
-        }
+  for (int64_t k = 0; k < p->inner; k += kDepth) {
+    const int64_t lines = (p->inner - k < kDepth ? p->inner - k : kDepth) / 2;
+    const char* const next = reinterpret_cast<const char*>(w + (k / 2 + lines) * 64);
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t first = group_begin(p->rows, g), count = group_begin(p->rows, g + 1) - first;
+      for (int64_t half = 0; half < (count <= 2 ? 1 : 2); ++half) {
+        const int64_t share = lines * 128 / passes * (2 * g + half);
+        kAddLines[count](w + k * 32 + half * 32, lines, x + first * stride + k, stride, {next + share, 128 / passes},
+                         sums + first * 32 + half * 16, k == 0);
       }
     }
-    finish(p, block, strip_begin, group_begin(p->rows, end) - strip_begin, sums);
   }
+  finish(p, block, 0, p->rows, sums);
 }
 
 void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
