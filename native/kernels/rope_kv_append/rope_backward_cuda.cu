@@ -32,23 +32,7 @@ __global__ void rope_backward_eights_kernel(const __nv_bfloat16* q, const __nv_b
   const __nv_bfloat16* const in = head_of(q, keys, values, token, head, s) + i;
   uint4 low = cuda::load_eight(in), high = cuda::load_eight(in + half);
   if (head < s.heads + s.kv_heads) {
-    const __nv_bfloat16* const c = cos + token * s.head_dim + i;
-    const __nv_bfloat16* const n = sin + token * s.head_dim + i;
-    float lows[8], highs[8], low_cos[8], low_sin[8], high_cos[8], high_sin[8];
-    cuda::widen_eight(low, lows);
-    cuda::widen_eight(high, highs);
-    cuda::widen_eight(cuda::load_eight(c), low_cos);
-    cuda::widen_eight(cuda::load_eight(n), low_sin);
-    cuda::widen_eight(cuda::load_eight(c + half), high_cos);
-    cuda::widen_eight(cuda::load_eight(n + half), high_sin);
-#pragma unroll
-    for (int k = 0; k < 8; ++k) {
-      const auto pair = rotate_back<__nv_bfloat16>(lows[k], highs[k], low_cos[k], low_sin[k], high_cos[k], high_sin[k]);
-      lows[k] = pair.low;
-      highs[k] = pair.high;
-    }
-    low = cuda::narrow_eight(lows);
-    high = cuda::narrow_eight(highs);
+    cuda::rotate_eights(low, high, cos + token * s.head_dim + i, sin + token * s.head_dim + i, half, rotate_back<__nv_bfloat16>);
   }
   __nv_bfloat16* const to = out + (token * heads + head) * s.head_dim + i;
   *reinterpret_cast<uint4*>(to) = low;

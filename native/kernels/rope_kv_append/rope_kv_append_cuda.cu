@@ -33,23 +33,7 @@ __global__ void rope_kv_append_eights_kernel(const __nv_bfloat16* qkv, const __n
   const __nv_bfloat16* const in = qkv + (token * heads + head) * s.head_dim + i;
   uint4 low = cuda::load_eight(in), high = cuda::load_eight(in + half);
   if (head < s.heads + s.kv_heads) {
-    const __nv_bfloat16* const c = cos + token * s.head_dim + i;
-    const __nv_bfloat16* const n = sin + token * s.head_dim + i;
-    float lows[8], highs[8], low_cos[8], low_sin[8], high_cos[8], high_sin[8];
-    cuda::widen_eight(low, lows);
-    cuda::widen_eight(high, highs);
-    cuda::widen_eight(cuda::load_eight(c), low_cos);
-    cuda::widen_eight(cuda::load_eight(n), low_sin);
-    cuda::widen_eight(cuda::load_eight(c + half), high_cos);
-    cuda::widen_eight(cuda::load_eight(n + half), high_sin);
-#pragma unroll
-    for (int k = 0; k < 8; ++k) {
-      const auto pair = cuda::rotate_pair<__nv_bfloat16>(lows[k], highs[k], low_cos[k], low_sin[k], high_cos[k], high_sin[k]);
-      lows[k] = pair.low;
-      highs[k] = pair.high;
-    }
-    low = cuda::narrow_eight(lows);
-    high = cuda::narrow_eight(highs);
+    cuda::rotate_eights(low, high, cos + token * s.head_dim + i, sin + token * s.head_dim + i, half, cuda::rotate_pair<__nv_bfloat16>);
   }
   *reinterpret_cast<uint4*>(out + i) = low;
   *reinterpret_cast<uint4*>(out + half + i) = high;
