@@ -1,6 +1,6 @@
 // Products of packed weights beside at::linear, A B B A in one process: what PackedMatrix::suits() stands on.
 // facellm_cpu_products [THREADS [PAIRS [ROWS,ROWS,... [SHAPE [FORM]]]]]: a table on standard output, with a read roof taken by
-// turns. SHAPE: only shapes whose name contains it. FORM int8 or int4 (groups of 64): such weights beside packed bf16 ones. FACELLM_CPU_ISA caps the level. docs/performance.md has results.
+// turns. SHAPE: only shapes whose name contains it. FORM int8, int4 (groups of 64), fp8 or nf4: such weights beside packed bf16 ones. FACELLM_CPU_ISA caps the level. docs/performance.md has results.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -32,6 +32,9 @@ constexpr Shape kShapes[]{
     {"1B qkv", 1152, 896, true},       {"1B o", 896, 896, false},         {"1B gate_up", 9728, 896, false},
     {"1B down", 896, 4864, false},     {"1B head", 151674, 896, false},   {"8B qkv", 4608, 3584, true},
     {"8B o", 3584, 3584, false},       {"8B gate_up", 37888, 3584, false}, {"8B down", 3584, 18944, false},
+    {"38B qkv", 7168, 5120, true},    {"38B o", 5120, 5120, false},      {"38B gate_up", 55296, 5120, false},
+    {"38B down", 5120, 27648, false}, {"6B qkv", 9600, 3200, false},     {"6B proj", 3200, 3200, true},
+    {"6B fc1", 12800, 3200, true},    {"6B fc2", 3200, 12800, true},
     {"ViT qkv", 3072, 1024, true},     {"ViT proj", 1024, 1024, true},    {"ViT fc1", 4096, 1024, true},
     {"ViT fc2", 1024, 4096, true},     {"mlp1", 896, 4096, true},
 };
@@ -77,6 +80,8 @@ int main(int argc, char** argv) {
   const std::string form = argc > 5 ? argv[5] : "bf16";
   const facellm::WeightScheme scheme{form == "int8"   ? facellm::WeightForm::kInt8
                                      : form == "int4" ? facellm::WeightForm::kInt4
+                                     : form == "fp8"  ? facellm::WeightForm::kFp8
+                                     : form == "nf4"  ? facellm::WeightForm::kNf4
                                                       : facellm::WeightForm::kBf16,
                                      64};
   const bool is_quantised = scheme.form != facellm::WeightForm::kBf16;

@@ -11,7 +11,7 @@ __m256i rounded(__m256 value) {
 }
 
 // 8 rows of 8 numbers of 32 bits, a register each, turned so that a register holds one number of each row.
-void transpose(__m256i rows[8]) {
+[[maybe_unused]] void transpose(__m256i rows[8]) {
   __m256i t[8];
 #pragma GCC unroll 8
   for (int i = 0; i < 8; i += 2) {

@@ -1,6 +1,6 @@
 // AVX2. int8: bytes of weights are widened and multiplied with x's codes by vpmaddwd; lanes are exact for 4,128 columns,
 // so that sums go to fp64 every 4,096. int4: vpmaddubsw of code + 8 with x's high and low parts, x's code being 128 high +
-// low, both within 64: 16 pairs of them fit into 16 bits, 64 columns.
+// low, both within 64: 16 pairs of them fit into 16 bits, 64 columns. Many rows: avx2_quantised_panels.h.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -9,6 +9,7 @@
 namespace facellm {
 namespace {
 
+#include "kernels/cpu/avx2_common.h"
 #include "kernels/cpu/quantised_common.h"
 #include "kernels/cpu/float_codes_common.h"
 
@@ -17,17 +18,20 @@ constexpr int kRows = 3;
 // Bytes ahead of a single pass.
 constexpr int64_t kAhead = 1024;
 constexpr int64_t kExact = 4096;  // columns
+// Rows from which on widening codes for all of them pays.
+constexpr int64_t kFewestWidened = 24;
 
 struct Fetch {
   const char* at;
   int64_t step;  // bytes a line of 128
 };
 
+__m256 widened(__m128i bits) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)); }
+
 __m256 load_x(const QuantisedProduct* p, int64_t row, int64_t k) {
   if (p->is_wide) return _mm256_loadu_ps(static_cast<const float*>(p->x) + row * p->x_stride + k);
   const auto* const x = static_cast<const uint16_t*>(p->x) + row * p->x_stride + k;
-  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  return widened(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
 }
 
 float x_at(const QuantisedProduct* p, int64_t row, int64_t k) {
@@ -49,10 +53,9 @@ __m128i codes_of(const QuantisedProduct* p, int64_t row, int64_t k, float invers
 }
 
 // Codes int16.
-void arrange_int8(const QuantisedProduct* p, int64_t begin, int64_t end) {
-  const int64_t columns = whole(p->inner, 4);
+void arrange_pairs(const QuantisedProduct* p, int64_t columns, int64_t row_bytes, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
-    auto* const to = static_cast<uint8_t*>(p->arranged) + row * int8_row_bytes(p->inner);
+    auto* const to = static_cast<uint8_t*>(p->arranged) + row * row_bytes;
     const XScale x = scale_of_x(p, row);
     __builtin_memcpy(to, &x.scale, 4);
     for (int64_t k = 0; k < columns; k += 8) {
@@ -62,11 +65,16 @@ void arrange_int8(const QuantisedProduct* p, int64_t begin, int64_t end) {
   }
 }
 
+void arrange_int8(const QuantisedProduct* p, int64_t begin, int64_t end) {
+  arrange_pairs(p, whole(p->inner, 4), int8_row_bytes(p->inner), begin, end);
+}
+
 // Quads of columns: four high parts, four low ones; then each group's sum of codes.
 void arrange_int4(const QuantisedProduct* p, int64_t begin, int64_t end) {
-  const int64_t columns = whole(p->inner, p->group);
+  const int64_t columns = whole(p->inner, p->group), row_bytes = int4_row_bytes(p->inner, p->group);
+  if (p->rows >= kFewestWidened) return arrange_pairs(p, columns, row_bytes, begin, end);
   for (int64_t row = begin; row < end; ++row) {
-    auto* const to = static_cast<uint8_t*>(p->arranged) + row * int4_row_bytes(p->inner, p->group);
+    auto* const to = static_cast<uint8_t*>(p->arranged) + row * row_bytes;
     const XScale x = scale_of_x(p, row);
     __builtin_memcpy(to, &x.scale, 4);
     __m128i sums = _mm_setzero_si128();
@@ -96,18 +104,23 @@ float float_at(const uint8_t* from) {
 
 // A block's columns of a row of `out`: sums * scale + bias.
 void put(const QuantisedProduct* p, int64_t row, int64_t column, const float* sums, float scale) {
-  const int64_t left = p->weight_rows - column, count = left < kBlock ? left : kBlock;
-  const int64_t at = row * p->out_stride + column;
-  for (int64_t n = 0; n < count; ++n) {
-    float sum = sums[n] * scale;
+  const int64_t left = p->weight_rows - column, at = row * p->out_stride + column;
+  const auto size = static_cast<size_t>((left < kBlock ? left : kBlock) * (p->is_wide ? 4 : 2));
+  alignas(32) uint8_t bias[kBlock * 4] = {}, out[kBlock * 4];
+  if (p->bias != nullptr) __builtin_memcpy(bias, static_cast<const uint8_t*>(p->bias) + column * (p->is_wide ? 4 : 2), size);
+  for (int64_t n = 0; n < kBlock; n += 8) {
+    __m256 sum = _mm256_mul_ps(_mm256_loadu_ps(sums + n), _mm256_set1_ps(scale));
     if (p->is_wide) {
-      if (p->bias != nullptr) sum += static_cast<const float*>(p->bias)[column + n];
-      static_cast<float*>(p->out)[at + n] = sum;
-    } else {
-      if (p->bias != nullptr) sum += widened_bf16(static_cast<const uint16_t*>(p->bias)[column + n]);
-      static_cast<uint16_t*>(p->out)[at + n] = rounded_bf16(sum);
+      if (p->bias != nullptr) sum = _mm256_add_ps(sum, _mm256_load_ps(reinterpret_cast<const float*>(bias) + n));
+      _mm256_store_ps(reinterpret_cast<float*>(out) + n, sum);
+      continue;
     }
+    if (p->bias != nullptr) sum = _mm256_add_ps(sum, widened(_mm_load_si128(reinterpret_cast<const __m128i*>(bias) + n / 8)));
+    const __m256i near = rounded(sum);
+    const __m128i bits = _mm_packus_epi32(_mm256_castsi256_si128(near), _mm256_extracti128_si256(near, 1));
+    _mm_store_si128(reinterpret_cast<__m128i*>(out) + n / 8, bits);
   }
+  __builtin_memcpy(static_cast<uint8_t*>(p->out) + at * (p->is_wide ? 4 : 2), out, size);
 }
 
 __m256i load(const uint8_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
@@ -262,6 +275,9 @@ void int4_block(const QuantisedProduct* p, const uint8_t* w, const uint8_t* x, i
   for (int r = 0; r < R; ++r) put(p, first_row + r, column, sums[r], float_at(x + r * stride));
 }
 
+#include "kernels/cpu/avx2_quantised_panels.h"
+#include "kernels/cpu/avx2_float_codes.h"
+
 using Block = void (*)(const QuantisedProduct*, const uint8_t*, const uint8_t*, int64_t, Fetch, int64_t, int64_t);
 constexpr Block kInt8[kRows + 1] = {nullptr, int8_block<1>, int8_block<2>, int8_block<3>};
 constexpr Block kInt4[kRows + 1] = {nullptr, int4_block<1>, int4_block<2>, int4_block<3>};
@@ -284,10 +300,12 @@ void multiply(const QuantisedProduct* p, const Block* kernels, int64_t block_byt
 }
 
 void multiply_int8(const QuantisedProduct* p, int64_t begin, int64_t end) {
+  if (p->rows >= kFewestWidened) return multiply_strips(p, int8_row_bytes(p->inner), begin, end, multiply_int8_strip);
   multiply(p, kInt8, int8_block_bytes(p->inner), int8_row_bytes(p->inner), begin, end);
 }
 
 void multiply_int4(const QuantisedProduct* p, int64_t begin, int64_t end) {
+  if (p->rows >= kFewestWidened) return multiply_strips(p, int4_row_bytes(p->inner, p->group), begin, end, multiply_int4_strip);
   multiply(p, kInt4, int4_block_bytes(p->inner, p->group), int4_row_bytes(p->inner, p->group), begin, end);
 }
 
@@ -295,10 +313,10 @@ void multiply_int4(const QuantisedProduct* p, int64_t begin, int64_t end) {
 
 const QuantisedKernels kAvx2Quantised{
     "avx2",
-    {63, pack_int8, unpack_int8, int8_arranged_bytes, arrange_int8, multiply_int8},
-    {63, pack_int4, unpack_int4, int4_arranged_bytes, arrange_int4, multiply_int4},
-    {0, pack_fp8, unpack_fp8, nullptr, nullptr, nullptr, expand_fp8},
-    {0, pack_nf4, unpack_nf4, nullptr, nullptr, nullptr, expand_nf4}};
+    {INT64_MAX, pack_int8, unpack_int8, int8_arranged_bytes, arrange_int8, multiply_int8},
+    {INT64_MAX, pack_int4, unpack_int4, int4_arranged_bytes, arrange_int4, multiply_int4},
+    {0, pack_fp8, unpack_fp8, nullptr, nullptr, nullptr, expand_fp8_by_lanes},
+    {0, pack_nf4, unpack_nf4, nullptr, nullptr, nullptr, expand_nf4_by_lanes}};
 
 }  // namespace facellm
 #endif

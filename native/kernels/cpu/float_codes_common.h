@@ -46,7 +46,7 @@ uint8_t fp8_of(float value) {
     return static_cast<uint8_t>(sign | static_cast<uint32_t>(nearest(float_of(magnitude) * 512.0f)));
   }
   magnitude += 0x7ffff + (magnitude >> 20 & 1);
-  return static_cast<uint8_t>(sign | (magnitude >> 20) - (120 << 3));
+  return static_cast<uint8_t>(sign | ((magnitude >> 20) - (120 << 3)));
 }
 
 // Nearest by midpoints; one that lies on a midpoint goes to the lower value, as bitsandbytes has it.

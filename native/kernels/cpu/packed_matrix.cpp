@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "core/populate.h"
 #include "kernels/cpu/isa.h"
@@ -17,8 +18,8 @@ namespace {
 constexpr size_t kLine = 64;
 // Rows from which blocks are put back into bf16: measured (docs/quantisation.md).
 constexpr int64_t kExpandedRowsInt8 = 16, kExpandedRowsInt4 = 32;
-// And of fp8 and nf4, up to which.
-constexpr int64_t kExpandedRowsOfFloats = 63;
+// Of blocks put back at once: all of x that is not near passes by a run of them, not by each.
+constexpr int64_t kExpandedBytes = 512 << 10;
 // Multiplications below which a second thread costs more than it saves.
 constexpr int64_t kWorthThreads = 1 << 18;
 
@@ -129,11 +130,8 @@ at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) co
 
 bool PackedMatrix::expands(const at::Tensor& x) const {
   if (has_float_codes()) {
-    // Into bf16's own kernels, whose rows follow from nothing but themselves. A block at a time brings all of x near again: AVX2's
-    // is of fp32, and many rows of it are not.
-    const int64_t x_rows = x.numel() / inner_;
-    return x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) && suits(cpu_kernels(), x_rows) &&
-           (cpu_kernels().has_scales || x_rows <= kExpandedRowsOfFloats);
+    // Into bf16's own kernels, whose rows follow from nothing but themselves.
+    return x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) && suits(cpu_kernels(), x.numel() / inner_);
   }
   const int64_t fewest = scheme_.form == WeightForm::kInt8 ? kExpandedRowsInt8 : kExpandedRowsInt4;
   return quantised_->expand != nullptr && !scheme_.is_invariant && x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) &&
@@ -174,18 +172,23 @@ at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bia
   }
   share_out(blocks_of(weight_rows_), threads, [&](int64_t begin, int64_t end) {
     if (quantised_ == nullptr) return kernels.multiply(&product, begin, end);
-    auto* const block = static_cast<Bf16*>(work_scratch(bytes_of_block(inner_, {})));
-    const int64_t packed_bytes = bytes_of_block(inner_, scheme_);
-    for (int64_t i = begin; i < end; ++i) {
-      const auto* const packed = as_codes(packed_) + i * packed_bytes;
-      quantised_->expand(block, packed, inner_, scheme_.group);
-      CpuProduct one = product;
-      one.weight = block;
-      one.weight_rows = std::min(kBlockRows, weight_rows_ - i * kBlockRows);
-      if (own_bias.defined()) one.bias += i * kBlockRows;
-      one.out += i * kBlockRows;
-      if (scheme_.form == WeightForm::kInt8) one.scales = reinterpret_cast<const float*>(packed);
-      kernels.multiply(&one, 0, 1);
+    const int64_t bytes = bytes_of_block(inner_, {}), most = std::max<int64_t>(1, kExpandedBytes / bytes);
+    auto* const run = static_cast<std::byte*>(work_scratch(most * (bytes + kBlockRows * 4)));
+    auto* const scales = reinterpret_cast<float*>(run + most * bytes);
+    for (int64_t first = begin, last = 0; first < end; first = last) {
+      last = std::min(first + most, end);
+      for (int64_t i = first; i < last; ++i) {
+        const auto* const packed = as_codes(packed_) + i * bytes_of_block(inner_, scheme_);
+        quantised_->expand(as_bf16(run + (i - first) * bytes), packed, inner_, scheme_.group);
+        if (scheme_.form == WeightForm::kInt8) std::memcpy(scales + (i - first) * kBlockRows, packed, kBlockRows * 4);
+      }
+      CpuProduct some = product;
+      some.weight = as_bf16(run);
+      some.weight_rows = std::min(last * kBlockRows, weight_rows_) - first * kBlockRows;
+      if (own_bias.defined()) some.bias += first * kBlockRows;
+      some.out += first * kBlockRows;
+      if (scheme_.form == WeightForm::kInt8) some.scales = scales;
+      kernels.multiply(&some, 0, last - first);
     }
   });
   return out;
