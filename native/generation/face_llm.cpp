@@ -79,7 +79,7 @@ auto FaceLlm::beside(const Prompt& prompt, const std::vector<int64_t>& adapters,
   check_prompt(state_->model.config(), prompt);
   for (const auto& image : prompt.images) check_pixels(image, image.rgb ? image.rgb->size() : 0);
   const c10::InferenceMode inference;
-  const auto stream = state_->engine.stream().enter();
+  const auto stream = state_->engine.enter_stream();
   state_->require_usable();
   auto& stacks = state_->engine.adapters();
   stacks.set_all_rows(stacks.serial_of(adapters));
@@ -102,7 +102,7 @@ HostTensor FaceLlm::last_logits(const Prompt& prompt, const std::vector<int64_t>
 }
 
 AdapterInfo FaceLlm::load_adapter(const AdapterSource& source) {
-  const auto stream = state_->engine.stream().enter();
+  const auto stream = state_->engine.enter_stream();
   // DoRA keeps norms of the base's weights.
   state_->files.require_unchanged();
   auto& adapters = state_->engine.adapters();

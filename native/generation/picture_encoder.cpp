@@ -34,17 +34,22 @@ void PictureEncoder::encode(const std::vector<Picture*>& wanted, EncodeLimits li
   for (const auto* picture : wanted) identities.insert(picture->identity);
   std::erase_if(under_way_, [&](const auto& entry) { return !identities.contains(entry.first); });
   const auto is_dropped = [&](const Pass::Share& share) { return !identities.contains(share.identity); };
-  if (pass_ && std::ranges::any_of(pass_->shares, is_dropped)) pass_.reset();
+  if (pass_ && std::ranges::any_of(pass_->shares, is_dropped)) drop_pass();
 
   if (!pass_) {
-    const auto lap = watch.lap(timings.preprocess);
-    auto pass = next_pass(wanted, limits.tiles);
+    Stopwatch host(at::kCPU);
+    Pass pass;
+    {
+      const auto lap = host.lap(timings.preprocess);
+      pass = next_pass(wanted, limits.tiles);
+    }
+    host.read();
     if (pass.shares.empty()) return;
     if (trace) trace("tiles_u8", pass.tiles);
     tiles_begun_ += pass.tiles.size(0);
     pass_ = std::move(pass);
   }
-  const auto vectors = advance(limits.tower_shares, is_base, timings, watch, cancellation, trace);
+  const auto vectors = advance(limits, is_base, timings, watch, cancellation, trace);
   if (!vectors.defined()) return;
   tiles_encoded_ += vectors.size(0);
   int64_t begin = 0;
@@ -56,6 +61,11 @@ void PictureEncoder::encode(const std::vector<Picture*>& wanted, EncodeLimits li
   }
   pass_.reset();
   finish(wanted);
+}
+
+void PictureEncoder::drop_pass() {
+  graphs_.drop();
+  pass_.reset();
 }
 
 PictureEncoder::Pass PictureEncoder::next_pass(const std::vector<Picture*>& wanted, int64_t most) {
@@ -75,13 +85,19 @@ PictureEncoder::Pass PictureEncoder::next_pass(const std::vector<Picture*>& want
   return pass;
 }
 
-at::Tensor PictureEncoder::advance(int64_t tower_shares, bool is_base, Timings& timings, Stopwatch& watch,
+at::Tensor PictureEncoder::advance(const EncodeLimits& limits, bool is_base, Timings& timings, Stopwatch& watch,
                                    const Cancellation& cancellation, const Trace& trace) {
   auto& [shares, tiles, tower] = *pass_;
+  if (!graphs_.is_under_way() && !tower.hidden_states.defined() && is_base && !trace && graphs_.takes(tiles.size(0))) graphs_.begin(tiles);
+  if (graphs_.is_under_way()) {
+    if (!limits.waits && !graphs_.is_done()) return {};
+    const auto [vectors, milliseconds] = graphs_.take();
+    timings.vision += milliseconds;
+    return vectors;
+  }
   const auto lap = watch.lap(timings.vision);
-  if (is_base && !trace && graphs_.takes(tiles.size(0))) return graphs_.encode(tiles);
   if (!tower.hidden_states.defined()) tower = model_.begin_tiles(tiles, scale_, trace);
-  return model_.advance_tiles(tower, tower_shares, cancellation, trace);
+  return model_.advance_tiles(tower, limits.tower_shares, cancellation, trace);
 }
 
 void PictureEncoder::finish(const std::vector<Picture*>& wanted) {

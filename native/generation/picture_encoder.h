@@ -27,6 +27,8 @@ int64_t tiles_of(const Picture& picture);
 struct EncodeLimits {
   int64_t tiles;
   int64_t tower_shares = 1;
+  // For a pass that goes on beside the caller's stream; else what it leaves undone is for a later call.
+  bool waits = true;
 };
 
 class PictureEncoder {
@@ -40,9 +42,12 @@ class PictureEncoder {
   // vision of `timings`; traces tiles_u8 and pixel_values of the tiles at hand. `is_base`: the stack is empty.
   void encode(const std::vector<Picture*>& wanted, EncodeLimits limits, bool is_base, Timings& timings, Stopwatch& watch,
               const Cancellation& cancellation, const Trace& trace);
+  // Whether a pass goes on by itself, on a stream of its own.
+  bool is_beside() const { return graphs_.is_under_way(); }
+  void wait_for_beside() const { graphs_.wait(); }
   // Nobody wants a picture: what was begun goes, and its memory.
   void forget() {
-    pass_.reset();
+    drop_pass();
     under_way_.clear();
   }
   void clear() { cache_.clear(); }
@@ -68,9 +73,10 @@ class PictureEncoder {
     TowerPass tower;   // begun when its hidden states are there
   };
   Part& part_of(const Picture& picture);
+  void drop_pass();
   Pass next_pass(const std::vector<Picture*>& wanted, int64_t most);
   // Vectors [N, tokens, hidden] of pass_, or an undefined tensor while the tower has more to compute.
-  at::Tensor advance(int64_t tower_shares, bool is_base, Timings& timings, Stopwatch& watch,
+  at::Tensor advance(const EncodeLimits& limits, bool is_base, Timings& timings, Stopwatch& watch,
                      const Cancellation& cancellation, const Trace& trace);
   void finish(const std::vector<Picture*>& wanted);
 

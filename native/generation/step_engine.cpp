@@ -34,6 +34,7 @@ StepEngine::StepEngine(InternVl& model, const LoadRequest& request, std::functio
       pool_(model.language_model().make_pool(limits_.total_blocks + request.is_deterministic, limits_.block_size)),
       encoder_(model, request.preprocessing, request.image_cache_bytes),
       adapters_(model) {
+  const auto stream = stream_.enter();
   if (request.is_deterministic) {
     fill_ = {invariant_row_multiple(model.options()), limits_.total_blocks * limits_.block_size};
     pool_.clear(limits_.total_blocks);
@@ -49,6 +50,8 @@ StepEngine::StepEngine(InternVl& model, const LoadRequest& request, std::functio
 StepEngine::~StepEngine() {
   const Error error(ErrorCode::kDisposed, "the model was disposed while it worked");
   while (!requests_.empty()) fail(*requests_.front(), error);
+  // A step that nobody reads any more would write into memory that is given to others.
+  stream_.wait();
 }
 
 void StepEngine::check_room(int64_t tokens) const {

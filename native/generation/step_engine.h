@@ -44,8 +44,11 @@ class StepEngine {
   bool step();
 
   AdapterStacks& adapters() { return adapters_; }
-  // All work for the model goes to the engine's stream.
-  const DeviceStream& stream() const { return stream_; }
+  // All work for the model that is not the engine's own goes to its stream, behind all of that.
+  DeviceStream::Scope enter_stream() const {
+    encoder_.wait_for_beside();
+    return stream_.enter();
+  }
   void clear_caches();
   EngineStats stats() const;  // from any thread, as of the last step
 
@@ -76,7 +79,7 @@ class StepEngine {
   };
   std::vector<Unencoded> unencoded();
   EncodeLimits encode_limits(bool are_several) const;
-  bool encode();
+  bool encode(bool is_beside_others);
   bool encode_by_turns(StepPlan& plan, const std::vector<Row*>& rows);
   std::vector<RowShare> shares_of(const StepPlan& plan, const std::vector<Row*>& rows);
   void set_adapter_rows(const std::vector<RowShare>& shares, int64_t places);

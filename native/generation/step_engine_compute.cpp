@@ -31,7 +31,8 @@ bool StepEngine::is_held_up() const {
 bool StepEngine::encode_by_turns(StepPlan& plan, const std::vector<Row*>& rows) {
   const auto is_prompt = [&](const Share& share) { return rows[share.row]->phase == RowPhase::kPrompt; };
   const bool are_both = model_.options().device().is_cpu() && std::ranges::any_of(plan.shares, is_prompt);
-  const bool has_encoded = !(are_both && has_just_encoded_) && encode();
+  const bool has_others = !plan.shares.empty() || (device_step_ && device_step_->under_way() > 0);
+  const bool has_encoded = !(are_both && has_just_encoded_) && encode(has_others);
   if (are_both && has_encoded) std::erase_if(plan.shares, is_prompt);
   has_just_encoded_ = has_encoded;
   return has_encoded;
@@ -72,7 +73,7 @@ std::vector<StepEngine::Unencoded> StepEngine::unencoded() {
   return all;
 }
 
-bool StepEngine::encode() {
+bool StepEngine::encode(bool is_beside_others) {
   const auto all = unencoded();
   std::vector<Picture*> wanted;
   std::set<ActiveRequest*> requests;
@@ -88,12 +89,14 @@ bool StepEngine::encode() {
     try {
       const uint64_t stack = all.front().request->stack;
       const bool is_base = adapters_.image_ids_of(stack).empty();
-      adapters_.set_all_rows(stack);
+      if (!encoder_.is_beside()) adapters_.set_all_rows(stack);
       Timings timings{};
       static const Cancellation never;
       const auto& cancellation = requests.size() == 1 ? *(*requests.begin())->ticket.cancellation : never;
       Stopwatch watch(model_.options().device());
-      encoder_.encode(wanted, encode_limits(all.size() > 1), is_base, timings, watch, cancellation, {});
+      auto limits = encode_limits(all.size() > 1);
+      limits.waits = !is_beside_others;
+      encoder_.encode(wanted, limits, is_base, timings, watch, cancellation, {});
       watch.read();
       for (auto* request : requests) {
         request->timings.preprocess += timings.preprocess;

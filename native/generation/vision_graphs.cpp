@@ -1,26 +1,64 @@
 #include "generation/vision_graphs.h"
 
+#include <c10/core/impl/VirtualGuardImpl.h>
+
 namespace facellm {
+
+void VisionGraphs::begin(const at::Tensor& tiles) {
+  const auto device = model_.options().device();
+  const c10::impl::VirtualGuardImpl guard(device.type());
+  const auto& config = model_.config();
+  const auto make_event = [&] { return c10::Event(device.type(), c10::EventFlag::BACKEND_DEFAULT); };
+  UnderWay next{at::empty_like(tiles, tiles.options().pinned_memory(true)).copy_(tiles),
+                at::empty({tiles.size(0), config.image_seq_length, config.text.hidden_size}, model_.options()), make_event(), make_event()};
+  // What had the vectors' memory before is done with it, and so is who changed the weights.
+  c10::Event ready(device.type());
+  ready.record(guard.getStream(device));
+  const auto scope = stream_.enter();
+  const auto own = guard.getStream(device);
+  ready.block(own);
+  next.begin.record(own);
+  next.vectors.copy_(encode(next.tiles));
+  next.end.record(own);
+  under_way_ = std::move(next);
+}
+
+VisionGraphs::Encoded VisionGraphs::take() {
+  auto done = std::move(*under_way_);
+  under_way_.reset();
+  done.end.synchronize();
+  return {done.vectors, done.begin.elapsedTime(done.end)};
+}
+
+void VisionGraphs::drop() noexcept {
+  if (!under_way_) return;
+  try {
+    under_way_->end.synchronize();
+  } catch (...) {
+    // The GPU failed; who asks it for something next is told so.
+  }
+  under_way_.reset();
+}
 
 at::Tensor VisionGraphs::encode(const at::Tensor& tiles) {
   const int64_t count = tiles.size(0);
   const auto known = recorded_.find(count);
   if (known == recorded_.end()) {
     // Once without: libraries set themselves up at their first call, which no recording bears.
-    const auto vectors = compute(tiles.to(model_.options().device()));
+    const auto vectors = compute(tiles.to(model_.options().device(), /*non_blocking=*/true));
     recorded_.emplace(count, Recorded{});
     return vectors;
   }
   auto& [input, vectors, graph] = known->second;
-  if (!input.defined()) input = at::empty_like(tiles, tiles.options().device(model_.options().device()));
-  input.copy_(tiles);
+  if (!input.defined()) input = at::empty_like(tiles, tiles.options().pinned_memory(false).device(model_.options().device()));
+  input.copy_(tiles, /*non_blocking=*/true);
   if (!graph) {
     const DeviceGraph* sharing = nullptr;
     for (const auto& [_, other] : recorded_) sharing = other.graph ? other.graph.get() : sharing;
     graph = std::make_unique<DeviceGraph>([&] { vectors = compute(input); }, sharing);
   }
   graph->replay();
-  return vectors.clone();
+  return vectors;
 }
 
 at::Tensor VisionGraphs::compute(const at::Tensor& tiles) const {

@@ -1,13 +1,16 @@
-// The tower's pass over a few tiles as a graph of a GPU: so few keep the card less busy than launching one kernel after the
-// other keeps the host. More tiles are worth their launches.
+// The tower's pass over a few tiles on a GPU: a graph, since so few keep the card less busy than launching one kernel after the
+// other keeps the host, on a stream of its own, so that answers go on meanwhile. More tiles are worth their launches.
 #pragma once
 
 #include <ATen/ATen.h>
+#include <c10/core/Event.h>
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "core/device_graph.h"
+#include "core/device_stream.h"
 #include "kernels/patchify/channel_scale.h"
 #include "model/internvl.h"
 
@@ -17,24 +20,48 @@ class VisionGraphs {
  public:
   static constexpr int64_t kMostTiles = 6;
 
-  VisionGraphs(const InternVl& model, const ChannelScale& scale) : model_(model), scale_(scale) {}
+  VisionGraphs(const InternVl& model, const ChannelScale& scale)
+      : model_(model), scale_(scale), stream_(model.options().device()) {}
+  ~VisionGraphs() { drop(); }
 
-  // On a GPU; the tower without adapters, on a stream that is not the default one.
+  // On a GPU; the tower without adapters.
   bool takes(int64_t tiles) const { return tiles <= kMostTiles && model_.options().device().is_cuda(); }
-  // tiles uint8 [N, 3, S, S] on the CPU -> vectors [N, tokens, hidden] of the model's dtype, in memory of their own. The
-  // first call of each N goes without a graph, the second records it. The same bits either way.
-  at::Tensor encode(const at::Tensor& tiles);
+
+  // Starts the pass over tiles uint8 [N, 3, S, S] on the CPU. One at a time. The first pass of each N goes without a graph, the
+  // second records it: the same bits either way.
+  void begin(const at::Tensor& tiles);
+  bool is_under_way() const { return under_way_.has_value(); }
+  // Whether take() would not wait.
+  bool is_done() const { return under_way_->end.query(); }
+  struct Encoded {
+    at::Tensor vectors;  // [N, tokens, hidden] of the model's dtype, memory of the caller's stream
+    double milliseconds;
+  };
+  Encoded take();
+  // Until what is under way is done, which stays to be taken.
+  void wait() const {
+    if (under_way_) under_way_->end.synchronize();
+  }
+  // What is under way is waited for and forgotten.
+  void drop() noexcept;
 
  private:
   struct Recorded {
     at::Tensor tiles, vectors;  // at addresses that the graph knows
     std::unique_ptr<DeviceGraph> graph;
   };
+  struct UnderWay {
+    at::Tensor tiles, vectors;
+    c10::Event begin, end;
+  };
+  at::Tensor encode(const at::Tensor& tiles);
   at::Tensor compute(const at::Tensor& tiles) const;
 
   const InternVl& model_;
   ChannelScale scale_;
+  DeviceStream stream_;
   std::map<int64_t, Recorded> recorded_;  // by number of tiles
+  std::optional<UnderWay> under_way_;
 };
 
 }  // namespace facellm

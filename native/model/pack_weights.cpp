@@ -224,12 +224,19 @@ PackedSiteList make_room_for_frozen(InternVl& model, const WeightForms& forms) {
 }
 
 void freeze(InternVl& model, const PackedSiteList& sites, bool is_trained) {
-  int64_t most = 0;
-  for (const auto& site : sites) most = std::max(most, site.linear->packed->weight_rows() * site.linear->packed->inner());
-  const auto scratch = std::make_shared<WeightScratch>(is_trained ? most : std::min(most, kMostScratch), model.options(), is_trained);
-  for (const auto& site : sites) {
-    site.linear->frozen = std::make_shared<const FrozenWeight>(std::move(site.linear->packed), scratch);
-    site.linear->packed = nullptr;
+  // One for the language model, one for the tower, which on a GPU computes beside it.
+  const auto is_text = [](const PackedSite& site) { return site.slices[0].name.starts_with("language_model."); };
+  for (const bool of_text : {true, false}) {
+    int64_t most = 0;
+    for (const auto& site : sites) {
+      if (is_text(site) == of_text) most = std::max(most, site.linear->packed->weight_rows() * site.linear->packed->inner());
+    }
+    const auto scratch = std::make_shared<WeightScratch>(is_trained ? most : std::min(most, kMostScratch), model.options(), is_trained);
+    for (const auto& site : sites) {
+      if (is_text(site) != of_text) continue;
+      site.linear->frozen = std::make_shared<const FrozenWeight>(std::move(site.linear->packed), scratch);
+      site.linear->packed = nullptr;
+    }
   }
   // Embeddings that are the head's matrix.
   auto& embeddings = *model.embeddings().linear;

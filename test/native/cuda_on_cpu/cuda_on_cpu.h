@@ -47,6 +47,7 @@ struct Argument {
   const void* value;  // a pointer's as the host calls it
   size_t bytes;
   bool is_pointer;
+  bool is_constant;  // and to what the kernel only reads
 };
 
 struct LaunchInfo {

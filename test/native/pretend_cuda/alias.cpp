@@ -7,6 +7,7 @@
 
 #include "device_state.h"
 #include "device_memory.h"
+#include "stream_order.h"
 
 namespace pretend_cuda {
 
@@ -14,6 +15,7 @@ at::Tensor HostAliases::of(const at::Tensor& x) {
   if (!x.defined() || !x.is_cuda()) return x;
   const auto known = std::ranges::find_if(storages_, [&](const auto& pair) { return pair.first.is_alias_of(x.storage()); });
   const bool is_new = known == storages_.end();
+  if (is_new) note_use(x.storage().data(), Use::kRead);
   if (is_new) {
     // Resizable: an operation may want more room, and finds ordinary memory then.
     storages_.emplace_back(x.storage(), c10::Storage(c10::Storage::use_byte_size_t(), x.storage().nbytes(),
@@ -48,6 +50,7 @@ at::Tensor HostAliases::to_device(const at::Tensor& result, c10::DeviceIndex dev
 }
 
 void HostAliases::take_over(const at::Tensor& x, const at::Tensor& alias) {
+  note_use(x.storage().data(), Use::kWrite);
   const bool has_moved = alias.numel() > 0 && !is_host_alias(alias.storage().data());
   if (has_moved) {
     x.resize_(alias.sizes());

@@ -13,6 +13,7 @@
 #include "device_state.h"
 #include "graph.h"
 #include "record.h"
+#include "stream_order.h"
 
 namespace pretend_cuda {
 namespace {
@@ -73,6 +74,7 @@ struct Problem {
 void write(const Tensor& target, const Tensor& values) {
   HostAliases aliases;
   auto own = aliases.of(target);
+  note_use(target.storage().data(), Use::kWrite);
   own.copy_(values);
 }
 

@@ -9,6 +9,7 @@
 #include "device_memory.h"
 #include "graph.h"
 #include "record.h"
+#include "stream_order.h"
 
 namespace pretend_cuda {
 namespace {
@@ -21,6 +22,8 @@ void copy_plain(const at::Tensor& to, const at::Tensor& from, bool non_blocking)
   const void* const source = from.const_data_ptr();
   const void* const own = is_upload ? source : target;
   const bool is_asynchronous = non_blocking && is_pinned(own);
+  const auto stream = current_stream((is_upload ? to : from).get_device());
+  note_use(is_upload ? target : source, is_upload ? Use::kWrite : Use::kRead);
   note_copy(!is_upload ? Copy::kDownload : is_pinned(own) ? Copy::kPinnedUpload : Copy::kPageableUpload, to, from);
   if (is_upload) {
     finish_download_of(source, bytes);
@@ -32,6 +35,7 @@ void copy_plain(const at::Tensor& to, const at::Tensor& from, bool non_blocking)
     std::memcpy(target, host_alias(source), bytes);
   }
   finish_copies(last_copy(), is_upload ? "upload" : "download");
+  host_waits(clock_of(stream));
 }
 
 at::Tensor& copy_(at::Tensor& self, const at::Tensor& source, bool non_blocking) {
@@ -43,6 +47,7 @@ at::Tensor& copy_(at::Tensor& self, const at::Tensor& source, bool non_blocking)
       const Inside inside;
       HostAliases aliases;
       auto target = aliases.of(self);
+      note_use(self.storage().data(), Use::kWrite);
       target.copy_(aliases.of(source));
     };
     if (!is_inside()) record_node(copy);
@@ -81,7 +86,9 @@ at::Tensor copy_from_and_resize(const at::Tensor& self, const at::Tensor& target
 
 at::Scalar local_scalar_dense(const at::Tensor& self) {
   note_copy(Copy::kDownload, self, self);
+  note_use(self.const_data_ptr(), Use::kRead);
   finish_copies(last_copy(), "item");
+  host_waits(clock_of(current_stream(self.get_device())));
   const Inside inside;
   HostAliases aliases;
   return at::_local_scalar_dense(aliases.of(self));

@@ -14,6 +14,7 @@
 #include "device_memory.h"
 #include "graph.h"
 #include "record.h"
+#include "stream_order.h"
 
 namespace pretend_cuda {
 namespace {
@@ -26,10 +27,18 @@ struct Event {
   int64_t copies, operations;  // so many were begun before it
   std::chrono::steady_clock::time_point time;
   bool is_timed;
+  Clock clock;
+  int queries = 0;  // that are still to find it under way
 };
+std::atomic<int> queries_before_done{0};
 
 void require(c10::DeviceIndex device) {
   TORCH_CHECK(device >= 0 && device < kDevices, "CUDA error: invalid device ordinal");
+}
+
+void wait_for_all(const char* reason) {
+  finish_copies(last_copy(), reason);
+  host_waits_for_all();
 }
 
 struct DeviceAllocator final : c10::Allocator {
@@ -70,20 +79,33 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     return before;
   }
   bool queryStream(const c10::Stream&) const override { return true; }
-  void synchronizeStream(const c10::Stream&) const override { finish_copies(last_copy(), "stream"); }
-  void synchronizeDevice(c10::DeviceIndex) const override { finish_copies(last_copy(), "device"); }
-
-  void record(void** event, const c10::Stream&, c10::DeviceIndex, c10::EventFlag flag) const override {
-    if (*event == nullptr) *event = new Event;
-    *static_cast<Event*>(*event) = {last_copy(), begun_operations(), std::chrono::steady_clock::now(), flag == c10::EventFlag::BACKEND_DEFAULT};
+  void synchronizeStream(const c10::Stream& stream) const override {
+    finish_copies(last_copy(), "stream");
+    host_waits(clock_of(stream));
   }
-  void block(void*, const c10::Stream&) const override {}
-  bool queryEvent(void*) const override { return true; }
+  void synchronizeDevice(c10::DeviceIndex) const override { wait_for_all("device"); }
+
+  void record(void** event, const c10::Stream& stream, c10::DeviceIndex, c10::EventFlag flag) const override {
+    if (*event == nullptr) *event = new Event;
+    *static_cast<Event*>(*event) = {last_copy(), begun_operations(), std::chrono::steady_clock::now(),
+                                    flag == c10::EventFlag::BACKEND_DEFAULT, clock_of(stream), queries_before_done};
+  }
+  void block(void* event, const c10::Stream& stream) const override {
+    if (event != nullptr) stream_waits(stream, static_cast<Event*>(event)->clock);
+  }
+  bool queryEvent(void* event) const override {
+    auto* const own = static_cast<Event*>(event);
+    if (own == nullptr || host_knows(own->clock)) return true;
+    if (own->queries-- > 0) return false;
+    host_waits(own->clock);
+    return true;
+  }
   void synchronizeEvent(void* event) const override {
     if (event == nullptr) return;
     const auto& own = *static_cast<Event*>(event);
     // While the host waits for it the device has more to do.
     finish_copies(own.copies, begun_operations() > own.operations ? "event, with work behind it" : "event");
+    host_waits(own.clock);
   }
   double elapsedTime(void* begin, void* end, c10::DeviceIndex) const override {
     const auto &from = *static_cast<Event*>(begin), &to = *static_cast<Event*>(end);
@@ -120,7 +142,7 @@ struct Hooks final : at::CUDAHooksInterface {
   const at::Generator& getDefaultGenerator(c10::DeviceIndex) const override { return at::detail::getDefaultCPUGenerator(); }
   at::Generator getNewGenerator(c10::DeviceIndex) const override { return at::detail::createCPUGenerator(); }
   bool isPinnedPtr(const void* p) const override { return is_pinned(p); }
-  void deviceSynchronize(c10::DeviceIndex) const override { finish_copies(last_copy(), "device"); }
+  void deviceSynchronize(c10::DeviceIndex) const override { wait_for_all("device"); }
 };
 
 const int has_allocator = [] {
@@ -129,6 +151,8 @@ const int has_allocator = [] {
 }();
 
 }  // namespace
+
+void finish_events_after(int queries) { queries_before_done = queries; }
 
 c10::DeviceIndex current_device() { return the_device; }
 

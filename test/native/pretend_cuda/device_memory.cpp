@@ -18,6 +18,7 @@
 #include "cuda_on_cpu.h"
 #include "pretend_cuda.h"
 #include "record.h"
+#include "stream_order.h"
 
 namespace pretend_cuda {
 namespace {
@@ -148,12 +149,14 @@ void* allocate(size_t bytes, int device) {
   lock.unlock();  // a launch, which holds the regions, asks for names
   cuda_on_cpu::add_region(m.host + data, bytes, "an allocation of " + std::to_string(bytes) + " bytes");
   note_allocation(bytes);
+  note_allocated(m.device + data, device);
   return m.device + data;
 }
 
 void release(void* p) {
   if (p == nullptr) return;
   Memory& m = memory();
+  note_freed(p);
   cuda_on_cpu::remove_region(host_alias(p));
   const std::lock_guard lock(m.mutex);
   const auto found = m.blocks.find(static_cast<size_t>(static_cast<char*>(p) - m.device));
@@ -180,6 +183,14 @@ int device_of(const void* p) {
   const std::lock_guard lock(m.mutex);
   const auto* const found = find(m, static_cast<size_t>(static_cast<const char*>(p) - m.device));
   return found == nullptr ? -1 : found->second.device;
+}
+
+const void* begin_of(const void* p) {
+  if (!owns(p)) return nullptr;
+  Memory& m = memory();
+  const std::lock_guard lock(m.mutex);
+  const auto* const found = find(m, static_cast<size_t>(static_cast<const char*>(p) - m.device));
+  return found == nullptr ? nullptr : m.device + found->first;
 }
 
 std::string describe(const void* p) {

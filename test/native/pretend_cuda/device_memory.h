@@ -15,6 +15,7 @@ bool owns(const void* p);
 void* host_alias(const void* p);
 bool is_host_alias(const void* p);
 int device_of(const void* p);  // -1: of none
+const void* begin_of(const void* p);  // of the allocation; null: of none
 // "byte 12 of an allocation of 40 bytes on cuda:0"
 std::string describe(const void* p);
 

@@ -10,6 +10,7 @@
 #include "graph.h"
 #include "pretend_cuda.h"
 #include "record.h"
+#include "stream_order.h"
 
 namespace pretend_cuda {
 namespace {
@@ -44,6 +45,8 @@ void before_launch(const cuda_on_cpu::LaunchInfo& launch) {
       complain(launch.kernel + " is handed a pointer of the host");
     } else if (device_of(p) != current_device()) {
       complain(launch.kernel + " runs on cuda:" + std::to_string(current_device()) + " and is handed " + describe(p));
+    } else {
+      note_use(p, argument.is_constant ? Use::kRead : Use::kWrite);
     }
   }
   if (is_in_step()) add_line(line_of(launch));

@@ -17,6 +17,7 @@
 #include "device_memory.h"
 #include "graph.h"
 #include "record.h"
+#include "stream_order.h"
 
 namespace pretend_cuda {
 namespace {
@@ -164,6 +165,7 @@ void repeat(const c10::OperatorHandle& op, const std::vector<c10::IValue>& argum
   for (size_t i = 0; i < results.size(); ++i) {
     if (!own[i].defined() || own[i].numel() == 0 || is_host_alias(own[i].storage().data())) continue;  // or it is there already
     auto target = aliases.of(results[i]);
+    note_use(results[i].storage().data(), Use::kWrite);
     target.copy_(own[i]);
   }
 }
@@ -181,7 +183,10 @@ void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     }
   }
   const bool is_recorded = is_recording() && !is_inside();
-  if (makes_host_wait(schema.name(), arguments)) finish_copies(last_copy(), schema.name().c_str() + 6);
+  if (makes_host_wait(schema.name(), arguments)) {
+    finish_copies(last_copy(), schema.name().c_str() + 6);
+    host_waits(clock_of(current_stream(device)));
+  }
   const Inside inside;
   const at::AutoDispatchBelowADInplaceOrView below;
   HostAliases aliases;

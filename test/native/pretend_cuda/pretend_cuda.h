@@ -43,6 +43,9 @@ void reset_peak_bytes(int device);
 // Whether attention that learns is cuDNN's wherever it could be flash attention, as on cards of compute capability 9.0.
 void prefer_cudnn(bool does);
 
+// Events recorded from now on are found to be under way by so many queries.
+void finish_events_after(int queries);
+
 // A step between begin_step() and end_step(), of one thread: what it did, in a form that two steps share if the first,
 // captured as a graph, could be replayed as the second; and what no captured step may do.
 struct Step {

@@ -193,7 +193,7 @@ void tell(const T& value, std::vector<Argument>& to) {
   if constexpr (HoldsPointers<T>) {
     for (const auto& pointer : value.pointers) tell(pointer, to);
   } else {
-    to.push_back({&value, sizeof value, std::is_pointer_v<T>});
+    to.push_back({&value, sizeof value, std::is_pointer_v<T>, std::is_const_v<std::remove_pointer_t<T>>});
   }
 }
 }  // namespace cuda_on_cpu

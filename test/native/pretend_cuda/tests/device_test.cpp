@@ -85,6 +85,37 @@ TEST(PretendCopies, NoticePinnedMemoryUsedTooSoon) {
   EXPECT_EQ(pinned[0].item<float>(), 1);
 }
 
+TEST(PretendStreams, NoticeWorkThatIsNotInOrder) {
+  const c10::impl::VirtualGuardImpl guard(at::kCUDA);
+  const c10::Device device(at::kCUDA, 0);
+  const auto first = guard.getStream(device), second = guard.getNewStream(device);
+  const auto on_second = [&](const auto& work) {
+    guard.exchangeStream(second);
+    work();
+    guard.exchangeStream(first);
+  };
+  auto x = at::ones({4}, kOnDevice);
+  at::Tensor y;
+  on_second([&] { y = x + 1; });
+  EXPECT_EQ(take_complaints().size(), 1u) << "reads what was just written";
+  x.fill_(2);
+  EXPECT_EQ(take_complaints().size(), 1u) << "writes what is being read";
+  c10::Event done(at::kCUDA);
+  done.record(first);
+  on_second([&] {
+    done.block(second);
+    y.copy_(x);
+  });
+  EXPECT_TRUE(take_complaints().empty());
+  x = at::Tensor();
+  EXPECT_EQ(take_complaints().size(), 1u) << "is freed while it is being read";
+  // The host's wait is everybody's.
+  second.synchronize();
+  y.fill_(3);
+  EXPECT_TRUE(take_complaints().empty());
+  guard.synchronizeDevice(0);
+}
+
 TEST(PretendOperators, RefuseMixedDevicesInLibtorchsWords) {
   const auto here = at::ones({4}, kOnDevice), host = at::ones({4}), there = at::ones({4}, at::TensorOptions(at::Device(at::kCUDA, 1)));
   for (const auto& other : {host, there}) {
