@@ -3,28 +3,57 @@
  * fetched, the native ones; `npm test -- FILE...` runs those suites alone. Ends with what was skipped and why,
  * and one line, 'N passed, N failed, N skipped', over all of them.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { findGoogleTest } from './find-googletest.mjs';
 import { findLibtorch } from './install/find-libtorch.mjs';
-import { runBuild } from './install/run-build.mjs';
 import { ROOT, setUp } from './setup.mjs';
 
-/** @typedef {{ passed: number, failed: number, skipped: readonly string[] }} Counts skipped: the reason of each */
+/**
+ * @typedef {{ passed: number, failed: number, skipped: readonly string[], output?: string }} Counts skipped: the reason of each;
+ * the output of what ran beside others
+ */
 
 /**
- * @param {string} folder
+ * Runs a command of this project; what runs beside the suites of mocha lets them go first, and shows what it printed when it has ended.
+ *
+ * @param {string} command
  * @param {readonly string[]} args
- * @param {Readonly<Record<string, string>>} [variables] of the environment
- * @returns {Counts}
+ * @param {{ variables?: Readonly<Record<string, string>>, isBeside?: boolean }} [how] variables of the environment
+ * @returns {Promise<{ status: number, output: string }>} the status is 1 where it cannot be run; the output of one beside
  */
-function runMocha(folder, args, variables = {}) {
-  const report = join(folder, 'mocha.json');
-  rmSync(report, { force: true });
-  const run = spawnSync(
+function execute(command, args, { variables = {}, isBeside = false } = {}) {
+  return new Promise((resolve) => {
+    const stdio = isBeside ? 'pipe' : 'inherit';
+    const child = spawn(command, args, { cwd: ROOT, stdio, env: { ...process.env, ...variables } });
+    let output = '';
+    child.stdout?.on('data', (/** @type {Buffer} */ text) => (output += text.toString()));
+    child.stderr?.on('data', (/** @type {Buffer} */ text) => (output += text.toString()));
+    child.on('error', (error) => {
+      resolve({ status: 1, output: `${command} cannot be run: ${error.message}\n` });
+    });
+    child.on('close', (code) => resolve({ status: code ?? 1, output }));
+    if (!isBeside || child.pid === undefined) return;
+    try {
+      setPriority(child.pid, 10);
+    } catch {
+      // It has ended, or the system has no priorities: then it goes beside the suites as their equal.
+    }
+  });
+}
+
+/**
+ * @param {string} report
+ * @param {readonly string[]} args
+ * @param {Parameters<typeof execute>[2]} [how]
+ * @returns {Promise<Counts>}
+ */
+async function runMocha(report, args, how = {}) {
+  const run = await execute(
     process.execPath,
     [
       join(ROOT, 'node_modules', 'mocha', 'bin', 'mocha.js'),
@@ -32,15 +61,16 @@ function runMocha(folder, args, variables = {}) {
       join(ROOT, 'scripts', 'spec-and-counts.cjs'),
       ...args,
     ],
-    { cwd: ROOT, stdio: 'inherit', env: { ...process.env, FACELLM_COUNTS: report, ...variables } },
+    { ...how, variables: { FACELLM_COUNTS: report, ...how.variables } },
   );
+  const { status, output } = run;
   if (!existsSync(report)) {
-    process.stderr.write(`mocha ended without a report (status ${run.status})\n`);
-    return { passed: 0, failed: 1, skipped: [] };
+    process.stderr.write(`mocha ended without a report (status ${status})\n`);
+    return { passed: 0, failed: 1, skipped: [], output };
   }
   const counts = JSON.parse(readFileSync(report, 'utf8'));
   // A suite that breaks outside of any test must not count as a success.
-  return run.status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+  return { ...counts, failed: status !== 0 && counts.failed === 0 ? 1 : counts.failed, output };
 }
 
 /** The suites of GoogleTest: each room of native/, and the CUDA kernels run on the CPU. */
@@ -55,16 +85,14 @@ const PRETEND_SUITES = ['test/golden/model.test.ts', 'test/golden/layouts.test.t
 /**
  * @param {string} program
  * @param {string} report where it writes its XML
- * @returns {Counts}
+ * @returns {Promise<Counts>}
  */
-function runGoogleTest(program, report) {
-  const run = spawnSync(program, ['--gtest_brief=1', `--gtest_output=xml:${report}`], {
-    cwd: ROOT,
-    stdio: 'inherit',
-    // As lib/binding/load.ts sets it for the addon.
-    env: { GOMP_SPINCOUNT: '1000', ...process.env },
-  });
-  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: [] };
+async function runGoogleTest(program, report) {
+  // As lib/binding/load.ts sets it for the addon.
+  const variables = { GOMP_SPINCOUNT: process.env.GOMP_SPINCOUNT ?? '1000' };
+  const args = ['--gtest_brief=1', `--gtest_output=xml:${report}`];
+  const { status, output } = await execute(program, args, { variables, isBeside: true });
+  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: [], output };
   // Its JSON leaves out why a test skipped itself. XML has `FILE:LINE` before that.
   const text = readFileSync(report, 'utf8');
   const [, tests = '', failures = ''] =
@@ -73,9 +101,9 @@ function runGoogleTest(program, report) {
     const lines = message.split('&#x0A;').filter((line) => !/:\d+$/.test(line));
     return lines.join(' ').trim().replaceAll('&quot;', '"').replaceAll('&apos;', "'");
   });
-  const isWhole = tests !== '' && (run.status === 0 || Number(failures) > 0);
+  const isWhole = tests !== '' && (status === 0 || Number(failures) > 0);
   const failed = Number(failures) + (isWhole ? 0 : 1);
-  return { passed: Number(tests) - Number(failures) - skipped.length, failed, skipped };
+  return { passed: Number(tests) - Number(failures) - skipped.length, failed, skipped, output };
 }
 
 /** @param {string} folder @returns {Promise<Counts[]>} */
@@ -100,19 +128,21 @@ async function runNative(folder) {
     ['-S', ROOT, '-B', build, ...defines.map((define) => `-D${define}`)],
     ['--build', build, '-j', '2', '--target', ...suites, ...(pretends ? ['facellm_pretend'] : [])],
   ]) {
-    const { status, output } = await runBuild('cmake', args, ROOT);
-    if (status !== 0) {
-      process.stderr.write(`${output}\nthe native tests do not build\n`);
-      return [{ passed: 0, failed: 1, skipped: [] }];
-    }
+    const { status, output } = await execute('cmake', args, { isBeside: true });
+    if (status === 0) continue;
+    return [
+      { passed: 0, failed: 1, skipped: [], output: `${output}\nthe native tests do not build\n` },
+    ];
   }
-  const counts = suites.map((suite) =>
-    runGoogleTest(join(build, suite), join(folder, `${suite}.xml`)),
-  );
+  const counts = [];
+  for (const suite of suites) {
+    counts.push(await runGoogleTest(join(build, suite), join(folder, `${suite}.xml`)));
+  }
   if (!pretends) return counts;
   const addon = join(build, 'Release', 'facellm_pretend.node');
   const variables = { FACELLM_ADDON: addon, FACELLM_TEST_DEVICES: 'cuda' };
-  return [...counts, runMocha(folder, PRETEND_SUITES, variables)];
+  const report = join(folder, 'mocha-pretend.json');
+  return [...counts, await runMocha(report, PRETEND_SUITES, { variables, isBeside: true })];
 }
 
 /** Each reason once, with how many tests it kept from running. */
@@ -129,11 +159,12 @@ function showSkipped(/** @type {readonly string[]} */ reasons) {
 setUp();
 const folder = mkdtempSync(join(tmpdir(), 'facellm-test-'));
 const args = process.argv.slice(2);
-const suites = [
-  runMocha(folder, args.length > 0 ? args : ['test/**/*.test.ts']),
-  ...(args.length === 0 ? await runNative(folder) : []),
-];
-rmSync(folder, { recursive: true, force: true });
+// Most suites of mocha leave a core idle: the native ones are compiled and run beside them.
+const native = args.length === 0 ? runNative(folder) : Promise.resolve([]);
+const files = args.length > 0 ? args : ['test/**/*.test.ts'];
+const suites = [await runMocha(join(folder, 'mocha.json'), files), ...(await native)];
+for (const { output } of suites) process.stdout.write(output ?? '');
+await rm(folder, { recursive: true, force: true });
 const total = suites.reduce((a, b) => ({
   passed: a.passed + b.passed,
   failed: a.failed + b.failed,

@@ -16,7 +16,7 @@ namespace {
 
 inline __attribute__((always_inline)) void access(const void* address, size_t bytes, Access kind, size_t alignment,
                                                   const void* code) {
-  if (current == nullptr) return;
+  if (current_thread() == nullptr) return;
   Outside outside;
   Thread& thread = outside.thread();
   const auto p = reinterpret_cast<uintptr_t>(address);
@@ -46,10 +46,10 @@ void after_fault() {
 // Lets the thread go on in after_fault(), since a handler can do little; from the top of its stack, which may be full.
 void on_fault(int number, siginfo_t* info, void* context) {
 #if defined(__x86_64__)
-  if (current != nullptr) {
+  if (Thread* const thread = current_thread(); thread != nullptr) {
     auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
     fault_code = reinterpret_cast<const void*>(registers[REG_RIP]);
-    registers[REG_RSP] = static_cast<greg_t>(current->fiber.top() - 8);
+    registers[REG_RSP] = static_cast<greg_t>(thread->fiber.top() - 8);
     registers[REG_RIP] = reinterpret_cast<greg_t>(&after_fault);
     return;
   }
@@ -124,7 +124,7 @@ struct TypeMismatch {
   unsigned char log_alignment, kind;
 };
 void __ubsan_handle_type_mismatch_v1(const TypeMismatch* place, uintptr_t p) {
-  if (cuda_on_cpu::current == nullptr || p == 0) return;
+  if (cuda_on_cpu::current_thread() == nullptr || p == 0) return;
   const uintptr_t alignment = uintptr_t{1} << place->log_alignment;
   if (p % alignment == 0) return;
   const uint32_t offset = cuda_on_cpu::offset_of(__builtin_return_address(0));

@@ -8,13 +8,13 @@
 
 namespace cuda_on_cpu {
 
-constinit thread_local Thread* current = nullptr;
+constinit Current current;
 
-uint3 thread_index() { return current->index; }
+uint3 thread_index() { return current.thread->index; }
 uint3 block_index() { return running.block_index; }
 dim3 block_size() { return running.launch->block; }
 dim3 grid_size() { return running.launch->grid; }
-int lane() { return current->lane(); }
+int lane() { return current.thread->lane(); }
 
 namespace {
 
@@ -102,9 +102,9 @@ void run_block() {
   for (int done = 0; done < count;) {
     arrange(ready);
     for (const int i : ready) {
-      current = &running.threads[i];
-      current->fiber.resume();
-      current = nullptr;
+      current.thread = &running.threads[i];
+      running.threads[i].fiber.resume();
+      current.thread = nullptr;
       if (running.finding) return;
       if (running.threads[i].state == Thread::State::kDone) ++done;
     }

@@ -37,9 +37,9 @@ cuda_on_cpu_switch:
 namespace cuda_on_cpu {
 namespace {
 #if defined(__x86_64__)
-thread_local void* scheduler = nullptr;
+void* scheduler = nullptr;
 #else
-thread_local ucontext_t scheduler;
+ucontext_t scheduler;
 #endif
 }  // namespace
 
@@ -90,11 +90,6 @@ void Fiber::suspend() {
 #else
   swapcontext(&context_, &scheduler);
 #endif
-}
-
-bool Fiber::owns(uintptr_t address) const {
-  const auto begin = reinterpret_cast<uintptr_t>(memory_);
-  return address >= begin && address < begin + kGuard + kBytes;
 }
 
 }  // namespace cuda_on_cpu

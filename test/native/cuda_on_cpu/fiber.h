@@ -1,4 +1,4 @@
-// A stack of its own on which a function runs until it suspends itself.
+// A stack of its own on which a function runs until it suspends itself. One thread of the host resumes fibers at a time.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ class Fiber {
   void start(void (*entry)());
   void resume();   // by the scheduler: returns when the fiber suspends itself
   void suspend();  // by the fiber
-  bool owns(uintptr_t address) const;
+  bool owns(uintptr_t address) const { return address - reinterpret_cast<uintptr_t>(memory_) < kGuard + kBytes; }
   uintptr_t top() const { return reinterpret_cast<uintptr_t>(memory_) + kGuard + kBytes - colour_; }
 
  private:

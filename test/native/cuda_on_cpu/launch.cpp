@@ -86,6 +86,7 @@ void run_blocks(const Launch& launch) {
   running.blocks.resize(size_t{grid.x} * grid.y * grid.z);
   std::iota(running.blocks.begin(), running.blocks.end(), int64_t{0});
   random_numbers().seed(settings().seed);
+  __atomic_store_n(&current.host, __builtin_thread_pointer(), __ATOMIC_RELAXED);
   arrange(running.blocks);
   for (const int64_t block : running.blocks) {
     const auto n = static_cast<uint64_t>(block);
@@ -104,6 +105,7 @@ void run_blocks(const Launch& launch) {
     }
     if (running.finding) break;
   }
+  __atomic_store_n(&current.host, nullptr, __ATOMIC_RELAXED);
   leave_shared();
 }
 

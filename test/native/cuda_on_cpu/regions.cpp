@@ -19,7 +19,7 @@ std::vector<Region> shared;           // of the launch that runs
 bool holds(const Region& region, uintptr_t p) { return p >= region.begin && p < region.end; }
 
 // Neighbouring accesses are mostly in few regions.
-thread_local std::array<Region*, 16> lately{};
+std::array<Region*, 16> lately{};
 
 }  // namespace
 

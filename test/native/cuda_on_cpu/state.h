@@ -16,7 +16,8 @@
 namespace cuda_on_cpu {
 
 inline bool is_same(const Site& a, const Site& b) {
-  return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
+  // A unit mostly has one copy of a name.
+  return a.line() == b.line() && (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 struct Copy {
@@ -84,15 +85,24 @@ extern Running running;
 // Held by a launch, and by who changes regions.
 std::recursive_mutex& launching();
 
-// The thread whose code runs on this thread of the host; null: the host's own. Not of the static block of a process: kernels' shared
-// memory is thread-local, too, and a library that is loaded late finds little room there.
-extern constinit thread_local Thread* current;
+// The thread of a kernel whose code runs, on that one of the host's threads which launches; the others only look here. Not
+// thread-local: each load and store of a kernel asks, and in a library that is loaded late that is a seventh of all time.
+struct Current {
+  Thread* thread = nullptr;
+  void* host = nullptr;  // what __builtin_thread_pointer() tells there
+};
+extern constinit Current current;
+
+// Null: the host's own code runs.
+inline Thread* current_thread() {
+  return __atomic_load_n(&current.host, __ATOMIC_RELAXED) == __builtin_thread_pointer() ? current.thread : nullptr;
+}
 
 // While it lives, loads and stores are the emulation's. Everything that a kernel calls here begins with it.
 class Outside {
  public:
-  Outside() : thread_(current) { current = nullptr; }
-  ~Outside() { current = thread_; }
+  Outside() : thread_(current.thread) { current.thread = nullptr; }
+  ~Outside() { current.thread = thread_; }
   Outside(const Outside&) = delete;
   Outside& operator=(const Outside&) = delete;
   Thread& thread() { return *thread_; }
