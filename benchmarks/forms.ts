@@ -1,5 +1,5 @@
 /**
- * `node --import=./test/support/tsx.mjs benchmarks/forms.ts --model DIR [--pairs 5] [--forms stored,int8,int4] [--rows TEXT]
+ * `node --import=./test/support/tsx.mjs benchmarks/forms.ts --model DIR [--pairs 5] [--forms stored,int8,int4] [--rows TEXT] [--tower]
  * [--out FILE]`: the rows of `npm run bench` for a model whose weights are kept in several forms, all in one process and by
  * turns, forward and back, with the read roof taken between them. Ratio: the first form's time over that of each.
  *
@@ -68,6 +68,7 @@ const { values } = parseArgs({
     pairs: { type: 'string', default: '5' },
     forms: { type: 'string', default: 'stored,int8,int4' },
     rows: { type: 'string', default: '' },
+    tower: { type: 'boolean', default: false },
     threads: { type: 'string', default: '2' },
     out: { type: 'string' },
   },
@@ -85,8 +86,9 @@ interface Loaded {
 const loaded: Loaded[] = [];
 const closing: (() => Promise<unknown>)[] = [];
 for (const form of values.forms.split(',') as WeightForm[]) {
+  const weights = values.tower ? { text: form, vision: form } : form;
   const parts = await loadParts(model, {
-    ...{ dtype: 'bf16', device: 'cpu', weights: form, threads: Number(values.threads) },
+    ...{ dtype: 'bf16', device: 'cpu', weights, threads: Number(values.threads) },
     // Every run computes.
     ...{ imageCacheBytes: 0, prefixCacheBytes: 0 },
   });
