@@ -1,6 +1,7 @@
 // Products of packed weights beside at::linear, A B B A in one process: what PackedMatrix::suits() stands on.
 // facellm_cpu_products [THREADS [PAIRS [ROWS,ROWS,... [SHAPE [FORM]]]]]: a table on standard output, with a read roof taken by
-// turns. SHAPE: only shapes whose name contains it. FORM int8, int4 (groups of 64), fp8 or nf4: such weights beside packed bf16 ones. FACELLM_CPU_ISA caps the level. docs/performance.md has results.
+// turns. SHAPE: only shapes whose name contains it. FORM int8, int4 (groups of 64), fp8 or nf4: such weights beside packed bf16 ones; amx: those
+// of a machine with AMX, by this one's AVX-512. FACELLM_CPU_ISA caps the level. docs/performance.md has results.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -84,34 +85,35 @@ int main(int argc, char** argv) {
                                      : form == "nf4"  ? facellm::WeightForm::kNf4
                                                       : facellm::WeightForm::kBf16,
                                      64};
-  const bool is_quantised = scheme.form != facellm::WeightForm::kBf16;
+  const bool is_quantised = scheme.form != facellm::WeightForm::kBf16, is_amx = form == "amx", has_two = is_quantised || is_amx;
   const auto memory = at::ones({64 << 20}, at::kLong);
   std::printf("level %s, %d threads, %d pairs; median ms, GB/s of weights, GFLOP/s; ratio: %s time over ours,\n"
               "median of pairs and their quartiles; roof: GB/s read beside it\n",
-              is_quantised ? facellm::quantised_kernels().name : kernels.name, at::get_num_threads(), pairs,
-              is_quantised ? "packed bf16's" : "libtorch's");
+              is_amx ? "amx" : is_quantised ? facellm::quantised_kernels().name : kernels.name, at::get_num_threads(), pairs,
+              has_two ? "packed bf16's" : "libtorch's");
   for (const auto& shape : kShapes) {
     if (argc > 4 && std::strstr(shape.name, argv[4]) == nullptr) continue;
     // Weights come from memory, not from a cache.
     const int64_t bytes = shape.out * shape.in * 2, copies = std::max<int64_t>(1, (int64_t{256} << 20) / bytes);
     const auto packed_memory = std::make_shared<facellm::PackedMemory>(static_cast<size_t>(copies) * (static_cast<size_t>(bytes) + (1 << 16)));
     std::vector<at::Tensor> weights;
-    std::vector<PackedMatrix> packed, quantised;
+    std::vector<PackedMatrix> packed, other;
     const auto own_bytes = static_cast<double>(PackedMatrix::bytes(shape.out, shape.in, scheme));
-    const auto quantised_memory =
-        std::make_shared<facellm::PackedMemory>(is_quantised ? static_cast<size_t>(copies) * static_cast<size_t>(own_bytes + (1 << 16)) : 1);
+    const auto other_memory =
+        std::make_shared<facellm::PackedMemory>(has_two ? static_cast<size_t>(copies) * static_cast<size_t>(own_bytes + (1 << 16)) : 1);
     double packing = 0;
     for (int64_t i = 0; i < copies; ++i) {
       weights.push_back(at::randn({shape.out, shape.in}, at::kFloat).mul_(0.03).to(at::kBFloat16));
       const double start = now_ms();
       packed.emplace_back(weights.back(), packed_memory, kernels);
       packing += now_ms() - start;
+      if (is_amx) other.emplace_back(weights.back(), other_memory, facellm::amx_kernels());
       if (!is_quantised) continue;
       const auto wide = weights.back().to(at::kFloat);
       const double before = now_ms();
-      quantised.emplace_back(shape.out, shape.in, scheme, quantised_memory, facellm::quantised_kernels());
-      at::parallel_for(0, quantised.back().blocks(), 1, [&](int64_t begin, int64_t end) {
-        quantised.back().fill(wide.const_data_ptr<float>() + begin * facellm::kBlockRows * shape.in, begin, end);
+      other.emplace_back(shape.out, shape.in, scheme, other_memory, facellm::quantised_kernels());
+      at::parallel_for(0, other.back().blocks(), 1, [&](int64_t begin, int64_t end) {
+        other.back().fill(wide.const_data_ptr<float>() + begin * facellm::kBlockRows * shape.in, begin, end);
       });
       packing += now_ms() - before;
       weights.back() = at::Tensor();
@@ -130,8 +132,8 @@ int main(int argc, char** argv) {
         for (int64_t i = 0; i < repeats; ++i, ++next) {
           const size_t which = next % static_cast<size_t>(copies);
           if (is_ours) {
-            (is_quantised ? quantised : packed)[which].product(x, bias);
-          } else if (is_quantised) {
+            (has_two ? other : packed)[which].product(x, bias);
+          } else if (has_two) {
             packed[which].product(x, bias);
           } else {
             facellm::linear_product(x, weights[which], bias);

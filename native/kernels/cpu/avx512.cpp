@@ -152,8 +152,7 @@ void unpack(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows,
 
 }  // namespace
 
-const CpuKernels kAvx512Kernels{"avx512", kAnyRows, pack, unpack, arranged_bytes, kRows, arrange, multiply, true};
-const CpuKernels kAvx512BesideAmxKernels{"avx512", 4, pack, unpack, arranged_bytes, kRows, arrange, multiply, true};
+const CpuKernels kAvx512Kernels{"avx512", kAnyRows, pack, unpack, arranged_bytes, kRows, arrange, multiply, true, finish};
 
 }  // namespace facellm
 #endif

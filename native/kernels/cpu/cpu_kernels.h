@@ -49,6 +49,8 @@ struct CpuKernels {
   // Columns of `out` of blocks [begin, end).
   void (*multiply)(const CpuProduct* product, int64_t begin, int64_t end);
   bool has_scales = false;  // whether multiply() looks at `scales`
+  // Sums [rows][32] of a block, made elsewhere, into rows from `first_row` on of `out`; null where nobody asks for it.
+  void (*finish)(const CpuProduct* product, int64_t block, int64_t first_row, int64_t rows, const float* sums) = nullptr;
 };
 
 extern const CpuKernels kScalarKernels;
@@ -57,8 +59,8 @@ extern const CpuKernels kAvx2Kernels;
 // The same where libtorch has AVX-512 for more rows, in fp32: registers twice as wide.
 extern const CpuKernels kAvx2BesideAvx512Kernels;
 extern const CpuKernels kAvx512Kernels;  // with BF16
-// The same where libtorch has AMX for more rows. Not measured there: as few as are surely bound by memory.
-extern const CpuKernels kAvx512BesideAmxKernels;
+// With AMX, by AVX-512 and libtorch's block kernel. Not measured where there are tiles.
+const CpuKernels& amx_kernels();
 #endif
 
 }  // namespace facellm

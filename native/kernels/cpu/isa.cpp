@@ -4,7 +4,7 @@ namespace facellm {
 
 const CpuKernels& cpu_kernels_for([[maybe_unused]] const CpuFeatures& features) {
 #if defined(__x86_64__)
-  if (features.has_avx512_bf16 && features.level == CpuLevel::kAmx) return kAvx512BesideAmxKernels;
+  if (features.has_avx512_bf16 && features.level == CpuLevel::kAmx) return amx_kernels();
   if (features.has_avx512_bf16) return kAvx512Kernels;
   if (features.level > CpuLevel::kAvx2) return kAvx2BesideAvx512Kernels;
   if (features.level == CpuLevel::kAvx2) return kAvx2Kernels;
