@@ -52,7 +52,7 @@ elseif(TARGET GTest::gtest_main)
   # Bugs planted into copies of the kernels, so that the checks are checked.
   set(planted "${CMAKE_CURRENT_BINARY_DIR}/cuda_on_cpu/planted.cpp")
   file(GLOB_RECURSE kernel_files CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/kernels/*.cu*" "${CMAKE_CURRENT_SOURCE_DIR}/native/kernels/*.h")
-  set(plant "${FACELLM_CUDA_ON_CPU}/planted/plant.mjs" "${FACELLM_CUDA_ON_CPU}/planted/bugs.mjs")
+  file(GLOB_RECURSE plant CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/planted/*.mjs")
   add_custom_command(OUTPUT "${planted}" COMMAND "${NODE}" "${FACELLM_CUDA_ON_CPU}/planted/plant.mjs" "${planted}" DEPENDS ${plant} ${kernel_files})
   add_executable(facellm_kernel_tests EXCLUDE_FROM_ALL ${kernel_test_sources} "${planted}")
   # Objects, so that the emulation's answers to the sanitizers' calls are taken before any runtime's.
