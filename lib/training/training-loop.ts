@@ -18,6 +18,7 @@ import { writeResultCard } from './result-card.js';
 import { RunCheckpoints } from './run-checkpoints.js';
 import { RunFiles } from './run-files.js';
 import { BASE_WEIGHTS, fingerprintOf } from './run-inputs.js';
+import { RunTotals } from './run-totals.js';
 import { lastStepOf } from './schedule.js';
 import type { TrainingSetup } from './setup.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
@@ -40,12 +41,8 @@ export class TrainingLoop {
   readonly #checkpoints: RunCheckpoints;
   /** Raised where the run ends early, with or without saving. */
   readonly #ending: AbortSignal;
-  readonly #startedAt = performance.now();
+  readonly #totals = new RunTotals();
   #state: TrainerState;
-  #samplesDone = 0;
-  #tokensDone = 0;
-  #tokensComputed = 0;
-  #peakBytes = 0;
 
   constructor(
     options: TrainOptions,
@@ -193,10 +190,7 @@ export class TrainingLoop {
       ...{ stopSignal: this.#run.stopSignal, ending: this.#ending },
     });
     if (done === undefined) return undefined;
-    this.#samplesDone += done.samples;
-    this.#tokensDone += done.tokens;
-    this.#tokensComputed += done.computedTokens;
-    this.#peakBytes = Math.max(this.#peakBytes, done.peakBytes);
+    this.#totals.add(done);
     // An update whose samples were all set aside has no loss; the one before it is told again.
     const hasLoss = done.samples > 0;
     const lastLoss = hasLoss ? done.loss : this.#state.lastLoss;
@@ -219,12 +213,11 @@ export class TrainingLoop {
   ): Promise<void> {
     const { step, totalTokens, lastLoss, unloggedLoss, unloggedSteps } = this.#state;
     const totalSteps = this.#lastStep;
-    const elapsedSeconds = this.#seconds();
+    const { seconds, samplesPerSecond, tokensPerSecond, computedShare, peakBytes } = this.#totals;
     const record = {
-      ...{ step, totalSteps, epoch, loss: lastLoss, learningRate, gradNorm, elapsedSeconds },
-      samplesPerSecond: this.#samplesDone / elapsedSeconds,
-      tokensPerSecond: this.#tokensDone / elapsedSeconds,
-      ...{ totalTokens, computedShare: this.#computedShare(), peakBytes: this.#peakBytes },
+      ...{ step, totalSteps, epoch, loss: lastLoss, learningRate, gradNorm },
+      ...{ elapsedSeconds: seconds, samplesPerSecond, tokensPerSecond },
+      ...{ totalTokens, computedShare, peakBytes },
     };
     this.#emit({ type: 'step', ...record });
     const isDue = step % this.#recipe.logEvery === 0 || step === totalSteps;
@@ -333,18 +326,11 @@ export class TrainingLoop {
     return lastStepOf(this.#recipe, totalSteps, validation.endedAt);
   }
 
-  #computedShare(): number {
-    return this.#tokensDone === 0 ? 1 : this.#tokensComputed / this.#tokensDone;
-  }
-
-  #seconds(): number {
-    return Math.max((performance.now() - this.#startedAt) / 1000, 1e-9);
-  }
-
   #result(isComplete: boolean): TrainingResult {
     const { step, totalSteps, lastLoss, validation } = this.#state;
     const { output } = this.#options;
     const { best } = validation;
+    const { seconds, samplesPerSecond, computedShare, peakBytes } = this.#totals;
     return {
       steps: step,
       totalSteps,
@@ -354,10 +340,7 @@ export class TrainingLoop {
       best: best === null ? undefined : { ...best, metric: this.#recipe.bestMetric },
       output,
       checkpoint: this.#checkpoints.last,
-      seconds: this.#seconds(),
-      samplesPerSecond: this.#samplesDone / this.#seconds(),
-      computedShare: this.#computedShare(),
-      peakBytes: this.#peakBytes,
+      ...{ seconds, samplesPerSecond, computedShare, peakBytes },
     };
   }
 
