@@ -28,11 +28,13 @@ import { ROOT, setUp } from './setup.mjs';
  */
 function execute(command, args, { variables = {}, isBeside = false } = {}) {
   return new Promise((resolve) => {
-    const stdio = isBeside ? 'pipe' : 'inherit';
+    /** @type {import('node:child_process').StdioOptions} */
+    const stdio = isBeside ? ['ignore', 'pipe', 'pipe'] : 'inherit';
     const child = spawn(command, args, { cwd: ROOT, stdio, env: { ...process.env, ...variables } });
     let output = '';
-    child.stdout?.on('data', (/** @type {Buffer} */ text) => (output += text.toString()));
-    child.stderr?.on('data', (/** @type {Buffer} */ text) => (output += text.toString()));
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (/** @type {string} */ text) => (output += text));
+    }
     child.on('error', (error) => {
       resolve({ status: 1, output: `${command} cannot be run: ${error.message}\n` });
     });
@@ -145,6 +147,12 @@ async function runNative(folder) {
   return [...counts, await runMocha(report, PRETEND_SUITES, { variables, isBeside: true })];
 }
 
+/** @param {unknown} error @returns {Counts[]} */
+function asFailure(error) {
+  const output = `the native suites: ${error instanceof Error ? error.stack : String(error)}\n`;
+  return [{ passed: 0, failed: 1, skipped: [], output }];
+}
+
 /** Each reason once, with how many tests it kept from running. */
 function showSkipped(/** @type {readonly string[]} */ reasons) {
   /** @type {Map<string, number>} */
@@ -160,7 +168,7 @@ setUp();
 const folder = mkdtempSync(join(tmpdir(), 'facellm-test-'));
 const args = process.argv.slice(2);
 // Most suites of mocha leave a core idle: the native ones are compiled and run beside them.
-const native = args.length === 0 ? runNative(folder) : Promise.resolve([]);
+const native = args.length > 0 ? Promise.resolve([]) : runNative(folder).catch(asFailure);
 const files = args.length > 0 ? args : ['test/**/*.test.ts'];
 const suites = [await runMocha(join(folder, 'mocha.json'), files), ...(await native)];
 for (const { output } of suites) process.stdout.write(output ?? '');

@@ -86,6 +86,7 @@ int main(int argc, char** argv) {
                                                       : facellm::WeightForm::kBf16,
                                      64};
   const bool is_quantised = scheme.form != facellm::WeightForm::kBf16, is_amx = form == "amx", has_two = is_quantised || is_amx;
+  if (is_amx && !facellm::cpu_features().has_avx512_bf16) return std::puts("amx: a processor without AVX-512 BF16"), 1;
   const auto memory = at::ones({64 << 20}, at::kLong);
   std::printf("level %s, %d threads, %d pairs; median ms, GB/s of weights, GFLOP/s; ratio: %s time over ours,\n"
               "median of pairs and their quartiles; roof: GB/s read beside it\n",
@@ -107,7 +108,9 @@ int main(int argc, char** argv) {
       const double start = now_ms();
       packed.emplace_back(weights.back(), packed_memory, kernels);
       packing += now_ms() - start;
+#if defined(__x86_64__)
       if (is_amx) other.emplace_back(weights.back(), other_memory, facellm::amx_kernels());
+#endif
       if (!is_quantised) continue;
       const auto wide = weights.back().to(at::kFloat);
       const double before = now_ms();

@@ -55,7 +55,7 @@ export interface NativeRuntimeInfo {
   /** Large products of bf16 are computed in fp32: the processor has nothing for them. */
   readonly widensBf16: boolean;
   /** Which of the engine's own kernels multiply packed bf16 weights. */
-  readonly productKernels: 'scalar' | 'avx2' | 'avx512';
+  readonly productKernels: 'scalar' | 'avx2' | 'avx512' | 'amx';
   /** Up to so many rows at once, above which libtorch does; -1: always, 0: never. */
   readonly productRows: number;
   /** Which of them multiply weights in 8 and 4 bits. */

@@ -27,7 +27,7 @@ int64_t tiles_of(const Picture& picture);
 struct EncodeLimits {
   int64_t tiles;
   int64_t tower_shares = 1;
-  // For a pass that goes on beside the caller's stream; else what it leaves undone is for a later call.
+  // Whether a pass on a stream of its own is waited for; else a later call takes what it gives.
   bool waits = true;
 };
 
@@ -42,8 +42,7 @@ class PictureEncoder {
   // vision of `timings`; traces tiles_u8 and pixel_values of the tiles at hand. `is_base`: the stack is empty.
   void encode(const std::vector<Picture*>& wanted, EncodeLimits limits, bool is_base, Timings& timings, Stopwatch& watch,
               const Cancellation& cancellation, const Trace& trace);
-  // Whether a pass goes on by itself, on a stream of its own.
-  bool is_beside() const { return graphs_.is_under_way(); }
+  // For a pass that goes on by itself, on a stream of its own.
   void wait_for_beside() const { graphs_.wait(); }
   // Nobody wants a picture: what was begun goes, and its memory.
   void forget() {

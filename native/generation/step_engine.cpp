@@ -31,7 +31,10 @@ StepEngine::StepEngine(InternVl& model, const LoadRequest& request, std::functio
       limits_(plan_limits(request, model.language_model().slot_bytes(), model.options().device().is_cpu())),
       cache_(limits_.total_blocks, limits_.block_size,
              request.prefix_cache_bytes / (model.language_model().slot_bytes() * limits_.block_size)),
-      pool_(model.language_model().make_pool(limits_.total_blocks + request.is_deterministic, limits_.block_size)),
+      pool_([&] {
+        const auto stream = stream_.enter();
+        return model.language_model().make_pool(limits_.total_blocks + request.is_deterministic, limits_.block_size);
+      }()),
       encoder_(model, request.preprocessing, request.image_cache_bytes),
       adapters_(model) {
   const auto stream = stream_.enter();
@@ -43,6 +46,7 @@ StepEngine::StepEngine(InternVl& model, const LoadRequest& request, std::functio
   if (DeviceStep::serves(model)) {
     const int64_t blocks = std::min(cache_.blocks_for(max_context_ + 1), limits_.total_blocks);
     device_step_ = std::make_unique<DeviceStep>(model, pool_, limits_.most_rows, blocks);
+    prompt_graphs_ = std::make_unique<PromptGraphs>(model, pool_);
   }
   publish_stats();
 }

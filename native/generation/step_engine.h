@@ -16,6 +16,7 @@
 #include "generation/device_step.h"
 #include "generation/next_tokens.h"
 #include "generation/picture_encoder.h"
+#include "generation/prompt_graphs.h"
 #include "generation/sampler.h"
 #include "generation/step_batch.h"
 #include "generation/token_identities.h"
@@ -84,6 +85,7 @@ class StepEngine {
   std::vector<RowShare> shares_of(const StepPlan& plan, const std::vector<Row*>& rows);
   void set_adapter_rows(const std::vector<RowShare>& shares, int64_t places);
   void compute(const std::vector<RowShare>& shares);
+  at::Tensor forward(const std::vector<RowShare>& shares, const Cancellation& cancellation);
   bool follows(const StepPlan& plan, const std::vector<Row*>& rows) const;
   bool compute_on_device(const std::vector<RowShare>& shares);
   void read_device_step();
@@ -113,6 +115,7 @@ class StepEngine {
   KvPool pool_;
   RowFill fill_;
   std::unique_ptr<DeviceStep> device_step_;  // of a GPU; null: every step goes by the plan alone
+  std::unique_ptr<PromptGraphs> prompt_graphs_;  // of a GPU
   PictureEncoder encoder_;
   TokenIdentities identities_;
   AdapterStacks adapters_;

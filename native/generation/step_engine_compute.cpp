@@ -89,7 +89,7 @@ bool StepEngine::encode(bool is_beside_others) {
     try {
       const uint64_t stack = all.front().request->stack;
       const bool is_base = adapters_.image_ids_of(stack).empty();
-      if (!encoder_.is_beside()) adapters_.set_all_rows(stack);
+      adapters_.set_all_rows(stack);
       Timings timings{};
       static const Cancellation never;
       const auto& cancellation = requests.size() == 1 ? *(*requests.begin())->ticket.cancellation : never;
@@ -145,7 +145,6 @@ void StepEngine::set_adapter_rows(const std::vector<RowShare>& shares, int64_t p
 
 void StepEngine::compute(const std::vector<RowShare>& shares) {
   static const Cancellation never;
-  const auto& language_model = model_.language_model();
   const auto requests = requests_of(shares);
   // A step that serves one request alone stops in its middle; else those that go on would lose it.
   const auto& cancellation = requests.size() == 1 ? *(*requests.begin())->ticket.cancellation : never;
@@ -161,8 +160,7 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
   try {
     const auto lap = watch.lap(elapsed);
     set_adapter_rows(shares, 0);
-    const auto batch = make_step_batch(model_, pool_, shares, fill_);
-    const auto hidden = language_model.forward(batch, pool_, cancellation, {});
+    const auto hidden = forward(shares, cancellation);
     ++counts_.steps;
     for (const auto& share : shares) counts_.tokens_computed += share.tokens;
     take(shares, hidden, cancellation);
@@ -182,6 +180,13 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
     const auto phase = phases.find(request.get());
     if (phase != phases.end()) request.get()->timings.*(phase->second) += elapsed;
   }
+}
+
+at::Tensor StepEngine::forward(const std::vector<RowShare>& shares, const Cancellation& cancellation) {
+  const auto batch = make_step_batch(model_, pool_, shares, fill_);
+  const bool is_plain = shares.size() == 1 && shares[0].choices.empty() && shares[0].row->request->stack == 0;
+  if (prompt_graphs_ && is_plain && PromptGraphs::takes(batch)) return prompt_graphs_->forward(batch);
+  return model_.language_model().forward(batch, pool_, cancellation, {});
 }
 
 void StepEngine::after_failure(const std::set<ActiveRequest*>& requests, const Error& error) {

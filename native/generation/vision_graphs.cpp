@@ -9,17 +9,23 @@ void VisionGraphs::begin(const at::Tensor& tiles) {
   const c10::impl::VirtualGuardImpl guard(device.type());
   const auto& config = model_.config();
   const auto make_event = [&] { return c10::Event(device.type(), c10::EventFlag::BACKEND_DEFAULT); };
+  if (!stream_) stream_.emplace(device);
   UnderWay next{at::empty_like(tiles, tiles.options().pinned_memory(true)).copy_(tiles),
                 at::empty({tiles.size(0), config.image_seq_length, config.text.hidden_size}, model_.options()), make_event(), make_event()};
   // What had the vectors' memory before is done with it, and so is who changed the weights.
   c10::Event ready(device.type());
   ready.record(guard.getStream(device));
-  const auto scope = stream_.enter();
-  const auto own = guard.getStream(device);
-  ready.block(own);
-  next.begin.record(own);
-  next.vectors.copy_(encode(next.tiles));
-  next.end.record(own);
+  try {
+    const auto scope = stream_->enter();
+    const auto own = guard.getStream(device);
+    ready.block(own);
+    next.begin.record(own);
+    next.vectors.copy_(encode(next.tiles));
+    next.end.record(own);
+  } catch (...) {
+    stream_->wait();  // what was begun is nobody's, and works in memory that others take
+    throw;
+  }
   under_way_ = std::move(next);
 }
 
@@ -31,12 +37,7 @@ VisionGraphs::Encoded VisionGraphs::take() {
 }
 
 void VisionGraphs::drop() noexcept {
-  if (!under_way_) return;
-  try {
-    under_way_->end.synchronize();
-  } catch (...) {
-    // The GPU failed; who asks it for something next is told so.
-  }
+  wait();
   under_way_.reset();
 }
 

@@ -21,7 +21,7 @@ class VisionGraphs {
   static constexpr int64_t kMostTiles = 6;
 
   VisionGraphs(const InternVl& model, const ChannelScale& scale)
-      : model_(model), scale_(scale), stream_(model.options().device()) {}
+      : model_(model), scale_(scale) {}
   ~VisionGraphs() { drop(); }
 
   // On a GPU; the tower without adapters.
@@ -40,9 +40,9 @@ class VisionGraphs {
   Encoded take();
   // Until what is under way is done, which stays to be taken.
   void wait() const {
-    if (under_way_) under_way_->end.synchronize();
+    if (under_way_) stream_->wait();
   }
-  // What is under way is waited for and forgotten.
+  // What is under way is waited for, a pass at most, and forgotten.
   void drop() noexcept;
 
  private:
@@ -59,7 +59,7 @@ class VisionGraphs {
 
   const InternVl& model_;
   ChannelScale scale_;
-  DeviceStream stream_;
+  std::optional<DeviceStream> stream_;  // from the first pass on: a trace has none
   std::map<int64_t, Recorded> recorded_;  // by number of tiles
   std::optional<UnderWay> under_way_;
 };

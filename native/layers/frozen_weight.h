@@ -1,6 +1,6 @@
 // A weight that takes no gradient and is kept in few bits on the model's device: adapters are trained upon it (QLoRA, arXiv
-// 2305.14314), and on a GPU it answers. Where no kernel multiplies it as it is, it is put back into a scratch that all of a model's
-// weights share, whole in training, so that numbers are those of training upon the dequantised weights.
+// 2305.14314), and on a GPU it answers. Where no kernel multiplies it as it is, it is put back into a scratch that all weights of
+// the language model share, or of the tower, whole in training, so that numbers are those of training upon the dequantised weights.
 #pragma once
 
 #include <ATen/ATen.h>

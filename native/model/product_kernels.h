@@ -6,7 +6,7 @@
 namespace facellm {
 
 struct ProductKernels {
-  const char* name;  // scalar, avx2 or avx512
+  const char* name;  // scalar, avx2, avx512 or amx
   int64_t most_rows;  // of x, above which libtorch multiplies; -1: any number, 0: none
   const char* quantised;  // as `name`, of weights in 8 and 4 bits
 };

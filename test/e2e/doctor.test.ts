@@ -46,7 +46,7 @@ describe('doctor', () => {
     const found = (name: string) => report.findings.find((one) => one.name === name)?.found ?? '';
     assert.match(
       found('products of bf16 weights'),
-      /^packed weights, kernels for avx(2|512), of (up to \d+ rows|any)|^libtorch's$/,
+      /^packed weights, kernels for (avx2|avx512|amx), of (up to \d+ rows|any)|^libtorch's$/,
     );
     assert.match(found('kernels'), /^add_rms_norm, .*swiglu; /);
     assert.match(

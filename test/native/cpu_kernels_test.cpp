@@ -214,8 +214,8 @@ TEST(PackedMatrix, ThreadsAndShapesOfXChangeNoBit) {
 // More of x than caches hold: strip by strip, rows of several strips and of the last, which is not whole.
 TEST(PackedMatrix, ManyLongRowsAreWhatTheyAreAlone) {
   at::manual_seed(8);
-  constexpr int64_t kRows = 470, kInner = 5200, kOut = 100;
-  static_assert(kRows * kInner * 2 > 4 << 20);  // kNearBytes of avx512.cpp, and more than that of avx2.cpp
+  constexpr int64_t kRows = 470, kInner = 5216, kOut = 100;
+  static_assert(kRows * kInner * 2 > 4 << 20);  // kNearBytes of avx512.cpp and amx.cpp, and more than that of avx2.cpp
   const auto weight = at::randn({kOut, kInner}, at::kBFloat16), x = at::randn({kRows, kInner}, at::kBFloat16);
   for (const auto* kernels : levels()) {
     if (kernels == &kScalarKernels) continue;

@@ -192,6 +192,24 @@ TEST(QuantisedKernels, SumsAreTheScalarUnitsBitForBitAndNearTheTruth) {
   }
 }
 
+// Every product as large as it can be, and all of one sign: lanes of 32 bits come as near to their end as they ever do.
+TEST(QuantisedKernels, SumsOfTheLargestCodesAreExact) {
+  constexpr int64_t kLong = 18944;
+  for (const float sign : {1.0f, -1.0f}) {
+    const auto weight = at::full({33, kLong}, 0.5f), x = at::full({24, kLong}, 3 * sign).to(at::kBFloat16);
+    for (const Case& c : {Case{true, 33, kLong, 64}, Case{false, 33, kLong, 64}, Case{false, 33, kLong, 128}}) {
+      const auto packed = pack(c, kScalarQuantised, weight);
+      const auto expected = multiply(c, kScalarQuantised, *packed, x, {});
+      EXPECT_NEAR(expected[0][0].item<float>(), 1.5f * sign * kLong, 1.5f * kLong * 0x1p-7f);
+      for (const auto* kernels : levels()) {
+        for (const int64_t m : {1, 3, 24}) {
+          EXPECT_TRUE(same_bits(multiply(c, *kernels, *packed, x.narrow(0, 0, m), {}), expected.narrow(0, 0, m))) << c.name(*kernels, m);
+        }
+      }
+    }
+  }
+}
+
 TEST(QuantisedKernels, ARowWithInfinityOrNanGivesNanAndNoOtherRowKnowsOfIt) {
   at::manual_seed(3);
   const auto weight = at::randn({66, 130});

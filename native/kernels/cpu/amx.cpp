@@ -73,11 +73,25 @@ void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
   blas::brgemm_release();  // or libtorch's own products would find our tiles configured
 }
 
+// A libtorch that was built without it, or that is held down to less (ONEDNN_MAX_CPU_ISA), throws.
+bool has_brgemm() {
+  alignas(64) at::BFloat16 x[kTileRows * kTileDepth] = {}, w[kBlockRows * kTileDepth] = {};
+  alignas(64) float sums[kTileRows * kBlockRows];
+  try {
+    blas::brgemm(kTileRows, kBlockRows, kTileDepth, kTileDepth, kBlockRows, kBlockRows, false, x, w, sums);
+    blas::brgemm_release();
+    return true;
+  } catch (const c10::Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 const CpuKernels& amx_kernels() {
   static const CpuKernels kernels = [] {
     auto own = kAvx512Kernels;
+    if (!has_brgemm()) return own;
     own.name = "amx";
     own.arranged_bytes = arranged_bytes;
     own.arrange = arrange;

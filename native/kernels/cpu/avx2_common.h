@@ -1,4 +1,4 @@
-// Of avx2.cpp and avx2_attention.cpp, each of which includes this within its own unnamed namespace.
+// Of avx2.cpp, avx2_attention.cpp and avx2_quantised.cpp, each of which includes this within its own unnamed namespace.
 
 // To nearest, ties to even; NaN stays NaN. In the lower half of each lane.
 __m256i rounded(__m256 value) {

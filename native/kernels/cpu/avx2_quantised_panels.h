@@ -137,7 +137,8 @@ void multiply_int8_strip(const QuantisedProduct* p, int64_t block, int64_t begin
     for (int64_t half = 0; half < 2; ++half) {
       const uint8_t* const own = w + 256 + k * 32 + half * 64;
       widen_int8(own, depth, panel);
-      each_group(begin, end, depth / 2, own + depth * 32, depth * 16, [&](int64_t first, int64_t count, Fetch fetch) {
+      const uint8_t* const next = w + 256 + (k + depth) * 32 + half * depth * 16;
+      each_group(begin, end, depth / 2, next, depth * 16, [&](int64_t first, int64_t count, Fetch fetch) {
         kAddInt8[count](panel, depth / 2, x + first * stride + 2 * k, stride, fetch, parts + first * 32 + half * 16,
                         k % kExactOfPairs == 0);
       });

@@ -1,12 +1,12 @@
 // Products of packed bf16 weights on x86: one table of functions a level, each in a unit with flags of its own.
-// Plain C, torch-free: the units may share no inline function with anything, or the linker could keep the copy that
+// Plain C, torch-free (but amx.cpp, which has no instructions of its own): the units may share no inline function with anything, or the linker could keep the copy that
 // was compiled for AVX-512 and a processor without it would stop at it (test/contract/cpu-units.test.ts).
 //
 // Packed weights [N, K], K even: blocks of 32 rows, pairs of k innermost, [N/32][K/2][32][2]; rows of the last block that
 // the matrix does not have are zeros. Element (n, k) lies at ((n/32 * K/2 + k/2) * 32 + n%32) * 2 + k%2.
 //
 // Every sum is one chain over k = 0, 1, ..., whatever the other rows are and whoever computes it: a row of x gives the
-// same bits alone and among a thousand.
+// same bits alone and among a thousand. Beside AMX that is so of up to four rows, and of more than four.
 #pragma once
 
 #include <cstdint>

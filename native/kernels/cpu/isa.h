@@ -9,7 +9,7 @@
 
 namespace facellm {
 
-// The best unit for these features: AMX is served by AVX-512 at few rows, AVX-512 without BF16 by AVX2.
+// The best unit for these features: AVX-512 without BF16 is served by AVX2.
 const CpuKernels& cpu_kernels_for(const CpuFeatures& features);
 // For this processor, under FACELLM_CPU_ISA.
 const CpuKernels& cpu_kernels();

@@ -51,7 +51,7 @@ class PackedMatrix {
   // Quantised weights have no other form beside them: they take x of any number of rows.
   bool suits(const at::Tensor& x) const;
   // x [..., K] bf16 -> x W^T + bias, [..., N], rounded once. A row's bits depend on nothing but that row, W and bias:
-  // not on the other rows, nor on threads. bias [N] bf16 or undefined. Quantised weights take x and bias in fp32 too, and
+  // not on the other rows (beside AMX on whether there are more than four), nor on threads. bias [N] bf16 or undefined. Quantised weights take x and bias in fp32 too, and
   // multiply x in whole numbers of 14 bits (quantised_kernels.h); many rows by blocks that are put back: into bf16, where
   // the processor multiplies that best and the scheme is not invariant, or into fp32. fp8 and nf4 are put back always, and give
   // what their weights rounded to x's dtype give.

@@ -193,7 +193,9 @@ const void* begin_of(const void* p) {
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
   const auto* const found = find(m, static_cast<size_t>(static_cast<const char*>(p) - m.device));
-  return found == nullptr ? nullptr : m.device + found->first;
+  const auto offset = static_cast<size_t>(static_cast<const char*>(p) - m.device);
+  const bool is_within = found != nullptr && offset < found->second.begin + found->second.mapped;
+  return is_within ? m.device + found->first : nullptr;
 }
 
 std::string describe(const void* p) {

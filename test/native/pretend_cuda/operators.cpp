@@ -152,6 +152,9 @@ void repeat(const c10::OperatorHandle& op, const std::vector<c10::IValue>& argum
   const Inside inside;
   const at::AutoDispatchBelowADInplaceOrView below;
   HostAliases aliases;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (is_written(op.schema().arguments()[i]) && arguments[i].isTensor()) note_use(arguments[i].toTensor().storage().data(), Use::kWrite);
+  }
   torch::jit::Stack stack;
   for (const auto& value : arguments) stack.push_back(aliased(value, aliases));
   op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), &stack);

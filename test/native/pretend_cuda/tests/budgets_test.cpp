@@ -81,7 +81,7 @@ TEST(Budget, DecodedTokenThatTheHostTouches) {
     return cost([&] { answer(*model, {request}); });
   };
   const facellm::SamplingOptions greedy{.is_greedy = true}, penalty{.is_greedy = true, .frequency_penalty = 0.5};
-  (void)run(greedy, 12);
+  for (int time = 0; time < 4; ++time) (void)run(greedy, 12);  // the prompt is a graph, too
   // Slot 64 is the second block's first; there are 10 tokens in the prompt.
   const auto border = one_of(run(greedy, 60), run(greedy, 50), 1);
   EXPECT_EQ(border.pinned_uploads, 1);
@@ -95,7 +95,7 @@ TEST(Budget, DecodedTokenThatTheHostTouches) {
 TEST(Budget, PrefillPictureAndChoose) {
   const auto model = load("bf16");
   EXPECT_EQ(summary(cost([&] { answer(*model, {generation(prompt(16, false), 1)}); })), "47 operations, uploads 0+2, downloads 1, waits 4, allocations 54");
-  EXPECT_EQ(summary(cost([&] { facellm::Driver(*model).answer(facellm::EmbedRequest{{picture()}, {}}); })), "30 operations, uploads 1+0, downloads 1, waits 2, allocations 40");
+  EXPECT_EQ(summary(cost([&] { facellm::Driver(*model).answer(facellm::EmbedRequest{{picture()}, {}}); })), "30 operations, uploads 1+0, downloads 1, waits 3, allocations 40");
   facellm::ChooseRequest request{};
   request.prompt = prompt(16, false);
   request.choices = {{5, 6}, {7}, {8, 9, 10}};

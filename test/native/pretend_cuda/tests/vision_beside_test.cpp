@@ -101,5 +101,32 @@ TEST(VisionBeside, APassThatNobodyWantsAndWorkBehindIt) {
   model->step();
 }
 
+// Who comes when a pass of the plain tower goes, under adapters of the tower: those are his.
+TEST(VisionBeside, AnotherTowersPictureBehindAPassThatGoes) {
+  facellm::TemporaryFolder folder;
+  const auto opened = facellm::open_model(facellm::tiny_model(facellm::kTinyWeights, "fp32"), [](int64_t, int64_t) {}, {});
+  at::manual_seed(7);
+  const auto source = facellm::random_adapter(*opened.model, folder.file("vision.safetensors"), {"vision_tower."}, 4, false);
+  const auto under = [&](facellm::FaceLlm& model) {
+    auto request = embedding(5);
+    request.adapters = {model.load_adapter(source).id};
+    return request;
+  };
+  const auto alone = load("bf16"), model = load("bf16");
+  const auto wanted = facellm::Driver(*alone).answer(under(*alone)).at(0).data;
+  EXPECT_NE(wanted, facellm::Driver(*alone).answer(embedding(5)).at(0).data);
+  facellm::Driver driver(*model);
+  driver.submit(generation(prompt(9, false), 60));
+  for (int step = 0; step < 4; ++step) model->step();
+  const LateEvents late(50);
+  const auto leaver = driver.submit(embedding(2));
+  model->step();
+  leaver->cancellation->request();
+  const auto seen = driver.submit(under(*model));
+  while (!seen->is_over()) model->step();
+  ASSERT_TRUE(seen->result);
+  EXPECT_EQ(seen->result->at(0).data, wanted);
+}
+
 }  // namespace
 }  // namespace pretend_cuda
