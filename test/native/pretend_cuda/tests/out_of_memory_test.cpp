@@ -93,7 +93,7 @@ TEST(OutOfDeviceMemory, AnswersAreRightAfterwards) {
                                                  model->clear_caches();
                                                  EXPECT_EQ(live_bytes(0), live);
                                                });
-  EXPECT_GT(failures, 50);
+  EXPECT_GT(failures, 20);  // more without graphs of prompts
 }
 
 // The second time a step or a picture is recorded as a graph: where memory runs out in that, the next time records it.

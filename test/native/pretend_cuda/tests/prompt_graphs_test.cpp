@@ -107,6 +107,28 @@ TEST(PromptGraphs, WhereverTheirBlocksLie) {
   }
 }
 
+// Where there is no room for a graph the length goes without.
+TEST(PromptGraphs, WithoutRoomPromptsAreAnsweredAllTheSame) {
+  int went_without = 0;
+  for (int64_t number = 0; number < 40; number += 3) {
+    const auto model = load("bf16");
+    std::vector<int32_t> ids;
+    for (int time = 0; time < 2; ++time) (void)graphs_of(*model, generation(words(21, 50 + 7 * time), 1), ids);
+    const auto request = generation(words(21, 80), 1);
+    fail_allocation(number);
+    try {
+      EXPECT_EQ(graphs_of(*model, request, ids), 0) << number;
+      EXPECT_EQ(ids, alone(request, "bf16")) << number;
+      ++went_without;
+    } catch (const facellm::Error& error) {
+      EXPECT_EQ(error.code(), facellm::ErrorCode::kOutOfMemory) << number;
+    }
+    fail_allocation(-1);
+    EXPECT_EQ(answer(*model, {request}), alone(request, "bf16")) << number;
+  }
+  EXPECT_GT(went_without, 2);
+}
+
 // Lengths that come once leave nothing, and many do not fill the memory.
 TEST(PromptGraphs, TheLengthsUsedLastAreKept) {
   const auto model = load("bf16");
