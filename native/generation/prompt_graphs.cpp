@@ -32,35 +32,40 @@ at::Tensor PromptGraphs::forward(const StepBatch& batch) {
   if (!lengths_.contains(length) && lengths_.size() == kMostLengths) drop_oldest();
   auto& own = lengths_[length];
   own.last_use = ++uses_;
-  if (own.runs < kRunsBefore) {
-    ++own.runs;
+  const int before = own.runs++;
+  if (before + 1 < kRunsBefore || own.has_no_room) return compute(batch);
+  try {
+    if (!own.batch.embeddings.defined()) make_room(own, batch);
+    fill(own.batch, batch);
+    if (before >= kRunsBefore && !own.graph) record(own);
+  } catch (const c10::OutOfMemoryError&) {
+    own.has_no_room = true;
+    own.batch = {};
+    own.hidden = at::Tensor();
     return compute(batch);
   }
-  if (!own.graph && !own.has_no_room) record(own, batch);
-  if (!own.graph) return compute(batch);
-  fill(own.batch, batch);
+  if (!own.graph) return compute(own.batch);
   own.graph->replay();
   return own.hidden;
 }
 
-void PromptGraphs::record(Recorded& own, const StepBatch& batch) {
+void PromptGraphs::make_room(Recorded& own, const StepBatch& batch) {
+  const auto& segment = batch.segments[0];
+  const auto slots = at::empty_like(batch.slots);
+  // Nothing before them: what they see is themselves.
+  const auto seen = segment.count == segment.kv_length ? slots : at::empty({segment.kv_length}, slots.options());
+  StepBatch room;
+  room.embeddings = at::empty_like(batch.embeddings);
+  room.positions = at::empty_like(batch.positions);
+  room.slots = slots;
+  room.segments = {{0, segment.count, segment.kv_length, -1, seen, segment.mask}};
+  own.batch = std::move(room);
+}
+
+void PromptGraphs::record(Recorded& own) {
   const DeviceGraph* sharing = nullptr;
   for (const auto& [_, other] : lengths_) sharing = other.graph ? other.graph.get() : sharing;
-  try {
-    own.batch.embeddings = at::empty_like(batch.embeddings);
-    own.batch.positions = at::empty_like(batch.positions);
-    own.batch.slots = at::empty_like(batch.slots);
-    const auto& segment = batch.segments[0];
-    // Nothing before them: what they see is themselves.
-    const auto seen = segment.count == segment.kv_length ? own.batch.slots : at::empty({segment.kv_length}, batch.slots.options());
-    own.batch.segments = {{0, segment.count, segment.kv_length, -1, seen, segment.mask}};
-    fill(own.batch, batch);  // numbers that are none are no indices, recorded or not
-    own.graph = std::make_unique<DeviceGraph>([&] { own.hidden = compute(own.batch); }, sharing);
-  } catch (const c10::OutOfMemoryError&) {
-    own.has_no_room = true;
-    own.hidden = at::Tensor();
-    own.batch = {};
-  }
+  own.graph = std::make_unique<DeviceGraph>([&] { own.hidden = compute(own.batch); }, sharing);
 }
 
 at::Tensor PromptGraphs::compute(const StepBatch& batch) const {

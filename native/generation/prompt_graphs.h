@@ -17,7 +17,8 @@ class PromptGraphs {
  public:
   // More are worth their launches.
   static constexpr int64_t kMostTokens = 1024;
-  // Of a length, without a graph: many come but once, and libraries set themselves up at their first call.
+  // Of a length, without a graph: many come but once; and the last of them as it will be recorded, since libraries set themselves
+  // up at their first call.
   static constexpr int kRunsBefore = 2;
   // Kept: those used last, counted or recorded.
   static constexpr size_t kMostLengths = 32;
@@ -40,7 +41,8 @@ class PromptGraphs {
     std::unique_ptr<DeviceGraph> graph;
   };
   at::Tensor compute(const StepBatch& batch) const;
-  void record(Recorded& own, const StepBatch& batch);
+  void make_room(Recorded& own, const StepBatch& batch);
+  void record(Recorded& own);
   void drop_oldest();
 
   const InternVl& model_;

@@ -99,7 +99,8 @@ TEST(Budget, PrefillPictureAndChoose) {
   facellm::ChooseRequest request{};
   request.prompt = prompt(16, false);
   request.choices = {{5, 6}, {7}, {8, 9, 10}};
-  EXPECT_EQ(summary(cost([&] { facellm::Driver(*model).answer(request); })), "122 operations, uploads 0+6, downloads 2, waits 10, allocations 128");
+  const auto fresh = load("bf16");  // none of its prompts is of a known length
+  EXPECT_EQ(summary(cost([&] { facellm::Driver(*fresh).answer(request); })), "122 operations, uploads 0+6, downloads 2, waits 10, allocations 128");
 }
 
 // Whoever answers while a prompt comes: one attention a layer for all of them, one for the prompt.
