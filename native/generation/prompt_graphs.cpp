@@ -1,18 +1,36 @@
 #include "generation/prompt_graphs.h"
 
 #include <algorithm>
+#include <exception>
+#include <limits>
 
 namespace facellm {
 namespace {
 
-// What differs between prompts of one length, to where the graph reads it.
-void fill(StepBatch& own, const StepBatch& batch) {
-  own.embeddings.copy_(batch.embeddings);
-  own.positions.copy_(batch.positions);
-  own.slots.copy_(batch.slots);
+constexpr size_t kMostCounted = 1024;
+constexpr int kNever = std::numeric_limits<int>::min();
+
+// Of a batch of this length, at addresses that a graph may know.
+StepBatch room_for(const StepBatch& batch) {
   const auto& segment = batch.segments[0];
-  auto& seen = own.segments[0].slots;
-  if (seen.is_same(own.slots)) return;
+  StepBatch room;
+  room.embeddings = at::empty_like(batch.embeddings);
+  room.positions = at::empty_like(batch.positions);
+  room.slots = at::empty_like(batch.slots);
+  // Nothing before them: what they see is themselves.
+  const auto seen = segment.count == segment.kv_length ? room.slots : at::empty({segment.kv_length}, room.slots.options());
+  room.segments = {{0, segment.count, segment.kv_length, -1, seen, segment.mask}};
+  return room;
+}
+
+// What differs between prompts of one length, to where the graph reads it.
+void fill(StepBatch& room, const StepBatch& batch) {
+  room.embeddings.copy_(batch.embeddings);
+  room.positions.copy_(batch.positions);
+  room.slots.copy_(batch.slots);
+  const auto& segment = batch.segments[0];
+  auto& seen = room.segments[0].slots;
+  if (seen.is_same(room.slots)) return;
   if (segment.slots.defined()) {
     seen.copy_(segment.slots);
   } else {
@@ -23,58 +41,72 @@ void fill(StepBatch& own, const StepBatch& batch) {
 }  // namespace
 
 bool PromptGraphs::takes(const StepBatch& batch) {
-  return !batch.singles && !batch.decode && !batch.is_invariant && batch.segments.size() == 1 && batch.segments[0].count > 1 &&
-         batch.segments[0].count == batch.embeddings.size(0) && batch.segments[0].count <= kMostTokens;
-}
-
-at::Tensor PromptGraphs::forward(const StepBatch& batch) {
-  const Length length{batch.segments[0].count, batch.segments[0].kv_length};
-  if (!lengths_.contains(length) && lengths_.size() == kMostLengths) drop_oldest();
-  auto& own = lengths_[length];
-  own.last_use = ++uses_;
-  const int before = own.runs++;
-  if (before + 1 < kRunsBefore || own.has_no_room) return compute(batch);
-  try {
-    if (!own.batch.embeddings.defined()) make_room(own, batch);
-    fill(own.batch, batch);
-    if (before >= kRunsBefore && !own.graph) record(own);
-  } catch (const c10::OutOfMemoryError&) {
-    own.has_no_room = true;
-    own.batch = {};
-    own.hidden = at::Tensor();
-    return compute(batch);
-  }
-  if (!own.graph) return compute(own.batch);
-  own.graph->replay();
-  return own.hidden;
-}
-
-void PromptGraphs::make_room(Recorded& own, const StepBatch& batch) {
+  if (batch.singles || batch.decode || batch.is_invariant || batch.segments.size() != 1) return false;
   const auto& segment = batch.segments[0];
-  const auto slots = at::empty_like(batch.slots);
-  // Nothing before them: what they see is themselves.
-  const auto seen = segment.count == segment.kv_length ? slots : at::empty({segment.kv_length}, slots.options());
-  StepBatch room;
-  room.embeddings = at::empty_like(batch.embeddings);
-  room.positions = at::empty_like(batch.positions);
-  room.slots = slots;
-  room.segments = {{0, segment.count, segment.kv_length, -1, seen, segment.mask}};
-  own.batch = std::move(room);
+  return segment.count > 1 && segment.count == batch.embeddings.size(0) && segment.count <= kMostTokens && segment.kv_length <= kMostSeen;
 }
 
-void PromptGraphs::record(Recorded& own) {
-  const DeviceGraph* sharing = nullptr;
-  for (const auto& [_, other] : lengths_) sharing = other.graph ? other.graph.get() : sharing;
-  own.graph = std::make_unique<DeviceGraph>([&] { own.hidden = compute(own.batch); }, sharing);
+at::Tensor PromptGraphs::forward(const StepBatch& batch, const Cancellation& cancellation) {
+  const Length length{batch.segments[0].count, batch.segments[0].kv_length};
+  if (const auto known = graphs_.find(length); known != graphs_.end()) {
+    auto& own = known->second;
+    own.last_use = ++uses_;
+    try {
+      fill(own.batch, batch);
+      own.graph->replay();
+      return own.hidden;
+    } catch (const std::exception&) {
+      go_without(length);  // where more is lost than memory, what follows says so
+    }
+  }
+  if (runs_.size() == kMostCounted) runs_.clear();
+  const auto counted = runs_.find(length);
+  const int before = counted == runs_.end() ? 0 : counted->second;
+  const auto hidden = before + 1 == kRunsBefore ? compute_and_record(length, batch, cancellation) : compute(batch, cancellation);
+  if (before != kNever && !graphs_.contains(length) && before + 1 < kRunsBefore) runs_[length] = before + 1;
+  return hidden;
 }
 
-at::Tensor PromptGraphs::compute(const StepBatch& batch) const {
-  static const Cancellation never;
-  return model_.language_model().forward(batch, pool_, never, {});
+at::Tensor PromptGraphs::compute_and_record(const Length& length, const StepBatch& batch, const Cancellation& cancellation) {
+  Recorded own;
+  at::Tensor hidden;
+  try {
+    own.batch = room_for(batch);
+    fill(own.batch, batch);
+    hidden = compute(own.batch, cancellation);
+  } catch (const c10::OutOfMemoryError&) {
+    go_without(length);
+    return compute(batch, cancellation);
+  }
+  try {
+    const DeviceGraph* const sharing = graphs_.empty() ? nullptr : graphs_.begin()->second.graph.get();
+    static const Cancellation never;
+    own.graph = std::make_unique<DeviceGraph>([&] { own.hidden = compute(own.batch, never); }, sharing);
+  } catch (const std::exception&) {
+    go_without(length);  // the answer is there; where more is lost than memory, what follows says so
+    return hidden;
+  }
+  own.last_use = ++uses_;
+  if (graphs_.size() == kMostGraphs) {
+    graphs_.erase(std::ranges::min_element(graphs_, {}, [](const auto& entry) { return entry.second.last_use; }));
+  }
+  graphs_.insert_or_assign(length, std::move(own));
+  runs_.erase(length);
+  return hidden;
 }
 
-void PromptGraphs::drop_oldest() {
-  lengths_.erase(std::ranges::min_element(lengths_, {}, [](const auto& entry) { return entry.second.last_use; }));
+void PromptGraphs::go_without(const Length& length) {
+  graphs_.erase(length);
+  runs_[length] = kNever;
+}
+
+void PromptGraphs::clear() {
+  graphs_.clear();
+  runs_.clear();
+}
+
+at::Tensor PromptGraphs::compute(const StepBatch& batch, const Cancellation& cancellation) const {
+  return model_.language_model().forward(batch, pool_, cancellation, {});
 }
 
 }  // namespace facellm

@@ -15,39 +15,40 @@ namespace facellm {
 
 class PromptGraphs {
  public:
-  // More are worth their launches.
-  static constexpr int64_t kMostTokens = 1024;
-  // Of a length, without a graph: many come but once; and the last of them as it will be recorded, since libraries set themselves
-  // up at their first call.
-  static constexpr int kRunsBefore = 2;
-  // Kept: those used last, counted or recorded.
-  static constexpr size_t kMostLengths = 32;
+  // More are worth their launches; and what they see is gathered for each layer.
+  static constexpr int64_t kMostTokens = 1024, kMostSeen = 4096;
+  // Of a length, without a graph: many come but once. The last of them goes as it will be recorded, since libraries set themselves
+  // up at their first call, and is recorded when it has been computed.
+  static constexpr int kRunsBefore = 3;
+  // Kept: those used last.
+  static constexpr size_t kMostGraphs = 16;
 
   PromptGraphs(const InternVl& model, const KvPool& pool) : model_(model), pool_(pool) {}
 
   // Tokens of one row, each seeing what stands before it; whether they do, and that no adapters are theirs, the caller knows.
   static bool takes(const StepBatch& batch);
-  // As LanguageModel::forward(), and good until the next call.
-  at::Tensor forward(const StepBatch& batch);
+  // As LanguageModel::forward(), and good until the next call. A graph that cannot be made or started costs nobody an answer: its
+  // length goes without.
+  at::Tensor forward(const StepBatch& batch, const Cancellation& cancellation);
+  // Gives back the graphs' memory.
+  void clear();
 
  private:
   using Length = std::pair<int64_t, int64_t>;  // tokens, and slots that the last of them sees
   struct Recorded {
-    int runs = 0;
     uint64_t last_use = 0;
-    bool has_no_room = false;
     StepBatch batch;  // at addresses that the graph knows
     at::Tensor hidden;
     std::unique_ptr<DeviceGraph> graph;
   };
-  at::Tensor compute(const StepBatch& batch) const;
-  void make_room(Recorded& own, const StepBatch& batch);
-  void record(Recorded& own);
-  void drop_oldest();
+  at::Tensor compute(const StepBatch& batch, const Cancellation& cancellation) const;
+  at::Tensor compute_and_record(const Length& length, const StepBatch& batch, const Cancellation& cancellation);
+  void go_without(const Length& length);
 
   const InternVl& model_;
   const KvPool& pool_;
-  std::map<Length, Recorded> lengths_;
+  std::map<Length, int> runs_;  // of lengths without a graph
+  std::map<Length, Recorded> graphs_;
   uint64_t uses_ = 0;
 };
 

@@ -188,6 +188,7 @@ void StepEngine::give_pixels(RequestId id, size_t image, std::shared_ptr<const s
 void StepEngine::clear_caches() {
   cache_.clear();
   encoder_.clear();
+  if (prompt_graphs_) prompt_graphs_->clear();
   identities_.clear();
   KeptMemory::release();
   publish_stats();

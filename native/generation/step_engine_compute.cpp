@@ -172,7 +172,9 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
       shares[i].row->computed = computed_before[i];
       shares[i].row->undecided.reset();
     }
-    after_failure(requests, translate_current_exception());
+    const auto error = translate_current_exception();
+    if (error.code() == ErrorCode::kOutOfMemory && prompt_graphs_) prompt_graphs_->clear();  // others need it more
+    after_failure(requests, error);
     return;
   }
   watch.read();
@@ -185,7 +187,7 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
 at::Tensor StepEngine::forward(const std::vector<RowShare>& shares, const Cancellation& cancellation) {
   const auto batch = make_step_batch(model_, pool_, shares, fill_);
   const bool is_plain = shares.size() == 1 && shares[0].choices.empty() && shares[0].row->request->stack == 0;
-  if (prompt_graphs_ && is_plain && PromptGraphs::takes(batch)) return prompt_graphs_->forward(batch);
+  if (prompt_graphs_ && is_plain && PromptGraphs::takes(batch)) return prompt_graphs_->forward(batch, cancellation);
   return model_.language_model().forward(batch, pool_, cancellation, {});
 }
 

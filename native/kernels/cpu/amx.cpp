@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 
 #include "kernels/cpu/cpu_kernels.h"
 
@@ -73,7 +74,7 @@ void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
   blas::brgemm_release();  // or libtorch's own products would find our tiles configured
 }
 
-// A libtorch that was built without it, or that is held down to less (ONEDNN_MAX_CPU_ISA), throws.
+// A libtorch that was built without it, or that is held down to less than AVX-512 (ONEDNN_MAX_CPU_ISA), throws.
 bool has_brgemm() {
   alignas(64) at::BFloat16 x[kTileRows * kTileDepth] = {}, w[kBlockRows * kTileDepth] = {};
   alignas(64) float sums[kTileRows * kBlockRows];
@@ -81,7 +82,7 @@ bool has_brgemm() {
     blas::brgemm(kTileRows, kBlockRows, kTileDepth, kTileDepth, kBlockRows, kBlockRows, false, x, w, sums);
     blas::brgemm_release();
     return true;
-  } catch (const c10::Error&) {
+  } catch (const std::exception&) {
     return false;
   }
 }

@@ -238,6 +238,11 @@ void fail_allocation(int64_t number) {
   memory().fails_after = number;
 }
 
+bool has_allocation_failed() {
+  const std::lock_guard lock(memory().mutex);
+  return memory().fails_after < 0;
+}
+
 void limit_memory(int64_t bytes) {
   const std::lock_guard lock(memory().mutex);
   memory().limit = bytes;

@@ -34,6 +34,7 @@ std::vector<std::string> take_complaints();
 
 // Memory. The allocation `number` from now on (0: the next) fails once, as CUDA's does; -1: none.
 void fail_allocation(int64_t number);
+bool has_allocation_failed();  // the one that was to
 // More than this many bytes a device has not; -1: no limit.
 void limit_memory(int64_t bytes);
 int64_t live_bytes(int device);

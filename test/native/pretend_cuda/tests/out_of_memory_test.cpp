@@ -17,14 +17,13 @@ int64_t at_every_allocation(Work work, Recover recover) {
   const int64_t step = std::getenv("FACELLM_EVERY_ALLOCATION") != nullptr ? 1 : 13;
   for (int64_t number = 0;; number += step) {
     fail_allocation(number);
-    bool has_failed = false;
     try {
       work();
     } catch (...) {
-      has_failed = true;
       const auto error = facellm::translate_current_exception();
       EXPECT_EQ(error.code(), facellm::ErrorCode::kOutOfMemory) << "at allocation " << number << ": " << error.what();
     }
+    const bool has_failed = has_allocation_failed();  // also where nobody was the worse for it
     fail_allocation(-1);
     if (!has_failed) return number;
     recover();
@@ -93,7 +92,7 @@ TEST(OutOfDeviceMemory, AnswersAreRightAfterwards) {
                                                  model->clear_caches();
                                                  EXPECT_EQ(live_bytes(0), live);
                                                });
-  EXPECT_GT(failures, 20);  // more without graphs of prompts
+  EXPECT_GT(failures, 50);
 }
 
 // The second time a step or a picture is recorded as a graph: where memory runs out in that, the next time records it.
@@ -105,14 +104,13 @@ TEST(OutOfDeviceMemory, AGraphThatCouldNotBeRecorded) {
     const auto expected = answer(*model, request);
     model->clear_caches();
     fail_allocation(number);
-    bool has_failed = false;
     try {
       EXPECT_EQ(answer(*model, request), expected);
     } catch (...) {
-      has_failed = true;
       const auto error = facellm::translate_current_exception();
       EXPECT_EQ(error.code(), facellm::ErrorCode::kOutOfMemory) << "at allocation " << number << ": " << error.what();
     }
+    const bool has_failed = has_allocation_failed();
     fail_allocation(-1);
     failures += has_failed;
     for (int more = 0; more < 3; ++more) {

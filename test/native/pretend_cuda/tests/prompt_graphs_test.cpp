@@ -8,136 +8,205 @@
 namespace pretend_cuda {
 namespace {
 
+constexpr int kRunsBefore = facellm::PromptGraphs::kRunsBefore;
+
 facellm::Prompt words(int length, int first) {
   facellm::Prompt prompt;
   for (int i = 0; i < length; ++i) prompt.ids.push_back(first + 3 * i);
   return prompt;
 }
 
-constexpr int64_t kOperations = 23, kWaits = 4;
-
 // What a model answers that was loaded for it alone.
-std::vector<int32_t> alone(const facellm::GenerateRequest& request, const std::string& dtype) {
-  return answer(*load(dtype), {request});
+std::vector<int32_t> alone(facellm::GenerateRequest request, const std::string& dtype = "bf16") {
+  return answer(*load(dtype), {std::move(request)});
 }
 
-int64_t graphs_of(facellm::FaceLlm& model, const facellm::GenerateRequest& request, std::vector<int32_t>& ids) {
+// Answers, and says whether the prompt was a graph: others are those of the tokens behind it, from a certain step on.
+std::vector<int32_t> ask(facellm::FaceLlm& model, const facellm::GenerateRequest& request, bool* is_graph) {
   reset_counts();
-  ids = answer(model, {request});
-  const auto all = counts();
-  return all.operations.contains("graph") ? all.operations.at("graph") : 0;
+  facellm::Driver driver(model);
+  const auto outcome = driver.submit(request);
+  auto& tokens = driver.client->tokens[{outcome->id, 0}];
+  while (tokens.empty() && !outcome->is_over()) model.step();
+  *is_graph = counts().operations.contains("graph");
+  driver.run();
+  if (outcome->error) throw facellm::Error(*outcome->error);
+  return tokens;
 }
+
+// Whoever holds blocks meanwhile, and takes no part.
+class Holders {
+ public:
+  explicit Holders(facellm::FaceLlm& model) : model_(model), driver_(model) {}
+  void add(int length) {
+    driver_.client->is_paused = false;
+    held_.push_back(driver_.submit(generation(words(length, 700), 60)));
+    while (driver_.client->tokens[{held_.back()->id, 0}].empty()) model_.step();
+  }
+  void pause() { driver_.client->is_paused = true; }
+  void end(size_t which) {
+    held_[which]->cancellation->request();
+    driver_.client->is_paused = false;
+    while (!held_[which]->is_over()) model_.step();
+  }
+  ~Holders() {
+    driver_.client->is_paused = false;
+    for (const auto& one : held_) one->cancellation->request();
+    driver_.run();
+  }
+
+ private:
+  facellm::FaceLlm& model_;
+  facellm::Driver<facellm::FaceLlm> driver_;
+  std::vector<std::shared_ptr<facellm::Outcome<facellm::GenerateResult>>> held_;
+};
 
 // Against 47 operations without.
 TEST(PromptGraphs, AreFewOperations) {
   const auto model = load("bf16");
-  std::vector<int32_t> ids;
-  for (int time = 0; time < 4; ++time) (void)graphs_of(*model, generation(words(17, 50 + 7 * time), 1), ids);
-  EXPECT_EQ(counts().total_operations(), kOperations) << to_text(counts());
-  EXPECT_EQ(counts().total_waits(), kWaits);
+  for (int time = 0; time <= kRunsBefore; ++time) {
+    reset_counts();
+    (void)answer(*model, {generation(words(17, 50 + 7 * time), 1)});
+  }
+  const auto all = counts();
+  EXPECT_EQ(all.total_operations(), 23) << to_text(all);
+  EXPECT_EQ(all.pinned_uploads + all.pageable_uploads, 2);
+  EXPECT_EQ(all.downloads, 1);
+  EXPECT_EQ(all.total_waits(), 4);
+  EXPECT_EQ(all.allocations, 17);
 }
 
-TEST(PromptGraphs, AreTheSameFromTheThirdOfALengthOn) {
+TEST(PromptGraphs, AreTheSameFromTheFourthOfALengthOn) {
   for (const std::string dtype : {"bf16", "fp32"}) {
     const auto model = load(dtype);
-    for (int time = 0; time < 5; ++time) {
-      // No beginning in common.
-      const auto request = generation(words(21, 50 + 7 * time), 1);
-      std::vector<int32_t> ids;
-      EXPECT_EQ(graphs_of(*model, request, ids), time < facellm::PromptGraphs::kRunsBefore ? 0 : 1) << dtype << time;
-      EXPECT_EQ(ids, alone(request, dtype)) << dtype << time;
+    Holders holders(*model);
+    for (int time = 0; time < 6; ++time) {
+      // Their blocks lie elsewhere each time.
+      holders.add(10);
+      holders.pause();
+      const auto request = generation(words(21, 50 + 7 * time), 4);
+      bool is_graph = false;
+      EXPECT_EQ(ask(*model, request, &is_graph), alone(request, dtype)) << dtype << time;
+      EXPECT_EQ(is_graph, time >= kRunsBefore) << dtype << time;
     }
   }
 }
 
-// Behind a cached beginning, whose blocks they share; and about pictures.
-TEST(PromptGraphs, BehindACachedBeginningAndWithPictures) {
+// Behind a beginning that is known: of whole blocks, and of a block and a part.
+TEST(PromptGraphs, BehindACachedBeginning) {
+  for (const int shared : {64, 70}) {
+    const auto model = load("bf16");
+    Holders holders(*model);
+    for (int time = 0; time < 7; ++time) {
+      if (time % 2 == 1) holders.add(10);
+      holders.pause();
+      auto request = generation(words(shared, 50), 4);
+      request.uses_prefix_cache = true;
+      for (int i = 0; i < 9; ++i) request.prompt.ids.push_back(900 + 11 * i + time);
+      bool is_graph = false;
+      EXPECT_EQ(ask(*model, request, &is_graph), alone(request)) << shared << " " << time;
+      // The first computes the beginning, too.
+      EXPECT_EQ(is_graph, time > kRunsBefore) << shared << " " << time;
+    }
+  }
+}
+
+TEST(PromptGraphs, AboutPictures) {
   const auto model = load("bf16");
-  for (int time = 0; time < 5; ++time) {
-    auto request = generation(words(70, 50), 1);
-    for (int i = 0; i < 9; ++i) request.prompt.ids.push_back(900 + 11 * i + time);
-    std::vector<int32_t> ids;
-    const auto graphs = graphs_of(*model, request, ids);
-    if (time > facellm::PromptGraphs::kRunsBefore) {
-      EXPECT_EQ(graphs, 1) << time;
-    }
-    EXPECT_EQ(ids, alone(request, "bf16")) << time;
-  }
-  for (int time = 0; time < 4; ++time) {
-    auto request = generation(prompt(12 + (time % 2), true), 3);
+  for (int time = 0; time < 6; ++time) {
+    auto request = generation(prompt(12, true), 4);
     request.prompt.ids[0] = 40 + time;
-    EXPECT_EQ(answer(*model, {request}), alone(request, "bf16")) << time;
+    bool is_graph = false;
+    EXPECT_EQ(ask(*model, request, &is_graph), alone(request)) << time;
   }
 }
 
-// Adapters, several rows in a step and answers beside a prompt go without.
-TEST(PromptGraphs, OthersGoWithout) {
+// Blocks that do not lie in line, since another's lies between them.
+TEST(PromptGraphs, WhereverTheirBlocksLie) {
+  const auto model = load("bf16");
+  for (int time = 0; time < 6; ++time) {
+    Holders holders(*model);
+    for (int i = 0; i < 2 + time % 3; ++i) holders.add(10);
+    holders.end(0);
+    holders.pause();
+    const auto request = generation(words(150, 60 + 5 * time), 3);
+    bool is_graph = false;
+    EXPECT_EQ(ask(*model, request, &is_graph), alone(request)) << time;
+    EXPECT_EQ(is_graph, time >= kRunsBefore) << time;
+  }
+}
+
+// Prompts under adapters go without, the base's beside them do not; whether adapters come or go.
+TEST(PromptGraphs, WithAdaptersInTheModel) {
   const Adapters adapters;
   const auto model = load("bf16");
   const auto own = adapters.load(*model);
-  std::vector<int32_t> ids;
-  for (int time = 0; time < 4; ++time) {
-    auto request = generation(words(21, 50 + 7 * time), 1);
-    request.adapters = {own[0]};
-    EXPECT_EQ(graphs_of(*model, request, ids), 0) << time;
+  for (int time = 0; time < 8; ++time) {
+    auto under = generation(words(21, 50 + 7 * time), 1);
+    bool is_graph = false;
+    if (time < 6) {
+      under.adapters = {own[0]};
+      (void)ask(*model, under, &is_graph);
+      EXPECT_FALSE(is_graph) << time;
+    }
+    if (time == 6) model->unload_adapter(own[0]);
+    const auto base = generation(words(21, 80 + 7 * time), 4);
+    EXPECT_EQ(ask(*model, base, &is_graph), alone(base)) << time;
+    EXPECT_EQ(is_graph, time >= kRunsBefore) << time;
   }
-  for (int time = 0; time < 4; ++time) {
-    const std::vector requests{generation(words(21, 150 + 7 * time), 1), generation(words(21, 350 + 7 * time), 1)};
-    auto wanted = alone(requests[0], "bf16");
-    const auto other = alone(requests[1], "bf16");
+}
+
+TEST(PromptGraphs, SeveralInAStepGoWithout) {
+  const auto model = load("bf16");
+  for (int time = 0; time < 5; ++time) {
+    const std::vector requests{generation(words(21, 150 + 7 * time), 2), generation(words(21, 350 + 7 * time), 2)};
+    auto wanted = alone(requests[0]);
+    const auto other = alone(requests[1]);
     wanted.insert(wanted.end(), other.begin(), other.end());
     EXPECT_EQ(answer(*model, requests), wanted) << time;
   }
 }
 
-// Blocks that do not lie in line, since others' lie between them.
-TEST(PromptGraphs, WhereverTheirBlocksLie) {
-  const auto model = load("bf16");
-  for (int time = 0; time < 4; ++time) {
-    facellm::Driver driver(*model);
-    const auto small = driver.submit(generation(words(20, 400 + 9 * time), 40));
-    while (driver.client->tokens[{small->id, 0}].size() < 3) model->step();
-    const auto large = generation(words(150, 60 + 5 * time), 2);
-    const auto asked = driver.submit(large);
-    driver.run();
-    ASSERT_TRUE(asked->result);
-    EXPECT_EQ((driver.client->tokens.at({asked->id, 0})), alone(large, "bf16")) << time;
-    const auto again = generation(words(150, 61 + 5 * time), 2);
-    EXPECT_EQ(answer(*model, {again}), alone(again, "bf16")) << time;
-  }
-}
-
-// Where there is no room for a graph the length goes without.
+// Where there is no room for a graph the length goes without; and a cleared model counts anew.
 TEST(PromptGraphs, WithoutRoomPromptsAreAnsweredAllTheSame) {
   int went_without = 0;
-  for (int64_t number = 0; number < 40; number += 3) {
+  for (int64_t number = 0;; number += 13) {
     const auto model = load("bf16");
-    std::vector<int32_t> ids;
-    for (int time = 0; time < 2; ++time) (void)graphs_of(*model, generation(words(21, 50 + 7 * time), 1), ids);
+    bool is_graph = false;
+    for (int time = 0; time + 1 < kRunsBefore; ++time) (void)ask(*model, generation(words(21, 50 + 7 * time), 1), &is_graph);
     const auto request = generation(words(21, 80), 1);
+    const auto wanted = alone(request);
     fail_allocation(number);
     try {
-      EXPECT_EQ(graphs_of(*model, request, ids), 0) << number;
-      EXPECT_EQ(ids, alone(request, "bf16")) << number;
-      ++went_without;
+      EXPECT_EQ(ask(*model, request, &is_graph), wanted) << number;
+      went_without += has_allocation_failed();
     } catch (const facellm::Error& error) {
       EXPECT_EQ(error.code(), facellm::ErrorCode::kOutOfMemory) << number;
     }
+    const bool has_failed = has_allocation_failed();
     fail_allocation(-1);
-    EXPECT_EQ(answer(*model, {request}), alone(request, "bf16")) << number;
+    EXPECT_EQ(ask(*model, request, &is_graph), wanted) << number;
+    if (!has_failed) break;
+    ASSERT_LT(number, 1000);
   }
   EXPECT_GT(went_without, 2);
 }
 
-// Lengths that come once leave nothing, and many do not fill the memory.
+// Lengths that come once evict none, and the memory of those kept is bounded.
 TEST(PromptGraphs, TheLengthsUsedLastAreKept) {
   const auto model = load("bf16");
-  std::vector<int32_t> ids;
-  const auto ask = [&](int length, int first) { return graphs_of(*model, generation(words(length, first), 1), ids); };
-  for (int time = 0; time < 3; ++time) ask(30, 100 + 5 * time);
-  EXPECT_EQ(ask(30, 140), 1);
-  for (int length = 31; length < 31 + static_cast<int>(facellm::PromptGraphs::kMostLengths); ++length) ask(length, 200);
-  EXPECT_EQ(ask(30, 160), 0);
+  bool is_graph = false;
+  const auto run = [&](int length, int times) {
+    for (int time = 0; time < times; ++time) (void)ask(*model, generation(words(length, 100 + 5 * time), 1), &is_graph);
+    return is_graph;
+  };
+  EXPECT_TRUE(run(30, kRunsBefore + 1));
+  for (int length = 31; length < 50; ++length) run(length, 1);
+  EXPECT_TRUE(run(30, 1));
+  for (int length = 31; length < 31 + static_cast<int>(facellm::PromptGraphs::kMostGraphs); ++length) run(length, kRunsBefore);
+  EXPECT_FALSE(run(30, 1));
+  model->clear_caches();
+  EXPECT_FALSE(run(40, 1));
 }
 
 }  // namespace
