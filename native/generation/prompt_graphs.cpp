@@ -60,11 +60,9 @@ at::Tensor PromptGraphs::forward(const StepBatch& batch, const Cancellation& can
     }
   }
   if (runs_.size() == kMostCounted) runs_.clear();
-  const auto counted = runs_.find(length);
-  const int before = counted == runs_.end() ? 0 : counted->second;
-  const auto hidden = before + 1 == kRunsBefore ? compute_and_record(length, batch, cancellation) : compute(batch, cancellation);
-  if (before != kNever && !graphs_.contains(length) && before + 1 < kRunsBefore) runs_[length] = before + 1;
-  return hidden;
+  int& runs = runs_[length];
+  const bool is_due = runs != kNever && ++runs >= kRunsBefore;
+  return is_due ? compute_and_record(length, batch, cancellation) : compute(batch, cancellation);
 }
 
 at::Tensor PromptGraphs::compute_and_record(const Length& length, const StepBatch& batch, const Cancellation& cancellation) {

@@ -79,7 +79,7 @@ class StepEngine {
     std::vector<Picture*> pictures;
   };
   std::vector<Unencoded> unencoded();
-  EncodeLimits encode_limits(bool are_several) const;
+  EncodeLimits encode_limits(bool are_several, bool is_beside_others) const;
   bool encode(bool is_beside_others);
   bool encode_by_turns(StepPlan& plan, const std::vector<Row*>& rows);
   std::vector<RowShare> shares_of(const StepPlan& plan, const std::vector<Row*>& rows);

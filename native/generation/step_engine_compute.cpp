@@ -38,11 +38,11 @@ bool StepEngine::encode_by_turns(StepPlan& plan, const std::vector<Row*>& rows) 
   return has_encoded;
 }
 
-EncodeLimits StepEngine::encode_limits(bool are_several) const {
+EncodeLimits StepEngine::encode_limits(bool are_several, bool is_beside_others) const {
   if (is_held_up()) return {kTilesBesideOthersOnCpu, kTowerSharesBesideAnswersOnCpu};
   // In deterministic mode the tower computes one shape only.
   if (fill_.multiple > 1) return {1};
-  if (!model_.options().device().is_cpu()) return {kTilesAtOnce};
+  if (!model_.options().device().is_cpu()) return {.tiles = kTilesAtOnce, .waits = !is_beside_others};
   return {are_several ? kTilesBesideOthersOnCpu : kTilesOnCpu};
 }
 
@@ -94,9 +94,7 @@ bool StepEngine::encode(bool is_beside_others) {
       static const Cancellation never;
       const auto& cancellation = requests.size() == 1 ? *(*requests.begin())->ticket.cancellation : never;
       Stopwatch watch(model_.options().device());
-      auto limits = encode_limits(all.size() > 1);
-      limits.waits = !is_beside_others;
-      encoder_.encode(wanted, limits, is_base, timings, watch, cancellation, {});
+      encoder_.encode(wanted, encode_limits(all.size() > 1, is_beside_others), is_base, timings, watch, cancellation, {});
       watch.read();
       for (auto* request : requests) {
         request->timings.preprocess += timings.preprocess;

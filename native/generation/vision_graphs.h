@@ -20,8 +20,7 @@ class VisionGraphs {
  public:
   static constexpr int64_t kMostTiles = 6;
 
-  VisionGraphs(const InternVl& model, const ChannelScale& scale)
-      : model_(model), scale_(scale) {}
+  VisionGraphs(const InternVl& model, const ChannelScale& scale) : model_(model), scale_(scale) {}
   ~VisionGraphs() { drop(); }
 
   // On a GPU; the tower without adapters.
