@@ -5,7 +5,7 @@ set(cpu_units "${CMAKE_CURRENT_SOURCE_DIR}/native/kernels/cpu")
 set(cpu_flags -O3 -fno-exceptions -fno-rtti -ffp-contract=off)
 set_property(SOURCE "${cpu_units}/scalar.cpp" "${cpu_units}/scalar_quantised.cpp" "${cpu_units}/scalar_attention.cpp"
   PROPERTY COMPILE_OPTIONS ${cpu_flags})
-set_property(SOURCE "${cpu_units}/avx2.cpp" "${cpu_units}/avx2_attention.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma)
+set_property(SOURCE "${cpu_units}/avx2.cpp" "${cpu_units}/avx2_attention.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mprfchw)
 set_property(SOURCE "${cpu_units}/avx2_quantised.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mf16c)
 # One text for all levels (row_lanes.h). sqrtf is an instruction, not a call that may set errno; lanes wider than a level's registers
 # never leave a unit.
@@ -16,7 +16,7 @@ set_property(SOURCE "${cpu_units}/avx512_rows.cpp" PROPERTY COMPILE_OPTIONS
   ${row_flags} -mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq)
 # GCC 12 takes its own intrinsics for reads of uninitialised variables (its bug 105593).
 set_property(SOURCE "${cpu_units}/avx512.cpp" "${cpu_units}/avx512_attention.cpp" PROPERTY COMPILE_OPTIONS
-  ${cpu_flags} -mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -Wno-uninitialized -Wno-maybe-uninitialized)
+  ${cpu_flags} -mavx2 -mfma -mprfchw -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -Wno-uninitialized -Wno-maybe-uninitialized)
 set_property(SOURCE "${cpu_units}/avx512_quantised.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mf16c -mavx512f
   -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -Wno-uninitialized -Wno-maybe-uninitialized)
 

@@ -1,5 +1,7 @@
 #include "layers/linear.h"
 
+#include <c10/core/GradMode.h>
+
 #include "kernels/common/checks.h"
 #include "kernels/cpu/packed_matrix.h"
 #include "kernels/product/few_rows.h"
@@ -27,10 +29,11 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
   return extension ? extension->forward(*this, x) : product(x);
 }
 
+bool Linear::takes_packed(const at::Tensor& x) const { return packed && packed->suits(x) && !needs_autograd({x, bias}); }
+
 at::Tensor Linear::product(const at::Tensor& x) const {
   if (frozen) return frozen_product(x, frozen, bias);
-  const bool is_packed = packed && packed->suits(x) && !needs_autograd({x, bias});
-  if (is_packed) return packed->product(x, bias);
+  if (takes_packed(x)) return packed->product(x, bias);
   return takes_few_rows(x, weight, bias) ? few_rows_product(x, weight, bias) : linear_product(x, weight, bias);
 }
 
@@ -38,6 +41,12 @@ at::Tensor Linear::gated(const at::Tensor& x) const {
   if (frozen && !extension && !bias.defined() && !needs_autograd({x})) return frozen->gated(x);
   const bool is_one_pass = !extension && !packed && !frozen && !bias.defined() && takes_few_rows_swiglu(x, weight);
   return is_one_pass ? few_rows_swiglu(x, weight) : swiglu((*this)(x));
+}
+
+at::Tensor Linear::gelu(const at::Tensor& x) const {
+  if (!extension && !frozen && takes_packed(x)) return packed->product(x, bias, Activation::kGelu);
+  auto out = (*this)(x);
+  return c10::GradMode::is_enabled() ? at::gelu(out) : at::gelu_(out);
 }
 
 at::Tensor Linear::weight_rows(int64_t begin, int64_t count) const {

@@ -33,10 +33,15 @@ struct Linear {
   at::Tensor operator()(const at::Tensor& x) const;
   // Of a layer that makes gates and ups: swiglu() of it (kernels/swiglu), in one pass where the device can.
   at::Tensor gated(const at::Tensor& x) const;
+  // GELU, by erf, of it: in the product's own pass where the processor's kernels take it.
+  at::Tensor gelu(const at::Tensor& x) const;
   // The layer without the extension.
   at::Tensor product(const at::Tensor& x) const;
   // weight[begin, begin + count), whatever form is kept: a view or a copy.
   at::Tensor weight_rows(int64_t begin, int64_t count) const;
+
+ private:
+  bool takes_packed(const at::Tensor& x) const;
 };
 
 }  // namespace facellm

@@ -15,7 +15,7 @@ Norm Norm::empty(int64_t size, double eps, bool is_rms, const at::TensorOptions&
 
 at::Tensor Norm::operator()(const at::Tensor& x) const {
   if (is_rms) return add_rms_norm(x, at::Tensor(), weight, eps).normalised;
-  return at::layer_norm(x, weight.sizes(), weight, bias, eps);
+  return layer_norm(x, weight, bias, eps);
 }
 
 ScaleAddNorm Norm::after(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& scale) const {

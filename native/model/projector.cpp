@@ -40,7 +40,7 @@ at::Tensor Projector::operator()(const at::Tensor& vision, const Trace& trace) c
   const auto grid = patches.unflatten(1, {side, side});
   const auto shuffled = pixel_shuffle(grid, config_.downsample_ratio);
   if (trace) trace("projector.input", shuffled);
-  const auto projected = linear_2_(at::gelu(linear_1_(layer_norm_(shuffled))));
+  const auto projected = linear_2_(linear_1_.gelu(layer_norm_(shuffled)));
   if (trace) trace("projector.output", projected);
   return projected;
 }

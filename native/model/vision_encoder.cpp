@@ -1,15 +1,11 @@
 #include "model/vision_encoder.h"
 
-#include <c10/core/GradMode.h>
-
 #include "kernels/embed_patches/embed_patches.h"
 #include "kernels/patchify/patchify.h"
 #include "layers/attention.h"
 
 namespace facellm {
 namespace {
-
-at::Tensor activate(at::Tensor x) { return c10::GradMode::is_enabled() ? at::gelu(x) : at::gelu_(x); }
 
 int64_t used_layers(const InternVlConfig& config) {
   const int64_t count = config.vision.num_hidden_layers;
@@ -99,7 +95,7 @@ at::Tensor VisionEncoder::layers(at::Tensor hidden_states, int64_t first, int64_
     const auto before = mlp.defined() ? layer.layernorm_before.after(hidden_states, mlp, layers_[i - 1].lambda_2)
                                       : ScaleAddNorm{hidden_states, layer.layernorm_before(hidden_states)};
     const auto after = layer.layernorm_after.after(before.sum, attend(layer, before.normalised), layer.lambda_1);
-    mlp = layer.fc2(activate(layer.fc1(after.normalised)));
+    mlp = layer.fc2(layer.fc1.gelu(after.normalised));
     hidden_states = after.sum;
     if (!trace && i + 1 < end) continue;
     hidden_states = scale_add(hidden_states, mlp, layer.lambda_2);

@@ -12,6 +12,7 @@
 #include "kernels/add_rms_norm/add_rms_norm.h"
 #include "kernels/paged_decode_attention/paged_decode_attention.h"
 #include "kernels/rope_kv_append/rope_kv_append.h"
+#include "kernels/scale_add_norm/scale_add_norm.h"
 #include "kernels/swiglu/swiglu.h"
 #include "row_levels.h"
 
@@ -51,6 +52,46 @@ TEST(RowKernels, NormsAreTheTruthWithinTheirRoundings) {
         const auto by_op = add_rms_norm(x, has_delta ? delta : at::Tensor(), weight, eps);
         EXPECT_TRUE(at::equal(bits(by_op.normalised), bits(first))) << where;
         EXPECT_TRUE(at::equal(bits(by_op.residual), bits(sum))) << where;
+      }
+    }
+  }
+}
+
+TEST(RowKernels, LayerNormsAreTheTruthWithinTheirRoundings) {
+  at::manual_seed(8);
+  for (const auto type : kDtypes) {
+    for (const int64_t size : {1, 15, 16, 40, 1024, 4096}) {
+      for (const bool has_delta : {true, false}) {
+        const int64_t rows = 3;
+        const auto where = std::string(c10::toString(type)) + " of " + std::to_string(size);
+        // Far from zero beside their spread: what a sum of squares less a square of the mean would lose.
+        const auto x = at::randn({rows, size}, type).add_(20), delta = at::randn({rows, size}, type), scale = at::randn({size}, type);
+        const auto weight = at::randn({size}, type), bias = at::randn({size}, type);
+        const auto sum = has_delta ? x + delta * scale : x;
+        const auto wide = sum.to(at::kDouble), centred = wide - wide.mean(-1, true);
+        const auto factor = at::rsqrt(centred.pow(2).mean(-1, true) + 1e-6);
+        const auto truth = centred * factor * weight.to(at::kDouble) + bias.to(at::kDouble);
+        // The mean in 16 chains, of what is as large as its largest; what it is off by moves every number. Then as other norms.
+        const auto moved = wide.abs().amax(-1, true) * ((static_cast<double>(size) / 16 + 10) * 0x1p-24) * factor;
+        const auto magnitude = (centred.abs() + wide.abs() * 0x1p-23) * factor * weight.to(at::kDouble).abs();
+        const auto allowed = truth.abs() * step_of(type) + magnitude * ((static_cast<double>(size) / 16 + 10) * 0x1p-24 + moved) +
+                             moved * weight.to(at::kDouble).abs() + (truth.abs() + bias.to(at::kDouble).abs()) * 0x1p-23 + 1e-40;
+        at::Tensor first;
+        for (const auto* kernels : levels()) {
+          const Numbers own_x(x), own_delta(delta), own_scale(scale), own_weight(weight), own_bias(bias);
+          const Numbers own_sum(at::full({rows, size}, 7, type)), normalised(at::full({rows, size}, 7, type));
+          const ScaleNormRows job{own_x.data(), has_delta ? own_delta.data() : nullptr, has_delta ? own_scale.data() : nullptr, own_weight.data(),
+                                  own_bias.data(), own_sum.data(), normalised.data(), size, 1e-6f, type == at::kBFloat16};
+          kernels->scale_add_norm(&job, 0, 2);
+          kernels->scale_add_norm(&job, 2, rows);
+          EXPECT_TRUE(!has_delta || at::equal(bits(own_sum.tensor()), bits(sum))) << where;
+          const auto out = normalised.tensor();
+          expect_within(out, truth, allowed, where + " " + kernels->name);
+          if (!first.defined()) first = out;
+          EXPECT_TRUE(at::equal(bits(out), bits(first))) << where << " " << kernels->name;
+        }
+        const auto by_op = has_delta ? scale_add_norm(x, delta.clone(), scale, weight, bias, 1e-6).normalised : layer_norm(x, weight, bias, 1e-6);
+        EXPECT_TRUE(at::equal(bits(by_op), bits(first))) << where;
       }
     }
   }

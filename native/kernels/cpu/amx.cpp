@@ -29,8 +29,8 @@ constexpr int64_t kGap = 32;
 bool takes(int64_t rows, int64_t inner) { return rows > kFewRows && inner % kTileDepth == 0; }
 int64_t filled(int64_t rows) { return (rows + kTileRows - 1) / kTileRows * kTileRows; }
 
-int64_t arranged_bytes(int64_t rows, int64_t inner) {
-  return takes(rows, inner) ? filled(rows) * (inner + kGap) * 2 : kAvx512Kernels.arranged_bytes(rows, inner);
+int64_t arranged_bytes(const CpuProduct* p) {
+  return takes(p->rows, p->inner) ? filled(p->rows) * (p->inner + kGap) * 2 : kAvx512Kernels.arranged_bytes(p);
 }
 
 // Rows one behind another.
@@ -62,13 +62,13 @@ void multiply_rows(const CpuProduct* p, int64_t block, int64_t first, int64_t ro
   kAvx512Kernels.finish(p, block, first, std::min(rows, p->rows - first), sums);
 }
 
-void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
-  if (!takes(p->rows, p->inner)) return kAvx512Kernels.multiply(p, begin, end);
-  const int64_t rows = filled(p->rows), at_once = rows * p->inner * 2 <= kNearBytes ? rows : kStripRows;
-  for (int64_t strip = 0; strip < rows; strip += at_once) {
-    const int64_t last = std::min(strip + at_once, rows);
+void multiply(const CpuProduct* p, int64_t begin, int64_t end, int64_t first_strip, int64_t end_strip) {
+  if (!takes(p->rows, p->inner)) return kAvx512Kernels.multiply(p, begin, end, first_strip, end_strip);
+  const int64_t rows = filled(p->rows), at_once = rows * p->inner * 2 <= kNearBytes ? end_strip - first_strip : 1;
+  for (int64_t strip = first_strip; strip < end_strip; strip += at_once) {
+    const int64_t last = std::min((strip + at_once) * kStripRows, rows);
     for (int64_t block = begin; block < end; ++block) {
-      for (int64_t first = strip; first < last; first += kCallRows) multiply_rows(p, block, first, std::min(kCallRows, last - first));
+      for (int64_t first = strip * kStripRows; first < last; first += kCallRows) multiply_rows(p, block, first, std::min(kCallRows, last - first));
     }
   }
   blas::brgemm_release();  // or libtorch's own products would find our tiles configured
@@ -97,6 +97,7 @@ const CpuKernels& amx_kernels() {
     own.arranged_bytes = arranged_bytes;
     own.arrange = arrange;
     own.multiply = multiply;
+    own.strip_rows = kStripRows;
     return own;
   }();
   return kernels;

@@ -88,6 +88,11 @@ float widened(Bf16 bits) {
   return value;
 }
 
+void look_up(const Bf16* table, Bf16* line) {
+#pragma GCC unroll 8
+  for (int64_t n = 0; n < kBlockRows; ++n) line[n] = table[line[n]];
+}
+
 void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows, const float* sums) {
   const int64_t column = block * kBlockRows, left = p->weight_rows - column;
   const int64_t count = left < kBlockRows ? left : kBlockRows;
@@ -106,6 +111,7 @@ void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows,
       const __m256i both = _mm256_packus_epi32(rounded(low), rounded(high));
       _mm256_store_si256(reinterpret_cast<__m256i*>(line + half), _mm256_permute4x64_epi64(both, 0xd8));
     }
+    if (p->table != nullptr) look_up(p->table, line);
     __builtin_memcpy(p->out + (first_row + r) * p->out_stride + column, line, static_cast<size_t>(count) * 2);
   }
 }
@@ -113,7 +119,7 @@ void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows,
 int64_t groups_of(int64_t rows) { return (rows + kRows - 1) / kRows; }
 int64_t group_begin(int64_t rows, int64_t group) { return rows * group / groups_of(rows); }
 
-int64_t arranged_bytes(int64_t rows, int64_t inner) { return rows * (inner + kGap) * 4; }
+int64_t arranged_bytes(const CpuProduct* p) { return p->rows * (p->inner + kGap) * 4; }
 
 // x in fp32, row by row.
 void arrange(void* arranged, const CpuProduct* p, int64_t begin_group, int64_t end_group) {
@@ -207,14 +213,15 @@ void multiply_strip(const CpuProduct* p, int64_t block, int64_t begin, int64_t e
 }
 
 // Strip by strip, each of which stays near while all blocks pass by; where all of x is near, block by block.
-void multiply_strips(const CpuProduct* p, int64_t begin, int64_t end) {
-  const int64_t groups = groups_of(p->rows), groups_a_strip = kStripRows / kRows;
-  const bool is_near = p->rows * (p->inner + kGap) * 4 <= kNearBytes;
-  for (int64_t strip = 0; strip < groups; strip += is_near ? groups : groups_a_strip) {
-    const int64_t last = is_near || strip + groups_a_strip > groups ? groups : strip + groups_a_strip;
+void multiply_strips(const CpuProduct* p, int64_t begin, int64_t end, int64_t first_strip, int64_t end_strip) {
+  constexpr int64_t kGroups = kStripRows / kRows;
+  const int64_t groups = groups_of(p->rows);
+  const int64_t at_once = p->rows * (p->inner + kGap) * 4 <= kNearBytes ? end_strip - first_strip : 1;
+  for (int64_t strip = first_strip; strip < end_strip; strip += at_once) {
+    const int64_t last = (strip + at_once) * kGroups < groups ? (strip + at_once) * kGroups : groups;
     for (int64_t block = begin; block < end; ++block) {
-      for (int64_t first = strip; first < last; first += groups_a_strip) {
-        multiply_strip(p, block, first, first + groups_a_strip < last ? first + groups_a_strip : last);
+      for (int64_t first = strip * kGroups; first < last; first += kGroups) {
+        multiply_strip(p, block, first, first + kGroups < last ? first + kGroups : last);
       }
     }
   }
@@ -242,8 +249,8 @@ void multiply_groups(const CpuProduct* p, int64_t block) {
   finish(p, block, 0, p->rows, sums);
 }
 
-void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
-  if (p->rows >= kFewestWidened) return multiply_strips(p, begin, end);
+void multiply(const CpuProduct* p, int64_t begin, int64_t end, int64_t first_strip, int64_t end_strip) {
+  if (p->rows >= kFewestWidened) return multiply_strips(p, begin, end, first_strip, end_strip);
   for (int64_t block = begin; block < end; ++block) {
     if (p->rows <= 2) {
       multiply_once(p, block);
@@ -255,8 +262,8 @@ void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
 
 }  // namespace
 
-const CpuKernels kAvx2Kernels{"avx2", kAnyRows, pack, unpack, arranged_bytes, kRows, arrange, multiply};
-const CpuKernels kAvx2BesideAvx512Kernels{"avx2", 63, pack, unpack, arranged_bytes, kRows, arrange, multiply};
+const CpuKernels kAvx2Kernels{"avx2", kAnyRows, pack, unpack, arranged_bytes, kRows, arrange, multiply, kStripRows};
+const CpuKernels kAvx2BesideAvx512Kernels{"avx2", 63, pack, unpack, arranged_bytes, kRows, arrange, multiply, kStripRows};
 
 }  // namespace facellm
 #endif

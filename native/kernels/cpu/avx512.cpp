@@ -15,11 +15,19 @@ constexpr int64_t kDepth = 5120;
 constexpr int64_t kNearBytes = 4 << 20;
 // Rows whose sums are kept meanwhile.
 constexpr int64_t kStripRows = 16 * kRows;
+// Rows of x this far apart in bytes lie in the same lines of the first cache, which has eight of each.
+constexpr int64_t kSharedPlaces = 4096;
 // Bytes ahead of a single pass.
 constexpr int64_t kAhead = 1024;
 
 __m512 widened(__m256i bits) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+void look_up(const Bf16* table, const Bf16* line, Bf16* to, int64_t left) {
+  const int64_t count = left < kBlockRows ? left : kBlockRows;
+#pragma GCC unroll 8
+  for (int64_t n = 0; n < count; ++n) to[n] = table[line[n]];
 }
 
 void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows, const float* sums) {
@@ -46,18 +54,32 @@ void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows,
       b = _mm512_add_ps(b, high);
     }
     const auto bits = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(b, a));
-    _mm512_mask_storeu_epi16(p->out + (first_row + r) * p->out_stride + column, mask, bits);
+    Bf16* const to = p->out + (first_row + r) * p->out_stride + column;
+    if (p->table != nullptr) {
+      alignas(64) Bf16 line[kBlockRows];
+      _mm512_store_si512(line, bits);
+      look_up(p->table, line, to, left);
+    } else if (left >= kBlockRows) {
+      _mm512_storeu_si512(to, bits);
+    } else {
+      _mm512_mask_storeu_epi16(to, mask, bits);  // a microprogram on Zen 4
+    }
   }
 }
 
-// One group reads x where it lies. More read it again for every block: then its pairs stand group by group.
-int64_t arranged_bytes(int64_t rows, int64_t inner) { return groups_of(rows) == 1 ? 0 : rows * inner * 2; }
+// x is read where it lies, but where rows that are read together share places of the first cache and several groups read them again
+// for every block: then its pairs stand group by group.
+int64_t arranged_bytes(const CpuProduct* p) {
+  const bool is_apart = p->x_stride * 2 % kSharedPlaces != 0;
+  return is_apart || groups_of(p->rows) == 1 ? 0 : p->rows * p->inner * 2;
+}
 
 void arrange(void* arranged, const CpuProduct* p, int64_t begin_group, int64_t end_group) {
   const int64_t groups = groups_of(p->rows);
   for (int64_t g = begin_group; g < end_group && g < groups; ++g) {
     const int64_t first = group_begin(p->rows, g), count = group_begin(p->rows, g + 1) - first;
-    Bf16* to = static_cast<Bf16*>(arranged) + first * p->inner;
+    const Bf16* const from = p->x + first * p->x_stride;
+    Bf16* const to = static_cast<Bf16*>(arranged) + first * p->inner;
     const auto lanes = static_cast<__mmask16>((1u << count) - 1);
     for (int64_t k = 0; k < p->inner; k += 32) {
       const int64_t pairs = (p->inner - k < 32 ? p->inner - k : 32) / 2;
@@ -65,14 +87,19 @@ void arrange(void* arranged, const CpuProduct* p, int64_t begin_group, int64_t e
       __m512i v[16];
 #pragma GCC unroll 16
       for (int r = 0; r < 16; ++r) {
-        const bool is_there = r < count;
-        v[r] = _mm512_maskz_loadu_epi32(is_there ? mask : __mmask16{0},
-                                        p->x + (first + (is_there ? r : 0)) * p->x_stride + k);
+        v[r] = r < count ? _mm512_maskz_loadu_epi32(mask, from + r * p->x_stride + k) : _mm512_setzero_si512();
       }
       transpose(v);
+      Bf16* const own = to + k * count;
+      // What a store writes past its pair's rows the next one puts right. The last two must not, since behind them another group
+      // may begin: groups are of six rows at least.
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) {
-        if (i < pairs) _mm512_mask_storeu_epi32(to + (k / 2 + i) * 2 * count, lanes, v[i]);
+        if (pairs == 16 && i < 14) {
+          _mm512_storeu_si512(own + i * 2 * count, v[i]);
+        } else if (i < pairs) {
+          _mm512_mask_storeu_epi32(own + i * 2 * count, lanes, v[i]);
+        }
       }
     }
   }
@@ -86,11 +113,18 @@ void multiply_once(const CpuProduct* p, int64_t block) {
   finish(p, block, 0, p->rows, sums);
 }
 
+// Lines that finish() will write, each of a page of its own: it would wait for every one.
+void prefetch_out(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows) {
+  for (int64_t r = first_row; r < first_row + rows; ++r) {
+    __builtin_prefetch(p->out + r * p->out_stride + block * kBlockRows, 1);
+  }
+}
+
 // Of groups [begin, end) of x, a strip. Each pass fetches its share of what comes next, or memory would idle in all of them but
 // the first; `passes` share a chunk.
 void multiply_strip(const CpuProduct* p, int64_t block, int64_t begin, int64_t end, int64_t passes) {
   alignas(64) float sums[kStripRows * 32];
-  const auto* x = static_cast<const Bf16*>(p->arranged);
+  const auto* const arranged = static_cast<const Bf16*>(p->arranged);
   const Bf16* w = p->weight + block * p->inner * kBlockRows;
   const int64_t chunks = (p->inner + kDepth - 1) / kDepth;
   const int64_t strip_begin = group_begin(p->rows, begin);
@@ -100,7 +134,10 @@ void multiply_strip(const CpuProduct* p, int64_t block, int64_t begin, int64_t e
     for (int64_t g = begin; g < end; ++g) {
       const int64_t first = group_begin(p->rows, g), count = group_begin(p->rows, g + 1) - first;
       const int64_t share = lines * 128 / passes;
-      kAddLines[count](w + line * 64, lines, x + first * p->inner + line * 2 * count, 2 * count, 2,
+      if (c == 0) prefetch_out(p, block, first, count);
+      const bool is_arranged = arranged != nullptr;
+      const Bf16* const x = is_arranged ? arranged + first * p->inner + line * 2 * count : p->x + first * p->x_stride + line * 2;
+      kAddLines[count](w + line * 64, lines, x, is_arranged ? 2 * count : 2, is_arranged ? 2 : p->x_stride,
                        {next + share * (g % passes), 128 / passes}, sums + (first - strip_begin) * 32, c == 0);
     }
   }
@@ -109,19 +146,19 @@ void multiply_strip(const CpuProduct* p, int64_t block, int64_t begin, int64_t e
 
 // Where x is near enough a block is read once, for all of it; else strip by strip, each of which stays near while all blocks
 // pass by.
-void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
-  const int64_t groups = groups_of(p->rows), groups_a_strip = kStripRows / kRows;
+void multiply(const CpuProduct* p, int64_t begin, int64_t end, int64_t first_strip, int64_t end_strip) {
+  constexpr int64_t kGroups = kStripRows / kRows;
+  const int64_t groups = groups_of(p->rows);
   if (groups == 1) {
     for (int64_t block = begin; block < end; ++block) multiply_once(p, block);
     return;
   }
-  const bool is_near = p->rows * p->inner * 2 <= kNearBytes;
-  for (int64_t strip = 0; strip < groups; strip += is_near ? groups : groups_a_strip) {
+  const int64_t at_once = p->rows * p->inner * 2 <= kNearBytes ? end_strip - first_strip : 1;
+  for (int64_t strip = first_strip; strip < end_strip; strip += at_once) {
+    const int64_t last = (strip + at_once) * kGroups < groups ? (strip + at_once) * kGroups : groups;
     for (int64_t block = begin; block < end; ++block) {
-      const int64_t last = is_near || strip + groups_a_strip > groups ? groups : strip + groups_a_strip;
-      for (int64_t first = strip; first < last; first += groups_a_strip) {
-        const int64_t own_end = first + groups_a_strip < last ? first + groups_a_strip : last;
-        multiply_strip(p, block, first, own_end, last - strip);
+      for (int64_t first = strip * kGroups; first < last; first += kGroups) {
+        multiply_strip(p, block, first, first + kGroups < last ? first + kGroups : last, last - strip * kGroups);
       }
     }
   }
@@ -152,7 +189,7 @@ void unpack(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows,
 
 }  // namespace
 
-const CpuKernels kAvx512Kernels{"avx512", kAnyRows, pack, unpack, arranged_bytes, kRows, arrange, multiply, true, finish};
+const CpuKernels kAvx512Kernels{"avx512", kAnyRows, pack, unpack, arranged_bytes, kRows, arrange, multiply, kStripRows, true, finish};
 
 }  // namespace facellm
 #endif

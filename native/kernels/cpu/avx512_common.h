@@ -52,7 +52,7 @@ constexpr AddLines kAddLines[kRows + 1] = {nullptr,       add_lines<1>, add_line
                                            add_lines<10>, add_lines<11>, add_lines<12>};
 
 // 16 rows of 16 pairs, a register each, turned so that a register holds one pair of each row.
-void transpose(__m512i rows[16]) {
+[[gnu::always_inline]] inline void transpose(__m512i rows[16]) {
   __m512i t[16];
 #pragma GCC unroll 16
   for (int i = 0; i < 16; i += 2) {

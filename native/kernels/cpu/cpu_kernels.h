@@ -18,8 +18,8 @@ using Bf16 = uint16_t;  // bits
 constexpr int64_t kBlockRows = 32;
 constexpr int64_t kAnyRows = INT64_MAX;
 
-// out[m, n] = rounded(sum over k of x[m, k] w[n, k] + bias[n]), once; the sum times scales[n] where there are any and the
-// kernels know of them. Strides are in elements.
+// out[m, n] = f(rounded(sum over k of x[m, k] w[n, k] + bias[n])), once; the sum times scales[n] where there are any and the
+// kernels know of them; f by its table, since a number of 16 bits has no more than 65,536 values. Strides are in elements.
 struct CpuProduct {
   const Bf16* weight;  // packed
   int64_t weight_rows, inner;  // N, K
@@ -31,6 +31,7 @@ struct CpuProduct {
   Bf16* out;           // [rows, N]
   int64_t out_stride;
   const float* scales = nullptr;  // [N] filled up to whole blocks
+  const Bf16* table = nullptr;    // [65536] f by the bits of its argument, or null: f(y) = y
 };
 
 struct CpuKernels {
@@ -43,11 +44,12 @@ struct CpuKernels {
   void (*unpack)(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows, int64_t inner, int64_t begin,
                  int64_t end);
   // x in the order in which multiply() reads it: so many bytes, filled group by group of `group_rows` rows.
-  int64_t (*arranged_bytes)(int64_t rows, int64_t inner);
+  int64_t (*arranged_bytes)(const CpuProduct* product);
   int64_t group_rows;
   void (*arrange)(void* arranged, const CpuProduct* product, int64_t begin_group, int64_t end_group);
-  // Columns of `out` of blocks [begin, end).
-  void (*multiply)(const CpuProduct* product, int64_t begin, int64_t end);
+  // Columns of `out` of blocks [begin, end), rows of strips [first_strip, end_strip) of strip_rows each, or nearly.
+  void (*multiply)(const CpuProduct* product, int64_t begin, int64_t end, int64_t first_strip, int64_t end_strip);
+  int64_t strip_rows;
   bool has_scales = false;  // whether multiply() looks at `scales`
   // Sums [rows][32] of a block, made elsewhere, into rows from `first_row` on of `out`; null where nobody asks for it.
   void (*finish)(const CpuProduct* product, int64_t block, int64_t first_row, int64_t rows, const float* sums) = nullptr;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/populate.h"
+#include "kernels/cpu/gelu_table.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/scratch.h"
 
@@ -20,6 +21,8 @@ constexpr size_t kLine = 64;
 constexpr int64_t kExpandedRowsInt8 = 16, kExpandedRowsInt4 = 32;
 // Of blocks put back at once: all of x that is not near passes by a run of them, not by each.
 constexpr int64_t kExpandedBytes = 512 << 10;
+// Behind each row of what is kept apart.
+constexpr int64_t kGap = 32;
 // Multiplications below which a second thread costs more than it saves.
 constexpr int64_t kWorthThreads = 1 << 18;
 
@@ -49,18 +52,33 @@ uint8_t* as_codes(std::byte* packed) { return reinterpret_cast<uint8_t*>(packed)
 
 const Bf16* bits(const at::Tensor& x) { return static_cast<const Bf16*>(x.const_data_ptr()); }
 
-// Runs work(begin, end) over [0, blocks): three quarters in equal shares, the rest by whoever is free, since virtual
+// Runs work(begin, end) over [0, count): three quarters in equal shares, the rest by whoever is free, since virtual
 // processors are never equally fast.
 template <typename Work>
-void share_out(int64_t blocks, int64_t threads, const Work& work) {
-  if (threads <= 1 || blocks <= 1) return work(int64_t{0}, blocks);
-  const int64_t fixed = blocks * 3 / 4, piece = std::max<int64_t>(1, (blocks - fixed) / 32);
+void share_out(int64_t count, int64_t threads, const Work& work) {
+  if (threads <= 1 || count <= 1) return work(int64_t{0}, count);
+  const int64_t fixed = count * 3 / 4, piece = std::max<int64_t>(1, (count - fixed) / 32);
   std::atomic<int64_t> next{fixed};
   at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t share = begin; share < end; ++share) {
       work(fixed * share / threads, fixed * (share + 1) / threads);
     }
-    for (int64_t i = next.fetch_add(piece); i < blocks; i = next.fetch_add(piece)) work(i, std::min(i + piece, blocks));
+    for (int64_t i = next.fetch_add(piece); i < count; i = next.fetch_add(piece)) work(i, std::min(i + piece, count));
+  });
+}
+
+// Runs work(begin, end, first_strip, end_strip) over [0, blocks) and all strips. Of many rows a block is a millisecond, for which the
+// others would wait at the end: there it goes strip by strip.
+template <typename Work>
+void share_out_strips(int64_t blocks, int64_t strips, int64_t threads, const Work& work) {
+  share_out(blocks * strips, threads, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end;) {
+      const int64_t block = i / strips, strip = i % strips;
+      const int64_t whole = strip == 0 ? (end - i) / strips : 0;  // blocks
+      const int64_t last = whole > 0 ? strips : std::min(strips, strip + end - i);
+      work(block, block + std::max<int64_t>(whole, 1), strip, last);
+      i += std::max<int64_t>(whole, 1) * (last - strip);
+    }
   });
 }
 
@@ -120,12 +138,10 @@ bool PackedMatrix::suits(const at::Tensor& x) const {
   return x.scalar_type() == at::kBFloat16 && x.is_cpu() && suits(*kernels_, x.numel() / inner_);
 }
 
-at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias) const {
-  if (quantised_ != nullptr) {
-    if (expands(x)) return bf16_product(x, bias);
-    return x.numel() / inner_ <= quantised_->most_rows ? quantised_product(x, bias) : dequantised_product(x, bias);
-  }
-  return bf16_product(x, bias);
+at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias, Activation activation) const {
+  if (quantised_ == nullptr || expands(x)) return bf16_product(x, bias, activation);
+  auto out = x.numel() / inner_ <= quantised_->most_rows ? quantised_product(x, bias) : dequantised_product(x, bias);
+  return activation == Activation::kGelu ? at::gelu_(out) : out;
 }
 
 bool PackedMatrix::expands(const at::Tensor& x) const {
@@ -138,10 +154,12 @@ bool PackedMatrix::expands(const at::Tensor& x) const {
          x.numel() / inner_ >= fewest && cpu_kernels().has_scales && suits_all_rows(cpu_kernels());
 }
 
-at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bias) const {
+at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bias, Activation activation) const {
   const auto& kernels = quantised_ == nullptr ? *kernels_ : cpu_kernels();
   auto shape = x.sizes().vec();
-  shape.back() = weight_rows_;
+  // What is activated another product reads: rows of 4 KB would share places of the first cache.
+  const bool is_apart = activation != Activation::kNone && weight_rows_ * 2 % 4096 == 0;
+  shape.back() = weight_rows_ + (is_apart ? kGap : 0);
   const auto out = at::empty(shape, x.options());
   const auto flat = x.reshape({-1, inner_});
   const auto own = flat.stride(1) == 1 || flat.size(0) == 0 ? flat : flat.contiguous();
@@ -155,11 +173,13 @@ at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bia
                      nullptr,
                      own_bias.defined() ? bits(own_bias) : nullptr,
                      static_cast<Bf16*>(out.mutable_data_ptr()),
-                     weight_rows_};
-  if (product.rows == 0) return out;
+                     shape.back()};
+  const auto result = out.narrow(-1, 0, weight_rows_);
+  if (product.rows == 0) return result;
+  if (activation == Activation::kGelu) product.table = gelu_table();
   const int64_t work = product.rows * weight_rows_ * inner_;
   const int64_t threads = work < kWorthThreads ? 1 : at::get_num_threads();
-  if (const int64_t bytes = kernels.arranged_bytes(product.rows, inner_); bytes > 0) {
+  if (const int64_t bytes = kernels.arranged_bytes(&product); bytes > 0) {
     void* const arranged = scratch(bytes);
     const int64_t groups = (product.rows + kernels.group_rows - 1) / kernels.group_rows;
     const auto arrange = [&](int64_t begin, int64_t end) { kernels.arrange(arranged, &product, begin, end); };
@@ -170,8 +190,14 @@ at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bia
     }
     product.arranged = arranged;
   }
+  const int64_t strips = (product.rows - 1) / kernels.strip_rows + 1;
+  if (quantised_ == nullptr) {
+    share_out_strips(blocks_of(weight_rows_), strips, threads, [&](int64_t begin, int64_t end, int64_t first_strip, int64_t end_strip) {
+      kernels.multiply(&product, begin, end, first_strip, end_strip);
+    });
+    return result;
+  }
   share_out(blocks_of(weight_rows_), threads, [&](int64_t begin, int64_t end) {
-    if (quantised_ == nullptr) return kernels.multiply(&product, begin, end);
     const int64_t bytes = bytes_of_block(inner_, {}), most = std::max<int64_t>(1, kExpandedBytes / bytes);
     auto* const run = static_cast<std::byte*>(work_scratch(most * (bytes + kBlockRows * 4)));
     auto* const scales = reinterpret_cast<float*>(run + most * bytes);
@@ -188,10 +214,10 @@ at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bia
       if (own_bias.defined()) some.bias += first * kBlockRows;
       some.out += first * kBlockRows;
       if (scheme_.form == WeightForm::kInt8) some.scales = scales;
-      kernels.multiply(&some, 0, last - first);
+      kernels.multiply(&some, 0, last - first, 0, strips);
     }
   });
-  return out;
+  return result;
 }
 
 at::Tensor PackedMatrix::quantised_product(const at::Tensor& x, const at::Tensor& bias) const {

@@ -22,6 +22,9 @@ struct WeightScheme {
   bool is_double = false;
 };
 
+// What becomes of a product once it is rounded.
+enum class Activation { kNone, kGelu };
+
 class PackedMatrix {
  public:
   // Whether a weight [rows, inner] in bf16 can be packed: inner even, neither size 0. Other forms take any.
@@ -54,8 +57,8 @@ class PackedMatrix {
   // not on the other rows (beside AMX on whether there are more than four), nor on threads. bias [N] bf16 or undefined. Quantised weights take x and bias in fp32 too, and
   // multiply x in whole numbers of 14 bits (quantised_kernels.h); many rows by blocks that are put back: into bf16, where
   // the processor multiplies that best and the scheme is not invariant, or into fp32. fp8 and nf4 are put back always, and give
-  // what their weights rounded to x's dtype give.
-  at::Tensor product(const at::Tensor& x, const at::Tensor& bias) const;
+  // what their weights rounded to x's dtype give. What is activated may have rows that lie apart.
+  at::Tensor product(const at::Tensor& x, const at::Tensor& bias, Activation activation = Activation::kNone) const;
   // Rows [begin, begin + count), [count, K]: bf16 as they were; of quantised weights what the codes stand for, in fp32.
   at::Tensor rows(int64_t begin, int64_t count) const;
   // Rows `ids` [...] int64 on the CPU, each within the matrix: [..., K] in `dtype`.
@@ -67,7 +70,7 @@ class PackedMatrix {
   int64_t block_bytes() const;
 
  private:
-  at::Tensor bf16_product(const at::Tensor& x, const at::Tensor& bias) const;
+  at::Tensor bf16_product(const at::Tensor& x, const at::Tensor& bias, Activation activation) const;
   bool expands(const at::Tensor& x) const;
   bool has_float_codes() const { return scheme_.form == WeightForm::kFp8 || scheme_.form == WeightForm::kNf4; }
   at::Tensor quantised_product(const at::Tensor& x, const at::Tensor& bias) const;

@@ -1,4 +1,4 @@
-// What a text layer computes besides its products, and the gradients of that, a row at a time: plain C, torch-free, a unit a level. One text serves all
+// What a layer computes besides its products, and the gradients of that, a row at a time: plain C, torch-free, a unit a level. One text serves all
 // levels (row_kernels_common.h): 16 lanes wide, the order of every sum written down, so that they give the same bits.
 //
 // Each rounds where its op says (kernels/OP/OP.h). A row's bits depend on nothing but that row. Numbers are bf16 or fp32; strides
@@ -17,6 +17,16 @@ struct NormRows {
   const void* weight;            // [size]
   void *sum, *normalised;
   int64_t size, stride;
+  float eps;
+  bool is_bf16;
+};
+
+// kernels/scale_add_norm. Rows of `size`, all contiguous.
+struct ScaleNormRows {
+  const void *x, *delta, *scale;  // delta or null: then x is the sum, and `scale` and `sum` are not touched
+  const void *weight, *bias;      // [size]
+  void *sum, *normalised;
+  int64_t size;
   float eps;
   bool is_bf16;
 };
@@ -116,6 +126,7 @@ struct RowKernels {
   const char* name;
   // Rows [begin, end).
   void (*add_rms_norm)(const NormRows* rows, int64_t begin, int64_t end);
+  void (*scale_add_norm)(const ScaleNormRows* rows, int64_t begin, int64_t end);
   void (*swiglu)(const GateRows* rows, int64_t begin, int64_t end);
   void (*rope_append)(const RopeRows* rows, int64_t begin, int64_t end);
   // What attend() works in, on a cache line, of each thread its own: for rows of up to `most_keys`.
@@ -126,7 +137,7 @@ struct RowKernels {
   int64_t (*low_rank_bytes)(int64_t most_ranks);
   // Rows [begin, end).
   void (*add_low_rank)(const CpuLowRank* rows, void* work, int64_t begin, int64_t end);
-  // Gradients of the first three, and a loss with its own. Rows [begin, end).
+  // Gradients of a text layer's three, and a loss with its own. Rows [begin, end).
   void (*add_rms_norm_backward)(const NormBackwardRows* rows, int64_t begin, int64_t end);
   void (*swiglu_backward)(const GateBackwardRows* rows, int64_t begin, int64_t end);
   void (*rope_backward)(const RopeBackwardRows* rows, int64_t begin, int64_t end);

@@ -37,6 +37,44 @@ void add_rms_norm(const NormRows* rows, int64_t begin, int64_t end) {
 }
 
 template <typename T>
+void scale_norm_rows(const ScaleNormRows* rows, int64_t begin, int64_t end) {
+  const int64_t size = rows->size;
+  const auto* const scale = static_cast<const T*>(rows->scale);
+  const auto* const weight = static_cast<const T*>(rows->weight);
+  const auto* const bias = static_cast<const T*>(rows->bias);
+  for (int64_t i = begin; i < end; ++i) {
+    const auto* const x = static_cast<const T*>(rows->x) + i * size;
+    auto* const sum = static_cast<T*>(rows->sum) + i * size;
+    auto* const normalised = static_cast<T*>(rows->normalised) + i * size;
+    Lanes all{}, squares{};
+    for (int64_t k = 0; k < size; k += kLanes) {
+      Lanes value = load(x + k, size - k);
+      if (rows->delta != nullptr) {
+        const Lanes delta = load(static_cast<const T*>(rows->delta) + i * size + k, size - k);
+        value = rounded<T>(value + rounded<T>(delta * load(scale + k, size - k)));
+        store(sum + k, value, size - k);
+      }
+      all = all + value;
+    }
+    const T* const from = rows->delta != nullptr ? sum : x;
+    const float mean = total(all) / static_cast<float>(size);
+    for (int64_t k = 0; k < size; k += kLanes) {
+      const Lanes centred = load(from + k, size - k) - mean;
+      squares = squares + (size - k >= kLanes ? centred : first(centred, size - k)) * centred;
+    }
+    const float factor = 1 / __builtin_sqrtf(total(squares) / static_cast<float>(size) + rows->eps);
+    for (int64_t k = 0; k < size; k += kLanes) {
+      const int64_t left = size - k;
+      store(normalised + k, (load(from + k, left) - mean) * factor * load(weight + k, left) + load(bias + k, left), left);
+    }
+  }
+}
+
+void scale_add_norm(const ScaleNormRows* rows, int64_t begin, int64_t end) {
+  return rows->is_bf16 ? scale_norm_rows<Bf16>(rows, begin, end) : scale_norm_rows<float>(rows, begin, end);
+}
+
+template <typename T>
 void gate_rows(const GateRows* rows, int64_t begin, int64_t end) {
   const int64_t size = rows->size;
   for (int64_t i = begin; i < end; ++i) {

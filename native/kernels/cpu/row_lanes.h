@@ -132,6 +132,13 @@ LANES_INLINE void store(T* to, Lanes lanes, int64_t left) {
   __builtin_memcpy(to, some, static_cast<size_t>(left) * sizeof(T));
 }
 
+// The first `left` of fewer than 16, and zeros.
+LANES_INLINE Lanes first(Lanes lanes, int64_t left) {
+  float v[kLanes];
+  store(v, lanes);
+  return load(v, left);
+}
+
 LANES_INLINE float total(Lanes lanes) {
   float v[kLanes];
   store(v, lanes);

@@ -26,10 +26,10 @@ void unpack(Bf16* rows, int64_t stride, const Bf16* packed, int64_t weight_rows,
   }
 }
 
-int64_t arranged_bytes(int64_t, int64_t) { return 0; }
+int64_t arranged_bytes(const CpuProduct*) { return 0; }
 void arrange(void*, const CpuProduct*, int64_t, int64_t) {}
 
-void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
+void multiply(const CpuProduct* p, int64_t begin, int64_t end, int64_t, int64_t) {
   for (int64_t m = 0; m < p->rows; ++m) {
     for (int64_t n = begin * kBlockRows; n < end * kBlockRows && n < p->weight_rows; ++n) {
       float sum = 0;
@@ -37,13 +37,14 @@ void multiply(const CpuProduct* p, int64_t begin, int64_t end) {
         sum = __builtin_fmaf(widened_bf16(p->weight[place(p->inner, n, k)]), widened_bf16(p->x[m * p->x_stride + k]), sum);
       }
       if (p->bias != nullptr) sum += widened_bf16(p->bias[n]);
-      p->out[m * p->out_stride + n] = rounded_bf16(sum);
+      const Bf16 bits = rounded_bf16(sum);
+      p->out[m * p->out_stride + n] = p->table == nullptr ? bits : p->table[bits];
     }
   }
 }
 
 }  // namespace
 
-const CpuKernels kScalarKernels{"scalar", 0, pack, unpack, arranged_bytes, 1, arrange, multiply};
+const CpuKernels kScalarKernels{"scalar", 0, pack, unpack, arranged_bytes, 1, arrange, multiply, kAnyRows};
 
 }  // namespace facellm
