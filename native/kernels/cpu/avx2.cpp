@@ -12,8 +12,8 @@ namespace {
 
 // Of x at once: 12 of 16 registers are sums of half a line.
 constexpr int kRows = 6;
-// Of k, where a block is read in several passes: 28 KB of weights, which stay in the first cache.
-constexpr int64_t kDepth = 448;
+// Of k, where a block is read in several passes: 7 KB of weights, which stay in the first cache beside what is fetched of the next.
+constexpr int64_t kDepth = 112;
 // Rows whose sums are kept meanwhile.
 constexpr int64_t kStripRows = 16 * kRows;
 // The same of a panel in fp32, and the rows from which on making it pays.

@@ -25,9 +25,18 @@ __m512 widened(__m256i bits) {
 }
 
 void look_up(const Bf16* table, const Bf16* line, Bf16* to, int64_t left) {
-  const int64_t count = left < kBlockRows ? left : kBlockRows;
+  if (left < kBlockRows) {
+    for (int64_t n = 0; n < left; ++n) to[n] = table[line[n]];
+    return;
+  }
 #pragma GCC unroll 8
-  for (int64_t n = 0; n < count; ++n) to[n] = table[line[n]];
+  for (int64_t n = 0; n < kBlockRows; n += 4) {
+    uint64_t four;
+    __builtin_memcpy(&four, line + n, sizeof four);
+    const uint64_t found = table[four & 0xffff] | static_cast<uint64_t>(table[four >> 16 & 0xffff]) << 16 |
+                           static_cast<uint64_t>(table[four >> 32 & 0xffff]) << 32 | static_cast<uint64_t>(table[four >> 48]) << 48;
+    __builtin_memcpy(to + n, &found, sizeof found);
+  }
 }
 
 void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows, const float* sums) {

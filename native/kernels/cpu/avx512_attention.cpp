@@ -97,7 +97,7 @@ void attend(const CpuAttention* h, const void* packed, void* work, int64_t begin
     const int64_t first = begin + group_begin(rows, g), count = begin + group_begin(rows, g + 1) - first;
     const AddLines add = kAddLines[count];
     // The last of them sees the most.
-    const int64_t seen = whole(seen_by(h, first + count - 1));
+    const int64_t most = seen_by(h, first + count - 1), seen = whole(most);
     for (int64_t b = 0; b < seen / 32; ++b) {
       const Bf16* const w = k + b * dim * 32;
       add(w, dim / 2, h->q + first * h->q_stride, 2, h->q_stride, {reinterpret_cast<const char*>(w + dim * 32), 128},
@@ -109,7 +109,7 @@ void attend(const CpuAttention* h, const void* packed, void* work, int64_t begin
     }
     for (int64_t d = 0; d < dim; d += 32) {
       const Bf16* const w = v + d * keys;
-      add(w, seen / 2, p, 2, keys, {reinterpret_cast<const char*>(w) + 512, 128}, sums, true);
+      add(w, (most + 1) / 2, p, 2, keys, {reinterpret_cast<const char*>(w) + 512, 128}, sums, true);
       for (int64_t r = 0; r < count; ++r) {
         const __m512 by = _mm512_set1_ps(inverse[r]);
         const __m512 low = _mm512_mul_ps(_mm512_loadu_ps(sums + r * 32), by);

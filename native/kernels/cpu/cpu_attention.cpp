@@ -9,6 +9,7 @@
 #include "kernels/common/checks.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/cpu/share_out.h"
 
 namespace facellm {
 namespace {
@@ -73,7 +74,7 @@ at::Tensor cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Ten
         kernels.pack(packed + h * packed_bytes, &head);
       }
     });
-    at::parallel_for(0, heads * pieces, 1, [&](int64_t begin, int64_t end) {
+    share_out(heads * pieces, at::get_num_threads(), [&](int64_t begin, int64_t end) {
       void* const work = work_scratch(kernels.work_bytes(keys, dim));
       for (int64_t i = begin; i < end; ++i) {
         const int64_t h = i / pieces, first = i % pieces * kQueriesAtOnce;

@@ -5,13 +5,13 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 
 #include "core/populate.h"
 #include "kernels/cpu/gelu_table.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/cpu/share_out.h"
 
 namespace facellm {
 namespace {
@@ -51,21 +51,6 @@ Bf16* as_bf16(std::byte* packed) { return reinterpret_cast<Bf16*>(packed); }
 uint8_t* as_codes(std::byte* packed) { return reinterpret_cast<uint8_t*>(packed); }
 
 const Bf16* bits(const at::Tensor& x) { return static_cast<const Bf16*>(x.const_data_ptr()); }
-
-// Runs work(begin, end) over [0, count): three quarters in equal shares, the rest by whoever is free, since virtual
-// processors are never equally fast.
-template <typename Work>
-void share_out(int64_t count, int64_t threads, const Work& work) {
-  if (threads <= 1 || count <= 1) return work(int64_t{0}, count);
-  const int64_t fixed = count * 3 / 4, piece = std::max<int64_t>(1, (count - fixed) / 32);
-  std::atomic<int64_t> next{fixed};
-  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t share = begin; share < end; ++share) {
-      work(fixed * share / threads, fixed * (share + 1) / threads);
-    }
-    for (int64_t i = next.fetch_add(piece); i < count; i = next.fetch_add(piece)) work(i, std::min(i + piece, count));
-  });
-}
 
 // Runs work(begin, end, first_strip, end_strip) over [0, blocks) and all strips. Of many rows a block is a millisecond, for which the
 // others would wait at the end: there it goes strip by strip.

@@ -19,8 +19,7 @@ void norm_rows(const NormRows* rows, int64_t begin, int64_t end) {
     for (int64_t k = 0; k < size; k += kLanes) {
       Lanes x = load(residual + k, size - k);
       if (rows->delta != nullptr) {
-        x = rounded<T>(x + load(static_cast<const T*>(rows->delta) + i * size + k, size - k));
-        store(sum + k, x, size - k);
+        x = store_rounded(sum + k, x + load(static_cast<const T*>(rows->delta) + i * size + k, size - k), size - k);
       }
       squares = squares + x * x;
     }
@@ -51,8 +50,7 @@ void scale_norm_rows(const ScaleNormRows* rows, int64_t begin, int64_t end) {
       Lanes value = load(x + k, size - k);
       if (rows->delta != nullptr) {
         const Lanes delta = load(static_cast<const T*>(rows->delta) + i * size + k, size - k);
-        value = rounded<T>(value + rounded<T>(delta * load(scale + k, size - k)));
-        store(sum + k, value, size - k);
+        value = store_rounded(sum + k, value + rounded<T>(delta * load(scale + k, size - k)), size - k);
       }
       all = all + value;
     }

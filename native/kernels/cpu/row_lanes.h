@@ -99,12 +99,23 @@ LANES_INLINE PieceWords narrowed(Piece piece) {
   return (bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 64 : even;
 }
 
-LANES_INLINE void store(Bf16* to, Lanes lanes) {
-  LANES_EACH(p) {
-    const PieceHalves halves = __builtin_convertvector(narrowed(lanes.v[p]), PieceHalves);
-    __builtin_memcpy(to + p * kPieceLanes, &halves, sizeof halves);
-  }
+// Stored; what is there then.
+LANES_INLINE Lanes store_rounded(float* to, Lanes lanes) {
+  store(to, lanes);
+  return lanes;
 }
+
+LANES_INLINE Lanes store_rounded(Bf16* to, Lanes lanes) {
+  LANES_EACH(p) {
+    const PieceWords words = narrowed(lanes.v[p]);
+    const PieceHalves halves = __builtin_convertvector(words, PieceHalves);
+    __builtin_memcpy(to + p * kPieceLanes, &halves, sizeof halves);
+    lanes.v[p] = reinterpret_cast<Piece>(words << 16);
+  }
+  return lanes;
+}
+
+LANES_INLINE void store(Bf16* to, Lanes lanes) { store_rounded(to, lanes); }
 
 // As it is when stored as T and loaded again.
 template <typename T>
@@ -130,6 +141,13 @@ LANES_INLINE void store(T* to, Lanes lanes, int64_t left) {
   T some[kLanes];
   store(some, lanes);
   __builtin_memcpy(to, some, static_cast<size_t>(left) * sizeof(T));
+}
+
+template <typename T>
+LANES_INLINE Lanes store_rounded(T* to, Lanes lanes, int64_t left) {
+  if (left >= kLanes) return store_rounded(to, lanes);
+  store(to, lanes, left);
+  return rounded<T>(lanes);
 }
 
 // The first `left` of fewer than 16, and zeros.

@@ -29,7 +29,8 @@ bool are_plain(const at::Tensor& x, std::initializer_list<at::Tensor> rows, std:
 ScaleAddNorm by_rows(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& scale, const at::Tensor& weight, const at::Tensor& bias,
                      double eps) {
   const bool has_delta = delta.defined();
-  const auto sum = has_delta ? at::empty_like(x) : x, normalised = at::empty_like(x);
+  // In delta's place, whose lines are near.
+  const auto sum = has_delta ? delta : x, normalised = at::empty_like(x);
   const int64_t size = x.size(-1);
   const ScaleNormRows job{x.const_data_ptr(),
                           has_delta ? delta.const_data_ptr() : nullptr,
