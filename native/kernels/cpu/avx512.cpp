@@ -71,7 +71,7 @@ void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows,
     } else if (left >= kBlockRows) {
       _mm512_storeu_si512(to, bits);
     } else {
-      _mm512_mask_storeu_epi16(to, mask, bits);  // a microprogram on Zen 4
+      _mm512_mask_storeu_epi16(to, mask, bits);
     }
   }
 }
