@@ -5,7 +5,7 @@ set(cpu_units "${CMAKE_CURRENT_SOURCE_DIR}/native/kernels/cpu")
 set(cpu_flags -O3 -fno-exceptions -fno-rtti -ffp-contract=off)
 set_property(SOURCE "${cpu_units}/scalar.cpp" "${cpu_units}/scalar_quantised.cpp" "${cpu_units}/scalar_attention.cpp"
   PROPERTY COMPILE_OPTIONS ${cpu_flags})
-set_property(SOURCE "${cpu_units}/avx2.cpp" "${cpu_units}/avx2_attention.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mprfchw)
+set_property(SOURCE "${cpu_units}/avx2.cpp" "${cpu_units}/avx2_attention.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma)
 set_property(SOURCE "${cpu_units}/avx2_quantised.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mf16c)
 # One text for all levels (row_lanes.h). sqrtf is an instruction, not a call that may set errno; lanes wider than a level's registers
 # never leave a unit.

@@ -2,6 +2,8 @@
 
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <exception>
+
 namespace facellm {
 
 void VisionGraphs::begin(const at::Tensor& tiles) {
@@ -50,16 +52,24 @@ at::Tensor VisionGraphs::encode(const at::Tensor& tiles) {
     recorded_.emplace(count, Recorded{});
     return vectors;
   }
-  auto& [input, vectors, graph] = known->second;
-  if (!input.defined()) input = at::empty_like(tiles, tiles.options().pinned_memory(false).device(model_.options().device()));
-  input.copy_(tiles, /*non_blocking=*/true);
-  if (!graph) {
-    const DeviceGraph* sharing = nullptr;
-    for (const auto& [_, other] : recorded_) sharing = other.graph ? other.graph.get() : sharing;
-    graph = std::make_unique<DeviceGraph>([&] { vectors = compute(input); }, sharing);
+  auto& own = known->second;
+  if (!own.graph && !own.goes_without) record(own, tiles);
+  if (own.goes_without) return compute(tiles.to(model_.options().device(), /*non_blocking=*/true));
+  own.tiles.copy_(tiles, /*non_blocking=*/true);
+  own.graph->replay();
+  return own.vectors;
+}
+
+void VisionGraphs::record(Recorded& own, const at::Tensor& tiles) {
+  const DeviceGraph* sharing = nullptr;
+  for (const auto& [_, other] : recorded_) sharing = other.graph ? other.graph.get() : sharing;
+  try {
+    own.tiles = at::empty_like(tiles, tiles.options().pinned_memory(false).device(model_.options().device()));
+    own.graph = std::make_unique<DeviceGraph>([&] { own.vectors = compute(own.tiles); }, sharing);
+  } catch (const std::exception&) {
+    own = {};
+    own.goes_without = true;  // for want of memory; where more is lost, the plain pass says so
   }
-  graph->replay();
-  return vectors;
 }
 
 at::Tensor VisionGraphs::compute(const at::Tensor& tiles) const {

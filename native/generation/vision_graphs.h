@@ -48,12 +48,14 @@ class VisionGraphs {
   struct Recorded {
     at::Tensor tiles, vectors;  // at addresses that the graph knows
     std::unique_ptr<DeviceGraph> graph;
+    bool goes_without = false;  // where it could not be recorded
   };
   struct UnderWay {
     at::Tensor tiles, vectors;
     c10::Event begin, end;
   };
   at::Tensor encode(const at::Tensor& tiles);
+  void record(Recorded& own, const at::Tensor& tiles);
   at::Tensor compute(const at::Tensor& tiles) const;
 
   const InternVl& model_;

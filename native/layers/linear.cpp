@@ -1,8 +1,7 @@
 #include "layers/linear.h"
 
-#include <c10/core/GradMode.h>
-
 #include "kernels/common/checks.h"
+#include "kernels/cpu/gelu.h"
 #include "kernels/cpu/packed_matrix.h"
 #include "kernels/product/few_rows.h"
 #include "kernels/product/product.h"
@@ -45,8 +44,7 @@ at::Tensor Linear::gated(const at::Tensor& x) const {
 
 at::Tensor Linear::gelu(const at::Tensor& x) const {
   if (!extension && !frozen && takes_packed(x)) return packed->product(x, bias, Activation::kGelu);
-  auto out = (*this)(x);
-  return c10::GradMode::is_enabled() ? at::gelu(out) : at::gelu_(out);
+  return erf_gelu((*this)(x));
 }
 
 at::Tensor Linear::weight_rows(int64_t begin, int64_t count) const {

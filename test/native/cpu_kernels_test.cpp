@@ -3,13 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 #include <limits>
 
 #include "core/cpu_level.h"
 #include "guarded.h"
-#include "kernels/cpu/gelu_table.h"
+#include "kernels/cpu/gelu.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/packed_matrix.h"
 
@@ -27,7 +28,7 @@ std::vector<const CpuKernels*> levels() {
 }
 
 // N, K: of the models (the wide ones cut in N, which is the same for every block), tails of blocks, lines and chunks.
-constexpr int64_t kShapes[][2]{{1152, 896}, {64, 896},  {96, 4864},   {64, 3584}, {64, 18944}, {64, 5120}, {32, 27648},
+constexpr int64_t kShapes[][2]{{1152, 896}, {64, 896},  {96, 4864},   {64, 3584}, {64, 18944}, {64, 5120}, {32, 27648}, {32, 6144}, {32, 10240},
                                {96, 1024},  {64, 4096}, {64, 12800},  {33, 588},  {1, 2},      {31, 30},   {34, 34},
                                {70, 62},    {32, 64},   {2079, 64},   {65, 450}};
 
@@ -35,16 +36,20 @@ int64_t blocks_of(int64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
 
 at::Tensor multiply(const CpuKernels& kernels, const Guarded& packed, const at::Tensor& x, int64_t n, const at::Tensor& bias,
                     const Bf16* table = nullptr, bool is_strip_by_strip = false) {
-  const int64_t rows = x.size(0), inner = x.size(1);
-  const Guarded own_x(x), out(rows * n);
+  const int64_t rows = x.size(0), inner = x.size(1), stride = x.stride(0);
+  // Rows that lie apart keep what is between them, and nothing behind the last.
+  const Guarded own_x(stride == inner ? x : x.as_strided({(rows - 1) * stride + inner}, {1})), out(rows * n);
   const auto own_bias = bias.defined() ? std::make_unique<Guarded>(bias) : nullptr;
-  CpuProduct product{packed.data(), n,          inner, own_x.data(), inner, rows, nullptr, own_bias ? own_bias->data() : nullptr,
+  CpuProduct product{packed.data(), n,          inner, own_x.data(), stride, rows, nullptr, own_bias ? own_bias->data() : nullptr,
                      out.data(),    n,          nullptr, table};
   const int64_t bytes = kernels.arranged_bytes(&product);
   const Guarded arranged((bytes + 1) / 2);
   if (bytes > 0) {
     product.arranged = arranged.data();
-    kernels.arrange(arranged.data(), &product, 0, (rows + kernels.group_rows - 1) / kernels.group_rows);
+    // The last group first: what a group writes into the next would stay.
+    for (int64_t group = (rows + kernels.group_rows - 1) / kernels.group_rows - 1; group >= 0; --group) {
+      kernels.arrange(arranged.data(), &product, group, group + 1);
+    }
   }
   const int64_t strips = (rows - 1) / kernels.strip_rows + 1;
   if (is_strip_by_strip) {
@@ -211,6 +216,23 @@ TEST(CpuKernels, WhatIsRoundedIsLookedUp) {
   }
 }
 
+// Rows that share sets of the cache and of which a part is multiplied: groups of all sizes, chunks that are not whole.
+TEST(CpuKernels, RowsThatLieApartAreWhatTheyAreBesideEachOther) {
+  at::manual_seed(13);
+  for (const int64_t k : {62, 450, 588, 1024}) {
+    const auto weight = at::randn({40, k}, at::kBFloat16), all = at::randn({150, 2048}, at::kBFloat16);
+    for (const auto* kernels : levels()) {
+      const auto packed = pack(*kernels, weight);
+      for (const int64_t m : {1, 13, 17, 40, 150}) {
+        const auto x = all.narrow(0, 0, m).narrow(1, 50, k);
+        const auto apart = multiply(*kernels, *packed, x, 40, {});
+        expect_sums(apart, x, weight, {}, name(*kernels, 40, k, m));
+        EXPECT_TRUE(at::equal(bits(apart), bits(multiply(*kernels, *packed, x.contiguous(), 40, {})))) << name(*kernels, 40, k, m);
+      }
+    }
+  }
+}
+
 // 400 rows are three strips of AVX-512 and five of AVX2, whose last is not whole; rows of 2,048 numbers share places of the cache.
 TEST(CpuKernels, StripsApartAreTheWhole) {
   at::manual_seed(10);
@@ -237,6 +259,22 @@ TEST(GeluTable, IsTheTruthOfEveryNumberOfBf16) {
   EXPECT_TRUE(((own - truth).abs() <= truth.abs() * (0x1p-8 + 0x1p-23) + 0x1p-133).all().item<bool>());
   const auto infinite = at::tensor({std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}).to(at::kBFloat16);
   EXPECT_TRUE(at::equal(looked_up(gelu_table(), infinite).to(at::kFloat), at::tensor({std::numeric_limits<float>::infinity(), 0.0f})));
+}
+
+TEST(Gelu, IsTheTableWhereNoGradientIsAskedFor) {
+  at::manual_seed(14);
+  const auto x = at::randn({70, 1000}, at::kBFloat16).mul_(4), wide = x.to(at::kFloat);
+  {
+    const c10::NoGradGuard no_grad;
+    auto own = x.clone();
+    const auto out = erf_gelu(own);
+    EXPECT_TRUE(out.is_same(own));
+    EXPECT_TRUE(at::equal(bits(out), bits(looked_up(gelu_table(), x))));
+    EXPECT_TRUE(at::equal(erf_gelu(wide.clone()), at::gelu(wide)));
+  }
+  EXPECT_TRUE(at::equal(erf_gelu(x), at::gelu(x)));
+  const auto learnt = wide.clone().requires_grad_(true);
+  EXPECT_TRUE(erf_gelu(learnt).requires_grad());
 }
 
 TEST(CpuKernels, DenormalsAreThemselvesOrZero) {
@@ -290,7 +328,7 @@ TEST(PackedMatrix, ManyLongRowsAreWhatTheyAreAlone) {
   }
 }
 
-// Three strips and their last blocks, by one thread and by several.
+// Several strips and their last blocks, by one thread and by several.
 TEST(PackedMatrix, ThreadsShareBlocksStripByStrip) {
   at::manual_seed(11);
   const int before = at::get_num_threads();
@@ -330,9 +368,8 @@ TEST(PackedMatrix, ActivatesWhatIsRounded) {
       packed.fill(weight.to(at::kFloat).const_data_ptr(), 0, packed.blocks());
       for (const int64_t rows : {3, 40}) {
         const auto some = x.view({40, 64}).narrow(0, 0, rows);
-        const auto plain = packed.product(some, bias).to(at::kDouble), out = packed.product(some, bias, Activation::kGelu).to(at::kDouble);
-        // By libtorch's own, where blocks are not put back.
-        EXPECT_TRUE(((out - at::gelu(plain)).abs() <= at::gelu(plain).abs() * 0x1p-7 + 1e-6).all().item<bool>()) << static_cast<int>(form) << rows;
+        EXPECT_TRUE(at::equal(packed.product(some, bias, Activation::kGelu), looked_up(gelu_table(), packed.product(some, bias))))
+            << static_cast<int>(form) << rows;
       }
     }
   }

@@ -1,6 +1,7 @@
 // What kernels/cpu computes a row at a time, every level that this processor has: the same bits on each, beside the truth in fp64, and not a
 // byte touched that is not theirs.
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -90,11 +91,33 @@ TEST(RowKernels, LayerNormsAreTheTruthWithinTheirRoundings) {
           if (!first.defined()) first = out;
           EXPECT_TRUE(at::equal(bits(out), bits(first))) << where << " " << kernels->name;
         }
-        const auto by_op = has_delta ? scale_add_norm(x, delta.clone(), scale, weight, bias, 1e-6).normalised : layer_norm(x, weight, bias, 1e-6);
-        EXPECT_TRUE(at::equal(bits(by_op), bits(first))) << where;
+        const c10::NoGradGuard no_grad;
+        if (!has_delta) {
+          EXPECT_TRUE(at::equal(bits(layer_norm(x, weight, bias, 1e-6)), bits(first))) << where;
+          continue;
+        }
+        const auto before = x.clone(), used = delta.clone();
+        const auto by_op = scale_add_norm(x, used, scale, weight, bias, 1e-6);
+        EXPECT_TRUE(at::equal(bits(by_op.normalised), bits(first))) << where;
+        EXPECT_TRUE(at::equal(bits(by_op.sum), bits(sum)) && by_op.sum.is_same(used) && at::equal(x, before)) << where;
+        const auto plain = scale_add_norm_reference(x, delta.clone(), scale, weight, bias, 1e-6);
+        EXPECT_TRUE(at::equal(bits(plain.sum), bits(sum))) << where;
+        expect_within(plain.normalised, truth, allowed, where + " libtorch");
       }
     }
   }
+}
+
+TEST(RowKernels, LayerNormsThatAreLearntAndThoseOfNothing) {
+  const auto x = at::randn({3, 40}), delta = at::randn({3, 40}), ones = at::ones({40}), zeros = at::zeros({40});
+  const auto learnt = x.clone().requires_grad_(true);
+  const auto out = scale_add_norm(learnt, delta, ones, ones, zeros, 1e-6);
+  EXPECT_TRUE(out.normalised.requires_grad() && layer_norm(learnt, ones, zeros, 1e-6).requires_grad());
+  const auto kept = delta.clone();
+  (void)scale_add_norm(x, delta, ones, ones, zeros, 1e-6);  // gradients are on: nothing is overwritten
+  EXPECT_TRUE(at::equal(delta, kept));
+  const c10::NoGradGuard no_grad;
+  EXPECT_EQ(scale_add_norm(at::empty({0, 40}), at::empty({0, 40}), ones, ones, zeros, 1e-6).sum.sizes(), (std::vector<int64_t>{0, 40}));
 }
 
 TEST(RowKernels, GatesAreTheTruthOfEveryNumberOfBf16) {

@@ -15,8 +15,6 @@ constexpr int64_t kDepth = 5120;
 constexpr int64_t kNearBytes = 4 << 20;
 // Rows whose sums are kept meanwhile.
 constexpr int64_t kStripRows = 16 * kRows;
-// Rows of x this far apart in bytes lie in the same lines of the first cache, which has eight of each.
-constexpr int64_t kSharedPlaces = 4096;
 // Bytes ahead of a single pass.
 constexpr int64_t kAhead = 1024;
 
@@ -76,11 +74,11 @@ void finish(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows,
   }
 }
 
-// x is read where it lies, but where rows that are read together share places of the first cache and several groups read them again
-// for every block: then its pairs stand group by group.
+// x is read where it lies, but where the rows of a group share sets of the first cache and several groups read theirs again for
+// every block: then its pairs stand group by group.
 int64_t arranged_bytes(const CpuProduct* p) {
-  const bool is_apart = p->x_stride * 2 % kSharedPlaces != 0;
-  return is_apart || groups_of(p->rows) == 1 ? 0 : p->rows * p->inner * 2;
+  const bool shares_sets = p->x_stride * 2 % kCacheSetsBytes == 0;
+  return shares_sets && groups_of(p->rows) > 1 ? p->rows * p->inner * 2 : 0;
 }
 
 void arrange(void* arranged, const CpuProduct* p, int64_t begin_group, int64_t end_group) {
@@ -122,7 +120,7 @@ void multiply_once(const CpuProduct* p, int64_t block) {
   finish(p, block, 0, p->rows, sums);
 }
 
-// Lines that finish() will write, each of a page of its own: it would wait for every one.
+// Lines that finish() will write, often each of a page of its own: it would wait for every one.
 void prefetch_out(const CpuProduct* p, int64_t block, int64_t first_row, int64_t rows) {
   for (int64_t r = first_row; r < first_row + rows; ++r) {
     __builtin_prefetch(p->out + r * p->out_stride + block * kBlockRows, 1);

@@ -17,6 +17,8 @@ using Bf16 = uint16_t;  // bits
 
 constexpr int64_t kBlockRows = 32;
 constexpr int64_t kAnyRows = INT64_MAX;
+// Rows that are a multiple of so many bytes apart share the sets of a first cache, which has eight to twelve places of each.
+constexpr int64_t kCacheSetsBytes = 4096;
 
 // out[m, n] = f(rounded(sum over k of x[m, k] w[n, k] + bias[n])), once; the sum times scales[n] where there are any and the
 // kernels know of them; f by its table, since a number of 16 bits has no more than 65,536 values. Strides are in elements.
@@ -47,7 +49,8 @@ struct CpuKernels {
   int64_t (*arranged_bytes)(const CpuProduct* product);
   int64_t group_rows;
   void (*arrange)(void* arranged, const CpuProduct* product, int64_t begin_group, int64_t end_group);
-  // Columns of `out` of blocks [begin, end), rows of strips [first_strip, end_strip) of strip_rows each, or nearly.
+  // Columns of `out` of blocks [begin, end), rows of strips [first_strip, end_strip). There are ceil(rows / strip_rows), nearly equal in
+  // size; kernels with one strip may ignore the range.
   void (*multiply)(const CpuProduct* product, int64_t begin, int64_t end, int64_t first_strip, int64_t end_strip);
   int64_t strip_rows;
   bool has_scales = false;  // whether multiply() looks at `scales`

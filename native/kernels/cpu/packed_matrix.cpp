@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "core/populate.h"
-#include "kernels/cpu/gelu_table.h"
+#include "kernels/cpu/gelu.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/share_out.h"
@@ -21,8 +21,8 @@ constexpr size_t kLine = 64;
 constexpr int64_t kExpandedRowsInt8 = 16, kExpandedRowsInt4 = 32;
 // Of blocks put back at once: all of x that is not near passes by a run of them, not by each.
 constexpr int64_t kExpandedBytes = 512 << 10;
-// Behind each row of what is kept apart.
-constexpr int64_t kGap = 32;
+// Numbers behind each row that would otherwise be a multiple of kCacheSetsBytes from the next.
+constexpr int64_t kPadding = 32;
 // Multiplications below which a second thread costs more than it saves.
 constexpr int64_t kWorthThreads = 1 << 18;
 
@@ -125,8 +125,10 @@ bool PackedMatrix::suits(const at::Tensor& x) const {
 
 at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias, Activation activation) const {
   if (quantised_ == nullptr || expands(x)) return bf16_product(x, bias, activation);
-  auto out = x.numel() / inner_ <= quantised_->most_rows ? quantised_product(x, bias) : dequantised_product(x, bias);
-  return activation == Activation::kGelu ? at::gelu_(out) : out;
+  const auto out = x.numel() / inner_ <= quantised_->most_rows ? quantised_product(x, bias) : dequantised_product(x, bias);
+  if (activation == Activation::kNone) return out;
+  const c10::NoGradGuard no_grad;
+  return erf_gelu(out);
 }
 
 bool PackedMatrix::expands(const at::Tensor& x) const {
@@ -142,9 +144,9 @@ bool PackedMatrix::expands(const at::Tensor& x) const {
 at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bias, Activation activation) const {
   const auto& kernels = quantised_ == nullptr ? *kernels_ : cpu_kernels();
   auto shape = x.sizes().vec();
-  // What is activated another product reads: rows of 4 KB would share places of the first cache.
-  const bool is_apart = activation != Activation::kNone && weight_rows_ * 2 % 4096 == 0;
-  shape.back() = weight_rows_ + (is_apart ? kGap : 0);
+  // What is activated another product reads: padded, or its rows would fall on one another in the first cache.
+  const bool is_padded = activation != Activation::kNone && weight_rows_ * 2 % kCacheSetsBytes == 0;
+  shape.back() = weight_rows_ + (is_padded ? kPadding : 0);
   const auto out = at::empty(shape, x.options());
   const auto flat = x.reshape({-1, inner_});
   const auto own = flat.stride(1) == 1 || flat.size(0) == 0 ? flat : flat.contiguous();
@@ -159,7 +161,7 @@ at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bia
                      own_bias.defined() ? bits(own_bias) : nullptr,
                      static_cast<Bf16*>(out.mutable_data_ptr()),
                      shape.back()};
-  const auto result = out.narrow(-1, 0, weight_rows_);
+  const auto result = is_padded ? out.narrow(-1, 0, weight_rows_) : out;
   if (product.rows == 0) return result;
   if (activation == Activation::kGelu) product.table = gelu_table();
   const int64_t work = product.rows * weight_rows_ * inner_;

@@ -57,7 +57,7 @@ class PackedMatrix {
   // not on the other rows (beside AMX on whether there are more than four), nor on threads. bias [N] bf16 or undefined. Quantised weights take x and bias in fp32 too, and
   // multiply x in whole numbers of 14 bits (quantised_kernels.h); many rows by blocks that are put back: into bf16, where
   // the processor multiplies that best and the scheme is not invariant, or into fp32. fp8 and nf4 are put back always, and give
-  // what their weights rounded to x's dtype give. What is activated may have rows that lie apart.
+  // what their weights rounded to x's dtype give. What is activated may have padded rows.
   at::Tensor product(const at::Tensor& x, const at::Tensor& bias, Activation activation = Activation::kNone) const;
   // Rows [begin, begin + count), [count, K]: bf16 as they were; of quantised weights what the codes stand for, in fp32.
   at::Tensor rows(int64_t begin, int64_t count) const;

@@ -30,7 +30,7 @@ ScaleAddNorm by_rows(const at::Tensor& x, const at::Tensor& delta, const at::Ten
                      double eps) {
   const bool has_delta = delta.defined();
   // In delta's place, whose lines are near.
-  const auto sum = has_delta ? delta : x, normalised = at::empty_like(x);
+  const auto sum = !has_delta ? x : c10::GradMode::is_enabled() ? at::empty_like(x) : delta, normalised = at::empty_like(x);
   const int64_t size = x.size(-1);
   const ScaleNormRows job{x.const_data_ptr(),
                           has_delta ? delta.const_data_ptr() : nullptr,

@@ -13,7 +13,7 @@ struct ScaleAddNorm {
 // sum = round(x + round(delta * scale)); normalised = round((sum - mean) * rsqrt(variance + eps) * weight + bias), fp32 inside.
 // x, delta [..., D] of one shape; scale, weight, bias [D]; fp32 or bf16. One pass where all are contiguous and no
 // gradient is asked for: on the CPU, and on CUDA in bf16, aligned, D a multiple of 8 up to 1,024; else the plain version. On
-// the CPU delta becomes the sum, and by the plain version it is overwritten, too, unless autograd needs it.
+// the CPU delta becomes the sum, and by the plain version it is overwritten, too, unless autograd is on.
 ScaleAddNorm scale_add_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& scale, const at::Tensor& weight,
                             const at::Tensor& bias, double eps);
 

@@ -74,6 +74,32 @@ TEST(VisionBeside, WithoutOthersOneStepWaitsForIt) {
   EXPECT_TRUE(seen->is_over());
 }
 
+// The second pass of a number of tiles is recorded: wherever memory ends in it, the picture is seen or its request fails, and the next is.
+TEST(VisionBeside, WithoutRoomForAGraphPicturesAreSeenAllTheSame) {
+  const auto alone = load("bf16");
+  const auto wanted = facellm::Driver(*alone).answer(embedding(2)).at(0).data;
+  int went_without = 0;
+  for (int number = 0;; ++number) {
+    const auto model = load("bf16");
+    facellm::Driver driver(*model);
+    (void)driver.answer(embedding(1));
+    fail_allocation(number);
+    try {
+      EXPECT_EQ(driver.answer(embedding(2)).at(0).data, wanted) << number;
+      went_without += has_allocation_failed();
+    } catch (const facellm::Error& error) {
+      EXPECT_EQ(error.code(), facellm::ErrorCode::kOutOfMemory) << number;
+    }
+    const bool has_failed = has_allocation_failed();
+    fail_allocation(-1);
+    model->clear_caches();
+    EXPECT_EQ(driver.answer(embedding(2)).at(0).data, wanted) << number;
+    if (!has_failed) break;
+    ASSERT_LT(number, 1000);
+  }
+  EXPECT_GT(went_without, 2);
+}
+
 // Who goes leaves no half of a pass behind, and another kind of work waits for one.
 TEST(VisionBeside, APassThatNobodyWantsAndWorkBehindIt) {
   const auto model = load("bf16"), alone = load("bf16");

@@ -1,8 +1,12 @@
-#include "kernels/cpu/gelu_table.h"
+#include "kernels/cpu/gelu.h"
+
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 #include <cstdint>
 #include <vector>
+
+#include "kernels/cpu/row_work.h"
 
 namespace facellm {
 namespace {
@@ -25,6 +29,17 @@ std::vector<Bf16> made() {
 const Bf16* gelu_table() {
   static const std::vector<Bf16> table = made();
   return table.data();
+}
+
+at::Tensor erf_gelu(at::Tensor x) {
+  if (c10::GradMode::is_enabled()) return at::gelu(x);
+  if (!x.is_cpu() || x.scalar_type() != at::kBFloat16 || !x.is_contiguous()) return at::gelu_(x);
+  const Bf16* const table = gelu_table();
+  auto* const bits = static_cast<Bf16*>(x.mutable_data_ptr());
+  for_rows(x.numel(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) bits[i] = table[bits[i]];
+  });
+  return x;
 }
 
 }  // namespace facellm
