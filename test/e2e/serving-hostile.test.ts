@@ -327,9 +327,22 @@ describe('serving: hostile clients', () => {
 
   it('a flood: who is let in is answered, the rest is told when to come back, nothing grows', async () => {
     await using small = await serveTiny(model, { load: { maxRows: 2 }, limits: { queue: 8 } });
-    const replies = await Promise.all(
-      Array.from({ length: 300 }, () => post(small, CHAT, { ...HI, max_tokens: 20 })),
+    // Both rows are taken by answers that go on, or whoever comes slowly is let in one after another.
+    const leave = new AbortController();
+    const long = Array.from({ length: 2 }, () =>
+      request(small.url + CHAT, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ ...HI, max_tokens: 2000, min_tokens: 2000, stream: true }),
+        signal: leave.signal,
+      }).catch(() => undefined),
     );
+    await until(async () => (await model.stats()).runningRows === 2);
+    const flood = Array.from({ length: 300 }, () => post(small, CHAT, { ...HI, max_tokens: 20 }));
+    await Promise.race(flood);
+    leave.abort();
+    const replies = await Promise.all(flood);
+    await Promise.all(long);
     const counts = new Map<number, number>();
     for (const { status } of replies) counts.set(status, (counts.get(status) ?? 0) + 1);
     assert.deepEqual([...counts.keys()].sort(), [200, 429]);
