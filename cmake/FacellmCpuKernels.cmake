@@ -14,7 +14,7 @@ set_property(SOURCE "${cpu_units}/scalar_rows.cpp" PROPERTY COMPILE_OPTIONS ${ro
 set_property(SOURCE "${cpu_units}/avx2_rows.cpp" PROPERTY COMPILE_OPTIONS ${row_flags} -mavx2 -mfma)
 set_property(SOURCE "${cpu_units}/avx512_rows.cpp" PROPERTY COMPILE_OPTIONS
   ${row_flags} -mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq)
-# GCC 12 takes its own intrinsics for reads of uninitialised variables (its bug 105593).
+# prefetchw: whatever has AVX-512 has it. GCC 12 takes its own intrinsics for reads of uninitialised variables (its bug 105593).
 set_property(SOURCE "${cpu_units}/avx512.cpp" "${cpu_units}/avx512_attention.cpp" PROPERTY COMPILE_OPTIONS
   ${cpu_flags} -mavx2 -mfma -mprfchw -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -Wno-uninitialized -Wno-maybe-uninitialized)
 set_property(SOURCE "${cpu_units}/avx512_quantised.cpp" PROPERTY COMPILE_OPTIONS ${cpu_flags} -mavx2 -mfma -mf16c -mavx512f

@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -13,6 +14,7 @@
 #include "kernels/cpu/gelu.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/packed_matrix.h"
+#include "kernels/cpu/share_out.h"
 
 namespace facellm {
 namespace {
@@ -259,6 +261,22 @@ TEST(GeluTable, IsTheTruthOfEveryNumberOfBf16) {
   EXPECT_TRUE(((own - truth).abs() <= truth.abs() * (0x1p-8 + 0x1p-23) + 0x1p-133).all().item<bool>());
   const auto infinite = at::tensor({std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}).to(at::kBFloat16);
   EXPECT_TRUE(at::equal(looked_up(gelu_table(), infinite).to(at::kFloat), at::tensor({std::numeric_limits<float>::infinity(), 0.0f})));
+}
+
+TEST(ShareOut, EveryStripOfEveryBlockOnce) {
+  for (const int64_t blocks : {1, 2, 7, 150}) {
+    for (const int64_t strips : {1, 2, 6}) {
+      for (const int64_t threads : {1, 2, 5}) {
+        std::vector<std::atomic<int>> done(static_cast<size_t>(blocks * strips));
+        share_out_strips(blocks, strips, threads, [&](int64_t begin, int64_t end, int64_t first, int64_t last) {
+          for (int64_t block = begin; block < end; ++block) {
+            for (int64_t strip = first; strip < last; ++strip) ++done.at(static_cast<size_t>(block * strips + strip));
+          }
+        });
+        for (const auto& times : done) EXPECT_EQ(times, 1) << blocks << " " << strips << " " << threads;
+      }
+    }
+  }
 }
 
 TEST(Gelu, IsTheTableWhereNoGradientIsAskedFor) {

@@ -24,4 +24,19 @@ void share_out(int64_t count, int64_t threads, const Work& work) {
   });
 }
 
+// Runs work(begin, end, first_strip, end_strip) over [0, blocks) and all strips. Of many rows a block is a millisecond, for which the
+// others would wait at the end: there it goes strip by strip.
+template <typename Work>
+void share_out_strips(int64_t blocks, int64_t strips, int64_t threads, const Work& work) {
+  share_out(blocks * strips, threads, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end;) {
+      const int64_t block = i / strips, strip = i % strips;
+      const int64_t whole = strip == 0 ? (end - i) / strips : 0;  // blocks
+      const int64_t last = whole > 0 ? strips : std::min(strips, strip + end - i);
+      work(block, block + std::max<int64_t>(whole, 1), strip, last);
+      i += std::max<int64_t>(whole, 1) * (last - strip);
+    }
+  });
+}
+
 }  // namespace facellm
