@@ -97,31 +97,11 @@ DeviceStep::Key DeviceStep::key_of(std::span<Row* const> rows, int64_t places) {
 }
 
 void DeviceStep::run(const Key& key, int64_t places) {
-  const bool is_base = key.size() == 1;
-  auto& graphs = is_base ? base_graphs_ : mixtures_;
-  const auto known = graphs.find(key);
-  if (known == graphs.end() || known->second.runs < (is_base ? kRunsBefore : kRunsBeforeOfMixture)) {
-    compute(places);
-    if (known == graphs.end() && !is_base && mixtures_.size() == kMostMixtures) drop_oldest_mixture();
-    auto& own = graphs[key];
-    ++own.runs;
-    own.last_use = ++uses_;
-    return;
-  }
-  auto& own = known->second;
-  own.last_use = ++uses_;
-  if (!own.graph) {
-    const DeviceGraph* sharing = nullptr;
-    for (const auto* all : {&base_graphs_, &mixtures_}) {
-      for (const auto& [_, recorded] : *all) sharing = recorded.graph ? recorded.graph.get() : sharing;
-    }
-    own.graph = std::make_unique<DeviceGraph>([&] { compute(places); }, sharing);
-  }
-  own.graph->replay();
-}
-
-void DeviceStep::drop_oldest_mixture() {
-  mixtures_.erase(std::ranges::min_element(mixtures_, {}, [](const auto& entry) { return entry.second.last_use; }));
+  auto& graphs = key.size() == 1 ? base_graphs_ : mixtures_;
+  auto* own = graphs.find(key);
+  if (own == nullptr && graphs.is_due(key)) own = graphs.record(key, [] { return Io{}; }, [&](Io&) { compute(places); });
+  if (own == nullptr) return compute(places);
+  own->graph->replay();
 }
 
 void DeviceStep::compute(int64_t places) const {

@@ -8,10 +8,9 @@
 
 #include <array>
 #include <deque>
-#include <map>
 #include <optional>
 
-#include "core/device_graph.h"
+#include "core/graph_cache.h"
 #include "generation/next_tokens.h"
 #include "generation/step_buffers.h"
 #include "model/internvl.h"
@@ -65,20 +64,14 @@ class DeviceStep {
   };
   // What a step's kernels follow from: its places, and where there are adapters, each stack and how many rows it has, in order.
   using Key = std::vector<uint64_t>;
-  struct Recorded {
-    std::unique_ptr<DeviceGraph> graph;  // null: run without so far
-    uint64_t last_use = 0;
-    int64_t runs = 0;  // without
-  };
-  // Runs without a graph before one is recorded. One: libraries set themselves up at their first call, which no recording bears.
   // Mixtures that live a few steps would pay for a recording and hardly replay it.
-  static constexpr int64_t kRunsBefore = 1, kRunsBeforeOfMixture = 3;
-  // Of steps with adapters, whose mixtures have no end.
-  static constexpr size_t kMostMixtures = 16;
+  static constexpr int kRunsBefore = 1, kRunsBeforeOfMixture = 3;
+  // Of steps with adapters, whose mixtures have no end; the others' numbers of places do.
+  static constexpr size_t kMostMixtures = 16, kMostOthers = 64;
+  struct Io {};  // the buffers, of all of them
 
   static Key key_of(std::span<Row* const> rows, int64_t places);
   void run(const Key& key, int64_t places);
-  void drop_oldest_mixture();
   void compute(int64_t places) const;
 
   const InternVl& model_;
@@ -90,9 +83,8 @@ class DeviceStep {
   std::deque<Begun> steps_;
   bool is_stale_ = true;      // the buffers do not hold the last step's rows
   int64_t known_blocks_ = 0;  // of all rows, that the buffers' table holds
-  std::map<Key, Recorded> base_graphs_, mixtures_;
+  GraphCache<Key, Io> base_graphs_{kRunsBefore, kMostOthers, &mixtures_}, mixtures_{kRunsBeforeOfMixture, kMostMixtures, &base_graphs_};
   uint64_t builds_ = 0;  // that the mixtures were recorded with
-  uint64_t uses_ = 0;
 };
 
 }  // namespace facellm

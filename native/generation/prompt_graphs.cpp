@@ -1,14 +1,9 @@
 #include "generation/prompt_graphs.h"
 
-#include <algorithm>
 #include <exception>
-#include <limits>
 
 namespace facellm {
 namespace {
-
-constexpr size_t kMostCounted = 1024;
-constexpr int kNever = std::numeric_limits<int>::min();
 
 // Of a batch of this length, at addresses that a graph may know.
 StepBatch room_for(const StepBatch& batch) {
@@ -48,59 +43,32 @@ bool PromptGraphs::takes(const StepBatch& batch) {
 
 at::Tensor PromptGraphs::forward(const StepBatch& batch, const Cancellation& cancellation) {
   const Length length{batch.segments[0].count, batch.segments[0].kv_length};
-  if (const auto known = graphs_.find(length); known != graphs_.end()) {
-    auto& own = known->second;
-    own.last_use = ++uses_;
+  if (auto* const own = graphs_.find(length)) {
     try {
-      fill(own.batch, batch);
-      own.graph->replay();
-      return own.hidden;
+      fill(own->io.batch, batch);
+      own->graph->replay();
+      return own->io.hidden;
     } catch (const std::exception&) {
-      go_without(length);  // where more is lost than memory, what follows says so
+      graphs_.go_without(length);  // where more is lost than memory, what follows says so
     }
   }
-  if (runs_.size() == kMostCounted) runs_.clear();
-  int& runs = runs_[length];
-  const bool is_due = runs != kNever && ++runs >= kRunsBefore;
-  return is_due ? compute_and_record(length, batch, cancellation) : compute(batch, cancellation);
+  return graphs_.is_due(length) ? compute_and_record(length, batch, cancellation) : compute(batch, cancellation);
 }
 
 at::Tensor PromptGraphs::compute_and_record(const Length& length, const StepBatch& batch, const Cancellation& cancellation) {
-  Recorded own;
+  StepBatch room;
   at::Tensor hidden;
   try {
-    own.batch = room_for(batch);
-    fill(own.batch, batch);
-    hidden = compute(own.batch, cancellation);
+    room = room_for(batch);
+    fill(room, batch);
+    hidden = compute(room, cancellation);
   } catch (const c10::OutOfMemoryError&) {
-    go_without(length);
+    graphs_.go_without(length);
     return compute(batch, cancellation);
   }
-  try {
-    const DeviceGraph* const sharing = graphs_.empty() ? nullptr : graphs_.begin()->second.graph.get();
-    static const Cancellation never;
-    own.graph = std::make_unique<DeviceGraph>([&] { own.hidden = compute(own.batch, never); }, sharing);
-  } catch (const std::exception&) {
-    go_without(length);  // the answer is there; where more is lost than memory, what follows says so
-    return hidden;
-  }
-  own.last_use = ++uses_;
-  if (graphs_.size() == kMostGraphs) {
-    graphs_.erase(std::ranges::min_element(graphs_, {}, [](const auto& entry) { return entry.second.last_use; }));
-  }
-  graphs_.insert_or_assign(length, std::move(own));
-  runs_.erase(length);
-  return hidden;
-}
-
-void PromptGraphs::go_without(const Length& length) {
-  graphs_.erase(length);
-  runs_[length] = kNever;
-}
-
-void PromptGraphs::clear() {
-  graphs_.clear();
-  runs_.clear();
+  static const Cancellation never;
+  graphs_.record(length, [&] { return Io{std::move(room), {}}; }, [&](Io& io) { io.hidden = compute(io.batch, never); });
+  return hidden;  // whether it was recorded or not
 }
 
 at::Tensor PromptGraphs::compute(const StepBatch& batch, const Cancellation& cancellation) const {

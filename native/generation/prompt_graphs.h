@@ -4,11 +4,9 @@
 
 #include <ATen/ATen.h>
 
-#include <map>
-#include <memory>
 #include <utility>
 
-#include "core/device_graph.h"
+#include "core/graph_cache.h"
 #include "model/internvl.h"
 
 namespace facellm {
@@ -17,8 +15,7 @@ class PromptGraphs {
  public:
   // More are worth their launches; and what they see is gathered for each layer.
   static constexpr int64_t kMostTokens = 1024, kMostSeen = 4096;
-  // Of a length, without a graph: many come but once. The last of them goes as it will be recorded, since libraries set themselves
-  // up at their first call, and is recorded when it has been computed.
+  // Of a length, without a graph. The last of them goes as it will be recorded, and is recorded when it has been computed.
   static constexpr int kRunsBefore = 3;
   // Kept: those used last.
   static constexpr size_t kMostGraphs = 16;
@@ -31,25 +28,20 @@ class PromptGraphs {
   // length goes without.
   at::Tensor forward(const StepBatch& batch, const Cancellation& cancellation);
   // Gives back the graphs' memory.
-  void clear();
+  void clear() { graphs_.clear(); }
 
  private:
   using Length = std::pair<int64_t, int64_t>;  // tokens, and slots that the last of them sees
-  struct Recorded {
-    uint64_t last_use = 0;
-    StepBatch batch;  // at addresses that the graph knows
+  struct Io {
+    StepBatch batch;
     at::Tensor hidden;
-    std::unique_ptr<DeviceGraph> graph;
   };
   at::Tensor compute(const StepBatch& batch, const Cancellation& cancellation) const;
   at::Tensor compute_and_record(const Length& length, const StepBatch& batch, const Cancellation& cancellation);
-  void go_without(const Length& length);
 
   const InternVl& model_;
   const KvPool& pool_;
-  std::map<Length, int> runs_;  // of lengths without a graph
-  std::map<Length, Recorded> graphs_;
-  uint64_t uses_ = 0;
+  GraphCache<Length, Io> graphs_{kRunsBefore - 1, kMostGraphs};
 };
 
 }  // namespace facellm

@@ -2,8 +2,6 @@
 
 #include <c10/core/impl/VirtualGuardImpl.h>
 
-#include <exception>
-
 namespace facellm {
 
 void VisionGraphs::begin(const at::Tensor& tiles) {
@@ -44,32 +42,18 @@ void VisionGraphs::drop() noexcept {
 }
 
 at::Tensor VisionGraphs::encode(const at::Tensor& tiles) {
+  const auto device = model_.options().device();
   const int64_t count = tiles.size(0);
-  const auto known = recorded_.find(count);
-  if (known == recorded_.end()) {
-    // Once without: libraries set themselves up at their first call, which no recording bears.
-    const auto vectors = compute(tiles.to(model_.options().device(), /*non_blocking=*/true));
-    recorded_.emplace(count, Recorded{});
-    return vectors;
+  auto* own = graphs_.find(count);
+  if (own == nullptr && graphs_.is_due(count)) {
+    own = graphs_.record(
+        count, [&] { return Io{at::empty_like(tiles, tiles.options().pinned_memory(false).device(device)), {}}; },
+        [&](Io& io) { io.vectors = compute(io.tiles); });
   }
-  auto& own = known->second;
-  if (!own.graph && !own.goes_without) record(own, tiles);
-  if (own.goes_without) return compute(tiles.to(model_.options().device(), /*non_blocking=*/true));
-  own.tiles.copy_(tiles, /*non_blocking=*/true);
-  own.graph->replay();
-  return own.vectors;
-}
-
-void VisionGraphs::record(Recorded& own, const at::Tensor& tiles) {
-  const DeviceGraph* sharing = nullptr;
-  for (const auto& [_, other] : recorded_) sharing = other.graph ? other.graph.get() : sharing;
-  try {
-    own.tiles = at::empty_like(tiles, tiles.options().pinned_memory(false).device(model_.options().device()));
-    own.graph = std::make_unique<DeviceGraph>([&] { own.vectors = compute(own.tiles); }, sharing);
-  } catch (const std::exception&) {
-    own = {};
-    own.goes_without = true;  // for want of memory; where more is lost, the plain pass says so
-  }
+  if (own == nullptr) return compute(tiles.to(device, /*non_blocking=*/true));
+  own->io.tiles.copy_(tiles, /*non_blocking=*/true);
+  own->graph->replay();
+  return own->io.vectors;
 }
 
 at::Tensor VisionGraphs::compute(const at::Tensor& tiles) const {

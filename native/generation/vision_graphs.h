@@ -5,11 +5,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/Event.h>
 
-#include <map>
-#include <memory>
 #include <optional>
 
-#include "core/device_graph.h"
+#include "core/graph_cache.h"
 #include "core/device_stream.h"
 #include "kernels/patchify/channel_scale.h"
 #include "model/internvl.h"
@@ -45,23 +43,20 @@ class VisionGraphs {
   void drop() noexcept;
 
  private:
-  struct Recorded {
-    at::Tensor tiles, vectors;  // at addresses that the graph knows
-    std::unique_ptr<DeviceGraph> graph;
-    bool goes_without = false;  // where it could not be recorded
+  struct Io {
+    at::Tensor tiles, vectors;
   };
   struct UnderWay {
     at::Tensor tiles, vectors;
     c10::Event begin, end;
   };
   at::Tensor encode(const at::Tensor& tiles);
-  void record(Recorded& own, const at::Tensor& tiles);
   at::Tensor compute(const at::Tensor& tiles) const;
 
   const InternVl& model_;
   ChannelScale scale_;
   std::optional<DeviceStream> stream_;  // from the first pass on: a trace has none
-  std::map<int64_t, Recorded> recorded_;  // by number of tiles
+  GraphCache<int64_t, Io> graphs_{/*runs_before=*/1, static_cast<size_t>(kMostTiles)};  // by number of tiles
   std::optional<UnderWay> under_way_;
 };
 

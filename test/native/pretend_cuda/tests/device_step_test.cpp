@@ -55,6 +55,35 @@ TEST(DeviceStep, AnswersUnderAdaptersAreThoseOfTheHost) {
   }
 }
 
+// The second step of a number of rows is recorded: wherever memory ends in it (every third place), the answer goes on without a
+// graph or its request fails, and the next is answered.
+TEST(DeviceStep, WithoutRoomForAGraphAnswersGoOn) {
+  const auto request = generation(prompt(9, false), 4);
+  const auto wanted = answer(*load("bf16"), {request});
+  int went_without = 0;
+  for (int number = 0;; number += 3) {
+    const auto model = load("bf16");
+    facellm::Driver driver(*model);
+    const auto outcome = driver.submit(request);
+    auto& tokens = driver.client->tokens[{outcome->id, 0}];
+    while (tokens.empty() && !outcome->is_over()) model->step();
+    fail_allocation(number);
+    driver.run();
+    const bool has_failed = has_allocation_failed();
+    fail_allocation(-1);
+    if (outcome->error) {
+      EXPECT_EQ(outcome->error->code(), facellm::ErrorCode::kOutOfMemory) << number;
+    } else {
+      EXPECT_EQ(tokens, wanted) << number;
+      went_without += has_failed;
+    }
+    EXPECT_EQ(answer(*model, {request}), wanted) << number;
+    if (!has_failed) break;
+    ASSERT_LT(number, 1000);
+  }
+  EXPECT_GT(went_without, 2);
+}
+
 // More stacks than are kept built, and an adapter that comes again: a graph that held matrices which have gone would end the process.
 TEST(DeviceStep, GraphsAreForgottenWithTheMatricesTheyHold) {
   const Adapters adapters;
