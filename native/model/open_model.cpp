@@ -2,6 +2,8 @@
 
 #include <c10/core/GradMode.h>
 
+#include <iterator>
+
 #include "checkpoint/checkpoint.h"
 #include "core/cpu_level.h"
 #include "core/device.h"
@@ -41,23 +43,25 @@ OpenedModel open_model(const LoadRequest& request, const LoadProgress& progress,
     const auto checkpoint = Checkpoint::open(request.files, request.weight_map, stored_dtypes(request.config.quantisation));
     // Text layers that are kept in fewer bits never lie on the device in the model's dtype, not even empty.
     const bool is_quantised = request.weights.text != "stored";
-    const bool is_frozen = is_quantised && (order == WeightOrder::kFrozen || (order == WeightOrder::kPacked && !device.is_cpu()));
+    const bool is_trained = order == WeightOrder::kFrozen || order == WeightOrder::kFrozenText;
+    const bool is_frozen = is_quantised && (is_trained || (order == WeightOrder::kPacked && !device.is_cpu()));
     opened.model = std::make_unique<InternVl>(request.config, has_lm_head(request.config, checkpoint), device, dtype,
                                               place || is_frozen ? LayerWeights::kLeftOut : LayerWeights::kOwn);
     WeightSources sources{request.uses_mmap, place ? place(*opened.model) : WeightPlacement()};
-    if (order == WeightOrder::kPacked) {
-      opened.info.weights = request.weights;
-      sources.packed = make_room_for_packed(*opened.model, request.weights, request.is_deterministic);
-    }
-    if (order == WeightOrder::kFrozen) {
-      opened.info.weights = request.weights;
-      sources.packed = make_room_for_frozen(*opened.model, request.weights);
+    if (order != WeightOrder::kAsStored) opened.info.weights = request.weights;
+    auto& packed = sources.packed;
+    if (order == WeightOrder::kPacked) packed = make_room_for_packed(*opened.model, request.weights, request.is_deterministic);
+    if (is_trained) packed = make_room_for_frozen(*opened.model, request.weights);
+    const auto to_freeze = is_trained || !device.is_cpu() ? packed : PackedSiteList();
+    // A placement says of every parameter without memory where it goes.
+    if (order == WeightOrder::kFrozenText && !place) {
+      auto pictures = make_room_for_pictures(*opened.model);
+      packed.insert(packed.end(), std::make_move_iterator(pictures.begin()), std::make_move_iterator(pictures.end()));
     }
     opened.files = load_weights(*opened.model, checkpoint, progress, cancellation, sources);
-    double_quantise(sources.packed, checkpoint);
-    opened.info.packed_bytes = packed_bytes(sources.packed);
-    const bool is_trained = order == WeightOrder::kFrozen;
-    if (is_trained || !device.is_cpu()) freeze(*opened.model, sources.packed, is_trained);
+    double_quantise(packed, checkpoint);
+    opened.info.packed_bytes = packed_bytes(packed);
+    if (!to_freeze.empty()) freeze(*opened.model, to_freeze, is_trained);
     describe(opened, dtype);
   }
   watch.read();

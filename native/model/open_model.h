@@ -11,10 +11,13 @@
 
 namespace facellm {
 
-// Whether the linear layers' weights are also put into the order of the processor's own kernels (kernels/cpu), where
-// model, device and processor allow it: for a model that only answers. kFrozen: the text layers in the form that is asked for, to
-// be trained upon (layers/frozen_weight.h).
-enum class WeightOrder { kAsStored, kPacked, kFrozen };
+// The form and order in which the linear layers keep their weights.
+enum class WeightOrder {
+  kAsStored,
+  kPacked,      // for a model that only answers: that of the processor's own kernels (kernels/cpu), where model, device and processor allow it
+  kFrozen,      // to be trained upon: the text layers in the form that is asked for (layers/frozen_weight.h)
+  kFrozenText,  // the same of a run that trains nothing of the image side, whose layers are as in kPacked
+};
 
 struct OpenedModel {
   std::unique_ptr<InternVl> model;  // address-stable: caches and extensions point into it

@@ -152,7 +152,15 @@ Schemes parse(const WeightForms& forms, bool is_invariant) {
           parse_scheme(forms.embeddings, group, is_invariant, "embeddings")};
 }
 
+// Whether weights in bf16 are packed for this model's products.
+bool packs_bf16(const InternVl& model) {
+  const auto options = model.options();
+  return options.device().is_cpu() && options.dtype() == at::kBFloat16 && PackedMatrix::suits(cpu_kernels(), 1);
+}
+
 void take_room(PackedSiteList& packed) {
+  if (packed.empty()) return;
+
   const auto memory = std::make_shared<PackedMemory>(static_cast<size_t>(packed_bytes(packed)));
   for (auto& [linear, slices, scheme] : packed) {
     auto& weight = linear->weight;
@@ -183,16 +191,14 @@ ProductKernels product_kernels() {
 
 PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, bool is_invariant) {
   const auto schemes = parse(forms, is_invariant);
-  const auto options = model.options();
-  const bool packs_bf16 =
-      options.device().is_cpu() && options.dtype() == at::kBFloat16 && PackedMatrix::suits(cpu_kernels(), 1);
+  const bool packs_stored = packs_bf16(model);
   auto sites = model.linears();
   sites.push_back(model.head());
   PackedSiteList packed;
   for (auto& [linear, slices] : sites) {
     const auto scheme = schemes.of(slices[0].name, linear == sites.back().linear);
     const bool is_taken = scheme.form == WeightForm::kBf16
-                              ? packs_bf16 && PackedMatrix::takes(linear->weight.size(0), linear->weight.size(1))
+                              ? packs_stored && PackedMatrix::takes(linear->weight.size(0), linear->weight.size(1))
                               : true;
     if (is_taken) packed.push_back({linear, std::move(slices), scheme});
   }
@@ -202,7 +208,6 @@ PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, b
     auto site = model.embeddings();
     packed.push_back({site.linear, std::move(site.slices), schemes.embeddings});
   }
-  if (packed.empty()) return packed;
   take_room(packed);
   if (is_shared) *model.embeddings().linear = *model.head().linear;
   return packed;
@@ -221,6 +226,17 @@ PackedSiteList make_room_for_frozen(InternVl& model, const WeightForms& forms) {
   }
   take_room(sites);
   return sites;
+}
+
+PackedSiteList make_room_for_pictures(InternVl& model) {
+  PackedSiteList packed;
+  if (!packs_bf16(model)) return packed;
+  for (auto& [linear, slices] : model.linears()) {
+    if (slices[0].name.starts_with("language_model.")) continue;
+    if (PackedMatrix::takes(linear->weight.size(0), linear->weight.size(1))) packed.push_back({linear, std::move(slices), {}});
+  }
+  take_room(packed);
+  return packed;
 }
 
 void freeze(InternVl& model, const PackedSiteList& sites, bool is_trained) {

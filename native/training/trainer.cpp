@@ -2,6 +2,7 @@
 
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -28,12 +29,10 @@ AdapterSpec spec_of(const TrainerRequest& request) {
   return spec;
 }
 
-bool trains_image_side(const TrainerRequest& request, const Adapter* adapter) {
-  if (adapter != nullptr) return adapter->touches_vision();
-  for (const auto& part : request.parts) {
-    if (part == "vision" || part == "projector") return true;
-  }
-  return false;
+bool trains_image_side(const TrainerRequest& request) {
+  const auto is_of_it = [](const std::string& part) { return part == "vision" || part == "projector"; };
+  if (request.modules.empty()) return std::ranges::any_of(request.parts, is_of_it);
+  return std::ranges::any_of(request.modules, [&](const auto& module) { return is_of_it(part_of(module.name)); });
 }
 
 void check_sharding(const TrainerRequest& request) {
@@ -96,8 +95,10 @@ std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request,
   if (request.modules.empty() && load.weights.text != "stored") {
     throw Error(ErrorCode::kInvalidArgument, "weights of 8 or 4 bits take no gradient: expected LoRA, not full fine-tuning");
   }
-  auto opened = open_model(load, progress, cancellation,
-                           group ? state->parallel->place_weights() : PlaceWeights(), WeightOrder::kFrozen);
+  const bool trains_pictures = trains_image_side(request);
+  // Full fine-tuning writes the whole model, so that all of it must lie as it is stored.
+  const auto order = trains_pictures || request.modules.empty() ? WeightOrder::kFrozen : WeightOrder::kFrozenText;
+  auto opened = open_model(load, progress, cancellation, group ? state->parallel->place_weights() : PlaceWeights(), order);
   state->model = std::move(opened.model);
   state->info = std::move(opened.info);
   ParameterList leaves;
@@ -116,8 +117,7 @@ std::unique_ptr<Trainer> Trainer::create(const TrainerRequest& request,
   state->dropout_probability = request.dropout;
   state->seed = request.seed;
   const auto& pixels = request.load.preprocessing;
-  state->settings = {trains_image_side(request, state->adapter.get()),
-                     request.checkpoints_activations, request.loss_chunk_rows, request.shares_prefix,
+  state->settings = {trains_pictures, request.checkpoints_activations, request.loss_chunk_rows, request.shares_prefix,
                      channel_scale(pixels.mean, pixels.std, pixels.rescale_factor), {}};
   if (group) {
     auto* parallel = state->parallel.get();
