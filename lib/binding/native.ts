@@ -7,6 +7,11 @@
  * rejects with an Error that carries `code` (see lib/errors.ts) and `details`.
  */
 import type {
+  NativeExportRequest,
+  NativeExportResult,
+  NativeRandomCheckpoint,
+} from './native-export.js';
+import type {
   NativeAlignment,
   NativeChip,
   NativeFace,
@@ -15,14 +20,8 @@ import type {
   NativeSimilarity,
 } from './native-faces.js';
 import type { NativeJob } from './native-job.js';
-import type {
-  NativeRandomCheckpoint,
-  NativeExportRequest,
-  NativeExportResult,
-  NativeImageInput,
-  NativeLoadRequest,
-  NativeModel,
-} from './native-model.js';
+import type { NativeLoadRequest, NativeModel } from './native-model.js';
+import type { NativeImageInput } from './native-requests.js';
 import type {
   NativeAugmentation,
   NativeGroupRequest,
@@ -31,9 +30,12 @@ import type {
   NativeTrainerRequest,
 } from './native-training.js';
 
+export type * from './native-config.js';
+export type * from './native-export.js';
 export type * from './native-faces.js';
 export type * from './native-job.js';
 export type * from './native-model.js';
+export type * from './native-requests.js';
 export type * from './native-training.js';
 
 export interface NativeGpuInfo {
