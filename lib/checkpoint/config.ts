@@ -19,9 +19,10 @@ import { parseOriginalConfig } from './original-config.js';
 import type { ParsedConfig } from './parsed-config.js';
 import { IMAGENET_PREPROCESSING, readPreprocessorConfig } from './preprocessor-config.js';
 import type { PreprocessorConfig } from './preprocessor-config.js';
-import { readQuantisation, type StoredQuantisation } from './quantisation-config.js';
+import { readQuantisation } from './quantisation-config.js';
 import { expected, type Problems } from './schema.js';
 import { findTokenId } from './special-tokens.js';
+import type { StoredQuantisation } from './stored-quantisation.js';
 
 export type CheckpointLayout = 'hf' | 'original';
 

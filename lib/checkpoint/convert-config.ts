@@ -5,8 +5,9 @@
  */
 import type { CheckpointConfig, CheckpointLayout } from './config.js';
 import { isJsonObject, type JsonObject } from '../files/index.js';
+import { compressedTensorsConfig } from './compressed-tensors.js';
 import { omit } from './json-file.js';
-import { compressedTensorsConfig, withoutQuantisation } from './quantisation-config.js';
+import { withoutQuantisation } from './quantisation-config.js';
 import type { NativeQuantisation } from '../binding/native.js';
 
 export type StoredDtypeName = 'bf16' | 'fp16' | 'fp32';

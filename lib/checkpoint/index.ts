@@ -18,6 +18,6 @@ export {
 } from './hub-cache.js';
 export { IMAGENET_PREPROCESSING } from './preprocessor-config.js';
 export type { GenerationDefaults } from './generation-config.js';
-export type { StoredQuantisation } from './quantisation-config.js';
 export { readTensorNames } from './tensor-names.js';
 export { resolveCheckpoint } from './resolve.js';
+export type { StoredQuantisation } from './stored-quantisation.js';
