@@ -1,75 +1,42 @@
 /** The one object that users hold: a loaded model and what can be asked of it. */
 import type { NativeModelInfo, NativeStats } from '../binding/native.js';
 import type { AskedHow } from '../calibration/index.js';
-import { type ChatMessage, conversation } from '../chat/index.js';
+import type { ChatMessage } from '../chat/index.js';
 import type { CheckpointConfig } from '../checkpoint/index.js';
 import { fromNative } from '../errors.js';
-import {
-  type AnswerPiece,
-  type AnswerResult,
-  AnswerStream,
-  type ChoiceResult,
-  type ItemResult,
-  resolveGeneration,
-} from '../generation/index.js';
+import type { AnswerResult, AnswerStream, ChoiceResult, ItemResult } from '../generation/index.js';
 import type { ResolvedAskedFaces } from '../faces/index.js';
 import type { ImageSource } from '../image/index.js';
-import { checkArguments, checkFields, list, name, whole } from '../options/index.js';
+import { checkArguments, name } from '../options/index.js';
 import type { Adapter, AdapterSelection, LoadAdapterOptions } from './adapter.js';
-import { type AdapterLease, AdapterSet } from './adapter-set.js';
-import { answer } from './answer.js';
-import { answerLogits, type AnswerLogits } from './answer-logits.js';
+import { AdapterSet } from './adapter-set.js';
+import type { AnswerLogits } from './answer-logits.js';
 import { AskedBy } from './asked-by.js';
-import { chooseItems } from './choose-items.js';
-import { embedImages, type ImageEmbedding } from './embed-images.js';
-import {
-  type Extracted,
-  type ExtractOptions,
-  extractOptions,
-  type ExtractResult,
-  type ExtractSchema,
-  formOf,
-  turnsOf,
-} from './extract-options.js';
-import { extract } from './extract.js';
+import type { ImageEmbedding } from './embed-images.js';
+import type { Extracted, ExtractOptions, ExtractResult, ExtractSchema } from './extract-options.js';
 import { type LoadOptions, loadOptions, loadParts, type ModelParts } from './load.js';
-import { type Plan, planWith } from './plan.js';
-import { describePrompt, type PreparedPrompt } from './prepared.js';
+import type { Plan } from './plan.js';
+import type { PreparedPrompt } from './prepared.js';
 import type { PromptOptions } from './prompt-options.js';
 import { PromptWriter } from './prompt-writer.js';
-import {
-  type AdapterChoice,
-  type AnswerLogitsOptions,
-  answerLogitsOptions,
-  type AskOptions,
-  askOptions,
-  type ChatOptions,
-  chatOptions,
-  type ChooseItemsOptions,
-  chooseItemsOptions,
-  type ChooseOptions,
-  chooseOptions,
-  type EmbedOptions,
-  embedOptions,
-  idsOf,
-  pictureOrPictures,
-  pictures,
-  toList,
-  toMessage,
+import { RequestPipeline } from './request-pipeline.js';
+import type {
+  AdapterChoice,
+  AnswerLogitsOptions,
+  AskOptions,
+  ChatOptions,
+  ChooseItemsOptions,
+  ChooseOptions,
+  EmbedOptions,
 } from './requests.js';
 import { SettingsWatch } from './settings-watch.js';
-
-const WRONG_REQUEST = 'the request is wrong';
 
 export class FaceLlm implements AsyncDisposable {
   readonly #parts: ModelParts;
   readonly #info: NativeModelInfo;
   readonly #adapters: AdapterSet;
-  readonly #watch: SettingsWatch;
-  readonly #prompts: PromptWriter;
   readonly #askedBy: AskedBy;
-  /** Calls of `choose` so far. */
-  #choices = 0;
+  readonly #requests: RequestPipeline;
 
   /** @internal use {@link FaceLlm.load} */
   constructor(parts: ModelParts, onWarning: LoadOptions['onWarning']) {
@@ -79,9 +46,10 @@ export class FaceLlm implements AsyncDisposable {
     this.#adapters = new AdapterSet(parts.native, config, {
       ...{ weightsHash, quantisation: config.quantisation, weights: this.#info.weights, onWarning },
     });
-    this.#watch = new SettingsWatch(parts.config, parts.settings, onWarning);
-    this.#prompts = new PromptWriter(parts, this.#watch);
-    this.#askedBy = new AskedBy(parts, this.#info, this.#adapters, this.#watch, this.#prompts);
+    const watch = new SettingsWatch(config, parts.settings, onWarning);
+    const prompts = new PromptWriter(parts, watch);
+    this.#askedBy = new AskedBy(parts, this.#info, this.#adapters, watch, prompts);
+    this.#requests = new RequestPipeline(parts, this.#adapters, watch, prompts);
   }
 
   /**
@@ -186,9 +154,7 @@ export class FaceLlm implements AsyncDisposable {
 
   /** Continues a conversation. Its last turn is the user's. */
   chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AnswerStream {
-    return this.#answer(() =>
-      checkArguments(WRONG_REQUEST, [conversation, messages, 'messages'], [chatOptions, options]),
-    );
+    return this.#requests.chat(messages, options);
   }
 
   /**
@@ -196,23 +162,15 @@ export class FaceLlm implements AsyncDisposable {
    * are pictures, these are their places; else pictures come first.
    */
   ask(options: AskOptions): AnswerStream {
-    return this.#answer(() => {
-      const { image, question, ...rest } = checkFields(askOptions, options, WRONG_REQUEST);
-      return [[toMessage({ image, question })], rest];
-    });
+    return this.#requests.ask(options);
   }
 
   /** Answers several conversations in one batch; lengths and pictures may differ. */
-  async chatBatch(
+  chatBatch(
     conversations: readonly (readonly ChatMessage[])[],
     options: ChatOptions = {},
   ): Promise<readonly AnswerResult[]> {
-    const [taken, checked] = checkArguments(
-      WRONG_REQUEST,
-      [list(conversation, 'a list of conversations'), conversations, 'conversations'],
-      [chatOptions, options],
-    );
-    return this.#generate(taken, checked, () => {});
+    return this.#requests.chatBatch(conversations, options);
   }
 
   /**
@@ -223,18 +181,10 @@ export class FaceLlm implements AsyncDisposable {
    */
   choose(options: ChooseItemsOptions): Promise<readonly ItemResult[]>;
   choose(options: ChooseOptions): Promise<ChoiceResult>;
-  async choose(
+  choose(
     options: ChooseOptions | ChooseItemsOptions,
   ): Promise<ChoiceResult | readonly ItemResult[]> {
-    if (typeof options === 'object' && 'items' in options) {
-      const { items, ...shared } = checkFields(chooseItemsOptions, options, WRONG_REQUEST);
-      const ids = idsOf(items);
-      const results = await this.#choose(shared, items);
-      return results.map((result, i) => ({ ...result, id: ids[i] ?? '' }));
-    }
-    const request = checkFields(chooseOptions, options, WRONG_REQUEST);
-    const [result] = await this.#choose(request, [request]);
-    return result as ChoiceResult;
+    return this.#requests.choose(options);
   }
 
   /**
@@ -245,15 +195,10 @@ export class FaceLlm implements AsyncDisposable {
    *
    * @throws InvalidArgumentError FACELLM_INVALID_ARGUMENT listing what of the schema cannot be held to
    */
-  async extract<S extends ExtractSchema>(
+  extract<S extends ExtractSchema>(
     options: ExtractOptions<S>,
   ): Promise<ExtractResult<Extracted<S>>> {
-    const request = checkFields(extractOptions, options, WRONG_REQUEST);
-    const form = formOf(request);
-    const turns = turnsOf(request);
-    return this.#withAdapters(request, (lease) =>
-      extract({ parts: this.#parts, prompts: this.#prompts, lease }, request, turns, form),
-    ) as Promise<ExtractResult<Extracted<S>>>;
+    return this.#requests.extract(options) as Promise<ExtractResult<Extracted<S>>>;
   }
 
   /**
@@ -263,21 +208,12 @@ export class FaceLlm implements AsyncDisposable {
    * @param answer ids of at least one token, the closing control token among them where it counts
    * @throws InvalidArgumentError FACELLM_PROMPT_TOO_LONG, and what its pictures throw
    */
-  async answerLogits(
+  answerLogits(
     messages: readonly ChatMessage[],
     answer: readonly number[],
     options: AnswerLogitsOptions = {},
   ): Promise<AnswerLogits> {
-    const vocabulary = this.#parts.config.model.text.vocabSize;
-    const [taken, ids, checked] = checkArguments(
-      WRONG_REQUEST,
-      [conversation, messages, 'messages'],
-      [list(whole(0, vocabulary - 1), 'a list of ids', 1), answer, 'answer'],
-      [answerLogitsOptions, options],
-    );
-    return this.#withAdapters(checked, (lease) =>
-      answerLogits({ parts: this.#parts, prompts: this.#prompts, lease }, taken, ids, checked),
-    );
+    return this.#requests.answerLogits(messages, answer, options);
   }
 
   /** What a calibration must have been fitted on to be for questions asked in this way. */
@@ -286,44 +222,16 @@ export class FaceLlm implements AsyncDisposable {
   }
 
   /** Projected vectors of pictures, in the order given. */
-  async embedImages(
+  embedImages(
     images: readonly ImageSource[],
     options: EmbedOptions = {},
   ): Promise<readonly ImageEmbedding[]> {
-    const [taken, checked] = checkArguments(
-      WRONG_REQUEST,
-      [pictures, images, 'images'],
-      [embedOptions, options],
-    );
-    return this.#withAdapters(checked, async (lease) => {
-      if (taken.length === 0) return [];
-      const resolved = this.#watch.resolve(checked, lease.adapters);
-      const kind = { hasImages: true, hasText: false, hasOwnSystem: false };
-      this.#watch.check(resolved, lease.adapters, kind);
-      return embedImages({ parts: this.#parts, lease }, taken, checked, resolved);
-    });
+    return this.#requests.embedImages(images, options);
   }
 
   /** Tiles, tokens and memory that pictures will take, without running the model. */
-  async plan(
-    images: ImageSource | readonly ImageSource[],
-    options: EmbedOptions = {},
-  ): Promise<Plan> {
-    const [taken, checked] = checkArguments(
-      WRONG_REQUEST,
-      [pictureOrPictures, images, 'images'],
-      [embedOptions, options],
-    );
-    return this.#withAdapters(checked, (lease) =>
-      planWith(
-        this.#parts.addon,
-        this.#parts.config,
-        this.#parts.memory,
-        toList(taken),
-        this.#parts.faces,
-        this.#watch.resolve(checked, lease.adapters),
-      ),
-    );
+  plan(images: ImageSource | readonly ImageSource[], options: EmbedOptions = {}): Promise<Plan> {
+    return this.#requests.plan(images, options);
   }
 
   /**
@@ -332,18 +240,8 @@ export class FaceLlm implements AsyncDisposable {
    *
    * @throws InvalidArgumentError FACELLM_PROMPT_TOO_LONG, and what its pictures throw
    */
-  async measure(
-    messages: readonly ChatMessage[],
-    options: EmbedOptions = {},
-  ): Promise<PreparedPrompt> {
-    const [taken, checked] = checkArguments(
-      WRONG_REQUEST,
-      [conversation, messages, 'messages'],
-      [embedOptions, options],
-    );
-    return this.#withAdapters(checked, async (lease) =>
-      describePrompt(await this.#prompts.write(taken, checked, lease.adapters)),
-    );
+  measure(messages: readonly ChatMessage[], options: EmbedOptions = {}): Promise<PreparedPrompt> {
+    return this.#requests.measure(messages, options);
   }
 
   /** UTF-8 that this id stands for, often part of a character; undefined for an id without an entry. Not to be written to. */
@@ -374,63 +272,5 @@ export class FaceLlm implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
-  }
-
-  /** @param take checks the request, at once and not when its turn comes; what it throws rejects the answer */
-  #answer(take: () => readonly [readonly ChatMessage[], ChatOptions]): AnswerStream {
-    let count = 1;
-    const start: ConstructorParameters<typeof AnswerStream>[0] = async (push, ownSignal) => {
-      const [messages, options] = take();
-      count = options.n ?? 1;
-      const signal = options.signal ? AbortSignal.any([options.signal, ownSignal]) : ownSignal;
-      const [answer] = await this.#generate([messages], { ...options, signal }, (_, piece) =>
-        push(piece),
-      );
-      return answer as AnswerResult;
-    };
-    return new AnswerStream(start, () => count);
-  }
-
-  #choose(
-    shared: Omit<ChooseItemsOptions, 'items'>,
-    items: ChooseItemsOptions['items'],
-  ): Promise<readonly ChoiceResult[]> {
-    return this.#withAdapters(shared, (lease) => {
-      const call = ++this.#choices;
-      return chooseItems(
-        { parts: this.#parts, prompts: this.#prompts, lease, call },
-        shared,
-        items,
-      );
-    });
-  }
-
-  /** Runs `work` while the request's adapters are held; they are fixed before anything is awaited. */
-  async #withAdapters<T>(
-    { adapters }: AdapterChoice,
-    work: (lease: AdapterLease) => Promise<T>,
-  ): Promise<T> {
-    const lease = this.#adapters.lease(adapters);
-    try {
-      return await work(lease);
-    } finally {
-      lease.release();
-    }
-  }
-
-  async #generate(
-    conversations: readonly (readonly ChatMessage[])[],
-    options: ChatOptions,
-    push: (place: number, piece: AnswerPiece) => void,
-  ): Promise<readonly AnswerResult[]> {
-    const startedAt = performance.now();
-    const { generation } = this.#parts.config;
-    const resolved = resolveGeneration(options, generation.options, this.#parts.tokenizer);
-    return this.#withAdapters(options, async (lease) => {
-      if (conversations.length === 0) return [];
-      this.#watch.checkGeneration();
-      const call = { parts: this.#parts, prompts: this.#prompts, lease };
-      return answer(call, conversations, options, resolved, startedAt, push);
-    });
   }
 }
