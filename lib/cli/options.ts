@@ -1,7 +1,6 @@
 /** Options that the commands share: their flags, and their values checked before anything is loaded. */
 import { type Command, InvalidArgumentError as UsageError, Option } from 'commander';
 
-import type { MissedStatus } from '../annotate/index.js';
 import type { TemplateName } from '../chat/index.js';
 import type { TilingOptions } from '../image/index.js';
 import type { LoadOptions, WeightForm } from '../model/index.js';
@@ -82,26 +81,6 @@ export function memorySize(text: string): number {
   const bytes = Math.floor(Number(match?.[1]) * (unit ?? NaN));
   if (Number.isSafeInteger(bytes)) return bytes;
   throw new UsageError('Expected bytes, or a size such as 512MiB or 2GiB.');
-}
-
-/** Complete, which the compiler checks, without loading what annotates. */
-const MISSED: Readonly<Record<MissedStatus, true>> = {
-  unreadable: true,
-  'too-large': true,
-  'model-error': true,
-  'no-face': true,
-  'too-small': true,
-};
-export const MISSED_STATUSES = Object.keys(MISSED) as readonly MissedStatus[];
-
-/** Statuses of rows without an answer, parted by commas. */
-export function missedStatuses(text: string): readonly MissedStatus[] {
-  const names = text.split(',');
-  const unknown = names.filter((name) => !Object.hasOwn(MISSED, name));
-  if (unknown.length === 0) return names as MissedStatus[];
-  throw new UsageError(
-    `Expected ${MISSED_STATUSES.join(', ')}, not ${unknown.join(', ')}; without any, another option or nothing follows.`,
-  );
 }
 
 function device(text: string): string {
