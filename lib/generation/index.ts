@@ -18,7 +18,7 @@ export {
 } from './choose.js';
 export { FieldsCost } from './fields/engine-context.js';
 export { type FieldsResult, type Form, writeFields } from './fields/extract.js';
-export type { ExtractedField, FieldValue } from './fields/field-writer.js';
+export type { ExtractedField, FieldValue } from './fields/extracted-field.js';
 export { GrammarThread, GrammarTooComplex } from './grammar/grammar-thread.js';
 export type { GrammarClient } from './grammar/grammar-turns.js';
 export { grammarThread } from './grammar/vocabulary.js';

@@ -5,7 +5,8 @@ import { type FacesSeen, facesOf } from '../pixel-desk.js';
 import { promptHash } from '../prompt-hash.js';
 import type { Drawing } from './draw.js';
 import { encodeAnswer, type FieldsContext, OutOfTokens } from './engine-context.js';
-import { type ExtractedField, FieldWriter } from './field-writer.js';
+import type { ExtractedField } from './extracted-field.js';
+import { FieldWriter } from './field-writer.js';
 
 export interface FieldsResult extends FacesSeen {
   /** Undefined where the answer is not whole. */

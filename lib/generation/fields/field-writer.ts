@@ -20,47 +20,15 @@ import {
   type Way,
 } from '../../structured/index.js';
 import { InvalidArgumentError } from '../../errors.js';
-import { softmax } from '../choose.js';
 import { type Drawing, pick, seedOf } from './draw.js';
 import type { FieldsContext } from './engine-context.js';
+import { describeChoice, type ExtractedField } from './extracted-field.js';
 import { fillHole } from './fill-hole.js';
 import { GrammarHole } from './grammar-hole.js';
-import { scoreWays, type WayScore, type WayText } from './score-ways.js';
+import { logProbOfAny, scoreWays, settledBy, type WayText } from './score-ways.js';
 
-/** One value of an answer, and what the model thought of it and of the others. */
-export interface FieldValue {
-  readonly value: Json;
-  /** Among the values that may stand there; they add up to 1. Given the fields before it. */
-  readonly probability: number;
-  /** Natural log of its probability before that: among all texts. */
-  readonly logProb: number;
-  /** Share at a temperature fitted on labels; only where the call was given a calibration that knows the field. */
-  readonly calibratedProbability?: number;
-}
-
-export interface ExtractedField extends FieldValue {
-  /** JSON pointer, `/age`. */
-  readonly path: string;
-  /** How much of the model's belief the allowed values cover. */
-  readonly mass: number;
-  /** The others, most probable first; none of free text. */
-  readonly alternatives: readonly FieldValue[];
-  /** Of whole numbers of a range: their expectation, and the value that half of the belief lies at or below. */
-  readonly mean?: number;
-  readonly median?: number;
-}
-
-const bytesOf = (text: string): number => Buffer.byteLength(text);
-const total = (values: readonly number[]): number => values.reduce((sum, one) => sum + one, 0);
+/** The next part of a JSON pointer. */
 const stepOf = (name: string): string => `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
-
-/** Log of the probability of any of several ways; those that are the same count once. */
-function sumOf(scores: readonly WayScore[]): number {
-  const logProbs = [...new Map(scores.map(({ place, logProb }) => [place, logProb])).values()];
-  const top = Math.max(...logProbs);
-  if (top === -Infinity) return top;
-  return top + Math.log(total(logProbs.map((one) => Math.exp(one - top))));
-}
 
 export class FieldWriter {
   readonly fields: ExtractedField[] = [];
@@ -187,7 +155,7 @@ export class FieldWriter {
     });
     const scores = await scoreWays(this.#context, this.text, texts);
     const sums = targets.map((target) =>
-      sumOf(scores.filter((_, i) => ways[i]?.target === target)),
+      logProbOfAny(scores.filter((_, i) => ways[i]?.target === target)),
     );
     return targets[pick(sums, this.#holes++, this.#drawing)] ?? END;
   }
@@ -208,17 +176,21 @@ export class FieldWriter {
     const ways = values.flatMap(({ text }, value) =>
       ends.map((end) => {
         const closesItself = isJson && /["\]}]$/.test(text);
-        return { value, text: text + end, settledBy: bytesOf(text) + Number(!closesItself) };
+        return {
+          value,
+          text: text + end,
+          settledBy: Buffer.byteLength(text) + Number(!closesItself),
+        };
       }),
     );
     const scores = await scoreWays(this.#context, this.text, ways);
     const ofValue = values.map((_, value) => scores.filter((__, i) => ways[i]?.value === value));
-    const logProbs = ofValue.map(sumOf);
+    const logProbs = ofValue.map(logProbOfAny);
     const place = pick(logProbs, this.#holes++, this.#drawing);
     const chosen = values[place];
     if (chosen === undefined) throw new RangeError('there is no value to choose');
     this.fields.push(
-      describe(
+      describeChoice(
         path,
         values.map(({ value }) => value),
         logProbs,
@@ -269,51 +241,4 @@ export class FieldWriter {
     }
     return node.kind === 'string' ? new StringHole(node, context) : new NumberHole(node, context);
   }
-}
-
-/** Bytes up to the one in which a text differs from every other. */
-function settledBy(text: string, others: readonly string[]): number {
-  let characters = 0;
-  for (const other of others) {
-    let same = 0;
-    while (same < text.length && text[same] === other[same]) same++;
-    characters = Math.max(characters, same + 1);
-  }
-  return bytesOf(text.slice(0, characters));
-}
-
-function describe(
-  path: string,
-  values: readonly Json[],
-  logProbs: readonly number[],
-  place: number,
-): ExtractedField {
-  const shares = softmax(logProbs);
-  const all = values.map((value, i) => ({
-    value,
-    probability: shares[i] ?? 0,
-    logProb: logProbs[i] ?? -Infinity,
-  }));
-  const chosen = all[place] ?? { value: null, probability: 0, logProb: -Infinity };
-  return {
-    path,
-    ...chosen,
-    mass: total(logProbs.map(Math.exp)),
-    alternatives: all.filter((_, i) => i !== place).sort((a, b) => b.logProb - a.logProb),
-    ...spread(all),
-  };
-}
-
-/** Of numbers. */
-function spread(all: readonly FieldValue[]): { mean?: number; median?: number } {
-  if (!all.every(({ value }) => typeof value === 'number')) return {};
-  const sorted = all
-    .map(({ value, probability }) => ({ value: Number(value), probability }))
-    .sort((a, b) => a.value - b.value);
-  let sum = 0;
-  const median = sorted.find(({ probability }) => (sum += probability) >= 0.5 - 1e-12);
-  return {
-    mean: total(sorted.map(({ value, probability }) => value * probability)),
-    median: median?.value ?? NaN,
-  };
 }

@@ -74,6 +74,25 @@ export async function scoreWays(
   }));
 }
 
+/** Log of the probability of any of several ways; those that are the same count once. */
+export function logProbOfAny(scores: readonly WayScore[]): number {
+  const logProbs = [...new Map(scores.map(({ place, logProb }) => [place, logProb])).values()];
+  const top = Math.max(...logProbs);
+  if (top === -Infinity) return top;
+  return top + Math.log(logProbs.reduce((sum, one) => sum + Math.exp(one - top), 0));
+}
+
+/** Bytes up to the one in which a text differs from every other. */
+export function settledBy(text: string, others: readonly string[]): number {
+  let characters = 0;
+  for (const other of others) {
+    let same = 0;
+    while (same < text.length && text[same] === other[same]) same++;
+    characters = Math.max(characters, same + 1);
+  }
+  return Buffer.byteLength(text.slice(0, characters));
+}
+
 /** Tokens that all begin with; each keeps one of its own. */
 function sharedLength(branches: readonly (readonly number[])[]): number {
   const [first = []] = branches;
