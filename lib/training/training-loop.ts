@@ -6,26 +6,24 @@ import { join } from 'node:path';
 
 import { writeSkipped } from '../data/index.js';
 import type { Job } from '../distributed/index.js';
-import { writeFileAtomic } from '../files/index.js';
 import { prefetch } from '../jobs/index.js';
 import { looksAtStart, startLogProbs } from './answers/start-scores.js';
-import { saveResult, type TrainerState } from './checkpoint-folder.js';
+import { saveResult } from './checkpoint-folder.js';
 import type { TrainingEvent, TrainingResult } from './events.js';
 import { planUpdates, type UpdatePlan } from './order.js';
 import { agreeOnStart, planOfRank } from './rank.js';
 import type { TrainingRecipe } from './recipe.js';
 import { writeResultCard } from './result-card.js';
 import { RunCheckpoints } from './run-checkpoints.js';
+import { writeRunDescription } from './run-description.js';
 import { RunFiles } from './run-files.js';
-import { BASE_WEIGHTS, fingerprintOf } from './run-inputs.js';
-import { RunTotals } from './run-totals.js';
-import { lastStepOf } from './schedule.js';
+import { BASE_WEIGHTS } from './run-inputs.js';
+import { RunState } from './run-state.js';
 import type { TrainingSetup } from './setup.js';
 import { type LoadedSample, SetAside } from './set-aside.js';
 import type { TrainOptions } from './train-options.js';
 import { beforeFirstUpdate, type TrainingRun } from './training-run.js';
 import { runUpdate, type UpdateOutcome } from './updates.js';
-import { NONE_YET } from './validation/best.js';
 import { Validation } from './validation/validation.js';
 import { writeWeights } from './write-weights.js';
 
@@ -41,8 +39,7 @@ export class TrainingLoop {
   readonly #checkpoints: RunCheckpoints;
   /** Raised where the run ends early, with or without saving. */
   readonly #ending: AbortSignal;
-  readonly #totals = new RunTotals();
-  #state: TrainerState;
+  readonly #state: RunState;
 
   constructor(
     options: TrainOptions,
@@ -70,17 +67,7 @@ export class TrainingLoop {
       write: (directory) => this.#writeWeights(directory),
       onSaved: (step, directory) => this.#emit({ type: 'checkpoint', step, directory }),
     });
-    this.#state = {
-      step: 0,
-      totalSteps: 0,
-      totalTokens: 0,
-      inputs: setup.inputs,
-      lastLoss: 0,
-      unloggedLoss: 0,
-      unloggedSteps: 0,
-      setAside: [],
-      validation: NONE_YET,
-    };
+    this.#state = new RunState(recipe, setup.inputs);
   }
 
   async run(): Promise<TrainingResult> {
@@ -95,29 +82,30 @@ export class TrainingLoop {
   async #runAll(): Promise<TrainingResult> {
     const { samples, trainer, inputs } = this.#setup;
     const job = this.#job;
+    const state = this.#state;
     const plans = planUpdates(samples, job.size, this.#recipe);
     await this.#lookAtStart();
     const resumed = job.isLeader ? await this.#checkpoints.resume(inputs) : undefined;
-    this.#state = { ...this.#state, ...resumed, totalSteps: plans.length, inputs };
+    state.set({ ...resumed, totalSteps: plans.length, inputs });
     const records = samples.samples.map(({ record }) => record.index);
-    this.#state = await agreeOnStart(job, trainer, this.#state, records);
-    this.#aside.restore(this.#state.setAside);
+    state.set(await agreeOnStart(job, trainer, state.kept, records));
+    this.#aside.restore(state.kept.setAside);
     await this.#writeSkipped();
     // Only the leader has files; every rank has the same numbers.
     await using files = job.isLeader ? await this.#openFiles() : undefined;
     const info = trainer.info();
     this.#emit({
       type: 'start',
-      totalSteps: this.#lastStep,
-      resumedStep: this.#state.step,
+      totalSteps: state.lastStep,
+      resumedStep: state.kept.step,
       samples: samples.samples.length,
       validationSamples: this.#setup.validation?.size ?? 0,
       droppedSamples: samples.dropped,
-      skippedRecords: this.#setup.dataset.skipped.length + this.#state.setAside.length,
+      skippedRecords: this.#setup.dataset.skipped.length + state.kept.setAside.length,
       trainableParameters: info.trainableParameters,
       device: info.model.device,
     });
-    const left = this.#state.step >= this.#lastStep ? [] : plans.slice(this.#state.step);
+    const left = state.isAtEnd ? [] : plans.slice(state.kept.step);
     for await (const { plan, batches } of this.#loadAhead(left)) {
       this.#options.signal?.throwIfAborted();
       this.#checkpoints.check();
@@ -127,18 +115,17 @@ export class TrainingLoop {
       await this.#log(plan, done, files);
       const isBest = await this.#validate(plan, files);
       const { saveEvery } = this.#recipe;
-      if (isBest || (saveEvery > 0 && this.#state.step % saveEvery === 0)) await this.#save(files);
-      if (done.isStopping || this.#state.step >= this.#lastStep) break;
+      if (isBest || (saveEvery > 0 && state.kept.step % saveEvery === 0)) await this.#save(files);
+      if (done.isStopping || state.isAtEnd) break;
     }
-    const isFresh = this.#state.step === 0;
-    if (this.#checkpoints.savedStep !== this.#state.step && !isFresh) await this.#save(files);
+    const { step } = state.kept;
+    if (this.#checkpoints.savedStep !== step && step !== 0) await this.#save(files);
     await this.#checkpoints.settled();
     await files?.plot();
-    const isComplete = this.#state.step >= this.#lastStep;
-    if (isComplete && job.isLeader) await this.#writeFinal();
+    if (state.isAtEnd && job.isLeader) await this.#writeFinal();
     // No rank ends well before all is saved.
     await job.sum([0]);
-    const result = this.#result(isComplete);
+    const result = state.result(this.#options.output, this.#checkpoints.last);
     this.#emit({ type: 'done', result });
     return result;
   }
@@ -184,56 +171,34 @@ export class TrainingLoop {
       batch.flatMap(({ index, input }) => (input !== undefined && isUsed(index) ? [input] : [])),
     );
     const done = await runUpdate({
-      ...{ trainer, plan, loaded, samples, isUsed, totalSteps: this.#state.totalSteps },
-      endedAt: this.#state.validation.endedAt,
+      ...{ trainer, plan, loaded, samples, isUsed, totalSteps: this.#state.kept.totalSteps },
+      endedAt: this.#state.kept.validation.endedAt,
       ...{ recipe: this.#recipe, signal: this.#options.signal, job: this.#job },
       ...{ stopSignal: this.#run.stopSignal, ending: this.#ending },
     });
-    if (done === undefined) return undefined;
-    this.#totals.add(done);
-    // An update whose samples were all set aside has no loss; the one before it is told again.
-    const hasLoss = done.samples > 0;
-    const lastLoss = hasLoss ? done.loss : this.#state.lastLoss;
-    this.#state = {
-      ...this.#state,
-      step: plan.update + 1,
-      totalTokens: this.#state.totalTokens + done.tokens,
-      lastLoss,
-      unloggedLoss: this.#state.unloggedLoss + (hasLoss ? lastLoss : 0),
-      unloggedSteps: this.#state.unloggedSteps + (hasLoss ? 1 : 0),
-    };
+    if (done !== undefined) this.#state.addUpdate(plan, done);
     return done;
   }
 
   /** Tells everyone of an update, and every few of them the log. */
-  async #log(
-    { epoch }: UpdatePlan,
-    { learningRate, gradNorm }: UpdateOutcome,
-    files: RunFiles | undefined,
-  ): Promise<void> {
-    const { step, totalTokens, lastLoss, unloggedLoss, unloggedSteps } = this.#state;
-    const totalSteps = this.#lastStep;
-    const { seconds, samplesPerSecond, tokensPerSecond, computedShare, peakBytes } = this.#totals;
-    const record = {
-      ...{ step, totalSteps, epoch, loss: lastLoss, learningRate, gradNorm },
-      ...{ elapsedSeconds: seconds, samplesPerSecond, tokensPerSecond },
-      ...{ totalTokens, computedShare, peakBytes },
-    };
+  async #log(plan: UpdatePlan, done: UpdateOutcome, files: RunFiles | undefined): Promise<void> {
+    const record = this.#state.record(plan, done);
     this.#emit({ type: 'step', ...record });
-    const isDue = step % this.#recipe.logEvery === 0 || step === totalSteps;
+    const { unloggedLoss, unloggedSteps } = this.#state.kept;
+    const isDue = record.step % this.#recipe.logEvery === 0 || record.step === record.totalSteps;
     if (unloggedSteps === 0 || !isDue) return;
     await files?.log({ ...record, loss: unloggedLoss / unloggedSteps });
-    this.#state = { ...this.#state, unloggedLoss: 0, unloggedSteps: 0 };
+    this.#state.set({ unloggedLoss: 0, unloggedSteps: 0 });
   }
 
   /** @returns whether these weights are the best so far */
   async #validate({ epoch }: UpdatePlan, files: RunFiles | undefined): Promise<boolean> {
-    const { step } = this.#state;
-    const totalSteps = this.#lastStep;
+    const { step, validation } = this.#state.kept;
+    const totalSteps = this.#state.lastStep;
     if (!this.#validation.isDue(step, totalSteps)) return false;
     const place = { step, totalSteps, epoch };
-    const { record, state } = await this.#validation.run(place, this.#state.validation);
-    this.#state = { ...this.#state, validation: state };
+    const { record, state } = await this.#validation.run(place, validation);
+    this.#state.set({ validation: state });
     await files?.logValidation(record);
     this.#emit({ type: 'validation', ...record });
     return record.isBest;
@@ -253,7 +218,7 @@ export class TrainingLoop {
     if (stopping > 0) return true;
     const added = this.#aside.add(plan, all, loaded);
     if (added.length === 0) return false;
-    this.#state = { ...this.#state, setAside: this.#aside.records };
+    this.#state.set({ setAside: this.#aside.records });
     await this.#writeSkipped();
     for (const { index, problems } of added) this.#emit({ type: 'skip', record: index, problems });
     return false;
@@ -261,32 +226,33 @@ export class TrainingLoop {
 
   /** skipped_records.jsonl: records that were bad from the start, and those set aside since. */
   async #writeSkipped(): Promise<void> {
-    const skipped = [...this.#setup.dataset.skipped, ...this.#state.setAside];
+    const skipped = [...this.#setup.dataset.skipped, ...this.#state.kept.setAside];
     if (skipped.length === 0 || !this.#job.isLeader) return;
     await writeSkipped(join(this.#options.output, 'skipped_records.jsonl'), skipped);
   }
 
   async #openFiles(): Promise<RunFiles> {
-    const { output } = this.#options;
-    await writeFileAtomic(join(output, 'run.json'), this.#describe());
-    return RunFiles.open(output, this.#recipe.name, this.#state.step);
+    const { step, totalSteps } = this.#state.kept;
+    await writeRunDescription(this.#options, this.#recipe, this.#setup, totalSteps);
+    return RunFiles.open(this.#options.output, this.#recipe.name, step);
   }
 
   /** Every rank has done this update when the leader saves it. */
   async #save(files: RunFiles | undefined): Promise<void> {
     if (files === undefined) {
-      this.#checkpoints.skip(this.#state.step);
+      this.#checkpoints.skip(this.#state.kept.step);
       return;
     }
     await files.flush();
-    await this.#checkpoints.save(this.#state);
+    await this.#checkpoints.save(this.#state.kept);
   }
 
   /** The trained adapter or model at the top of the run folder, as LLaMA-Factory leaves it: the best, where one is known. */
   async #writeFinal(): Promise<void> {
-    await this.#checkpoints.restoreBest(this.#state);
+    await this.#checkpoints.restoreBest(this.#state.kept);
     await saveResult(this.#options.output, (partial) => this.#writeWeights(partial));
-    const card = await writeResultCard(this.#options, this.#recipe, this.#setup, this.#state);
+    const { kept } = this.#state;
+    const card = await writeResultCard(this.#options, this.#recipe, this.#setup, kept);
     this.#emit({ type: 'card', ...card });
   }
 
@@ -298,50 +264,6 @@ export class TrainingLoop {
       { trainer, recipe: this.#recipe, modules, model, directory: base, config, weightsHash },
       directory,
     );
-  }
-
-  /** The resolved configuration beside the run. */
-  #describe(): string {
-    const { model, data, dataset, imageRoot, adapter } = this.#options;
-    const inputs = { model, data, dataset, imageRoot, adapter };
-    const { sha256, file } = this.#setup.dataset;
-    return `${JSON.stringify(
-      {
-        recipe: this.#recipe,
-        ...inputs,
-        dataFile: file,
-        dataSha256: sha256,
-        fingerprint: fingerprintOf(this.#setup.inputs),
-        totalSteps: this.#state.totalSteps,
-        modules: this.#setup.modules,
-      },
-      null,
-      2,
-    )}\n`;
-  }
-
-  /** How many updates the run makes, as far as its validations tell by now. */
-  get #lastStep(): number {
-    const { totalSteps, validation } = this.#state;
-    return lastStepOf(this.#recipe, totalSteps, validation.endedAt);
-  }
-
-  #result(isComplete: boolean): TrainingResult {
-    const { step, totalSteps, lastLoss, validation } = this.#state;
-    const { output } = this.#options;
-    const { best } = validation;
-    const { seconds, samplesPerSecond, computedShare, peakBytes } = this.#totals;
-    return {
-      steps: step,
-      totalSteps,
-      loss: lastLoss,
-      isComplete,
-      stoppedEarly: isComplete && step < totalSteps,
-      best: best === null ? undefined : { ...best, metric: this.#recipe.bestMetric },
-      output,
-      checkpoint: this.#checkpoints.last,
-      ...{ seconds, samplesPerSecond, computedShare, peakBytes },
-    };
   }
 
   #emit(event: TrainingEvent): void {
