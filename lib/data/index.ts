@@ -3,13 +3,14 @@ export { datasetTexts } from './dataset-texts.js';
 export { CLOSED_QUESTIONS, type ClosedQuestionName } from './prompts/closed-questions.js';
 export { type ParquetColumn, ParquetFile, type ParquetRow } from './synthesis/parquet-file.js';
 export { type FaceLabels } from './labels/vocabulary.js';
-export type { GenerationEvent, GenerationProgress, GenerationResult } from './synthesis/events.js';
-export {
-  generateDataset,
-  type GenerationPlan,
-  type GenerationRun,
-  planDataset,
-} from './synthesis/generate-dataset.js';
+export type {
+  GenerationEvent,
+  GenerationProgress,
+  GenerationResult,
+  GenerationRun,
+} from './synthesis/events.js';
+export { generateDataset } from './synthesis/generate-dataset.js';
+export { type GenerationPlan, planDataset } from './synthesis/plan-dataset.js';
 export type { BatchOptions, GenerateOptions } from './synthesis/options.js';
 export type { JudgeOptions } from './judging/judge.js';
 export type { JudgedCounts, JudgedGroup, JudgementSummary } from './judging/tally.js';

@@ -1,4 +1,5 @@
-/** What making a dataset tells while it goes on, and in the end. */
+/** Making a dataset, under way: what it tells while it goes on, and in the end. */
+import type { JobRun } from '../../jobs/index.js';
 import type { DatasetStatistics } from './statistics.js';
 import type { JudgementSummary } from '../judging/tally.js';
 import type { Spending } from './spending.js';
@@ -78,3 +79,6 @@ export interface GenerationResult {
   /** Of this session. */
   readonly seconds: number;
 }
+
+/** `stop()` finishes the requests under way, writes the files and resolves. */
+export type GenerationRun = JobRun<GenerationEvent, GenerationResult>;

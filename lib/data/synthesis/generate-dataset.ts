@@ -3,172 +3,23 @@
  * journalled, files written. The same call resumes a run that was stopped or killed.
  */
 import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 
 import { createError } from '../../errors.js';
-import {
-  lockFolder,
-  removeTemporaries,
-  runWriteError,
-  writeFileAtomic,
-} from '../../files/index.js';
+import { lockFolder, removeTemporaries, runWriteError } from '../../files/index.js';
 import { JobRun } from '../../jobs/index.js';
 import { loadParquetWriter } from '../../packages/parquet.js';
 import { Judge } from '../judging/judge.js';
-import { type LabelledImages, readLabels } from '../labels/read-labels.js';
-import { checkPromptSet, loadPromptSet, selectQuestions } from '../prompts/load-prompt-set.js';
-import type { PromptSet } from '../prompts/prompt-set.js';
-import { BATCH_PRICE_FACTOR } from '../teachers/prices.js';
-import type { Teacher, TokenPrices } from '../teachers/teacher.js';
 import { askOnline, type OnlineOutcome } from './ask-online.js';
-import { dataCard } from './data-card.js';
-import { estimate, type Estimate } from './estimate.js';
-import type {
-  GenerationEnd,
-  GenerationEvent,
-  GenerationProgress,
-  GenerationResult,
-} from './events.js';
+import { estimate } from './estimate.js';
+import type { GenerationEnd, GenerationEvent, GenerationResult, GenerationRun } from './events.js';
 import { checkOptions, type GenerateOptions } from './options.js';
-import { Plan, runIdentity } from './plan.js';
+import { type Plan, runIdentity } from './plan.js';
+import { prepare, type Prepared } from './plan-dataset.js';
+import { Progress } from './progress.js';
 import { RunJournal } from './run-journal.js';
 import type { SettleContext } from './settle.js';
-import { writeDataset } from './write-dataset.js';
-
-export const CARD_NAME = 'README.md';
-export const SUMMARY_NAME = 'summary.json';
-const PROGRESS_MS = 100;
-
-/** `stop()` finishes the requests under way, writes the files and resolves. */
-export type GenerationRun = JobRun<GenerationEvent, GenerationResult>;
-
-export interface GenerationPlan extends Estimate {
-  readonly images: number;
-  /** Pairs that will be asked. */
-  readonly pairs: number;
-  readonly unasked: number;
-  readonly skippedRows: number;
-  readonly teacher: Readonly<Record<string, unknown>>;
-  readonly promptSet: { readonly name: string; readonly version: string; readonly sha256: string };
-}
-
-interface Prepared {
-  readonly labelled: LabelledImages;
-  readonly plan: Plan;
-  readonly prices: TokenPrices | undefined;
-}
-
-function pricesOf(teacher: Teacher, isBatch: boolean): TokenPrices | undefined {
-  const { prices } = teacher;
-  if (prices === undefined || !isBatch) return prices;
-  return { input: prices.input * BATCH_PRICE_FACTOR, output: prices.output * BATCH_PRICE_FACTOR };
-}
-
-async function loadPrompts({
-  prompts = 'fairfacegpt',
-  questions,
-}: GenerateOptions): Promise<PromptSet> {
-  const set =
-    typeof prompts === 'string' ? await loadPromptSet(prompts) : checkPromptSet(prompts, 'prompts');
-  return questions === undefined ? set : selectQuestions(set, questions);
-}
-
-async function prepare(options: GenerateOptions): Promise<Prepared> {
-  const prompts = await loadPrompts(options);
-  const labelled = await readLabels(options);
-  const prices = pricesOf(options.teacher, Boolean(options.batch));
-  return { labelled, plan: new Plan(labelled.images, prompts), prices };
-}
-
-function promptSetOf(plan: Plan): GenerationResult['promptSet'] {
-  const { name, version } = plan.prompts;
-  return { name, version, sha256: plan.promptSha256 };
-}
-
-function unaskedOf(plan: Plan): number {
-  let count = 0;
-  for (let pair = 0; pair < plan.size; pair++) if (plan.obstacle(pair) !== undefined) count++;
-  return count;
-}
-
-/**
- * What `generateDataset` would do: labels checked, pairs counted, tokens and cost estimated. Nothing is
- * asked or written.
- *
- * @throws as `generateDataset`
- */
-export async function planDataset(given: GenerateOptions): Promise<GenerationPlan> {
-  const options = checkOptions(given);
-  const { plan, labelled, prices } = await prepare(options);
-  const unasked = unaskedOf(plan);
-  const pairs = plan.size - unasked;
-  return {
-    ...(await estimate(plan, options.teacher, prices, pairs)),
-    images: plan.images.length,
-    pairs,
-    unasked,
-    skippedRows: labelled.skipped.length,
-    teacher: { name: options.teacher.name, ...options.teacher.identity },
-    promptSet: promptSetOf(plan),
-  };
-}
-
-/** Counts what is settled and tells about it now and then. */
-class Progress {
-  readonly #run: GenerationRun;
-  readonly #journal: RunJournal;
-  readonly #startedAt = performance.now();
-  #settledNow = 0;
-  #failedRequests = 0;
-  #toldAt = -Infinity;
-  readonly #before: number;
-
-  constructor(run: GenerationRun, journal: RunJournal) {
-    this.#run = run;
-    this.#journal = journal;
-    const { ledger } = journal;
-    this.#before = ledger.count('answered') + ledger.count('aside');
-  }
-
-  get failedRequests(): number {
-    return this.#failedRequests;
-  }
-
-  get seconds(): number {
-    return (performance.now() - this.#startedAt) / 1000;
-  }
-
-  readonly onSettled = (): void => {
-    this.#settledNow++;
-    this.#tell();
-  };
-
-  readonly onFailure = (): void => {
-    this.#failedRequests++;
-    this.#tell();
-  };
-
-  now(): GenerationProgress {
-    const { ledger, rejections, account } = this.#journal;
-    return {
-      total: ledger.size - ledger.count('unasked'),
-      settled: this.#before + this.#settledNow,
-      setAside: ledger.count('aside'),
-      rejected: [...rejections.values()].reduce((sum, count) => sum + count, 0),
-      failedRequests: this.#failedRequests,
-      spending: account.spending,
-      elapsedSeconds: this.seconds,
-      settledNow: this.#settledNow,
-    };
-  }
-
-  #tell(): void {
-    const now = performance.now();
-    if (now - this.#toldAt < PROGRESS_MS) return;
-    this.#toldAt = now;
-    this.#run.emit({ type: 'progress', ...this.now() });
-  }
-}
+import { writeResults } from './write-results.js';
 
 async function ask(
   options: GenerateOptions,
@@ -250,7 +101,7 @@ async function generate(given: GenerateOptions, run: GenerationRun): Promise<Gen
     run.emit({ type: 'write' });
     const asked: GenerationEnd = outcome === 'done' ? 'complete' : outcome;
     const end = isJudged ? asked : 'stopped';
-    return await finish(options, prepared, journal, progress, end, judge);
+    return await writeResults(options, prepared, journal, progress, end, judge);
   } finally {
     await unlock();
   }
@@ -262,47 +113,6 @@ function answeredImages(plan: Plan, journal: RunJournal): readonly number[] {
   return [
     ...new Set([...journal.ledger.pairs('answered')].map((pair) => Math.floor(pair / count))),
   ];
-}
-
-async function finish(
-  options: GenerateOptions,
-  { plan, labelled, prices }: Prepared,
-  journal: RunJournal,
-  progress: Progress,
-  end: GenerationEnd,
-  judge: Judge | undefined,
-): Promise<GenerationResult> {
-  const output = resolve(options.output);
-  const { ledger } = journal;
-  const written = await writeDataset({ plan, journal, output, skipped: labelled.skipped, judge });
-  const sheet = (await judge?.writeSheet(output)) ?? [];
-  const result: GenerationResult = {
-    output,
-    end,
-    total: ledger.size - ledger.count('unasked'),
-    answered: ledger.count('answered'),
-    thinkingCut: journal.thinkingCut,
-    setAside: Object.fromEntries([...journal.asides].filter(([, count]) => count > 0)),
-    unasked: ledger.count('unasked'),
-    open: ledger.count('open') + ledger.count('in_batch'),
-    skippedRows: labelled.skipped.length,
-    rejected: Object.fromEntries(journal.rejections),
-    failedRequests: progress.failedRequests,
-    spending: journal.account.spending,
-    teacher: { name: options.teacher.name, ...options.teacher.identity },
-    promptSet: promptSetOf(plan),
-    ...(judge === undefined ? {} : { judgement: judge.summary() }),
-    statistics: written.statistics,
-    files: [...written.files, ...sheet, CARD_NAME, SUMMARY_NAME],
-    seconds: progress.seconds,
-  };
-  const { license } = options;
-  const { sha256: labelsSha256, isFairFace } = labelled;
-  const { prompts } = plan;
-  const card = dataCard({ result, prompts, labelsSha256, license, isFairFace, prices });
-  await writeFileAtomic(join(output, CARD_NAME), card);
-  await writeFileAtomic(join(output, SUMMARY_NAME), `${JSON.stringify(result, null, 2)}\n`);
-  return result;
 }
 
 /**
