@@ -31,6 +31,7 @@ interface OverallFigures {
   readonly accuracy?: Estimate;
   readonly balancedAccuracy?: Estimate;
   readonly ece?: Estimate;
+  readonly calibratedEce?: Estimate;
 }
 
 /** What this module reads of report/fairness.json. */
@@ -76,6 +77,8 @@ export interface AttributeFigures {
   readonly after: Readonly<Record<'probability' | 'text', ReadingFigures>>;
   /** Expected calibration error of the trained model. */
   readonly ece: number;
+  /** Of its calibrated probabilities; undefined where nobody was held out to calibrate them by. */
+  readonly calibratedEce: number | undefined;
   readonly reliability: readonly ReliabilityBin[];
   /** Of the trained model, by choice probabilities. */
   readonly groups: readonly GroupFigures[];
@@ -112,6 +115,7 @@ function figuresOf(
     before: both('base'),
     after: both('tuned'),
     ece: overall.ece?.value ?? 0,
+    calibratedEce: overall.calibratedEce?.value,
     reliability,
     groups: groupings
       .filter(({ by }) => by.length === 1)

@@ -40,6 +40,8 @@ function saysNothing(key: string, value: unknown): boolean {
 
 /** As runs of before have it, where only what they do not know says nothing. */
 function toldOf(key: string, value: unknown): unknown {
+  // Data of their own are told by what is in them: a folder may be moved, or named another way.
+  if (key === 'validation' && Object.hasOwn(value ?? {}, 'data')) return 'data of their own';
   if (key !== 'lora' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value as object).filter(

@@ -252,6 +252,19 @@ describe('end to end: validation while training', function () {
     assert.ok(weights('plain').equals(weights('beside', 'checkpoint-12')));
   });
 
+  it('data of their own are told by what they hold: their file may move, and other records are another run', async () => {
+    const only = write('learnt.json', records(0, 8));
+    const run = (data: string) =>
+      train({ ...options('own-data', { validation: { data }, maxSteps: 6 }), data: only });
+    const first = await run(write('held.json', records(PEOPLE, 4)));
+    const moved = await run(write('moved.json', records(PEOPLE, 4)));
+    assert.deepEqual([moved.steps, moved.best], [first.steps, first.best]);
+    await assert.rejects(async () => run(write('fewer.json', records(PEOPLE, 3))), {
+      code: 'FACELLM_RUN_INVALID',
+      message: /to validate with/,
+    });
+  });
+
   it('a picture that cannot be decoded is an error, or its record is left out and told once', async () => {
     const whole = readFileSync(at(`${PEOPLE}.png`));
     writeFileSync(at('cut.png'), whole.subarray(0, whole.length - 20));
