@@ -31,7 +31,6 @@ interface OverallFigures {
   readonly accuracy?: Estimate;
   readonly balancedAccuracy?: Estimate;
   readonly ece?: Estimate;
-  readonly calibratedEce?: Estimate;
 }
 
 /** What this module reads of report/fairness.json. */
@@ -77,8 +76,6 @@ export interface AttributeFigures {
   readonly after: Readonly<Record<'probability' | 'text', ReadingFigures>>;
   /** Expected calibration error of the trained model. */
   readonly ece: number;
-  /** Of its calibrated probabilities; undefined where nobody was held out to calibrate them by. */
-  readonly calibratedEce: number | undefined;
   readonly reliability: readonly ReliabilityBin[];
   /** Of the trained model, by choice probabilities. */
   readonly groups: readonly GroupFigures[];
@@ -115,7 +112,6 @@ function figuresOf(
     before: both('base'),
     after: both('tuned'),
     ece: overall.ece?.value ?? 0,
-    calibratedEce: overall.calibratedEce?.value,
     reliability,
     groups: groupings
       .filter(({ by }) => by.length === 1)

@@ -10,15 +10,7 @@ import { FaceLlmError } from 'facellm';
 import type { Demo } from './demo.js';
 import { Interrupted, Interruption } from './interruption.js';
 import { type DemoOptions, HELP, parseOptions, UsageError } from './options.js';
-import {
-  FACES,
-  LABELS_NAME,
-  labelsCsv,
-  quickRows,
-  readPortraits,
-  ROOT,
-  withHeldOut,
-} from './portraits.js';
+import { FACES, LABELS_NAME, labelsCsv, quickRows, readPortraits, ROOT } from './portraits.js';
 import { Screen } from './screen.js';
 import { FolderError, StageCache } from './stage-cache.js';
 import { runStages } from './story.js';
@@ -26,8 +18,6 @@ import { runStages } from './story.js';
 /** Bad usage. */
 const USAGE_CODE = 2;
 const INTERRUPTED_CODE = 130;
-/** Share of the training people who are never learnt from; of a smoke test's few, as many as a calibration needs. */
-const [HELD_OUT, HELD_OUT_QUICK] = [0.1, 0.5];
 
 async function packageVersion(): Promise<string> {
   const text = await readFile(join(ROOT, 'package.json'), 'utf8');
@@ -39,16 +29,16 @@ async function openDemo(
   screen: Screen,
   interruption: Interruption,
 ): Promise<Demo> {
-  const { folder, isQuick, isFresh, isFullRun } = options;
+  const { folder, isQuick, isFresh } = options;
   const cache = await StageCache.open(folder, await packageVersion());
   if (isFresh) await cache.clear();
   const all = await readPortraits(join(FACES, LABELS_NAME));
-  const some = isQuick ? quickRows(all) : all;
-  const share = isQuick ? HELD_OUT_QUICK : HELD_OUT;
-  const portraits = isFullRun ? some : withHeldOut(some, share);
+  const common = { options, screen, cache, interruption };
+  if (!isQuick) return { ...common, labels: join(FACES, LABELS_NAME), portraits: all };
+  const portraits = quickRows(all);
   const labels = cache.path(LABELS_NAME);
   await writeFile(labels, labelsCsv(portraits));
-  return { options, screen, cache, interruption, labels, portraits };
+  return { ...common, labels, portraits };
 }
 
 function explain(error: unknown): string {

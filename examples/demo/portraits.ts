@@ -14,8 +14,7 @@ export const LABELS_NAME = 'labels.csv';
 export interface Portrait {
   /** Relative to the folder of the portraits. */
   readonly file: string;
-  /** `validation`: never learnt from, by them weights are chosen and probabilities calibrated. */
-  readonly split: 'train' | 'validation' | 'test';
+  readonly split: 'train' | 'test';
   readonly identity: string;
   readonly source: string;
   readonly age_bracket: string;
@@ -46,8 +45,8 @@ export async function fingerprintOf(portraits: readonly Portrait[]): Promise<str
 
 /** So many people of each source and split, with all their pictures. */
 const QUICK_PEOPLE: Readonly<Record<string, number>> = {
-  'train congress': 44,
-  'train london': 18,
+  'train congress': 24,
+  'train london': 8,
   'test congress': 8,
   'test london': 4,
 };
@@ -62,22 +61,6 @@ export function quickRows(portraits: readonly Portrait[]): readonly Portrait[] {
     }),
   );
   return portraits.filter(({ identity }) => chosen.has(identity));
-}
-
-/** With a share of each source's training people in the split `validation`: those whose names have the lowest hashes. */
-export function withHeldOut(portraits: readonly Portrait[], share: number): readonly Portrait[] {
-  const taught = portraits.filter(({ split }) => split === 'train');
-  const sources = [...new Set(taught.map(({ source }) => source))];
-  const held = new Set(
-    sources.flatMap((name) => {
-      const rows = taught.filter(({ source }) => source === name);
-      const people = [...new Set(rows.map(({ identity }) => identity))];
-      return inHashOrder(people, (identity) => identity).slice(0, Math.ceil(share * people.length));
-    }),
-  );
-  return portraits.map((row) =>
-    row.split === 'train' && held.has(row.identity) ? { ...row, split: 'validation' } : row,
-  );
 }
 
 /** CSV text of some rows. */

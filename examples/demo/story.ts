@@ -4,7 +4,6 @@ import { type AttributeFigures, readFigures } from './figures.js';
 import { writeReport } from './report/write-report.js';
 import { table } from './screen.js';
 import type { Stage, StageOutcome } from './stage-cache.js';
-import { calibrationStage, type Temperatures } from './stages/calibration.js';
 import { dataStage } from './stages/data.js';
 import { type Face, FACE_RULE, facesStage } from './stages/faces.js';
 import { type FolderResult, folderStage, SHEET_FILE, TABLE_FILE } from './stages/folder.js';
@@ -13,7 +12,6 @@ import { afterStage, beforeStage } from './stages/scores.js';
 import { trainingStage } from './stages/training.js';
 import {
   askCommand,
-  calibrationRows,
   gapRows,
   REAL_COMMANDS,
   scoreRows,
@@ -21,7 +19,7 @@ import {
   shownPath,
 } from './summary.js';
 
-const STAGES = 9;
+const STAGES = 8;
 
 const WARNING =
   'A smoke test: a few pictures and updates, to see that everything runs. Its scores mean nothing; leave out --quick for the real run.';
@@ -44,11 +42,6 @@ async function step<Result>(
   const { isCached, seconds } = outcome;
   screen.say(`${isCached ? 'Taken from an earlier run' : 'Done'} (${seconds.toFixed(1)} s).`);
   return outcome;
-}
-
-function showTemperatures({ screen }: Demo, temperatures: Temperatures): void {
-  const told = temperatures.map(({ name, temperature }) => `${name} ${temperature.toFixed(2)}`);
-  screen.say(`Temperatures: ${told.join(', ')}.`);
 }
 
 function showFaces({ screen }: Demo, faces: readonly Face[]): void {
@@ -101,11 +94,6 @@ function showScores({ screen }: Demo, figures: readonly AttributeFigures[]): voi
     'Who is served worse? Groups of a few pictures differ by chance; the report has their intervals.',
   );
   screen.show(table(gapRows(figures)));
-  screen.line();
-  screen.say(
-    'Can its probabilities be believed? How far they are from the share right, in the mean over answers of like probability.',
-  );
-  screen.show(table(calibrationRows(figures)));
 }
 
 export async function runStages(demo: Demo): Promise<void> {
@@ -158,23 +146,9 @@ export async function runStages(demo: Demo): Promise<void> {
     screen.say(`Training ${early}; the weights of update ${bestStep} are kept.`);
   }
 
-  if (options.isFullRun) {
-    screen.heading(`[5/${STAGES}] Calibration`);
-    screen.say('Left out: nobody was held out to calibrate probabilities by.');
-  } else {
-    const { result: temperatures } = await step(
-      demo,
-      5,
-      'Calibration',
-      'How far can its probabilities be taken at their word? The people who were held out tell: a temperature for each question, above 1 where the model is too sure of itself.',
-      calibrationStage(demo),
-    );
-    showTemperatures(demo, temperatures);
-  }
-
   await step(
     demo,
-    6,
+    5,
     'Score after training',
     'The same questions about the same unseen people.',
     afterStage(demo),
@@ -184,7 +158,7 @@ export async function runStages(demo: Demo): Promise<void> {
 
   const { result: faces } = await step(
     demo,
-    7,
+    6,
     'Five faces',
     `Answers as generated, and how probable the model finds each. Chosen by a fixed rule: ${FACE_RULE}.`,
     facesStage(demo),
@@ -193,14 +167,14 @@ export async function runStages(demo: Demo): Promise<void> {
 
   const { result: folder } = await step(
     demo,
-    8,
+    7,
     'A folder to a table',
     'What people do with such a model: a folder of pictures becomes a table with the probability of every answer, and a page of those that a person should look at.',
     folderStage(demo),
   );
   showFolder(demo, folder);
 
-  screen.heading(`[9/${STAGES}] Report`);
+  screen.heading(`[8/${STAGES}] Report`);
   const report = await writeReport(demo, {
     ...{ data, model, figures, faces },
     training: { steps: trained.steps, seconds },

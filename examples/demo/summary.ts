@@ -4,8 +4,6 @@ import { relative } from 'node:path';
 import { ATTRIBUTES, CHIPS, type Demo, GROUPS, PROMPT } from './demo.js';
 import type { AttributeFigures, Estimate, GroupFigures } from './figures.js';
 import { FACES } from './portraits.js';
-import { CALIBRATION, CALIBRATION_FOLDER } from './stages/calibration.js';
-import { DATA_FOLDER, HELD_FOLDER } from './stages/data.js';
 import { MODEL_FOLDER } from './stages/model.js';
 import { ASKING } from './stages/scores.js';
 import { recipeChanges, RUN_FOLDER } from './stages/training.js';
@@ -59,17 +57,6 @@ export function gapRows(figures: readonly AttributeFigures[]): string[][] {
   ];
 }
 
-export function calibrationRows(figures: readonly AttributeFigures[]): string[][] {
-  return [
-    ['calibration error', 'its own', 'calibrated'],
-    ...figures.map(({ attribute, ece, calibratedEce }) => [
-      attribute,
-      ece.toFixed(3),
-      calibratedEce?.toFixed(3) ?? '',
-    ]),
-  ];
-}
-
 /** A path as one would type it here. */
 export function shownPath(path: string): string {
   const name = relative(process.cwd(), path);
@@ -100,62 +87,48 @@ export function serveCommand({ cache }: Demo): string {
   return command('serve', '--model', shownPath(cache.path(RUN_FOLDER)));
 }
 
-/** Asking in training's form, as commands say it. */
-const ASKED_SO = [
-  ...['--template', PROMPT.template, '--system', PROMPT.system, '--no-exif'],
-  ...['--faces', CHIPS.which, '--margin', `${CHIPS.margin}`, '--face-size', `${CHIPS.size}`],
-];
-
 /** The stages as one would type them. */
 export function stageCommands(demo: Demo): readonly string[] {
   const { cache, labels, options } = demo;
   const at = (name: string): string => shownPath(cache.path(name));
   const faces = shownPath(FACES);
-  const { seed, isFullRun } = options;
+  const { seed } = options;
   const model = at(MODEL_FOLDER);
   const run = at(RUN_FOLDER);
-  const generate = (split: string, folder: string): string =>
+  return [
     command(
       ...['generate', '--labels', shownPath(labels), '--images', faces, '--teacher', 'labels'],
-      ...['--prompts', 'attributes', '--questions', ...ATTRIBUTES, '--where', `split=${split}`],
+      ...['--prompts', 'attributes', '--questions', ...ATTRIBUTES, '--where', 'split=train'],
       ...['--column', 'age=age_bracket', '--column', 'race=', '--column', 'person=identity'],
-      ...['--seed', `${seed}`, '--output', at(folder)],
-    );
-  const asking = (split: string, output: string): readonly string[] => [
-    ...['--benchmark', 'attributes', '--data', faces, '--labels', shownPath(labels)],
-    ...['--split', split, '--attributes', ...ATTRIBUTES, '--groups', ...GROUPS, ...ASKED_SO],
-    ...['--output', at(output)],
-  ];
-  const changes = {
-    ...recipeChanges(demo),
-    ...(isFullRun ? {} : { validation: { data: at(HELD_FOLDER) } }),
-  };
-  const calibration = isFullRun
-    ? []
-    : ['--calibration', `${at(CALIBRATION_FOLDER)}/${CALIBRATION}`];
-  return [
-    generate('train', DATA_FOLDER),
-    ...(isFullRun ? [] : [generate('validation', HELD_FOLDER)]),
-    command('init', '--data', at(DATA_FOLDER), '--seed', `${seed}`, '--output', model),
-    command(
-      ...['train', '--recipe', 'nano', '--model', model, '--data', at(DATA_FOLDER)],
-      ...['--output', run, '--set'],
-      ...Object.entries(changes).map(([key, value]) => `${key}=${JSON.stringify(value)}`),
+      ...['--seed', `${seed}`],
+      ...['--output', at('data')],
     ),
-    ...(isFullRun
-      ? []
-      : [command('calibrate', '--model', run, ...asking('validation', CALIBRATION_FOLDER))]),
+    command('init', '--data', at('data'), '--seed', `${seed}`, '--output', model),
     command(
+      ...['train', '--recipe', 'nano', '--model', model, '--data', at('data'), '--output', run],
+      '--set',
+      ...Object.entries(recipeChanges(demo)).map(
+        ([key, value]) => `${key}=${JSON.stringify(value)}`,
+      ),
+    ),
+    command(
+      ...['evaluate', '--benchmark', 'attributes', '--data', faces, '--labels', shownPath(labels)],
       ...[
-        'evaluate',
+        '--split',
+        'test',
+        '--attributes',
+        ...ATTRIBUTES,
+        '--groups',
+        ...GROUPS,
         '--model',
         model,
         '--tuned',
         run,
-        ...calibration,
-        ...asking('test', 'scores'),
       ],
+      ...['--template', PROMPT.template, '--system', PROMPT.system, '--no-exif'],
+      ...['--faces', CHIPS.which, '--margin', `${CHIPS.margin}`, '--face-size', `${CHIPS.size}`],
       ...['--max-new-tokens', `${ASKING.maxNewTokens}`, '--batch-size', `${ASKING.batchSize}`],
+      ...['--output', at('scores')],
     ),
   ];
 }

@@ -12,7 +12,6 @@ import {
   type Portrait,
   quickRows,
   readPortraits,
-  withHeldOut,
 } from '../../examples/demo/portraits.js';
 import { chooseFaces } from '../../examples/demo/stages/faces.js';
 
@@ -38,28 +37,6 @@ describe('unit: portraits of the demo', () => {
       }
     }
     assert.deepEqual(quickRows([...all].reverse()), [...few].reverse());
-  });
-
-  it('a share of each source is held out: whole people of the training split, whatever the order of the file', () => {
-    const held = withHeldOut(all, 0.1);
-    const peopleOf = (rows: readonly Portrait[], split: string, source: string): Set<string> =>
-      new Set(
-        rows
-          .filter((row) => row.split === split && row.source === source)
-          .map(({ identity }) => identity),
-      );
-    for (const source of ['congress', 'london']) {
-      const [before, after] = [peopleOf(all, 'train', source), peopleOf(held, 'train', source)];
-      const out = peopleOf(held, 'validation', source);
-      assert.equal(out.size, Math.ceil(0.1 * before.size), source);
-      assert.equal(after.size + out.size, before.size, source);
-      assert.deepEqual(peopleOf(held, 'test', source), peopleOf(all, 'test', source));
-    }
-    assert.deepEqual(withHeldOut([...all].reverse(), 0.1), [...held].reverse());
-    assert.deepEqual(
-      held.map((row) => ({ ...row, split: row.split === 'validation' ? 'train' : row.split })),
-      all,
-    );
   });
 
   it('its label file is read back as it was', async () => {

@@ -32,7 +32,6 @@ const GENDER: AttributeFigures = {
   before: { probability: reading(0.511), text: reading(0) },
   after: { probability: reading(0.943), text: reading(0.931) },
   ece: 0.04,
-  calibratedEce: 0.02,
   reliability: [
     { low: 0.8, high: 0.9, count: 0, correct: 0, accuracy: null, meanConfidence: null },
     { low: 0.9, high: 1, count: 7, correct: 6, accuracy: 6 / 7, meanConfidence: 0.95 },

@@ -60,14 +60,13 @@ export function lossChart(points: readonly LossPoint[]): Html {
 }
 
 function reliabilityPanel(
-  { attribute, ece, calibratedEce, reliability }: AttributeFigures,
+  { attribute, ece, reliability }: AttributeFigures,
   left: number,
 ): readonly string[] {
   const frame: Frame = { left: left + 46, top: 40, width: 250, height: 250 };
   const x = linear([0, 1], [frame.left, frame.left + frame.width]);
   const y = linear([0, 1], [frame.top + frame.height, frame.top]);
   const bottom = frame.top + frame.height;
-  const calibrated = calibratedEce === undefined ? '' : `, calibrated ${calibratedEce.toFixed(2)}`;
   const bar = ({ low, high, count, accuracy }: ReliabilityBin): string => {
     if (count === 0 || accuracy === null) return '';
     const [from, to, top] = [x(low) + 1, x(high) - 1, y(accuracy)];
@@ -76,7 +75,7 @@ function reliabilityPanel(
     return `<rect class="fill" x="${from.toFixed(1)}" y="${(bottom - height).toFixed(1)}" width="${(to - from).toFixed(1)}" height="${height.toFixed(1)}"/>${label((from + to) / 2, top - 5, String(count), 'middle', 'faint')}`;
   };
   return [
-    label(frame.left, 16, `${attribute}: off by ${ece.toFixed(2)}${calibrated}`, 'start', 'title'),
+    label(frame.left, 16, `${attribute}: off by ${ece.toFixed(2)} on average`, 'start', 'title'),
     ...[0, 0.5, 1].flatMap((value) => [
       line(frame.left, y(value), frame.left + frame.width, y(value), 'grid'),
       label(frame.left - 6, y(value) + 4, `${value * 100} %`, 'end', 'faint'),

@@ -3,7 +3,7 @@ import { generateDataset, labelsTeacher, PROMPT_SETS, promptSetHash, readDataset
 
 import { ATTRIBUTES, type Demo } from '../demo.js';
 import { Interrupted } from '../interruption.js';
-import { FACES, fingerprintOf, type Portrait } from '../portraits.js';
+import { FACES, fingerprintOf } from '../portraits.js';
 import type { Stage } from '../stage-cache.js';
 
 export interface DataResult {
@@ -16,20 +16,17 @@ export interface DataResult {
 }
 
 export const DATA_FOLDER = 'data';
-/** The same about people who are never learnt from. */
-export const HELD_FOLDER = 'data-held-out';
 
 const PROMPTS = 'attributes';
 
-/** @returns how many pairs */
-async function ask(demo: Demo, split: Portrait['split'], folder: string): Promise<number> {
-  const { screen, cache, interruption, labels, options } = demo;
+async function makeData(demo: Demo): Promise<DataResult> {
+  const { screen, cache, interruption, labels, portraits, options } = demo;
   await using teacher = labelsTeacher({ seed: options.seed });
   const run = generateDataset({
-    ...{ labels, images: FACES, output: cache.path(folder), teacher },
+    ...{ labels, images: FACES, output: cache.path(DATA_FOLDER), teacher },
     prompts: PROMPTS,
     questions: ATTRIBUTES,
-    where: { split },
+    where: { split: 'train' },
     columns: { age: 'age_bracket', race: '', person: 'identity' },
     license: 'pictures: public domain and CC BY 4.0, see examples/faces/ATTRIBUTION.md',
   });
@@ -39,20 +36,13 @@ async function ask(demo: Demo, split: Portrait['split'], folder: string): Promis
     }
   });
   if (result.end !== 'complete') throw new Interrupted('interrupted');
-  return result.answered;
-}
-
-async function makeData(demo: Demo): Promise<DataResult> {
-  const { cache, portraits, options } = demo;
-  if (!options.isFullRun) await ask(demo, 'validation', HELD_FOLDER);
-  const pairs = await ask(demo, 'train', DATA_FOLDER);
   const { records } = await readDataset(cache.path(DATA_FOLDER));
   const first = records[0]?.turns[0];
   const taught = portraits.filter(({ split }) => split === 'train');
   return {
     pictures: taught.length,
     people: new Set(taught.map(({ identity }) => identity)).size,
-    pairs,
+    pairs: result.answered,
     question: (first?.user ?? '').replace('<image>\n', ''),
     answer: first?.assistant ?? '',
   };
@@ -69,7 +59,7 @@ export async function dataStage(demo: Demo): Promise<Stage<DataResult>> {
       wording: wording && promptSetHash(wording),
       seed: options.seed,
     },
-    outputs: [DATA_FOLDER, ...(options.isFullRun ? [] : [HELD_FOLDER])],
+    outputs: [DATA_FOLDER],
     run: () => makeData(demo),
   };
 }

@@ -1,4 +1,4 @@
-/** Stage 8: a folder of portraits of people never seen in training becomes a table, a sheet of what to check, and a report by group. */
+/** Stage 7: a folder of portraits of people never seen in training becomes a table, a sheet of what to check, and a report by group. */
 import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -9,7 +9,6 @@ import { ATTRIBUTES, CHIPS, type Demo, GROUPS } from '../demo.js';
 import { Interrupted } from '../interruption.js';
 import { FACES } from '../portraits.js';
 import type { Stage } from '../stage-cache.js';
-import { calibrationOf } from './calibration.js';
 import { RUN_FOLDER } from './training.js';
 
 export interface FolderResult {
@@ -42,9 +41,7 @@ async function layOut({ portraits, cache }: Demo): Promise<void> {
 async function headOf(path: string): Promise<string[][]> {
   const rows = (await readFile(path, 'utf8')).split('\r\n').map((line) => line.split(','));
   const [names = []] = rows;
-  const probabilityOf = (name: string): string =>
-    names.includes(`${name}_calibrated_p`) ? `${name}_calibrated_p` : `${name}_p`;
-  const shown = ['file', ...ATTRIBUTES.flatMap((name) => [name, probabilityOf(name)])];
+  const shown = ['file', ...ATTRIBUTES.flatMap((name) => [name, `${name}_p`])];
   const places = shown.map((name) => names.indexOf(name));
   return rows.slice(0, 1 + SHOWN_ROWS).map((cells) =>
     places.map((place, i) => {
@@ -73,7 +70,6 @@ async function annotateFolder(demo: Demo): Promise<FolderResult> {
     })),
     // A row a picture, its face cut out as in training.
     faces: CHIPS,
-    calibration: await calibrationOf(demo),
     ...{ sheet: cache.path(SHEET_FILE), sheetRows: SHEET_ROWS },
     groups: { file: labels, columns: GROUP_COLUMNS },
     environment: {},

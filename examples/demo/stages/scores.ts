@@ -1,11 +1,13 @@
-/** Stages 3 and 6: people never seen in training, before and after it, by the same questions. */
+/** Stages 3 and 5: people never seen in training, before and after it, by the same questions. */
+import { existsSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
+
 import { evaluate } from 'facellm';
 
 import { ATTRIBUTES, type Demo, GROUPS, PROMPT } from '../demo.js';
 import { Interrupted } from '../interruption.js';
 import { FACES } from '../portraits.js';
 import type { Stage } from '../stage-cache.js';
-import { calibrationOf } from './calibration.js';
 import { MODEL_FOLDER } from './model.js';
 import { RUN_FOLDER } from './training.js';
 
@@ -32,12 +34,13 @@ async function score(demo: Demo, output: string, tuned: string | undefined): Pro
     ...{ benchmark: 'attributes', data: FACES, labels, split: 'test', ...ASKING },
     ...{ model: cache.path(MODEL_FOLDER), tuned, output, device: 'cpu' },
     ...{ threads: options.threads, onFailure: 'stop' },
-    calibration: tuned === undefined ? undefined : await calibrationOf(demo),
     rank: { rank: 0, worldSize: 1 },
   });
   const result = await interruption.during(run, async () => {
     for await (const event of run) {
       if (event.type !== 'batch' && event.type !== 'start') continue;
+      // The base's answers are there already when both are asked.
+      if (tuned !== undefined && event.model === 'base') continue;
       screen.progress(event.done, event.total, 'questions');
     }
   });
@@ -54,13 +57,19 @@ export function beforeStage(demo: Demo): Stage<ScoreResult> {
   };
 }
 
-/** Base beside tuned, and calibrated. */
+/** Base beside tuned; the base's answers are taken over from before. */
 export function afterStage(demo: Demo): Stage<ScoreResult> {
   const { cache } = demo;
+  const output = cache.path(SCORES_FOLDER);
   return {
     name: 'after',
     inputs: ASKING,
     outputs: [SCORES_FOLDER],
-    run: () => score(demo, cache.path(SCORES_FOLDER), cache.path(RUN_FOLDER)),
+    run: async () => {
+      if (!existsSync(output)) {
+        await cp(cache.path(BEFORE_FOLDER), output, { recursive: true });
+      }
+      return score(demo, output, cache.path(RUN_FOLDER));
+    },
   };
 }

@@ -4,7 +4,7 @@ import { nano, train, type TrainingRecipe } from 'facellm';
 import { CHIPS, type Demo } from '../demo.js';
 import { Interrupted } from '../interruption.js';
 import type { Stage } from '../stage-cache.js';
-import { DATA_FOLDER, HELD_FOLDER } from './data.js';
+import { DATA_FOLDER } from './data.js';
 import { MODEL_FOLDER } from './model.js';
 
 export interface TrainingStageResult {
@@ -21,8 +21,11 @@ export const RUN_FOLDER = 'run';
 
 /** Of a smoke test: enough for the path, not for the model. */
 const QUICK = { maxSteps: 12, saveEvery: 4, evaluateEvery: 6 } as const;
-/** After every two passes or so the people who are never learnt from are asked. */
-const VALIDATION = { evaluateEvery: 100, bestMetric: 'loss', patience: 3 } as const;
+/** A tenth of the people is never learnt from; after every two passes or so they are asked. */
+const VALIDATION = {
+  validation: { share: 0.1, by: 'person' },
+  ...{ evaluateEvery: 100, bestMetric: 'loss', patience: 3 },
+} as const;
 /** Weight of the past in the loss that is shown. */
 const SMOOTHING = 0.9;
 
@@ -31,7 +34,7 @@ export function recipeChanges({ options }: Pick<Demo, 'options'>): Partial<Train
   const { seed, isFullRun, isQuick } = options;
   const { evaluateEvery, ...quick } = QUICK;
   return {
-    ...{ seed, faces: CHIPS, sharesPrefix: true },
+    ...{ seed, epochs: 30, faces: CHIPS, sharesPrefix: true },
     ...(isFullRun ? {} : VALIDATION),
     ...(isQuick ? { ...quick, ...(isFullRun ? {} : { evaluateEvery }) } : {}),
   };
@@ -39,10 +42,8 @@ export function recipeChanges({ options }: Pick<Demo, 'options'>): Partial<Train
 
 async function teach(demo: Demo, recipe: TrainingRecipe): Promise<TrainingStageResult> {
   const { screen, cache, interruption, options } = demo;
-  // Its path is no part of the stage: the folder may be moved.
-  const validation = options.isFullRun ? null : { data: cache.path(HELD_FOLDER) };
   const run = train({
-    recipe: { ...recipe, validation },
+    recipe,
     model: cache.path(MODEL_FOLDER),
     data: cache.path(DATA_FOLDER),
     output: cache.path(RUN_FOLDER),
