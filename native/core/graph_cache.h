@@ -41,7 +41,7 @@ class GraphCache {
 
   // Counts a run of `key`, which has no graph; whether it is the one to be recorded.
   bool is_due(const Key& key) {
-    if (runs_.size() == kMostCounted && !runs_.contains(key)) runs_.clear();
+    if (runs_.size() >= kMostCounted && !runs_.contains(key)) runs_.clear();
     int& runs = runs_[key];
     return runs != kNever && runs++ >= runs_before_;
   }

@@ -230,7 +230,7 @@ PackedSiteList make_room_for_frozen(InternVl& model, const WeightForms& forms) {
 
 PackedSiteList make_room_for_pictures(InternVl& model) {
   PackedSiteList packed;
-  if (!packs_bf16(model)) return packed;
+  if (!packs_bf16(model) || !PackedMatrix::suits_all_rows(cpu_kernels())) return packed;
   for (auto& [linear, slices] : model.linears()) {
     if (slices[0].name.starts_with("language_model.")) continue;
     if (PackedMatrix::takes(linear->weight.size(0), linear->weight.size(1))) packed.push_back({linear, std::move(slices), {}});

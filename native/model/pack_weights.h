@@ -32,10 +32,11 @@ PackedSiteList make_room_for_packed(InternVl& model, const WeightForms& forms, b
 // The same of the text layers that are to be trained upon, whatever the device; nothing where they stay as they are stored. Once
 // filled they are given to freeze(). Throws kInvalidArgument for forms of other parts.
 PackedSiteList make_room_for_frozen(InternVl& model, const WeightForms& forms);
-// Which weights of the image side are to be packed for a run that trains nothing of it, and room for them: those that
-// make_room_for_packed would take, as they are stored.
+// Which weights of the image side are to be packed for a run that trains nothing of it, and room for them: in bf16 on a CPU whose
+// kernels serve every number of rows, since a tile has more than the others take; else none.
 PackedSiteList make_room_for_pictures(InternVl& model);
-// Makes what make_room_for_frozen gave, or of a model on a GPU make_room_for_packed, Linear::frozen on the model's device, to be trained upon or to answer alone.
+// Makes what make_room_for_frozen gave, or of a model on a GPU make_room_for_packed, Linear::frozen on the model's device: to be
+// trained upon, or to answer alone.
 void freeze(InternVl& model, const PackedSiteList& sites, bool is_trained);
 // Bytes of that room.
 int64_t packed_bytes(const PackedSiteList& packed);
