@@ -16,7 +16,7 @@ if(TARGET GTest::gtest_main)
   target_link_libraries(facellm_native_test_objects PUBLIC facellm_generation facellm_training facellm_distributed facellm_faces GTest::gtest_main)
   target_compile_definitions(facellm_native_test_objects PUBLIC
     FACELLM_FIXTURES="${CMAKE_CURRENT_SOURCE_DIR}/test/fixtures")
-  facellm_precompiled(facellm_native_test_objects ${test_sources})
+  facellm_precompiled(facellm_native_test_objects facellm_core ${test_sources})
   add_executable(facellm_native_tests)
   set_target_properties(facellm_native_tests PROPERTIES LINKER_LANGUAGE CXX)
   target_link_libraries(facellm_native_tests PRIVATE facellm_native_test_objects)

@@ -43,10 +43,15 @@ compile test/native/cuda_on_cpu/tests/instructions_kernels.cuh
 
 mkdir -p "$out/stub/c10/cuda/impl"
 printf '#pragma once\n#define C10_CUDA_BUILD_SHARED_LIBS\n' >"$out/stub/c10/cuda/impl/cuda_cmake_macros.h"
+# ATen's headers are read once; which of its own a source lacks, builds tell (cmake/FacellmPrecompiled.cmake).
+host() {
+  c++ -std=c++20 -DFACELLM_CUDA=1 -Inative -isystem "$libtorch/include" -isystem "$libtorch/include/torch/csrc/api/include" \
+    -isystem "$out/stub" -isystem "$toolkit/include" "$@"
+}
+echo '#include <ATen/ATen.h>' >"$out/aten.h"
+host -x c++-header "$out/aten.h" -o "$out/aten.h.gch"
 grep -lE 'FACELLM_CUDA|cuda_launch' native/*/*.cpp native/kernels/*/*.cpp | while read -r source; do
-  c++ -std=c++20 -fsyntax-only -DFACELLM_CUDA=1 -Inative -isystem "$libtorch/include" \
-    -isystem "$libtorch/include/torch/csrc/api/include" -isystem "$out/stub" \
-    -isystem "$toolkit/include" "$source"
+  host -fsyntax-only -Winvalid-pch -Werror=invalid-pch -include "$out/aten.h" "$source"
   echo "checked $source"
 done
 

@@ -1,6 +1,8 @@
 /**
  * Temperature scaling (C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017): one number a question, by which
- * the log-probabilities of its answers are divided. It changes how sure the model is and never which answer is first.
+ * the log-probabilities of its answers are divided. It changes how sure the model is and never which answer is first. Labels count
+ * as J. Platt counts them ("Probabilistic Outputs for Support Vector Machines", 1999): n that are all right are evidence of one error
+ * in n + 2, not of none, which would ask for endless certainty.
  */
 import { softmax } from '../generation/index.js';
 
@@ -14,7 +16,7 @@ export interface LabelledScores {
 
 export interface FittedTemperature {
   readonly temperature: number;
-  /** The labels ask for more than {@link LEAST} or {@link MOST}: they are too few, or answers are all right or as good as drawn. */
+  /** The labels ask for less than {@link LEAST} or more than {@link MOST}: answers are far surer or less sure than deserved, or as good as drawn. */
   readonly isAtBound: boolean;
 }
 
@@ -48,19 +50,26 @@ export function likelihoodLoss(
   return losses.reduce((sum, loss) => sum + loss, 0) / items.length;
 }
 
-/** Slope of the loss over the inverse of the temperature, in which it is convex. */
+/**
+ * Slope of the loss over the inverse of the temperature, in which it is convex. Of each label a share of 1 / (n + 2) counts for the
+ * likeliest of the other answers, unless the model rules them all out.
+ */
 function slopeAt(items: readonly LabelledScores[], inverse: number): number {
+  const doubt = 1 / (items.length + 2);
   let slope = 0;
   for (const { logProbs, label } of items) {
     const scores = bounded(logProbs);
     const shares = softmax(scores.map((score) => score * inverse));
     const expected = shares.reduce((sum, share, i) => sum + share * (scores[i] ?? 0), 0);
-    slope += expected - (scores[label] ?? FLOOR);
+    const own = scores[label] ?? FLOOR;
+    const others = scores.filter((score, i) => i !== label && score > FLOOR);
+    const other = others.length === 0 ? own : Math.max(...others);
+    slope += expected - (1 - doubt) * own - doubt * other;
   }
   return slope;
 }
 
-/** The temperature at which the labels are most likely; 1 of no items. */
+/** The temperature at which the labels, doubted so, are most likely; 1 of no items. */
 export function fitTemperature(items: readonly LabelledScores[]): FittedTemperature {
   let [low, high] = [1 / MOST, 1 / LEAST];
   if (items.length === 0) return { temperature: 1, isAtBound: false };

@@ -34,6 +34,16 @@ function drawn(temperature: number, count: number): LabelledScores[] {
 const lossAt = (items: readonly LabelledScores[], temperature: number): number =>
   likelihoodLoss(items.map((item) => ({ ...item, temperature }))) ?? NaN;
 
+/** The loss that is fitted: one label in n + 2 is another than it says, the likeliest. */
+function doubtedLossAt(items: readonly LabelledScores[], temperature: number): number {
+  const others = items.map(({ logProbs, label }) => {
+    const best = Math.max(...logProbs.filter((_, i) => i !== label));
+    return { logProbs, label: logProbs.indexOf(best) };
+  });
+  const doubt = 1 / (items.length + 2);
+  return (1 - doubt) * lossAt(items, temperature) + doubt * lossAt(others, temperature);
+}
+
 function thrownBy(run: () => unknown): FaceLlmError {
   try {
     run();
@@ -109,16 +119,39 @@ describe('calibration', () => {
         Math.abs(Math.log(fitted.temperature / temperature)) < 0.1,
         String(fitted.temperature),
       );
-      const grid = Array.from({ length: 600 }, (_, i) => 0.1 * 1.01 ** i).filter((t) => t < MOST);
-      const best = grid.reduce((a, b) => (lossAt(items, b) < lossAt(items, a) ? b : a));
-      assert.ok(Math.abs(Math.log(fitted.temperature / best)) < 0.011);
-      assert.ok(lossAt(items, fitted.temperature) <= lossAt(items, best) + 1e-12);
+      const grid = Array.from({ length: 265 }, (_, i) => 0.1 * 1.02 ** i);
+      const losses = grid.map((t) => doubtedLossAt(items, t));
+      const least = Math.min(...losses);
+      const best = grid[losses.indexOf(least)] ?? NaN;
+      assert.ok(Math.abs(Math.log(fitted.temperature / best)) < 0.021);
+      assert.ok(doubtedLossAt(items, fitted.temperature) <= least + 1e-12);
     });
   }
 
+  it('takes labels that are all right for one error in two more than they are', () => {
+    for (const [margin, count] of [
+      [1, 1],
+      [3, 59],
+      [0.5, 1000],
+    ] as const) {
+      const right = { logProbs: [-0.1, -0.1 - margin, -40, -Infinity], label: 0 };
+      const fitted = fitTemperature(Array.from({ length: count }, () => right));
+      assert.equal(fitted.isAtBound, false);
+      const [first = 0, second = 0] = sharesAt(right.logProbs, fitted.temperature);
+      const error = 1 / (count + 2);
+      assert.ok(
+        Math.abs(second / (first + second) - error) < 0.01 * error,
+        String(fitted.temperature),
+      );
+    }
+    // What is ruled out is no answer that could have been the right one.
+    const only = fitTemperature([{ logProbs: [0, -Infinity], label: 0 }]);
+    assert.ok(sharesAt([0, -Infinity], only.temperature)[0] === 1);
+  });
+
   it('says so where labels ask for more than is fitted', () => {
-    const right = [{ logProbs: [0, -1], label: 0 }];
-    assert.deepEqual(fitTemperature(right), { temperature: LEAST, isAtBound: true });
+    const alike = Array.from({ length: 1000 }, () => ({ logProbs: [0, -0.1], label: 0 }));
+    assert.deepEqual(fitTemperature(alike), { temperature: LEAST, isAtBound: true });
     const wrong = [{ logProbs: [0, -1], label: 1 }];
     assert.deepEqual(fitTemperature(wrong), { temperature: MOST, isAtBound: true });
     assert.deepEqual(fitTemperature([]), { temperature: 1, isAtBound: false });

@@ -59,7 +59,7 @@ function questionBlocks({ question: one, reliability }: FittedQuestion): Block[]
       ? [
           {
             kind: 'warning',
-            text: 'The labels ask for a temperature beyond what is fitted: they are too few, or the answers are all right, or as good as drawn. Do not rest on it.',
+            text: 'The labels ask for a temperature beyond what is fitted: the answers are far surer or less sure than they deserve, or as good as drawn. Do not rest on it.',
           } as const,
         ]
       : []),
