@@ -6,13 +6,8 @@ import { loadOptions } from '../model/load.js';
 import type { FaceLlm } from '../model/index.js';
 import { checkArguments } from '../options/index.js';
 import { type AnswerFlags, answerOptions } from './answer-options.js';
-import {
-  type AskedFaceFlags,
-  describeFaces,
-  faceTurns,
-  oneFace,
-  pictureOptions,
-} from './face-options.js';
+import { type AskedFaceFlags, pictureOptions } from './face-options.js';
+import { describeFaces, faceTurns, oneFace } from './face-turns.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
 import { loadOptionsOf } from './options.js';
 import { type Console, describeError } from './output.js';

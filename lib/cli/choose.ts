@@ -15,13 +15,8 @@ import type { ChooseItem, FaceLlm } from '../model/index.js';
 import { loadOptions } from '../model/load.js';
 import { chooseItemsOptions, chooseOptions, idsOf } from '../model/requests.js';
 import { checkArguments } from '../options/index.js';
-import {
-  type AskedFaceFlags,
-  describeFaces,
-  faceTurns,
-  oneFace,
-  pictureOptions,
-} from './face-options.js';
+import { type AskedFaceFlags, pictureOptions } from './face-options.js';
+import { describeFaces, faceTurns, oneFace } from './face-turns.js';
 import type { ModelFlags, OutputFlags, PromptFlags } from './options.js';
 import { loadOptionsOf } from './options.js';
 import { type Console, table } from './output.js';

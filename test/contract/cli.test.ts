@@ -1,6 +1,8 @@
 /** The command line's flags are frozen: adding or renaming one is a decision, made here. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'lib', 'cli', 'main.ts');
@@ -79,6 +81,26 @@ describe('contract: command line', () => {
     const { stdout, status } = facellm(['--version'], { FACELLM_ADDON: '/nowhere' });
     assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
     assert.equal(status, 0);
+  });
+
+  it('help, version and usage errors load no package but commander', () => {
+    const root = join(import.meta.dirname, '..', '..');
+    const recorder = join(root, 'test', 'support', 'record-packages.mjs');
+    const folder = mkdtempSync(join(tmpdir(), 'facellm-loaded-'));
+    const file = join(folder, 'loaded');
+    try {
+      for (const args of [['--help'], ['annotate', '--help'], ['--version'], ['ask']]) {
+        spawnSync(
+          process.execPath,
+          ['--import', recorder, join(root, 'dist', 'cli', 'main.js'), ...args],
+          { env: { ...process.env, FACELLM_LOADED: file } },
+        );
+      }
+      const loaded = new Set(readFileSync(file, 'utf8').split('\n'));
+      assert.deepEqual([...loaded].sort(), ['', 'commander']);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('usage errors exit with 2 and say what is missing', () => {
