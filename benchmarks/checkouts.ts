@@ -11,6 +11,7 @@ import { readCheckpointConfig } from '../lib/checkpoint/index.js';
 import { BaselineProcess } from './baselines/baseline-process.js';
 import { readLoad, writeReport } from './harness/environment.js';
 import { bootstrap, median } from './harness/statistics.js';
+import { byTurns } from './harness/turns.js';
 
 const { values } = parseArgs({
   options: {
@@ -64,13 +65,8 @@ for (const [name, question] of rows.filter(([name]) => name.includes(values.rows
   await ours.run(question);
   await theirs.run(question);
   const before = readLoad();
-  const a: Answer[] = [];
-  const b: Answer[] = [];
-  for (let pair = 0; pair < Number(values.pairs); pair++) {
-    if (pair % 2 === 1) b.push(await theirs.run(question));
-    a.push(await ours.run(question));
-    if (pair % 2 === 0) b.push(await theirs.run(question));
-  }
+  const answers = await byTurns([ours, theirs], Number(values.pairs), (side) => side.run(question));
+  const [a = [], b = []] = [answers.get(ours), answers.get(theirs)];
   const after = readLoad();
   const stolenShare = (after.stolen - before.stolen) / Math.max(1, after.total - before.total);
   const ms = median(a.map((one) => one.ms));

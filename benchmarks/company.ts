@@ -16,6 +16,7 @@ import type { Adapter, FaceLlm, RawImage } from '../lib/index.js';
 import { importBuilt } from './harness/built.js';
 import { readLoad, writeReport } from './harness/environment.js';
 import { median } from './harness/statistics.js';
+import { byTurns } from './harness/turns.js';
 
 const { values } = parseArgs({
   options: {
@@ -252,23 +253,15 @@ const rows = createRows(face(side), side, stacks);
 const before = readLoad();
 const results = [];
 for (const { name, unit, run } of rows) {
-  const taken: [number[], number[]] = [[], []];
-  for (let round = 0; round <= Number(values.rounds); round++) {
-    // A B, then B A: a drift of the machine hits both alike.
-    for (const which of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
-      const model = models[which];
-      if (model === undefined) throw new Error('two models are loaded');
-      const value = await run(model);
-      if (round > 0) taken[which].push(value);
-    }
-  }
-  const [plain, deterministic] = [median(taken[0]), median(taken[1])];
+  // The first round is not counted.
+  const taken = await byTurns(models, Number(values.rounds) + 1, run);
+  const [plain = [], deterministic = []] = models.map((model) => taken.get(model)?.slice(1));
   const range = (some: readonly number[]): string =>
     `${Math.min(...some).toFixed(1)} to ${Math.max(...some).toFixed(1)}`;
-  results.push({ name, unit, plain: taken[0], deterministic: taken[1] });
+  results.push({ name, unit, plain, deterministic });
   console.log(
-    `${name.padEnd(52)} ${plain.toFixed(1).padStart(9)} ${unit} (${range(taken[0])})   ` +
-      `deterministic ${deterministic.toFixed(1).padStart(9)} (${range(taken[1])})`,
+    `${name.padEnd(52)} ${median(plain).toFixed(1).padStart(9)} ${unit} (${range(plain)})   ` +
+      `deterministic ${median(deterministic).toFixed(1).padStart(9)} (${range(deterministic)})`,
   );
 }
 const after = readLoad();

@@ -14,6 +14,7 @@ import { resolveWeights, type WeightForm } from '../lib/model/index.js';
 import { loadParts } from '../lib/model/load.js';
 import { writeReport } from './harness/environment.js';
 import { bootstrap, median } from './harness/statistics.js';
+import { byTurns } from './harness/turns.js';
 import { createRows, type Row } from './inference/rows.js';
 
 const READ_BYTES = 512 * 2 ** 20;
@@ -114,22 +115,17 @@ const roof = await ReadRoof.start();
 const results: unknown[] = [];
 for (const [i, { name }] of (loaded[0]?.rows ?? []).entries()) {
   if (name.startsWith('load') || !name.includes(values.rows)) continue;
-  const times = loaded.map((): number[] => []);
   const roofs: number[] = [];
   const run = async (which: number): Promise<number> =>
     (await loaded[which]?.rows[i]?.run()) ?? NaN;
   for (const which of loaded.keys()) await run(which);
-  for (let pair = 0; pair < Number(values.pairs); pair++) {
-    const order = [...loaded.keys()];
-    for (const which of pair % 2 === 0 ? order : order.toReversed()) {
-      times[which]?.push(await run(which));
-    }
+  const times = await byTurns([...loaded.keys()], Number(values.pairs), run, async () => {
     roofs.push(await roof.measure());
-  }
+  });
   const steps = Number(/^decode (\d+)/.exec(name)?.[1] ?? NaN);
   for (const [which, { form, bytes }] of loaded.entries()) {
-    const own = times[which] ?? [];
-    const ratio = bootstrap(own.map((ms, pair) => (times[0]?.[pair] ?? NaN) / ms));
+    const own = times.get(which) ?? [];
+    const ratio = bootstrap(own.map((ms, pair) => (times.get(0)?.[pair] ?? NaN) / ms));
     const rates = own.map((ms) => (bytes * steps) / ms / 1e6);
     const shares = rates.map((rate, pair) => rate / (roofs[pair] ?? NaN));
     const reading = Number.isNaN(steps)

@@ -14,6 +14,7 @@ import { type WeightForm } from '../lib/model/index.js';
 import { loadParts } from '../lib/model/load.js';
 import { writeReport } from './harness/environment.js';
 import { bootstrap, median } from './harness/statistics.js';
+import { byTurns } from './harness/turns.js';
 import { createRows } from './inference/rows.js';
 
 /** Of node-llama-cpp 3.22 what is used here. */
@@ -123,17 +124,11 @@ async function ours(form: WeightForm): Promise<{ run(): Promise<Times>; stop(): 
 const results: unknown[] = [];
 for (const [form, type] of FORMS) {
   const sides = { ours: await ours(form), theirs: await theirs(join(gguf, `${type}.gguf`)) };
-  const times: Record<keyof typeof sides, Times[]> = { ours: [], theirs: [] };
-  for (let pair = -1; pair < Number(values.pairs); pair++) {
-    const order = ['ours', 'theirs'] as const;
-    for (const side of pair % 2 === 0 ? order : order.toReversed()) {
-      const time = await sides[side].run();
-      // The first of each warms up.
-      if (pair >= 0) times[side].push(time);
-    }
-  }
+  for (const side of [sides.theirs, sides.ours]) await side.run();
+  const order = ['ours', 'theirs'] as const;
+  const times = await byTurns(order, Number(values.pairs), (side) => sides[side].run());
   for (const row of ['prefill', 'decode'] as const) {
-    const [own, other] = [times.ours, times.theirs].map((all) => all.map((one) => one[row]));
+    const [own, other] = order.map((side) => times.get(side)?.map((one) => one[row]));
     if (own === undefined || other === undefined) continue;
     const ratio = bootstrap(own.map((ms, i) => (other[i] ?? NaN) / ms));
     const shown = (all: readonly number[]): string =>

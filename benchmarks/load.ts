@@ -20,6 +20,7 @@ import { readCheckpointFiles } from '../lib/checkpoint/index.js';
 import { importBuilt } from './harness/built.js';
 import { describeEnvironment } from './harness/environment.js';
 import { bootstrap, median } from './harness/statistics.js';
+import { byTurns } from './harness/turns.js';
 
 const KINDS = ['plain read', 'read into own memory', 'facellm, copied', 'facellm'] as const;
 type Kind = (typeof KINDS)[number];
@@ -106,26 +107,21 @@ async function trial(kind: Kind, model: string, isCold: boolean): Promise<Trial>
 async function runAll(model: string, rounds: number, isCold: boolean): Promise<unknown> {
   const { dataFiles } = await readCheckpointFiles(model);
   const bytes = dataFiles.reduce((sum, path) => sum + statSync(path).size, 0);
-  const trials = new Map<Kind, Trial[]>(KINDS.map((kind) => [kind, []]));
-  for (let round = 0; round < rounds; round++) {
-    for (const kind of round % 2 === 0 ? KINDS : KINDS.toReversed()) {
-      if (isCold) {
-        for (const path of dataFiles) {
-          execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
-        }
+  const trials = await byTurns(KINDS, rounds, (kind) => {
+    if (isCold) {
+      for (const path of dataFiles) {
+        execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
       }
-      const loader = new URL('../test/support/tsx.mjs', import.meta.url).href;
-      const args = [`--import=${loader}`, fileURLToPath(import.meta.url), '--model', model];
-      const output = execFileSync(
-        process.execPath,
-        [...args, '--trial', kind, ...(isCold ? ['--cold'] : [])],
-        {
-          encoding: 'utf8',
-        },
-      );
-      trials.get(kind)?.push(JSON.parse(output) as Trial);
     }
-  }
+    const loader = new URL('../test/support/tsx.mjs', import.meta.url).href;
+    const args = [`--import=${loader}`, fileURLToPath(import.meta.url), '--model', model];
+    const output = execFileSync(
+      process.execPath,
+      [...args, '--trial', kind, ...(isCold ? ['--cold'] : [])],
+      { encoding: 'utf8' },
+    );
+    return JSON.parse(output) as Trial;
+  });
   const all = (kind: Kind, field: keyof Trial): number[] =>
     (trials.get(kind) ?? []).map((one) => one[field] ?? NaN);
   const of = (kind: Kind, field: keyof Trial): number => median(all(kind, field));

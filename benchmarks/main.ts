@@ -12,6 +12,7 @@ import { HfBaseline } from './baselines/hf.js';
 import { OtherBuild } from './baselines/other-build.js';
 import { readLoad, writeReport } from './harness/environment.js';
 import { bootstrap, type Interval, median } from './harness/statistics.js';
+import { byTurns } from './harness/turns.js';
 import { createPreprocessRow } from './inference/preprocess.js';
 import { openRows } from './inference/open-rows.js';
 import type { Row } from './inference/rows.js';
@@ -41,14 +42,8 @@ async function measure(
   await row.run();
   await theirs();
   const before = readLoad();
-  const a: number[] = [];
-  const b: number[] = [];
-  for (let pair = 0; pair < count; pair++) {
-    // A B, then B A: a drift of the machine hits both alike.
-    if (pair % 2 === 1) b.push(await theirs());
-    a.push(await row.run());
-    if (pair % 2 === 0) b.push(await theirs());
-  }
+  const times = await byTurns([row.run, theirs], count, (side) => side());
+  const [a = [], b = []] = [times.get(row.run), times.get(theirs)];
   const after = readLoad();
   const stolenShare = (after.stolen - before.stolen) / Math.max(1, after.total - before.total);
   const own = { name: row.name, pairs: count, ms: median(a), stolenShare };

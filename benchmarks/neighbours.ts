@@ -9,10 +9,10 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 
 import type { WeightForm } from '../lib/model/index.js';
-import { loadParts } from '../lib/model/load.js';
 import { writeReport } from './harness/environment.js';
 import { bootstrap, median } from './harness/statistics.js';
-import { createRows } from './inference/rows.js';
+import { byTurns } from './harness/turns.js';
+import { openRows } from './inference/open-rows.js';
 
 const { values } = parseArgs({
   options: {
@@ -53,29 +53,21 @@ class Neighbours {
   }
 }
 
-const dtype = values.dtype === 'fp32' ? 'fp32' : 'bf16';
-const parts = await loadParts(model, {
-  ...{ dtype, device: 'cpu', weights: values.weights as WeightForm },
-  ...{ threads: Number(values.threads), imageCacheBytes: 0, prefixCacheBytes: 0 },
+const { parts, rows } = await openRows({
+  ...{ model, dtype: values.dtype, device: 'cpu', threads: values.threads },
+  weights: values.weights as WeightForm,
 });
-const { native, config } = parts;
 const neighbours = new Neighbours(availableParallelism());
 const counts = [...new Set([0, 1, neighbours.count])];
 const results: unknown[] = [];
 try {
-  const rows = createRows({
-    ...{ native, directory: model, dtype, device: 'cpu', tileSize: config.tileSize },
-  });
   for (const { name, run } of rows) {
     if (name.startsWith('load') || !name.includes(values.rows)) continue;
-    const times = new Map<number, number[]>(counts.map((count) => [count, []]));
     await run();
-    for (let pair = 0; pair < Number(values.pairs); pair++) {
-      for (const count of pair % 2 === 0 ? counts : counts.toReversed()) {
-        neighbours.let(count);
-        times.get(count)?.push(await run());
-      }
-    }
+    const times = await byTurns(counts, Number(values.pairs), async (count) => {
+      neighbours.let(count);
+      return run();
+    });
     neighbours.let(0);
     const alone = times.get(0) ?? [];
     for (const [count, own] of times) {
@@ -90,6 +82,5 @@ try {
 } finally {
   neighbours.end();
 }
-await native.dispose().promise;
-await parts.tokenizer.dispose();
+await Promise.all([parts.native.dispose().promise, parts.tokenizer.dispose()]);
 await writeReport(values, { results });

@@ -43,7 +43,8 @@ compile test/native/cuda_on_cpu/tests/instructions_kernels.cuh
 
 mkdir -p "$out/stub/c10/cuda/impl"
 printf '#pragma once\n#define C10_CUDA_BUILD_SHARED_LIBS\n' >"$out/stub/c10/cuda/impl/cuda_cmake_macros.h"
-# ATen's headers are read once; which of its own a source lacks, builds tell (cmake/FacellmPrecompiled.cmake).
+# ATen's headers are read once, ahead of each source; that a source includes them itself where it needs them, builds tell
+# (cmake/FacellmPrecompiled.cmake).
 host() {
   c++ -std=c++20 -DFACELLM_CUDA=1 -Inative -isystem "$libtorch/include" -isystem "$libtorch/include/torch/csrc/api/include" \
     -isystem "$out/stub" -isystem "$toolkit/include" "$@"

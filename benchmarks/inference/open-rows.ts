@@ -1,4 +1,5 @@
 /** The rows that ask a loaded model, and the model. */
+import type { WeightForm } from '../../lib/model/index.js';
 import { loadParts, type ModelParts } from '../../lib/model/load.js';
 import { createRows, type Row } from './rows.js';
 
@@ -7,9 +8,16 @@ export interface OpenRowsOptions {
   readonly dtype: string;
   readonly device: string;
   readonly threads: string;
+  readonly weights?: WeightForm;
 }
 
-export async function openRows({ model, dtype: name, device, threads }: OpenRowsOptions): Promise<{
+export async function openRows({
+  model,
+  dtype: name,
+  device,
+  threads,
+  weights,
+}: OpenRowsOptions): Promise<{
   readonly parts: ModelParts;
   readonly rows: readonly Row[];
 }> {
@@ -17,6 +25,7 @@ export async function openRows({ model, dtype: name, device, threads }: OpenRows
   const parts = await loadParts(model, {
     dtype,
     device,
+    weights,
     threads: Number(threads),
     // Every run computes; rows whose prompts are to be known ask for it.
     imageCacheBytes: 0,

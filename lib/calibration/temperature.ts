@@ -52,7 +52,7 @@ export function likelihoodLoss(
 
 /**
  * Slope of the loss over the inverse of the temperature, in which it is convex. Of each label a share of 1 / (n + 2) counts for the
- * likeliest of the other answers, unless the model rules them all out.
+ * likeliest of the other answers.
  */
 function slopeAt(items: readonly LabelledScores[], inverse: number): number {
   const doubt = 1 / (items.length + 2);
@@ -61,16 +61,17 @@ function slopeAt(items: readonly LabelledScores[], inverse: number): number {
     const scores = bounded(logProbs);
     const shares = softmax(scores.map((score) => score * inverse));
     const expected = shares.reduce((sum, share, i) => sum + share * (scores[i] ?? 0), 0);
-    const own = scores[label] ?? FLOOR;
-    const others = scores.filter((score, i) => i !== label && score > FLOOR);
-    const other = others.length === 0 ? own : Math.max(...others);
-    slope += expected - (1 - doubt) * own - doubt * other;
+    const other = Math.max(...scores.filter((_, i) => i !== label));
+    slope += expected - (1 - doubt) * (scores[label] ?? FLOOR) - doubt * other;
   }
   return slope;
 }
 
-/** The temperature at which the labels, doubted so, are most likely; 1 of no items. */
-export function fitTemperature(items: readonly LabelledScores[]): FittedTemperature {
+/** The temperature at which the labels, doubted so, are most likely; 1 of none that tell of it: an only answer left is certain at any. */
+export function fitTemperature(labelled: readonly LabelledScores[]): FittedTemperature {
+  const items = labelled.filter(({ logProbs, label }) =>
+    bounded(logProbs).some((score, i) => i !== label && score > FLOOR),
+  );
   let [low, high] = [1 / MOST, 1 / LEAST];
   if (items.length === 0) return { temperature: 1, isAtBound: false };
   if (slopeAt(items, low) >= 0) return { temperature: MOST, isAtBound: true };

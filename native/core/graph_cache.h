@@ -39,7 +39,7 @@ class GraphCache {
     return &found->second;
   }
 
-  // Counts a run of `key`, which has no graph; whether it is the one to be recorded.
+  // Counts a run of `key`, which has no graph; whether it is the one to be recorded. go_without() adds keys beside those counted here.
   bool is_due(const Key& key) {
     if (runs_.size() >= kMostCounted && !runs_.contains(key)) runs_.clear();
     int& runs = runs_[key];

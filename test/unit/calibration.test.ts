@@ -144,9 +144,11 @@ describe('calibration', () => {
         String(fitted.temperature),
       );
     }
-    // What is ruled out is no answer that could have been the right one.
-    const only = fitTemperature([{ logProbs: [0, -Infinity], label: 0 }]);
-    assert.ok(sharesAt([0, -Infinity], only.temperature)[0] === 1);
+    // Where all others are ruled out, nothing tells of a temperature; beside others such items change none.
+    const certain = Array.from({ length: 50 }, () => ({ logProbs: [0, -Infinity], label: 0 }));
+    assert.deepEqual(fitTemperature(certain), { temperature: 1, isAtBound: false });
+    const items = drawn(2.5, 200);
+    assert.deepEqual(fitTemperature([...certain, ...items]), fitTemperature(items));
   });
 
   it('says so where labels ask for more than is fitted', () => {

@@ -76,5 +76,16 @@ TEST_F(GraphCache, WhatCannotBeRecordedGoesWithout) {
   EXPECT_TRUE(cache.is_due(1)) << "memory may have come back";
 }
 
+TEST_F(GraphCache, CountsNoMoreThanSoManyKeys) {
+  Cache cache(1, 2);
+  // Work that comes but once, and work that goes without: 1,024 of either, and one more.
+  for (int key = 0; key < 1024; ++key) cache.is_due(key);
+  cache.go_without(1024);
+  EXPECT_FALSE(cache.is_due(1025)) << "all else is forgotten";
+  EXPECT_FALSE(cache.is_due(0)) << "and counted anew";
+  EXPECT_FALSE(cache.is_due(1024));
+  EXPECT_TRUE(cache.is_due(1024)) << "what went without, too";
+}
+
 }  // namespace
 }  // namespace pretend_cuda
