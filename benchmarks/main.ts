@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--model DIR] [--dtype bf16] [--pairs 15] [--baseline PYTHON | --against ADDON] [--rows TEXT]
+ * `npm run bench -- [--model DIR] [--dtype bf16] [--weights stored] [--pairs 15] [--baseline PYTHON | --against ADDON] [--rows TEXT]
  * [--out FILE]`: each row beside transformers, or beside another build of this addon (a facellm.node of another
  * commit), on the same checkpoint, runs alternating A B B A after a warm-up; medians, and the median of the pairs'
  * ratios with a 95 % interval. Without either the rows run alone and say so; --rows leaves out those whose name does
@@ -8,6 +8,7 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import type { WeightForm } from '../lib/model/index.js';
 import { HfBaseline } from './baselines/hf.js';
 import { OtherBuild } from './baselines/other-build.js';
 import { readLoad, writeReport } from './harness/environment.js';
@@ -59,6 +60,7 @@ const { values } = parseArgs({
   options: {
     model: { type: 'string', default: TINY },
     dtype: { type: 'string', default: 'bf16' },
+    weights: { type: 'string', default: 'stored' },
     device: { type: 'string', default: 'cpu' },
     pairs: { type: 'string', default: '15' },
     threads: { type: 'string', default: '2' },
@@ -68,14 +70,15 @@ const { values } = parseArgs({
     out: { type: 'string' },
   },
 });
+const weights = values.weights as WeightForm; // refused by name where it is none
 const dtype = values.dtype === 'fp32' ? 'fp32' : 'bf16';
 if (values.model === TINY)
   console.log('No --model: the tiny checkpoint, a smoke run whose figures mean nothing.');
-const { parts, rows: modelRows } = await openRows(values);
+const { parts, rows: modelRows } = await openRows({ ...values, weights });
 const { native, config, tokenizer } = parts;
 const baseline =
   values.against !== undefined
-    ? await OtherBuild.start(values.against, values)
+    ? await OtherBuild.start(values.against, { ...values, weights })
     : values.baseline === undefined
       ? undefined
       : await HfBaseline.start(

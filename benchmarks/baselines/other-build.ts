@@ -21,12 +21,12 @@ export class OtherBuild {
   /** @param addon a facellm.node whose contract is this source tree's for what the rows call */
   static async start(
     addon: string,
-    { model, dtype, device, threads }: OpenRowsOptions,
+    { model, dtype, device, threads, weights = 'stored' }: OpenRowsOptions,
   ): Promise<OtherBuild> {
     const child = await BaselineProcess.start<string, { readonly ms: number }>(
       process.execPath,
       'serve-rows.ts',
-      [model, dtype, device, threads],
+      [model, dtype, device, threads, weights],
       { flags: process.execArgv, env: { FACELLM_ADDON: resolve(addon) } },
     );
     return new OtherBuild(child, new Set(child.greeting.split('\t')));

@@ -1,10 +1,15 @@
 /** A process of OtherBuild: the names of its rows, then a line of milliseconds for each name that comes. */
 import { createInterface } from 'node:readline';
 
+import type { WeightForm } from '../../lib/model/index.js';
 import { openRows } from '../inference/open-rows.js';
 
-const [model = '', dtype = '', device = '', threads = ''] = process.argv.slice(2);
-const { parts, rows } = await openRows({ model, dtype, device, threads });
+const [model = '', dtype = '', device = '', threads = '', weights = 'stored'] =
+  process.argv.slice(2);
+const { parts, rows } = await openRows({
+  ...{ model, dtype, device, threads },
+  weights: weights as WeightForm,
+});
 console.log(rows.map(({ name }) => name).join('\t'));
 for await (const line of createInterface({ input: process.stdin })) {
   const name: unknown = JSON.parse(line);

@@ -48,6 +48,9 @@ StepEngine::StepEngine(InternVl& model, const LoadRequest& request, std::functio
     device_step_ = std::make_unique<DeviceStep>(model, pool_, limits_.most_rows, blocks);
     prompt_graphs_ = std::make_unique<PromptGraphs>(model, pool_);
   }
+  if (model.options().device().is_cpu() && !request.is_deterministic) {
+    decode_step_ = std::make_unique<DecodeStep>(model.language_model(), pool_);
+  }
   publish_stats();
 }
 

@@ -21,6 +21,7 @@
 #include "generation/step_batch.h"
 #include "generation/token_identities.h"
 #include "lora/adapter_stacks.h"
+#include "model/decode_step.h"
 #include "model/load_request.h"
 
 namespace facellm {
@@ -85,14 +86,15 @@ class StepEngine {
   std::vector<RowShare> shares_of(const StepPlan& plan, const std::vector<Row*>& rows);
   void set_adapter_rows(const std::vector<RowShare>& shares, int64_t places);
   void compute(const std::vector<RowShare>& shares);
-  at::Tensor forward(const std::vector<RowShare>& shares, const Cancellation& cancellation);
+  DecodeStep::Output forward(const std::vector<RowShare>& shares, const Cancellation& cancellation);
   bool follows(const StepPlan& plan, const std::vector<Row*>& rows) const;
   bool compute_on_device(const std::vector<RowShare>& shares);
   void read_device_step();
   void settle();
-  void take(const std::vector<RowShare>& shares, const at::Tensor& hidden, const Cancellation& cancellation);
+  void take(const std::vector<RowShare>& shares, const DecodeStep::Output& computed, const Cancellation& cancellation);
+  at::Tensor logits_of(const at::Tensor& hidden) const;
   bool choose_undecided();
-  void choose(const std::vector<Row*>& rows, const at::Tensor& hidden);
+  void choose(const std::vector<Row*>& rows, const at::Tensor& logits);
   void accept(Row& row, Chosen chosen);
   bool has_mask(Row& row) const;
   void finish_row(Row& row, FinishReason reason);
@@ -116,6 +118,7 @@ class StepEngine {
   RowFill fill_;
   std::unique_ptr<DeviceStep> device_step_;  // of a GPU; null: every step goes by the plan alone
   std::unique_ptr<PromptGraphs> prompt_graphs_;  // of a GPU
+  std::unique_ptr<DecodeStep> decode_step_;      // of a CPU, where it need not be deterministic
   PictureEncoder encoder_;
   TokenIdentities identities_;
   AdapterStacks adapters_;

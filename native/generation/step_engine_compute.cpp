@@ -18,6 +18,12 @@ std::set<ActiveRequest*> requests_of(const std::vector<RowShare>& shares) {
   return requests;
 }
 
+// Whether the share's row goes on by a token that nothing is awaited for.
+bool chooses_next(const RowShare& share) {
+  const auto* const generation = std::get_if<Generation>(&share.row->request->work);
+  return generation != nullptr && !generation->request.is_masked && share.row->computed + share.tokens == share.row->size();
+}
+
 }  // namespace
 
 // Somebody answers, and a CPU takes its time with everything else.
@@ -158,10 +164,10 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
   try {
     const auto lap = watch.lap(elapsed);
     set_adapter_rows(shares, 0);
-    const auto hidden = forward(shares, cancellation);
+    const auto computed = forward(shares, cancellation);
     ++counts_.steps;
     for (const auto& share : shares) counts_.tokens_computed += share.tokens;
-    take(shares, hidden, cancellation);
+    take(shares, computed, cancellation);
     if (requests.size() == 1) suspects_.erase(first);
   } catch (...) {
     // A row whose tokens were computed and that has chosen nothing computes them again, or it would wait for ever.
@@ -182,11 +188,14 @@ void StepEngine::compute(const std::vector<RowShare>& shares) {
   }
 }
 
-at::Tensor StepEngine::forward(const std::vector<RowShare>& shares, const Cancellation& cancellation) {
+DecodeStep::Output StepEngine::forward(const std::vector<RowShare>& shares, const Cancellation& cancellation) {
   const auto batch = make_step_batch(model_, pool_, shares, fill_);
   const bool is_plain = shares.size() == 1 && shares[0].choices.empty() && shares[0].row->request->stack == 0;
-  if (prompt_graphs_ && is_plain && PromptGraphs::takes(batch)) return prompt_graphs_->forward(batch, cancellation);
-  return model_.language_model().forward(batch, pool_, cancellation, {});
+  if (prompt_graphs_ && is_plain && PromptGraphs::takes(batch)) return {prompt_graphs_->forward(batch, cancellation), {}};
+  if (decode_step_) {
+    if (auto computed = decode_step_->forward(batch, std::ranges::all_of(shares, chooses_next), cancellation)) return *std::move(computed);
+  }
+  return {model_.language_model().forward(batch, pool_, cancellation, {}), {}};
 }
 
 void StepEngine::after_failure(const std::set<ActiveRequest*>& requests, const Error& error) {
@@ -200,7 +209,8 @@ void StepEngine::after_failure(const std::set<ActiveRequest*>& requests, const E
   for (const auto* request : requests) suspects_.insert(request->ticket.id);
 }
 
-void StepEngine::take(const std::vector<RowShare>& shares, const at::Tensor& hidden, const Cancellation& cancellation) {
+void StepEngine::take(const std::vector<RowShare>& shares, const DecodeStep::Output& computed, const Cancellation& cancellation) {
+  const auto& hidden = computed.hidden;
   const auto& language_model = model_.language_model();
   // Rows whose last known token this was choose the next; the others have more of their prompt to come.
   std::vector<Row*> choosers;
@@ -235,8 +245,9 @@ void StepEngine::take(const std::vector<RowShare>& shares, const at::Tensor& hid
   }
   if (choosers.empty()) return;
   const bool is_every_token = static_cast<int64_t>(last.size()) == hidden.size(0);
+  if (is_every_token && computed.logits.defined()) return choose(choosers, computed.logits);
   const auto rows = is_every_token ? hidden : hidden.index_select(0, at::tensor(last, at::kLong).to(hidden.device()));
-  choose(choosers, rows);
+  choose(choosers, logits_of(rows));
 }
 
 bool StepEngine::has_mask(Row& row) const {
@@ -261,7 +272,7 @@ bool StepEngine::choose_undecided() {
   if (rows.empty()) return false;
   const RequestId first = (*requests.begin())->ticket.id;
   try {
-    choose(rows, at::cat(hidden));
+    choose(rows, logits_of(at::cat(hidden)));
     if (requests.size() == 1) suspects_.erase(first);
   } catch (...) {
     after_failure(requests, translate_current_exception());
@@ -270,9 +281,12 @@ bool StepEngine::choose_undecided() {
 }
 
 // hidden: [rows, D], each row's last.
-void StepEngine::choose(const std::vector<Row*>& rows, const at::Tensor& hidden) {
-  auto chosen =
-      next_tokens(model_.language_model().logits(fill_rows(hidden, fill_.multiple), {}), rows, scratch_);
+at::Tensor StepEngine::logits_of(const at::Tensor& hidden) const {
+  return model_.language_model().logits(fill_rows(hidden, fill_.multiple), {});
+}
+
+void StepEngine::choose(const std::vector<Row*>& rows, const at::Tensor& logits) {
+  auto chosen = next_tokens(logits, rows, scratch_);
   for (size_t i = 0; i < rows.size(); ++i) {
     if (auto* token = std::get_if<Chosen>(&chosen[i])) {
       accept(*rows[i], std::move(*token));

@@ -86,6 +86,8 @@ class LanguageModel {
   int64_t slot_bytes() const;  // of one token in the pool
 
  private:
+  friend class DecodeStep;  // the same layers by raw pointers
+
   at::Tensor attend_packed(const DecoderLayer& layer, const at::Tensor& normalised, const RotaryTables& rotary, const at::Tensor& slots,
                            const std::vector<TreeNode>& nodes) const;
 

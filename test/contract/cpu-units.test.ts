@@ -27,6 +27,7 @@ const SHARED = [
     'avx512_common.h',
     'bf16_bits.h',
     'float_codes_common.h',
+    'prefetch.h',
   ],
   ...[
     'row_kernels.h',

@@ -178,7 +178,7 @@ TEST(RowKernels, RotationsAreTheReferencesBits) {
           const RopeRows job{own_qkv.data(), own_cos.data(), own_sin.data(), where.const_data_ptr<int64_t>(), own_q.data(), own_keys.data(),
                              own_values.data(), tokens, heads, kv_heads, dim, slots * dim, dim, slots * dim, dim, type == at::kBFloat16};
           kernels->rope_append(&job, 0, 1);
-          kernels->rope_append(&job, 1, tokens);
+          kernels->rope_append(&job, 1, tokens * kv_heads);
           EXPECT_TRUE(at::equal(bits(own_q.tensor()), bits(q))) << text;
           EXPECT_TRUE(at::equal(bits(own_keys.tensor()), bits(keys))) << text;
           EXPECT_TRUE(at::equal(bits(own_values.tensor()), bits(values))) << text;

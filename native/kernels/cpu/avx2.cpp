@@ -20,8 +20,6 @@ constexpr int64_t kStripRows = 16 * kRows;
 constexpr int64_t kPanelDepth = 256, kFewestWidened = 24;
 // Of x in fp32 that stays near while a block is read.
 constexpr int64_t kNearBytes = 1 << 20;
-// Bytes ahead of a single pass.
-constexpr int64_t kAhead = 1024;
 // Behind each row of x, so that rows of 4 KB do not share places of the cache.
 constexpr int64_t kGap = 16;
 
@@ -141,7 +139,7 @@ void multiply_once(const CpuProduct* p, int64_t block) {
   float sums[2 * 32];
   const Bf16* w = p->weight + block * p->inner * kBlockRows;
   kAddLines[p->rows](w, p->inner / 2, static_cast<const float*>(p->arranged), p->inner + kGap,
-                     {reinterpret_cast<const char*>(w) + kAhead, 128}, sums, true);
+                     {reinterpret_cast<const char*>(w) + p->prefetch, 128}, sums, true);
   finish(p, block, 0, p->rows, sums);
 }
 

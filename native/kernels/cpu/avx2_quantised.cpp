@@ -15,8 +15,6 @@ namespace {
 
 // Of x at once: more would not leave room for the weights.
 constexpr int kRows = 3;
-// Bytes ahead of a single pass.
-constexpr int64_t kAhead = 1024;
 constexpr int64_t kExact = 4096;  // columns
 // Rows from which on widening codes for all of them pays.
 constexpr int64_t kFewestWidened = 24;
@@ -247,6 +245,7 @@ void int4_block(const QuantisedProduct* p, const uint8_t* w, const uint8_t* x, i
   for (int64_t g = 0; g < groups; ++g, x_sums += 4) {
     const uint8_t* const halves = w;
     w += 64;
+    fetch.at += fetch.step / 2;
     int32_t own[R][kBlock];
     for (int64_t k = 0; k < p->group; k += most, w += most * 16, quads += most * 2) {
       const Fetch here = fetch;
@@ -292,7 +291,7 @@ void multiply(const QuantisedProduct* p, const Block* kernels, int64_t block_byt
     for (int64_t g = 0; g < groups; ++g) {
       const int64_t first = p->rows * g / groups, count = p->rows * (g + 1) / groups - first;
       const auto* const next = reinterpret_cast<const char*>(w);
-      const Fetch fetch = groups == 1 ? Fetch{next + kAhead, 128}
+      const Fetch fetch = groups == 1 ? Fetch{next + p->prefetch, 128}
                                       : Fetch{next + block_bytes + block_bytes / groups * g, 128 / groups};
       kernels[count](p, w, x + first * row_bytes, row_bytes, fetch, first, block * kBlock);
     }

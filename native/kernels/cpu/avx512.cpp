@@ -15,8 +15,6 @@ constexpr int64_t kDepth = 5120;
 constexpr int64_t kNearBytes = 4 << 20;
 // Rows whose sums are kept meanwhile.
 constexpr int64_t kStripRows = 16 * kRows;
-// Bytes ahead of a single pass.
-constexpr int64_t kAhead = 1024;
 
 __m512 widened(__m256i bits) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
@@ -115,7 +113,7 @@ void arrange(void* arranged, const CpuProduct* p, int64_t begin_group, int64_t e
 void multiply_once(const CpuProduct* p, int64_t block) {
   alignas(64) float sums[kRows * 32];
   const Bf16* w = p->weight + block * p->inner * kBlockRows;
-  kAddLines[p->rows](w, p->inner / 2, p->x, 2, p->x_stride, {reinterpret_cast<const char*>(w) + kAhead, 128}, sums,
+  kAddLines[p->rows](w, p->inner / 2, p->x, 2, p->x_stride, {reinterpret_cast<const char*>(w) + p->prefetch, 128}, sums,
                      true);
   finish(p, block, 0, p->rows, sums);
 }

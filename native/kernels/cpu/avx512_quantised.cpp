@@ -14,8 +14,6 @@ namespace {
 
 // Of x at once: 24 of 32 registers are sums.
 constexpr int kRows = 6;
-// Bytes ahead of a single pass.
-constexpr int64_t kAhead = 1024;
 
 struct Fetch {
   const char* at;
@@ -169,6 +167,7 @@ __attribute__((noinline)) void int4_block(const QuantisedProduct* p, const uint8
     __m512i high[R][2], low[R][2];
 #pragma GCC unroll 6
     for (int r = 0; r < R; ++r) high[r][0] = high[r][1] = low[r][0] = low[r][1] = _mm512_setzero_si512();
+    fetch.at += fetch.step / 2;
     for (int64_t i = 0; i < p->group / 8; ++i, w += 128, quads += 16, fetch.at += fetch.step) {
       _mm_prefetch(fetch.at, _MM_HINT_T0);
       _mm_prefetch(fetch.at + 64, _MM_HINT_T0);
@@ -226,7 +225,7 @@ void multiply(const QuantisedProduct* p, const Block* kernels, int64_t block_byt
     for (int64_t g = 0; g < groups; ++g) {
       const int64_t first = p->rows * g / groups, count = p->rows * (g + 1) / groups - first;
       const auto* const next = reinterpret_cast<const char*>(w);
-      const Fetch fetch = groups == 1 ? Fetch{next + kAhead, 128}
+      const Fetch fetch = groups == 1 ? Fetch{next + p->prefetch, 128}
                                       : Fetch{next + block_bytes + block_bytes / groups * g, 128 / groups};
       kernels[count](p, w, x + first * row_bytes, row_bytes, fetch, first, block * kBlock);
     }

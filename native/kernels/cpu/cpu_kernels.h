@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/prefetch.h"
+
 namespace facellm {
 
 using Bf16 = uint16_t;  // bits
@@ -34,6 +36,7 @@ struct CpuProduct {
   int64_t out_stride;
   const float* scales = nullptr;  // [N] filled up to whole blocks
   const Bf16* table = nullptr;    // [65536] f by the bits of its argument, or null: f(y) = y
+  int64_t prefetch = kPrefetchNear;
 };
 
 struct CpuKernels {

@@ -23,6 +23,8 @@ constexpr int64_t kExpandedRowsInt8 = 16, kExpandedRowsInt4 = 32;
 constexpr int64_t kExpandedBytes = 512 << 10;
 // Numbers behind each row that would otherwise be a multiple of kCacheSetsBytes from the next.
 constexpr int64_t kPadding = 32;
+// Of x beside AMX, up to which its kernels are AVX-512's (amx.cpp).
+constexpr int64_t kMostRowsBesideAmx = 4;
 // Multiplications below which a second thread costs more than it saves.
 constexpr int64_t kWorthThreads = 1 << 18;
 
@@ -109,21 +111,34 @@ bool PackedMatrix::suits(const at::Tensor& x) const {
 }
 
 at::Tensor PackedMatrix::product(const at::Tensor& x, const at::Tensor& bias, Activation activation) const {
-  if (quantised_ == nullptr || expands(x)) return bf16_product(x, bias, activation);
+  if (quantised_ == nullptr || expands(x.numel() / inner_, x.scalar_type())) return bf16_product(x, bias, activation);
   const auto out = x.numel() / inner_ <= quantised_->most_rows ? quantised_product(x, bias) : dequantised_product(x, bias);
   if (activation == Activation::kNone) return out;
   const c10::NoGradGuard no_grad;
   return erf_gelu(out);
 }
 
-bool PackedMatrix::expands(const at::Tensor& x) const {
-  if (has_float_codes()) {
-    // Into bf16's own kernels, whose rows follow from nothing but themselves.
-    return x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) && suits(cpu_kernels(), x.numel() / inner_);
-  }
+bool PackedMatrix::expands(int64_t rows, at::ScalarType dtype) const {
+  if (dtype != at::kBFloat16 || !takes(weight_rows_, inner_)) return false;
+  // Into bf16's own kernels, whose rows follow from nothing but themselves.
+  if (has_float_codes()) return suits(cpu_kernels(), rows);
   const int64_t fewest = scheme_.form == WeightForm::kInt8 ? kExpandedRowsInt8 : kExpandedRowsInt4;
-  return quantised_->expand != nullptr && !scheme_.is_invariant && x.scalar_type() == at::kBFloat16 && takes(weight_rows_, inner_) &&
-         x.numel() / inner_ >= fewest && cpu_kernels().has_scales && suits_all_rows(cpu_kernels());
+  return quantised_->expand != nullptr && !scheme_.is_invariant && rows >= fewest && cpu_kernels().has_scales &&
+         suits_all_rows(cpu_kernels());
+}
+
+std::optional<PackedView> PackedMatrix::view(const at::Tensor& bias, int64_t rows, at::ScalarType dtype) const {
+  const bool is_wide = dtype == at::kFloat;
+  if ((!is_wide && dtype != at::kBFloat16) || (bias.defined() && (bias.scalar_type() != dtype || !bias.is_contiguous()))) return {};
+  if (quantised_ == nullptr) {
+    // AMX's kernels for more rows are libtorch's, for its own threads.
+    const bool is_own = cpu_features().level != CpuLevel::kAmx || rows <= kMostRowsBesideAmx;
+    if (is_wide || !is_own || !suits(*kernels_, rows)) return {};
+  } else if (has_float_codes() || expands(rows, dtype) || rows > quantised_->most_rows) {
+    return {};
+  }
+  const void* const own_bias = bias.defined() ? bias.const_data_ptr() : nullptr;
+  return PackedView{packed_, weight_rows_, inner_, scheme_.group, kernels_, quantised_, own_bias, is_wide};
 }
 
 at::Tensor PackedMatrix::bf16_product(const at::Tensor& x, const at::Tensor& bias, Activation activation) const {

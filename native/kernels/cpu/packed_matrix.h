@@ -6,9 +6,11 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/packed_memory.h"
+#include "kernels/cpu/packed_view.h"
 #include "kernels/cpu/quantised_kernels.h"
 
 namespace facellm {
@@ -59,6 +61,9 @@ class PackedMatrix {
   // the processor multiplies that best and the scheme is not invariant, or into fp32. fp8 and nf4 are put back always, and give
   // what their weights rounded to x's dtype give. What is activated may have padded rows.
   at::Tensor product(const at::Tensor& x, const at::Tensor& bias, Activation activation = Activation::kNone) const;
+  // By raw pointers, valid as long as this and `bias` are, what product() gives for so many rows in bf16 or fp32. Nothing where other kernels
+  // give it: libtorch's, or those of blocks that are put back.
+  std::optional<PackedView> view(const at::Tensor& bias, int64_t rows, at::ScalarType dtype) const;
   // Rows [begin, begin + count), [count, K]: bf16 as they were; of quantised weights what the codes stand for, in fp32.
   at::Tensor rows(int64_t begin, int64_t count) const;
   // Rows `ids` [...] int64 on the CPU, each within the matrix: [..., K] in `dtype`.
@@ -71,7 +76,7 @@ class PackedMatrix {
 
  private:
   at::Tensor bf16_product(const at::Tensor& x, const at::Tensor& bias, Activation activation) const;
-  bool expands(const at::Tensor& x) const;
+  bool expands(int64_t rows, at::ScalarType dtype) const;
   bool has_float_codes() const { return scheme_.form == WeightForm::kFp8 || scheme_.form == WeightForm::kNf4; }
   at::Tensor quantised_product(const at::Tensor& x, const at::Tensor& bias) const;
   at::Tensor dequantised_product(const at::Tensor& x, const at::Tensor& bias) const;

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "kernels/common/weight_blocks.h"
+#include "kernels/cpu/prefetch.h"
 
 namespace facellm {
 
@@ -27,6 +28,7 @@ struct QuantisedProduct {
   const void* bias;  // [N] or null
   void* out;
   int64_t out_stride;
+  int64_t prefetch = kPrefetchNear;
 };
 
 struct QuantisedForm {

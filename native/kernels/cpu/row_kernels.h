@@ -39,7 +39,7 @@ struct GateRows {
   bool is_bf16;
 };
 
-// kernels/rope_kv_append. All contiguous but the pools, given by the strides of a head and a slot. Rows are tokens.
+// kernels/rope_kv_append. All contiguous but the pools, given by the strides of a head and a slot.
 struct RopeRows {
   const void *qkv, *cos, *sin;
   const int64_t* slots;
@@ -128,6 +128,7 @@ struct RowKernels {
   void (*add_rms_norm)(const NormRows* rows, int64_t begin, int64_t end);
   void (*scale_add_norm)(const ScaleNormRows* rows, int64_t begin, int64_t end);
   void (*swiglu)(const GateRows* rows, int64_t begin, int64_t end);
+  // Pairs [begin, end) of a token and a key head with the queries of its group.
   void (*rope_append)(const RopeRows* rows, int64_t begin, int64_t end);
   // What attend() works in, on a cache line, of each thread its own: for rows of up to `most_keys`.
   int64_t (*attend_bytes)(const DecodeAttention* rows, int64_t most_keys);

@@ -105,20 +105,18 @@ void rotate(T* to, const T* head, const T* cos, const T* sin, int64_t half) {
 
 template <typename T>
 void rope_rows(const RopeRows* rows, int64_t begin, int64_t end) {
-  const int64_t dim = rows->head_dim, heads = rows->heads, kv_heads = rows->kv_heads;
-  for (int64_t t = begin; t < end; ++t) {
+  const int64_t dim = rows->head_dim, heads = rows->heads, kv_heads = rows->kv_heads, group = heads / kv_heads;
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t t = i / kv_heads, h = i % kv_heads, slot = rows->slots[t];
     const auto* const token = static_cast<const T*>(rows->qkv) + t * (heads + 2 * kv_heads) * dim;
     const auto* const cos = static_cast<const T*>(rows->cos) + t * dim;
     const auto* const sin = static_cast<const T*>(rows->sin) + t * dim;
-    for (int64_t h = 0; h < heads; ++h) {
-      rotate(static_cast<T*>(rows->q) + (h * rows->tokens + t) * dim, token + h * dim, cos, sin, dim / 2);
+    for (int64_t g = h * group; g < (h + 1) * group; ++g) {
+      rotate(static_cast<T*>(rows->q) + (g * rows->tokens + t) * dim, token + g * dim, cos, sin, dim / 2);
     }
-    const int64_t slot = rows->slots[t];
-    for (int64_t h = 0; h < kv_heads; ++h) {
-      rotate(static_cast<T*>(rows->keys) + h * rows->key_head + slot * rows->key_slot, token + (heads + h) * dim, cos, sin, dim / 2);
-      __builtin_memcpy(static_cast<T*>(rows->values) + h * rows->value_head + slot * rows->value_slot,
-                       token + (heads + kv_heads + h) * dim, static_cast<size_t>(dim) * sizeof(T));
-    }
+    rotate(static_cast<T*>(rows->keys) + h * rows->key_head + slot * rows->key_slot, token + (heads + h) * dim, cos, sin, dim / 2);
+    __builtin_memcpy(static_cast<T*>(rows->values) + h * rows->value_head + slot * rows->value_slot,
+                     token + (heads + kv_heads + h) * dim, static_cast<size_t>(dim) * sizeof(T));
   }
 }
 

@@ -74,7 +74,7 @@ at::Tensor fused(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor&
                        values.stride(0),
                        values.stride(1),
                        qkv.scalar_type() == at::kBFloat16};
-    for_rows(tokens, qkv.size(1), [&](int64_t begin, int64_t end) { row_kernels().rope_append(&job, begin, end); });
+    for_rows(tokens * kv_heads, qkv.size(1) / kv_heads, [&](int64_t begin, int64_t end) { row_kernels().rope_append(&job, begin, end); });
     return q;
   }
 #if FACELLM_CUDA

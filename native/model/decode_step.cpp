@@ -1,0 +1,131 @@
+#include "model/decode_step.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "kernels/common/checks.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/packed_matrix.h"
+#include "kernels/cpu/row_work.h"
+#include "kernels/cpu/scratch.h"
+
+namespace facellm {
+namespace {
+
+// With more rows the products are what a step costs.
+constexpr int64_t kMostRows = 8;
+// Scores of a row's keys: memory for so many more than there are, so that it does not grow with every token.
+constexpr int64_t kKeysAtOnce = 1024;
+// Multiplications of a product below which a second thread costs more than it saves.
+constexpr int64_t kWorthThreads = 1 << 18;
+
+// Whether the layer is this packed matrix and nothing else.
+bool describe(const Linear& linear, const DecodeWork& work, int64_t prefetch, PackedView& view) {
+  if (linear.extension || linear.frozen || !linear.packed) return false;
+  const auto found = linear.packed->view(linear.bias, work.rows, work.is_bf16 ? at::kBFloat16 : at::kFloat);
+  if (!found) return false;
+  view = *found;
+  view.prefetch = prefetch;
+  return true;
+}
+
+}  // namespace
+
+bool DecodeStep::describe_model(DecodeWork& work, bool wants_logits) const {
+  const auto& config = model_.config_;
+  work.kernels = &row_kernels();
+  work.hidden = config.hidden_size;
+  work.intermediate = config.intermediate_size;
+  work.heads = config.num_attention_heads;
+  work.kv_heads = config.num_key_value_heads;
+  work.head_dim = config.head_dim;
+  work.eps = static_cast<float>(config.rms_norm_eps);
+  for (size_t i = 0; i < model_.layers_.size(); ++i) {
+    const auto& layer = model_.layers_[i];
+    const auto index = static_cast<int64_t>(i);
+    DecodeLayer own{};
+    own.input_norm = layer.input_layernorm.const_data_ptr();
+    own.post_attention_norm = layer.post_attention_layernorm.const_data_ptr();
+    own.keys = pool_.keys(index).mutable_data_ptr();
+    own.values = pool_.values(index).mutable_data_ptr();
+    const auto take = [&](const Linear& linear, PackedView& view) { return describe(linear, work, prefetch_.bytes(), view); };
+    if (!take(layer.qkv, own.qkv) || !take(layer.o_proj, own.o_proj) || !take(layer.gate_up, own.gate_up) ||
+        !take(layer.down_proj, own.down_proj)) {
+      return false;
+    }
+    work.layers.push_back(own);
+  }
+  const bool has_head = wants_logits && describe(model_.lm_head_, work, prefetch_.bytes(), work.head);
+  work.final_norm = has_head ? model_.norm_.const_data_ptr() : nullptr;
+  return true;
+}
+
+void DecodeStep::describe_rows(DecodeWork& work, const StepBatch& batch) const {
+  const auto& rows = batch.singles->rows;
+  work.embeddings = batch.embeddings.const_data_ptr();
+  work.slots = batch.slots.const_data_ptr<int64_t>();
+  work.block_table = rows.block_table.const_data_ptr<int32_t>();
+  work.lengths = rows.lengths.const_data_ptr<int64_t>();
+  work.block_size = rows.block_size;
+  work.most_blocks = rows.block_table.size(1);
+  const auto &keys = pool_.keys(0), &values = pool_.values(0);
+  work.key_head = keys.stride(0);
+  work.key_slot = keys.stride(1);
+  work.value_head = values.stride(0);
+  work.value_slot = values.stride(1);
+  // As the operations check it, once for all layers.
+  KernelChecks checks("decode_step");
+  const int64_t slots = keys.size(1), blocks = slots / rows.block_size;
+  int64_t most = 1;
+  for (int64_t r = 0; r < work.rows; ++r) {
+    const auto* const table = work.block_table + r * work.most_blocks;
+    const int64_t length = work.lengths[r], own = (length + rows.block_size - 1) / rows.block_size;
+    const auto is_there = [&](int32_t block) { return block >= 0 && block < blocks; };
+    const bool sees = length > 0 && own <= work.most_blocks && std::all_of(table, table + own, is_there);
+    if (!sees || work.slots[r] < 0 || work.slots[r] >= slots) {
+      checks.add("row " + std::to_string(r) + " has slots that it has no block for, or that the pool has not");
+    }
+    most = std::max(most, length);
+  }
+  checks.finish();
+  work.most_keys = (most + kKeysAtOnce - 1) / kKeysAtOnce * kKeysAtOnce;
+}
+
+SpinTeam& DecodeStep::team_for(const DecodeWork& work) {
+  const int64_t largest = work.rows * work.hidden * 2 * work.intermediate;
+  const int64_t members = largest < kWorthThreads ? 1 : at::get_num_threads();
+  if (!team_ || team_->members() != members) team_ = std::make_unique<SpinTeam>(members);
+  return *team_;
+}
+
+std::optional<DecodeStep::Output> DecodeStep::forward(const StepBatch& batch, bool wants_logits, const Cancellation& cancellation) {
+  const auto& x = batch.embeddings;
+  DecodeWork work{};
+  work.rows = x.size(0);
+  work.is_bf16 = x.scalar_type() == at::kBFloat16;
+  // Whether each row is a token that sees its own slots only.
+  const bool is_plain = batch.singles && !batch.singles->places.defined() && !batch.is_invariant && batch.segments.empty();
+  if (!is_plain || work.rows == 0 || work.rows > kMostRows || !takes_row_kernels(x) || !x.is_contiguous()) return {};
+  if (!describe_model(work, wants_logits)) return {};
+  describe_rows(work, batch);
+  work.cancellation = &cancellation;
+  const auto rotary = model_.rotary_(batch.positions);
+  work.cos = rotary.cos.const_data_ptr();
+  work.sin = rotary.sin.const_data_ptr();
+  Output output{at::empty_like(x), {}};
+  work.out = output.hidden.mutable_data_ptr();
+  if (work.final_norm != nullptr) {
+    output.logits = at::empty({work.rows, work.head.weight_rows}, x.options());
+    work.logits = output.logits.mutable_data_ptr();
+  }
+  auto& team = team_for(work);
+  auto* const memory = static_cast<std::byte*>(scratch(decode_layers_bytes(work, team.members())));
+  const auto begin = std::chrono::steady_clock::now();
+  if (!decode_layers(work, memory, team)) cancellation.check();
+  prefetch_.took(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), 2 * work.rows + (work.final_norm != nullptr));
+  return output;
+}
+
+}  // namespace facellm
