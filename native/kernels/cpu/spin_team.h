@@ -21,10 +21,11 @@ class SpinTeam {
     // Every member calls it: returns when all have, and shows each what the others wrote.
     void wait() { team_.wait(); }
     // Every member calls it, with the same count: work(begin, end) over [0, count) is computed between them, once each, then all wait.
-    // Three quarters in equal shares, the rest by whoever is free, since virtual processors are never equally fast.
+    // Three eighths in equal shares, the rest by whoever is free: beside busy neighbours a member may be without its processor for
+    // milliseconds, and all wait for what it has begun.
     template <typename Work>
     void share_out(int64_t count, const Work& work) {
-      const int64_t fixed = count * 3 / 4, piece = std::max<int64_t>(1, (count - fixed) / 32);
+      const int64_t fixed = count * 3 / 8, piece = std::max<int64_t>(1, (count - fixed) / 32);
       const int64_t begin = fixed * index_ / members(), end = fixed * (index_ + 1) / members();
       if (begin < end) work(begin, end);
       for (int64_t i = fixed + team_.take(piece); i < count; i = fixed + team_.take(piece)) work(i, std::min(i + piece, count));
