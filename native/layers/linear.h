@@ -4,6 +4,10 @@
 #include <ATen/ATen.h>
 
 #include <memory>
+#include <optional>
+#include <vector>
+
+#include "kernels/low_rank/low_rank.h"
 
 namespace facellm {
 
@@ -17,6 +21,9 @@ class LinearExtension {
   virtual ~LinearExtension() = default;
   // The layer's whole output, its own product included. x [..., in] -> [..., out]
   virtual at::Tensor forward(const Linear& base, const at::Tensor& x) const = 0;
+  // Of a pass of so many rows: what forward() adds to the layer's own product by add_low_rank() (kernels/low_rank), where it does that and
+  // nothing else; else nothing. The matrices live as long as the extension.
+  virtual std::optional<std::vector<LowRankGroup>> additions(int64_t /*rows*/) const { return {}; }
 };
 
 struct Linear {

@@ -22,8 +22,11 @@ class StackedLora : public LinearExtension {
   StackedLora(std::shared_ptr<const RowGroups> groups, std::vector<Part> parts)
       : groups_(std::move(groups)), parts_(std::move(parts)) {}
   at::Tensor forward(const Linear& base, const at::Tensor& x) const override;
+  std::optional<std::vector<LowRankGroup>> additions(int64_t rows) const override;
 
  private:
+  std::vector<LowRankGroup> groups_of(int64_t rows) const;
+
   std::shared_ptr<const RowGroups> groups_;
   std::vector<Part> parts_;  // few: looked through
 };

@@ -10,6 +10,7 @@
 #include "kernels/cpu/packed_matrix.h"
 #include "kernels/cpu/row_work.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/low_rank/low_rank.h"
 
 namespace facellm {
 namespace {
@@ -21,13 +22,31 @@ constexpr int64_t kKeysAtOnce = 1024;
 // Multiplications of a product below which a second thread costs more than it saves.
 constexpr int64_t kWorthThreads = 1 << 18;
 
-// Whether the layer is this packed matrix and nothing else.
-bool describe(const Linear& linear, const DecodeWork& work, int64_t prefetch, PackedView& view) {
-  if (linear.extension || linear.frozen || !linear.packed) return false;
-  const auto found = linear.packed->view(linear.bias, work.rows, work.is_bf16 ? at::kBFloat16 : at::kFloat);
-  if (!found) return false;
-  view = *found;
-  view.prefetch = prefetch;
+// What an adapter's matrices are to the kernels.
+DecodeAddition addition_of(const LowRankGroup& group, const DecodeLinear& own, DecodeWork& work) {
+  auto& parts = work.parts.emplace_back();
+  for (const auto& part : group.matrices->parts) {
+    parts.push_back({part.b.const_data_ptr(), part.gain.defined() ? part.gain.const_data_ptr<float>() : nullptr, part.begin, part.count,
+                     part.b.size(0), static_cast<float>(part.scaling)});
+  }
+  const auto& a = group.matrices->a;
+  return {{nullptr, 0, nullptr, own.view.weight_rows, a.const_data_ptr(), a.size(1), a.size(0), parts.data(), std::ssize(parts),
+           own.view.bias, work.is_bf16},
+          group.begin,
+          group.count};
+}
+
+// Whether the layer is this packed matrix, and what adapters add to it, and nothing else.
+bool describe(const Linear& linear, int64_t prefetch, DecodeWork& work, DecodeLinear& own) {
+  if (linear.frozen || !linear.packed) return false;
+  const auto view = linear.packed->view(linear.bias, work.rows, work.is_bf16 ? at::kBFloat16 : at::kFloat);
+  if (!view) return false;
+  own.view = *view;
+  own.view.prefetch = prefetch;
+  if (!linear.extension) return true;
+  const auto groups = linear.extension->additions(work.rows);
+  if (!groups) return false;
+  for (const auto& group : *groups) own.additions.push_back(addition_of(group, own, work));
   return true;
 }
 
@@ -50,14 +69,14 @@ bool DecodeStep::describe_model(DecodeWork& work, bool wants_logits) const {
     own.post_attention_norm = layer.post_attention_layernorm.const_data_ptr();
     own.keys = pool_.keys(index).mutable_data_ptr();
     own.values = pool_.values(index).mutable_data_ptr();
-    const auto take = [&](const Linear& linear, PackedView& view) { return describe(linear, work, prefetch_.bytes(), view); };
+    const auto take = [&](const Linear& linear, DecodeLinear& its) { return describe(linear, prefetch_.bytes(), work, its); };
     if (!take(layer.qkv, own.qkv) || !take(layer.o_proj, own.o_proj) || !take(layer.gate_up, own.gate_up) ||
         !take(layer.down_proj, own.down_proj)) {
       return false;
     }
-    work.layers.push_back(own);
+    work.layers.push_back(std::move(own));
   }
-  const bool has_head = wants_logits && describe(model_.lm_head_, work, prefetch_.bytes(), work.head);
+  const bool has_head = wants_logits && describe(model_.lm_head_, prefetch_.bytes(), work, work.head);
   work.final_norm = has_head ? model_.norm_.const_data_ptr() : nullptr;
   return true;
 }
@@ -117,7 +136,7 @@ std::optional<DecodeStep::Output> DecodeStep::forward(const StepBatch& batch, bo
   Output output{at::empty_like(x), {}};
   work.out = output.hidden.mutable_data_ptr();
   if (work.final_norm != nullptr) {
-    output.logits = at::empty({work.rows, work.head.weight_rows}, x.options());
+    output.logits = at::empty({work.rows, work.head.view.weight_rows}, x.options());
     work.logits = output.logits.mutable_data_ptr();
   }
   auto& team = team_for(work);

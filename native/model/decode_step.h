@@ -21,8 +21,8 @@ class DecodeStep {
     at::Tensor hidden;  // as LanguageModel::forward() gives it
     at::Tensor logits;  // as LanguageModel::logits() gives it; undefined where not asked for, or where the head is not packed
   };
-  // The same bits, or nothing where the batch or the model as it stands needs the other way: rows of more than a token, too many of them, adapters,
-  // matrices that are not packed or that other kernels multiply. Throws kCancelled.
+  // The same bits, or nothing where the batch or the model as it stands needs the other way: rows of more than a token, too many of them,
+  // extensions that do more than add, matrices that are not packed or that other kernels multiply. Throws kCancelled.
   std::optional<Output> forward(const StepBatch& batch, bool wants_logits, const Cancellation& cancellation);
   // That its threads have met at, since their number was last changed.
   int64_t barriers() const { return team_ ? team_->barriers() : 0; }

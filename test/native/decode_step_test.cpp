@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/packed_matrix.h"
+#include "lora/adapter_stacks.h"
 #include "model/open_model.h"
 #include "model/random_checkpoint.h"
 #include "random_adapter.h"
@@ -74,6 +75,7 @@ class DecodeStepTest : public testing::Test {
  protected:
   void SetUp() override { at::manual_seed(3); }
   void TearDown() override { at::set_num_threads(threads_); }
+  std::string file(const std::string& name) const { return folder_.file(name); }
   LoadRequest request(const std::string& dtype, const WeightForms& forms) const { return request_of(folder_.file("model"), dtype, forms); }
 
  private:
@@ -115,6 +117,42 @@ TEST_F(DecodeStepTest, GivesTheBitsOfTheOperations) {
   }
 }
 
+// Stacks of several adapters, DoRA among them, on some of the rows, and rows of none between them.
+TEST_F(DecodeStepTest, AddsWhatAdaptersAdd) {
+  const Cancellation never;
+  for (const auto& [dtype, text_form] : {std::pair("bf16", "int8"), std::pair("bf16", "int4"), std::pair("fp32", "int8"), std::pair("bf16", "stored")}) {
+    if (std::string(text_form) == "stored" && !PackedMatrix::suits_all_rows(cpu_kernels())) continue;
+    const auto model = open(request(dtype, {.text = text_form}));
+    const auto& text = model->language_model();
+    AdapterStacks stacks(*model);
+    const auto load = [&](const char* name, const std::vector<std::string>& parts, int64_t rank, bool uses_dora) {
+      return stacks.load(random_adapter(*model, file(name), parts, rank, uses_dora)).id;
+    };
+    const auto all = load("all", {"language_model."}, 5, false), few = load("few", {"q_proj", "down_proj"}, 18, false),
+               dora = load("dora", {"v_proj", "up_proj", "layers.1.self_attn.o_proj"}, 3, true);
+    const auto a = stacks.serial_of({all}), b = stacks.serial_of({few, all}), c = stacks.serial_of({dora});
+    const std::vector<RowGroup> mixed{{a, 0, 2}, {c, 3, 1}, {b, 4, 3}};
+    for (const int threads : {1, 2, 3}) {
+      at::set_num_threads(threads);
+      const auto pool = filled_pool(text), other = filled_pool(text), third = filled_pool(text);
+      DecodeStep step(text, pool);
+      for (const int64_t rows : {8, 1}) {
+        stacks.set_rows(rows, rows == 8 ? std::span(mixed) : std::span(mixed).subspan(1, 0));
+        if (rows == 1) stacks.set_all_rows(c);
+        const auto batch = batch_of(*model, rows);
+        const auto found = step.forward(batch, false, never);
+        const auto trace = std::string(dtype) + " " + text_form + ", " + std::to_string(rows) + " rows, " + std::to_string(threads) + " threads";
+        if (rows == 8 && row_kernels().name == std::string("scalar")) continue;  // more than its products take
+        ASSERT_TRUE(found) << trace;
+        EXPECT_TRUE(at::equal(found->hidden, text.forward(batch, other, never, {}))) << trace;
+        expect_equal(pool, other);
+        stacks.set_all_rows(0);
+        EXPECT_FALSE(at::equal(found->hidden, text.forward(batch, third, never, {}))) << trace << ": without them it is another";
+      }
+    }
+  }
+}
+
 TEST_F(DecodeStepTest, MeetsFiveTimesALayer) {
   const Cancellation never;
   const auto model = open(request("bf16", {.text = "int4", .head = "int8"}));
@@ -150,7 +188,7 @@ TEST_F(DecodeStepTest, LeavesAloneWhatItDoesNotServe) {
   const auto own = std::ranges::find_if(sites, [](const auto& site) { return site.slices[0].name.ends_with("layers.1.mlp.down_proj"); });
   ASSERT_NE(own, sites.end());
   own->linear->extension = std::make_shared<Plain>();
-  EXPECT_FALSE(step.forward(batch_of(*model, 2), true, never)) << "an adapter";
+  EXPECT_FALSE(step.forward(batch_of(*model, 2), true, never)) << "something that is no addition";
   own->linear->extension.reset();
   EXPECT_TRUE(step.forward(batch_of(*model, 2), true, never));
 

@@ -16,7 +16,7 @@ int64_t on_a_line(int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 struct Layout {
   int64_t element, shared, own;
   int64_t qkv, q, attended, delta, gate_up;      // shared
-  int64_t sum, normalised, gated, arranged, attend;  // a member's
+  int64_t sum, normalised, gated, low_rank, arranged, attend;  // a member's
 
   explicit Layout(const DecodeWork& work) {
     element = work.is_bf16 ? 2 : 4;
@@ -35,14 +35,18 @@ struct Layout {
     sum = place(own, rows_of(work.hidden));
     normalised = place(own, rows_of(work.hidden));
     gated = place(own, rows_of(work.intermediate));
-    int64_t most = 0;
-    const auto count = [&](const PackedView& view) {
-      most = std::max(most, view.arranged_bytes({nullptr, view.inner, work.rows}));
+    int64_t most = 0, most_numbers = 0;
+    const auto count = [&](const DecodeLinear& linear) {
+      most = std::max(most, linear.view.arranged_bytes({nullptr, linear.view.inner, work.rows}));
+      int64_t numbers = 0;
+      for (const auto& addition : linear.additions) numbers += addition.count * low_rank_stride(addition.matrices.ranks);
+      most_numbers = std::max(most_numbers, numbers);
     };
     for (const auto& layer : work.layers) {
-      for (const auto* view : {&layer.qkv, &layer.o_proj, &layer.gate_up, &layer.down_proj}) count(*view);
+      for (const auto* linear : {&layer.qkv, &layer.o_proj, &layer.gate_up, &layer.down_proj}) count(*linear);
     }
     if (work.final_norm != nullptr) count(work.head);
+    low_rank = place(own, on_a_line(most_numbers * 4));
     arranged = place(own, on_a_line(most));
     DecodeAttention attention{};
     attention.heads = work.heads;
@@ -111,7 +115,31 @@ class Pass {
     return {near_ + layout_.gated, size, work_.rows};
   }
 
-  void multiply(const PackedView& view, const ProductRows& rows, void* out) {
+  // use(matrices with their x and out, addition, u of its rows) of each; `u` holds one behind another.
+  template <typename Use>
+  static void each_addition(const DecodeLinear& linear, const ProductRows& rows, void* out, float* u, const Use& use) {
+    for (const auto& addition : linear.additions) {
+      auto own = addition.matrices;
+      const int64_t bytes = own.is_bf16 ? 2 : 4;
+      own.x = static_cast<const std::byte*>(rows.x) + addition.begin * rows.stride * bytes;
+      own.x_stride = rows.stride;
+      own.out = static_cast<std::byte*>(out) + addition.begin * own.out_stride * bytes;
+      use(own, addition, u);
+      u += addition.count * low_rank_stride(own.ranks);
+    }
+  }
+
+  void multiply(const DecodeLinear& linear, const ProductRows& rows, void* out) {
+    const auto& view = linear.view;
+    auto* const u = reinterpret_cast<float*>(near_ + layout_.low_rank);
+    if (!linear.additions.empty()) {
+      for_rows([&](int64_t first, int64_t last) {
+        each_addition(linear, rows, out, u, [&](const CpuLowRank& own, const DecodeAddition& addition, float* its) {
+          const int64_t begin = std::max(first - addition.begin, int64_t{0}), end = std::min(last - addition.begin, addition.count);
+          if (begin < end) kernels_.project_low_rank(&own, its + begin * low_rank_stride(own.ranks), begin, end);
+        });
+      });
+    }
     const int64_t together = view.group_rows(), groups = (rows.count + together - 1) / together;
     const bool shares_groups = is_shared_ && groups > 1;
     void* const arranged = (shares_groups ? own_of(0) : mine_) + layout_.arranged;
@@ -121,7 +149,12 @@ class Pass {
     } else {
       arrange(0, groups);
     }
-    member_.share_out(view.blocks(), [&](int64_t begin, int64_t end) { view.multiply(rows, arranged, out, begin, end); });
+    member_.share_out(view.blocks(), [&](int64_t begin, int64_t end) {
+      view.multiply(rows, arranged, out, begin, end);
+      each_addition(linear, rows, out, u, [&](const CpuLowRank& own, const DecodeAddition& addition, const float* its) {
+        kernels_.expand_low_rank(&own, its, 0, addition.count, begin * kBlockRows, end * kBlockRows);
+      });
+    });
   }
 
   // Pairs of a row and a key head.

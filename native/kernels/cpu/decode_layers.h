@@ -1,11 +1,12 @@
 // Text layers for a few rows of one token each, without a tensor: every thread of a team works through the layers, and they meet where one needs what the others
 // computed. The order of work is that of model/language_model.cpp, the kernels are those that its operations call, and so are the bits. Torch-free.
 //
-// What costs less than meeting (norms of one row, their rounding into codes, the gate) each thread computes for itself.
+// What costs less than meeting (norms of one row, their rounding into codes, the gate, an adapter's x A^T) each thread computes for itself.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "core/cancellation.h"
@@ -15,17 +16,29 @@
 
 namespace facellm {
 
+// What an adapter adds to rows [begin, begin + count) of a layer; x and out of its matrices are the layer's.
+struct DecodeAddition {
+  CpuLowRank matrices;
+  int64_t begin, count;
+};
+
+struct DecodeLinear {
+  PackedView view;
+  std::vector<DecodeAddition> additions;
+};
+
 struct DecodeLayer {
   const void *input_norm, *post_attention_norm;  // [hidden]
-  PackedView qkv, o_proj, gate_up, down_proj;
+  DecodeLinear qkv, o_proj, gate_up, down_proj;
   void *keys, *values;  // of the pool
 };
 
 struct DecodeWork {
   const RowKernels* kernels;
   std::vector<DecodeLayer> layers;
+  std::deque<std::vector<CpuLowRankPart>> parts;  // that additions point to
   const void* final_norm;  // [hidden], or null: neither normalised nor multiplied by the head
-  PackedView head;
+  DecodeLinear head;
   int64_t hidden, intermediate, heads, kv_heads, head_dim;
   float eps;
   bool is_bf16;

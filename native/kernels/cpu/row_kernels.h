@@ -85,6 +85,8 @@ struct CpuLowRank {
 
 // Rows that share what is loaded of the matrices.
 constexpr int64_t kLowRankRows = 4;
+// Of u = x A^T between rows, in fp32.
+constexpr int64_t low_rank_stride(int64_t ranks) { return (ranks + 15) / 16 * 16; }
 
 // Gradients. All contiguous where no stride is named.
 struct NormBackwardRows {
@@ -138,6 +140,9 @@ struct RowKernels {
   int64_t (*low_rank_bytes)(int64_t most_ranks);
   // Rows [begin, end).
   void (*add_low_rank)(const CpuLowRank* rows, void* work, int64_t begin, int64_t end);
+  // The same in two, for who shares columns out: u of rows [begin, end), and what it adds to columns [from, to) of them.
+  void (*project_low_rank)(const CpuLowRank* rows, float* u, int64_t begin, int64_t end);
+  void (*expand_low_rank)(const CpuLowRank* rows, const float* u, int64_t begin, int64_t end, int64_t from, int64_t to);
   // Gradients of a text layer's three, and a loss with its own. Rows [begin, end).
   void (*add_rms_norm_backward)(const NormBackwardRows* rows, int64_t begin, int64_t end);
   void (*swiglu_backward)(const GateBackwardRows* rows, int64_t begin, int64_t end);

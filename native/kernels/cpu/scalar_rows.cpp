@@ -13,6 +13,7 @@ namespace {
 }  // namespace
 
 const RowKernels kScalarRows{"scalar", add_rms_norm, scale_add_norm, swiglu, rope_append, attend_bytes, attend, low_rank_bytes, add_low_rank,
+                           project_low_rank, expand_low_rank,
                            add_rms_norm_backward, swiglu_backward, rope_backward, cross_entropy};
 
 }  // namespace facellm
