@@ -23,7 +23,7 @@ if(TARGET GTest::gtest_main)
 
   # What scripts/sanitise-kernels.sh runs: of those tests the ones of kernels/cpu.
   add_executable(facellm_cpu_kernel_tests EXCLUDE_FROM_ALL)
-  foreach(test cpu_kernels quantised_kernels cpu_attention row_kernels low_rank)
+  foreach(test cpu_kernels quantised_kernels cpu_attention row_kernels low_rank spin_team decode_step)
     target_sources(facellm_cpu_kernel_tests PRIVATE "test/native/${test}_test.cpp")
   endforeach()
   target_link_libraries(facellm_cpu_kernel_tests PRIVATE facellm_generation GTest::gtest_main)

@@ -19,6 +19,8 @@ namespace {
 constexpr int64_t kMostRows = 8;
 // Scores of a row's keys: memory for so many more than there are, so that it does not grow with every token.
 constexpr int64_t kKeysAtOnce = 1024;
+// Rows up to which every kernel fetches ahead of itself.
+constexpr int64_t kMostPrefetching = 2;
 // Multiplications of a product below which a second thread costs more than it saves.
 constexpr int64_t kWorthThreads = 1 << 18;
 
@@ -94,8 +96,14 @@ void DecodeStep::describe_rows(DecodeWork& work, const StepBatch& batch) const {
   work.key_slot = keys.stride(1);
   work.value_head = values.stride(0);
   work.value_slot = values.stride(1);
-  // As the operations check it, once for all layers.
+  // What the operations check, once for all layers, before anything is read.
   KernelChecks checks("decode_step");
+  const bool are_whole = batch.slots.size(0) == work.rows && batch.positions.size(0) == work.rows && rows.lengths.size(0) == work.rows &&
+                         rows.block_table.size(0) == work.rows;
+  checks.require(are_whole && rows.block_size > 0, "slots, positions, lengths, block_table: expected one of each row");
+  checks.require(batch.slots.is_contiguous() && rows.lengths.is_contiguous() && rows.block_table.is_contiguous(),
+                 "slots, lengths, block_table: expected contiguous tensors");
+  checks.finish();
   const int64_t slots = keys.size(1), blocks = slots / rows.block_size;
   int64_t most = 1;
   for (int64_t r = 0; r < work.rows; ++r) {
@@ -113,9 +121,11 @@ void DecodeStep::describe_rows(DecodeWork& work, const StepBatch& batch) const {
 }
 
 SpinTeam& DecodeStep::team_for(const DecodeWork& work) {
-  const int64_t largest = work.rows * work.hidden * 2 * work.intermediate;
-  const int64_t members = largest < kWorthThreads ? 1 : at::get_num_threads();
-  if (!team_ || team_->members() != members) team_ = std::make_unique<SpinTeam>(members);
+  // For as many rows as there may be: a team does not come and go with them.
+  const int64_t columns = std::max(2 * work.intermediate, work.final_norm != nullptr ? work.head.view.weight_rows : 0);
+  const int64_t members = kMostRows * work.hidden * columns < kWorthThreads ? 1 : at::get_num_threads();
+  if (!team_ || members_ != members) team_ = std::make_unique<SpinTeam>(members);
+  members_ = members;
   return *team_;
 }
 
@@ -143,7 +153,8 @@ std::optional<DecodeStep::Output> DecodeStep::forward(const StepBatch& batch, bo
   auto* const memory = static_cast<std::byte*>(scratch(decode_layers_bytes(work, team.members())));
   const auto begin = std::chrono::steady_clock::now();
   if (!decode_layers(work, memory, team)) cancellation.check();
-  prefetch_.took(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), 2 * work.rows + (work.final_norm != nullptr));
+  // With more rows some kernels fetch their share of the next block instead.
+  if (work.rows <= kMostPrefetching) prefetch_.took(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), 2 * work.rows + (work.final_norm != nullptr));
   return output;
 }
 

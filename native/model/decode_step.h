@@ -19,7 +19,7 @@ class DecodeStep {
 
   struct Output {
     at::Tensor hidden;  // as LanguageModel::forward() gives it
-    at::Tensor logits;  // as LanguageModel::logits() gives it; undefined where not asked for, or where the head is not packed
+    at::Tensor logits;  // as LanguageModel::logits() gives it; undefined where not asked for, or where the head goes another way
   };
   // The same bits, or nothing where the batch or the model as it stands needs the other way: rows of more than a token, too many of them,
   // extensions that do more than add, matrices that are not packed or that other kernels multiply. Throws kCancelled.
@@ -35,6 +35,7 @@ class DecodeStep {
   const LanguageModel& model_;
   const KvPool& pool_;
   std::unique_ptr<SpinTeam> team_;
+  int64_t members_ = 0;  // that were asked for
   PrefetchChoice prefetch_;
 };
 

@@ -203,7 +203,7 @@ class Pass {
   const bool is_shared_;  // whether rows are shared out between the members, and what is made of them
   std::byte* const shared_;
   std::byte* const mine_;
-  std::byte* const near_;  // where sums, norms and gates lie: a member's own, or the first one's where rows are shared out
+  std::byte* const near_;  // where sums, norms, gates and x A^T lie: a member's own, or the first one's where rows are shared out
 };
 
 }  // namespace

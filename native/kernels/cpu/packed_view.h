@@ -15,7 +15,7 @@ struct ProductRows {
   int64_t stride, count;
 };
 
-// x W^T + bias as PackedMatrix::product() gives it, bit by bit, for rows that takes() says. x, bias and out are bf16, or fp32 where is_wide.
+// x W^T + bias as PackedMatrix::product() gives it, bit by bit, for so many rows as PackedMatrix::view() was asked for. x, bias and out are bf16, or fp32 where is_wide.
 struct PackedView {
   const std::byte* packed;
   int64_t weight_rows, inner, group;
@@ -48,7 +48,7 @@ struct PackedView {
       const auto product = of_codes(rows, arranged, out);
       return quantised->multiply(&product, begin, end);
     }
-    const auto product = of_bf16(rows, arranged, out);
+    const auto product = of_bf16(rows, arranged_bytes(rows) > 0 ? arranged : nullptr, out);
     kernels->multiply(&product, begin, end, 0, (rows.count - 1) / kernels->strip_rows + 1);
   }
 

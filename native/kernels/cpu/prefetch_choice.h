@@ -16,9 +16,13 @@ class PrefetchChoice {
   // How long that step took. Only steps of a kind are comparable: with another than the last it begins again.
   void took(double time, int64_t kind) {
     if (is_made()) return;
-    if (kind != kind_) count_ = 0;
-    kind_ = kind;
-    times_[is_far()][count_ / 2] = time;
+    const bool was_far = is_far();
+    if (kind != kind_) {
+      count_ = 0;
+      kind_ = kind;
+    }
+    if (was_far != is_far()) return;
+    times_[was_far][count_ / 2] = time;
     if (++count_ == 2 * kEach) is_far_ = median(times_[1]) < median(times_[0]);
   }
   bool is_made() const { return count_ == 2 * kEach; }

@@ -1,6 +1,7 @@
 #include "kernels/cpu/spin_team.h"
 
 #include <chrono>
+#include <system_error>
 
 namespace facellm {
 namespace {
@@ -17,10 +18,26 @@ void pause() {
 #endif
 }
 
+// False where it took too long.
+bool spin_until_past(const std::atomic<uint32_t>& epoch, uint32_t seen) {
+  const auto until = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < kPausesAtOnce; ++i) {
+      if (epoch.load(std::memory_order_acquire) != seen) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < until);
+  return false;
+}
+
 }  // namespace
 
 SpinTeam::SpinTeam(int64_t members) {
-  for (int64_t i = 1; i < members; ++i) threads_.emplace_back([this, i] { serve(i); });
+  try {
+    for (int64_t i = 1; i < members; ++i) threads_.emplace_back([this, i] { serve(i); });
+  } catch (const std::system_error&) {
+    // The system gives no more threads: those that there are do it.
+  }
 }
 
 SpinTeam::~SpinTeam() {
@@ -43,7 +60,8 @@ void SpinTeam::start(Call call, const void* work) {
 void SpinTeam::serve(int64_t index) {
   Member member(*this, index);
   for (uint32_t run = 0;;) {
-    sleep_until_past(run_, run++);
+    if (!spin_until_past(run_, run)) run_.wait(run, std::memory_order_acquire);
+    ++run;
     if (is_ending_) return;
     call_(work_, member);
     wait();
@@ -52,24 +70,18 @@ void SpinTeam::serve(int64_t index) {
 
 void SpinTeam::wait() {
   const uint32_t epoch = epoch_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < members()) return sleep_until_past(epoch_, epoch);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < members()) {
+    if (!spin_until_past(epoch_, epoch)) {
+      sleeps_.fetch_add(1, std::memory_order_relaxed);
+      epoch_.wait(epoch, std::memory_order_acquire);
+    }
+    return;
+  }
   arrived_.store(0, std::memory_order_relaxed);
   next_.store(0, std::memory_order_relaxed);
   ++barriers_;
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
-}
-
-void SpinTeam::sleep_until_past(const std::atomic<uint32_t>& epoch, uint32_t seen) {
-  const auto until = std::chrono::steady_clock::now() + kSpin;
-  do {
-    for (int i = 0; i < kPausesAtOnce; ++i) {
-      if (epoch.load(std::memory_order_acquire) != seen) return;
-      pause();
-    }
-  } while (std::chrono::steady_clock::now() < until);
-  if (epoch.load(std::memory_order_acquire) == seen) sleeps_.fetch_add(1, std::memory_order_relaxed);
-  epoch.wait(seen, std::memory_order_acquire);
 }
 
 }  // namespace facellm

@@ -40,7 +40,7 @@ class SpinTeam {
     int64_t index_;
   };
 
-  // The thread that runs is one of `members`; the others are the team's own, and sleep between runs.
+  // The thread that runs is one of `members`; the others are the team's own, and sleep between runs. Fewer where the system gives no more threads.
   explicit SpinTeam(int64_t members);
   ~SpinTeam();
   SpinTeam(const SpinTeam&) = delete;
@@ -62,7 +62,6 @@ class SpinTeam {
   void start(Call call, const void* work);
   void serve(int64_t index);
   void wait();
-  void sleep_until_past(const std::atomic<uint32_t>& epoch, uint32_t seen);
   int64_t take(int64_t count) { return next_.fetch_add(count, std::memory_order_relaxed); }
 
   // What all write stands on lines of its own.
