@@ -10,7 +10,7 @@
 #include "kernels/cpu/packed_matrix.h"
 #include "kernels/cpu/row_work.h"
 #include "kernels/cpu/scratch.h"
-#include "kernels/low_rank/low_rank.h"
+#include "kernels/low_rank/low_rank_on_cpu.h"
 
 namespace facellm {
 namespace {
@@ -26,11 +26,7 @@ constexpr int64_t kWorthThreads = 1 << 18;
 
 // What an adapter's matrices are to the kernels.
 DecodeAddition addition_of(const LowRankGroup& group, const DecodeLinear& own, DecodeWork& work) {
-  auto& parts = work.parts.emplace_back();
-  for (const auto& part : group.matrices->parts) {
-    parts.push_back({part.b.const_data_ptr(), part.gain.defined() ? part.gain.const_data_ptr<float>() : nullptr, part.begin, part.count,
-                     part.b.size(0), static_cast<float>(part.scaling)});
-  }
+  const auto& parts = work.parts.emplace_back(cpu_parts_of(*group.matrices));
   const auto& a = group.matrices->a;
   return {{nullptr, 0, nullptr, own.view.weight_rows, a.const_data_ptr(), a.size(1), a.size(0), parts.data(), std::ssize(parts),
            own.view.bias, work.is_bf16},
@@ -153,8 +149,9 @@ std::optional<DecodeStep::Output> DecodeStep::forward(const StepBatch& batch, bo
   auto* const memory = static_cast<std::byte*>(scratch(decode_layers_bytes(work, team.members())));
   const auto begin = std::chrono::steady_clock::now();
   if (!decode_layers(work, memory, team)) cancellation.check();
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
   // With more rows some kernels fetch their share of the next block instead.
-  if (work.rows <= kMostPrefetching) prefetch_.took(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), 2 * work.rows + (work.final_norm != nullptr));
+  if (work.rows <= kMostPrefetching) prefetch_.took(time.count(), 2 * work.rows + (work.final_norm != nullptr));
   return output;
 }
 

@@ -9,6 +9,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/row_work.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/low_rank/low_rank_on_cpu.h"
 #include "kernels/low_rank/low_rank_on_gpu.h"
 
 namespace facellm {
@@ -74,12 +75,9 @@ struct Job {
 Job job_of(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, const LowRankGroup& group) {
   const auto& [a, parts] = *group.matrices;
   Job job;
+  job.parts = cpu_parts_of(*group.matrices);
   int64_t cost = a.numel();
-  for (const auto& part : parts) {
-    cost += part.b.numel();
-    job.parts.push_back({part.b.const_data_ptr(), part.gain.defined() ? part.gain.const_data_ptr<float>() : nullptr, part.begin,
-                         part.count, part.b.size(0), static_cast<float>(part.scaling)});
-  }
+  for (const auto& part : parts) cost += part.b.numel();
   const int64_t bytes = x.element_size();
   job.work = cost * group.count;
   job.rows = {static_cast<const char*>(x.const_data_ptr()) + group.begin * x.stride(0) * bytes,
@@ -126,6 +124,15 @@ void fused(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, s
 }
 
 }  // namespace
+
+std::vector<CpuLowRankPart> cpu_parts_of(const LowRankMatrices& matrices) {
+  std::vector<CpuLowRankPart> parts;
+  for (const auto& part : matrices.parts) {
+    parts.push_back({part.b.const_data_ptr(), part.gain.defined() ? part.gain.const_data_ptr<float>() : nullptr, part.begin, part.count,
+                     part.b.size(0), static_cast<float>(part.scaling)});
+  }
+  return parts;
+}
 
 void add_low_rank(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, std::span<const LowRankGroup> groups,
                   bool is_invariant) {
