@@ -14,12 +14,15 @@ set(FACELLM_KERNEL_OPTIONS -O1 -g1 -ffp-contract=off -fsanitize=thread,alignment
   --param=tsan-instrument-func-entry-exit=0 -fno-optimize-sibling-calls -fno-gnu-unique
   "-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=" "-ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=.")
 
-# facellm_kernels_on_cpu(NAME OPTIONS...): an object library of all kernels, compiled with these options, too. A unit includes the .cu
-# file: a build that has CUDA's compiler as well would hand it that.
-function(facellm_kernels_on_cpu name)
+# facellm_kernels_on_cpu(NAME PATTERN OPTIONS...): an object library of the kernels whose files match, compiled with these options, too.
+# A unit includes the .cu file: a build that has CUDA's compiler as well would hand it that.
+function(facellm_kernels_on_cpu name pattern)
   file(GLOB kernels CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/*_cuda.cu" "${CMAKE_CURRENT_SOURCE_DIR}/native/*/*/*_cuda.cu")
   foreach(kernel ${kernels})
     get_filename_component(stem "${kernel}" NAME_WE)
+    if(NOT stem MATCHES "${pattern}")
+      continue()
+    endif()
     set(unit "${CMAKE_CURRENT_BINARY_DIR}/cuda_on_cpu/${stem}.cpp")
     file(CONFIGURE OUTPUT "${unit}" CONTENT "#include \"${kernel}\"\n")
     list(APPEND units "${unit}")
@@ -30,7 +33,7 @@ function(facellm_kernels_on_cpu name)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wno-unknown-pragmas ${FACELLM_KERNEL_OPTIONS} ${ARGN})
 endfunction()
 
-facellm_kernels_on_cpu(facellm_kernels_as_cpp)
+facellm_kernels_on_cpu(facellm_kernels_as_cpp .)
 
 if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU" OR NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
   # The suite is one test, which says why it is skipped.
@@ -62,11 +65,12 @@ elseif(TARGET GTest::gtest_main)
   # Those have kernels of their own.
   file(GLOB checker_tests CONFIGURE_DEPENDS "${FACELLM_CUDA_ON_CPU}/tests/checker_*.cpp")
   set_source_files_properties(${checker_tests} "${planted}" PROPERTIES COMPILE_OPTIONS "-Wno-unknown-pragmas;${FACELLM_KERNEL_OPTIONS}")
-  # The kernels once more, in a namespace of their own, with products fused into sums where this machine can do that.
+  # The kernels of contracted_test.cpp once more, in a namespace of their own, with products fused into sums where this machine can do that.
   include(CheckCXXSourceRuns)
   check_cxx_source_runs("int main() { return __builtin_cpu_supports(\"fma\") ? 0 : 1; }" FACELLM_MACHINE_HAS_FMA)
   if(FACELLM_MACHINE_HAS_FMA)
-    facellm_kernels_on_cpu(facellm_kernels_contracted -O2 -ffp-contract=fast -mfma -Dfacellm=contracted)
+    facellm_kernels_on_cpu(facellm_kernels_contracted "^(add_rms_norm|swiglu|rope|patchify|embed_patches|low_rank|cross_entropy)_"
+      -O2 -ffp-contract=fast -mfma -Dfacellm=contracted)
     target_link_libraries(facellm_kernel_tests PRIVATE facellm_kernels_contracted)
     target_compile_definitions(facellm_kernel_tests PRIVATE FACELLM_CONTRACTED=1)
   endif()

@@ -18,7 +18,7 @@ import { type Entry, zipOf } from '../support/zip.js';
 import { errorOf, GOLDEN, TestFolder } from '../unit/checkpoint-folder.js';
 import { TEST_DEVICE } from '../support/golden.js';
 
-const MAIN = join(import.meta.dirname, '..', '..', 'lib', 'cli', 'main.ts');
+const MAIN = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
 
 interface Ended {
   readonly status: number | null;
@@ -46,11 +46,7 @@ describe('e2e: download', () => {
   });
 
   function start(args: readonly string[]): { child: ChildProcess; ended: Promise<Ended> } {
-    const child = spawn(
-      process.execPath,
-      [`--import=${join(import.meta.dirname, '..', 'support', 'tsx.mjs')}`, MAIN, ...args],
-      { env },
-    );
+    const child = spawn(process.execPath, [MAIN, ...args], { env });
     const texts: [string, string] = ['', ''];
     child.stdout.on('data', (data: Buffer) => (texts[0] += data.toString()));
     child.stderr.on('data', (data: Buffer) => (texts[1] += data.toString()));

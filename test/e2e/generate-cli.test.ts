@@ -8,7 +8,7 @@ import { readDataset } from '../../lib/data/index.js';
 import { LabelledFaces } from '../support/labelled-faces.js';
 import { TeacherServer } from '../support/teacher-server.js';
 
-const MAIN = join(import.meta.dirname, '..', '..', 'lib', 'cli', 'main.ts');
+const MAIN = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
 
 interface Ended {
   readonly code: number | null;
@@ -23,7 +23,7 @@ describe('e2e: facellm generate', () => {
 
   function start(args: readonly string[], env: Record<string, string> = {}): ChildProcess {
     const where = ['--labels', faces.labels, '--images', faces.folder];
-    return spawn(process.execPath, ['--import=tsx', MAIN, 'generate', ...where, ...args], {
+    return spawn(process.execPath, [MAIN, 'generate', ...where, ...args], {
       env: { ...process.env, NO_COLOR: '1', OPENAI_API_KEY: '', FACELLM_ADDON: '/nowhere', ...env },
     });
   }

@@ -23,8 +23,7 @@ import { launchChromium, SHOTS } from '../support/chromium.js';
 import { LabelledFaces } from '../support/labelled-faces.js';
 import { type SeenFace, seeingJudge } from '../support/seeing-judge.js';
 
-const MAIN = join(import.meta.dirname, '..', '..', 'lib', 'cli', 'main.ts');
-const TSX = join(import.meta.dirname, '..', 'support', 'tsx.mjs');
+const MAIN = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
 const COUNT = 6;
 
 describe('e2e: a judge of generated data', function () {
@@ -237,15 +236,7 @@ describe('e2e: a judge of generated data', function () {
       spawnSync(
         process.execPath,
         [
-          ...[
-            `--import=${TSX}`,
-            MAIN,
-            'generate',
-            '--labels',
-            faces.labels,
-            '--images',
-            faces.folder,
-          ],
+          ...[MAIN, 'generate', '--labels', faces.labels, '--images', faces.folder],
           ...['--teacher', 'labels', '--prompts', 'attributes', '--questions', 'gender'],
           ...['--output', faces.output(name), ...args],
         ],

@@ -17,8 +17,7 @@ import * as golden from '../support/golden.js';
 import { LabelledFaces } from '../support/labelled-faces.js';
 import { CHECKPOINT } from '../support/server.js';
 
-const MAIN = join(import.meta.dirname, '..', '..', 'lib', 'cli', 'main.ts');
-const TSX = join(import.meta.dirname, '..', 'support', 'tsx.mjs');
+const MAIN = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
 const ADAPTER = join(golden.GOLDEN, 'train-lora', 'adapter_final');
 
 describe('end to end: a card with what was measured', function () {
@@ -52,7 +51,7 @@ describe('end to end: a card with what was measured', function () {
       spawnSync(
         process.execPath,
         [
-          ...[`--import=${TSX}`, MAIN, 'card', model, '--scores', faces.output('scores')],
+          ...[MAIN, 'card', model, '--scores', faces.output('scores')],
           ...['--calibration', file, '--license', 'apache-2.0'],
         ],
         { encoding: 'utf8' },
