@@ -13,7 +13,7 @@ export type DemoAttribute = (typeof ATTRIBUTES)[number];
 export const GROUPS = ['source', 'gender', 'age'] as const;
 
 /** What the model sees of a picture: its face, turned upright and cut out, so that all portraits are framed alike. */
-export const CHIPS = { which: 'main', margin: 0.25, size: 128 } as const;
+export const CHIPS = { which: 'main', margin: 0, size: 128 } as const;
 
 /** Prompts as in training: no system turn, one tile a picture, faces cut out of pictures as they are stored. */
 export const PROMPT = { template: 'training', system: '', applyExif: false, faces: CHIPS } as const;

@@ -23,8 +23,7 @@ never seen, and writes a report. Nothing is downloaded. What is done stays done:
   --output DIR   folder for data, model and report (default: demo)
   --seed N       of weights, order and augmentation (default: 42)
   --threads N    of the engine (default: all cores)
-  --full-run     trains on all people to the last update (default: a tenth of them is held out, and training ends once
-                 they are answered no better)
+  --full-run     trains on all people (default: a tenth of them is held out, and asked on the way)
   --fresh        starts over
   --help         this text
 `;

@@ -140,12 +140,6 @@ export async function runStages(demo: Demo): Promise<void> {
     trainingStage(demo),
   );
 
-  if (trained.bestStep !== undefined) {
-    const { steps, totalSteps, bestStep } = trained;
-    const early = steps < totalSteps ? `ended after ${steps} of ${totalSteps} updates, since held-out people were answered no better for long` : `made all ${totalSteps} updates`; // prettier-ignore
-    screen.say(`Training ${early}; the weights of update ${bestStep} are kept.`);
-  }
-
   await step(
     demo,
     5,

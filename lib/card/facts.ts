@@ -36,7 +36,7 @@ export interface CardTraining {
   readonly steps: number;
   readonly totalSteps: number;
   readonly trainSamples: number;
-  /** Of the weights kept, which were chosen by `metric`. */
+  /** Of the weights kept, which were chosen by `metric`; `last`: they were not chosen. */
   readonly validation?:
     | {
         readonly samples: number;

@@ -171,9 +171,16 @@ function validationSection(validation: NonNullable<CardTraining['validation']>):
   const rows = groups.map(({ fact, value, ...own }): Cell[] => [
     ...[`${fact} ${value}`, own.samples, figure(own.accuracy), figure(own.loss)],
   ]);
+  const [kept, chosen] =
+    metric === 'last'
+      ? ['the last', 'Nothing was chosen by them.']
+      : [
+          `the best by ${metric}`,
+          'The weights were chosen by these figures, which are so a little too good.',
+        ];
   return [
     `### Held out`,
-    `Of ${samples} samples that were never learnt from, at the weights kept (update ${step}, the best by ${metric}): loss ${figure(loss)} nats a token, accuracy of closed questions ${figure(accuracy)}, balanced ${figure(balancedAccuracy)}. The weights were chosen by these figures, which are so a little too good.`,
+    `Of ${samples} samples that were never learnt from, at the weights kept (update ${step}, ${kept}): loss ${figure(loss)} nats a token, accuracy of closed questions ${figure(accuracy)}, balanced ${figure(balancedAccuracy)}. ${chosen}`,
     ...(rows.length > 0 ? [markdownTable(['group', 'samples', 'accuracy', 'loss'], rows)] : []),
   ];
 }

@@ -1,6 +1,6 @@
 /** What must hold between the fields of a recipe. A rule is asked where all that it looks at is right by itself. */
 import type { TrainedPart, TrainingRecipe } from './recipe.js';
-import { METRICS } from './validation/figures.js';
+import { LAST, METRICS } from './validation/figures.js';
 
 type Field = keyof TrainingRecipe;
 
@@ -78,6 +78,12 @@ const RULES: readonly Rule[] = [
   ),
   rule(['validation', 'bestMetric'], ({ validation, bestMetric }) =>
     told(validation === null && bestMetric !== METRICS[0], needsValidation('bestMetric')),
+  ),
+  rule(['bestMetric', 'patience'], ({ bestMetric, patience }) =>
+    told(
+      bestMetric === LAST && patience > 0,
+      'recipe.patience: expected a bestMetric to wait for; last names none',
+    ),
   ),
   rule(['validation', 'patience', 'evaluateEvery'], ({ validation, patience, evaluateEvery }) =>
     told(

@@ -196,7 +196,9 @@ export interface TrainingRecipe {
   readonly evaluateEvery: number;
   /**
    * Decides which checkpoint is the result: `loss`, `accuracy`, `balancedAccuracy`, `worstGroupAccuracy` (closed
-   * questions), or a figure of `train({ validate })`. All but `loss` are better when higher.
+   * questions), or a figure of `train({ validate })`. All but `loss` are better when higher. `last`: the last weights are
+   * the result, and validation only tells; of a learning rate that falls to 0 they are the ones that have settled, and few
+   * samples would choose among the others by chance.
    */
   readonly bestMetric: string;
   /** Validations without a better one after which the run ends, or its `cooldown` begins; 0: it goes on to its end. */

@@ -29,14 +29,15 @@ const numberOf = (value: unknown): number | undefined =>
 /** Figures of the weights that were kept, as the run's log has them. */
 async function validationOf(
   output: string,
-  { validation: { best } }: TrainerState,
+  { step: last, validation: { best } }: TrainerState,
   { validation: set }: TrainingSetup,
   { bestMetric }: TrainingRecipe,
 ): Promise<CardTraining['validation']> {
-  if (best === null || set === undefined) return undefined;
+  if (set === undefined) return undefined;
+  const step = best?.step ?? last;
   let line: Readonly<Record<string, unknown>> = {};
   await readJournal(join(output, TRAINER_LOG_NAME), (entry) => {
-    if (entry['current_steps'] === best.step && 'eval_is_best' in entry) line = entry;
+    if (entry['current_steps'] === step && 'eval_is_best' in entry) line = entry;
   });
   const { eval_groups: groups = [] } = line as { eval_groups?: readonly ValidationGroup[] };
   const figures = {
@@ -45,7 +46,7 @@ async function validationOf(
     balancedAccuracy: numberOf(line['eval_balanced_accuracy']),
   };
   return {
-    ...{ samples: set.size, metric: bestMetric, step: best.step, ...figures },
+    ...{ samples: set.size, metric: bestMetric, step, ...figures },
     groups: groups.map(({ fact, value, samples, loss, accuracy }) => ({
       ...{ fact, value, samples, loss },
       ...(accuracy === undefined ? {} : { accuracy }),

@@ -158,6 +158,30 @@ describe('end to end: validation while training', function () {
     );
   });
 
+  it('last: validation only tells; the result is the last weights, and the card says that nothing was chosen', async () => {
+    const { events, result } = await validations(options('last', { bestMetric: 'last' }));
+    assert.deepEqual(
+      events.map(({ step, isBest }) => [step, isBest]),
+      [3, 6, 9, 12].map((step) => [step, false]),
+    );
+    assert.equal(result.best, undefined);
+    // Nothing is saved for being the best.
+    assert.deepEqual(await listCheckpoints(at('last')), [12]);
+    const weights = (...names: string[]): Buffer =>
+      readFileSync(at('last', ...names, 'model.safetensors'));
+    assert.ok(weights().equals(weights('checkpoint-12')));
+    const card = readFileSync(at('last', 'README.md'), 'utf8');
+    const loss = (events.at(-1)?.loss ?? 0).toFixed(3);
+    assert.match(
+      card,
+      new RegExp(`update 12, the last\\): loss ${loss}.*Nothing was chosen by them`),
+    );
+    assert.throws(() => train(options('no', { bestMetric: 'last', patience: 2 })), {
+      code: 'FACELLM_INVALID_ARGUMENT',
+      message: /recipe\.patience: expected a bestMetric to wait for; last names none/,
+    });
+  });
+
   it("ends by itself where nothing becomes better, and a figure of one's own may decide", async () => {
     const figures = [0.1, 0.5, 0.4, 0.3];
     const { events, result } = await validations({

@@ -167,5 +167,7 @@ describe('validation: the best and the end', () => {
     });
     assert.deepEqual(run('accuracy', [0.5, 0.7, Number.NaN]).best, { step: 2, value: 0.7 });
     assert.equal(run('accuracy', [0.5, 0.4, 0.6]).sinceBest, 0);
+    assert.deepEqual(run('accuracy', [Number.NaN, 0.4]).best, { step: 2, value: 0.4 });
+    assert.deepEqual(run('last', [3, 2, 4, 5, 6]), NONE_YET);
   });
 });

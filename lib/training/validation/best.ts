@@ -1,5 +1,8 @@
+import { LAST } from './figures.js';
+
 /** The best of a run's validations, and when waiting for a better one ends. */
 export interface BestState {
+  /** Null before the first, and where the last weights are the result. */
   readonly best: { readonly step: number; readonly value: number } | null;
   /** Validations since the best one. */
   readonly sinceBest: number;
@@ -9,9 +12,9 @@ export interface BestState {
 
 export const NONE_YET: BestState = { best: null, sinceBest: 0, endedAt: null };
 
-/** Losses are better when lower, all other metrics when higher. A value that is no number is never better. */
-function isBetter(value: number, than: number, metric: string): boolean {
-  if (Number.isNaN(value)) return false;
+/** Losses are better when lower, all other metrics when higher; a value that is no number never is. */
+function isBetter(value: number, than: number | undefined, metric: string): boolean {
+  if (than === undefined) return !Number.isNaN(value);
   return metric === 'loss' ? value < than : value > than;
 }
 
@@ -22,8 +25,9 @@ export function afterValidation(
   value: number,
   { bestMetric, patience }: { readonly bestMetric: string; readonly patience: number },
 ): BestState {
+  if (bestMetric === LAST) return state;
   const { best, endedAt } = state;
-  if (best === null || isBetter(value, best.value, bestMetric)) {
+  if (isBetter(value, best?.value, bestMetric)) {
     return { best: { step, value }, sinceBest: 0, endedAt };
   }
   const sinceBest = state.sinceBest + 1;

@@ -121,9 +121,15 @@ export function validationFigures(samples: readonly ValidatedSample[]): Validati
   };
 }
 
+const FIGURES = ['loss', 'accuracy', 'balancedAccuracy', 'worstGroupAccuracy'] as const;
+export type ValidationMetric = (typeof FIGURES)[number];
+/** Of `bestMetric`: no figure decides, the last weights are the result. */
+export const LAST = 'last';
 /** What `bestMetric` can name. */
-export const METRICS = ['loss', 'accuracy', 'balancedAccuracy', 'worstGroupAccuracy'] as const;
-export type ValidationMetric = (typeof METRICS)[number];
+export const METRICS: readonly string[] = [...FIGURES, LAST];
+
+export const isFigure = (metric: string): metric is ValidationMetric =>
+  (FIGURES as readonly string[]).includes(metric);
 
 export function metricOf(figures: ValidationFigures, metric: ValidationMetric): number | undefined {
   if (metric === 'worstGroupAccuracy') return figures.worstGroup?.accuracy;

@@ -5,7 +5,7 @@ import { didYouMean } from '../../options/index.js';
 import type { TrainingRecipe } from '../recipe.js';
 import type { TrainOptions } from '../train-options.js';
 import { closedAnswers } from './closed-answers.js';
-import { METRICS } from './figures.js';
+import { LAST, METRICS } from './figures.js';
 import type { ValidationRecords } from './open-validation.js';
 
 /** Those to validate may be missing: they cannot be read, or split off. */
@@ -18,7 +18,7 @@ function metricProblems(
   { validate }: TrainOptions,
 ): string[] {
   if (wanted === null) return [];
-  if (!(METRICS as readonly string[]).includes(bestMetric)) {
+  if (!METRICS.includes(bestMetric)) {
     // What `validate` gives is known when it has been called.
     if (validate !== undefined) return [];
     const known = METRICS.join(', ');
@@ -26,7 +26,7 @@ function metricProblems(
       `recipe.bestMetric: ${bestMetric} is none of ${known}, and there is no train({ validate }) to give it; ${didYouMean(bestMetric, METRICS)}`,
     ];
   }
-  if (records?.validation === undefined) return [];
+  if (records?.validation === undefined || bestMetric === LAST) return [];
   const { train, validation } = records;
   const problems: string[] = [];
   const answersTo = closedAnswers([...train, ...validation]);

@@ -9,11 +9,12 @@ import { createError } from '../../errors.js';
 import type { TrainingRecipe } from '../recipe.js';
 import { afterValidation, type BestState } from './best.js';
 import {
+  isFigure,
+  LAST,
   METRICS,
   metricOf,
   validationFigures,
   type ValidationFigures,
-  type ValidationMetric,
 } from './figures.js';
 import type { ValidationSet } from './validation-set.js';
 
@@ -31,7 +32,7 @@ export interface ValidationRecord extends ValidationFigures {
   readonly epoch: number;
   /** Of `validate`. */
   readonly own: Readonly<Record<string, number>>;
-  /** Whether it is the best so far by the recipe's `bestMetric`. */
+  /** Whether it is the best so far by the recipe's `bestMetric`; of `last` none is. */
   readonly isBest: boolean;
   readonly seconds: number;
 }
@@ -85,7 +86,7 @@ export class Validation {
     const value = await this.#value(figures, own);
     const after = afterValidation(state, place.step, value, recipe);
     const seconds = (performance.now() - startedAt) / 1000;
-    const record = { ...place, ...figures, own, isBest: after.sinceBest === 0, seconds };
+    const record = { ...place, ...figures, own, isBest: after.best?.step === place.step, seconds };
     return { record, state: after };
   }
 
@@ -107,9 +108,8 @@ export class Validation {
   async #value(figures: ValidationFigures, own: Readonly<Record<string, number>>): Promise<number> {
     const { recipe, job } = this.#parts;
     const { bestMetric } = recipe;
-    if ((METRICS as readonly string[]).includes(bestMetric)) {
-      return metricOf(figures, bestMetric as ValidationMetric) ?? Number.NaN;
-    }
+    if (bestMetric === LAST) return Number.NaN;
+    if (isFigure(bestMetric)) return metricOf(figures, bestMetric) ?? Number.NaN;
     const given = own[bestMetric];
     const [value = 0, missing = 0] = await job.sum(
       job.isLeader ? [given ?? 0, given === undefined ? 1 : 0] : [0, 0],
