@@ -50,6 +50,36 @@ function(facellm_precompiled target owner)
   endforeach()
 endfunction()
 
+# facellm_unity(TARGET SOURCES...): units that read ATen are compiled eight at a time. What each pays for its header (some 400 MB to map,
+# templates that its inline functions use) is then paid once (docs/decisions/2026-11-26-compile-time.md). Names without linkage are so
+# unique in a room. Those that know CUDA go by themselves: on the pretend device others stand for all that they define.
+option(FACELLM_UNITY "compile units that read ATen several at a time" ON)
+function(facellm_unity target)
+  if(NOT FACELLM_UNITY OR NOT FACELLM_PRECOMPILED OR FACELLM_ASAN_ROOMS)
+    return()
+  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  # A source that is included is taken for a header, whose types without linkage would be many. GCC 12 takes more of its own strings for
+  # overrun, the more it inlines (its bug 105651).
+  set(quiet -Wno-subobject-linkage -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANG_AND_ID:CXX,GNU>:${quiet}>")
+  get_property(cuda_sources GLOBAL PROPERTY FACELLM_CUDA_SOURCES)
+  set(count_plain 0)
+  set(count_cuda 0)
+  foreach(source ${ARGN})
+    facellm_reaches_aten("${source}" reaches)
+    if(reaches)
+      set(kind plain)
+      if(source IN_LIST cuda_sources)
+        set(kind cuda)
+      endif()
+      math(EXPR group "${count_${kind}} / 8")
+      math(EXPR count_${kind} "${count_${kind}} + 1")
+      set_source_files_properties("${source}" PROPERTIES UNITY_GROUP "${kind}_${group}")
+    endif()
+  endforeach()
+endfunction()
+
 # ccache refuses units with a precompiled header unless told that its macros and time stamps do not matter.
 if(CCACHE AND FACELLM_PRECOMPILED)
   execute_process(COMMAND "${CCACHE}" --get-config sloppiness OUTPUT_VARIABLE own ERROR_QUIET)

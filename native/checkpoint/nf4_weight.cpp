@@ -64,9 +64,9 @@ State read_state(const Checkpoint& checkpoint, const std::string& name) {
   return state;
 }
 
-class Inspector {
+class Nf4Inspector {
  public:
-  Inspector(const Checkpoint& checkpoint, QuantisedTensors& tensors, std::vector<std::string>& problems)
+  Nf4Inspector(const Checkpoint& checkpoint, QuantisedTensors& tensors, std::vector<std::string>& problems)
       : checkpoint_(checkpoint), tensors_(tensors), problems_(problems) {}
 
   bool take(const std::string& suffix, at::ScalarType dtype, int64_t count) {
@@ -99,7 +99,7 @@ std::optional<QuantisedTensors> find_nf4(const Checkpoint& checkpoint, const std
   const auto weight = entries.find(module + ".weight");
   if (weight == entries.end() || weight->second.dtype != at::kByte) return std::nullopt;
   QuantisedTensors tensors{module, 0, 0, {}};
-  Inspector inspect(checkpoint, tensors, problems);
+  Nf4Inspector inspect(checkpoint, tensors, problems);
   // Whatever is wrong with the state, what lies beside it is this weight's.
   for (const char* suffix : {"", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map"}) {
     if (entries.contains(module + ".weight" + suffix)) tensors.names.push_back(module + ".weight" + suffix);

@@ -1,9 +1,9 @@
 #include "checkpoint/quantise_weight.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
+
+#include "checkpoint/for_rows.h"
 
 namespace facellm {
 namespace {
@@ -66,13 +66,6 @@ float rounded(float value, at::ScalarType dtype) {
     case at::kHalf: return static_cast<float>(c10::Half(value));
     default: return value;
   }
-}
-
-template <typename Row>
-void for_rows(int64_t rows, const Row& row) {
-  at::parallel_for(0, rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) row(n);
-  });
 }
 
 }  // namespace

@@ -1,10 +1,9 @@
 #include "checkpoint/quantised_weight.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <array>
 
+#include "checkpoint/for_rows.h"
 #include "checkpoint/nf4_weight.h"
 #include "checkpoint/problem_list.h"
 #include "core/error.h"
@@ -113,13 +112,6 @@ int field(const int32_t* words, int64_t index, int64_t bits) {
   const int64_t fields = 32 / bits;
   const auto word = static_cast<uint32_t>(words[index / fields]);
   return static_cast<int>(word >> (bits * (index % fields)) & ((1u << bits) - 1));
-}
-
-template <typename Row>
-void for_rows(int64_t rows, const Row& row) {
-  at::parallel_for(0, rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) row(n);
-  });
 }
 
 // A scale a row or a tensor: as one a row.

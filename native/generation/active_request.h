@@ -88,4 +88,7 @@ struct ActiveRequest {
   int64_t prompt_tokens() const { return static_cast<int64_t>(picture_of.size()); }
 };
 
+// Of a row that generates.
+inline const GenerateRequest& asked(const Row& row) { return std::get<Generation>(row.request->work).request; }
+
 }  // namespace facellm

@@ -9,8 +9,6 @@
 namespace facellm {
 namespace {
 
-const GenerateRequest& asked(const Row& row) { return std::get<Generation>(row.request->work).request; }
-
 int64_t blocks_of(std::span<Row* const> rows) {
   int64_t count = 0;
   for (const auto* row : rows) count += static_cast<int64_t>(row->blocks.blocks().size());

@@ -8,8 +8,6 @@
 namespace facellm {
 namespace {
 
-const GenerateRequest& asked(const Row& row) { return std::get<Generation>(row.request->work).request; }
-
 DrawInput input_of(const Row& row, std::span<const float> logits) {
   const std::span<const uint32_t> mask = row.mask ? std::span<const uint32_t>(*row.mask) : std::span<const uint32_t>();
   return {logits, row.history, row.choice, asked(row).eos_ids, mask};

@@ -18,7 +18,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-struct Function : torch::autograd::Function<Function> {
+struct FrozenProductFunction : torch::autograd::Function<FrozenProductFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& bias,
                             const std::shared_ptr<const FrozenWeight>& weight) {
     FrozenCapsule::keep(context, weight);
@@ -109,7 +109,7 @@ int64_t FrozenWeight::bytes() const {
 at::Tensor frozen_product(const at::Tensor& x, const std::shared_ptr<const FrozenWeight>& weight, const at::Tensor& bias) {
   if (!needs_autograd({x})) return weight->product(x, bias);
   // Autograd's functions take no undefined tensor.
-  return Function::apply(x, bias.defined() ? std::make_optional(bias) : std::nullopt, weight);
+  return FrozenProductFunction::apply(x, bias.defined() ? std::make_optional(bias) : std::nullopt, weight);
 }
 
 }  // namespace facellm

@@ -129,7 +129,7 @@ struct Plain {
 };
 
 template <typename Attention>
-struct Function : torch::autograd::Function<Function<Attention>> {
+struct TreeAttentionFunction : torch::autograd::Function<TreeAttentionFunction<Attention>> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const std::vector<int64_t>& nodes) {
     const Heads heads(q, k, v);
@@ -177,7 +177,7 @@ template <typename Attention>
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<TreeNode>& nodes) {
   std::vector<int64_t> numbers;
   for (const auto& node : nodes) numbers.insert(numbers.end(), {node.count, node.descendants});
-  return Function<Attention>::apply(q, k, v, numbers);
+  return TreeAttentionFunction<Attention>::apply(q, k, v, numbers);
 }
 
 }  // namespace

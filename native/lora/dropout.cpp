@@ -32,7 +32,7 @@ at::Tensor scaled(const at::Tensor& x, double probability, uint64_t key) {
 }
 
 // Keeps no tensor: the mask is computed again for the gradient.
-struct Function : torch::autograd::Function<Function> {
+struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, double probability,
                             int64_t key) {
     context->saved_data["probability"] = probability;
@@ -81,7 +81,7 @@ at::Tensor dropped_composed(int64_t count, double probability, uint64_t key, at:
 }
 
 at::Tensor drop(const at::Tensor& x, double probability, uint64_t key) {
-  return Function::apply(x, probability, static_cast<int64_t>(key));
+  return DropoutFunction::apply(x, probability, static_cast<int64_t>(key));
 }
 
 }  // namespace facellm

@@ -42,7 +42,7 @@ void add_slices(at::Tensor& out, const at::Tensor& u, at::TensorList bs, const L
   }
 }
 
-struct Function : torch::autograd::Function<Function> {
+struct LoraFunction : torch::autograd::Function<LoraFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, at::TensorList as, at::TensorList bs,
                             const std::shared_ptr<const FrozenWeight>& frozen, const std::shared_ptr<Layout>& layout) {
@@ -141,7 +141,7 @@ at::Tensor lora_linear(const at::Tensor& x, const Linear& base, const std::vecto
   }
   // Autograd's functions take no undefined tensor.
   const auto bias = base.bias.defined() ? std::make_optional(base.bias) : std::nullopt;
-  return Function::apply(x, base.weight, bias, at::TensorList(as), at::TensorList(bs), base.frozen, layout);
+  return LoraFunction::apply(x, base.weight, bias, at::TensorList(as), at::TensorList(bs), base.frozen, layout);
 }
 
 at::Tensor lora_linear_reference(const at::Tensor& x, const Linear& base,

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "core/populate.h"
+#include "model/load_request.h"
 #include "model/pinned_upload.h"
 #include "model/scan_finite.h"
 
@@ -19,15 +20,13 @@ namespace facellm {
 namespace {
 
 // Bytes of the file. Small enough for a core's cache, large enough that calls cost nothing.
-constexpr int64_t kPiece = 1 << 20;
+constexpr int64_t kCopyPiece = 1 << 20;
 // For a GPU: at its bus's full rate, which pieces of less do not reach.
 constexpr int64_t kUploadPiece = 4 << 20;
 // Pieces that the disk is asked for in advance.
-constexpr size_t kAhead = 64;
-// Bytes between two reports of progress.
-constexpr int64_t kReport = 64 << 20;
+constexpr size_t kCopiesAhead = 64;
 
-struct Piece {
+struct CopyPiece {
   size_t copy;
   int64_t first;  // element of the target
   int64_t count;
@@ -37,14 +36,14 @@ int64_t item_bytes(const WeightCopy& copy) {
   return static_cast<int64_t>(c10::elementSize(copy.stored));
 }
 
-uint64_t file_begin(const WeightCopy& copy, const Piece& piece) {
+uint64_t file_begin(const WeightCopy& copy, const CopyPiece& piece) {
   return copy.begin + static_cast<uint64_t>(piece.first * item_bytes(copy));
 }
 
-std::vector<Piece> cut(const std::vector<WeightCopy>& copies) {
-  std::vector<Piece> pieces;
+std::vector<CopyPiece> cut(const std::vector<WeightCopy>& copies) {
+  std::vector<CopyPiece> pieces;
   for (size_t i = 0; i < copies.size(); ++i) {
-    const int64_t bytes = copies[i].target.is_cuda() ? kUploadPiece : kPiece;
+    const int64_t bytes = copies[i].target.is_cuda() ? kUploadPiece : kCopyPiece;
     const int64_t step = bytes / item_bytes(copies[i]), count = copies[i].target.numel();
     for (int64_t first = 0; first < count; first += step) {
       pieces.push_back({i, first, std::min(step, count - first)});
@@ -53,13 +52,13 @@ std::vector<Piece> cut(const std::vector<WeightCopy>& copies) {
   return pieces;
 }
 
-void read_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piece& piece, const at::Tensor& target) {
+void read_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const CopyPiece& piece, const at::Tensor& target) {
   checkpoint.read(copy.file, file_begin(copy, piece), static_cast<uint64_t>(piece.count * item_bytes(copy)),
                   target.mutable_data_ptr());
 }
 
 // Returns false if the piece holds NaN or infinity. `upload`: the thread's own, made when it is first needed.
-bool fill_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const Piece& piece,
+bool fill_piece(const Checkpoint& checkpoint, const WeightCopy& copy, const CopyPiece& piece,
                 std::optional<PinnedUpload>& upload) {
   auto target = copy.target.view({-1}).narrow(0, piece.first, piece.count);
   if (copy.is_in_place) {
@@ -88,7 +87,7 @@ std::vector<std::string> copy_weights(
     const std::function<void(int64_t done, int64_t total)>& progress,
     const Cancellation& cancellation) {
   const auto pieces = cut(copies);
-  const auto bytes = [&](const Piece& piece) { return piece.count * item_bytes(copies[piece.copy]); };
+  const auto bytes = [&](const CopyPiece& piece) { return piece.count * item_bytes(copies[piece.copy]); };
   const auto prefetch = [&](size_t i) {
     if (i >= pieces.size()) return;
     const auto& copy = copies[pieces[i].copy];
@@ -97,7 +96,7 @@ std::vector<std::string> copy_weights(
   };
   int64_t total = 0, told = 0;
   for (const auto& piece : pieces) total += bytes(piece);
-  for (size_t i = 0; i < kAhead; ++i) prefetch(i);
+  for (size_t i = 0; i < kCopiesAhead; ++i) prefetch(i);
   std::vector<std::atomic<bool>> is_bad(copies.size());
   std::atomic<size_t> next{0};
   std::atomic<int64_t> done{0};
@@ -109,11 +108,11 @@ std::vector<std::string> copy_weights(
     try {
       for (size_t i = next++; i < pieces.size(); i = next++) {
         cancellation.check();
-        prefetch(i + kAhead);
+        prefetch(i + kCopiesAhead);
         const auto& piece = pieces[i];
         if (!fill_piece(checkpoint, copies[piece.copy], piece, upload)) is_bad[piece.copy] = true;
         done += bytes(piece);
-        if (share == 0 && done - told >= kReport) progress(told = done, total);
+        if (share == 0 && done - told >= kReportBytes) progress(told = done, total);
       }
       if (upload) upload->finish();
     } catch (...) {

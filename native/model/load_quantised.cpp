@@ -15,7 +15,6 @@
 namespace facellm {
 namespace {
 
-constexpr int64_t kRows = 32;  // of a block
 
 // A matrix's slices, read, and which of them has a row.
 class Rows {
@@ -60,12 +59,12 @@ void fill_target(const QuantisedTarget& target, const Rows& rows, int64_t bits, 
       target.packed != nullptr && target.scheme.form != WeightForm::kBf16 &&
       std::all_of(rows.weights().begin(), rows.weights().end(),
                   [&](const QuantisedWeight& weight) { return holds_codes(weight, bits, target.scheme); });
-  at::parallel_for(0, (rows.count() + kRows - 1) / kRows, 1, [&](int64_t first, int64_t last) {
+  at::parallel_for(0, (rows.count() + kBlockRows - 1) / kBlockRows, 1, [&](int64_t first, int64_t last) {
     const c10::NoGradGuard no_grad;
-    const auto block = at::empty({kRows, inner}, at::kFloat);
+    const auto block = at::empty({kBlockRows, inner}, at::kFloat);
     auto* const values = block.mutable_data_ptr<float>();
     for (int64_t b = first; b < last; ++b) {
-      const int64_t begin = b * kRows, end = std::min(begin + kRows, rows.count());
+      const int64_t begin = b * kBlockRows, end = std::min(begin + kBlockRows, rows.count());
       rows.each(begin, end, [&](size_t slice, int64_t row, int64_t to) {
         const auto& weight = rows.weights()[slice];
         if (is_as_stored) {

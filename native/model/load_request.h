@@ -11,6 +11,9 @@
 
 namespace facellm {
 
+// Of weights that are read: bytes between two reports of progress.
+constexpr int64_t kReportBytes = 64 << 20;
+
 struct Preprocessing {
   double mean[3];
   double std[3];

@@ -26,8 +26,6 @@ constexpr int64_t kPiece = 512 << 10;
 constexpr size_t kAhead = 128;
 // Numbers of a weight that is put back part by part to answer: 128 MiB of bf16.
 constexpr int64_t kMostScratch = 64 << 20;
-// Bytes between two reports of progress.
-constexpr int64_t kReport = 64 << 20;
 
 // A part of one source within a piece.
 struct Stretch {
@@ -297,7 +295,7 @@ std::vector<std::string> pack_weights(const Checkpoint& checkpoint, std::vector<
         prefetch(i + kAhead);
         pack_piece(checkpoint, pieces[i], buffers, is_bad);
         done += pieces[i].bytes;
-        if (share == 0 && done - told >= kReport) progress(told = done);
+        if (share == 0 && done - told >= kReportBytes) progress(told = done);
       }
     } catch (...) {
       next = pieces.size();  // the other threads end too

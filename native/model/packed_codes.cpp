@@ -9,8 +9,6 @@
 namespace facellm {
 namespace {
 
-constexpr int64_t kRows = 32;  // of a block
-
 void put_int8(std::byte* block, int64_t r, const int8_t* codes, float scale, int64_t inner) {
   int32_t sum = 0;
   std::byte* const to = block + 256 + r * 4;
@@ -72,13 +70,13 @@ void put_codes(std::byte* place, int64_t to, const QuantisedWeight& weight, int6
   const auto* const codes = static_cast<const int8_t*>(weight.codes.const_data_ptr()) + row * inner;
   const auto* const scales = weight.scales.const_data_ptr<float>() + row * groups;
   if (scheme.form == WeightForm::kInt8) {
-    put_int8(place + to / kRows * int8_block_bytes(inner), to % kRows, codes, *scales, inner);
+    put_int8(place + to / kBlockRows * int8_block_bytes(inner), to % kBlockRows, codes, *scales, inner);
   } else if (scheme.form == WeightForm::kFp8) {
-    put_fp8(place + to / kRows * fp8_block_bytes(inner), to % kRows, reinterpret_cast<const uint8_t*>(codes), *scales, inner);
+    put_fp8(place + to / kBlockRows * fp8_block_bytes(inner), to % kBlockRows, reinterpret_cast<const uint8_t*>(codes), *scales, inner);
   } else if (scheme.form == WeightForm::kNf4) {
-    put_nf4(place + to / kRows * nf4_block_bytes(inner), to % kRows, codes, scales, inner);
+    put_nf4(place + to / kBlockRows * nf4_block_bytes(inner), to % kBlockRows, codes, scales, inner);
   } else {
-    put_int4(place + to / kRows * int4_block_bytes(inner, scheme.group), to % kRows, codes, scales, inner, scheme.group);
+    put_int4(place + to / kBlockRows * int4_block_bytes(inner, scheme.group), to % kBlockRows, codes, scales, inner, scheme.group);
   }
 }
 

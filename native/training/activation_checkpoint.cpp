@@ -14,7 +14,7 @@ struct Held : torch::CustomClassHolder {
   Layer layer;
 };
 
-struct Function : torch::autograd::Function<Function> {
+struct RecomputingFunction : torch::autograd::Function<RecomputingFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input,
                             const at::Tensor& anchor, const Layer& layer) {
     context->save_for_backward({input});
@@ -41,7 +41,7 @@ struct Function : torch::autograd::Function<Function> {
 }  // namespace
 
 at::Tensor checkpointed(const Layer& layer, const at::Tensor& input, const at::Tensor& anchor) {
-  return c10::GradMode::is_enabled() ? Function::apply(input, anchor, layer) : layer(input);
+  return c10::GradMode::is_enabled() ? RecomputingFunction::apply(input, anchor, layer) : layer(input);
 }
 
 }  // namespace facellm

@@ -44,7 +44,7 @@ Gradients run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tens
   return result;
 }
 
-struct Function : torch::autograd::Function<Function> {
+struct ChunkedLossFunction : torch::autograd::Function<ChunkedLossFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& labels,
                             const std::optional<at::Tensor>& row_weights, double denominator,
@@ -83,7 +83,7 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
   }
   // Autograd takes no undefined tensor, but an absent one.
   const auto own = row_weights.defined() ? std::optional(row_weights) : std::nullopt;
-  return Function::apply(hidden, weight, labels, own, denominator, chunk_rows);
+  return ChunkedLossFunction::apply(hidden, weight, labels, own, denominator, chunk_rows);
 }
 
 at::Tensor row_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,

@@ -10,7 +10,7 @@
 namespace facellm {
 namespace {
 
-void check(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor& weight) {
+void check_add_rms_norm(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor& weight) {
   KernelChecks checks("add_rms_norm");
   checks.require_float(residual, "residual");
   checks.require(residual.dim() >= 1, "residual: expected at least one dimension");
@@ -63,7 +63,7 @@ AddRmsNorm fused(const at::Tensor& residual, const at::Tensor& delta, const at::
 
 AddRmsNorm add_rms_norm(const at::Tensor& residual, const at::Tensor& delta,
                         const at::Tensor& weight, double eps) {
-  check(residual, delta, weight);
+  check_add_rms_norm(residual, delta, weight);
   if (needs_autograd({residual, delta, weight})) {
     return add_rms_norm_autograd(residual, delta, weight, eps);
   }

@@ -5,7 +5,7 @@
 namespace facellm {
 namespace {
 
-struct Function : torch::autograd::Function<Function> {
+struct AddRmsNormFunction : torch::autograd::Function<AddRmsNormFunction> {
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
                                                 const at::Tensor& residual,
                                                 const std::optional<at::Tensor>& delta,
@@ -40,7 +40,7 @@ AddRmsNorm add_rms_norm_autograd(const at::Tensor& residual, const at::Tensor& d
                                  const at::Tensor& weight, double eps) {
   // Autograd's functions take no undefined tensor.
   const auto optional_delta = delta.defined() ? std::make_optional(delta) : std::nullopt;
-  const auto outputs = Function::apply(residual, optional_delta, weight, eps);
+  const auto outputs = AddRmsNormFunction::apply(residual, optional_delta, weight, eps);
   return {outputs[0], outputs[1]};
 }
 

@@ -11,7 +11,7 @@
 namespace facellm {
 namespace {
 
-void check(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& scales) {
+void check_cross_entropy(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& scales) {
   KernelChecks checks("cross_entropy");
   checks.require_float(logits, "logits");
   checks.require(logits.dim() == 2 && logits.is_contiguous(), "logits: expected 2 dimensions, contiguous");
@@ -54,7 +54,7 @@ at::Tensor fused_on_cpu(const at::Tensor& logits, const at::Tensor& labels, cons
 }
 
 at::Tensor run(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& scales) {
-  check(logits, labels, scales);
+  check_cross_entropy(logits, labels, scales);
   if (takes_row_kernels(logits)) return fused_on_cpu(logits, labels, scales);
   if (!logits.is_cuda()) return cross_entropy_reference(logits, labels, scales);
 #if FACELLM_CUDA

@@ -7,7 +7,7 @@
 namespace facellm {
 namespace {
 
-void check(const at::Tensor& patches, const at::Tensor& class_token, const at::Tensor& positions) {
+void check_embed_patches(const at::Tensor& patches, const at::Tensor& class_token, const at::Tensor& positions) {
   KernelChecks checks("embed_patches");
   checks.require_float(patches, "patches");
   checks.require_same(class_token, patches, "class_token");
@@ -23,7 +23,7 @@ void check(const at::Tensor& patches, const at::Tensor& class_token, const at::T
 }  // namespace
 
 at::Tensor embed_patches(const at::Tensor& given, const at::Tensor& class_token, const at::Tensor& positions) {
-  check(given, class_token, positions);
+  check_embed_patches(given, class_token, positions);
   if (needs_autograd({given, class_token, positions})) return embed_patches_reference(given, class_token, positions);
   const int64_t tiles = given.size(0), count = given.size(1), size = given.size(2);
   const auto out = at::empty({tiles, count + 1, size}, given.options());

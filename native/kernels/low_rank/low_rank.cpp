@@ -16,9 +16,9 @@ namespace facellm {
 namespace {
 
 // Multiplications below which a second thread costs more than it saves: matrices of several stacks are read from memory.
-constexpr int64_t kWorthThreads = 1 << 16;
+constexpr int64_t kWorthThreadsOfStacks = 1 << 16;
 // Of one group. Up to so many the kernel is faster than libtorch at ranks to 16 (docs/decisions/2026-11-27-adapter-stacks.md).
-constexpr int64_t kMostRows = 16;
+constexpr int64_t kMostGroupRows = 16;
 
 bool takes(const at::Tensor& out, const at::Tensor& x) {
   return takes_row_kernels(x) && (x.size(1) <= 1 || x.stride(1) == 1) && (out.size(1) <= 1 || out.stride(1) == 1);
@@ -103,7 +103,7 @@ void fused(const at::Tensor& out, const at::Tensor& x, const at::Tensor& bias, s
     work += jobs.back().work;
     most_ranks = std::max(most_ranks, jobs.back().rows.ranks);
   }
-  const int64_t threads = work < kWorthThreads ? 1 : at::get_num_threads();
+  const int64_t threads = work < kWorthThreadsOfStacks ? 1 : at::get_num_threads();
   // Of one group, by one thread.
   const int64_t piece = std::clamp((rows + threads - 1) / threads, int64_t{1}, kLowRankRows);
   const auto pieces_of = [&](const LowRankGroup& group) { return (group.count + piece - 1) / piece; };
@@ -141,7 +141,7 @@ void add_low_rank(const at::Tensor& out, const at::Tensor& x, const at::Tensor& 
   std::vector<LowRankGroup> together;
   for (const auto& group : groups) {
     const auto& [matrices, begin, count] = group;
-    if (is_by_rows ? is_invariant || count <= kMostRows : takes_low_rank_on_gpu(out, x, group)) {
+    if (is_by_rows ? is_invariant || count <= kMostGroupRows : takes_low_rank_on_gpu(out, x, group)) {
       together.push_back(group);
     } else {
       add_low_rank_reference(out.narrow(0, begin, count), x.narrow(0, begin, count), bias, *matrices);

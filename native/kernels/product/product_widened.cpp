@@ -12,10 +12,10 @@ namespace {
 
 // A block of `a` is 32 MiB in fp32, one of `b` 16, one of their product 8. Larger blocks were no faster; each
 // element of `b` is widened once for 2,048 rows, one of `a` once for 1,024 columns.
-constexpr int64_t kBlockRows = 2048, kBlockColumns = 1024, kBlockInner = 4096;
+constexpr int64_t kMostRows = 2048, kMostColumns = 1024, kMostInner = 4096;
 
 // Memory that is kept: fresh pages would cost as much as the widening.
-float* scratch(int64_t count) {
+float* widening_room(int64_t count) {
   thread_local std::unique_ptr<float[]> memory;
   thread_local int64_t capacity = 0;
   if (capacity < count) {
@@ -36,7 +36,7 @@ at::Tensor widened(const at::Tensor& x, float* memory) {
   return at::Tensor(wide).copy_(x);
 }
 
-struct Function : torch::autograd::Function<Function> {
+struct WidenedProductFunction : torch::autograd::Function<WidenedProductFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
     // Nothing that no gradient needs: a frozen layer keeps no activations.
@@ -72,20 +72,20 @@ struct Function : torch::autograd::Function<Function> {
 void widened_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
                      double beta, double scale) {
   const int64_t rows = a.size(0), inner = a.size(1), columns = b.size(1);
-  const int64_t block_rows = std::min(rows, kBlockRows), block_columns = std::min(columns, kBlockColumns),
-                block_inner = std::min(inner, kBlockInner);
+  const int64_t block_rows = std::min(rows, kMostRows), block_columns = std::min(columns, kMostColumns),
+                block_inner = std::min(inner, kMostInner);
   const int64_t a_size = block_rows * block_inner, b_size = block_columns * block_inner;
-  float* const memory = scratch(a_size + b_size + block_rows * block_columns);
-  for (int64_t row = 0; row < rows; row += kBlockRows) {
-    const int64_t own_rows = std::min(kBlockRows, rows - row);
+  float* const memory = widening_room(a_size + b_size + block_rows * block_columns);
+  for (int64_t row = 0; row < rows; row += kMostRows) {
+    const int64_t own_rows = std::min(kMostRows, rows - row);
     at::Tensor wide_a;  // kept over the columns where one block holds all of `inner`
-    for (int64_t column = 0; column < columns; column += kBlockColumns) {
-      const int64_t own_columns = std::min(kBlockColumns, columns - column);
+    for (int64_t column = 0; column < columns; column += kMostColumns) {
+      const int64_t own_columns = std::min(kMostColumns, columns - column);
       auto sum = at::from_blob(memory + a_size + b_size, {own_rows, own_columns}, at::TensorOptions(at::kFloat));
       if (inner == 0) sum.zero_();
-      for (int64_t k = 0; k < inner; k += kBlockInner) {
-        const int64_t depth = std::min(kBlockInner, inner - k);
-        if (!wide_a.defined() || inner > kBlockInner) {
+      for (int64_t k = 0; k < inner; k += kMostInner) {
+        const int64_t depth = std::min(kMostInner, inner - k);
+        if (!wide_a.defined() || inner > kMostInner) {
           wide_a = widened(a.narrow(0, row, own_rows).narrow(1, k, depth), memory);
         }
         const auto wide_b = widened(b.narrow(0, k, depth).narrow(1, column, own_columns), memory + a_size);
@@ -102,7 +102,7 @@ void widened_product(const at::Tensor& out, const at::Tensor& a, const at::Tenso
 at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (needs_autograd({x, weight, bias})) {
     // Autograd takes no undefined tensor, but an absent one.
-    return Function::apply(x, weight, bias.defined() ? std::make_optional(bias) : std::nullopt);
+    return WidenedProductFunction::apply(x, weight, bias.defined() ? std::make_optional(bias) : std::nullopt);
   }
   auto shape = x.sizes().vec();
   shape.back() = weight.size(0);

@@ -31,7 +31,7 @@ void check(const RopeHeads& grads, const at::Tensor& cos, const at::Tensor& sin)
 
 at::Tensor whole_heads(const at::Tensor& x) { return x.stride(2) == 1 ? x : x.contiguous(); }
 
-struct Function : torch::autograd::Function<Function> {
+struct RopeHeadsFunction : torch::autograd::Function<RopeHeadsFunction> {
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& qkv, const at::Tensor& cos,
                                                 const at::Tensor& sin, const at::Tensor& slots, int64_t heads, int64_t kv_heads) {
     context->save_for_backward({cos, sin});
@@ -50,7 +50,7 @@ struct Function : torch::autograd::Function<Function> {
 
 RopeHeads rope_heads(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& slots, int64_t num_heads,
                      int64_t num_kv_heads) {
-  const auto parts = Function::apply(qkv, cos, sin, slots, num_heads, num_kv_heads);
+  const auto parts = RopeHeadsFunction::apply(qkv, cos, sin, slots, num_heads, num_kv_heads);
   return {parts[0], parts[1], parts[2]};
 }
 

@@ -5,7 +5,7 @@
 namespace facellm {
 namespace {
 
-struct Function : torch::autograd::Function<Function> {
+struct SwiGluFunction : torch::autograd::Function<SwiGluFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate_up) {
     context->save_for_backward({gate_up});
     return swiglu(gate_up);
@@ -19,6 +19,6 @@ struct Function : torch::autograd::Function<Function> {
 
 }  // namespace
 
-at::Tensor swiglu_autograd(const at::Tensor& gate_up) { return Function::apply(gate_up); }
+at::Tensor swiglu_autograd(const at::Tensor& gate_up) { return SwiGluFunction::apply(gate_up); }
 
 }  // namespace facellm
