@@ -15,9 +15,7 @@ target_compile_definitions(facellm_binding PRIVATE NAPI_VERSION=9 NAPI_CPP_EXCEP
   NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS)
 target_link_libraries(facellm_binding PUBLIC facellm_generation facellm_training facellm_faces)
 facellm_sanitise(facellm_binding binding)
-if(FACELLM_UNITY AND NOT FACELLM_ASAN_ROOMS)
-  set_target_properties(facellm_binding PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-endif()
+set_target_properties(facellm_binding PROPERTIES UNITY_BUILD ${FACELLM_UNITY} UNITY_BUILD_BATCH_SIZE 8)
 
 # facellm_addon(NAME OBJECTS...): NAME.node, with these object libraries before all others.
 function(facellm_addon name)

@@ -1,6 +1,6 @@
 # Most of a unit's compile time is reading ATen's headers (docs/decisions/2026-11-26-compile-time.md): they are read
 # once, into a precompiled header of facellm_core that the other rooms reuse. Only units that reach <ATen/ATen.h> through
-# their own includes take it, so it can hide no missing include. A room with other flags (AddressSanitizer) does without.
+# their own includes take it. A room with other flags (AddressSanitizer) does without.
 option(FACELLM_PRECOMPILED "read ATen's headers once, not once a unit" ON)
 
 # facellm_reaches_aten(FILE OUT): whether FILE includes <ATen/ATen.h>, itself or through headers of this repository.
@@ -54,8 +54,12 @@ endfunction()
 # templates that its inline functions use) is then paid once (docs/decisions/2026-11-26-compile-time.md). Names without linkage are so
 # unique in a room. Those that know CUDA go by themselves: on the pretend device others stand for all that they define.
 option(FACELLM_UNITY "compile units that read ATen several at a time" ON)
+# File by file a missing include is seen, which a neighbour's would hide.
+if(NOT FACELLM_PRECOMPILED OR FACELLM_ASAN_ROOMS)
+  set(FACELLM_UNITY OFF)
+endif()
 function(facellm_unity target)
-  if(NOT FACELLM_UNITY OR NOT FACELLM_PRECOMPILED OR FACELLM_ASAN_ROOMS)
+  if(NOT FACELLM_UNITY)
     return()
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)

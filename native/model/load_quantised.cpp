@@ -15,7 +15,6 @@
 namespace facellm {
 namespace {
 
-
 // A matrix's slices, read, and which of them has a row.
 class Rows {
  public:

@@ -159,7 +159,9 @@ describe('end to end: validation while training', function () {
   });
 
   it('last: validation only tells; the result is the last weights, and the card says that nothing was chosen', async () => {
-    const { events, result } = await validations(options('last', { bestMetric: 'last' }));
+    const { events, result } = await validations(
+      options('last', { bestMetric: 'last', keepCheckpoints: 4 }),
+    );
     assert.deepEqual(
       events.map(({ step, isBest }) => [step, isBest]),
       [3, 6, 9, 12].map((step) => [step, false]),

@@ -9,11 +9,6 @@ import { MODEL_FOLDER } from './model.js';
 
 export interface TrainingStageResult {
   readonly steps: number;
-  readonly totalSteps: number;
-  /** Whose weights were kept; undefined of a full run. */
-  /** Of the last update. */
-  readonly loss: number;
-  readonly samplesPerSecond: number;
 }
 
 export const RUN_FOLDER = 'run';
@@ -70,8 +65,7 @@ async function teach(demo: Demo, recipe: TrainingRecipe): Promise<TrainingStageR
     }
   });
   if (!result.isComplete) throw new Interrupted('interrupted');
-  const { steps, totalSteps, loss, samplesPerSecond } = result;
-  return { steps, totalSteps, loss, samplesPerSecond };
+  return { steps: result.steps };
 }
 
 export function trainingStage(demo: Demo): Stage<TrainingStageResult> {
